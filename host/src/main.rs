@@ -1,0 +1,2 @@
+#![doc = "The command line: parse, run, exit code."]
+fn main() {}

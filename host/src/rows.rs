@@ -1,0 +1,1 @@
+//! State in memory: one row a key, overlay of the open epochs.
