@@ -12,6 +12,8 @@ pub mod record;
 // pure: no I/O, no async, no clock, no thread
 pub mod convert;
 pub mod delta;
+pub mod inbox;
+pub mod journal;
 pub mod lookups;
 pub mod meta;
 pub mod murmur2;
@@ -19,6 +21,7 @@ pub mod order;
 pub mod rows;
 pub mod sweep;
 pub mod timers;
+pub mod undo;
 pub mod watermark;
 
 // ports: a trait where there are two real implementations

@@ -1,1 +1,94 @@
-//! (to come)
+//! What a task must know to go on, beside its state: written first in each of its deltas.
+//!
+//! Rule: the meta of the last committed delta, and the state that the changelog rebuilds, are all that recovery needs; it
+//! re-reads the inputs from `next`, recomputes effective times, and skips what is not above `last`.
+
+use crate::journal::Verdict;
+use crate::record::{Millis, Offset, StepKey};
+use crate::watermark::Clock;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// First byte of both records.
+const FORMAT: u8 = 1;
+
+/// Position of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Of the configuration that the order depends on.
+    pub fingerprint: u64,
+    /// By rank.
+    pub inputs: Vec<InputMeta>,
+    /// The last step taken.
+    pub last: StepKey,
+    /// How many journaled inputs stand after `last` already.
+    pub sequence: u64,
+    /// The rules that made the last steps: SHA-256 over component and settings.
+    pub version: [u8; 32],
+    /// Where the sweep is.
+    pub sweep: Vec<u8>,
+    /// Changelog position at which the sweep's round began: from there on the log rebuilds the state, once it is complete.
+    pub round: Offset,
+}
+
+/// Position of one input partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputMeta {
+    /// The first unprocessed record; also the committed offset.
+    pub next: Offset,
+    /// The clock just before `next`.
+    pub clock: Clock,
+    /// The highest heartbeat at each position at or behind `next`.
+    pub heartbeats: Vec<(Offset, Millis)>,
+    /// Verdicts at offsets at or behind `next`.
+    pub verdicts: Vec<(Offset, Verdict)>,
+    /// How far it was read: new heartbeats and verdicts come only from there on.
+    pub read: Offset,
+}
+
+/// Permanent ids: an id is an index, and is never given to another name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// The function that places keys: another one is refused.
+    pub hash: String,
+    /// Stores.
+    pub stores: Vec<String>,
+    /// Kinds of timers.
+    pub timers: Vec<String>,
+    /// Lookups.
+    pub lookups: Vec<String>,
+    /// Schemas that stored values were written with.
+    pub schemas: Vec<String>,
+}
+
+impl Names {
+    /// The id of a name in one of the lists; new ones are added.
+    pub fn id(list: &mut Vec<String>, name: &str) -> u16 {
+        let known = list.iter().position(|known| known == name);
+        let id = known.unwrap_or_else(|| {
+            list.push(name.to_owned());
+            list.len() - 1
+        });
+        assert!(id <= usize::from(u16::MAX), "a pipeline with 65,536 names");
+        id as u16
+    }
+}
+
+/// Bytes that are not a meta of this format.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("not a task's meta of format {FORMAT}: written by another version of Pelton, or torn")]
+pub struct NotMeta;
+
+/// As it stands in a delta.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // It can't fail: plain data into a growing vector.
+    postcard::to_extend(value, vec![FORMAT]).expect("plain data")
+}
+
+/// From a delta.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, NotMeta> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| NotMeta),
+        _ => Err(NotMeta),
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Rule: the steps of a task are taken in the order of their [`StepKey`], and nothing else decides that order.
 
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// Event time: milliseconds since 1970.
@@ -59,7 +60,7 @@ impl Span {
 /// Where a step stands in its task's total order.
 ///
 /// Records by (effective time, rank, offset); timers by (due time, key, kind, tag), behind all records of the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StepKey {
     /// Before every step.
     Start,

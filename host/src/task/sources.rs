@@ -1,0 +1,216 @@
+//! Reading input records: their event time when they arrive, their datum when they are handed to the rules.
+//!
+//! Rule: the event time is read by the writer's schema, so the order never depends on the rules. What can't be read is
+//! said once, here, with a reason that a human understands.
+
+use crate::config::{Format, Input, TimeSource};
+use crate::convert::{AvroTime, JsonReader, JsonTime, Resolver};
+use crate::log::{Chunk, Fetched};
+use crate::record::{Millis, Rank};
+use crate::registry::{NoSchema, Schemas};
+use std::sync::Arc;
+
+/// The inputs of a pipeline, as one worker reads them: compiled programs by schema id.
+pub struct Sources {
+    schemas: Option<Arc<dyn Schemas>>,
+    inputs: Vec<Source>,
+}
+
+struct Source {
+    format: Format,
+    time: TimeSource,
+    json_time: Option<JsonTime>,
+    /// A handful: searched from the one used last.
+    writers: Vec<Writer>,
+    recent: usize,
+}
+
+struct Writer {
+    id: u32,
+    text: Arc<str>,
+    time: Option<Result<AvroTime, String>>,
+}
+
+/// Why a record has no event time.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoTime {
+    /// The log alone says that it can't be read: why.
+    Unreadable(String),
+    /// The registry knows no such schema: to be journaled, because it may know it later.
+    UnknownSchema(u32),
+    /// The registry can't be asked now: the record waits, and all behind it.
+    Wait(String),
+}
+
+impl Sources {
+    /// For the inputs of a pipeline, by rank.
+    pub fn new(inputs: &[Input], schemas: Option<Arc<dyn Schemas>>) -> Sources {
+        let inputs = inputs
+            .iter()
+            .map(|input| Source {
+                format: input.format,
+                time: input.time.clone(),
+                json_time: match (&input.format, &input.time) {
+                    (Format::Json, TimeSource::Field(field)) => Some(JsonTime::new(field)),
+                    _ => None,
+                },
+                writers: Vec::new(),
+                recent: 0,
+            })
+            .collect();
+        Sources { schemas, inputs }
+    }
+
+    /// The event time of a record. Rejects what has no key, what has no value where the time is a field, and what can't be
+    /// decoded as far as the time.
+    #[inline]
+    pub fn time(&mut self, rank: Rank, chunk: &Chunk, record: &Fetched) -> Result<Millis, NoTime> {
+        let source = &mut self.inputs[usize::from(rank)];
+        if record.key.is_none() {
+            return Err(NoTime::Unreadable("the record has no key".into()));
+        }
+        let value = record.value.map(|value| value.of(&chunk.bytes));
+        // The schema is learnt when the record arrives, also where the time does not need it: at hand-over it is there.
+        let avro = match (value, source.format) {
+            (Some(value), Format::Avro) => {
+                let (id, datum) = split(value).map_err(NoTime::Unreadable)?;
+                Some((source.learn(id, self.schemas.as_deref())?, datum))
+            }
+            _ => None,
+        };
+        match (&source.time, value) {
+            (TimeSource::Timestamp, _) if record.timestamp < 0 => {
+                Err(NoTime::Unreadable("the record has no timestamp".into()))
+            }
+            (TimeSource::Timestamp, _) => Ok(record.timestamp),
+            (TimeSource::Field(field), None) => {
+                Err(NoTime::Unreadable(format!("the record has no value, and its time is the value's field '{field}'")))
+            }
+            (TimeSource::Field(field), Some(value)) => match (avro, &source.json_time) {
+                (Some((writer, datum)), _) => source.writers[writer].time(field, datum),
+                (None, Some(time)) => time.of(value).map_err(|e| NoTime::Unreadable(e.to_string())),
+                (None, None) => Err(NoTime::Unreadable("the input has no format".into())),
+            },
+        }
+    }
+
+    /// The schema text that a value was written with.
+    fn writer(&mut self, rank: Rank, id: u32) -> Result<Arc<str>, NoTime> {
+        let source = &mut self.inputs[usize::from(rank)];
+        let writer = source.learn(id, self.schemas.as_deref())?;
+        Ok(source.writers[writer].text.clone())
+    }
+}
+
+impl Source {
+    /// The index of a writer; asks the registry once an id.
+    #[inline]
+    fn learn(&mut self, id: u32, schemas: Option<&dyn Schemas>) -> Result<usize, NoTime> {
+        if let Some(recent) = self.writers.get(self.recent)
+            && recent.id == id
+        {
+            return Ok(self.recent);
+        }
+        if let Some(known) = self.writers.iter().position(|writer| writer.id == id) {
+            self.recent = known;
+            return Ok(known);
+        }
+        let Some(schemas) = schemas else {
+            return Err(NoTime::Unreadable("the input is Avro, and the config names no registry".into()));
+        };
+        match schemas.by_id(id) {
+            Ok(text) => {
+                self.writers.push(Writer { id, text, time: None });
+                self.recent = self.writers.len() - 1;
+                Ok(self.recent)
+            }
+            Err(NoSchema::Unknown(_)) => Err(NoTime::UnknownSchema(id)),
+            Err(NoSchema::Unavailable(why)) => Err(NoTime::Wait(why)),
+            Err(NoSchema::Invalid(why)) => Err(NoTime::Unreadable(why)),
+        }
+    }
+}
+
+impl Writer {
+    #[inline]
+    fn time(&mut self, field: &str, datum: &[u8]) -> Result<Millis, NoTime> {
+        let text = &self.text;
+        let program = self.time.get_or_insert_with(|| AvroTime::new(text, field).map_err(|e| e.to_string()));
+        match program {
+            Ok(time) => time.of(datum).map_err(|e| NoTime::Unreadable(e.to_string())),
+            Err(why) => Err(NoTime::Unreadable(format!("schema {}: {why}", self.id))),
+        }
+    }
+}
+
+/// Registry framing: byte 0, schema id, datum.
+fn split(value: &[u8]) -> Result<(u32, &[u8]), String> {
+    match value {
+        [0, a, b, c, d, datum @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
+        [0, ..] => Err("the value is too short for a schema id".into()),
+        [] => Err("the value is empty".into()),
+        [first, ..] => Err(format!("the value begins with byte {first}, not with 0 and a schema id")),
+    }
+}
+
+/// Turns values into datums of the rules' reader schemas: for one version of the rules, by rank.
+pub struct Readers {
+    readers: Vec<Reader>,
+}
+
+struct Reader {
+    /// The schema that the rules want; none: they don't read this input.
+    schema: Option<String>,
+    json: Option<JsonReader>,
+    resolvers: Vec<(u32, Result<Resolver, String>)>,
+    recent: usize,
+}
+
+impl Readers {
+    /// By rank: the schema that the rules declare for the input.
+    pub fn new(inputs: &[Input], schemas: Vec<Option<String>>) -> Result<Readers, String> {
+        let mut readers = vec![];
+        for (input, schema) in inputs.iter().zip(schemas) {
+            let json = match (&schema, input.format) {
+                (Some(schema), Format::Json) => Some(JsonReader::new(schema).map_err(|e| e.to_string())?),
+                _ => None,
+            };
+            readers.push(Reader { schema, json, resolvers: Vec::new(), recent: 0 });
+        }
+        Ok(Readers { readers })
+    }
+
+    /// Appends the datum of a value.
+    #[inline]
+    pub fn read(&mut self, sources: &mut Sources, rank: Rank, value: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        let reader = &mut self.readers[usize::from(rank)];
+        if let Some(json) = &reader.json {
+            return json.convert(value, out).map_err(|e| e.to_string());
+        }
+        let (id, datum) = split(value)?;
+        if reader.resolvers.get(reader.recent).is_none_or(|recent| recent.0 != id) {
+            reader.recent = match reader.resolvers.iter().position(|known| known.0 == id) {
+                Some(known) => known,
+                None => {
+                    let writer = sources.writer(rank, id).map_err(|e| match e {
+                        NoTime::Unreadable(why) | NoTime::Wait(why) => why,
+                        NoTime::UnknownSchema(id) => format!("the registry knows no schema with id {id}"),
+                    })?;
+                    let schema = reader.schema.as_deref().unwrap_or(&writer);
+                    let made = Resolver::new(&writer, schema).map_err(|e| format!("schema {id}: {e}"));
+                    reader.resolvers.push((id, made));
+                    reader.resolvers.len() - 1
+                }
+            };
+        }
+        let resolver = &reader.resolvers[reader.recent].1;
+        match resolver {
+            Ok(resolver) if resolver.is_identity() => {
+                out.extend_from_slice(datum);
+                Ok(())
+            }
+            Ok(resolver) => resolver.convert(datum, out).map_err(|e| e.to_string()),
+            Err(why) => Err(why.clone()),
+        }
+    }
+}
