@@ -3,11 +3,12 @@
 //! The modules in the order of the layers; each imports only from layers above it in this list (`tests/` checks it).
 //! Data flows one way: `log` -> `order` -> `task` (`rules`, `rows`, `timers`, `lookups`) -> `commit` -> `log`.
 
-// words
+// words (the first of them is `wit`)
 pub mod config;
 pub mod error;
 pub mod metrics;
 pub mod record;
+pub mod wit;
 
 // pure: no I/O, no async, no clock, no thread
 pub mod convert;

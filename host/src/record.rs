@@ -26,14 +26,8 @@ pub type TopicIx = u16;
 /// Rank of an input: its order in the config.
 pub type Rank = u16;
 
-/// A piece of a byte arena.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// First byte.
-    pub start: u32,
-    /// Number of bytes.
-    pub len: u32,
-}
+/// A piece of a byte arena; the rules say it in the same way.
+pub use crate::wit::Span;
 
 impl Span {
     /// The bytes that it names.

@@ -2,3 +2,33 @@
 //!
 //! Rule: a trap or a refused component never harms the worker; a guest sees state only through [`State::get_many`], and
 //! answers only with effects.
+//!
+//! [`Engine::compile`] checks a component and makes [`Rules`] of it (slow: off the workers); a [`Sandbox`] is one
+//! instance (fast, one a worker and version); [`verify`] checks what a call returned before anything is applied.
+
+mod engine;
+mod load;
+mod refused;
+mod sandbox;
+mod trap;
+mod verify;
+mod version;
+mod wasi;
+
+pub use crate::wit::{
+    Action, Batch, Cell, Channel, Description, Effect, Effects, Found, Happening, Header, Input, Level, Lookup,
+    Question, Read, Shape, Span, Store,
+};
+pub use engine::{Engine, Limits, Rules};
+pub use refused::Refused;
+pub use sandbox::Sandbox;
+pub use trap::{Kind, Trap};
+pub use verify::{MAX_CELL, MAX_EFFECTS, MAX_ENTRY, MAX_OUTPUT, MAX_REASON, MAX_TAG, Wrong, verify};
+pub use version::Version;
+
+/// What a sandbox sees of state, for the length of one call. It is moved in and out, so no pointer crosses.
+pub trait State: Default + Send + 'static {
+    /// Answers the reads, as of the batch's start. They are checked: inputs and stores are there, spans lie within
+    /// `bytes`, pages are of maps. Err: state can't be read; the call is trapped with this text.
+    fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
+}

@@ -1,0 +1,170 @@
+//! The compiler, and what it makes: rules that sandboxes can be made of.
+//!
+//! Rule: there is one compile configuration, and it is deterministic: no threads, no relaxed SIMD, canonical NaNs, and a
+//! limit that is hit traps instead of telling the guest. The clock of the time limits ticks as long as rules live.
+
+use super::sandbox::{self, Inside};
+use super::{Description, Refused, Version, load, wasi};
+use crate::wit::RulesPre;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, OptLevel};
+
+/// Resolution of the time limits: a call runs at most so much longer than its limit, on a machine that is not overloaded.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Native stack of a guest, in bytes: a quarter of the 2 MiB that Rust gives a thread, the rest is the host's.
+const STACK: usize = 512 << 10;
+
+/// What one sandbox may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory, in bytes. It bounds what a call can return as well: the host copies no more than this in one call.
+    pub memory: usize,
+    /// For one call.
+    pub time: Duration,
+    /// In addition for each input of the batch.
+    pub time_per_input: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory: 64 << 20,
+            time: Duration::from_secs(1),
+            time_per_input: Duration::from_millis(1),
+        }
+    }
+}
+
+impl Limits {
+    /// Ticks until a call is interrupted. The tick that is under way does not count.
+    pub(super) fn ticks(&self, inputs: usize, patience: u32) -> u64 {
+        let share = self
+            .time_per_input
+            .saturating_mul(u32::try_from(inputs).unwrap_or(u32::MAX));
+        let time = self.time.saturating_add(share).saturating_mul(patience);
+        // Half of all ticks are never reached, and a deadline is added to the ticks so far.
+        u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos()))
+            .unwrap_or(u64::MAX / 4)
+            .min(u64::MAX / 4)
+            + 1
+    }
+}
+
+/// Compiles rules. Cheap to clone; its thread stops when the engine, all rules and all sandboxes of it are gone.
+#[derive(Clone)]
+pub struct Engine(Arc<Ticking>);
+
+/// A compiler with its clock.
+pub(super) struct Ticking {
+    pub(super) engine: wasmtime::Engine,
+    /// Dropped first: that is the sign to stop.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // It can't have panicked: it counts and waits.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Compiled, linked and described rules. Cheap to clone.
+#[derive(Clone)]
+pub struct Rules(pub(super) Arc<Compiled>);
+
+/// What all sandboxes of one version share.
+pub(super) struct Compiled {
+    pub(super) pre: RulesPre<Inside>,
+    pub(super) version: Version,
+    pub(super) settings: String,
+    pub(super) limits: Limits,
+    pub(super) description: Arc<Description>,
+    pub(super) clock: Arc<Ticking>,
+}
+
+impl Rules {
+    /// What they are known by.
+    pub fn version(&self) -> Version {
+        self.0.version
+    }
+
+    /// What they said of themselves.
+    pub fn description(&self) -> &Description {
+        &self.0.description
+    }
+
+    /// What each of their sandboxes may use.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+}
+
+impl Engine {
+    /// A compiler for this machine, with its clock. Err: the machine can't run it, or gives no thread.
+    pub fn new() -> Result<Engine, String> {
+        let mut config = Config::new();
+        config
+            .wasm_component_model(true)
+            // It triples the cost of a call.
+            .concurrency_support(false)
+            .epoch_interruption(true)
+            .max_wasm_stack(STACK)
+            .cranelift_opt_level(OptLevel::Speed)
+            .cranelift_nan_canonicalization(true)
+            .wasm_relaxed_simd(false)
+            .wasm_memory64(false)
+            // A compilation beside running tasks must not take all cores.
+            .parallel_compilation(false);
+        let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
+        let (stop, stopped) = mpsc::channel();
+        let clock = engine.clone();
+        let tick = move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                clock.increment_epoch();
+            }
+        };
+        let thread = std::thread::Builder::new().name("rules-clock".into()).spawn(tick);
+        Ok(Engine(Arc::new(Ticking {
+            engine,
+            stop: Some(stop),
+            thread: Some(thread.map_err(|error| format!("no thread for the time limits: {error}"))?),
+        })))
+    }
+
+    /// Makes rules of a component, or of a core module with a component-type section. Checks its imports and exports,
+    /// starts it once and checks its description. Takes a second per MiB: not on a worker's thread.
+    pub fn compile(&self, wasm: &[u8], settings: &str, limits: Limits) -> Result<Rules, Refused> {
+        let engine = &self.0.engine;
+        let component = load::component(wasm)?;
+        let component =
+            Component::from_binary(engine, &component).map_err(|error| Refused::Component(format!("{error:#}")))?;
+        load::check(&component)?;
+        let mut linker = Linker::<Inside>::new(engine);
+        let unlinked = |error: wasmtime::Error| Refused::ImportType(format!("{error:#}"));
+        crate::wit::Rules::add_to_linker::<_, HasSelf<_>>(&mut linker, |inside| inside).map_err(unlinked)?;
+        wasi::link(&mut linker, &component).map_err(unlinked)?;
+        let pre = linker.instantiate_pre(&component).map_err(unlinked)?;
+        let pre = RulesPre::new(pre).map_err(|error| Refused::ExportType(format!("{error:#}")))?;
+        let mut compiled = Compiled {
+            pre,
+            version: Version::of(wasm, settings),
+            settings: settings.into(),
+            limits,
+            description: Arc::default(),
+            clock: self.0.clone(),
+        };
+        let description = sandbox::describe(&compiled)?;
+        load::describe(&description)?;
+        compiled.description = Arc::new(description);
+        Ok(Rules(Arc::new(compiled)))
+    }
+}

@@ -1,0 +1,150 @@
+//! From the bytes of a file to a component that fits the world.
+//!
+//! Rule: what is refused here is refused by name, before any of its code has run; nothing but `pelton:rules` and `wasi:`
+//! can be imported.
+
+use super::{Description, Refused};
+use crate::wit::Channel;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+use wit_component::ComponentEncoder;
+
+/// The version of the WIT package that this host serves; another patch of it does as well.
+pub(super) const PACKAGE: &str = "0.1.0";
+
+/// The component in a file: itself, or made of a core module for wasm32-unknown-unknown.
+pub(super) fn component(wasm: &[u8]) -> Result<Cow<'_, [u8]>, Refused> {
+    // Magic number, version, layer (0: core module, 1: component).
+    let Some((magic, rest)) = wasm.split_first_chunk::<4>() else {
+        return Err(Refused::NotWasm(format!("it has {} bytes", wasm.len())));
+    };
+    if magic != b"\0asm" || rest.len() < 4 {
+        return Err(Refused::NotWasm("it does not begin with `\\0asm` and a version".into()));
+    }
+    match rest[2..4] {
+        [1, 0] => return Ok(Cow::Borrowed(wasm)),
+        [0, 0] => {}
+        _ => return Err(Refused::NotWasm("it is of an unknown kind".into())),
+    }
+    let refused = |error: anyhow::Error| Refused::Module(format!("{error:#}"));
+    if wit_component::metadata::decode(wasm).map_err(refused)?.0.is_none() {
+        return Err(Refused::NoTypes);
+    }
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true).module(wasm).map_err(refused)?;
+    Ok(Cow::Owned(encoder.encode().map_err(refused)?))
+}
+
+/// Imports and exports by name; the types are checked when it is linked and started.
+pub(super) fn check(component: &Component) -> Result<(), Refused> {
+    let engine = component.engine();
+    let ty = component.component_type();
+    for (name, item) in ty.imports(engine) {
+        if name.starts_with("wasi:") {
+            continue;
+        }
+        let (interface, version) = name.split_once('@').unwrap_or((name, "(no version)"));
+        if !interface.starts_with("pelton:rules/") {
+            return Err(Refused::Import(name.into()));
+        }
+        if minor(version) != minor(PACKAGE) {
+            return Err(Refused::Package { found: version.into() });
+        }
+        let known: &[&str] = match interface {
+            "pelton:rules/host" => &["get-many", "log"],
+            "pelton:rules/types" => &[],
+            _ => return Err(Refused::Import(name.into())),
+        };
+        let ComponentItem::ComponentInstance(instance) = item.ty else {
+            return Err(Refused::Import(name.into()));
+        };
+        for (function, item) in instance.exports(engine) {
+            if !matches!(item.ty, ComponentItem::Type(_)) && !known.contains(&function) {
+                return Err(Refused::Import(format!("{name}#{function}")));
+            }
+        }
+    }
+    for name in ["describe", "process"] {
+        if !matches!(
+            ty.get_export(engine, name).map(|item| item.ty),
+            Some(ComponentItem::ComponentFunc(_))
+        ) {
+            return Err(Refused::Export(name.into()));
+        }
+    }
+    Ok(())
+}
+
+/// Major and minor of a version.
+fn minor(version: &str) -> Option<(&str, &str)> {
+    let (major, rest) = version.split_once('.')?;
+    Some((major, rest.split_once('.')?.0))
+}
+
+/// Names and schemas.
+pub(super) fn describe(description: &Description) -> Result<(), Refused> {
+    let channels = |list: &[Channel]| list.iter().map(|of| of.name.clone()).collect::<Vec<_>>();
+    names("inputs", channels(&description.inputs))?;
+    names("outputs", channels(&description.outputs))?;
+    names("stores", description.stores.iter().map(|of| of.name.clone()).collect())?;
+    names(
+        "lookups",
+        description.lookups.iter().map(|of| of.name.clone()).collect(),
+    )?;
+    names("timers", description.timers.clone())?;
+    names("counters", description.counters.clone())?;
+    for input in &description.inputs {
+        schema("input", &input.name, &input.schema)?;
+    }
+    for output in &description.outputs {
+        schema("output", &output.name, &output.schema)?;
+    }
+    for store in &description.stores {
+        schema("store", &store.name, &store.schema)?;
+    }
+    for lookup in &description.lookups {
+        schema("reply of lookup", &lookup.name, &lookup.reply)?;
+        let what = "request of lookup";
+        if !matches!(
+            schema(what, &lookup.name, &lookup.request)?,
+            apache_avro::Schema::Record(_)
+        ) {
+            let why = "it must be a record, whose fields fill the URL".into();
+            let name = lookup.name.clone();
+            return Err(Refused::Schema { what, name, why });
+        }
+    }
+    Ok(())
+}
+
+/// No empty name, none twice, and an index of each fits a u16.
+fn names(list: &'static str, names: Vec<String>) -> Result<(), Refused> {
+    let wrong = |what| Err(Refused::Names { list, what });
+    if names.len() > usize::from(u16::MAX) {
+        return wrong(format!(
+            "{} are too many; at most {} can be told apart",
+            names.len(),
+            u16::MAX
+        ));
+    }
+    let mut seen = HashSet::new();
+    for (i, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return wrong(format!("number {i} has no name; give it one"));
+        }
+        if !seen.insert(name) {
+            return wrong(format!("`{name}` is there twice; rename one of them"));
+        }
+    }
+    Ok(())
+}
+
+fn schema(what: &'static str, name: &str, text: &str) -> Result<apache_avro::Schema, Refused> {
+    apache_avro::Schema::parse_str(text).map_err(|error| Refused::Schema {
+        what,
+        name: name.into(),
+        why: error.to_string(),
+    })
+}
