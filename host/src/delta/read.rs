@@ -1,0 +1,201 @@
+//! Reading records of the changelog. The bytes may be anything.
+
+use super::*;
+use thiserror::Error;
+
+/// A record that can't be read.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("a changelog record can't be read: {why} at byte {at}; it was not written by this version, or is damaged")]
+pub struct Torn {
+    /// Where in the record.
+    pub at: usize,
+    /// What is wrong.
+    pub why: &'static str,
+}
+
+/// The changes of a record, in order. Ends behind the first [`Torn`].
+#[derive(Clone, Debug)]
+pub struct Changes<'a> {
+    record: &'a [u8],
+    at: usize,
+    key: Option<&'a [u8]>,
+    torn: Option<Torn>,
+}
+
+/// The changes of a record, as [`Delta::records`] gave it.
+pub fn read(record: &[u8]) -> Changes<'_> {
+    let torn = match record.first() {
+        Some(&VERSION) => None,
+        Some(_) => Some(Torn {
+            at: 0,
+            why: "unknown format version",
+        }),
+        None => Some(Torn {
+            at: 0,
+            why: "it is empty",
+        }),
+    };
+    Changes {
+        record,
+        at: 1,
+        key: None,
+        torn,
+    }
+}
+
+impl<'a> Iterator for Changes<'a> {
+    type Item = Result<Change<'a>, Torn>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.record.len() && self.torn.is_none() {
+            return None;
+        }
+        let change = match self.torn.take() {
+            Some(torn) => Err(torn),
+            None => self.change(),
+        };
+        if change.is_err() {
+            self.record = &[];
+        }
+        Some(change)
+    }
+}
+
+impl<'a> Changes<'a> {
+    fn change(&mut self) -> Result<Change<'a>, Torn> {
+        let head = self.take(1)?[0];
+        let kind = head & KIND;
+        if head & !(KIND | SAME_KEY | TIME) != 0 {
+            return Err(self.torn("unknown flag"));
+        }
+        if head & TIME != 0 && !matches!(kind, PUT | SET_TIMER | CANCEL_TIMER) {
+            return Err(self.torn("a time where there is none"));
+        }
+        if kind == META || kind == NAMES {
+            if head & SAME_KEY != 0 {
+                return Err(self.torn("a key where there is none"));
+            }
+            let bytes = self.string()?;
+            return Ok(if kind == META {
+                Change::Meta(bytes)
+            } else {
+                Change::Names(bytes)
+            });
+        }
+        let key = match (head & SAME_KEY != 0, self.key) {
+            (false, _) => self.string()?,
+            (true, Some(key)) => key,
+            (true, None) => return Err(self.torn("no key before")),
+        };
+        self.key = Some(key);
+        Ok(match kind {
+            PUT => {
+                let expires = self.time(head)?;
+                let (store, schema) = (self.short()?, self.short()?);
+                let (entry, value) = (self.string()?, self.string()?);
+                Change::Put {
+                    key,
+                    store,
+                    schema,
+                    entry,
+                    expires,
+                    value,
+                }
+            }
+            DELETE => Change::Delete {
+                key,
+                store: self.short()?,
+                entry: self.string()?,
+            },
+            SET_TIMER => {
+                let at = self.time(head)?;
+                Change::SetTimer {
+                    key,
+                    at,
+                    kind: self.short()?,
+                    tag: self.string()?,
+                }
+            }
+            CANCEL_TIMER => {
+                let at = self.time(head)?;
+                Change::CancelTimer {
+                    key,
+                    at,
+                    kind: self.short()?,
+                    tag: self.string()?,
+                }
+            }
+            ASK => {
+                let (lookup, tag) = (self.short()?, self.string()?);
+                Change::Ask {
+                    key,
+                    lookup,
+                    tag,
+                    id: self.string()?,
+                    request: self.string()?,
+                }
+            }
+            _ => Change::Answered {
+                key,
+                lookup: self.short()?,
+                tag: self.string()?,
+            },
+        })
+    }
+
+    fn torn(&self, why: &'static str) -> Torn {
+        Torn { at: self.at, why }
+    }
+
+    #[inline]
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Torn> {
+        match self.record[self.at..].split_at_checked(len) {
+            Some((taken, _)) => {
+                self.at += len;
+                Ok(taken)
+            }
+            None => Err(self.torn("it ends too early")),
+        }
+    }
+
+    #[inline]
+    fn string(&mut self) -> Result<&'a [u8], Torn> {
+        let len = self.number()?;
+        self.take(usize::try_from(len).unwrap_or(usize::MAX))
+    }
+
+    #[inline]
+    fn short(&mut self) -> Result<u16, Torn> {
+        u16::try_from(self.number()?).map_err(|_| self.torn("a number above 16 bits"))
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<u64, Torn> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take(1)?[0];
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(self.torn("a number above 64 bits"))
+    }
+
+    #[inline]
+    fn time(&mut self, head: u8) -> Result<Millis, Torn> {
+        let (len, unused) = match head & TIME {
+            TIME_FOREVER => return Ok(FOREVER),
+            TIME_SHORT => (6, 16),
+            TIME_LONG => (8, 0),
+            _ => return Err(self.torn("unknown form of time")),
+        };
+        let mut bytes = [0; 8];
+        bytes[..len].copy_from_slice(self.take(len)?);
+        Ok(i64::from_le_bytes(bytes) << unused >> unused)
+    }
+}
