@@ -178,6 +178,9 @@ impl Inbox {
             self.waiting.is_empty() && self.base == 0,
             "a replay begins before the first record"
         );
+        let beats = heartbeats.iter().map(|(position, _)| *position).max();
+        let judged = verdicts.iter().map(|(offset, _)| offset + 1).max();
+        self.known = self.known.max(beats.max(judged).unwrap_or(self.known));
         self.heartbeats = heartbeats;
         self.verdicts = verdicts;
         self.beat = 0;

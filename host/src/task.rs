@@ -1,1 +1,320 @@
-//! (to come)
+//! One partition number of every input topic: the unit of ordering, state and parallelism.
+//!
+//! Rule: a task is a deterministic state machine. Its outputs and its state are a function of its input partitions' logs and
+//! its journal; not of batch sizes, commit times, crashes, interleaving or the wall clock. What is decided by any of these is
+//! journaled first.
+//!
+//! Life of an epoch, as a task sees it:
+//!
+//!     arrive*  ->  run* (plan -> rules -> apply)  ->  seal  ->  commit
+//!                                                         \->  abort -> rebuild from the committed meta, read again
+
+mod apply;
+mod arrive;
+pub mod epoch;
+mod idle;
+pub mod layout;
+mod open;
+mod plan;
+mod replay;
+pub mod restore;
+mod seal;
+mod shelf;
+pub mod sources;
+mod view;
+pub mod wiring;
+
+pub use epoch::Epoch;
+pub use layout::Layout;
+pub use restore::Restored;
+pub use sources::Sources;
+pub use wiring::Wiring;
+
+use crate::delta::Delta;
+use crate::inbox::Inbox;
+use crate::journal::Ending;
+use crate::log::Chunk;
+use crate::lookups::Lookups;
+use crate::meta::{Meta, Names};
+use crate::order::Order;
+use crate::record::{Millis, Offset, Partition, Rank, StepKey};
+use crate::rules::{Batch, Sandbox, Trap};
+use crate::service::Question;
+use crate::timers::Timers;
+use plan::Planned;
+use replay::Replay;
+use seal::SweepState;
+use shelf::Shelf;
+use sources::Readers;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use view::{StoreIds, View};
+
+/// See the module.
+pub struct Task {
+    partition: Partition,
+    layout: Arc<Layout>,
+    wiring: Arc<Wiring>,
+
+    // what has arrived
+    inboxes: Vec<Inbox>,
+    order: Order,
+    shelf: Shelf,
+    /// By rank: chunks that wait for the registry, from a record on.
+    held: Vec<VecDeque<(Chunk, usize)>>,
+    /// Replies that were offered, in the order they came.
+    replies: VecDeque<(Box<[u8]>, Ending)>,
+    /// All partitions are idle: the highest watermark when that began, and when.
+    quiet: Option<(Millis, Duration)>,
+    /// When the last heartbeat was written.
+    beaten: Option<Duration>,
+    replay: Option<Replay>,
+    /// A replay has just ended: what is pending may be asked.
+    resumed: bool,
+
+    // state, with the open and the sealed epoch over the committed
+    view: View,
+    timers: Timers,
+    lookups: Lookups,
+    names: Names,
+    ids: Ids,
+    last: StepKey,
+    sequence: u64,
+
+    // the open epoch's changes, and what is committed
+    delta: Delta,
+    sweep: SweepState,
+    sealed: Option<seal::Sealed>,
+    committed: Meta,
+    committed_sweep: SweepState,
+    committed_names: Names,
+    committed_wiring: Arc<Wiring>,
+    changelog: Offset,
+    /// Start of the last round of the sweep that is complete and committed: the log before it may go.
+    complete: Option<Offset>,
+
+    // scratch, kept for its memory
+    batch: Batch,
+    plan: Vec<Planned>,
+    /// By slot: where its key stands in the batch of this number.
+    spans: Vec<(u64, crate::record::Span)>,
+    batch_number: u64,
+    /// Inputs in one call: halved by a trap, doubled by a success.
+    limit: usize,
+}
+
+/// Permanent ids of what the description names, by its indices.
+#[derive(Default)]
+struct Ids {
+    timers: Vec<u16>,
+    lookups: Vec<u16>,
+}
+
+/// A version of the rules on one worker: what runs it.
+pub struct Guest {
+    /// The version.
+    pub wiring: Arc<Wiring>,
+    readers: Readers,
+    sandbox: Option<Sandbox<View>>,
+}
+
+impl Guest {
+    /// Instantiates a version.
+    pub fn new(wiring: Arc<Wiring>) -> Result<Guest, Trap> {
+        // The readers were made once already, by the wiring's own check.
+        let readers = wiring.readers().unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
+        let sandbox = Some(Sandbox::new(&wiring.rules)?);
+        Ok(Guest { wiring, readers, sandbox })
+    }
+
+    /// Drops the instance: a fresh one comes with the next call. A guest's memory is not state.
+    pub fn renew(&mut self) {
+        self.sandbox = None;
+    }
+
+    fn sandbox(&mut self) -> Result<&mut Sandbox<View>, Trap> {
+        if self.sandbox.is_none() {
+            self.sandbox = Some(Sandbox::new(&self.wiring.rules)?);
+        }
+        match &mut self.sandbox {
+            Some(sandbox) => Ok(sandbox),
+            None => unreachable!("just made"),
+        }
+    }
+}
+
+/// How a task stands, for health and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The task.
+    pub partition: Partition,
+    /// Its watermark; [`crate::record::NEVER`] before the first record of every input.
+    pub watermark: Millis,
+    /// Time of the last step.
+    pub last: Millis,
+    /// Records that wait for the watermark.
+    pub waiting: usize,
+    /// Bytes of chunks that are kept for them.
+    pub buffered: usize,
+    /// Timers that are set.
+    pub timers: usize,
+    /// Lookups that are pending.
+    pub lookups: usize,
+    /// Keys with state.
+    pub rows: usize,
+    /// Bytes of state.
+    pub state_bytes: usize,
+    /// Committed position in the changelog.
+    pub changelog: Offset,
+    /// The rules' version.
+    pub version: [u8; 32],
+}
+
+impl Task {
+    /// Its number.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// The rules that its next step takes.
+    pub fn wiring(&self) -> &Arc<Wiring> {
+        &self.wiring
+    }
+
+    /// Where reading must go on, by rank: after opening, and after each [`abort`](Task::abort).
+    pub fn positions(&self) -> impl Iterator<Item = (Rank, Offset)> {
+        self.inboxes.iter().enumerate().map(|(rank, inbox)| (rank as Rank, inbox.position()))
+    }
+
+    /// The watermark: the smallest of its partitions.
+    pub fn watermark(&self) -> Millis {
+        self.inboxes.iter().map(Inbox::watermark).min().unwrap_or(crate::record::NEVER)
+    }
+
+    /// True for an input that is far enough ahead to be held back: over its bytes, and not the slowest.
+    pub fn holds_back(&self, rank: Rank, limit: usize) -> bool {
+        let inbox = &self.inboxes[usize::from(rank)];
+        !self.held[usize::from(rank)].is_empty()
+            || (self.shelf.bytes(rank) > limit && inbox.watermark() > self.watermark())
+    }
+
+    /// Takes the end of a lookup. Dropped when it is not pending any more.
+    pub fn offer(&mut self, id: Box<[u8]>, ending: Ending) {
+        if self.lookups.find(&id).is_some() && !self.replies.iter().any(|(known, _)| *known == id) {
+            self.replies.push_back((id, ending));
+        }
+    }
+
+    /// The lookups pending in committed state, to be asked (again) after opening and after an abort.
+    pub fn questions(&self) -> Vec<Question> {
+        if self.replay.is_some() {
+            return vec![];
+        }
+        self.lookups
+            .iter()
+            .filter_map(|(name, pending)| {
+                let index = self.ids.lookups.iter().position(|id| *id == name.1)?;
+                let service = self.wiring.lookups[index].service;
+                Some(Question {
+                    task: self.partition,
+                    id: pending.id.clone(),
+                    service,
+                    request: pending.request.to_vec(),
+                })
+            })
+            .collect()
+    }
+
+    /// Numbers for health and metrics.
+    pub fn status(&self) -> Status {
+        Status {
+            partition: self.partition,
+            watermark: self.watermark(),
+            last: self.last.time(),
+            waiting: self.order.len(),
+            buffered: (0..self.inboxes.len()).map(|rank| self.shelf.bytes(rank as Rank)).sum(),
+            timers: self.timers.len(),
+            lookups: self.lookups.len(),
+            rows: self.view.rows.len(),
+            state_bytes: self.view.rows.bytes(),
+            changelog: self.changelog,
+            version: self.wiring.rules.version().0,
+        }
+    }
+
+    /// Reads of state beyond the first call of a batch, by the index of the store: drained.
+    pub fn misses(&mut self) -> impl Iterator<Item = u64> {
+        self.view.misses.iter_mut().map(std::mem::take)
+    }
+
+    /// Everything that the stores hold, newest first epoch included, for tests and queries: (key, store, entry, expires,
+    /// value), sorted.
+    pub fn dump(&self) -> Vec<(Vec<u8>, String, Vec<u8>, Millis, Vec<u8>)> {
+        let mut cells = vec![];
+        self.view.rows.each(&mut |key, store, entry, cell| {
+            let store = self.names.stores[usize::from(store)].clone();
+            cells.push((key.to_vec(), store, entry.to_vec(), cell.expires, cell.value.to_vec()));
+        });
+        cells.sort();
+        cells
+    }
+
+    /// The timers that are set, in order.
+    pub fn timers(&self) -> impl Iterator<Item = &StepKey> {
+        self.timers.iter()
+    }
+
+    /// The committed meta.
+    pub fn committed(&self) -> &Meta {
+        &self.committed
+    }
+
+    fn bind(&mut self, wiring: Arc<Wiring>) -> Result<(), String> {
+        let description = wiring.rules.description();
+        let names = &mut self.names;
+        let ids = Ids {
+            timers: description.timers.iter().map(|name| Names::id(&mut names.timers, name)).collect(),
+            lookups: description.lookups.iter().map(|lookup| Names::id(&mut names.lookups, &lookup.name)).collect(),
+        };
+        let stores: Vec<StoreIds> = description
+            .stores
+            .iter()
+            .map(|store| StoreIds {
+                store: Names::id(&mut names.stores, &store.name),
+                schema: Names::id(&mut names.schemas, &store.schema),
+            })
+            .collect();
+        for timer in self.timers.iter() {
+            if let StepKey::Timer { kind, .. } = timer
+                && !ids.timers.contains(kind)
+            {
+                let name = names.timers.get(usize::from(*kind)).map_or("?", String::as_str);
+                return Err(format!("timers of kind '{name}' are pending, and these rules don't declare it"));
+            }
+        }
+        for (name, _) in self.lookups.iter() {
+            if !ids.lookups.contains(&name.1) {
+                let name = names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
+                return Err(format!("lookups '{name}' are pending, and these rules don't declare it"));
+            }
+        }
+        let mut resolvers = vec![];
+        for (index, (ids, store)) in stores.iter().zip(&description.stores).enumerate() {
+            for (written, schema) in names.schemas.iter().enumerate() {
+                if written as u16 != ids.schema
+                    && let Ok(resolver) = crate::convert::Resolver::new(schema, &store.schema)
+                {
+                    resolvers.push(((index as u16, written as u16), resolver));
+                }
+            }
+        }
+        self.view.misses = vec![0; stores.len()];
+        self.view.stores = stores;
+        self.view.resolvers = resolvers;
+        self.ids = ids;
+        self.limit = wiring.batch;
+        self.wiring = wiring;
+        Ok(())
+    }
+}

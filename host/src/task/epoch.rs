@@ -1,0 +1,123 @@
+//! What a worker's tasks write between two commits.
+//!
+//! Rule: nothing of an epoch leaves the process before its transaction is committed: outputs, journal and deltas are in
+//! the transaction, questions and counts wait here.
+
+use crate::journal::Entry;
+use crate::log::{Outgoing, Transaction};
+use crate::record::{Partition, Span, TopicIx};
+use crate::service::Question;
+use std::collections::BTreeSet;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Epoch {
+    /// What will be committed.
+    pub transaction: Transaction,
+    /// Tasks that have something in it.
+    pub touched: BTreeSet<Partition>,
+    /// To be asked once it is committed.
+    pub questions: Vec<Question>,
+    /// What the rules counted, by the index of the counter.
+    pub counts: Vec<u64>,
+    /// What happened, for the metrics.
+    pub tally: Tally,
+}
+
+/// Numbers of an epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records, timers and replies that were steps.
+    pub steps: u64,
+    /// Input records that were steps.
+    pub records: u64,
+    /// Records written to outputs.
+    pub outputs: u64,
+    /// Inputs that were refused.
+    pub dead_letters: u64,
+    /// Batches whose end was handed over again.
+    pub cuts: u64,
+    /// Traps of the rules.
+    pub traps: u64,
+    /// Calls of the rules, and the time spent in them, in nanoseconds.
+    pub calls: u64,
+    /// See `calls`.
+    pub guest_nanos: u64,
+    /// Replies of lookups that were steps.
+    pub replies: u64,
+}
+
+/// A record to be written, in pieces.
+pub struct Piece<'a> {
+    /// Where to.
+    pub topic: TopicIx,
+    /// Partition of it.
+    pub partition: Partition,
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+    /// None: a null key.
+    pub key: Option<&'a [u8]>,
+    /// Parts of the value; none: a null value.
+    pub value: Option<[&'a [u8]; 2]>,
+}
+
+impl Epoch {
+    /// Appends a record; headers are added to the last one by [`header`](Epoch::header).
+    #[inline]
+    pub fn write(&mut self, piece: Piece<'_>) {
+        let transaction = &mut self.transaction;
+        let headers = transaction.headers.len() as u32;
+        let key = piece.key.map(|key| Span::append(&mut transaction.bytes, key));
+        let value = piece.value.map(|[head, rest]| {
+            let head = Span::append(&mut transaction.bytes, head);
+            let rest = Span::append(&mut transaction.bytes, rest);
+            Span { start: head.start, len: head.len + rest.len }
+        });
+        transaction.records.push(Outgoing {
+            topic: piece.topic,
+            partition: piece.partition,
+            timestamp: piece.timestamp,
+            key,
+            value,
+            headers: headers..headers,
+        });
+    }
+
+    /// Adds a header to the record written last.
+    pub fn header(&mut self, name: &str, value: &[u8]) {
+        let transaction = &mut self.transaction;
+        let name = Span::append(&mut transaction.bytes, name.as_bytes());
+        let value = Span::append(&mut transaction.bytes, value);
+        transaction.headers.push((name, value));
+        if let Some(last) = transaction.records.last_mut() {
+            last.headers.end = transaction.headers.len() as u32;
+        }
+    }
+
+    /// Journals an input of a task.
+    pub fn journal(&mut self, topic: TopicIx, task: Partition, timestamp: i64, entry: &Entry) {
+        let mut bytes = vec![];
+        entry.encode(&mut bytes);
+        self.write(Piece { topic, partition: task, timestamp, key: None, value: Some([&bytes, &[]]) });
+        self.touched.insert(task);
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.transaction.bytes.len()
+    }
+
+    /// Nothing was done in it.
+    pub fn is_empty(&self) -> bool {
+        self.touched.is_empty()
+    }
+
+    /// Empty again, with the memory of a transaction that is through.
+    pub fn reuse(&mut self, mut transaction: Transaction) {
+        transaction.bytes.clear();
+        transaction.records.clear();
+        transaction.headers.clear();
+        transaction.offsets.clear();
+        *self = Epoch { transaction, ..Epoch::default() };
+    }
+}

@@ -1,0 +1,70 @@
+//! Idle partitions: silence is a decision, so it is journaled, as a heartbeat.
+//!
+//! Rule: a watermark moves by records and by journaled heartbeats only, so lateness behind one is a property of log and
+//! journal. A partition is idle when it is read to its end and nothing came for `idle_after`, by proofs younger than that.
+//!
+//! An idle partition's watermark becomes the minimum over those that are not. When all are idle, every watermark becomes
+//! A + the time since, A being the highest one at that moment: the last events of a quiet day come out without waiting
+//! for tomorrow's.
+
+use super::epoch::Epoch;
+use super::Task;
+use crate::journal::Entry;
+use crate::record::{Millis, NEVER, Rank, StepKey};
+use std::time::Duration;
+
+/// Heartbeats that free no step are not written more often.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+impl Task {
+    /// Moves the watermarks of idle partitions, when that frees a step, or now and then.
+    pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
+        if self.replay.is_some() || (self.order.is_empty() && self.timers.is_empty()) {
+            // Nothing waits that a heartbeat could free.
+            return;
+        }
+        let idle: Vec<bool> = self
+            .inboxes
+            .iter()
+            .zip(&self.layout.inputs)
+            .map(|(inbox, input)| inbox.idle(input.idle_after, now) && !inbox.catching_up())
+            .collect();
+        if !idle.contains(&true) {
+            self.quiet = None;
+            return;
+        }
+        let target = if idle.contains(&false) {
+            self.quiet = None;
+            let busy = self.inboxes.iter().zip(&idle).filter(|(_, idle)| !**idle);
+            busy.map(|(inbox, _)| inbox.watermark()).min().unwrap_or(NEVER)
+        } else {
+            let highest = self.inboxes.iter().map(|inbox| inbox.watermark()).max().unwrap_or(NEVER);
+            let (from, since) = *self.quiet.get_or_insert((highest, now));
+            if from == NEVER { NEVER } else { from.saturating_add(now.saturating_sub(since).as_millis() as Millis) }
+        };
+        let before = self.watermark();
+        if target <= before {
+            return;
+        }
+        let frees = self.order.earliest().is_some_and(|time| time < target)
+            || self.timers.first().is_some_and(|timer| timer.time() < target);
+        let often = self.beaten.is_some_and(|at| now.saturating_sub(at) < BEAT_EVERY);
+        if !frees && often {
+            return;
+        }
+        self.beaten = Some(now);
+        for (rank, _) in idle.iter().enumerate().filter(|(_, idle)| **idle) {
+            let inbox = &mut self.inboxes[rank];
+            if inbox.watermark() < target {
+                let position = inbox.beat(target);
+                let entry = Entry::Heartbeat { rank: rank as Rank, position, time: target };
+                epoch.journal(self.layout.journal, self.partition, wall, &entry);
+            }
+        }
+    }
+
+    /// Event time of the last step; none before the first.
+    pub fn last_time(&self) -> Option<Millis> {
+        (self.last != StepKey::Start).then(|| self.last.time())
+    }
+}

@@ -1,0 +1,93 @@
+//! What of a pipeline a task's order and place depend on; made once, at start.
+//!
+//! Rule: results are a function of the logs, the journal and this. Its fingerprint stands in every meta; a task with
+//! another one is not opened.
+
+use crate::config::{Config, TimeSource};
+use crate::log::Topics;
+use crate::record::{Millis, TopicIx};
+use std::time::Duration;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// All topics of the pipeline: inputs by rank first, then outputs, then the owned ones.
+    pub topics: Topics,
+    /// By rank; the index is also the topic's.
+    pub inputs: Vec<InputLayout>,
+    /// Number of inputs: the index of the first output topic.
+    pub outputs: TopicIx,
+    /// The log of deltas.
+    pub changelog: TopicIx,
+    /// The inputs that are not in the input topics.
+    pub journal: TopicIx,
+    /// The refused inputs.
+    pub dead_letters: TopicIx,
+    /// Partitions of every input: number of tasks.
+    pub partitions: i32,
+    /// See the module.
+    pub fingerprint: u64,
+}
+
+/// One input.
+#[derive(Clone, Debug)]
+pub struct InputLayout {
+    /// Name of the stream.
+    pub name: String,
+    /// See [`crate::config::Input`].
+    pub out_of_orderness: Millis,
+    /// See [`crate::config::Input`].
+    pub max_ahead: Millis,
+    /// See [`crate::config::Input`].
+    pub idle_after: Duration,
+}
+
+impl Layout {
+    /// Of a pipeline whose inputs have so many partitions.
+    pub fn new(config: &Config, partitions: i32) -> Layout {
+        let owned = owned_topics(&config.name);
+        let mut topics: Vec<String> = config.inputs.iter().map(|input| input.topic.clone()).collect();
+        let outputs = topics.len() as TopicIx;
+        topics.extend(config.outputs.iter().map(|output| output.topic.clone()));
+        let first = topics.len() as TopicIx;
+        topics.extend(owned);
+        let inputs = config
+            .inputs
+            .iter()
+            .map(|input| InputLayout {
+                name: input.name.clone(),
+                out_of_orderness: input.out_of_orderness,
+                max_ahead: input.max_ahead,
+                idle_after: input.idle_after,
+            })
+            .collect();
+        Layout {
+            topics: topics.into(),
+            inputs,
+            outputs,
+            changelog: first,
+            journal: first + 1,
+            dead_letters: first + 2,
+            partitions,
+            fingerprint: fingerprint(config, partitions),
+        }
+    }
+}
+
+/// Changelog, journal, dead letters of a pipeline.
+pub fn owned_topics(pipeline: &str) -> [String; 3] {
+    ["changelog", "journal", "dead-letters"].map(|kind| format!("{pipeline}-{kind}"))
+}
+
+/// Of everything that decides the order: inputs, ranks, event times, out-of-orderness, `max_ahead`, partitions, the hash.
+fn fingerprint(config: &Config, partitions: i32) -> u64 {
+    let mut text = format!("1 {partitions} {}", crate::rows::HASH);
+    for input in &config.inputs {
+        let time = match &input.time {
+            TimeSource::Field(field) => format!("field {field}"),
+            TimeSource::Timestamp => "timestamp".into(),
+        };
+        text += &format!("\n{} {} {time} {} {}", input.name, input.topic, input.out_of_orderness, input.max_ahead);
+    }
+    crate::rows::hash(text.as_bytes())
+}

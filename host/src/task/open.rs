@@ -1,0 +1,155 @@
+//! A task opens, starts over after a dropped epoch, and changes its rules.
+//!
+//! Rule: opening and starting over are the same: everything that is not committed is built again from the committed meta.
+
+use super::epoch::Epoch;
+use super::replay::Replay;
+use super::seal::SweepState;
+use super::{Ids, Layout, Restored, Task, Wiring};
+use crate::delta::Delta;
+use crate::error::{Failure, Result};
+use crate::inbox::Inbox;
+use crate::journal::{Entry, Happening};
+use crate::meta::{self, InputMeta, Meta};
+use crate::order::Order;
+use crate::record::{Millis, Offset, Partition, StepKey};
+use crate::rows;
+use crate::rules::Batch;
+use crate::watermark::Clock;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+impl Task {
+    /// Opens a task on what was restored. `starts`: where inputs begin, by rank, when it has never committed.
+    pub fn open(
+        partition: Partition,
+        layout: Arc<Layout>,
+        wiring: Arc<Wiring>,
+        restored: Restored,
+        starts: &[Offset],
+    ) -> Result<Task> {
+        let fresh = restored.meta.is_none();
+        let mut names = restored.names;
+        if names.hash.is_empty() {
+            names.hash = rows::HASH.to_owned();
+        }
+        if names.hash != rows::HASH {
+            return Err(Failure::Fatal(format!(
+                "task {partition}: its keys were placed by '{}', and this version of Pelton places them by '{}'",
+                names.hash,
+                rows::HASH
+            )));
+        }
+        let meta = restored.meta.unwrap_or_else(|| Meta {
+            fingerprint: layout.fingerprint,
+            inputs: starts.iter().map(|start| first(*start)).collect(),
+            last: StepKey::Start,
+            sequence: 0,
+            version: wiring.rules.version().0,
+            sweep: vec![],
+            round: restored.changelog,
+        });
+        // Unreadable: the round begins again, which is always right.
+        let sweep: SweepState = meta::decode(&meta.sweep).unwrap_or_default();
+        let inputs = layout.inputs.len();
+        let mut task = Task {
+            partition,
+            wiring: wiring.clone(),
+            inboxes: vec![],
+            order: Order::default(),
+            shelf: super::Shelf::default(),
+            held: (0..inputs).map(|_| VecDeque::new()).collect(),
+            replies: VecDeque::new(),
+            quiet: None,
+            beaten: None,
+            replay: None,
+            resumed: false,
+            view: super::View { rows: restored.rows, ..Default::default() },
+            timers: restored.timers,
+            lookups: restored.lookups,
+            committed_names: names.clone(),
+            names,
+            ids: Ids::default(),
+            last: StepKey::Start,
+            sequence: 0,
+            delta: Delta::new(),
+            sweep: sweep.clone(),
+            sealed: None,
+            committed: meta,
+            committed_sweep: sweep,
+            committed_wiring: wiring,
+            changelog: restored.changelog,
+            complete: None,
+            batch: Batch::default(),
+            plan: vec![],
+            spans: vec![],
+            batch_number: 0,
+            limit: 1,
+            layout,
+        };
+        task.start_over();
+        if fresh && !restored.journal.is_empty() {
+            let (presets, replay) = Replay::new(restored.journal, inputs);
+            for (inbox, (heartbeats, verdicts)) in task.inboxes.iter_mut().zip(presets) {
+                inbox.preset(heartbeats, verdicts);
+            }
+            task.replay = replay;
+        }
+        Ok(task)
+    }
+
+    /// Builds what is not committed again from the committed meta.
+    pub(super) fn start_over(&mut self) {
+        let inputs = self.layout.inputs.iter().zip(&self.committed.inputs);
+        self.inboxes = inputs.map(|(input, meta)| Inbox::new(input.out_of_orderness, meta)).collect();
+        self.order.clear();
+        self.shelf.clear();
+        self.held.iter_mut().for_each(VecDeque::clear);
+        self.replies.clear();
+        self.quiet = None;
+        self.beaten = None;
+        self.last = self.committed.last.clone();
+        self.sequence = self.committed.sequence;
+        self.names = self.committed_names.clone();
+        self.spans.clear();
+        let wiring = self.committed_wiring.clone();
+        if let Err(why) = self.bind(wiring) {
+            // These rules took the last committed step: they know whatever is pending.
+            panic!("task {}: {why}, although they set it", self.partition);
+        }
+    }
+
+    /// From the next step on, these rules. Journaled in the open epoch. Err: they don't know what is pending; nothing changed.
+    pub fn activate(&mut self, wiring: Arc<Wiring>, wall: Millis, epoch: &mut Epoch) -> std::result::Result<(), String> {
+        let version = wiring.rules.version().0;
+        if version == self.wiring.rules.version().0 {
+            return Ok(());
+        }
+        let old = self.wiring.clone();
+        if let Err(why) = self.bind(wiring) {
+            // The old ones were bound to the same state before.
+            let _ = self.bind(old);
+            return Err(why);
+        }
+        let what = Happening::Rules { version };
+        let entry = Entry::After { anchor: self.last.clone(), sequence: self.sequence, what };
+        epoch.journal(self.layout.journal, self.partition, wall, &entry);
+        self.sequence += 1;
+        Ok(())
+    }
+
+    /// The rules' version that took the last committed steps; none: it has never committed.
+    pub fn committed_version(&self) -> [u8; 32] {
+        self.committed.version
+    }
+
+    /// True, once, when a replay of the journal has ended: pending questions may be asked.
+    pub fn take_resumed(&mut self) -> bool {
+        std::mem::take(&mut self.resumed)
+    }
+}
+
+/// An input that nothing was read of.
+fn first(start: Offset) -> InputMeta {
+    InputMeta { next: start, clock: Clock::START, heartbeats: vec![], verdicts: vec![], read: start }
+}
