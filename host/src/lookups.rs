@@ -73,6 +73,11 @@ impl Lookups {
         self.pending.range((from, Bound::Unbounded))
     }
 
+    /// Those of the last commit.
+    pub fn committed(&self) -> impl Iterator<Item = (LookupName, Pending)> {
+        self.pending.committed().into_iter()
+    }
+
     /// How many are pending.
     pub fn len(&self) -> usize {
         self.pending.len()

@@ -38,6 +38,7 @@ use crate::lookups::Lookups;
 use crate::meta::{Meta, Names};
 use crate::order::Order;
 use crate::record::{Millis, Offset, Partition, Rank, StepKey};
+use crate::rows::Rows;
 use crate::rules::{Batch, Sandbox, Trap};
 use crate::service::Question;
 use crate::timers::Timers;
@@ -91,6 +92,8 @@ pub struct Task {
     committed_names: Names,
     committed_wiring: Arc<Wiring>,
     changelog: Offset,
+    /// Bytes of changelog since the last flush began.
+    unflushed: u64,
     /// Start of the last round of the sweep that is complete and committed: the log before it may go.
     complete: Option<Offset>,
 
@@ -265,12 +268,69 @@ impl Task {
         self.timers.iter()
     }
 
+    /// Committed position in the changelog.
+    pub fn changelog(&self) -> Offset {
+        self.changelog
+    }
+
+    /// Its rows, to be flushed.
+    pub fn rows_mut(&mut self) -> &mut Rows {
+        &mut self.view.rows
+    }
+
+    /// Bytes of changelog since the last flush began.
+    pub fn unflushed(&self) -> u64 {
+        self.unflushed
+    }
+
+    /// A flush begins now.
+    pub fn begin_flush(&mut self) {
+        self.unflushed = 0;
+    }
+
+    /// Everything that a store keeps beside the rows, as committed.
+    pub fn aside(&self) -> Delta {
+        let mut aside = Delta::new();
+        aside.meta(&crate::meta::encode(&self.committed));
+        aside.names(&crate::meta::encode(&self.committed_names));
+        for timer in self.timers.committed() {
+            if let StepKey::Timer { time, key, kind, tag } = &timer {
+                aside.set_timer(key, *time, *kind, tag);
+            }
+        }
+        for (name, pending) in self.lookups.committed() {
+            aside.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
+        }
+        aside
+    }
+
+    /// Do these rules know everything that is pending?
+    pub fn accepts(&self, wiring: &Wiring) -> Result<(), String> {
+        let description = wiring.rules.description();
+        for timer in self.timers.iter() {
+            if let StepKey::Timer { kind, .. } = timer {
+                let name = self.names.timers.get(usize::from(*kind)).map_or("?", String::as_str);
+                if !description.timers.iter().any(|known| known == name) {
+                    return Err(format!("timers of kind '{name}' are pending, and these rules don't declare it"));
+                }
+            }
+        }
+        for (name, _) in self.lookups.iter() {
+            let name = self.names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
+            if !description.lookups.iter().any(|known| known.name == name) {
+                return Err(format!("lookups '{name}' are pending, and these rules don't declare it"));
+            }
+        }
+        Ok(())
+    }
+
     /// The committed meta.
     pub fn committed(&self) -> &Meta {
         &self.committed
     }
 
     fn bind(&mut self, wiring: Arc<Wiring>) -> Result<(), String> {
+        self.accepts(&wiring)?;
         let description = wiring.rules.description();
         let names = &mut self.names;
         let ids = Ids {
@@ -285,20 +345,6 @@ impl Task {
                 schema: Names::id(&mut names.schemas, &store.schema),
             })
             .collect();
-        for timer in self.timers.iter() {
-            if let StepKey::Timer { kind, .. } = timer
-                && !ids.timers.contains(kind)
-            {
-                let name = names.timers.get(usize::from(*kind)).map_or("?", String::as_str);
-                return Err(format!("timers of kind '{name}' are pending, and these rules don't declare it"));
-            }
-        }
-        for (name, _) in self.lookups.iter() {
-            if !ids.lookups.contains(&name.1) {
-                let name = names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
-                return Err(format!("lookups '{name}' are pending, and these rules don't declare it"));
-            }
-        }
         let mut resolvers = vec![];
         for (index, (ids, store)) in stores.iter().zip(&description.stores).enumerate() {
             for (written, schema) in names.schemas.iter().enumerate() {

@@ -55,6 +55,11 @@ impl Timers {
         self.due.range((from, Bound::Unbounded)).map(|(step, ())| step)
     }
 
+    /// Those of the last commit.
+    pub fn committed(&self) -> impl Iterator<Item = StepKey> {
+        self.due.committed().into_keys()
+    }
+
     /// How many are set.
     pub fn len(&self) -> usize {
         self.due.len()

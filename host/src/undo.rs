@@ -71,6 +71,18 @@ impl<K: Ord + Clone, V: Clone> UndoMap<K, V> {
         self.now.is_empty()
     }
 
+    /// As it was at the last commit: a copy.
+    pub fn committed(&self) -> BTreeMap<K, V> {
+        let mut then = self.now.clone();
+        for (key, old) in self.open.iter().rev().chain(self.sealed.iter().flatten().rev()) {
+            match old {
+                Some(old) => then.insert(key.clone(), old.clone()),
+                None => then.remove(key),
+            };
+        }
+        then
+    }
+
     /// The open epoch goes into its commit; another one opens.
     ///
     /// # Panics
@@ -127,6 +139,7 @@ mod tests {
                     _ => {}
                 }
                 prop_assert!(map.iter().eq(open.iter()));
+                prop_assert_eq!(&map.committed(), &committed);
             }
         }
     }

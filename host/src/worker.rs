@@ -1,1 +1,372 @@
-//! (to come)
+//! One thread of an instance: its tasks, its readers, one transactional producer, a sandbox for each version of the rules.
+//!
+//! Rules:
+//! - Each doubt about a commit has one answer: recover from the log (`recover`).
+//! - An epoch is open while the one before it is being committed; if that one fails, both are dropped.
+//! - The loop owns no clock, no thread and no randomness: whoever drives it says what time it is. The same worker runs on
+//!   Kafka, on the embedded log, and in the simulator.
+
+mod close;
+mod commit;
+mod flush;
+mod recover;
+
+use crate::config::Config;
+use crate::error::{Failure, Result};
+use crate::log::{Arrival, Log, Producer, Reader};
+use crate::metrics::Metrics;
+use crate::record::{Millis, Partition, Rank};
+use crate::registry::Schemas;
+use crate::service::{Answer, Reply, Services};
+use crate::store::Store;
+use crate::task::restore::Restoring;
+use crate::task::{Epoch, Guest, Layout, Sources, Status, Task, Wiring};
+use commit::Flight;
+use flush::Flushes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Batches of one task in a row, before the next task has its turn: 8 of 512 inputs are about 4 ms.
+const BATCHES_A_TURN: usize = 8;
+
+/// An epoch that waits for the one before it may grow to so many times its normal size; then its tasks wait.
+const OVERFULL: usize = 2;
+
+/// How often idleness, pauses and held records are looked at.
+const CHORES_EVERY: Duration = Duration::from_millis(10);
+
+/// How often the registry is asked again for a schema that records wait for.
+const ASK_REGISTRY_EVERY: Duration = Duration::from_secs(1);
+
+/// What time it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Monotonic.
+    pub mono: Duration,
+    /// Milliseconds since 1970.
+    pub wall: Millis,
+}
+
+/// What a worker needs from outside.
+pub struct Ports {
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// A reader of it.
+    pub reader: Box<dyn Reader>,
+    /// Its producer.
+    pub producer: Box<dyn Producer>,
+    /// External services.
+    pub services: Box<dyn Services>,
+    /// Where schemas come from.
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// Local state.
+    pub store: Option<Box<dyn Store>>,
+}
+
+/// See the module.
+pub struct Worker {
+    layout: Arc<Layout>,
+    pace: crate::config::Epoch,
+    flush_bytes: u64,
+    log: Arc<dyn Log>,
+    reader: Box<dyn Reader>,
+    producer: Box<dyn Producer>,
+    services: Box<dyn Services>,
+    store: Option<Box<dyn Store>>,
+    sources: Sources,
+    guests: Vec<Guest>,
+    /// What every task shall run.
+    wanted: Arc<Wiring>,
+    tasks: BTreeMap<Partition, Task>,
+    /// Tasks that read the changelog again, after an ambiguous commit.
+    restoring: Vec<Restoring>,
+    epoch: Epoch,
+    /// When the open epoch got its first step.
+    opened: Option<Duration>,
+    /// The assignment counter that holds for the tasks at hand.
+    assignment: u64,
+    flight: Option<Flight>,
+    /// The producer must be renewed before anything else.
+    renew: bool,
+    closing: BTreeSet<Partition>,
+    closed: Vec<Partition>,
+    paused: BTreeSet<(Rank, Partition)>,
+    flushes: Flushes,
+    truncations: Vec<(Partition, i64)>,
+    metrics: Arc<Metrics>,
+    chores_at: Duration,
+    registry_at: Duration,
+    arrivals: Vec<Arrival>,
+    replies: Vec<Reply>,
+}
+
+impl Worker {
+    /// A worker without tasks.
+    pub fn new(config: &Config, layout: Arc<Layout>, wiring: Arc<Wiring>, ports: Ports, metrics: Arc<Metrics>) -> Worker {
+        let assignment = ports.log.assignment();
+        Worker {
+            layout,
+            pace: config.epoch.clone(),
+            flush_bytes: config.state.flush_bytes,
+            log: ports.log,
+            reader: ports.reader,
+            producer: ports.producer,
+            services: ports.services,
+            store: ports.store,
+            sources: Sources::new(&config.inputs, ports.schemas),
+            guests: vec![],
+            wanted: wiring,
+            tasks: BTreeMap::new(),
+            restoring: vec![],
+            epoch: Epoch::default(),
+            opened: None,
+            assignment,
+            flight: None,
+            renew: false,
+            closing: BTreeSet::new(),
+            closed: vec![],
+            paused: BTreeSet::new(),
+            flushes: Flushes::default(),
+            truncations: vec![],
+            metrics,
+            chores_at: Duration::ZERO,
+            registry_at: Duration::ZERO,
+            arrivals: vec![],
+            replies: vec![],
+        }
+    }
+
+    /// Takes over a task; `assignment`: the counter at which it became ours.
+    pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
+        self.assignment = assignment;
+        let partition = task.partition();
+        for (rank, from) in task.positions() {
+            self.reader.assign(rank, partition, from)?;
+        }
+        for question in task.questions() {
+            self.services.ask(question);
+        }
+        // A task that has never committed says at once where it begins.
+        self.epoch.touched.insert(partition);
+        self.tasks.insert(partition, task);
+        Ok(())
+    }
+
+    /// Partitions have changed hands, but none of ours: what is open may be committed under this counter.
+    pub fn reassigned(&mut self, assignment: u64) {
+        self.assignment = assignment;
+    }
+
+    /// From the next step on, every task runs these rules. They must have been accepted by [`accepts`](Worker::accepts).
+    pub fn activate(&mut self, wiring: Arc<Wiring>) {
+        self.wanted = wiring;
+    }
+
+    /// Do these rules know everything that is pending in the tasks? Err: what they don't know.
+    pub fn accepts(&self, wiring: &Wiring) -> std::result::Result<(), String> {
+        self.tasks.values().try_for_each(|task| task.accepts(wiring))
+    }
+
+    /// How its tasks stand.
+    pub fn status(&self) -> Vec<Status> {
+        self.tasks.values().map(Task::status).collect()
+    }
+
+    /// A task, for tests and queries.
+    pub fn task(&self, partition: Partition) -> Option<&Task> {
+        self.tasks.get(&partition)
+    }
+
+    /// Changelogs that may be cut: task, and the offset before which nothing is needed. Drained.
+    pub fn take_truncations(&mut self) -> Vec<(Partition, i64)> {
+        std::mem::take(&mut self.truncations)
+    }
+
+    /// One round of the loop: waits for data at most `wait`, when there is nothing else to do. True: something was done.
+    pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
+        let mut busy = self.decide(Duration::ZERO)?;
+        if self.renew && !self.recover()? {
+            return Ok(busy);
+        }
+        busy |= self.restore()?;
+        let chores = now.mono >= self.chores_at;
+        if chores {
+            self.chores_at = now.mono + CHORES_EVERY;
+        }
+        busy |= self.take_replies();
+        if self.closing.is_empty() {
+            self.switch(now);
+            busy |= self.run_tasks(now);
+        }
+        self.seal_when_due(now);
+        self.close_when_through();
+        let wait = if busy { Duration::ZERO } else { self.wait(now, wait) };
+        busy |= self.fetch(now, wait)?;
+        if chores {
+            self.chores(now)?;
+        }
+        self.flush(now);
+        Ok(busy)
+    }
+
+    /// As long as nothing has to be done but to wait for records.
+    fn wait(&self, now: Now, wait: Duration) -> Duration {
+        let commit = match (self.flight.is_some(), self.opened) {
+            // How it ended comes without a wake-up.
+            (true, _) => Duration::from_millis(1),
+            (false, Some(opened)) => (opened + self.pace.interval).saturating_sub(now.mono),
+            (false, None) => wait,
+        };
+        wait.min(commit)
+    }
+
+    fn fetch(&mut self, now: Now, wait: Duration) -> Result<bool> {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        let polled = self.reader.poll(wait, &mut arrivals);
+        let busy = !arrivals.is_empty();
+        let mut failed = polled;
+        for arrival in arrivals.drain(..) {
+            let arrived = self.arrive(arrival, now);
+            failed = failed.and(arrived);
+        }
+        self.arrivals = arrivals;
+        failed?;
+        Ok(busy)
+    }
+
+    fn arrive(&mut self, arrival: Arrival, now: Now) -> Result<()> {
+        match arrival {
+            Arrival::Records(chunk) => {
+                let rank = chunk.topic;
+                let Some(task) = self.tasks.get_mut(&chunk.partition) else { return Ok(()) };
+                self.metrics.arrived(rank, chunk.records.len());
+                if let Err(why) = task.arrive(rank, chunk, &mut self.sources, now.wall, &mut self.epoch) {
+                    tracing::warn!(%why, "records wait for their schema");
+                }
+                self.opened_now(now);
+            }
+            Arrival::End { topic, partition, offset } => {
+                if let Some(task) = self.tasks.get_mut(&partition) {
+                    task.proved_end(topic, offset, now.mono);
+                }
+            }
+            Arrival::OutOfRange { topic, partition, start, end } => {
+                return Err(Failure::Fatal(format!(
+                    "{}/{partition}: the next record to read is not in the topic any more (it holds {start} to {end}): \
+                     retention has removed unprocessed records, or the topic was made anew. Nothing was committed beyond it. \
+                     To go on with what is left, start with `--set on_data_loss=continue`",
+                    self.layout.topics[usize::from(topic)]
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_replies(&mut self) -> bool {
+        self.services.replies(&mut self.replies);
+        let busy = !self.replies.is_empty();
+        for reply in self.replies.drain(..) {
+            if let Some(task) = self.tasks.get_mut(&reply.task) {
+                let ending = match reply.answer {
+                    Answer::Body(body) => crate::journal::Ending::Body(body),
+                    Answer::Absent => crate::journal::Ending::Absent,
+                    Answer::Unavailable => crate::journal::Ending::Unavailable,
+                };
+                task.offer(reply.id, ending);
+            }
+        }
+        busy
+    }
+
+    /// Tasks that don't run the wanted rules yet get them, between two steps.
+    fn switch(&mut self, now: Now) {
+        for task in self.tasks.values_mut() {
+            if !Arc::ptr_eq(task.wiring(), &self.wanted)
+                && let Err(why) = task.activate(self.wanted.clone(), now.wall, &mut self.epoch)
+            {
+                tracing::error!(task = task.partition(), %why, "the new rules can't take over this task");
+            }
+        }
+    }
+
+    fn run_tasks(&mut self, now: Now) -> bool {
+        let mut busy = false;
+        for task in self.tasks.values_mut() {
+            for _ in 0..BATCHES_A_TURN {
+                if self.flight.is_some() && self.epoch.bytes() > OVERFULL * self.pace.bytes {
+                    break;
+                }
+                let guest = match guest(&mut self.guests, task.wiring()) {
+                    Ok(guest) => guest,
+                    Err(why) => {
+                        tracing::error!(%why, "the rules can't be instantiated");
+                        break;
+                    }
+                };
+                if !task.run(guest, &mut self.sources, &mut self.epoch) {
+                    break;
+                }
+                busy = true;
+            }
+        }
+        self.opened_now(now);
+        busy
+    }
+
+    fn opened_now(&mut self, now: Now) {
+        if !self.epoch.is_empty() && self.opened.is_none() {
+            self.opened = Some(now.mono);
+        }
+    }
+
+    fn chores(&mut self, now: Now) -> Result<()> {
+        for (partition, task) in &mut self.tasks {
+            if self.closing.is_empty() {
+                task.beat(now.mono, now.wall, &mut self.epoch);
+            }
+            if task.take_resumed() {
+                for question in task.questions() {
+                    self.services.ask(question);
+                }
+            }
+            for rank in 0..self.layout.inputs.len() as Rank {
+                let pause = task.holds_back(rank, self.pace.buffer_bytes);
+                let place = (rank, *partition);
+                if pause != self.paused.contains(&place) {
+                    self.reader.pause(rank, *partition, pause)?;
+                    if pause {
+                        self.paused.insert(place);
+                    } else {
+                        self.paused.remove(&place);
+                    }
+                }
+            }
+        }
+        if now.mono >= self.registry_at {
+            self.registry_at = now.mono + ASK_REGISTRY_EVERY;
+            for task in self.tasks.values_mut().filter(|task| task.holds_records()) {
+                if let Err(why) = task.retry_held(&mut self.sources, now.wall, &mut self.epoch) {
+                    tracing::warn!(%why, "records still wait for their schema");
+                }
+            }
+        }
+        self.opened_now(now);
+        // Versions that no task runs any more: their instances go.
+        let tasks = &self.tasks;
+        self.guests.retain(|guest| tasks.values().any(|task| Arc::ptr_eq(task.wiring(), &guest.wiring)));
+        Ok(())
+    }
+}
+
+/// The instance of a version, made at its first use.
+fn guest<'a>(guests: &'a mut Vec<Guest>, wiring: &Arc<Wiring>) -> std::result::Result<&'a mut Guest, crate::rules::Trap> {
+    let index = match guests.iter().position(|guest| Arc::ptr_eq(&guest.wiring, wiring)) {
+        Some(index) => index,
+        None => {
+            guests.push(Guest::new(wiring.clone())?);
+            guests.len() - 1
+        }
+    };
+    Ok(&mut guests[index])
+}

@@ -79,6 +79,7 @@ impl Task {
             committed_sweep: sweep,
             committed_wiring: wiring,
             changelog: restored.changelog,
+            unflushed: 0,
             complete: None,
             batch: Batch::default(),
             plan: vec![],
@@ -96,6 +97,19 @@ impl Task {
             task.replay = replay;
         }
         Ok(task)
+    }
+
+    /// What is committed, after [`abort`](Task::abort).
+    pub(super) fn into_restored(self) -> Restored {
+        Restored {
+            rows: self.view.rows,
+            timers: self.timers,
+            lookups: self.lookups,
+            names: self.committed_names,
+            meta: Some(self.committed),
+            changelog: self.changelog,
+            ..Restored::default()
+        }
     }
 
     /// Builds what is not committed again from the committed meta.

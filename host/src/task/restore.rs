@@ -6,7 +6,7 @@
 //! - The meta in the changelog is the authority on positions; the group's offsets must agree, and are only compared.
 //! - A stamp below the log's start, above its end, or of another cluster or topic: wipe, and restore from the log.
 
-use super::Layout;
+use super::{Layout, Task};
 use crate::delta::{self, Change};
 use crate::error::{Failure, Result};
 use crate::journal::Entry;
@@ -133,6 +133,12 @@ impl Restoring {
         Restoring { log, layout, partition, state: Restored::default(), part: Part::Offsets }
     }
 
+    /// Goes on from a task that has started over: only what its changelog has gained is read.
+    pub fn resume(log: Arc<dyn Log>, layout: Arc<Layout>, task: Task) -> Restoring {
+        let partition = task.partition();
+        Restoring { log, layout, partition, state: task.into_restored(), part: Part::Offsets }
+    }
+
     /// The number of the task.
     pub fn partition(&self) -> Partition {
         self.partition
@@ -147,7 +153,9 @@ impl Restoring {
                     (0..self.layout.inputs.len()).map(|rank| (rank as TopicIx, self.partition)).collect();
                 self.state.offsets = self.log.committed(&inputs)?;
                 let (start, end) = self.log.bounds(self.layout.changelog, self.partition)?;
-                self.state.changelog = start;
+                if self.state.meta.is_none() {
+                    self.state.changelog = start;
+                }
                 if let Some(store) = store {
                     self.load(store, start, end)?;
                 }

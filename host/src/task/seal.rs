@@ -25,6 +25,7 @@ pub struct Sealed {
     complete: Option<Offset>,
     names: meta::Names,
     wiring: Arc<Wiring>,
+    bytes: u64,
 }
 
 /// Where the sweep is. A round: names, rows, timers, lookups.
@@ -76,6 +77,7 @@ impl Task {
             head.names(&meta::encode(&self.names));
         }
         let timestamp = self.last_time().unwrap_or(0).max(0);
+        let bytes = (head.bytes() + self.delta.bytes() + old.bytes()) as u64;
         for delta in [&head, &self.delta, &old] {
             for record in delta.records() {
                 let (topic, partition) = (self.layout.changelog, self.partition);
@@ -91,6 +93,7 @@ impl Task {
         self.lookups.seal();
         self.sealed = Some(Sealed { meta, sweep: self.sweep.clone(), complete, names: self.names.clone(),
             wiring: self.wiring.clone(),
+            bytes,
         });
     }
 
@@ -106,6 +109,7 @@ impl Task {
         self.committed_names = sealed.names;
         self.committed_wiring = sealed.wiring;
         self.changelog = next;
+        self.unflushed += sealed.bytes;
         if sealed.complete.is_some() {
             self.complete = sealed.complete;
         }

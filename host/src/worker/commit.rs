@@ -1,0 +1,107 @@
+//! The commit: the transaction in the log is the only commit point.
+//!
+//! Rule, in three lines of [`decide`](Worker::decide): the outcome is committed; memory follows; then, and only then, what
+//! leaves the process is released.
+
+use super::{Now, Worker};
+use crate::error::Result;
+use crate::log::Outcome;
+use crate::record::Partition;
+use crate::service::Question;
+use crate::task::epoch::Tally;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// An epoch in its commit.
+pub struct Flight {
+    touched: BTreeSet<Partition>,
+    questions: Vec<Question>,
+    counts: Vec<u64>,
+    tally: Tally,
+    begun: Duration,
+    bytes: usize,
+}
+
+impl Worker {
+    /// Seals the open epoch and hands it to the producer, when it is time and the one before it is through.
+    pub(super) fn seal_when_due(&mut self, now: Now) {
+        let Some(opened) = self.opened else { return };
+        let due = now.mono.saturating_sub(opened) >= self.pace.interval
+            || self.epoch.bytes() >= self.pace.bytes
+            || !self.closing.is_empty();
+        if self.flight.is_some() || self.renew || !due {
+            return;
+        }
+        self.opened = None;
+        let mut epoch = std::mem::take(&mut self.epoch);
+        epoch.touched.retain(|partition| self.tasks.contains_key(partition));
+        if epoch.touched.is_empty() {
+            let transaction = std::mem::take(&mut epoch.transaction);
+            self.epoch.reuse(transaction);
+            return;
+        }
+        for partition in &epoch.touched {
+            if let Some(task) = self.tasks.get_mut(partition) {
+                task.seal(&mut epoch);
+            }
+        }
+        epoch.transaction.assignment = self.assignment;
+        self.flight = Some(Flight {
+            touched: epoch.touched,
+            questions: epoch.questions,
+            counts: epoch.counts,
+            tally: epoch.tally,
+            begun: now.mono,
+            bytes: epoch.transaction.bytes.len(),
+        });
+        self.producer.submit(epoch.transaction);
+    }
+
+    /// Learns how the epoch in its commit ended. True: it has ended.
+    pub(super) fn decide(&mut self, wait: Duration) -> Result<bool> {
+        if self.flight.is_none() {
+            return Ok(false);
+        }
+        let Some((transaction, outcome)) = self.producer.outcome(wait) else { return Ok(false) };
+        let Some(flight) = self.flight.take() else { return Ok(false) };
+        match outcome {
+            Outcome::Committed(positions) => {
+                for partition in &flight.touched {
+                    let place = |(topic, at, _): &&(_, _, _)| *topic == self.layout.changelog && at == partition;
+                    let next = positions.iter().find(place).map(|(_, _, next)| *next);
+                    if let (Some(task), Some(next)) = (self.tasks.get_mut(partition), next) {
+                        task.commit(next);
+                    }
+                }
+                for question in flight.questions {
+                    if self.tasks.contains_key(&question.task) {
+                        self.services.ask(question);
+                    }
+                }
+                self.metrics.committed(&flight.tally, &flight.counts, self.wanted.rules.description(), flight.bytes);
+                self.spare(transaction);
+            }
+            Outcome::Aborted(why) => {
+                tracing::warn!(%why, "an epoch was aborted: it is done again");
+                self.metrics.aborted();
+                self.spare(transaction);
+                self.start_over()?;
+            }
+            Outcome::Ambiguous(why) => {
+                tracing::warn!(%why, "nobody knows how a commit ended: the log will say");
+                self.metrics.ambiguous();
+                self.renew = true;
+                self.recover()?;
+            }
+        }
+        let _ = flight.begun;
+        Ok(true)
+    }
+
+    /// Keeps the memory of a transaction for the epoch after the open one.
+    fn spare(&mut self, transaction: crate::log::Transaction) {
+        if self.epoch.is_empty() && self.epoch.transaction.bytes.capacity() < transaction.bytes.capacity() {
+            self.epoch.reuse(transaction);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! After an epoch that failed.
+//!
+//! Rule: for certain not in the log: drop it, and the open one over it, and read the inputs again from the committed meta.
+//! In doubt: a new producer first (which ends the transaction one way or the other), then the changelog says what is
+//! committed. One path for every doubt.
+
+use super::Worker;
+use crate::error::{Failure, Result};
+use crate::task::restore::Restoring;
+use crate::task::{Epoch, Task};
+use std::time::Duration;
+
+/// Waits for the changelog, at most, in one turn.
+const READ_WAIT: Duration = Duration::from_millis(5);
+
+impl Worker {
+    /// Sealed and open epoch are dropped; every task goes back to its last commit.
+    pub(super) fn start_over(&mut self) -> Result<()> {
+        self.drop_open();
+        let mut tasks: Vec<Task> = std::mem::take(&mut self.tasks).into_values().collect();
+        for task in &mut tasks {
+            task.abort();
+        }
+        for task in tasks {
+            self.resume(task)?;
+        }
+        Ok(())
+    }
+
+    fn drop_open(&mut self) {
+        self.epoch = Epoch::default();
+        self.opened = None;
+    }
+
+    /// A task goes on where it was committed: reads again from there, and asks again.
+    fn resume(&mut self, task: Task) -> Result<()> {
+        let partition = task.partition();
+        for (rank, from) in task.positions() {
+            self.reader.unassign(rank, partition)?;
+            self.paused.remove(&(rank, partition));
+            self.reader.assign(rank, partition, from)?;
+        }
+        self.services.forget(partition);
+        for question in task.questions() {
+            self.services.ask(question);
+        }
+        self.tasks.insert(partition, task);
+        Ok(())
+    }
+
+    /// Renews the producer; then every task reads its changelog. False: not yet.
+    pub(super) fn recover(&mut self) -> Result<bool> {
+        match self.producer.renew() {
+            Ok(()) => {}
+            Err(Failure::Retry(why)) => {
+                tracing::warn!(%why, "the producer can't be renewed yet");
+                return Ok(false);
+            }
+            Err(other) => return Err(other),
+        }
+        self.renew = false;
+        self.drop_open();
+        for (partition, mut task) in std::mem::take(&mut self.tasks) {
+            for rank in 0..self.layout.inputs.len() as u16 {
+                self.reader.unassign(rank, partition)?;
+                self.paused.remove(&(rank, partition));
+            }
+            self.services.forget(partition);
+            self.flushes.forget(partition);
+            task.abort();
+            self.restoring.push(Restoring::resume(self.log.clone(), self.layout.clone(), task));
+        }
+        Ok(true)
+    }
+
+    /// Tasks that read their changelog go on with it. True: one of them is there.
+    pub(super) fn restore(&mut self) -> Result<bool> {
+        let mut busy = false;
+        for mut restoring in std::mem::take(&mut self.restoring) {
+            let partition = restoring.partition();
+            match restoring.step(None, READ_WAIT) {
+                Ok(Some(restored)) => {
+                    let wiring = self.wanted.clone();
+                    let task = Task::open(partition, self.layout.clone(), wiring, restored, &[])?;
+                    self.resume(task)?;
+                    busy = true;
+                }
+                Ok(None) => self.restoring.push(restoring),
+                Err(Failure::Retry(why)) => {
+                    tracing::warn!(task = partition, %why, "the changelog can't be read yet");
+                    self.restoring.push(restoring);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(busy)
+    }
+}
