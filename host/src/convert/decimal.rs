@@ -1,0 +1,187 @@
+//! Decimals: the number of a JSON text, the two's complement bytes of Avro, and plain text.
+//!
+//! Rule: a value is exact or refused; nothing is ever rounded, and no binary fraction is involved.
+
+use super::{Incompatible, Unreadable};
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+/// Digits that fit the arithmetic (i128). A schema with more is refused where decimals become text or come from it.
+pub(super) const MAX_DIGITS: u32 = 38;
+
+const TOO_MANY: &str = "a decimal has more digits than its precision";
+
+/// Is it a decimal of so many digits? (Of more than [`MAX_DIGITS`], only that it is a number.)
+#[inline]
+pub(super) fn check(bytes: &[u8], precision: u32) -> Result<()> {
+    if bytes.len() <= 8 && precision >= 19 && !bytes.is_empty() {
+        return Ok(());
+    }
+    if precision > MAX_DIGITS && !bytes.is_empty() {
+        return Ok(());
+    }
+    read(bytes, precision).map(|_| ())
+}
+
+/// The unscaled value of two's complement bytes, of any length.
+#[inline]
+pub(super) fn read(bytes: &[u8], precision: u32) -> Result<i128> {
+    let Some(first) = bytes.first() else {
+        return Err(Unreadable::new("a decimal has no bytes"));
+    };
+    if bytes.len() <= 8 {
+        let mut value = i64::from(*first as i8);
+        for byte in &bytes[1..] {
+            value = value << 8 | i64::from(*byte);
+        }
+        // 19 digits hold every i64.
+        if precision < 19 && value.unsigned_abs() >= 10u64.pow(precision) {
+            return Err(Unreadable::new(TOO_MANY));
+        }
+        return Ok(i128::from(value));
+    }
+    // Leading bytes that only repeat the sign don't count.
+    let sign = (*first as i8 >> 7) as u8;
+    let digits = bytes.iter().position(|byte| *byte != sign).unwrap_or(bytes.len() - 1);
+    let significant = &bytes[digits..];
+    if significant.len() > 16 {
+        return Err(Unreadable::new(TOO_MANY));
+    }
+    let mut value = i128::from(sign as i8);
+    for byte in significant {
+        value = value << 8 | i128::from(*byte);
+    }
+    // A byte that is not the sign's may still carry its bit where all 16 are significant.
+    if (value < 0) != (sign != 0) || value.unsigned_abs() >= 10u128.pow(precision.min(MAX_DIGITS)) {
+        return Err(Unreadable::new(TOO_MANY));
+    }
+    Ok(value)
+}
+
+/// The unscaled value of a JSON number (already checked to be one) at this scale.
+pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
+    let (negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    let mut mantissa = 0u128;
+    let mut digits = 0; // significant ones
+    let mut fraction = 0i64; // digits behind the point, less the exponent
+    let mut zeros = 0u32; // trailing ones, not yet part of the mantissa
+    let mut behind_point = false;
+    let mut i = 0;
+    while i < text.len() {
+        let byte = text[i];
+        i += 1;
+        match byte {
+            b'.' => behind_point = true,
+            b'0'..=b'9' => {
+                fraction += i64::from(behind_point);
+                if byte == b'0' {
+                    // Leading zeros are none; trailing ones count only when a digit follows, or as the exponent.
+                    zeros = if mantissa == 0 { 0 } else { zeros.saturating_add(1) };
+                    continue;
+                }
+                digits += zeros.saturating_add(1);
+                if digits > MAX_DIGITS {
+                    return Err(Unreadable::new(TOO_MANY));
+                }
+                mantissa = mantissa * 10u128.pow(zeros + 1) + u128::from(byte - b'0');
+                zeros = 0;
+            }
+            // e or E: the rest is the exponent.
+            _ => {
+                fraction = fraction.saturating_sub(exponent(&text[i..]));
+                break;
+            }
+        }
+    }
+    if mantissa == 0 {
+        return Ok(0);
+    }
+    // value = mantissa * 10^(zeros - fraction), and mantissa does not end with 0.
+    let shift = i64::from(zeros)
+        .saturating_sub(fraction)
+        .saturating_add(i64::from(scale));
+    if shift < 0 {
+        return Err(Unreadable::new("a decimal has more fraction digits than its scale"));
+    }
+    if i64::from(digits).saturating_add(shift) > i64::from(precision.min(MAX_DIGITS)) {
+        return Err(Unreadable::new(TOO_MANY));
+    }
+    // Digits in all: at most 38, so it fits.
+    let value = (mantissa * 10u128.pow(shift as u32)) as i128;
+    Ok(if negative { -value } else { value })
+}
+
+/// Of a number's text behind the e; one that is beyond all sense stays so.
+fn exponent(text: &[u8]) -> i64 {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let value = digits.iter().fold(0i64, |sum, digit| {
+        sum.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
+    });
+    // Far from the ends of i64, so that sums with lengths don't saturate on one side only.
+    let value = value.min(i64::MAX / 4);
+    if negative { -value } else { value }
+}
+
+/// The shortest two's complement: (all 16 bytes, the first that counts).
+#[inline]
+pub(super) fn shortest(value: i128) -> ([u8; 16], usize) {
+    let sign_bits = if value < 0 {
+        value.leading_ones()
+    } else {
+        value.leading_zeros()
+    };
+    // One sign bit must stay; 128 bits of sign are the one byte 00 or FF.
+    (value.to_be_bytes(), ((sign_bits - 1) / 8) as usize)
+}
+
+/// Appends the value as plain text: no exponent, no trailing zeros behind the point.
+pub(super) fn write(value: i128, scale: u32, out: &mut Vec<u8>) {
+    let mut buffer = [0u8; 40];
+    let mut at = buffer.len();
+    if let Ok(mut rest) = u64::try_from(value.unsigned_abs()) {
+        while rest > 0 {
+            at -= 1;
+            buffer[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+    } else {
+        let mut rest = value.unsigned_abs();
+        while rest > 0 {
+            at -= 1;
+            buffer[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+    }
+    let digits = &buffer[at..];
+    if value < 0 {
+        out.push(b'-');
+    }
+    let scale = scale as usize;
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+    out.extend_from_slice(if whole.is_empty() { b"0".as_slice() } else { whole });
+    let kept = fraction
+        .iter()
+        .rposition(|digit| *digit != b'0')
+        .map_or(0, |last| last + 1);
+    if kept > 0 {
+        out.push(b'.');
+        out.resize(out.len() + scale - fraction.len(), b'0');
+        out.extend_from_slice(&fraction[..kept]);
+    }
+}
+
+/// Can decimals of so many digits become text, or come from it?
+pub(super) fn supported(precision: u32) -> std::result::Result<(), Incompatible> {
+    if precision > MAX_DIGITS {
+        let why = format!("decimals of {precision} digits can't be JSON: {MAX_DIGITS} is the most");
+        return Err(Incompatible::new("", why));
+    }
+    Ok(())
+}

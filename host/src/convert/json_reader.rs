@@ -1,0 +1,463 @@
+//! JSON text into the datum of a schema.
+//!
+//! Rule: a value is taken exactly or refused. Numbers are read from their text; nothing is rounded but floats, to the
+//! nearest. What the schema does not know is passed over (and must be JSON all the same).
+//!
+//! - A union of records at top level goes by the member `type`, the record's name with or without namespace. So does a
+//!   union of several records elsewhere. Other unions go by the kind of JSON value, to the first branch that takes it.
+//! - An absent field takes its default, else null where it may be null, else the value is unreadable. `null` where no null
+//!   may be is as good as absent.
+//! - A field of the schema that comes twice is unreadable: two readers might see two values.
+//! - Times are ISO-8601 with an offset, or numbers of milliseconds, also where the schema counts microseconds. Other
+//!   logical types of numbers (dates, times of day) are their plain numbers.
+//! - Bytes and fixed are text of the characters U+0000 to U+00FF, a byte each. NaN and infinities are text too.
+
+mod compile;
+
+use super::datum::{deeper, put_long, put_sized};
+use super::gather::Gather;
+use super::json::{Number, Raw, Text};
+use super::schema::Schema;
+use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable, decimal, instant};
+use std::sync::Arc;
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+/// JSON texts into datums of one schema.
+#[derive(Debug)]
+pub struct JsonReader {
+    ops: Box<[Op]>,
+    root: u32,
+}
+
+/// How a value is read. Numbers are indexes of other ops.
+#[derive(Debug)]
+enum Op {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Text,
+    Bytes,
+    Fixed {
+        size: u32,
+    },
+    Decimal {
+        precision: u32,
+        scale: u32,
+        fixed: Option<u32>,
+    },
+    /// Sixteen bytes.
+    Uuid,
+    Millis,
+    Micros,
+    Enum {
+        symbols: Box<[Arc<str>]>,
+        default: Option<u32>,
+    },
+    Array {
+        item: u32,
+        may_be_empty: bool,
+    },
+    Map {
+        value: u32,
+    },
+    Record(Box<[Field]>),
+    Union(Union),
+}
+
+#[derive(Debug)]
+struct Field {
+    name: Arc<str>,
+    op: u32,
+    /// Does its type know null?
+    nullable: bool,
+    /// Its value when it is absent.
+    absent: Option<Box<[u8]>>,
+}
+
+/// Branches by the kind of JSON value: (branch, op).
+#[derive(Debug, Default)]
+struct Union {
+    null: Option<u32>,
+    booleans: Vec<(u32, u32)>,
+    numbers: Vec<(u32, u32)>,
+    texts: Vec<(u32, u32)>,
+    arrays: Vec<(u32, u32)>,
+    maps: Vec<(u32, u32)>,
+    records: Vec<Named>,
+    /// Is the record named by a member `type`?
+    typed: bool,
+}
+
+#[derive(Debug)]
+struct Named {
+    full: Arc<str>,
+    /// None: another record of the union has it too.
+    short: Option<Arc<str>>,
+    branch: u32,
+    op: u32,
+}
+
+impl JsonReader {
+    /// Compiles the reading for this schema (Avro JSON).
+    pub fn new(schema: &str) -> std::result::Result<Self, Incompatible> {
+        compile::reader(&Schema::parse(schema)?)
+    }
+
+    /// Appends the datum of the one value that the text is.
+    pub fn convert(&self, text: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        if let Err(error) = std::str::from_utf8(text) {
+            return Err(Unreadable::at("the text is not UTF-8", error.valid_up_to()));
+        }
+        let start = out.len();
+        let mut text = Text::new(text);
+        let result = self.run(self.root, &mut text, MAX_DEPTH, out).and_then(|()| text.end());
+        if result.is_err() {
+            out.truncate(start);
+        }
+        result
+    }
+
+    fn run(&self, op: u32, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        match &self.ops[op as usize] {
+            Op::Text => put_text(text.string("text was expected")?, out),
+            Op::Decimal {
+                precision,
+                scale,
+                fixed,
+            } => {
+                let number = text.number()?;
+                let (bytes, from) = decimal::shortest(decimal::parse(number.bytes, *precision, *scale)?);
+                match fixed {
+                    None => put_sized(&bytes[from..], out),
+                    Some(size) => {
+                        let bytes = &bytes[from..];
+                        let sign = (bytes[0] as i8 >> 7) as u8;
+                        // A decimal of a fixed has no more digits than it has room for.
+                        out.resize(out.len() + (*size as usize).saturating_sub(bytes.len()), sign);
+                        out.extend_from_slice(bytes);
+                    }
+                }
+            }
+            Op::Millis => put_long(millis(text)?, out),
+            Op::Micros => put_long(micros(text)?, out),
+            Op::Boolean => out.push(u8::from(text.boolean()?)),
+            Op::Int => {
+                let value = integer(text.number()?)?;
+                let value = i32::try_from(value).map_err(|_| text.error("an int has more than 32 bits"))?;
+                put_long(i64::from(value), out);
+            }
+            Op::Long => put_long(integer(text.number()?)?, out),
+            Op::Float => out.extend_from_slice(&float::<f32>(text, |value| value.is_finite())?.to_le_bytes()),
+            Op::Double => out.extend_from_slice(&float::<f64>(text, |value| value.is_finite())?.to_le_bytes()),
+            Op::Null => text.null()?,
+            Op::Bytes => {
+                let raw = text.string("text, of a character for each byte, was expected")?;
+                let start = out.len();
+                put_latin1(raw, text, out)?;
+                insert_long((out.len() - start) as i64, start, out);
+            }
+            Op::Fixed { size } => {
+                let raw = text.string("text, of a character for each byte, was expected")?;
+                let start = out.len();
+                put_latin1(raw, text, out)?;
+                if out.len() - start != *size as usize {
+                    return Err(text.error("a fixed has another size"));
+                }
+            }
+            Op::Uuid => {
+                let raw = text.string("the text of a UUID was expected")?;
+                let bytes = uuid(raw.bytes).ok_or_else(|| text.error("this is not the text of a UUID"))?;
+                out.extend_from_slice(&bytes);
+            }
+            Op::Enum { symbols, default } => {
+                let raw = text.string("the name of a symbol was expected")?;
+                let found = symbols
+                    .iter()
+                    .position(|symbol| raw.is(symbol))
+                    .map(|index| index as u32);
+                match found.or(*default) {
+                    Some(index) => put_long(i64::from(index), out),
+                    None => return Err(text.error("the enum has no such symbol")),
+                }
+            }
+            Op::Array { item, may_be_empty } => {
+                let depth = deeper(depth)?;
+                let start = out.len();
+                let mut count = 0;
+                let mut more = text.open_array()?;
+                while more {
+                    if *may_be_empty && count == u64::from(super::MAX_EMPTY_ITEMS) {
+                        return Err(text.error("an array has too many items without bytes"));
+                    }
+                    self.run(*item, text, depth, out)
+                        .map_err(|error| error.in_item(count))?;
+                    bounded(start, text, out)?;
+                    count += 1;
+                    more = text.more(b']')?;
+                }
+                end_block(count, start, out);
+            }
+            Op::Map { value } => {
+                let depth = deeper(depth)?;
+                let start = out.len();
+                let mut count = 0;
+                let mut more = text.open_object()?;
+                while more {
+                    put_text(text.key()?, out);
+                    self.run(*value, text, depth, out)
+                        .map_err(|error| error.in_entry(count))?;
+                    bounded(start, text, out)?;
+                    count += 1;
+                    more = text.more(b'}')?;
+                }
+                end_block(count, start, out);
+            }
+            Op::Record(fields) => self.record(fields, false, text, depth, out)?,
+            Op::Union(union) => self.union(union, text, depth, out)?,
+        }
+        Ok(())
+    }
+
+    /// `typed`: the member `type` names the record, and must be there once at most.
+    fn record(&self, fields: &[Field], typed: bool, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let gather = Gather::begin(fields.len(), out);
+        let mut expected = 0;
+        let mut types = 0;
+        let mut more = text.open_object()?;
+        while more {
+            let key = text.key()?;
+            if let Some(place) = find(fields, expected, key) {
+                let field = &fields[place];
+                expected = place + 1;
+                if !field.nullable && text.peek() == b'n' {
+                    text.null()?;
+                } else if gather.has(place, out) {
+                    return Err(text.error("the field is there twice").in_field(&field.name));
+                } else {
+                    let start = out.len();
+                    let read = self
+                        .run(field.op, text, depth, out)
+                        .and_then(|()| gather.set(place, start, out));
+                    read.map_err(|error| error.in_field(&field.name))?;
+                }
+            } else {
+                if typed && key.is("type") {
+                    types += 1;
+                    if types > 1 {
+                        return Err(text.error("the member `type` is there twice"));
+                    }
+                }
+                text.skip(depth)?;
+            }
+            more = text.more(b'}')?;
+        }
+        gather.end(out, |place, out| match &fields[place].absent {
+            Some(bytes) => {
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
+            None => Err(Unreadable::new("the field is absent").in_field(&fields[place].name)),
+        })
+    }
+
+    fn union(&self, union: &Union, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let branches = match text.peek() {
+            b'n' => {
+                let branch = union.null.ok_or_else(|| text.error("this may not be null"))?;
+                put_long(i64::from(branch), out);
+                return text.null();
+            }
+            b'"' => &union.texts,
+            b'{' if !union.records.is_empty() => {
+                let named = if union.typed {
+                    self.named(union, text, depth)?
+                } else {
+                    &union.records[0]
+                };
+                put_long(i64::from(named.branch), out);
+                // Compiled so: a named branch is a record.
+                let Op::Record(fields) = &self.ops[named.op as usize] else {
+                    return Err(text.error("a record was expected"));
+                };
+                return self.record(fields, union.typed, text, depth, out);
+            }
+            b'{' => &union.maps,
+            b'[' => &union.arrays,
+            b't' | b'f' => &union.booleans,
+            _ => &union.numbers,
+        };
+        let (at, start) = (text.at, out.len());
+        let mut first = None;
+        for (branch, op) in branches {
+            put_long(i64::from(*branch), out);
+            match self.run(*op, text, depth, out) {
+                Ok(()) => return Ok(()),
+                Err(error) => _ = first.get_or_insert(error),
+            }
+            // Only texts and numbers have several branches: no value is read over and over again.
+            text.at = at;
+            out.truncate(start);
+        }
+        Err(first.unwrap_or_else(|| text.error("no branch of the union takes such a value")))
+    }
+
+    /// The record that the member `type` of the object ahead names.
+    fn named<'a>(&self, union: &'a Union, text: &mut Text, depth: u32) -> Result<&'a Named> {
+        let start = text.at;
+        let mut more = text.open_object()?;
+        while more {
+            if text.key()?.is("type") {
+                let name = text.string("the member `type` must be the name of a record")?;
+                let is =
+                    |named: &&Named| named.short.as_ref().is_some_and(|short| name.is(short)) || name.is(&named.full);
+                let named = union.records.iter().find(is);
+                let named = named.ok_or_else(|| text.error("the member `type` names no record of the schema"))?;
+                text.at = start;
+                return Ok(named);
+            }
+            text.skip(depth)?;
+            more = text.more(b'}')?;
+        }
+        text.at = start;
+        match &union.records[..] {
+            [only] => Ok(only),
+            _ => Err(text.error("the member `type`, which names the record, is absent")),
+        }
+    }
+}
+
+/// The field of this name; most often the one that is expected next.
+#[inline]
+fn find(fields: &[Field], expected: usize, key: Raw) -> Option<usize> {
+    match fields.get(expected) {
+        Some(field) if key.is(&field.name) => Some(expected),
+        _ => fields.iter().position(|field| key.is(&field.name)),
+    }
+}
+
+#[inline]
+fn put_text(raw: Raw, out: &mut Vec<u8>) {
+    if !raw.escaped {
+        return put_sized(raw.bytes, out);
+    }
+    let start = out.len();
+    raw.append(out);
+    insert_long((out.len() - start) as i64, start, out);
+}
+
+fn put_latin1(raw: Raw, text: &Text, out: &mut Vec<u8>) -> Result<()> {
+    for char in raw.chars() {
+        match u8::try_from(u32::from(char)) {
+            Ok(byte) => out.push(byte),
+            Err(_) => return Err(text.error("bytes have a character beyond U+00FF")),
+        }
+    }
+    Ok(())
+}
+
+/// Ends the array or map whose items were appended since `start`.
+fn end_block(count: u64, start: usize, out: &mut Vec<u8>) {
+    if count > 0 {
+        insert_long(count as i64, start, out);
+    }
+    out.push(0);
+}
+
+/// Puts a number before what was appended since `at`.
+fn insert_long(value: i64, at: usize, out: &mut Vec<u8>) {
+    let end = out.len();
+    put_long(value, out);
+    let len = out.len() - end;
+    out[at..].rotate_right(len);
+}
+
+/// A number without a fraction, in 64 bits; `1e3` and `5.0` are such too.
+#[inline]
+fn integer(number: Number) -> Result<i64> {
+    let (negative, digits) = match number.bytes {
+        [b'-', rest @ ..] => (true, rest),
+        all => (false, all),
+    };
+    // 18 digits are below 2^63.
+    if number.plain && digits.len() <= 18 {
+        let value = digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        return Ok(if negative { -value } else { value });
+    }
+    let value = decimal::parse(number.bytes, decimal::MAX_DIGITS, 0)
+        .map_err(|_| Unreadable::new("a number is not a whole one, or has more than 64 bits"))?;
+    i64::try_from(value).map_err(|_| Unreadable::new("a number has more than 64 bits"))
+}
+
+fn float<F: std::str::FromStr + From<f32>>(text: &mut Text, finite: fn(&F) -> bool) -> Result<F> {
+    if text.peek() == b'"' {
+        let raw = text.string("a number was expected")?;
+        let special = [
+            ("NaN", f32::NAN),
+            ("Infinity", f32::INFINITY),
+            ("-Infinity", f32::NEG_INFINITY),
+        ];
+        let value = special.iter().find(|(name, _)| raw.is(name));
+        return value
+            .map(|(_, value)| F::from(*value))
+            .ok_or_else(|| text.error("a number was expected"));
+    }
+    let number = text.number()?;
+    let value = std::str::from_utf8(number.bytes)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    value.filter(finite).ok_or_else(|| text.error("a number is too large"))
+}
+
+/// ISO-8601 text or a number of milliseconds.
+#[inline]
+pub(super) fn millis(text: &mut Text) -> Result<i64> {
+    if text.peek() != b'"' {
+        return integer(text.number()?);
+    }
+    let raw = text.string("a time was expected")?;
+    instant::parse_millis(raw.bytes).ok_or_else(|| text.error("this is not an ISO-8601 time with an offset"))
+}
+
+fn micros(text: &mut Text) -> Result<i64> {
+    if text.peek() != b'"' {
+        let millis = integer(text.number()?)?;
+        return millis
+            .checked_mul(1_000)
+            .ok_or_else(|| text.error("a time has more than 64 bits"));
+    }
+    let raw = text.string("a time was expected")?;
+    instant::parse_micros(raw.bytes).ok_or_else(|| text.error("this is not an ISO-8601 time with an offset"))
+}
+
+/// `123e4567-e89b-12d3-a456-426614174000`.
+fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != 36 {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    let mut digits = 0;
+    for (at, byte) in text.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        bytes[digits / 2] = bytes[digits / 2] << 4 | char::from(*byte).to_digit(16)? as u8;
+        digits += 1;
+    }
+    Some(bytes)
+}
+
+#[inline]
+fn bounded(start: usize, text: &Text, out: &[u8]) -> Result<()> {
+    if out.len() - start > MAX_OUT {
+        return Err(text.error("the value becomes too large"));
+    }
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! Datums of a schema into JSON text.
+//!
+//! Rule: one text for one value: no spaces, fields in the schema's order, those that are null left out, decimals plain,
+//! text escaped only where it must be. No branch of a union is named.
+//!
+//! What [`JsonReader`](super::JsonReader) reads for the same schema is the same value again, but for what JSON can't tell
+//! apart: branches of a union with the same kind of JSON value, and the records of a union.
+
+use super::datum::{Cursor, deeper};
+use super::json::{plain, write_escape, write_string};
+use super::schema::{Ix, Kind, Logical, Schema};
+use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable, decimal, instant};
+use std::io::Write;
+use std::sync::Arc;
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+/// Datums of one schema into JSON texts.
+#[derive(Debug)]
+pub struct JsonWriter {
+    ops: Box<[Op]>,
+    root: u32,
+}
+
+/// How a value is written. Numbers are indexes of other ops; op `n` is that of the schema's node `n`.
+#[derive(Debug)]
+enum Op {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Text,
+    Bytes,
+    Fixed {
+        size: u32,
+    },
+    Decimal {
+        precision: u32,
+        scale: u32,
+        fixed: Option<u32>,
+    },
+    /// Sixteen bytes.
+    Uuid,
+    Millis,
+    Micros,
+    /// With their quotes.
+    Enum(Box<[Box<[u8]>]>),
+    Array {
+        item: u32,
+        may_be_empty: bool,
+    },
+    Map {
+        value: u32,
+    },
+    Union(Box<[u32]>),
+    Record(Box<[Field]>),
+}
+
+#[derive(Debug)]
+struct Field {
+    name: Arc<str>,
+    /// `,"name":`
+    key: Box<[u8]>,
+    op: u32,
+}
+
+impl JsonWriter {
+    /// Compiles the writing for this schema (Avro JSON).
+    pub fn new(schema: &str) -> std::result::Result<Self, Incompatible> {
+        let schema = Schema::parse(schema)?;
+        let ops: std::result::Result<_, _> = (0..schema.nodes.len() as Ix).map(|ix| op(&schema, ix)).collect();
+        Ok(JsonWriter {
+            ops: ops?,
+            root: schema.root,
+        })
+    }
+
+    /// Appends the text of the one value that the datum is.
+    pub fn convert(&self, datum: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        let mut cursor = Cursor::new(datum);
+        let result = self
+            .run(self.root, &mut cursor, MAX_DEPTH, out)
+            .and_then(|()| cursor.end());
+        if result.is_err() {
+            out.truncate(start);
+        }
+        result
+    }
+
+    fn run(&self, op: u32, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        match &self.ops[op as usize] {
+            Op::Text => write_string(cursor.text()?, out),
+            Op::Decimal {
+                precision,
+                scale,
+                fixed,
+            } => {
+                let bytes = match fixed {
+                    None => cursor.sized()?,
+                    Some(size) => cursor.take(*size as usize)?,
+                };
+                decimal::write(decimal::read(bytes, *precision)?, *scale, out);
+            }
+            Op::Millis => {
+                out.push(b'"');
+                instant::write_millis(cursor.long()?, out);
+                out.push(b'"');
+            }
+            Op::Micros => {
+                out.push(b'"');
+                instant::write_micros(cursor.long()?, out);
+                out.push(b'"');
+            }
+            Op::Boolean => out.extend_from_slice(if cursor.boolean()? { b"true" } else { b"false" }),
+            Op::Int => decimal::write(i128::from(cursor.int()?), 0, out),
+            Op::Long => decimal::write(i128::from(cursor.long()?), 0, out),
+            Op::Float => {
+                let mut bytes = [0; 4];
+                bytes.copy_from_slice(cursor.take(4)?);
+                let value = f32::from_le_bytes(bytes);
+                if value.is_finite() {
+                    write_number(value, out)
+                } else {
+                    write_special(f64::from(value), out)
+                }
+            }
+            Op::Double => {
+                let mut bytes = [0; 8];
+                bytes.copy_from_slice(cursor.take(8)?);
+                let value = f64::from_le_bytes(bytes);
+                if value.is_finite() {
+                    write_number(value, out)
+                } else {
+                    write_special(value, out)
+                }
+            }
+            Op::Null => out.extend_from_slice(b"null"),
+            Op::Bytes => write_latin1(cursor.sized()?, out),
+            Op::Fixed { size } => write_latin1(cursor.take(*size as usize)?, out),
+            Op::Uuid => write_uuid(cursor.take(16)?, out),
+            Op::Enum(symbols) => {
+                let symbol = cursor.index(symbols.len(), "an enum has no symbol of this number")?;
+                out.extend_from_slice(&symbols[symbol]);
+            }
+            Op::Array { item, may_be_empty } => {
+                let depth = deeper(depth)?;
+                let start = out.len();
+                let mut index = 0;
+                out.push(b'[');
+                while let Some(block) = cursor.block(*may_be_empty)? {
+                    for _ in 0..block.count {
+                        if index > 0 {
+                            out.push(b',');
+                        }
+                        self.run(*item, cursor, depth, out)
+                            .map_err(|error| error.in_item(index))?;
+                        bounded(start, out)?;
+                        index += 1;
+                    }
+                    cursor.end_block(&block)?;
+                }
+                out.push(b']');
+            }
+            Op::Map { value } => {
+                let depth = deeper(depth)?;
+                let start = out.len();
+                let mut index = 0;
+                out.push(b'{');
+                while let Some(block) = cursor.block(false)? {
+                    for _ in 0..block.count {
+                        if index > 0 {
+                            out.push(b',');
+                        }
+                        let entry = cursor.text().and_then(|key| {
+                            write_string(key, out);
+                            out.push(b':');
+                            self.run(*value, cursor, depth, out)
+                        });
+                        entry.map_err(|error| error.in_entry(index))?;
+                        bounded(start, out)?;
+                        index += 1;
+                    }
+                    cursor.end_block(&block)?;
+                }
+                out.push(b'}');
+            }
+            Op::Union(branches) => {
+                let branch = cursor.index(branches.len(), "a union has no branch of this number")?;
+                self.run(branches[branch], cursor, depth, out)?;
+            }
+            Op::Record(fields) => {
+                let depth = deeper(depth)?;
+                let mut skip_comma = 1;
+                out.push(b'{');
+                for field in fields {
+                    let mut op = field.op;
+                    if let Op::Union(branches) = &self.ops[op as usize] {
+                        let branch = cursor.index(branches.len(), "a union has no branch of this number");
+                        op = branches[branch.map_err(|error| error.in_field(&field.name))?];
+                    }
+                    if matches!(self.ops[op as usize], Op::Null) {
+                        continue;
+                    }
+                    out.extend_from_slice(&field.key[skip_comma..]);
+                    skip_comma = 0;
+                    self.run(op, cursor, depth, out)
+                        .map_err(|error| error.in_field(&field.name))?;
+                }
+                out.push(b'}');
+            }
+        }
+        Ok(())
+    }
+}
+
+fn op(schema: &Schema, ix: Ix) -> std::result::Result<Op, Incompatible> {
+    let node = schema.node(ix);
+    Ok(match (&node.kind, node.logical) {
+        (Kind::Null, _) => Op::Null,
+        (Kind::Boolean, _) => Op::Boolean,
+        (Kind::Int, _) => Op::Int,
+        (Kind::Long, Logical::TimestampMillis) => Op::Millis,
+        (Kind::Long, Logical::TimestampMicros) => Op::Micros,
+        (Kind::Long, _) => Op::Long,
+        (Kind::Float, _) => Op::Float,
+        (Kind::Double, _) => Op::Double,
+        (Kind::Text, _) => Op::Text,
+        (Kind::Bytes, Logical::Decimal { precision, scale }) => {
+            decimal::supported(precision)?;
+            Op::Decimal {
+                precision,
+                scale,
+                fixed: None,
+            }
+        }
+        (Kind::Bytes, _) => Op::Bytes,
+        (Kind::Fixed(_, size), Logical::Decimal { precision, scale }) => {
+            decimal::supported(precision)?;
+            Op::Decimal {
+                precision,
+                scale,
+                fixed: Some(*size),
+            }
+        }
+        (Kind::Fixed(..), Logical::Uuid) => Op::Uuid,
+        (Kind::Fixed(_, size), _) => Op::Fixed { size: *size },
+        // Symbols and names are words: nothing in them needs an escape.
+        (Kind::Enum(_, symbols, _), _) => Op::Enum(
+            symbols
+                .iter()
+                .map(|symbol| format!("\"{symbol}\"").into_bytes().into())
+                .collect(),
+        ),
+        (Kind::Array(item), _) => Op::Array {
+            item: *item,
+            may_be_empty: schema.may_be_empty(*item),
+        },
+        (Kind::Map(value), _) => Op::Map { value: *value },
+        (Kind::Union(branches), _) => Op::Union(branches.as_slice().into()),
+        (Kind::Record(_, fields), _) => {
+            let fields = fields.iter().map(|field| Field {
+                name: field.name.clone(),
+                key: format!(",\"{}\":", field.name).into_bytes().into(),
+                op: field.node,
+            });
+            Op::Record(fields.collect())
+        }
+    })
+}
+
+/// The shortest text that is read back as the same number.
+fn write_number(value: impl std::fmt::Debug, out: &mut Vec<u8>) {
+    // Writing into a Vec does not fail.
+    let _ = write!(out, "{value:?}");
+}
+
+fn write_special(value: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(match value {
+        _ if value.is_nan() => b"\"NaN\"",
+        _ if value > 0.0 => b"\"Infinity\"",
+        _ => b"\"-Infinity\"",
+    });
+}
+
+/// A character for each byte.
+fn write_latin1(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in bytes {
+        match byte {
+            0x80.. => out.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]),
+            _ if plain(&[*byte]) == 1 => out.push(*byte),
+            _ => write_escape(*byte, out),
+        }
+    }
+    out.push(b'"');
+}
+
+fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            out.push(b'-');
+        }
+        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    }
+    out.push(b'"');
+}
+
+#[inline]
+fn bounded(start: usize, out: &[u8]) -> Result<()> {
+    if out.len() - start > MAX_OUT {
+        return Err(Unreadable::new("the value becomes too large"));
+    }
+    Ok(())
+}

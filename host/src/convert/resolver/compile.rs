@@ -1,0 +1,412 @@
+//! The way from a writer's type to a reader's, found once for each pair of types.
+//!
+//! Rule: a pair that can't be read becomes [`Op::Never`] and a finding, so that one walk gives the program and everything
+//! that is wrong. Findings below a branch of the writer's union, and symbols that are missing, are partial: other values
+//! can be read.
+//!
+//! Which branch of the reader's union a value goes to: the one of the same type (and full name), else of the same name
+//! without its namespace or by an alias, else the first that it can be promoted to.
+
+use super::super::datum::Shapes;
+use super::super::default;
+use super::super::schema::{Field, Ix, Kind, Logical, Name, Schema};
+use super::{Incompatible, Move, Moved, Op, Resolver, Step};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// All that keeps `reader` (Avro JSON) from reading everything that `writer` may write, with the path of each. Empty: it
+/// can.
+pub fn incompatibilities(writer: &str, reader: &str) -> Vec<Incompatible> {
+    let schemas = Schema::parse(writer).and_then(|writer| Ok((writer, Schema::parse(reader)?)));
+    match schemas {
+        Ok((writer, reader)) => {
+            let mut compiler = Compiler::new(&writer, &reader);
+            compiler.pair(writer.root, reader.root);
+            compiler.findings.into_iter().map(|finding| finding.what).collect()
+        }
+        Err(error) => vec![error],
+    }
+}
+
+pub(super) fn resolver(writer: &Schema, reader: &Schema) -> Result<Resolver, Incompatible> {
+    let mut compiler = Compiler::new(writer, reader);
+    let root = compiler.pair(writer.root, reader.root);
+    match compiler.findings.into_iter().find(|finding| !finding.partial) {
+        Some(finding) => Err(finding.what),
+        None => Ok(Resolver {
+            shapes: Shapes::new(writer),
+            ops: compiler.ops.into(),
+            root,
+        }),
+    }
+}
+
+struct Compiler<'a> {
+    writer: &'a Schema,
+    reader: &'a Schema,
+    ops: Vec<Op>,
+    /// Also of pairs that are being compiled: types may contain themselves.
+    known: HashMap<(Ix, Ix), u32>,
+    findings: Vec<Finding>,
+    path: Vec<Arc<str>>,
+    /// How many branches of writer's unions we are in.
+    branches: u32,
+}
+
+struct Finding {
+    what: Incompatible,
+    partial: bool,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(writer: &'a Schema, reader: &'a Schema) -> Self {
+        Compiler {
+            writer,
+            reader,
+            ops: Vec::new(),
+            known: HashMap::new(),
+            findings: Vec::new(),
+            path: Vec::new(),
+            branches: 0,
+        }
+    }
+
+    /// The op that reads `w` as `r`.
+    fn pair(&mut self, w: Ix, r: Ix) -> u32 {
+        if let Some(op) = self.known.get(&(w, r)) {
+            return *op;
+        }
+        let place = self.push(Op::Never("itself".into()));
+        self.known.insert((w, r), place);
+        let op = if self.same(w, r, &mut HashSet::new()) {
+            Op::Copy(w)
+        } else {
+            self.convert(w, r)
+        };
+        self.ops[place as usize] = op;
+        place
+    }
+
+    fn convert(&mut self, w: Ix, r: Ix) -> Op {
+        if let Kind::Union(branches) = self.writer.kind(w) {
+            return self.branches(branches, r);
+        }
+        if let Kind::Union(branches) = self.reader.kind(r) {
+            return match self.choose(w, branches) {
+                Some(branch) => Op::Into {
+                    branch: branch as u32,
+                    op: self.pair(w, branches[branch]),
+                },
+                None => self.never(w, r),
+            };
+        }
+        if !self.logical_fits(w, r) {
+            return self.never(w, r);
+        }
+        match (self.writer.kind(w), self.reader.kind(r)) {
+            (Kind::Int, Kind::Float) => Op::IntToFloat,
+            (Kind::Int, Kind::Double) => Op::IntToDouble,
+            (Kind::Long, Kind::Float) => Op::LongToFloat,
+            (Kind::Long, Kind::Double) => Op::LongToDouble,
+            (Kind::Float, Kind::Double) => Op::FloatToDouble,
+            (Kind::Bytes, Kind::Text) => Op::Text,
+            (Kind::Bytes | Kind::Text, Kind::Bytes) => self.decimal(r, None),
+            (Kind::Fixed(a, size), Kind::Fixed(b, other)) if size == other && same_name(a, b) => {
+                self.decimal(r, Some(*size))
+            }
+            (Kind::Enum(a, symbols, _), Kind::Enum(b, others, default)) if same_name(a, b) => {
+                self.symbols(symbols, others, *default)
+            }
+            (Kind::Array(item), Kind::Array(other)) => Op::Array {
+                item: self.at("[]", *item, *other),
+                may_be_empty: self.writer.may_be_empty(*item),
+            },
+            (Kind::Map(value), Kind::Map(other)) => Op::Map {
+                value: self.at("{}", *value, *other),
+            },
+            (Kind::Record(a, fields), Kind::Record(b, others)) if same_name(a, b) => self.record(fields, others),
+            _ => self.never(w, r),
+        }
+    }
+
+    /// Bytes that the reader takes for a decimal, and the writer for bytes.
+    fn decimal(&self, r: Ix, fixed: Option<u32>) -> Op {
+        match self.reader.node(r).logical {
+            Logical::Decimal { precision, .. } => Op::Decimal { precision, fixed },
+            // Else the same layout, which is copied.
+            _ => Op::Never("bytes".into()),
+        }
+    }
+
+    fn branches(&mut self, branches: &[Ix], r: Ix) -> Op {
+        let before = self.findings.len();
+        self.branches += 1;
+        let ops: Box<[u32]> = branches.iter().map(|branch| self.pair(*branch, r)).collect();
+        self.branches -= 1;
+        // Nothing at all can be read: that is not partial.
+        if self.branches == 0 && ops.iter().all(|op| self.is_never(*op)) {
+            self.findings[before..]
+                .iter_mut()
+                .for_each(|finding| finding.partial = false);
+        }
+        Op::Branches(ops)
+    }
+
+    fn is_never(&self, op: u32) -> bool {
+        match &self.ops[op as usize] {
+            Op::Never(_) => true,
+            Op::Into { op, .. } => matches!(self.ops[*op as usize], Op::Never(_)),
+            _ => false,
+        }
+    }
+
+    /// The branch of the reader's union that takes this type, which is not a union.
+    fn choose(&self, w: Ix, branches: &[Ix]) -> Option<usize> {
+        let kind = self.writer.kind(w);
+        let of = |fits: &dyn Fn(Ix) -> bool| branches.iter().position(|branch| fits(*branch));
+        of(&|r| same_type(kind, self.reader.kind(r), |a, b| a.full == b.full))
+            .or_else(|| of(&|r| same_type(kind, self.reader.kind(r), same_name)))
+            .or_else(|| of(&|r| promotes(kind, self.reader.kind(r)) && self.logical_fits(w, r)))
+    }
+
+    fn symbols(&mut self, symbols: &[Arc<str>], others: &[Arc<str>], default: Option<u32>) -> Op {
+        let place = |symbol: &Arc<str>| {
+            others
+                .iter()
+                .position(|other| other == symbol)
+                .map(|index| index as u32)
+        };
+        let table: Box<[_]> = symbols.iter().map(|symbol| place(symbol).or(default)).collect();
+        let missing: Vec<_> = symbols
+            .iter()
+            .zip(&table)
+            .filter(|(_, to)| to.is_none())
+            .map(|(s, _)| &**s)
+            .collect();
+        if !missing.is_empty() {
+            let partial = missing.len() < symbols.len();
+            let why = format!("the reader has no symbol {}, and no default", missing.join(", "));
+            self.find(why, partial);
+        }
+        Op::Enum(table)
+    }
+
+    fn record(&mut self, fields: &'a [Field], others: &'a [Field]) -> Op {
+        let reader = self.reader;
+        // By the writer's field: the reader's, and back.
+        let mut to: Vec<Option<usize>> = vec![None; fields.len()];
+        let mut from: Vec<Option<usize>> = vec![None; others.len()];
+        for aliases in [false, true] {
+            for (place, other) in others
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| from[*place].is_none())
+                .collect::<Vec<_>>()
+            {
+                let fits = |field: &Field| match aliases {
+                    false => field.name == other.name,
+                    true => other.aliases.contains(&field.name),
+                };
+                let found = (0..fields.len()).find(|index| to[*index].is_none() && fits(&fields[*index]));
+                if let Some(index) = found {
+                    (to[index], from[place]) = (Some(place), Some(index));
+                }
+            }
+        }
+        let mut defaults = Vec::with_capacity(others.len());
+        for (place, other) in others.iter().enumerate() {
+            self.path.push(other.name.clone());
+            let default = match from[place] {
+                Some(_) => None,
+                None => match default::of(reader, other, &self.path()) {
+                    Ok(Some(default)) => Some(default),
+                    Ok(None) => {
+                        self.find("the writer has no such field, and the reader no default for it", false);
+                        Some(Box::default())
+                    }
+                    Err(error) => {
+                        self.find(error.why, false);
+                        Some(Box::default())
+                    }
+                },
+            };
+            defaults.push(default);
+            self.path.pop();
+        }
+        let ops: Vec<Option<u32>> = fields
+            .iter()
+            .zip(&to)
+            .map(|(field, to)| to.map(|place| self.at(&others[place].name, field.node, others[place].node)))
+            .collect();
+        if from.iter().flatten().is_sorted() {
+            return Op::Record(self.steps(fields, &to, &ops, defaults));
+        }
+        let moved = fields.iter().zip(to).zip(ops).map(|((field, to), op)| Moved {
+            name: field.name.clone(),
+            what: match (to, op) {
+                (Some(place), Some(op)) => Move::To(place, op),
+                _ => Move::Skip(field.node),
+            },
+        });
+        Op::Reordered {
+            fields: moved.collect(),
+            defaults: defaults.into(),
+        }
+    }
+
+    /// The fields of a record whose order is the same on both sides.
+    fn steps(
+        &self,
+        fields: &[Field],
+        to: &[Option<usize>],
+        ops: &[Option<u32>],
+        defaults: Vec<Option<Box<[u8]>>>,
+    ) -> Box<[Step]> {
+        let mut steps = Vec::new();
+        let mut copies: Vec<(Ix, Arc<str>)> = Vec::new();
+        let mut defaults = defaults.into_iter();
+        let mut next = 0; // of the reader's fields
+        let flush = |copies: &mut Vec<_>, steps: &mut Vec<Step>| {
+            if !copies.is_empty() {
+                steps.push(Step::Copy(std::mem::take(copies).into()));
+            }
+        };
+        for ((field, to), op) in fields.iter().zip(to).zip(ops) {
+            let (Some(place), Some(op)) = (*to, *op) else {
+                flush(&mut copies, &mut steps);
+                steps.push(Step::Skip(field.node, field.name.clone()));
+                continue;
+            };
+            for default in defaults.by_ref().take(place - next).flatten() {
+                flush(&mut copies, &mut steps);
+                steps.push(Step::Default(default));
+            }
+            defaults.next();
+            next = place + 1;
+            match self.ops[op as usize] {
+                Op::Copy(shape) => copies.push((shape, field.name.clone())),
+                _ => {
+                    flush(&mut copies, &mut steps);
+                    steps.push(Step::Convert(op, field.name.clone()));
+                }
+            }
+        }
+        flush(&mut copies, &mut steps);
+        steps.extend(defaults.flatten().map(Step::Default));
+        steps.into()
+    }
+
+    /// Is every value of `w`, as it stands, the same value of `r`? `seen`: pairs for which that is assumed.
+    fn same(&self, w: Ix, r: Ix, seen: &mut HashSet<(Ix, Ix)>) -> bool {
+        if !seen.insert((w, r)) {
+            return true;
+        }
+        if !self.logical_fits(w, r) {
+            return false;
+        }
+        let decimal = |schema: &Schema, ix| matches!(schema.node(ix).logical, Logical::Decimal { .. });
+        match (self.writer.kind(w), self.reader.kind(r)) {
+            (Kind::Null, Kind::Null)
+            | (Kind::Boolean, Kind::Boolean)
+            | (Kind::Int, Kind::Int | Kind::Long)
+            | (Kind::Long, Kind::Long)
+            | (Kind::Float, Kind::Float)
+            | (Kind::Double, Kind::Double)
+            | (Kind::Text, Kind::Text) => true,
+            // Bytes may not be a decimal; text may always be bytes.
+            (Kind::Bytes | Kind::Text, Kind::Bytes) => decimal(self.writer, w) || !decimal(self.reader, r),
+            (Kind::Fixed(a, size), Kind::Fixed(b, other)) => {
+                size == other && same_name(a, b) && (decimal(self.writer, w) || !decimal(self.reader, r))
+            }
+            (Kind::Enum(a, symbols, _), Kind::Enum(b, others, _)) => same_name(a, b) && others.starts_with(symbols),
+            (Kind::Array(item), Kind::Array(other)) | (Kind::Map(item), Kind::Map(other)) => {
+                self.same(*item, *other, seen)
+            }
+            (Kind::Union(branches), Kind::Union(others)) => {
+                branches.len() <= others.len()
+                    && (branches.iter().enumerate()).all(|(index, branch)| {
+                        self.choose(*branch, others) == Some(index) && self.same(*branch, others[index], seen)
+                    })
+            }
+            (Kind::Record(a, fields), Kind::Record(b, others)) => {
+                // Other names may be resolved by aliases, also crosswise: that is left to the steps.
+                same_name(a, b)
+                    && fields.len() == others.len()
+                    && fields
+                        .iter()
+                        .zip(others)
+                        .all(|(field, other)| field.name == other.name && self.same(field.node, other.node, seen))
+            }
+            _ => false,
+        }
+    }
+
+    /// May the meaning of the one be taken for that of the other? Of two that are known, only the same.
+    fn logical_fits(&self, w: Ix, r: Ix) -> bool {
+        let (writer, reader) = (self.writer.node(w), self.reader.node(r));
+        match (writer.logical, reader.logical) {
+            // The digits of a decimal are no text, and text no digits.
+            (Logical::Decimal { .. }, Logical::None) => !matches!(reader.kind, Kind::Text),
+            (Logical::None | Logical::Uuid, Logical::Decimal { .. }) => !matches!(writer.kind, Kind::Text),
+            (Logical::None, _) | (_, Logical::None) => true,
+            (one, other) => one == other,
+        }
+    }
+
+    /// A pair in a field, an item or an entry.
+    fn at(&mut self, name: &str, w: Ix, r: Ix) -> u32 {
+        self.path.push(name.into());
+        let op = self.pair(w, r);
+        self.path.pop();
+        op
+    }
+
+    fn never(&mut self, w: Ix, r: Ix) -> Op {
+        let (writer, reader) = (self.writer.describe(w), self.reader.describe(r));
+        let partial = self.branches > 0;
+        self.find(
+            format!("the writer's {writer} can't be read as the reader's {reader}"),
+            partial,
+        );
+        Op::Never(writer.into())
+    }
+
+    fn find(&mut self, why: impl Into<String>, partial: bool) {
+        let what = Incompatible::new(&self.path(), why);
+        let partial = partial || self.branches > 0;
+        self.findings.push(Finding { what, partial });
+    }
+
+    fn path(&self) -> String {
+        self.path.join(".")
+    }
+
+    fn push(&mut self, op: Op) -> u32 {
+        self.ops.push(op);
+        (self.ops.len() - 1) as u32
+    }
+}
+
+/// Avro compares names without namespaces; an alias of the reader counts with it.
+fn same_name(writer: &Name, reader: &Name) -> bool {
+    writer.short() == reader.short() || reader.aliases.contains(&writer.full)
+}
+
+fn same_type(writer: &Kind, reader: &Kind, same: impl Fn(&Name, &Name) -> bool) -> bool {
+    match (writer, reader) {
+        (Kind::Record(a, _), Kind::Record(b, _)) | (Kind::Enum(a, ..), Kind::Enum(b, ..)) => same(a, b),
+        (Kind::Fixed(a, size), Kind::Fixed(b, other)) => size == other && same(a, b),
+        _ => std::mem::discriminant(writer) == std::mem::discriminant(reader),
+    }
+}
+
+fn promotes(writer: &Kind, reader: &Kind) -> bool {
+    matches!(
+        (writer, reader),
+        (Kind::Int, Kind::Long | Kind::Float | Kind::Double)
+            | (Kind::Long, Kind::Float | Kind::Double)
+            | (Kind::Float, Kind::Double)
+            | (Kind::Text, Kind::Bytes)
+            | (Kind::Bytes, Kind::Text)
+    )
+}
