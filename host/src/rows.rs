@@ -159,9 +159,13 @@ impl Rows {
 
     #[inline]
     fn prefetch_row(&self, slot: u32) {
-        let layer = self.newest(slot);
+        self.prefetch_layer(self.newest(slot), PAGE_LINES);
+    }
+
+    #[inline]
+    fn prefetch_layer(&self, layer: Layer, lines: usize) {
         if layer.is_some() && layer.map().is_none() {
-            self.arena.prefetch(layer.0, PAGE_LINES);
+            self.arena.prefetch(layer.0, lines);
         }
     }
 

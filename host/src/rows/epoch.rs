@@ -53,7 +53,17 @@ impl Rows {
     pub fn commit(&mut self, now: Millis) {
         let slots = self.sealed.take().expect("a commit without a sealed epoch");
         self.time = self.time.max(now);
-        for &slot in &slots {
+        for (n, &slot) in slots.iter().enumerate() {
+            // The headers of both pages were last seen an epoch ago.
+            if let Some(&far) = slots.get(n + AHEAD) {
+                prefetch(&raw const self.rows[far as usize]);
+            }
+            if let Some(&near) = slots.get(n + AHEAD / 2) {
+                let row = self.rows[near as usize];
+                [row.committed, row.sealed]
+                    .into_iter()
+                    .for_each(|layer| self.prefetch_layer(layer, 1));
+            }
             let layer = std::mem::take(&mut self.rows[slot as usize].sealed);
             self.install(slot, layer);
         }

@@ -286,10 +286,10 @@ fn run(seed: u64, wrong: Wrong, rounds: &mut usize) -> Result<(), &'static str> 
 #[test]
 fn the_log_always_rebuilds_the_state() {
     let mut rounds = 0;
-    for seed in 0..200 {
+    for seed in 0..80 {
         assert_eq!(run(seed, Wrong::Nothing, &mut rounds), Ok(()), "seed {seed}");
     }
-    assert!(rounds > 1000, "few rounds were completed: {rounds}");
+    assert!(rounds > 400, "few rounds were completed: {rounds}");
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn a_round_writes_each_entry_once_while_the_table_grows() {
         }
     }
     assert!(written.values().all(|&times| times == 1));
-    assert!(written.len() > 2000);
+    assert!(written.len() > 1500, "{}", written.len());
 }
 
 #[test]
