@@ -133,19 +133,47 @@ pub enum Change<'a> {
 }
 
 /// The delta of one task and epoch, while it is written. Used again after [`clear`](Delta::clear).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Delta {
     bytes: Vec<u8>,
+    /// Records end before this size.
+    limit: usize,
     /// Where each record begins.
     starts: Vec<usize>,
     /// The key of the last keyed change of the last record.
     key: Option<(usize, usize)>,
 }
 
+impl Default for Delta {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Delta {
     /// An empty one.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            bytes: Vec::new(),
+            limit: RECORD_MAX,
+            starts: Vec::new(),
+            key: None,
+        }
+    }
+
+    /// An empty one whose records end only where [`cut`](Delta::cut) says so: for the store.
+    pub fn whole() -> Self {
+        Self {
+            limit: usize::MAX,
+            ..Self::new()
+        }
+    }
+
+    /// Begins a new record.
+    pub fn cut(&mut self) {
+        self.starts.push(self.bytes.len());
+        self.bytes.push(VERSION);
+        self.key = None;
     }
 
     /// Size of all records so far.
@@ -272,10 +300,8 @@ impl Delta {
     #[inline]
     fn room(&mut self, strings: usize) {
         let open = self.bytes.len() - self.starts.last().copied().unwrap_or(0);
-        if open == 0 || open + strings + FIELDS_MAX > RECORD_MAX {
-            self.starts.push(self.bytes.len());
-            self.bytes.push(VERSION);
-            self.key = None;
+        if open == 0 || open + strings + FIELDS_MAX > self.limit {
+            self.cut();
         }
         self.bytes.reserve(strings + FIELDS_MAX);
     }

@@ -1,15 +1,41 @@
-//! State in memory: one row a key, overlay of the open epochs.
-use crate::record::Millis;
-/// Name of the hash.
+//! State in memory: one row a key; the open epochs are overlays.
+//!
+//! Rule: committed rows are never written. An epoch writes to copies, made at its first touch (of a row; of cells, where the
+//! row is a map); a commit swaps them in, an abort drops them. At most two epochs are in flight: one is sealed (it is being
+//! committed), one is open over it. Entries that are expired at the committed time are dropped when a row is copied, swept or
+//! written back: every later step is at or after that time, so nobody can see the difference.
+
+mod arena;
+mod dirty;
+mod epoch;
+mod index;
+mod map;
+mod page;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use dirty::Dirty;
+
+use crate::record::{Millis, NEVER};
+use arena::Arena;
+use index::Index;
+use map::{Known, Map};
+use std::ops::Bound;
+
+/// The name of [`hash`], for the meta: another one would make another order.
 pub const HASH: &str = "xxh3-64";
-/// The hash of a key: fixed, unseeded.
+
+/// The hash of a key: fixed and unseeded, because the order of rows on disk and in the sweep depends on it.
 #[inline]
 pub fn hash(key: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(key)
 }
-/// A row, until the next commit or abort.
+
+/// A row. It is valid until the next commit or abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
+
 /// One entry of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell<'a> {
@@ -20,40 +46,181 @@ pub struct Cell<'a> {
     /// Avro datum.
     pub value: &'a [u8],
 }
-/// Committed rows on their way to the store.
-#[derive(Debug, Default)]
-pub struct Dirty;
+
+/// A larger row is a map: above it, copying costs more than a tree.
+const PAGE_MAX: usize = arena::BLOCK_MAX;
+/// A map that has shrunk to this becomes a page again; well below the limit, so that a row does not go back and forth.
+const PAGE_AGAIN: usize = PAGE_MAX / 2;
+/// The cache lines of a page that are worth asking for: header, directory and the cells of an ordinary row.
+const PAGE_LINES: usize = 8;
+
+/// So many rows ahead a walk asks the cache for a slot; for the row itself half as many.
+const AHEAD: usize = 16;
+
+/// What a row is in one layer: 0 nothing, a page in the arena, or (with the top bit) a map.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Layer(u32);
+
+const MAP: u32 = 1 << 31;
+
+impl Layer {
+    #[inline]
+    fn is_some(self) -> bool {
+        self.0 != 0
+    }
+
+    #[inline]
+    fn map(self) -> Option<usize> {
+        (self.0 & MAP != 0).then_some((self.0 & !MAP) as usize)
+    }
+}
+
+/// A row's layers. 24 bytes.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    hash: u64,
+    committed: Layer,
+    sealed: Layer,
+    open: Layer,
+    /// [`USED`], [`DIRTY`].
+    flags: u32,
+}
+
+/// The slot is a row's.
+const USED: u32 = 1;
+/// The store has not got the committed row as it is.
+const DIRTY: u32 = 2;
+
 /// The state of one task.
-#[derive(Debug, Default)]
-pub struct Rows;
-#[allow(unused_variables)]
+pub struct Rows {
+    index: Index,
+    /// By slot; 0 is left out.
+    rows: Vec<Row>,
+    free_rows: Vec<u32>,
+    arena: Arena,
+    maps: Vec<Option<Box<Map>>>,
+    free_maps: Vec<u32>,
+    /// Slots that have a layer in the open epoch, and in the sealed one.
+    opened: Vec<u32>,
+    sealed: Option<Vec<u32>>,
+    /// Rows in which the sweep has met the dead, and rows without entries that the store now knows to be gone.
+    stale: Vec<u32>,
+    /// Time of the last committed step.
+    time: Millis,
+    tracked: bool,
+    dirty: usize,
+    /// How far the flush under way has come: the next tag.
+    flushed: u32,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Rows {
-    /// Empty.
+    /// No rows.
     pub fn new() -> Self {
-        Self
+        Self {
+            index: Index::new(),
+            rows: vec![Row::default()],
+            free_rows: Vec::new(),
+            arena: Arena::new(),
+            maps: Vec::new(),
+            free_maps: Vec::new(),
+            opened: Vec::new(),
+            sealed: None,
+            stale: Vec::new(),
+            time: NEVER,
+            tracked: false,
+            dirty: 0,
+            flushed: 0,
+        }
     }
-    /// Prefetches what a whole batch will touch, in stages: index lines, slots, rows.
-    pub fn prefetch_all(&self, hashes: &[u64]) {}
-    /// Prefetches the index line.
-    pub fn prefetch(&self, hash: u64) {}
-    /// Finds or makes the row.
+
+    /// Asks the cache for the line of the index where the search for this hash begins.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.index.prefetch(hash);
+    }
+
+    /// Asks the cache for all that a batch's rows need, in three stages, so that the misses overlap. Some 512 at a time.
+    pub fn prefetch_all(&self, hashes: &[u64]) {
+        hashes.iter().for_each(|&hash| self.index.prefetch(hash));
+        let slot = |hash: &u64| self.index.find(*hash, |_| true);
+        for slot in hashes.iter().filter_map(slot) {
+            prefetch(&raw const self.rows[slot as usize]);
+        }
+        for slot in hashes.iter().filter_map(slot) {
+            self.prefetch_row(slot);
+        }
+    }
+
+    #[inline]
+    fn prefetch_row(&self, slot: u32) {
+        self.prefetch_layer(self.newest(slot), PAGE_LINES);
+    }
+
+    #[inline]
+    fn prefetch_layer(&self, layer: Layer, lines: usize) {
+        if layer.is_some() && layer.map().is_none() {
+            self.arena.prefetch(layer.0, lines);
+        }
+    }
+
+    /// Finds a row, or makes an empty one (it goes with its epoch if it stays empty).
     pub fn slot(&mut self, hash: u64, key: &[u8]) -> Slot {
-        unimplemented!()
+        if let Some(slot) = self.find(hash, key) {
+            return slot;
+        }
+        let slot = self.free_rows.pop().unwrap_or_else(|| {
+            self.rows.push(Row::default());
+            (self.rows.len() - 1) as u32
+        });
+        let open = self.empty(key);
+        self.rows[slot as usize] = Row {
+            hash,
+            open,
+            flags: USED,
+            ..Row::default()
+        };
+        self.opened.push(slot);
+        self.index.insert(hash, slot);
+        Slot(slot)
     }
-    /// Finds the row.
+
+    /// Finds a row.
+    #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
-        unimplemented!()
+        self.index.find(hash, |slot| *self.key(Slot(slot)) == *key).map(Slot)
     }
+
     /// Its key.
+    #[inline]
     pub fn key(&self, slot: Slot) -> &[u8] {
-        unimplemented!()
+        let layer = self.newest(slot.0);
+        match layer.map() {
+            None => page::key(self.arena.block(layer.0)),
+            Some(map) => &self.map(map).key,
+        }
     }
-    /// The newest: open epoch, sealed epoch, committed. The caller compares the expiry.
+
+    /// An entry: of the open epoch, else of the sealed one, else committed. The caller compares the expiry with its time.
+    #[inline]
     pub fn get(&self, slot: Slot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
-        unimplemented!()
+        let row = &self.rows[slot.0 as usize];
+        self.get_in(&[row.open, row.sealed, row.committed], store, entry)
     }
-    /// By the bytes of the entry, those with now < expires only.
-    #[allow(clippy::too_many_arguments)]
+
+    /// An entry as of the last commit.
+    pub fn get_committed(&self, slot: Slot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
+        self.get_in(&[self.rows[slot.0 as usize].committed], store, entry)
+    }
+
+    /// The entries of a store that begin with `prefix` and come after `after`, in the order of their bytes: at most `limit` of
+    /// those with now < expires.
+    #[expect(clippy::too_many_arguments, reason = "one question")]
     pub fn scan(
         &self,
         slot: Slot,
@@ -64,34 +231,20 @@ impl Rows {
         limit: usize,
         visit: &mut dyn FnMut(&[u8], Cell<'_>),
     ) {
-        unimplemented!()
+        let row = &self.rows[slot.0 as usize];
+        self.scan_in(
+            &[row.open, row.sealed, row.committed],
+            store,
+            prefix,
+            after,
+            now,
+            limit,
+            visit,
+        );
     }
-    /// Writes into the open epoch.
-    pub fn put(&mut self, slot: Slot, store: u16, schema: u16, entry: &[u8], value: &[u8], expires: Millis) {
-        unimplemented!()
-    }
-    /// True: it was there.
-    pub fn delete(&mut self, slot: Slot, store: u16, entry: &[u8]) -> bool {
-        unimplemented!()
-    }
-    /// The open epoch is being committed, a new one opens.
-    pub fn seal(&mut self) {
-        unimplemented!()
-    }
-    /// The sealed epoch is committed; `now`: time of its last step.
-    pub fn commit(&mut self, now: Millis) {
-        unimplemented!()
-    }
-    /// Open and sealed epoch are dropped.
-    pub fn abort(&mut self) {
-        unimplemented!()
-    }
-    /// As of the last commit: for queries.
-    pub fn get_committed(&self, slot: Slot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
-        unimplemented!()
-    }
-    /// As of the last commit: for queries.
-    #[allow(clippy::too_many_arguments)]
+
+    /// [`scan`](Rows::scan) as of the last commit.
+    #[expect(clippy::too_many_arguments, reason = "one question")]
     pub fn scan_committed(
         &self,
         slot: Slot,
@@ -102,33 +255,146 @@ impl Rows {
         limit: usize,
         visit: &mut dyn FnMut(&[u8], Cell<'_>),
     ) {
-        unimplemented!()
+        self.scan_in(
+            &[self.rows[slot.0 as usize].committed],
+            store,
+            prefix,
+            after,
+            now,
+            limit,
+            visit,
+        );
     }
-    /// From now on the rows know what a store has not got yet. Call it once, before the first commit, when there is one.
-    pub fn track(&mut self) {}
-    /// All rows are in the store as they are: call it after a load.
-    pub fn mark_clean(&mut self) {}
-    /// No row is in the store: call it after a flush that failed, when the store is wiped.
-    pub fn mark_dirty(&mut self) {}
-    /// The next slice of a flush, in hash order: about `budget` bytes of committed rows that the store has not got as they are.
-    /// True: the flush has everything. Rows that are committed behind its back are for the next flush.
-    pub fn take_dirty(&mut self, budget: usize, now: Millis, into: &mut Dirty) -> bool {
-        unimplemented!()
-    }
-    /// Number of rows.
+
+    /// Number of rows, those included that open epochs have made.
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.index.len()
     }
-    /// True when there are no rows.
+
+    /// True: there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Memory in use, in bytes.
+
+    /// Memory in use, in bytes. Takes time with the number of maps: for metrics.
     pub fn bytes(&self) -> usize {
-        unimplemented!()
+        let maps: usize = self.maps.iter().flatten().map(|map| map.bytes()).sum();
+        self.arena.reserved() + self.index.bytes() + self.rows.capacity() * size_of::<Row>() + maps
     }
-    /// Number of rows that the store has not got as they are.
+
+    /// Number of committed rows that the store has not got as they are.
     pub fn dirty(&self) -> usize {
-        unimplemented!()
+        self.dirty
     }
+
+    /// The topmost layer.
+    #[inline]
+    fn newest(&self, slot: u32) -> Layer {
+        let row = &self.rows[slot as usize];
+        if row.open.is_some() {
+            row.open
+        } else if row.sealed.is_some() {
+            row.sealed
+        } else {
+            row.committed
+        }
+    }
+
+    #[inline]
+    fn map(&self, map: usize) -> &Map {
+        self.maps[map]
+            .as_ref()
+            .expect("a layer names a map until it is dropped")
+    }
+
+    #[inline]
+    fn get_in(&self, layers: &[Layer], store: u16, entry: &[u8]) -> Option<Cell<'_>> {
+        for layer in layers.iter().filter(|layer| layer.is_some()) {
+            match layer.map().map(|map| self.map(map).get(store, entry)) {
+                None => return page::get(self.arena.block(layer.0), store, entry),
+                Some(Known::Cell(cell)) => return Some(cell),
+                Some(Known::Gone) => return None,
+                Some(Known::No) => {}
+            }
+        }
+        None
+    }
+
+    /// The maps of a row down to the first whole one, newest first; none when it is a page or nothing.
+    fn maps_of(&self, layers: &[Layer]) -> Vec<&Map> {
+        let mut maps = Vec::new();
+        for map in layers
+            .iter()
+            .filter(|layer| layer.is_some())
+            .map_while(|layer| layer.map())
+        {
+            maps.push(self.map(map));
+            if self.map(map).whole {
+                break;
+            }
+        }
+        maps
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one question")]
+    fn scan_in(
+        &self,
+        layers: &[Layer],
+        store: u16,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        now: Millis,
+        mut limit: usize,
+        visit: &mut dyn FnMut(&[u8], Cell<'_>),
+    ) {
+        let Some(top) = layers.iter().find(|layer| layer.is_some()).filter(|_| limit > 0) else {
+            return;
+        };
+        if top.map().is_some() {
+            let from = match after {
+                Some(after) if after >= prefix => Bound::Excluded(after),
+                _ => Bound::Included(prefix),
+            };
+            return map::merged(&self.maps_of(layers), store, from, &mut |entry, cell| {
+                if !entry.starts_with(prefix) {
+                    return false;
+                }
+                if now < cell.expires {
+                    visit(entry, cell);
+                    limit -= 1;
+                }
+                limit > 0
+            });
+        }
+        let page = self.arena.block(top.0);
+        let mut places = [0u16; page::CELLS_MAX];
+        let mut found = 0;
+        for place in 0..page::count(page) {
+            let (of, entry, cell) = page::at_place(page, place);
+            if of == store && now < cell.expires && entry.starts_with(prefix) && after.is_none_or(|after| after < entry)
+            {
+                places[found] = place as u16;
+                found += 1;
+            }
+        }
+        let places = &mut places[..found];
+        places.sort_unstable_by_key(|&place| page::at_place(page, place as usize).1);
+        for &place in places.iter().take(limit) {
+            let (_, entry, cell) = page::at_place(page, place as usize);
+            visit(entry, cell);
+        }
+    }
+}
+
+/// Asks the cache for a line. Any address will do: it is a hint.
+#[inline]
+fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }

@@ -3,9 +3,19 @@
 //! Rule: data first, then the stamp. Whatever part of the writes survives a crash, its stamp names a changelog position
 //! from which a replay over what is here rebuilds the state; deltas are absolute, so it may hold more than its stamp says.
 //!
-//! A flush is fuzzy: `begin` (with everything that is not a row), slices of rows, `finish` with the changelog position at
-//! which the flush began. Two implementations: `rocks` (RocksDB) and `memory` (which can lose its unflushed tail; the
-//! simulator and builds without RocksDB).
+//! A flush is fuzzy: [`begin`](Store::begin) with everything that is not a row, slices of rows, [`finish`](Store::finish) with
+//! the changelog position at which it began. Two implementations: `rocks` (RocksDB) and `memory` (which can lose its
+//! unflushed tail; for the simulator, and for builds without RocksDB).
+
+mod directory;
+mod layout;
+pub mod memory;
+#[cfg(feature = "rocks")]
+pub mod rocks;
+#[cfg(test)]
+mod tests;
+
+pub use directory::Directory;
 
 use crate::delta::{Change, Delta};
 use crate::error::Result;
@@ -26,24 +36,26 @@ pub struct Stamp {
 /// The stored state of one worker's tasks.
 ///
 /// `begin`, `write` and `finish` only hand over and never block; how a flush ended comes by [`flushed`](Store::flushed).
+/// The others wait for what was handed over before.
 pub trait Store: Send {
     /// Opens a task's state. None: nothing is there, or it can't be used (it is wiped then).
     fn open(&mut self, task: Partition) -> Result<Option<Stamp>>;
-    /// Everything that belongs to the stamp: rows as `Put`, and what [`begin`](Store::begin) got, in its order.
+    /// Everything that the stamp stands for: rows as `Put`, then what [`begin`](Store::begin) got, in its order. Entries may
+    /// be expired, and rows newer than the stamp.
     fn load(&mut self, task: Partition, visit: &mut dyn FnMut(Change<'_>)) -> Result<()>;
-    /// True when a slice may be handed over; false while the queue is full.
+    /// True when a slice may be handed over; false while too much is waiting.
     fn ready(&self) -> bool;
     /// A flush begins: `aside` holds all timers, lookups, names and the meta, as committed now.
     fn begin(&mut self, task: Partition, aside: Delta);
     /// The next rows.
     fn write(&mut self, task: Partition, rows: Dirty);
-    /// All rows are written; the state is that of the stamp, durably, once it is reported.
+    /// All rows are handed over. The stamp counts, durably, once it is reported.
     fn finish(&mut self, task: Partition, stamp: Stamp);
-    /// The end of a flush: its stamp, or why it failed (then nothing of it counts: [`wipe`](Store::wipe), mark all rows
-    /// dirty, and begin anew).
+    /// The end of a flush, at its finish: its stamp, or why it failed. Then the stamp before it still counts, but rows that were
+    /// handed over are missing: [`Rows::mark_dirty`](crate::rows::Rows::mark_dirty), and begin anew, later.
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)>;
-    /// Removes a task's state; waits for what was handed over before.
+    /// Removes a task's state.
     fn wipe(&mut self, task: Partition) -> Result<()>;
-    /// The task is somebody else's: lets go of it, keeps what is on disk. A flush under way ends without a report.
+    /// The task is somebody else's: lets go of it, keeps what is on disk. A flush under way has no report.
     fn close(&mut self, task: Partition);
 }

@@ -1,12 +1,39 @@
-//! The sweep: the slow, endless walk over a task's rows that writes them into the deltas again.
+//! The sweep: the slow, endless walk over a task's rows that writes them into the deltas again, so that the changelog's old
+//! part can go.
+//!
+//! Rule: *the log, read from the start of the last round that is complete, always rebuilds the state.* For that, a sweep
+//! writes each entry as it stands at the end of the epoch whose delta it goes into (its writes and those of the sealed epoch
+//! included), behind the delta's changes, and leaves out nothing but what is expired. The order is that of (hash, key, store,
+//! entry), which does not depend on the table; the rows of a page go as a whole. The cursor belongs to the epoch: an abort
+//! takes the committed one again.
+
+#[cfg(test)]
+mod tests;
+
 use crate::delta::Delta;
 use crate::record::Millis;
 use crate::rows::Rows;
 
-/// Where the sweep stands: everything up to here was written in this round.
+/// Where a round stands: all up to here is written. The default is the front.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor {
+pub struct Cursor(Option<Place>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
     hash: u64,
+    key: Vec<u8>,
+    /// The last entry that is written, in a row that is not through.
+    inside: Option<(u16, Vec<u8>)>,
+}
+
+/// How a row that is looked at stands to the cursor.
+pub(crate) enum Turn<'a> {
+    /// Written before.
+    Done,
+    /// The whole row is next.
+    Whole,
+    /// The row is next, behind this entry.
+    Behind(u16, &'a [u8]),
 }
 
 impl Cursor {
@@ -14,20 +41,85 @@ impl Cursor {
     pub fn new() -> Self {
         Self::default()
     }
-    /// For the meta.
+
+    /// For the meta. Empty at the front; else hash (8 bytes, big-endian), length of the key (4), key, then, inside of a row,
+    /// store (2) and entry behind a 1, or else a 0.
     pub fn encode(&self) -> Vec<u8> {
-        unimplemented!()
+        let mut bytes = Vec::new();
+        if let Some(place) = &self.0 {
+            bytes.extend_from_slice(&place.hash.to_be_bytes());
+            bytes.extend_from_slice(&(place.key.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&place.key);
+            bytes.push(u8::from(place.inside.is_some()));
+            if let Some((store, entry)) = &place.inside {
+                bytes.extend_from_slice(&store.to_be_bytes());
+                bytes.extend_from_slice(entry);
+            }
+        }
+        bytes
     }
-    /// None: not written by [`encode`](Cursor::encode).
-    pub fn decode(_bytes: &[u8]) -> Option<Self> {
-        unimplemented!()
+
+    /// What [`encode`](Cursor::encode) wrote; none when it did not write this.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self(None));
+        }
+        let (hash, rest) = bytes.split_first_chunk::<8>()?;
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (key, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
+        let inside = match rest.split_first()? {
+            (0, []) => None,
+            (1, rest) => {
+                let (store, entry) = rest.split_first_chunk::<2>()?;
+                Some((u16::from_be_bytes(*store), entry.to_vec()))
+            }
+            _ => return None,
+        };
+        Some(Self(Some(Place {
+            hash: u64::from_be_bytes(*hash),
+            key: key.to_vec(),
+            inside,
+        })))
+    }
+
+    /// Where the walk begins.
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.as_ref().map_or(0, |place| place.hash)
+    }
+
+    pub(crate) fn turn(&self, hash: u64, key: &[u8]) -> Turn<'_> {
+        let Some(place) = &self.0 else { return Turn::Whole };
+        match (hash, key).cmp(&(place.hash, &*place.key)) {
+            std::cmp::Ordering::Less => Turn::Done,
+            std::cmp::Ordering::Greater => Turn::Whole,
+            std::cmp::Ordering::Equal => match &place.inside {
+                Some((store, entry)) => Turn::Behind(*store, entry),
+                None => Turn::Done,
+            },
+        }
+    }
+
+    pub(crate) fn set(&mut self, hash: u64, key: &[u8], inside: Option<(u16, Vec<u8>)>) {
+        self.0 = Some(Place {
+            hash,
+            key: key.to_vec(),
+            inside,
+        });
     }
 }
 
 impl Rows {
-    /// Writes entries from the cursor on, as they stand now (open epoch included), without those that are expired at `now`,
-    /// until `budget` bytes are written. True: the round is complete; the cursor is at the front again.
-    pub fn sweep(&mut self, _cursor: &mut Cursor, _budget: usize, _now: Millis, _delta: &mut Delta) -> bool {
-        unimplemented!()
+    /// Writes entries from the cursor on, as they stand now (open epoch included), without those that are expired at `now` (a
+    /// time that no later step is before), until `budget` bytes are written, and moves the cursor. True: the round is complete,
+    /// and the cursor is at the front again.
+    pub fn sweep(&mut self, cursor: &mut Cursor, budget: usize, now: Millis, delta: &mut Delta) -> bool {
+        if budget == 0 {
+            return false;
+        }
+        let complete = self.walk(cursor, delta.bytes() + budget, now, delta);
+        if complete {
+            *cursor = Cursor::new();
+        }
+        complete
     }
 }

@@ -1,0 +1,254 @@
+//! What a money event costs in state: reads, writes, two epochs in flight, delta and sweep.
+//!
+//! `cargo run --release -p pelton --no-default-features --example rows_speed [USERS] [EVENTS]`; one thread, CPU time of it.
+//! The stream: money events of USERS users by Zipf 0.8; each reads a seen id, the first, the user and a session, and writes
+//! the id (60 s) and, each tenth, a pending one; for each ten a session (1 day) and a user are written. Epochs of 27,500
+//! events, batches of 250.
+
+use pelton::delta::Delta;
+use pelton::record::{FOREVER, Millis};
+use pelton::rows::{Dirty, Rows, hash};
+use pelton::sweep::Cursor;
+
+const SEEN: u16 = 0;
+const FIRST: u16 = 1;
+const USER: u16 = 2;
+const SESSION: u16 = 3;
+const PENDING: u16 = 4;
+const EPOCH: usize = 27_500;
+const BATCH: usize = 250;
+const DAY: Millis = 86_400_000;
+
+fn cpu() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place to write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
+/// 16 bytes that look random.
+fn id(of: u64, n: u64) -> [u8; 16] {
+    let mut random = Random(n.wrapping_mul(0x1234_5678_9abc_def1) ^ of << 56);
+    let (a, b) = (random.next(), random.next());
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&a.to_le_bytes());
+    id[8..].copy_from_slice(&b.to_le_bytes());
+    id
+}
+
+struct Event {
+    key: [u8; 16],
+    id: [u8; 16],
+    user: u64,
+    kind: u8,
+}
+
+struct Task {
+    rows: Rows,
+    delta: Delta,
+    hits: usize,
+}
+
+impl Task {
+    fn put(&mut self, key: &[u8], hash: u64, store: u16, entry: &[u8], value: &[u8], expires: Millis) {
+        let slot = self.rows.slot(hash, key);
+        self.rows.put(slot, store, 1, entry, value, expires);
+        self.delta.put(key, store, 1, entry, expires, value);
+    }
+
+    fn event(&mut self, event: &Event, hash: u64, n: u64, now: Millis) {
+        match event.kind {
+            1 => self.put(&event.key, hash, SESSION, &event.id, &[3; 80], now + DAY),
+            2 => self.put(&event.key, hash, USER, b"", &[2; 60], FOREVER),
+            _ => {
+                let slot = self.rows.slot(hash, &event.key);
+                let live = |cell: Option<pelton::rows::Cell<'_>>| usize::from(cell.is_some_and(|c| now < c.expires));
+                let seen = live(self.rows.get(slot, SEEN, &event.id));
+                self.hits += seen;
+                if seen == 0 {
+                    self.hits += live(self.rows.get(slot, FIRST, &[(n % 2) as u8]));
+                    self.hits += live(self.rows.get(slot, USER, b""));
+                    self.hits += live(self.rows.get(slot, SESSION, &id(2, event.user)));
+                    self.rows.put(slot, SEEN, 1, &event.id, b"", now + 60_000);
+                    self.delta.put(&event.key, SEEN, 1, &event.id, now + 60_000, b"");
+                    if n.is_multiple_of(5) {
+                        self.rows.put(slot, PENDING, 1, &event.id, &[5; 60], now + 20_000);
+                        self.delta
+                            .put(&event.key, PENDING, 1, &event.id, now + 20_000, &[5; 60]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Users by Zipf 0.8, by the inverse of the continuous distribution.
+fn zipf(random: &mut Random, users: u64) -> u64 {
+    let u = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
+    let rank = (u * ((users as f64).powf(0.2) - 1.0) + 1.0).powf(5.0);
+    // Ranks are spread over the ids, or the hot ones would be neighbours.
+    (rank as u64).min(users - 1)
+}
+
+fn stream(users: u64, events: usize, swept: f64, staged: bool) {
+    let mut task = Task {
+        rows: Rows::new(),
+        delta: Delta::new(),
+        hits: 0,
+    };
+    for user in 0..users {
+        let key = id(1, user);
+        let slot = task.rows.slot(hash(&key), &key);
+        task.rows.put(slot, USER, 1, b"", &[2; 60], FOREVER);
+        task.rows.put(slot, SESSION, 1, &id(2, user), &[3; 80], DAY);
+        task.rows.put(slot, FIRST, 1, &[0], &[1; 16], FOREVER);
+        task.rows.put(slot, FIRST, 1, &[1], &[1; 16], FOREVER);
+        if user % 10_000 == 9999 || user + 1 == users {
+            task.rows.seal();
+            task.rows.commit(0);
+        }
+    }
+    let fresh = task.rows.bytes() as f64 / users as f64;
+    let (mut random, mut cursor) = (Random(7), Cursor::new());
+    let (mut spent, mut bytes, mut sweep_time, mut commits, mut money) = (0.0, 0, 0.0, 0.0, 0usize);
+    let (mut now, mut sealed) = (0, false);
+    let mut last = [0; 16];
+    while money < events {
+        let mut batch = Vec::new();
+        let mut n = 0;
+        while n < EPOCH {
+            let user = zipf(&mut random, users);
+            let r = random.next() % 120;
+            let kind = if r < 10 {
+                1
+            } else if r < 20 {
+                2
+            } else {
+                0
+            };
+            let duplicate = kind == 0 && r == 20;
+            let id = if duplicate { last } else { id(3, random.next()) };
+            last = id;
+            batch.push(Event {
+                key: self::id(1, user),
+                id,
+                user,
+                kind,
+            });
+            n += usize::from(kind == 0);
+        }
+        let begin = cpu();
+        let mut hashes = Vec::with_capacity(BATCH);
+        for batch in batch.chunks(BATCH) {
+            hashes.clear();
+            hashes.extend(batch.iter().map(|event| hash(&event.key)));
+            if staged {
+                task.rows.prefetch_all(&hashes);
+            }
+            for (event, &hash) in batch.iter().zip(&hashes) {
+                now = (money * 1000 / 550) as Millis;
+                task.event(event, hash, money as u64, now);
+                money += usize::from(event.kind == 0);
+            }
+        }
+        let written = cpu();
+        let budget = (task.delta.bytes() as f64 * swept) as usize;
+        task.rows.sweep(&mut cursor, budget, now, &mut task.delta);
+        sweep_time += cpu() - written;
+        bytes += task.delta.bytes();
+        task.delta.clear();
+        let commit = cpu();
+        if sealed {
+            task.rows.commit(now - 50_000);
+        }
+        task.rows.seal();
+        sealed = true;
+        let end = cpu();
+        commits += end - commit;
+        spent += end - begin;
+    }
+    let each = |time: f64| time * 1e9 / money as f64;
+    println!(
+        "{users} users, prefetch {staged}, sweep {swept}: {:.0} ns a money event (sweep {:.0}, commit {:.0}), {} B of delta, {:.0} B a user \
+         ({fresh:.0} before); {} hits",
+        each(spent),
+        each(sweep_time),
+        each(commits),
+        bytes / money,
+        task.rows.bytes() as f64 / users as f64,
+        task.hits
+    );
+}
+
+/// A user with so many entries: costs of a read, a write, a page of a scan.
+fn hot(entries: u64) {
+    let mut rows = Rows::new();
+    rows.track();
+    let key = b"hot";
+    let each = |begin: f64, n: u64| (cpu() - begin) * 1e9 / n as f64;
+    let begin = cpu();
+    for n in 0..entries {
+        let slot = rows.slot(hash(key), key);
+        rows.put(slot, SEEN, 1, &id(3, n), &[1; 20], FOREVER);
+        if n % 1000 == 999 {
+            rows.seal();
+            rows.commit(0);
+        }
+    }
+    rows.seal();
+    rows.commit(0);
+    let fill = each(begin, entries);
+    let begin = cpu();
+    for n in 0..entries {
+        let slot = rows.slot(hash(key), key);
+        rows.put(slot, SEEN, 1, &id(3, n * 7 % entries), &[2; 20], FOREVER);
+        if n % 100 == 99 {
+            rows.seal();
+            rows.commit(0);
+        }
+    }
+    let write = each(begin, entries);
+    let slot = rows.find(hash(key), key).expect("it is there");
+    let begin = cpu();
+    let found = (0..entries)
+        .filter(|n| rows.get(slot, SEEN, &id(3, n * 7 % entries)).is_some())
+        .count();
+    let read = each(begin, entries);
+    let begin = cpu();
+    let mut seen = 0;
+    for n in 0..1000 {
+        rows.scan(slot, SEEN, &[], Some(&id(3, n)), 0, 100, &mut |_, _| seen += 1);
+    }
+    let scan = each(begin, seen);
+    let begin = cpu();
+    let mut dirty = Dirty::new();
+    while !rows.take_dirty(1 << 20, 0, &mut dirty) {}
+    let flush = each(begin, entries);
+    println!(
+        "a user with {entries} entries ({found}): {fill:.0} ns a new one, {write:.0} a write, {read:.0} a read, {scan:.0} a scanned one \
+         (pages of 100), {flush:.0} an entry to flush, {} B an entry",
+        rows.bytes() as u64 / entries
+    );
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1).map(|arg| arg.parse().expect("a number"));
+    let users = args.next().unwrap_or(200_000);
+    let events = args.next().unwrap_or(5_000_000) as usize;
+    stream(users, events, 0.0, false);
+    stream(users, events, 0.0, true);
+    stream(users, events, 1.0, true);
+    [100, 1000, 20_000].into_iter().for_each(hot);
+}

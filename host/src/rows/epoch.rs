@@ -1,0 +1,323 @@
+//! Epochs: writing into the open one, sealing, committing, dropping.
+
+use super::*;
+
+/// Room in a fresh copy of a page for what the epoch adds to it: an ordinary cell.
+const SLACK: usize = 96;
+
+impl Rows {
+    /// Writes an entry into the open epoch.
+    pub fn put(&mut self, slot: Slot, store: u16, schema: u16, entry: &[u8], value: &[u8], expires: Millis) {
+        let cell = Cell { schema, expires, value };
+        let layer = self.writable(slot.0);
+        if let Some(map) = layer.map() {
+            return self.map_mut(map).put(store, entry, cell);
+        }
+        if !page::put(self.arena.block_mut(layer.0), store, entry, cell) {
+            self.enlarge(slot.0, store, entry, cell);
+        }
+    }
+
+    /// Deletes an entry in the open epoch. True: it was there, expired or not.
+    pub fn delete(&mut self, slot: Slot, store: u16, entry: &[u8]) -> bool {
+        if self.get(slot, store, entry).is_none() {
+            return false;
+        }
+        let layer = self.writable(slot.0);
+        match layer.map() {
+            Some(map) => self.map_mut(map).delete(store, entry),
+            None => _ = page::delete(self.arena.block_mut(layer.0), store, entry),
+        }
+        true
+    }
+
+    /// Seals the open epoch (it is being committed); a new one opens over it.
+    ///
+    /// # Panics
+    /// When one is sealed already.
+    pub fn seal(&mut self) {
+        assert!(self.sealed.is_none(), "an epoch is sealed while another one is");
+        let opened = std::mem::take(&mut self.opened);
+        for &slot in &opened {
+            let row = &mut self.rows[slot as usize];
+            row.sealed = std::mem::take(&mut row.open);
+        }
+        self.sealed = Some(opened);
+    }
+
+    /// The sealed epoch is committed: its copies become the rows. `now`: the time of its last step; what is expired then
+    /// may be dropped from now on.
+    ///
+    /// # Panics
+    /// When none is sealed.
+    pub fn commit(&mut self, now: Millis) {
+        let slots = self.sealed.take().expect("a commit without a sealed epoch");
+        self.time = self.time.max(now);
+        for (n, &slot) in slots.iter().enumerate() {
+            // The headers of both pages were last seen an epoch ago.
+            if let Some(&far) = slots.get(n + AHEAD) {
+                prefetch(&raw const self.rows[far as usize]);
+            }
+            if let Some(&near) = slots.get(n + AHEAD / 2) {
+                let row = self.rows[near as usize];
+                [row.committed, row.sealed]
+                    .into_iter()
+                    .for_each(|layer| self.prefetch_layer(layer, 1));
+            }
+            let layer = std::mem::take(&mut self.rows[slot as usize].sealed);
+            self.install(slot, layer);
+        }
+        slots.iter().for_each(|&slot| self.settle(slot));
+        self.drop_dead();
+        if self.opened.is_empty() {
+            self.opened = slots;
+            self.opened.clear();
+        }
+    }
+
+    /// Drops the open epoch and the sealed one: back to the last commit.
+    pub fn abort(&mut self) {
+        let mut slots = std::mem::take(&mut self.opened);
+        slots.extend(self.sealed.take().unwrap_or_default());
+        for &slot in &slots {
+            let row = &mut self.rows[slot as usize];
+            let layers = [std::mem::take(&mut row.open), std::mem::take(&mut row.sealed)];
+            layers.into_iter().for_each(|layer| self.drop_layer(layer));
+        }
+        slots.iter().for_each(|&slot| self.settle(slot));
+        slots.clear();
+        self.opened = slots;
+    }
+
+    /// The row's layer of the open epoch, made now if this is the first touch.
+    #[inline]
+    fn writable(&mut self, slot: u32) -> Layer {
+        let row = &self.rows[slot as usize];
+        assert!(row.flags & USED != 0, "a slot is used beyond a commit or abort");
+        if row.open.is_some() {
+            return row.open;
+        }
+        let below = if row.sealed.is_some() {
+            row.sealed
+        } else {
+            row.committed
+        };
+        let open = match below.map() {
+            None => self.copy(below),
+            Some(map) => {
+                let changes = Map::new(&self.map(map).key, false);
+                self.add_map(changes)
+            }
+        };
+        self.rows[slot as usize].open = open;
+        self.opened.push(slot);
+        open
+    }
+
+    /// A copy of a page with room for a little more.
+    #[inline]
+    fn copy(&mut self, from: Layer) -> Layer {
+        let page = self.arena.block(from.0);
+        let (live, garbage) = (page::live(page), page::garbage(page));
+        // Garbage is carried along until it is worth the work.
+        if garbage > live / 4 || page::soonest(page) <= self.time {
+            return self.rebuild(from, live + SLACK);
+        }
+        let to = self.arena.take((live + garbage + SLACK).min(PAGE_MAX));
+        let (page, copy) = self.arena.pair(from.0, to);
+        page::copy(page, copy);
+        Layer(to)
+    }
+
+    /// A copy of a page without garbage and without the dead.
+    fn rebuild(&mut self, from: Layer, size: usize) -> Layer {
+        let to = self.arena.take(size.min(PAGE_MAX));
+        let (page, copy) = self.arena.pair(from.0, to);
+        page::rebuild(page, copy, self.time);
+        Layer(to)
+    }
+
+    /// Writes into an open page that has no room left, and has not got this entry.
+    #[cold]
+    fn enlarge(&mut self, slot: u32, store: u16, entry: &[u8], cell: Cell<'_>) {
+        let old = self.rows[slot as usize].open;
+        let need = page::live(self.arena.block(old.0)) + page::cost(entry, cell.value);
+        let new = if need <= PAGE_MAX {
+            let new = self.rebuild(old, need + need / 8);
+            let fits = page::put(self.arena.block_mut(new.0), store, entry, cell);
+            assert!(fits, "a page was made too small");
+            new
+        } else {
+            let mut map = self.to_map(old);
+            map.put(store, entry, cell);
+            self.add_map(map)
+        };
+        self.drop_layer(old);
+        self.rows[slot as usize].open = new;
+    }
+
+    /// A page as a map.
+    fn to_map(&self, layer: Layer) -> Map {
+        let page = self.arena.block(layer.0);
+        let mut map = Map::new(page::key(page), true);
+        for place in 0..page::count(page) {
+            let (store, entry, cell) = page::at_place(page, place);
+            if self.time < cell.expires {
+                map.put(store, entry, cell);
+            }
+        }
+        map
+    }
+
+    /// A new row.
+    pub(super) fn empty(&mut self, key: &[u8]) -> Layer {
+        let size = page::empty_cost(key) + SLACK;
+        if size > PAGE_MAX / 4 {
+            return self.add_map(Map::new(key, true));
+        }
+        let page = self.arena.take(size);
+        page::init(self.arena.block_mut(page), key);
+        Layer(page)
+    }
+
+    fn add_map(&mut self, map: Map) -> Layer {
+        let at = self.free_maps.pop().unwrap_or_else(|| {
+            self.maps.push(None);
+            (self.maps.len() - 1) as u32
+        });
+        self.maps[at as usize] = Some(Box::new(map));
+        Layer(at | MAP)
+    }
+
+    fn map_mut(&mut self, map: usize) -> &mut Map {
+        self.maps[map]
+            .as_mut()
+            .expect("a layer names a map until it is dropped")
+    }
+
+    fn take_map(&mut self, map: usize) -> Map {
+        self.free_maps.push(map as u32);
+        *self.maps[map].take().expect("a layer names a map until it is dropped")
+    }
+
+    fn drop_layer(&mut self, layer: Layer) {
+        match layer.map() {
+            Some(map) => drop(self.take_map(map)),
+            None if layer.is_some() => self.arena.give(layer.0),
+            None => {}
+        }
+    }
+
+    /// True: the layer is the row, and that has no entries.
+    pub(super) fn has_nothing(&self, layer: Layer) -> bool {
+        match layer.map() {
+            Some(map) => self.map(map).whole && self.map(map).is_empty(),
+            None => page::count(self.arena.block(layer.0)) == 0,
+        }
+    }
+
+    /// A sealed layer becomes committed.
+    #[inline]
+    fn install(&mut self, slot: u32, layer: Layer) {
+        let row = self.rows[slot as usize];
+        let nothing = !row.committed.is_some() && self.has_nothing(layer);
+        if nothing && !row.open.is_some() {
+            return self.drop_layer(layer);
+        }
+        if let Some(map) = layer.map().filter(|&map| !self.map(map).whole) {
+            let changes = self.take_map(map);
+            let time = self.time;
+            let committed = row.committed.map().expect("changes of a map lie over a map");
+            let committed = self.map_mut(committed);
+            committed.merge(changes);
+            committed.prune(time, false);
+        } else {
+            self.drop_layer(row.committed);
+            self.rows[slot as usize].committed = layer;
+        }
+        if !nothing {
+            self.touch(slot);
+        }
+        if !row.open.is_some() {
+            self.shrink(slot);
+        }
+    }
+
+    /// A committed map that is small again becomes a page. Only while no layer lies over it.
+    fn shrink(&mut self, slot: u32) {
+        let layer = self.rows[slot as usize].committed;
+        let Some(map) = layer.map() else { return };
+        let size = self.map(map).page_cost();
+        if size > PAGE_AGAIN {
+            return;
+        }
+        let map = self.take_map(map);
+        let page = self.arena.take(size + SLACK);
+        let block = self.arena.block_mut(page);
+        page::init(block, &map.key);
+        for (store, entry, cell) in map.each() {
+            let fits = page::put(block, store, entry, cell);
+            assert!(fits, "a page was made too small");
+        }
+        self.rows[slot as usize].committed = Layer(page);
+    }
+
+    /// The store has not got this row as it is.
+    #[inline]
+    fn touch(&mut self, slot: u32) {
+        let row = &mut self.rows[slot as usize];
+        if self.tracked && row.flags & DIRTY == 0 {
+            row.flags |= DIRTY;
+            self.dirty += 1;
+        }
+    }
+
+    /// Removes the row if there is nothing in it, nobody has it open, and the store does not have to hear of it.
+    #[inline]
+    fn settle(&mut self, slot: u32) {
+        let row = self.rows[slot as usize];
+        if row.flags != USED || row.open.is_some() || row.sealed.is_some() {
+            return;
+        }
+        if row.committed.is_some() {
+            if !self.has_nothing(row.committed) {
+                return;
+            }
+            self.drop_layer(row.committed);
+        }
+        self.index.remove(row.hash, slot);
+        self.rows[slot as usize] = Row::default();
+        self.free_rows.push(slot);
+    }
+
+    /// Drops what is expired in the rows that were found to hold such entries.
+    fn drop_dead(&mut self) {
+        let mut stale = std::mem::take(&mut self.stale);
+        for slot in stale.drain(..) {
+            let row = self.rows[slot as usize];
+            if !row.committed.is_some() || row.open.is_some() || row.sealed.is_some() {
+                continue;
+            }
+            let (committed, time) = (row.committed, self.time);
+            let was_empty = self.has_nothing(committed);
+            match committed.map() {
+                Some(map) => self.map_mut(map).prune(time, true),
+                None if page::soonest(self.arena.block(committed.0)) <= time => {
+                    let size = page::live(self.arena.block(committed.0));
+                    self.rows[slot as usize].committed = self.rebuild(committed, size);
+                    self.drop_layer(committed);
+                }
+                None => {}
+            }
+            self.shrink(slot);
+            if self.has_nothing(self.rows[slot as usize].committed) {
+                if !was_empty {
+                    // Gone from memory, so it must go from the store.
+                    self.touch(slot);
+                }
+                self.settle(slot);
+            }
+        }
+        self.stale = stale;
+    }
+}

@@ -1,0 +1,73 @@
+//! Keys and values of a task's state on disk, version 1.
+//!
+//! Rule: what is beside the rows is written under the number of its flush, and the stamp names that number; so a flush that
+//! a crash has cut off leaves the older one's untouched, whatever part of it survives.
+//!
+//! ```text
+//! a · flush u64 · n u32    a record of a delta: timers, lookups, names, meta
+//! r · hash u64 · key       a record of a delta: the row's entries
+//! s                        version · flush u64 · offset i64 · length of the cluster u16 · cluster · topic
+//! ```
+//!
+//! Numbers are big-endian: rows in the order of their hashes.
+
+use super::Stamp;
+use crate::delta::{self, Change};
+use crate::error::{Failure, Result};
+
+pub const ASIDE: u8 = b'a';
+pub const ROW: u8 = b'r';
+pub const STAMP: &[u8] = b"s";
+const VERSION: u8 = 1;
+
+pub fn row_key(hash: u64, key: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(9 + key.len());
+    bytes.push(ROW);
+    bytes.extend_from_slice(&hash.to_be_bytes());
+    bytes.extend_from_slice(key);
+    bytes
+}
+
+/// The first key of a flush's records, and of all later ones'.
+pub fn aside_key(flush: u64, n: u32) -> Vec<u8> {
+    let mut bytes = vec![ASIDE];
+    bytes.extend_from_slice(&flush.to_be_bytes());
+    bytes.extend_from_slice(&n.to_be_bytes());
+    bytes
+}
+
+pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&flush.to_be_bytes());
+    bytes.extend_from_slice(&stamp.offset.to_be_bytes());
+    bytes.extend_from_slice(&(stamp.cluster.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(stamp.cluster.as_bytes());
+    bytes.extend_from_slice(stamp.topic.as_bytes());
+    bytes
+}
+
+/// The stamp and the number of its flush; none when this version did not write it.
+pub fn decode_stamp(bytes: &[u8]) -> Option<(Stamp, u64)> {
+    let (&VERSION, rest) = bytes.split_first()? else {
+        return None;
+    };
+    let (flush, rest) = rest.split_first_chunk::<8>()?;
+    let (offset, rest) = rest.split_first_chunk::<8>()?;
+    let (len, rest) = rest.split_first_chunk::<2>()?;
+    let (cluster, topic) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    let stamp = Stamp {
+        cluster: text(cluster)?,
+        topic: text(topic)?,
+        offset: i64::from_be_bytes(*offset),
+    };
+    Some((stamp, u64::from_be_bytes(*flush)))
+}
+
+/// Visits the changes of a stored record.
+pub fn visit(record: &[u8], visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
+    for change in delta::read(record) {
+        visit(change.map_err(|torn| Failure::Corrupted(format!("the state on disk can't be read: {torn}")))?);
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! A disk in memory: what is flushed stays, and a crash keeps some first part of the rest.
+//!
+//! Rule: writes survive in their order, as with RocksDB without a log: if one survives, all before it do, of the same task.
+
+use super::layout::{self, ASIDE, ROW, STAMP};
+use super::{Stamp, Store};
+use crate::delta::{Change, Delta};
+use crate::error::{Failure, Result};
+use crate::record::Partition;
+use crate::rows::Dirty;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A pair, or a key that is gone.
+type Write = (Vec<u8>, Option<Vec<u8>>);
+
+#[derive(Debug, Default)]
+struct Stored {
+    flushed: Pairs,
+    /// Written since, in order.
+    tail: Vec<Write>,
+}
+
+impl Stored {
+    fn keep(&mut self, writes: usize) {
+        for (key, value) in self.tail.drain(..).take(writes) {
+            match value {
+                Some(value) => _ = self.flushed.insert(key, value),
+                None => _ = self.flushed.remove(&key),
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    tasks: BTreeMap<Partition, Stored>,
+    full: bool,
+}
+
+/// The disk of an instance; clones are the same disk. It outlives the stores on it.
+#[derive(Clone, Debug, Default)]
+pub struct Disk(Arc<Mutex<Contents>>);
+
+impl Disk {
+    /// Empty.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A worker's view of it.
+    pub fn store(&self) -> Memory {
+        Memory {
+            disk: self.clone(),
+            flushes: HashMap::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// The process dies. Of `n` unflushed writes of a task, the first `keep(n)` survive.
+    pub fn crash(&self, keep: &mut dyn FnMut(usize) -> usize) {
+        for stored in self.contents().tasks.values_mut() {
+            let writes = keep(stored.tail.len());
+            stored.keep(writes);
+        }
+    }
+
+    /// While it is full, flushes fail.
+    pub fn set_full(&self, full: bool) {
+        self.contents().full = full;
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // Whoever panicked with the lock held was a test; the data are whole between two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A flush under way.
+#[derive(Debug)]
+struct Flush {
+    number: u64,
+    failed: bool,
+}
+
+/// A [`Store`] on a [`Disk`].
+#[derive(Debug)]
+pub struct Memory {
+    disk: Disk,
+    flushes: HashMap<Partition, Flush>,
+    ended: Vec<(Partition, Result<Stamp>)>,
+}
+
+impl Memory {
+    fn stamp(&self, task: Partition) -> Option<(Stamp, u64)> {
+        let contents = self.disk.contents();
+        layout::decode_stamp(contents.tasks.get(&task)?.flushed.get(STAMP)?)
+    }
+
+    fn append(&mut self, task: Partition, writes: impl Iterator<Item = Write>) {
+        let Some(flush) = self.flushes.get_mut(&task) else {
+            return;
+        };
+        let mut contents = self.disk.contents();
+        flush.failed |= contents.full;
+        if !flush.failed {
+            contents.tasks.entry(task).or_default().tail.extend(writes);
+        }
+    }
+}
+
+impl Store for Memory {
+    fn open(&mut self, task: Partition) -> Result<Option<Stamp>> {
+        // What another worker of this process wrote is there, and survives like all that is written.
+        if let Some(stored) = self.disk.contents().tasks.get_mut(&task) {
+            stored.keep(usize::MAX);
+        }
+        match self.stamp(task) {
+            Some((stamp, _)) => Ok(Some(stamp)),
+            None => self.wipe(task).map(|()| None),
+        }
+    }
+
+    fn load(&mut self, task: Partition, visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
+        let Some((_, flush)) = self.stamp(task) else {
+            return Ok(());
+        };
+        let contents = self.disk.contents();
+        let Some(stored) = contents.tasks.get(&task) else {
+            return Ok(());
+        };
+        let rows = stored.flushed.range(vec![ROW]..vec![ROW + 1]);
+        let aside = stored
+            .flushed
+            .range(layout::aside_key(flush, 0)..layout::aside_key(flush + 1, 0));
+        rows.chain(aside)
+            .try_for_each(|(_, record)| layout::visit(record, visit))
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn begin(&mut self, task: Partition, aside: Delta) {
+        let old = self.stamp(task).map(|(_, flush)| flush);
+        let number = old.map_or(1, |flush| flush + 1);
+        self.flushes.insert(task, Flush { number, failed: false });
+        // Flushed or not: keys of other flushes may be there.
+        let contents = self.disk.contents();
+        let stored = contents.tasks.get(&task);
+        let tail = stored
+            .into_iter()
+            .flat_map(|stored| stored.tail.iter().map(|write| write.0.clone()));
+        let flushed = stored.into_iter().flat_map(|stored| stored.flushed.keys().cloned());
+        let kept = |key: &[u8]| old.is_some_and(|old| key.starts_with(&layout::aside_key(old, 0)[..9]));
+        let gone: Vec<Write> = flushed
+            .chain(tail)
+            .filter(|key| key[0] == ASIDE && !kept(key))
+            .map(|key| (key, None))
+            .collect();
+        drop(contents);
+        let records = aside
+            .records()
+            .zip(0..)
+            .map(|(record, n)| (layout::aside_key(number, n), Some(record.to_vec())));
+        self.append(task, gone.into_iter().chain(records));
+    }
+
+    fn write(&mut self, task: Partition, rows: Dirty) {
+        let write =
+            |(hash, key, record): (u64, &[u8], Option<&[u8]>)| (layout::row_key(hash, key), record.map(<[u8]>::to_vec));
+        self.append(task, rows.rows().map(write));
+    }
+
+    fn finish(&mut self, task: Partition, stamp: Stamp) {
+        let Some(number) = self.flushes.get(&task).map(|flush| flush.number) else {
+            return;
+        };
+        self.append(
+            task,
+            [(STAMP.to_vec(), Some(layout::encode_stamp(&stamp, number)))].into_iter(),
+        );
+        let failed = self.flushes.remove(&task).is_some_and(|flush| flush.failed);
+        if failed {
+            return self
+                .ended
+                .push((task, Err(Failure::Retry("the disk is full: make room".to_owned()))));
+        }
+        if let Some(stored) = self.disk.contents().tasks.get_mut(&task) {
+            stored.keep(usize::MAX);
+        }
+        self.ended.push((task, Ok(stamp)));
+    }
+
+    fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)> {
+        (!self.ended.is_empty()).then(|| self.ended.remove(0))
+    }
+
+    fn wipe(&mut self, task: Partition) -> Result<()> {
+        self.close(task);
+        self.disk.contents().tasks.remove(&task);
+        Ok(())
+    }
+
+    fn close(&mut self, task: Partition) {
+        self.flushes.remove(&task);
+        self.ended.retain(|ended| ended.0 != task);
+    }
+}

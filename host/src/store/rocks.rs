@@ -1,0 +1,244 @@
+//! State on disk by RocksDB: one database an instance, one column family a task, no write-ahead log.
+//!
+//! Rule: all writes of a task go through one thread, in order, into one column family. Memtables reach the disk in that
+//! order, so what survives a crash is some first part of it; a stamp that survives has all of its data before it.
+//!
+//! Everything here is read in one pass at a start, and written sorted: so no bloom filters, a small block cache, and small
+//! write buffers.
+
+mod writer;
+
+use super::layout::{self, ROW, STAMP};
+use super::{Directory, Stamp, Store};
+use crate::delta::{Change, Delta};
+use crate::error::{Failure, Result};
+use crate::record::Partition;
+use crate::rows::Dirty;
+use rocksdb::{
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
+    ErrorKind, LogLevel, MultiThreaded, Options, ReadOptions,
+};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use writer::{Work, Writer};
+
+pub(super) type Db = DBWithThreadMode<MultiThreaded>;
+
+/// All memtables together; one column family begins to flush at the second. 64 MiB are some 180,000 rows.
+const WRITE_BUFFERS: usize = 64 << 20;
+const WRITE_BUFFER: usize = 8 << 20;
+/// For compactions and the pass at the start; shared by all column families.
+const BLOCK_CACHE: usize = 8 << 20;
+/// No slices are taken while so much waits for the writer: eight of 1 MiB.
+const WAITING_MAX: usize = 8 << 20;
+
+/// The database of an instance. Clones are the same; the last one closes it.
+#[derive(Clone)]
+pub struct Rocks {
+    db: Arc<Db>,
+    writer: Arc<Writer>,
+    cache: Cache,
+}
+
+impl Rocks {
+    /// Opens it below the data directory. One that is damaged is removed: the changelog has everything.
+    pub fn open(directory: &Directory) -> Result<Self> {
+        let path = directory.path().join("state");
+        let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let db = match open(&path, &cache) {
+            Err(e) if matches!(e.kind(), ErrorKind::Corruption | ErrorKind::InvalidArgument) => {
+                tracing::warn!(path = %path.display(), error = %e, "state on disk is damaged; removed, to be restored from the changelog");
+                std::fs::remove_dir_all(&path)
+                    .map_err(|e| Failure::Fatal(format!("can't remove the damaged {}: {e}", path.display())))?;
+                open(&path, &cache)
+            }
+            opened => opened,
+        };
+        let db = Arc::new(db.map_err(|e| {
+            Failure::Fatal(format!(
+                "can't open the state at {}: {e}; is another process using it, or the disk full?",
+                path.display()
+            ))
+        })?);
+        let writer = Arc::new(Writer::start(db.clone())?);
+        Ok(Self { db, writer, cache })
+    }
+
+    /// A worker's view of it.
+    pub fn store(&self) -> RocksStore {
+        let (sender, ends) = channel();
+        RocksStore {
+            rocks: self.clone(),
+            stays: HashMap::new(),
+            next_stay: 0,
+            sender,
+            ends,
+        }
+    }
+}
+
+fn open(path: &Path, cache: &Cache) -> std::result::Result<Db, rocksdb::Error> {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_db_write_buffer_size(WRITE_BUFFERS);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_keep_log_file_num(2);
+    options.set_log_level(LogLevel::Warn);
+    let there = if path.join("CURRENT").exists() {
+        Db::list_cf(&options, path)?
+    } else {
+        Vec::new()
+    };
+    // With names alone, families would get default options.
+    let families = there
+        .iter()
+        .map(|name| ColumnFamilyDescriptor::new(name, family_options(cache)));
+    Db::open_cf_descriptors(&options, path, families.collect::<Vec<_>>())
+}
+
+fn family_options(cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_block_size(16 << 10);
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_write_buffer_size(WRITE_BUFFER);
+    options.set_max_write_buffer_number(3);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_block_based_table_factory(&blocks);
+    options
+}
+
+pub(super) fn name(task: Partition) -> String {
+    format!("task-{task}")
+}
+
+pub(super) fn failure(error: &rocksdb::Error) -> Failure {
+    let text = format!("state on disk: {error}");
+    match error.kind() {
+        ErrorKind::Corruption => Failure::Corrupted(text),
+        ErrorKind::IOError | ErrorKind::Busy | ErrorKind::TimedOut | ErrorKind::TryAgain | ErrorKind::Incomplete => {
+            Failure::Retry(format!("{text}; if the disk is full, make room"))
+        }
+        _ => Failure::Fatal(text),
+    }
+}
+
+/// The family of a task; [`Failure::Fatal`] when the task is not open.
+pub(super) fn family(db: &Db, task: Partition) -> Result<Arc<BoundColumnFamily<'_>>> {
+    db.cf_handle(&name(task))
+        .ok_or_else(|| Failure::Fatal(format!("state of task {task} is not open")))
+}
+
+pub(super) fn stamp(db: &Db, task: Partition) -> Result<Option<(Stamp, u64)>> {
+    let bytes = db.get_cf(&family(db, task)?, STAMP).map_err(|e| failure(&e))?;
+    Ok(bytes.and_then(|bytes| layout::decode_stamp(&bytes)))
+}
+
+/// A [`Store`] in RocksDB.
+pub struct RocksStore {
+    rocks: Rocks,
+    /// The stay of each open task: reports of earlier ones are dropped.
+    stays: HashMap<Partition, u64>,
+    next_stay: u64,
+    sender: Sender<(Partition, u64, Result<Stamp>)>,
+    ends: Receiver<(Partition, u64, Result<Stamp>)>,
+}
+
+impl RocksStore {
+    fn visit(&self, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
+        let db = &self.rocks.db;
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(to);
+        options.fill_cache(false);
+        options.set_readahead_size(2 << 20);
+        let mut pairs = db.raw_iterator_cf_opt(&family(db, task)?, options);
+        pairs.seek_to_first();
+        while let Some(record) = pairs.value() {
+            layout::visit(record, visit)?;
+            pairs.next();
+        }
+        pairs.status().map_err(|e| failure(&e))
+    }
+}
+
+impl Store for RocksStore {
+    fn open(&mut self, task: Partition) -> Result<Option<Stamp>> {
+        self.rocks.writer.wait()?;
+        self.next_stay += 1;
+        self.stays.insert(task, self.next_stay);
+        let db = &self.rocks.db;
+        if db.cf_handle(&name(task)).is_none() {
+            db.create_cf(name(task), &family_options(&self.rocks.cache))
+                .map_err(|e| failure(&e))?;
+            return Ok(None);
+        }
+        match stamp(db, task) {
+            Ok(Some((stamp, _))) => Ok(Some(stamp)),
+            Ok(None) | Err(Failure::Corrupted(_)) => {
+                self.wipe(task)?;
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn load(&mut self, task: Partition, visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
+        self.rocks.writer.wait()?;
+        let Some((_, flush)) = stamp(&self.rocks.db, task)? else {
+            return Ok(());
+        };
+        self.visit(task, &[ROW], &[ROW + 1], visit)?;
+        self.visit(
+            task,
+            &layout::aside_key(flush, 0),
+            &layout::aside_key(flush + 1, 0),
+            visit,
+        )
+    }
+
+    fn ready(&self) -> bool {
+        self.rocks.writer.waiting() < WAITING_MAX
+    }
+
+    fn begin(&mut self, task: Partition, aside: Delta) {
+        self.rocks.writer.send(task, aside.bytes(), Work::Begin(aside));
+    }
+
+    fn write(&mut self, task: Partition, rows: Dirty) {
+        self.rocks.writer.send(task, rows.bytes(), Work::Write(rows));
+    }
+
+    fn finish(&mut self, task: Partition, stamp: Stamp) {
+        let stay = self.stays.get(&task).copied().unwrap_or(0);
+        self.rocks
+            .writer
+            .send(task, 0, Work::Finish(stamp, stay, self.sender.clone()));
+    }
+
+    fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)> {
+        let ended = self
+            .ends
+            .try_iter()
+            .find(|(task, stay, _)| self.stays.get(task) == Some(stay));
+        ended.map(|(task, _, result)| (task, result))
+    }
+
+    fn wipe(&mut self, task: Partition) -> Result<()> {
+        self.rocks.writer.wait()?;
+        let db = &self.rocks.db;
+        if db.cf_handle(&name(task)).is_some() {
+            db.drop_cf(&name(task)).map_err(|e| failure(&e))?;
+        }
+        db.create_cf(name(task), &family_options(&self.rocks.cache))
+            .map_err(|e| failure(&e))
+    }
+
+    fn close(&mut self, task: Partition) {
+        self.stays.remove(&task);
+    }
+}
