@@ -18,6 +18,9 @@ const MAX_LINES: u32 = 100;
 /// Bytes of a line that is logged.
 const MAX_LINE: usize = 4096;
 
+/// What wasmtime says when a guest hands over more than [`Store::set_hostcall_fuel`] allows.
+const TOO_MUCH: &str = "too much data is being copied between the host and the guest";
+
 /// One instance of rules. `S` is what it sees of state.
 pub struct Sandbox<S: State> {
     store: Store<Inside>,
@@ -64,7 +67,7 @@ impl<S: State> Sandbox<S> {
         self.store
             .set_epoch_deadline(self.compiled.limits.ticks(inputs, patience));
         let inside = self.store.data_mut();
-        inside.begin(Some(inputs));
+        inside.begin(inputs);
         inside.exchange(state);
         let result = self.rules.call_process(&mut self.store, batch);
         let inside = self.store.data_mut();
@@ -158,8 +161,8 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    fn begin(&mut self, inputs: Option<usize>) {
-        self.inputs = inputs;
+    fn begin(&mut self, inputs: usize) {
+        self.inputs = Some(inputs);
         self.lines = 0;
         self.last_error.clear();
     }
@@ -194,7 +197,16 @@ impl Inside {
                 format_args!("{trap} (often calls nested too deep: a compiled guest's own stack is in its memory)"),
             ),
             Some(trap) => Trap::new(Kind::Other, trap),
-            None => Trap::new(Kind::Other, format_args!("{error:#}")),
+            None => {
+                let text = format!("{error:#}");
+                // Wasmtime has no type for it; a test holds the words.
+                let kind = if text.contains(TOO_MUCH) {
+                    Kind::Memory
+                } else {
+                    Kind::Other
+                };
+                Trap::new(kind, text)
+            }
         }
     }
 }

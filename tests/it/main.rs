@@ -1,0 +1,3 @@
+//! Pelton as a whole: one test binary, a module a subject.
+
+mod rules;

@@ -1,0 +1,247 @@
+//! The port to the rules, with rules that misbehave: each fault is contained, and named.
+
+mod refused;
+mod support;
+mod wasi;
+
+use pelton::rules::{Action, Kind, Limits, Sandbox, Wrong, verify};
+use std::time::{Duration, Instant};
+use support::{Memory, batch, odd, odd_with, rules_lines};
+
+/// Generous enough for a busy machine, short enough for a test.
+const SHORT: Limits = Limits {
+    memory: 64 << 20,
+    time: Duration::from_millis(200),
+    time_per_input: Duration::from_millis(1),
+};
+
+/// The kind of trap of one call, and its text.
+fn trap(what: &str, limits: Limits) -> (Kind, String) {
+    let rules = odd_with(what, limits);
+    let mut sandbox = Sandbox::new(&rules).expect("a sandbox");
+    let mut state = Memory::default();
+    let trap = sandbox.process(&batch(&["a", "b"]), &mut state, 1).expect_err("a trap");
+    // The trap has killed this instance, and no other.
+    let again = sandbox.process(&batch(&["a"]), &mut state, 1).expect_err("dead");
+    assert_eq!(again.kind, Kind::Dead);
+    assert!(Sandbox::<Memory>::new(&rules).is_ok(), "a fresh one starts");
+    (trap.kind, trap.text)
+}
+
+/// What is wrong with the effects of a batch of three.
+fn wrong(what: &str) -> Wrong {
+    let rules = odd(what);
+    let mut sandbox = Sandbox::new(&rules).expect("a sandbox");
+    let effects = sandbox
+        .process(&batch(&["a", "b", "c"]), &mut Memory::default(), 1)
+        .expect("effects");
+    verify(&effects, 3, rules.description()).expect_err("wrong effects")
+}
+
+#[test]
+fn a_batch_goes_in_and_effects_come_out() {
+    let rules = odd("echo");
+    let mut sandbox = Sandbox::new(&rules).unwrap();
+    let mut state = Memory::with(&[(1, "stored")]);
+    for _ in 0..2 {
+        let effects = sandbox.process(&batch(&["first", "second"]), &mut state, 1).unwrap();
+        verify(&effects, 2, rules.description()).unwrap();
+        let said: Vec<_> = effects
+            .effects
+            .iter()
+            .map(|effect| (effect.what, effect.of, effect.value.of(&effects.bytes)))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (Action::Put, 0, &b"first"[..]),
+                (Action::Put, 1, &b"second"[..]),
+                (Action::Send, 1, &b"stored"[..]),
+            ]
+        );
+    }
+    assert_eq!(
+        state.calls, 2,
+        "one call to state a batch; the state is given back with what it has counted"
+    );
+}
+
+#[test]
+fn an_empty_batch_has_no_effects() {
+    let rules = odd("echo");
+    let effects = Sandbox::new(&rules)
+        .unwrap()
+        .process(&batch(&[]), &mut Memory::default(), 1)
+        .unwrap();
+    assert!(effects.effects.is_empty());
+    verify(&effects, 0, rules.description()).unwrap();
+}
+
+#[test]
+fn a_panic_says_its_message() {
+    let (kind, text) = trap("panic", Limits::default());
+    assert_eq!(kind, Kind::Panic);
+    assert!(text.contains("no reason at all"), "{text}");
+}
+
+#[test]
+fn only_the_poisoned_batch_traps() {
+    let rules = odd("panic-on-poison");
+    let mut state = Memory::default();
+    let mut sandbox = Sandbox::new(&rules).unwrap();
+    sandbox.process(&batch(&["a", "b"]), &mut state, 1).unwrap();
+    let trap = sandbox.process(&batch(&["a", "poison"]), &mut state, 1).unwrap_err();
+    assert_eq!(trap.kind, Kind::Panic);
+    let mut fresh = Sandbox::new(&rules).unwrap();
+    fresh.process(&batch(&["a"]), &mut state, 1).unwrap();
+}
+
+#[test]
+fn a_loop_ends_at_the_time_limit_and_patience_multiplies_it() {
+    let started = Instant::now();
+    assert_eq!(trap("loop", SHORT).0, Kind::Time);
+    assert!(started.elapsed() >= SHORT.time, "not before");
+    let rules = odd_with("loop", SHORT);
+    let started = Instant::now();
+    let trap = Sandbox::new(&rules)
+        .unwrap()
+        .process(&batch(&["a"]), &mut Memory::default(), 3)
+        .unwrap_err();
+    assert_eq!(trap.kind, Kind::Time);
+    assert!(started.elapsed() >= SHORT.time * 3, "{:?}", started.elapsed());
+}
+
+#[test]
+fn the_time_limit_grows_with_the_batch() {
+    let limits = Limits {
+        time: Duration::from_millis(1),
+        time_per_input: Duration::from_millis(100),
+        ..SHORT
+    };
+    let rules = odd_with("loop", limits);
+    let started = Instant::now();
+    let four = batch(&["a", "b", "c", "d"]);
+    let trap = Sandbox::new(&rules)
+        .unwrap()
+        .process(&four, &mut Memory::default(), 1)
+        .unwrap_err();
+    assert_eq!(trap.kind, Kind::Time);
+    assert!(
+        started.elapsed() >= Duration::from_millis(400),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn rules_tick_on_when_the_engine_is_gone() {
+    let rules = odd_with("loop", SHORT); // its engine is dropped in there
+    let trap = Sandbox::new(&rules)
+        .unwrap()
+        .process(&batch(&["a"]), &mut Memory::default(), 1)
+        .unwrap_err();
+    assert_eq!(trap.kind, Kind::Time);
+    let mut sandbox = Sandbox::new(&rules).unwrap();
+    drop(rules);
+    let trap = sandbox.process(&batch(&["a"]), &mut Memory::default(), 1).unwrap_err();
+    assert_eq!(trap.kind, Kind::Time);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let (kind, text) = trap("eat", Limits::default());
+    assert_eq!(kind, Kind::Memory);
+    assert!(text.contains("memory_limit"), "{text}");
+}
+
+#[test]
+fn ten_million_effects_end_at_the_memory_limit() {
+    assert_eq!(trap("flood", Limits::default()).0, Kind::Memory);
+}
+
+#[test]
+fn endless_recursion_ends() {
+    assert_eq!(trap("recurse", Limits::default()).0, Kind::Stack);
+    let (kind, text) = trap("recurse-wide", Limits::default());
+    assert_eq!(kind, Kind::Other);
+    assert!(text.contains("nested too deep"), "{text}");
+}
+
+#[test]
+fn unreadable_state_is_a_trap_and_the_state_comes_back() {
+    let rules = odd("echo");
+    let mut state = Memory::with(&[(0, "kept")]);
+    state.broken = true;
+    let trap = Sandbox::new(&rules)
+        .unwrap()
+        .process(&batch(&["a"]), &mut state, 1)
+        .unwrap_err();
+    assert_eq!(trap.kind, Kind::Host);
+    assert!(trap.text.contains("disk on fire"), "{trap}");
+    state.broken = false;
+    let effects = Sandbox::new(&rules)
+        .unwrap()
+        .process(&batch(&["a"]), &mut state, 1)
+        .unwrap();
+    assert_eq!(effects.effects.len(), 2, "the state is as it was");
+}
+
+#[test]
+fn reads_are_checked_before_state_sees_them() {
+    for (what, text) in [
+        ("read-store-unknown", "names store 99 of 2"),
+        ("read-input-beyond", "names input 2 of 2"),
+        ("read-span-beyond", "span outside"),
+        ("read-page-of-value", "store `values`, which has one value"),
+    ] {
+        let (kind, said) = trap(what, Limits::default());
+        assert_eq!(kind, Kind::Host, "{what}");
+        assert!(said.contains(text), "{what}: {said}");
+    }
+}
+
+#[test]
+fn wrong_effects_are_refused_and_blamed() {
+    for (what, input, text) in [
+        ("span-beyond", 2, "outside"),
+        ("span-overflow", 2, "outside"),
+        ("input-beyond", 2, "names input 3 of 3"),
+        ("input-back", 2, "never go back"),
+        ("store-unknown", 2, "`on` is 99, the rules have 2 stores"),
+        ("entry-in-value-store", 2, "store `values` has one value"),
+        ("reject-not-alone", 2, "only effect"),
+        ("header-of-put", 2, "a header names effect 3"),
+        ("too-large", 2, "262144 at most"),
+        ("flood-a-little", 2, "more than 4096"),
+    ] {
+        let wrong = wrong(what);
+        assert_eq!(wrong.input, input, "{what}: {wrong}");
+        assert!(wrong.what.contains(text), "{what}: {wrong}");
+    }
+}
+
+#[test]
+fn a_chatterer_is_cut_short() {
+    let rules = odd("chatter");
+    let lines = rules_lines(|| {
+        Sandbox::new(&rules)
+            .unwrap()
+            .process(&batch(&["a"]), &mut Memory::default(), 1)
+            .unwrap();
+    });
+    assert_eq!(lines.len(), 101, "a hundred, and one that says so");
+    assert!(
+        lines[0].contains("chatter 0") && lines[0].contains(&rules.version().to_string()),
+        "{}",
+        lines[0]
+    );
+    assert!(lines[100].contains("the rest is not logged"), "{}", lines[100]);
+}
+
+#[test]
+fn sandboxes_move_between_threads() {
+    let rules = odd("echo");
+    let mut sandbox = Sandbox::new(&rules).unwrap();
+    let thread = std::thread::spawn(move || sandbox.process(&batch(&["a"]), &mut Memory::default(), 1));
+    assert!(thread.join().unwrap().is_ok());
+}
