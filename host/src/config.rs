@@ -12,6 +12,7 @@ mod tests;
 mod topics;
 mod units;
 
+pub(crate) use finding::without_password;
 pub use finding::{Finding, Level};
 pub use topics::OwnedTopic;
 pub use units::{parse_duration, parse_size};
