@@ -2,9 +2,8 @@
 //!
 //! Rule: "there is none" is said only when the registry has said so; trouble on the way there is "unavailable".
 //!
-//! Four small calls are written here rather than taken from schema_registry_converter: that crate brings apache-avro decoding,
-//! an async cache and retries of its own, reads whole subjects where we need one id, and can't tell "none" from "away" in
-//! the way that dead letters need.
+//! Four small calls are written here rather than taken from schema_registry_converter: it comes with a cache and encoders of
+//! its own around them, and what counts for dead letters is exactly the difference between "none" and "away".
 
 #[cfg(test)]
 mod tests;
