@@ -1,1 +1,185 @@
-//! (to come)
+//! The command line.
+//!
+//! Rule: what a program reads goes to standard output, everything else to standard error, and the exit code says how it ended:
+//! 0 it went well; 1 findings in the config, or a deploy was refused; 2 wrong usage; 3 it failed while it ran; 130 it was told
+//! twice to stop.
+
+mod check;
+mod logging;
+mod rules;
+mod signal;
+#[cfg(test)]
+mod tests;
+
+pub use signal::stop_signal;
+
+use crate::config::{Config, Finding, LogFormat};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// It went well.
+pub const OK: u8 = 0;
+/// Something must be mended first.
+pub const FINDINGS: u8 = 1;
+/// Wrong usage.
+pub const USAGE: u8 = 2;
+/// It failed while it ran.
+pub const FAILED: u8 = 3;
+
+/// Kafka topics into Kafka topics, through keyed state and rules in WebAssembly, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "pelton", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 it went well; 1 findings in the config, or a deploy was refused; 2 wrong usage; \
+3 it failed while it ran; 130 it was told twice to stop.\nRUST_LOG=debug shows more.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a pipeline until SIGTERM or Ctrl-C; then the open epoch is committed.
+    Run {
+        #[command(flatten)]
+        file: File,
+        /// How the log looks; otherwise as the file says.
+        #[arg(long, value_enum)]
+        log: Option<Log>,
+    },
+    /// Find everything that can be known to be wrong without running, each with the cure.
+    Check {
+        #[command(flatten)]
+        file: File,
+        /// One JSON object, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Rules of a running instance.
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Print an annotated file with every key and its default: pelton config > pelton.toml
+    Config {
+        /// For topics in Avro.
+        #[arg(long)]
+        avro: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Rules {
+    /// Put new rules into a running instance, between two steps; if they are refused, the old ones run on.
+    Deploy {
+        /// A component, or a core module for wasm32-unknown-unknown.
+        component: PathBuf,
+        /// The rules' settings, an object in JSON or TOML; otherwise the running ones stay.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
+        #[command(flatten)]
+        at: Instance,
+    },
+    /// Which version runs.
+    Status {
+        #[command(flatten)]
+        at: Instance,
+    },
+}
+
+#[derive(Debug, Args)]
+struct File {
+    /// The pipeline's file.
+    #[arg(default_value = "pelton.toml")]
+    file: PathBuf,
+    /// Override a key: --set inputs.wallet.topic=other
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Instance {
+    /// Address of the instance (`http` in its file).
+    #[arg(long = "to", value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    url: String,
+    /// One JSON object, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Log {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Does what the arguments say; the process's exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let to: &mut dyn Write = if error.use_stderr() { err } else { out };
+            say(to, &error.render().to_string());
+            return error.exit_code() as u8;
+        }
+    };
+    match cli.command {
+        Command::Run { file, log } => run(file, log, err),
+        Command::Check { file, json } => check::check(&file.file, &file.sets, json, out),
+        Command::Rules(Rules::Deploy {
+            component,
+            settings,
+            at,
+        }) => rules::deploy(&component, settings.as_deref(), &at, out, err),
+        Command::Rules(Rules::Status { at }) => rules::status(&at, out, err),
+        Command::Config { avro } => {
+            say(out, if avro { AVRO } else { JSON });
+            OK
+        }
+    }
+}
+
+const JSON: &str = include_str!("../../examples/money-json/pelton.toml");
+const AVRO: &str = include_str!("../../examples/money-avro/pelton.toml");
+
+/// Prints. A reader that is gone (`pelton config | head`) is no failure.
+fn say(to: &mut dyn Write, text: &str) {
+    let _ = to.write_all(text.as_bytes());
+    let _ = to.flush();
+}
+
+fn run(file: File, log: Option<Log>, err: &mut dyn Write) -> u8 {
+    let (config, findings) = Config::examine(&file.file, &file.sets);
+    let Some(config) = config else {
+        findings.iter().for_each(|finding| say(err, &format!("{finding}\n")));
+        say(
+            err,
+            &format!("{} is not run: {} to mend\n", file.file.display(), errors(&findings)),
+        );
+        return FINDINGS;
+    };
+    logging::start(match log {
+        Some(Log::Human) => LogFormat::Human,
+        Some(Log::Json) => LogFormat::Json,
+        None => config.log,
+    });
+    for finding in findings {
+        tracing::warn!(key = finding.key, value = finding.value, "{}", finding.cure);
+    }
+    match crate::pipeline::run(config) {
+        Ok(()) => OK,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            FAILED
+        }
+    }
+}
+
+fn errors(findings: &[Finding]) -> usize {
+    findings
+        .iter()
+        .filter(|finding| finding.level == crate::config::Level::Error)
+        .count()
+}

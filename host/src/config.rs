@@ -1,9 +1,24 @@
 //! The pipeline's file, once it is checked: everything the other modules may ask for, with its default filled in.
 //!
-//! Rule: raw text becomes a [`Config`] once, at start; after that nothing is parsed or half-checked again.
+//! Rule: raw text becomes a [`Config`] once, at start; after that nothing is parsed or half-checked again. Reading never
+//! stops at the first mistake: each one is a [`Finding`], with its key and the cure.
+
+mod finding;
+mod overlay;
+mod read;
+mod section;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod units;
+
+pub(crate) use finding::without_password;
+pub use finding::{Finding, Level};
+pub use topics::OwnedTopic;
+pub use units::{parse_duration, parse_size};
 
 use crate::record::Millis;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// One pipeline.
@@ -31,8 +46,45 @@ pub struct Config {
     pub state: State,
     /// Commit pace and bounds.
     pub epoch: Epoch,
+    /// The topics that Pelton owns.
+    pub topics: Topics,
     /// Address of metrics, health and `rules deploy`; none: not served.
     pub http: Option<std::net::SocketAddr>,
+    /// How the log on standard error looks.
+    pub log: LogFormat,
+}
+
+impl Config {
+    /// Reads a pipeline's file, with `key=value` overrides. Err: everything that must be mended, never only the first.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Config, Vec<Finding>> {
+        match Config::examine(path, sets) {
+            (Some(config), _) => Ok(config),
+            (None, findings) => Err(findings),
+        }
+    }
+
+    /// As [`load`](Config::load), with the warnings too. There is a config unless a finding is an error.
+    pub fn examine(path: &Path, sets: &[String]) -> (Option<Config>, Vec<Finding>) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => read::config(&text, path.parent().unwrap_or(Path::new("")), sets, &|name| {
+                std::env::var(name).ok()
+            }),
+            Err(error) => {
+                let cure =
+                    format!("can't be read ({error}); name an existing file: pelton config > pelton.toml makes one");
+                (None, vec![Finding::error("(file)", path.display().to_string(), cure)])
+            }
+        }
+    }
+}
+
+/// How the log on standard error looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
 }
 
 /// An input topic.
@@ -54,6 +106,17 @@ pub struct Input {
     pub idle_after: Duration,
     /// Where to begin when the group has no offset and the task no state.
     pub start: Start,
+    /// What to do when records are gone that the task has not read.
+    pub on_data_loss: OnDataLoss,
+}
+
+/// What to do when the log begins behind the first record that a task still needs (retention was faster).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDataLoss {
+    /// The task stops with a message.
+    Stop,
+    /// It goes on with the first record that is there.
+    Skip,
 }
 
 /// How values are written.
@@ -102,13 +165,15 @@ pub struct Lookup {
     pub name: String,
     /// URL with `{field}` places, percent-encoded from the request's fields.
     pub url: String,
+    /// Headers of every call, as (name, value).
+    pub headers: Vec<(String, String)>,
     /// How replies are written.
     pub format: Format,
     /// For one try.
     pub timeout: Duration,
     /// Tries after the first.
     pub retries: u32,
-    /// Before the second try; doubles with each.
+    /// Before the second try; doubles with each, up to 30 s.
     pub backoff: Duration,
     /// Calls at the same time, at most.
     pub in_flight: usize,
@@ -116,6 +181,8 @@ pub struct Lookup {
     pub breaker_failures: u32,
     /// See `breaker_failures`.
     pub breaker_pause: Duration,
+    /// A longer body is no answer, in bytes.
+    pub body_limit: usize,
 }
 
 /// Where schemas come from.
@@ -160,4 +227,16 @@ pub struct Epoch {
     pub bytes: usize,
     /// Fetched records that wait for the watermark, per stream and task, in bytes; beyond it the stream is paused.
     pub buffer_bytes: usize,
+    /// The broker aborts a transaction that is open for so long (`transaction.timeout.ms`). A take-over by another
+    /// instance waits up to so long and 10 s.
+    pub transaction_timeout: Duration,
+}
+
+/// The topics that Pelton owns: PIPELINE-changelog, -journal, -control, -dead-letters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topics {
+    /// The journal is kept for so long: as long as the inputs are.
+    pub journal_retention: Duration,
+    /// Dead letters are kept for so long.
+    pub dead_letter_retention: Duration,
 }

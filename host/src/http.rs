@@ -1,1 +1,298 @@
-//! (to come)
+//! The local HTTP surface: `/metrics`, `/health`, `/rules`.
+//!
+//! Rule: it runs on a thread of its own and never holds up a worker; whatever it is asked, the data path goes on. A page in a
+//! browser can't deploy: the body's content type needs a preflight, which is not answered, and a loopback address answers to
+//! its own names only.
+
+#[cfg(test)]
+mod tests;
+
+use crate::metrics::Metrics;
+use crate::record::{Millis, Offset, Partition};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, oneshot};
+
+/// Largest component that is taken. A debug build of a guest has some 10 MiB.
+pub const COMPONENT_LIMIT: usize = 64 << 20;
+
+/// Header of `POST /rules`: the rules' settings, a JSON object. Without it the running settings stay.
+pub const SETTINGS_HEADER: &str = "pelton-settings";
+
+/// Content type of a component.
+pub const COMPONENT_TYPE: &str = "application/wasm";
+
+/// How long a stop waits for answers that are on their way.
+const STOP_WAIT: Duration = Duration::from_secs(2);
+
+/// What is served. The functions may block: they run off the server's thread.
+#[derive(Clone)]
+pub struct Surface {
+    /// For `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// For `/health` and `GET /rules`; quick.
+    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
+    /// For `POST /rules`, one at a time. Err: refused, why; the old rules run on.
+    pub deploy: Arc<dyn Fn(Deploy) -> Result<Deployed, String> + Send + Sync>,
+}
+
+/// How an instance is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// False: somebody should look (answered with 503).
+    pub ok: bool,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Which of its processes this is.
+    pub instance: String,
+    /// Version of the rules that new tasks start with.
+    pub version: String,
+    /// What is wrong, or what it waits for.
+    pub message: Option<String>,
+    /// The tasks of this instance, by partition.
+    pub tasks: Vec<TaskHealth>,
+}
+
+/// How a task is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskHealth {
+    /// Its partition.
+    pub partition: Partition,
+    /// What it does.
+    pub state: TaskState,
+    /// Version of the rules that it is at.
+    pub version: String,
+    /// Event time that it has come to, in milliseconds since 1970; none before its first record.
+    pub watermark: Option<Millis>,
+    /// Committed offset of the first record that is not processed, by stream.
+    pub position: BTreeMap<String, Offset>,
+    /// Why it is stopped.
+    pub message: Option<String>,
+}
+
+/// What a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    /// Reads its changelog.
+    Restoring,
+    /// Processes.
+    Running,
+    /// Needs somebody's help.
+    Stopped,
+}
+
+/// New rules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deploy {
+    /// A component, or a core module.
+    pub component: Bytes,
+    /// None: the running settings.
+    pub settings: Option<serde_json::Value>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Version that runs now: SHA-256 over component and settings, in hex.
+    pub version: String,
+    /// Version that ran before.
+    pub previous: String,
+}
+
+/// Why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What to do about it.
+    pub error: String,
+}
+
+/// A running server. It stops when it is dropped.
+pub struct Server {
+    /// Where it listens: the port is never 0.
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Listens, and serves on a thread of its own.
+pub fn serve(address: SocketAddr, surface: Surface) -> std::io::Result<Server> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = runtime.block_on(TcpListener::bind(address))?;
+    let address = listener.local_addr()?;
+    let router = router(surface, address);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
+        runtime.block_on(async {
+            let (told, mut tell) = tokio::sync::watch::channel(());
+            let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+                // An end of it is the server's drop.
+                let _ = stopped.await;
+                drop(told);
+            });
+            let deadline = async {
+                let _ = tell.changed().await;
+                tokio::time::sleep(STOP_WAIT).await;
+            };
+            tokio::select! {
+                result = server => if let Err(error) = result {
+                    tracing::error!(%error, "the HTTP server has stopped");
+                },
+                () = deadline => {}
+            }
+        });
+        // A compilation on its way is not waited for.
+        runtime.shutdown_background();
+    })?;
+    Ok(Server {
+        address,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It panics only on a bug, which has been printed then.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Shared {
+    surface: Surface,
+    /// Held by the deploy that is on its way.
+    deploying: Arc<Mutex<()>>,
+}
+
+fn router(surface: Surface, address: SocketAddr) -> Router {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health", get(health))
+        .route("/rules", get(rules).post(deploy))
+        .layer(DefaultBodyLimit::max(COMPONENT_LIMIT))
+        .with_state(Shared {
+            surface,
+            deploying: Arc::default(),
+        });
+    if address.ip().is_loopback() {
+        router.layer(from_fn(own_names_only))
+    } else {
+        router
+    }
+}
+
+/// Refuses names of other hosts: a page whose name was made to point here (DNS rebinding) sends its own.
+async fn own_names_only(request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let own = name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    if own {
+        next.run(request).await
+    } else {
+        refuse(StatusCode::FORBIDDEN, "only localhost is served here")
+    }
+}
+
+fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
+    (status, Json(Refused { error: why.into() })).into_response()
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], shared.surface.metrics.text()).into_response()
+}
+
+async fn health(State(shared): State<Shared>) -> Response {
+    let health = (shared.surface.health)();
+    let status = if health.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(health)).into_response()
+}
+
+async fn rules(State(shared): State<Shared>) -> Response {
+    let health = (shared.surface.health)();
+    let tasks: BTreeMap<Partition, String> = health
+        .tasks
+        .into_iter()
+        .map(|task| (task.partition, task.version))
+        .collect();
+    Json(serde_json::json!({ "pipeline": health.pipeline, "version": health.version, "tasks": tasks })).into_response()
+}
+
+async fn deploy(State(shared): State<Shared>, headers: HeaderMap, component: Bytes) -> Response {
+    if headers
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| kind != COMPONENT_TYPE)
+    {
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("send the component as content-type: {COMPONENT_TYPE}"),
+        );
+    }
+    let settings = match headers
+        .get(SETTINGS_HEADER)
+        .map(|value| serde_json::from_slice(value.as_bytes()))
+    {
+        None => None,
+        Some(Ok(settings @ serde_json::Value::Object(_))) => Some(settings),
+        Some(_) => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                format!("{SETTINGS_HEADER} must be a JSON object"),
+            );
+        }
+    };
+    // Owned by the blocking part: who hangs up does not let a second one in.
+    let Ok(alone) = Arc::clone(&shared.deploying).try_lock_owned() else {
+        return refuse(
+            StatusCode::CONFLICT,
+            "another deploy is on its way; try again when it is through",
+        );
+    };
+    let result = tokio::task::spawn_blocking(move || {
+        let result = (shared.surface.deploy)(Deploy { component, settings });
+        drop(alone);
+        result
+    });
+    match result.await {
+        Ok(Ok(deployed)) => Json(deployed).into_response(),
+        Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
+        Err(panic) => {
+            tracing::error!(%panic, "a deploy failed by a bug; the old rules run on");
+            refuse(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the deploy failed by a bug, see the log; the old rules run on",
+            )
+        }
+    }
+}

@@ -1,2 +1,11 @@
-#![doc = "The command line: parse, run, exit code."]
-fn main() {}
+//! The command line: see [`pelton::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(pelton::cli::main(
+        std::env::args_os(),
+        &mut std::io::stdout(),
+        &mut std::io::stderr(),
+    ))
+}

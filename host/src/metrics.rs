@@ -1,1 +1,303 @@
-//! (to come)
+//! Every metric: its name, unit and one sentence, in this file and nowhere else.
+//!
+//! Rule: nothing here runs per record. Handles ([`TaskMetrics`], [`WorkerMetrics`], ...) are resolved once, when a task or a
+//! worker starts; their users add up in plain integers and call these once a batch or an epoch.
+
+mod handles;
+#[cfg(test)]
+mod tests;
+
+pub use handles::{DeadLetter, LookupMetrics, RulesMetrics, TaskMetrics, WorkerMetrics};
+
+use crate::config::Config;
+use crate::record::Partition;
+use handles::{Label, Labels, Series, each};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+
+/// A gauge of seconds or of a share.
+pub type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// The metrics of one instance.
+pub struct Metrics {
+    registry: Registry,
+    streams: Vec<String>,
+    outputs: Vec<String>,
+    lookups: Vec<String>,
+    series: Families,
+    /// The version series of each task: the only label that changes while a task runs.
+    versions: Mutex<BTreeMap<Partition, Labels>>,
+}
+
+/// Declares families, each with the Rust type of its series, its unit, its name in the exposition and its sentence.
+macro_rules! families {
+    ($($field:ident: $kind:ty = $make:expr, $unit:expr, $name:literal, $help:literal;)*) => {
+        /// One family a metric.
+        struct Families { $($field: Series<$kind>,)* }
+
+        impl Families {
+            fn new(registry: &mut Registry) -> Self {
+                Families { $($field: {
+                    let make: fn() -> $kind = $make;
+                    let series: Series<$kind> = Series::new_with_constructor(make);
+                    match $unit {
+                        Some(unit) => registry.register_with_unit($name, $help, unit, series.clone()),
+                        None => registry.register($name, $help, series.clone()),
+                    }
+                    series
+                },)* }
+            }
+
+            /// Drops every series of a task.
+            fn remove(&self, labels: &dyn Fn(&str) -> Vec<Labels>) {
+                $(for labels in labels($name) { self.$field.remove(&labels); })*
+            }
+        }
+
+        #[cfg(test)]
+        const ALL: &[(&str, &str)] = &[$(($name, $help),)*];
+    };
+}
+
+const NONE: Option<Unit> = None;
+
+fn seconds() -> Option<Unit> {
+    Some(Unit::Seconds)
+}
+
+fn bytes() -> Option<Unit> {
+    Some(Unit::Bytes)
+}
+
+/// From 0.1 ms to 26 s, in doubles: a commit is 4-8 ms, one with trouble seconds.
+fn long_times() -> Histogram {
+    Histogram::new(exponential_buckets(1e-4, 2.0, 19))
+}
+
+/// From 1 us to 1 s, in fours: a batch of 256 takes about 100 us.
+fn short_times() -> Histogram {
+    Histogram::new(exponential_buckets(1e-6, 4.0, 11))
+}
+
+/// From 1 to 65,536 inputs, in fours.
+fn batch_sizes() -> Histogram {
+    Histogram::new(exponential_buckets(1.0, 4.0, 9))
+}
+
+families! {
+    // by task and stream
+    events_in: Counter = Counter::default, NONE, "events_in", "Records processed, by stream";
+    late: Counter = Counter::default, NONE, "events_late", "Records that came behind their partition's watermark, by stream";
+    foreign_keys: Counter = Counter::default, NONE, "foreign_keys",
+        "Records whose key murmur2 would have placed in another partition: is the producer's partitioner another one?";
+    buffered: Gauge = Gauge::default, bytes(), "buffered", "Fetched records that wait for the watermark, by stream";
+    position: Gauge = Gauge::default, NONE, "position", "Committed offset of the first record that is not processed, by stream";
+    // by task and output
+    events_out: Counter = Counter::default, NONE, "events_out", "Records written, by output";
+    // by task
+    watermark: FloatGauge = FloatGauge::default, seconds(), "watermark", "Event time that the task has come to, since 1970";
+    event_time_lag: FloatGauge = FloatGauge::default, seconds(), "event_time_lag", "Wall clock minus watermark";
+    dead_letters: Counter = Counter::default, NONE, "dead_letters", "Inputs sent to the dead letters, by kind of reason";
+    cuts: Counter = Counter::default, NONE, "batches_cut", "Batches of which a part was handed over again, to keep the order";
+    traps: Counter = Counter::default, NONE, "traps", "Calls of the rules that trapped";
+    state_rows: Gauge = Gauge::default, NONE, "state_rows", "Keys with state";
+    state_bytes: Gauge = Gauge::default, bytes(), "state", "State, in memory and on disk";
+    log_bytes: Gauge = Gauge::default, bytes(), "changelog", "The changelog that backs the state; about four times the state at most";
+    timers: Gauge = Gauge::default, NONE, "timers_pending", "Timers that are set";
+    lookups_pending: Gauge = Gauge::default, NONE, "lookups_pending", "Lookups without a reply";
+    restored: FloatGauge = FloatGauge::default, NONE, "restored_ratio", "How much of the changelog is replayed: 1 when the task runs";
+    rules_info: Gauge = Gauge::default, NONE, "rules_info", "Version of the rules that the task is at: 1";
+    // by worker
+    epochs: Counter = Counter::default, NONE, "epochs", "Epochs, by how they ended: committed, aborted or ambiguous";
+    commit_seconds: Histogram = long_times, seconds(), "commit", "From the end of an epoch to its commit";
+    batch_size: Histogram = batch_sizes, NONE, "batch_inputs", "Inputs handed to the rules in one call";
+    guest_seconds: Histogram = short_times, seconds(), "guest", "Time in the rules, a call";
+    // by name
+    misses: Counter = Counter::default, NONE, "state_misses", "Reads that `reads` did not name before: one more call each, by store";
+    rule_counts: Counter = Counter::default, NONE, "rules_count", "What the rules count, by their own names";
+    lookup_calls: Counter = Counter::default, NONE, "lookup_calls", "Lookups that ended, by service and result";
+    lookup_tries: Counter = Counter::default, NONE, "lookup_tries", "HTTP calls of lookups, retries included, by service";
+    lookup_seconds: Histogram = long_times, seconds(), "lookup", "From a question to its answer, retries included, by service";
+    lookup_waiting: Gauge = Gauge::default, NONE, "lookup_waiting", "Questions that are asked and not answered, by service";
+    lookup_breaker: Gauge = Gauge::default, NONE, "lookup_breaker_open", "1 while the circuit breaker leaves the service alone, by service";
+    build_info: Gauge = Gauge::default, NONE, "build_info", "Version of Pelton: 1";
+}
+
+impl Metrics {
+    /// For a pipeline with these streams, outputs and lookups, by rank or index.
+    pub fn new(streams: Vec<String>, outputs: Vec<String>, lookups: Vec<String>) -> Metrics {
+        let mut registry = Registry::with_prefix("pelton");
+        let series = Families::new(&mut registry);
+        series
+            .build_info
+            .get_or_create(&vec![("version", Label::text(env!("CARGO_PKG_VERSION")))])
+            .set(1);
+        Metrics {
+            registry,
+            streams,
+            outputs,
+            lookups,
+            series,
+            versions: Mutex::default(),
+        }
+    }
+
+    /// For a config's streams, outputs and lookups.
+    pub fn of(config: &Config) -> Metrics {
+        Metrics::new(
+            config.inputs.iter().map(|input| input.name.clone()).collect(),
+            config.outputs.iter().map(|output| output.name.clone()).collect(),
+            config.lookups.iter().map(|lookup| lookup.name.clone()).collect(),
+        )
+    }
+
+    /// The handles of a task, resolved once; the same series each time.
+    pub fn task(&self, partition: Partition) -> TaskMetrics {
+        let all = &self.series;
+        let task = vec![partition_label(partition)];
+        let by = |name: &'static str, values: &[String]| -> Vec<Labels> {
+            values
+                .iter()
+                .map(|value| vec![partition_label(partition), (name, Label::text(value))])
+                .collect()
+        };
+        let (streams, outputs) = (by("stream", &self.streams), by("output", &self.outputs));
+        TaskMetrics {
+            events_in: each(&all.events_in, &streams),
+            late: each(&all.late, &streams),
+            foreign_keys: each(&all.foreign_keys, &streams),
+            buffered_bytes: each(&all.buffered, &streams),
+            position: each(&all.position, &streams),
+            events_out: each(&all.events_out, &outputs),
+            watermark_seconds: all.watermark.get_or_create_owned(&task),
+            event_time_lag_seconds: all.event_time_lag.get_or_create_owned(&task),
+            dead_letters: DeadLetter::ALL.map(|kind| {
+                all.dead_letters
+                    .get_or_create_owned(&dead_letter_labels(partition, kind))
+            }),
+            cuts: all.cuts.get_or_create_owned(&task),
+            traps: all.traps.get_or_create_owned(&task),
+            state_rows: all.state_rows.get_or_create_owned(&task),
+            state_bytes: all.state_bytes.get_or_create_owned(&task),
+            log_bytes: all.log_bytes.get_or_create_owned(&task),
+            timers: all.timers.get_or_create_owned(&task),
+            lookups_pending: all.lookups_pending.get_or_create_owned(&task),
+            restored_ratio: all.restored.get_or_create_owned(&task),
+        }
+    }
+
+    /// Drops the series of a task that another instance has now: a watermark that stands still would look like trouble.
+    pub fn close_task(&self, partition: Partition) {
+        let version = self
+            .versions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&partition);
+        if let Some(labels) = version {
+            self.series.rules_info.remove(&labels);
+        }
+        self.series.remove(&|name| {
+            let by = |label: &'static str, values: &[String]| -> Vec<Labels> {
+                values
+                    .iter()
+                    .map(|value| vec![partition_label(partition), (label, Label::text(value))])
+                    .collect()
+            };
+            match name {
+                "events_in" | "events_late" | "foreign_keys" | "buffered" | "position" => by("stream", &self.streams),
+                "events_out" => by("output", &self.outputs),
+                "dead_letters" => DeadLetter::ALL.map(|kind| dead_letter_labels(partition, kind)).into(),
+                _ => vec![vec![partition_label(partition)]],
+            }
+        });
+    }
+
+    /// The version of the rules that a task is at.
+    pub fn version(&self, partition: Partition, version: &str) {
+        let labels = vec![partition_label(partition), ("version", Label::text(version))];
+        self.series.rules_info.get_or_create(&labels).set(1);
+        // A map of labels can't be left half-changed.
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = versions
+            .insert(partition, labels.clone())
+            .filter(|before| *before != labels)
+        {
+            self.series.rules_info.remove(&before);
+        }
+    }
+
+    /// The handles of a worker.
+    pub fn worker(&self, number: usize) -> WorkerMetrics {
+        let all = &self.series;
+        let worker = ("worker", Label::Number(number as i64));
+        let ended = |how| {
+            all.epochs
+                .get_or_create_owned(&vec![worker.clone(), ("outcome", Label::Word(how))])
+        };
+        let labels = vec![worker.clone()];
+        WorkerMetrics {
+            committed: ended("committed"),
+            aborted: ended("aborted"),
+            ambiguous: ended("ambiguous"),
+            commit_seconds: all.commit_seconds.get_or_create_owned(&labels),
+            batch_inputs: all.batch_size.get_or_create_owned(&labels),
+            guest_seconds: all.guest_seconds.get_or_create_owned(&labels),
+        }
+    }
+
+    /// The handles of a version of the rules, by index of its description; the same name is the same series in all versions.
+    pub fn rules(&self, stores: &[String], counters: &[String]) -> RulesMetrics {
+        let by = |label: &'static str, names: &[String]| -> Vec<Labels> {
+            names.iter().map(|name| vec![(label, Label::text(name))]).collect()
+        };
+        RulesMetrics {
+            misses: each(&self.series.misses, &by("store", stores)),
+            counters: each(&self.series.rule_counts, &by("name", counters)),
+        }
+    }
+
+    /// The handles of a lookup, by its index in the config.
+    ///
+    /// # Panics
+    /// When there is no such lookup.
+    pub fn lookup(&self, index: usize) -> LookupMetrics {
+        let all = &self.series;
+        let service = ("service", Label::text(&self.lookups[index]));
+        let ended = |how| {
+            all.lookup_calls
+                .get_or_create_owned(&vec![service.clone(), ("result", Label::Word(how))])
+        };
+        let labels = vec![service.clone()];
+        LookupMetrics {
+            answered: ended("answered"),
+            absent: ended("absent"),
+            unavailable: ended("unavailable"),
+            tries: all.lookup_tries.get_or_create_owned(&labels),
+            seconds: all.lookup_seconds.get_or_create_owned(&labels),
+            waiting: all.lookup_waiting.get_or_create_owned(&labels),
+            breaker_open: all.lookup_breaker.get_or_create_owned(&labels),
+        }
+    }
+
+    /// All of it as OpenMetrics text, which Prometheus reads.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // A String takes everything that is written to it.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn partition_label(partition: Partition) -> (&'static str, Label) {
+    ("partition", Label::Number(i64::from(partition)))
+}
+
+fn dead_letter_labels(partition: Partition, kind: DeadLetter) -> Labels {
+    vec![partition_label(partition), ("reason", Label::Word(kind.name()))]
+}

@@ -1,1 +1,330 @@
-//! (to come)
+//! Lookups by HTTP GET.
+//!
+//! Rule: 200 is a body and 404 is "there is none", both answers; 408, 429, 5xx, no connection and a time-out are tried again
+//! (`call`), any other status is not. Calls at a time are bounded, a service that is down is left alone (`breaker`), and
+//! nothing that was forgotten is called any more. Questions wait in memory: they are state of their task anyway, so there
+//! are never more than the task has pending.
+
+mod breaker;
+mod call;
+#[cfg(test)]
+mod tests;
+
+use super::{Answer, Question, Reply, Services};
+use crate::config::Lookup;
+use crate::metrics::{LookupMetrics, Metrics};
+use crate::record::Partition;
+use breaker::{Breaker, Change, Leave};
+use call::{Next, Tries, Try};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, StatusCode, Url};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep};
+
+/// The services of one worker. [`share`](HttpServices::share) makes those of another one, under the same bounds.
+pub struct HttpServices {
+    services: Arc<[Arc<Service>]>,
+    queues: Arc<[UnboundedSender<Asked>]>,
+    replies: mpsc::Receiver<Reply>,
+    sender: mpsc::Sender<Reply>,
+    /// Dropping a sender tells everything that was asked for the task to stop.
+    tasks: HashMap<Partition, watch::Sender<()>>,
+}
+
+/// A question on its way.
+struct Asked {
+    question: Question,
+    reply_to: mpsc::Sender<Reply>,
+    /// Closed: forgotten.
+    wanted: watch::Receiver<()>,
+    since: Instant,
+}
+
+/// One service, shared by all workers.
+struct Service {
+    config: Lookup,
+    client: Client,
+    room: Arc<Semaphore>,
+    breaker: Mutex<Breaker>,
+    metrics: LookupMetrics,
+    refusals: AtomicU64,
+}
+
+impl HttpServices {
+    /// The lookups of the config, by index; calls run on `runtime`. Err: the HTTP client can't be made (TLS), why.
+    pub fn new(lookups: &[Lookup], runtime: &Handle, metrics: &Metrics) -> Result<HttpServices, String> {
+        let mut services = Vec::new();
+        let mut queues = Vec::new();
+        for (index, config) in lookups.iter().enumerate() {
+            let service = Arc::new(Service {
+                client: client(config)?,
+                room: Arc::new(Semaphore::new(config.in_flight)),
+                breaker: Mutex::new(Breaker::new(config.breaker_failures, config.breaker_pause)),
+                metrics: metrics.lookup(index),
+                config: config.clone(),
+                refusals: AtomicU64::new(0),
+            });
+            let (queue, questions) = unbounded_channel();
+            runtime.spawn(serve(Arc::clone(&service), questions));
+            services.push(service);
+            queues.push(queue);
+        }
+        let (sender, replies) = mpsc::channel();
+        Ok(HttpServices {
+            services: services.into(),
+            queues: queues.into(),
+            replies,
+            sender,
+            tasks: HashMap::new(),
+        })
+    }
+
+    /// The same services for another worker: bounds and breakers are shared, questions and replies are not.
+    pub fn share(&self) -> HttpServices {
+        let (sender, replies) = mpsc::channel();
+        HttpServices {
+            services: Arc::clone(&self.services),
+            queues: Arc::clone(&self.queues),
+            replies,
+            sender,
+            tasks: HashMap::new(),
+        }
+    }
+}
+
+impl Services for HttpServices {
+    /// # Panics
+    /// When there is no such service: the rules were checked against the config.
+    fn ask(&mut self, question: Question) {
+        let service = usize::from(question.service);
+        let wanted = self
+            .tasks
+            .entry(question.task)
+            .or_insert_with(|| watch::channel(()).0)
+            .subscribe();
+        self.services[service].metrics.waiting.inc();
+        let asked = Asked {
+            question,
+            reply_to: self.sender.clone(),
+            wanted,
+            since: Instant::now(),
+        };
+        // The receiver lives as long as its runtime; without one the process is at its end, and nobody waits for replies.
+        let _ = self.queues[service].send(asked);
+    }
+
+    fn replies(&mut self, into: &mut Vec<Reply>) {
+        into.extend(self.replies.try_iter());
+    }
+
+    fn forget(&mut self, task: Partition) {
+        self.tasks.remove(&task);
+    }
+}
+
+fn client(config: &Lookup) -> Result<Client, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|error| format!("lookups.{}.headers: {error}", config.name))?;
+        let value =
+            HeaderValue::from_str(value).map_err(|error| format!("lookups.{}.headers: {error}", config.name))?;
+        headers.insert(name, value);
+    }
+    Client::builder()
+        .default_headers(headers)
+        // Any status but 200 and 404 is no answer; one that points elsewhere too.
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(config.timeout)
+        .pool_max_idle_per_host(config.in_flight)
+        .build()
+        .map_err(|error| format!("lookups.{}: no HTTP client: {error}", config.name))
+}
+
+/// Takes questions as there is room, in their order. A question keeps its room between tries: a service in trouble gets fewer.
+async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<Asked>) {
+    while let Some(asked) = questions.recv().await {
+        if is_forgotten(&asked.wanted) {
+            service.metrics.waiting.dec();
+            continue;
+        }
+        // The semaphore is never closed.
+        let Ok(room) = Arc::clone(&service.room).acquire_owned().await else {
+            return;
+        };
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            let mut wanted = asked.wanted.clone();
+            tokio::select! {
+                biased;
+                // Nothing is ever sent: an end of this is the sender's. It is asked first, so that no call begins.
+                _ = wanted.changed() => {}
+                answer = service.answer(&asked.question) => service.reply(asked, answer),
+            }
+            service.metrics.waiting.dec();
+            drop(room);
+        });
+    }
+}
+
+fn is_forgotten(wanted: &watch::Receiver<()>) -> bool {
+    wanted.has_changed().is_err()
+}
+
+impl Service {
+    fn reply(&self, asked: Asked, answer: Answer) {
+        let metrics = &self.metrics;
+        let ended = match answer {
+            Answer::Body(_) => &metrics.answered,
+            Answer::Absent => &metrics.absent,
+            Answer::Unavailable => &metrics.unavailable,
+        };
+        ended.inc();
+        metrics.seconds.observe(asked.since.elapsed().as_secs_f64());
+        let Question { task, id, .. } = asked.question;
+        // A worker that is gone needs no reply.
+        let _ = asked.reply_to.send(Reply { task, id, answer });
+    }
+
+    /// All tries of a question.
+    async fn answer(&self, question: &Question) -> Answer {
+        let Some(url) = std::str::from_utf8(&question.request)
+            .ok()
+            .and_then(|text| Url::parse(text).ok())
+        else {
+            self.refused(&format!("no URL: {}", String::from_utf8_lossy(&question.request)));
+            return Answer::Unavailable;
+        };
+        let seed = xxhash_rust::xxh3::xxh3_64(&question.id);
+        let mut tries = Tries::new(self.config.retries, self.config.backoff, seed);
+        loop {
+            let Some(leave) = self.breaker().admit(Instant::now()) else {
+                return Answer::Unavailable;
+            };
+            let out = Out {
+                service: self,
+                leave: Some(leave),
+            };
+            let ended = self.get(url.clone()).await;
+            out.done(&ended);
+            match &ended {
+                Try::Failed(why) => tracing::debug!(lookup = self.config.name, why, "a try of a lookup failed"),
+                Try::Refused(why) => self.refused(why),
+                Try::Body(_) | Try::Absent => {}
+            }
+            match tries.after(ended) {
+                Next::Answer(answer) => return answer,
+                Next::Again(pause) => sleep(pause).await,
+            }
+        }
+    }
+
+    /// One try. The time limit covers the body too.
+    async fn get(&self, url: Url) -> Try {
+        self.metrics.tries.inc();
+        let mut response = match self.client.get(url).send().await {
+            Ok(response) => response,
+            Err(error) => return Try::Failed(without_url(error)),
+        };
+        let status = response.status();
+        match status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Try::Absent,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => return Try::Failed(status.to_string()),
+            _ if status.is_server_error() => return Try::Failed(status.to_string()),
+            _ => return Try::Refused(status.to_string()),
+        }
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > self.config.body_limit => {
+                    return Try::Refused(format!(
+                        "a body of more than {} bytes (body_limit)",
+                        self.config.body_limit
+                    ));
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Try::Body(body),
+                Err(error) => return Try::Failed(without_url(error)),
+            }
+        }
+    }
+
+    /// Logs what retries can't mend, at the first, second, fourth, ... time: it may concern every question.
+    fn refused(&self, why: &str) {
+        let times = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
+        if times.is_power_of_two() {
+            tracing::warn!(
+                lookup = self.config.name,
+                times,
+                why,
+                "a lookup can't be answered, and is not tried again"
+            );
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        // Nothing panics while it is held but on a broken invariant of its own.
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A try on its way; dropped without an end (forgotten), it lets another one probe.
+struct Out<'s> {
+    service: &'s Service,
+    leave: Option<Leave>,
+}
+
+impl Out<'_> {
+    fn done(mut self, ended: &Try) {
+        let Some(leave) = self.leave.take() else { return };
+        let reached = !matches!(ended, Try::Failed(_));
+        let Service { config, metrics, .. } = self.service;
+        match self.service.breaker().done(leave, reached, Instant::now()) {
+            Change::None => {}
+            Change::Opened => {
+                metrics.breaker_open.set(1);
+                let Try::Failed(why) = ended else {
+                    unreachable!("only failures open a breaker")
+                };
+                let pause: Duration = config.breaker_pause;
+                tracing::warn!(
+                    lookup = config.name,
+                    ?pause,
+                    why,
+                    "too many failures in a row: the service is left alone"
+                );
+            }
+            Change::Closed => {
+                metrics.breaker_open.set(0);
+                tracing::info!(lookup = config.name, "the service answers again");
+            }
+        }
+    }
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        if let Some(leave) = self.leave.take() {
+            self.service.breaker().given_up(leave, Instant::now());
+        }
+    }
+}
+
+/// What went wrong, with its causes, and without the URL: that may hold what a log must not.
+fn without_url(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,205 @@
+//! The commands as they are called, with their output and exit codes.
+
+use super::*;
+use crate::http::{Deployed, Health, Surface, serve};
+use crate::metrics::Metrics;
+use clap::CommandFactory;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn pelton(args: &[&str]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = std::iter::once("pelton")
+        .chain(args.iter().copied())
+        .map(OsString::from);
+    let code = main(args, &mut out, &mut err);
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+fn example(name: &str) -> String {
+    format!("{}/../examples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_arguments_are_sound() {
+    Cli::command().debug_assert();
+    assert_eq!(pelton(&["rnu"]).0, USAGE);
+    let (code, out, _) = pelton(&["--help"]);
+    assert!(code == OK && out.contains("Exit codes: 0 it went well"), "{out}");
+    assert_eq!(
+        pelton(&["--version"]).1,
+        concat!("pelton ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn the_annotated_config_is_printed_whole() {
+    assert_eq!(pelton(&["config"]), (OK, JSON.into(), String::new()));
+    assert_eq!(pelton(&["config", "--avro"]), (OK, AVRO.into(), String::new()));
+}
+
+#[test]
+fn a_bad_config_is_not_run() {
+    let (code, _, err) = pelton(&[
+        "run",
+        &example("money-json/pelton.toml"),
+        "--set",
+        "epcoh.interval=1s",
+        "--set",
+        "workers=0",
+    ]);
+    assert_eq!(code, FINDINGS);
+    assert!(
+        err.contains("error: epcoh: unknown key; did you mean epoch?\n"),
+        "{err}"
+    );
+    assert!(
+        err.contains("error: workers = 0: expected a whole number from 1 to 1024\n"),
+        "{err}"
+    );
+    assert!(err.ends_with("is not run: 2 to mend\n"), "{err}");
+    assert_eq!(pelton(&["run", "not/there.toml"]).0, FINDINGS);
+}
+
+#[test]
+fn check_shows_every_finding() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.wasm");
+    std::fs::write(&rules, b"\0asm\x0d\0\x01\0").unwrap();
+    let set = format!("rules.file={}", rules.display());
+    let file = example("money-avro/folder.toml");
+    let (code, out, _) = pelton(&["check", &file, "--set", &set]);
+    assert_eq!((code, out), (OK, format!("{file}: nothing to mend\n")));
+    let (code, out, _) = pelton(&[
+        "check",
+        &file,
+        "--set",
+        &set,
+        "--set",
+        "schemas.folder=away",
+        "--set",
+        "rules.file=away.wasm",
+    ]);
+    assert_eq!(code, FINDINGS);
+    assert!(
+        out.contains("error: rules.file = ") && out.contains("error: schemas.folder = "),
+        "{out}"
+    );
+    assert!(out.ends_with(": it would not run; 2 to mend\n"), "{out}");
+    let (code, out, _) = pelton(&[
+        "check",
+        &file,
+        "--set",
+        &set,
+        "--set",
+        "inputs.user.topic=other",
+        "--json",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &json["ok"], &json["findings"][0]["level"]),
+        (OK, &true.into(), &"warning".into()),
+        "{out}"
+    );
+    assert_eq!(json["findings"][0]["key"], "inputs.user.topic");
+}
+
+#[test]
+fn check_says_when_the_registry_is_away() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let set = format!("schemas.registry=http://me:s3cret@{closed}/apis");
+    let (code, out, _) = pelton(&["check", &example("money-avro/pelton.toml"), "--set", &set]);
+    assert_eq!(code, FINDINGS);
+    assert!(
+        out.contains("error: schemas.registry: the schema registry at http://127.0.0.1:"),
+        "{out}"
+    );
+    assert!(out.contains("does not answer") && !out.contains("s3cret"), "{out}");
+}
+
+#[test]
+fn rules_are_deployed_and_shown() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let surface = Surface {
+        metrics: Arc::new(Metrics::new(vec![], vec![], vec![])),
+        health: Arc::new(|| Health {
+            ok: true,
+            pipeline: "money".into(),
+            instance: "0".into(),
+            version: "old".into(),
+            message: None,
+            tasks: vec![],
+        }),
+        deploy: Arc::new(move |deploy| {
+            let bad = deploy.component.is_empty();
+            sink.lock().unwrap().push(deploy);
+            if bad {
+                Err("no world".into())
+            } else {
+                Ok(Deployed {
+                    version: "new".into(),
+                    previous: "old".into(),
+                })
+            }
+        }),
+    };
+    let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
+    let url = format!("http://{}/", server.address);
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, bytes: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let (good, bad, toml, list) = (
+        path("a.wasm", "code"),
+        path("b.wasm", ""),
+        path("s.toml", "ttl = \"1m\""),
+        path("l.json", "[]"),
+    );
+    assert_eq!(
+        pelton(&["rules", "status", "--to", &url]),
+        (OK, "money: old\n".into(), String::new())
+    );
+    let deploy = |args: &[&str]| pelton(&[&["rules", "deploy", "--to", &url], args].concat());
+    assert_eq!(
+        deploy(&[&good, "--settings", &toml]),
+        (OK, "new runs; it was old\n".into(), String::new())
+    );
+    assert_eq!(
+        deploy(&[&good, "--json"]).1,
+        "{\"version\":\"new\",\"previous\":\"old\"}\n"
+    );
+    let (code, _, err) = deploy(&[&bad]);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            FINDINGS,
+            "refused (422 Unprocessable Entity): no world; the old rules run on\n"
+        )
+    );
+    assert_eq!(deploy(&[&good, "--settings", &list]).0, FINDINGS);
+    assert_eq!(deploy(&["not/there.wasm"]).0, FINDINGS);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert_eq!(
+        (&seen[0].component[..], &seen[0].settings),
+        (&b"code"[..], &Some(serde_json::json!({ "ttl": "1m" })))
+    );
+    drop(server);
+    let (code, _, err) = pelton(&["rules", "status", "--to", &url]);
+    assert!(code == FAILED && err.contains("no instance answers"), "{err}");
+}
+
+#[test]
+fn the_first_signal_asks_for_a_stop() {
+    let stop = stop_signal().unwrap();
+    assert!(stop.try_recv().is_err());
+    // SAFETY: kill has no memory effects; the handler for the signal is installed above.
+    assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGTERM) }, 0);
+    stop.recv_timeout(Duration::from_secs(60)).unwrap();
+}

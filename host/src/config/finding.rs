@@ -1,0 +1,107 @@
+//! What is wrong, or doubtful, about a pipeline: where, and what to do about it.
+
+use serde::Serialize;
+use std::fmt;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// It runs, but look at it.
+    Warning,
+    /// It does not run.
+    Error,
+}
+
+/// One thing to mend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// Dotted path in the pipeline's file: `inputs.wallet.topic`.
+    pub key: String,
+    /// What stands there; empty: nothing does. Passwords are not shown.
+    pub value: String,
+    /// What was expected, or what to do.
+    pub cure: String,
+}
+
+impl Finding {
+    /// One that keeps the pipeline from running.
+    pub fn error(key: impl Into<String>, value: impl Into<String>, cure: impl Into<String>) -> Finding {
+        Finding::new(Level::Error, key.into(), value.into(), cure.into())
+    }
+
+    /// One that does not.
+    pub fn warning(key: impl Into<String>, value: impl Into<String>, cure: impl Into<String>) -> Finding {
+        Finding::new(Level::Warning, key.into(), value.into(), cure.into())
+    }
+
+    fn new(level: Level, key: String, value: String, cure: String) -> Finding {
+        let value = if is_secret(&key) && !value.is_empty() {
+            "(hidden)".into()
+        } else {
+            without_password(&value)
+        };
+        Finding {
+            level,
+            key,
+            value,
+            cure,
+        }
+    }
+}
+
+/// True for keys whose values must not be shown.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    [
+        "password",
+        "secret",
+        "token",
+        "authorization",
+        "jaas",
+        "credential",
+        "key.pem",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
+}
+
+/// A URL without its user info; other text as it is.
+pub(crate) fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.into();
+    };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => text.into(),
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Warning => "warning",
+            Level::Error => "error",
+        };
+        match self.value.as_str() {
+            "" => write!(f, "{level}: {}: {}", self.key, self.cure),
+            value => write!(f, "{level}: {} = {value}: {}", self.key, self.cure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let shown = Finding::error("kafka.sasl.password", "s3cret", "x").to_string();
+        assert_eq!(shown, "error: kafka.sasl.password = (hidden): x");
+        let shown = Finding::error("schemas.registry", "http://me:s3cret@there/apis?x=@", "x").to_string();
+        assert_eq!(shown, "error: schemas.registry = http://there/apis?x=@: x");
+    }
+}

@@ -1,0 +1,157 @@
+//! What changes the file's text before it is read: environment variables and `--set key=value`.
+//!
+//! Rule: an override has the last word, may name any key by its dotted path, and is checked like the file.
+
+use super::Finding;
+use toml::{Table, Value};
+
+/// Puts the `[kafka]` table into one level: `bootstrap.servers` in quotes, or nested, is the same key.
+pub(super) fn flatten_kafka(root: &mut Table) {
+    if let Some(Value::Table(kafka)) = root.get_mut("kafka") {
+        let mut flat = Table::new();
+        flatten("", std::mem::take(kafka), &mut flat);
+        *kafka = flat;
+    }
+}
+
+fn flatten(prefix: &str, table: Table, into: &mut Table) {
+    for (key, value) in table {
+        let path = format!("{prefix}{key}");
+        match value {
+            Value::Table(inner) => flatten(&format!("{path}."), inner, into),
+            value => _ = into.insert(path, value),
+        }
+    }
+}
+
+/// Applies one `key=value`.
+pub(super) fn set(root: &mut Table, assignment: &str, findings: &mut Vec<Finding>) {
+    let Some((key, text)) = assignment.split_once('=') else {
+        findings.push(Finding::error(
+            assignment,
+            "",
+            "--set wants key=value, such as --set epoch.interval=20ms",
+        ));
+        return;
+    };
+    let (key, text) = (key.trim(), text.trim());
+    let path: Vec<&str> = match key.strip_prefix("kafka.") {
+        Some(property) => vec!["kafka", property],
+        None => key.split('.').collect(),
+    };
+    if path.iter().any(|part| part.is_empty()) {
+        findings.push(Finding::error(
+            key,
+            text,
+            "--set wants a dotted path, such as inputs.wallet.topic",
+        ));
+        return;
+    }
+    let value = value_of(text, key.starts_with("rules.settings."));
+    if let Err(cure) = put(root, &path, value) {
+        findings.push(Finding::error(key, text, cure));
+    }
+}
+
+/// TOML where it is TOML, else text. A float or a date stays text too, but in the rules' own settings: `1.0` may be a version.
+fn value_of(text: &str, all: bool) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    match parsed {
+        Some(Value::Float(_) | Value::Datetime(_)) if !all => Value::String(text.into()),
+        Some(value) => value,
+        None => Value::String(text.into()),
+    }
+}
+
+fn put(table: &mut Table, path: &[&str], value: Value) -> Result<(), String> {
+    // A path is never empty: `split` yields at least one part.
+    let (first, rest) = (path[0], &path[1..]);
+    if rest.is_empty() {
+        table.insert(first.into(), value);
+        return Ok(());
+    }
+    let below = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+    put_below(below, first, rest, value)
+}
+
+fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<(), String> {
+    match at {
+        Value::Table(table) => put(table, rest, value),
+        Value::Array(items) => {
+            let len = items.len();
+            let item = rest[0].parse().ok().and_then(|index: usize| items.get_mut(index));
+            let Some(item) = item else {
+                return Err(format!("{name} is a list of {len}: name an index below {len}"));
+            };
+            if rest.len() == 1 {
+                *item = value;
+                return Ok(());
+            }
+            put_below(item, rest[0], &rest[1..], value)
+        }
+        _ => Err(format!("{name} is a value, not a table: there is nothing below it")),
+    }
+}
+
+/// Fills in `${NAME}` and `${NAME:-default}` in every text; `$${` stands for `${`.
+pub(super) fn fill(at: &str, value: &mut Value, env: &dyn Fn(&str) -> Option<String>, findings: &mut Vec<Finding>) {
+    match value {
+        Value::String(text) if text.contains("${") => match filled(text, env) {
+            Ok(new) => *text = new,
+            Err(cure) => findings.push(Finding::error(at, text.clone(), cure)),
+        },
+        Value::Table(table) => {
+            for (key, value) in table.iter_mut() {
+                let path = if at.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{at}.{key}")
+                };
+                fill(&path, value, env, findings);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                fill(&format!("{at}.{index}"), item, env, findings);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn filled(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        if rest[..start].ends_with('$') {
+            out.push_str(&rest[..start - 1]);
+            out.push_str("${");
+            rest = &rest[start + 2..];
+            continue;
+        }
+        out.push_str(&rest[..start]);
+        let Some(len) = rest[start..].find('}') else {
+            return Err("${ has no }; write $${ for the text ${".into());
+        };
+        let inside = &rest[start + 2..start + len];
+        let (name, default) = inside
+            .split_once(":-")
+            .map_or((inside, None), |(name, default)| (name, Some(default)));
+        // As in a shell, `:-` also replaces an empty value.
+        let value = env(name).filter(|value| default.is_none() || !value.is_empty());
+        match (value, default) {
+            (Some(value), _) => out.push_str(&value),
+            (None, Some(default)) => out.push_str(default),
+            (None, None) => {
+                return Err(format!(
+                    "the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+                ));
+            }
+        }
+        rest = &rest[start + len + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}

@@ -1,0 +1,245 @@
+//! What can be known before the start: do the topics, the schemas and the rules fit the config?
+//!
+//! Rule: nothing is changed by looking, and every look is done: one finding never hides another. `run` refuses to start on the
+//! same findings that `pelton check` shows.
+
+#[cfg(test)]
+mod tests;
+
+use crate::config::{Config, Finding, Format, OnDataLoss, OwnedTopic, SchemaSource, TimeSource};
+use crate::error::Result;
+use crate::log::TopicInfo;
+use crate::registry::{NoSchema, Schemas};
+use serde_json::Value;
+
+/// The component's file: is it there, and is it WebAssembly?
+pub fn rules_file(config: &Config) -> Vec<Finding> {
+    let file = &config.rules.file;
+    let shown = file.display().to_string();
+    match std::fs::read(file) {
+        Ok(bytes) if bytes.starts_with(b"\0asm") => vec![],
+        Ok(_) => vec![Finding::error(
+            "rules.file",
+            shown,
+            "is no WebAssembly; name the .wasm file that the build of the rules made",
+        )],
+        Err(error) => vec![Finding::error(
+            "rules.file",
+            shown,
+            format!("can't be read ({error}); build the rules, or name their .wasm file"),
+        )],
+    }
+}
+
+/// The names that the rules declare against those of the config.
+pub fn names(config: &Config, inputs: &[&str], outputs: &[&str], lookups: &[&str]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut compare = |group: &str, ours: Vec<&str>, theirs: &[&str], verb: &str| {
+        for name in theirs.iter().filter(|name| !ours.contains(name)) {
+            let cure = format!("the rules {verb} {name:?}; add a table [{group}.{name}], or use rules that do not");
+            findings.push(Finding::error(format!("{group}.{name}"), "", cure));
+        }
+        for name in ours.iter().filter(|name| !theirs.contains(name)) {
+            let cure = format!(
+                "the rules do not {verb} it (they {verb}: {}); take it out",
+                theirs.join(", ")
+            );
+            findings.push(Finding::warning(format!("{group}.{name}"), "", cure));
+        }
+    };
+    compare(
+        "inputs",
+        config.inputs.iter().map(|input| input.name.as_str()).collect(),
+        inputs,
+        "read",
+    );
+    compare(
+        "outputs",
+        config.outputs.iter().map(|output| output.name.as_str()).collect(),
+        outputs,
+        "write",
+    );
+    compare(
+        "lookups",
+        config.lookups.iter().map(|lookup| lookup.name.as_str()).collect(),
+        lookups,
+        "ask",
+    );
+    findings
+}
+
+/// The schemas of the topics in Avro: are they there, and do they hold the event time?
+pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for input in config.inputs.iter().filter(|input| input.format == Format::Avro) {
+        let key = format!("inputs.{}", input.name);
+        match schemas.latest(&input.topic) {
+            Ok((id, text)) => {
+                if let Err(error) = apache_avro::Schema::parse_str(&text) {
+                    let cure = format!("its schema {id} is no Avro schema: {error}");
+                    findings.push(Finding::error(format!("{key}.topic"), &input.topic, cure));
+                } else if let TimeSource::Field(field) = &input.time {
+                    if let Err(cure) = event_time(&text, field) {
+                        findings.push(Finding::error(
+                            format!("{key}.time"),
+                            format!("value.{field}"),
+                            format!("schema {id}: {cure}"),
+                        ));
+                    }
+                }
+            }
+            Err(NoSchema::Unknown(why)) => {
+                let cure = format!("{why}; it must be there before the first record");
+                findings.push(Finding::warning(format!("{key}.topic"), &input.topic, cure));
+            }
+            // It is away for the others too.
+            Err(NoSchema::Unavailable(why)) => return vec![Finding::error("schemas.registry", "", why)],
+            Err(NoSchema::Invalid(why)) => findings.push(Finding::error(format!("{key}.topic"), &input.topic, why)),
+        }
+    }
+    for output in config.outputs.iter().filter(|output| output.format == Format::Avro) {
+        let key = format!("outputs.{}.topic", output.name);
+        match (schemas.latest(&output.topic), &config.schemas) {
+            // A registry gets it at the start.
+            (Ok(_), _) | (Err(NoSchema::Unknown(_)), Some(SchemaSource::Registry(_))) => {}
+            (Err(NoSchema::Unavailable(why)), _) => return vec![Finding::error("schemas.registry", "", why)],
+            (Err(why), _) => findings.push(Finding::error(key, &output.topic, why.to_string())),
+        }
+    }
+    findings
+}
+
+/// Every record of the schema must have the field, as a time.
+fn event_time(schema: &str, field: &str) -> std::result::Result<(), String> {
+    let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
+    let records = match &schema {
+        Value::Array(branches) => branches.iter().collect(),
+        one => vec![one],
+    };
+    for record in records {
+        let name = record["name"].as_str().unwrap_or("?");
+        if record["type"] != "record" {
+            return Err(
+                "a record, or a union of records, is needed for a time in a field; or give time = \"timestamp\"".into(),
+            );
+        }
+        let fields = record["fields"].as_array().map_or(&[][..], |fields| fields);
+        let Some(found) = fields.iter().find(|candidate| candidate["name"] == field) else {
+            let names: Vec<&str> = fields.iter().filter_map(|field| field["name"].as_str()).collect();
+            return Err(format!("{name} has no field {field}; it has {}", names.join(", ")));
+        };
+        let kind = &found["type"];
+        let time = kind["logicalType"] == "timestamp-millis" || kind["logicalType"] == "timestamp-micros";
+        if kind["type"] != "long" || !time {
+            return Err(format!(
+                "{name}.{field} must be a long with the logical type timestamp-millis or timestamp-micros, is {kind}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The topics of the cluster, by a function that looks one up (none: there is no such topic).
+pub fn topics(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) -> Vec<Finding> {
+    match look(config, topic) {
+        Ok(findings) => findings,
+        Err(failure) => vec![Finding::error(
+            "kafka.bootstrap.servers",
+            servers(config),
+            failure.to_string(),
+        )],
+    }
+}
+
+fn servers(config: &Config) -> &str {
+    config
+        .kafka
+        .iter()
+        .find(|(key, _)| key == "bootstrap.servers")
+        .map_or("", |(_, servers)| servers)
+}
+
+fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut counts: Vec<(&str, i32)> = Vec::new();
+    for input in &config.inputs {
+        let key = format!("inputs.{}.topic", input.name);
+        let Some(info) = topic(&input.topic)? else {
+            findings.push(Finding::error(
+                key,
+                &input.topic,
+                "there is no such topic; create it, or mend the name",
+            ));
+            continue;
+        };
+        let compacted = setting(&info, "cleanup.policy").is_some_and(|policy| policy.contains("compact"));
+        if compacted {
+            let cure = "is compacted: records vanish, and a replay gives other results; set cleanup.policy=delete";
+            findings.push(match input.on_data_loss {
+                OnDataLoss::Stop => Finding::error(key, &input.topic, format!("{cure}, or on_data_loss = \"skip\"")),
+                OnDataLoss::Skip => Finding::warning(key, &input.topic, cure),
+            });
+        }
+        counts.push((&input.topic, info.partitions));
+    }
+    if counts.iter().any(|(_, count)| *count != counts[0].1) {
+        let list: Vec<String> = counts.iter().map(|(topic, count)| format!("{topic} {count}")).collect();
+        let cure =
+            "must have the same number of partitions: a key's records of all inputs are joined by partition number";
+        findings.push(Finding::error("inputs", list.join(", "), cure));
+    }
+    for output in &config.outputs {
+        if topic(&output.topic)?.is_none() {
+            let key = format!("outputs.{}.topic", output.name);
+            findings.push(Finding::error(
+                key,
+                &output.topic,
+                "there is no such topic; create it, or mend the name",
+            ));
+        }
+    }
+    if let Some((_, partitions)) = counts.first() {
+        for owned in config.owned_topics(*partitions) {
+            // One that is not there yet is created at the start.
+            if let Some(info) = topic(&owned.name)? {
+                findings.extend(self::owned(&owned, &info));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// One of Pelton's own topics against what it must be.
+pub fn owned(owned: &OwnedTopic, info: &TopicInfo) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if info.partitions != owned.partitions {
+        let cure = format!(
+            "must have {} partitions; it belongs to Pelton: was it made by hand, or did the inputs change?",
+            owned.partitions
+        );
+        findings.push(Finding::error(
+            &owned.name,
+            format!("{} partitions", info.partitions),
+            cure,
+        ));
+    }
+    for (name, wanted) in &owned.required {
+        // What the broker does not tell can't be judged.
+        let Some(is) = setting(info, name).filter(|is| is != wanted) else {
+            continue;
+        };
+        let cure = format!(
+            "must be {wanted}: kafka-configs.sh --alter --topic {} --add-config {name}={wanted}",
+            owned.name
+        );
+        findings.push(Finding::error(format!("{}.{name}", owned.name), is, cure));
+    }
+    findings
+}
+
+fn setting<'i>(info: &'i TopicInfo, name: &str) -> Option<&'i str> {
+    info.config
+        .iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
+}

@@ -1,0 +1,229 @@
+//! The circuit breaker of one service.
+//!
+//! Rule: so many failures in a row open it; while it is open nothing is called; after a pause one probe is, and only what
+//! comes of the probe closes or opens it again. What was called before the last change has no say any more.
+//!
+//! ```text
+//!            failures in a row                pause over, one is admitted
+//!   Closed ---------------------> Open(until) ---------------------------> Probing
+//!      ^                            ^  ^                                   |  |  |
+//!      |                            |  +------ the probe fails ------------+  |  |
+//!      |                            +--------- the probe is given up ---------+  |   (open, its pause over)
+//!      +------------------------------------- the probe goes through ------------+
+//! ```
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The breaker; its owner brings the time.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    limit: u32,
+    pause: Duration,
+    state: State,
+    /// Raised at each change of state: who was admitted before has no say.
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Calls go out; so many failures in a row.
+    Closed(u32),
+    /// No call goes out before then.
+    Open(Instant),
+    /// One call is out.
+    Probing,
+}
+
+/// Leave to make one call: give it back with [`Breaker::done`] or [`Breaker::given_up`].
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Leave {
+    generation: u64,
+}
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing.
+    None,
+    /// It is open now, or again.
+    Opened,
+    /// It is closed now.
+    Closed,
+}
+
+impl Breaker {
+    /// Closed. `limit`: failures in a row, at least 1.
+    pub fn new(limit: u32, pause: Duration) -> Self {
+        assert!(limit > 0, "a breaker without a limit would never let a call out");
+        Breaker {
+            limit,
+            pause,
+            state: State::Closed(0),
+            generation: 0,
+        }
+    }
+
+    /// Leave to call, or none: the service is left alone.
+    pub fn admit(&mut self, now: Instant) -> Option<Leave> {
+        match self.state {
+            State::Closed(_) => {}
+            State::Open(until) if now >= until => self.change(State::Probing),
+            State::Open(_) | State::Probing => return None,
+        }
+        Some(Leave {
+            generation: self.generation,
+        })
+    }
+
+    /// The call has ended. `reached`: the service did answer, whatever it said.
+    pub fn done(&mut self, leave: Leave, reached: bool, now: Instant) -> Change {
+        if leave.generation != self.generation {
+            return Change::None;
+        }
+        match (self.state, reached) {
+            (State::Closed(_), true) => {
+                self.state = State::Closed(0);
+                Change::None
+            }
+            (State::Closed(failures), false) if failures + 1 < self.limit => {
+                self.state = State::Closed(failures + 1);
+                Change::None
+            }
+            (State::Probing, true) => {
+                self.change(State::Closed(0));
+                Change::Closed
+            }
+            (State::Closed(_) | State::Probing, false) => {
+                self.change(State::Open(now + self.pause));
+                Change::Opened
+            }
+            // A leave of this generation was given while it was closed or probing: opening began another generation.
+            (State::Open(_), _) => unreachable!("a leave of an open breaker"),
+        }
+    }
+
+    /// The call was given up without a result: another one may probe.
+    pub fn given_up(&mut self, leave: Leave, now: Instant) {
+        if leave.generation == self.generation && self.state == State::Probing {
+            self.change(State::Open(now));
+        }
+    }
+
+    fn change(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Admit,
+        /// Ends one of the calls that are out.
+        Done {
+            which: usize,
+            reached: bool,
+        },
+        GiveUp {
+            which: usize,
+        },
+        Wait(u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => Just(Op::Admit),
+            4 => (any::<usize>(), any::<bool>()).prop_map(|(which, reached)| Op::Done { which, reached }),
+            1 => any::<usize>().prop_map(|which| Op::GiveUp { which }),
+            2 => (0u64..150).prop_map(Op::Wait),
+        ]
+    }
+
+    /// The same in other words: each call remembers the period that it began in; a period has a list of results.
+    #[derive(Debug)]
+    enum Model {
+        Closed { results: Vec<bool> },
+        Open { since: u64, pause: u64 },
+        Probing { probe: usize },
+    }
+
+    const PAUSE: u64 = 100;
+
+    proptest! {
+        #[test]
+        fn the_model_agrees(limit in 1u32..5, ops in proptest::collection::vec(op(), 0..200)) {
+            // No timer and no task runs: only the instant's type is tokio's.
+            let start = Instant::now();
+            let mut breaker = Breaker::new(limit, Duration::from_millis(PAUSE));
+            let (mut model, mut period, mut now, mut calls) = (Model::Closed { results: vec![] }, 0, 0u64, 0usize);
+            let mut out: Vec<(usize, u32, Leave)> = Vec::new();
+            for op in ops {
+                let at = start + Duration::from_millis(now);
+                match op {
+                    Op::Wait(millis) => now += millis,
+                    Op::Admit => {
+                        let expected = match model {
+                            Model::Closed { .. } => true,
+                            Model::Open { since, pause } => now - since >= pause,
+                            Model::Probing { .. } => false,
+                        };
+                        let leave = breaker.admit(at);
+                        prop_assert_eq!(leave.is_some(), expected);
+                        if let Some(leave) = leave {
+                            if matches!(model, Model::Open { .. }) {
+                                (model, period) = (Model::Probing { probe: calls }, period + 1);
+                            }
+                            out.push((calls, period, leave));
+                            calls += 1;
+                        }
+                    }
+                    Op::Done { which, reached } if !out.is_empty() => {
+                        let (call, began, leave) = out.swap_remove(which % out.len());
+                        let change = breaker.done(leave, reached, at);
+                        let mut expected = Change::None;
+                        if began == period {
+                            let open = match &mut model {
+                                Model::Closed { results } => {
+                                    results.push(reached);
+                                    results.iter().rev().take_while(|reached| !**reached).count() == limit as usize
+                                }
+                                Model::Probing { probe } => {
+                                    prop_assert_eq!(*probe, call);
+                                    !reached
+                                }
+                                Model::Open { .. } => unreachable!(),
+                            };
+                            if open {
+                                (model, period) = (Model::Open { since: now, pause: PAUSE }, period + 1);
+                                expected = Change::Opened;
+                            } else if matches!(model, Model::Probing { .. }) {
+                                (model, period) = (Model::Closed { results: vec![] }, period + 1);
+                                expected = Change::Closed;
+                            }
+                        }
+                        prop_assert_eq!(change, expected);
+                    }
+                    Op::GiveUp { which } if !out.is_empty() => {
+                        let (call, _, leave) = out.swap_remove(which % out.len());
+                        breaker.given_up(leave, at);
+                        if matches!(model, Model::Probing { probe } if probe == call) {
+                            (model, period) = (Model::Open { since: now, pause: 0 }, period + 1);
+                        }
+                    }
+                    Op::Done { .. } | Op::GiveUp { .. } => {}
+                }
+            }
+            // Whatever happened, it is never stuck: when all calls have ended, a pause later somebody may call.
+            for (_, _, leave) in out {
+                breaker.given_up(leave, start + Duration::from_millis(now));
+            }
+            prop_assert!(breaker.admit(start + Duration::from_millis(now + PAUSE)).is_some());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One question, from asked to answered: what comes after each try.
+//!
+//! Rule: a question ends exactly once. A try says something only when it has ended itself; a time-out ends a try, so that an
+//! answer and a time-out never race.
+//!
+//! ```text
+//!   Asked -> try -> Body, Absent ------------------------------> answered
+//!             ^      Refused ----------------------------------> Unavailable
+//!             |      Failed, no retries left ------------------> Unavailable
+//!             +----- Failed: wait, twice as long as before
+//!   the breaker is open before any try ------------------------> Unavailable
+//! ```
+
+use crate::service::Answer;
+use std::time::Duration;
+
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How one try ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Try {
+    /// 200.
+    Body(Vec<u8>),
+    /// 404.
+    Absent,
+    /// 408, 429, 5xx, no connection, time-out: another try may go through.
+    Failed(String),
+    /// It will never go through.
+    Refused(String),
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The end.
+    Answer(Answer),
+    /// Another try, after a pause.
+    Again(Duration),
+}
+
+/// The tries of one question.
+#[derive(Clone, Debug)]
+pub(super) struct Tries {
+    left: u32,
+    pause: Duration,
+    /// Spreads the pauses of questions that failed together.
+    seed: u64,
+}
+
+impl Tries {
+    /// `retries`: tries after the first; `backoff`: before the second; `seed`: any number, another one for each question.
+    pub fn new(retries: u32, backoff: Duration, seed: u64) -> Self {
+        Tries {
+            left: retries,
+            pause: backoff,
+            seed,
+        }
+    }
+
+    /// After a try.
+    pub fn after(&mut self, ended: Try) -> Next {
+        match ended {
+            Try::Body(body) => Next::Answer(Answer::Body(body)),
+            Try::Absent => Next::Answer(Answer::Absent),
+            Try::Refused(_) => Next::Answer(Answer::Unavailable),
+            Try::Failed(_) if self.left == 0 => Next::Answer(Answer::Unavailable),
+            Try::Failed(_) => {
+                self.left -= 1;
+                let full = self.pause.min(LONGEST_PAUSE);
+                self.pause = full * 2;
+                // An odd constant of splitmix64; its high bits are the well mixed ones.
+                self.seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+                Next::Again(full / 2 + full / 2 * ((self.seed >> 56) as u32) / 256)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ended() -> impl Strategy<Value = Try> {
+        prop_oneof![
+            6 => Just(Try::Failed("down".into())),
+            1 => Just(Try::Body(b"x".to_vec())),
+            1 => Just(Try::Absent),
+            1 => Just(Try::Refused("no".into())),
+        ]
+    }
+
+    proptest! {
+        /// It ends at the first try that is not a failure, or when the retries are used up; each pause is at least half
+        /// of the doubled one, and never longer.
+        #[test]
+        fn it_ends_once_and_in_time(retries in 0u32..8, backoff in 1u64..60_000, seed: u64, script in proptest::collection::vec(ended(), 10)) {
+            let mut tries = Tries::new(retries, Duration::from_millis(backoff), seed);
+            let mut full = Duration::from_millis(backoff);
+            for (number, ended) in script.into_iter().enumerate() {
+                let next = tries.after(ended.clone());
+                match ended {
+                    Try::Failed(_) if number < retries as usize => {
+                        full = full.min(LONGEST_PAUSE);
+                        let Next::Again(pause) = next else { panic!("{next:?}") };
+                        prop_assert!(full / 2 <= pause && pause <= full, "{:?} of {:?}", pause, full);
+                        full *= 2;
+                        continue;
+                    }
+                    Try::Body(body) => prop_assert_eq!(next, Next::Answer(Answer::Body(body))),
+                    Try::Absent => prop_assert_eq!(next, Next::Answer(Answer::Absent)),
+                    Try::Failed(_) | Try::Refused(_) => prop_assert_eq!(next, Next::Answer(Answer::Unavailable)),
+                }
+                return Ok(());
+            }
+            prop_assert!(false, "ten tries are more than the retries");
+        }
+    }
+}
