@@ -1,1 +1,3 @@
+//! Pelton as a whole: scenarios, the simulator and its auditor, real Kafka, the benchmark.
 
+pub mod auditor;

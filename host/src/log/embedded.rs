@@ -1,1 +1,230 @@
-//! (to come)
+//! The log in memory: a cluster in this process, with the semantics of Kafka.
+//!
+//! Rules: one lock, no thread, no clock of its own; what a call does is done when it returns. Whatever differs from Kafka differs to
+//! the stricter side: a member's heartbeat is its poll, and nothing is ever compacted.
+//!
+//! [`Embedded`] is the cluster: tests and the demo write and read through it directly. [`Embedded::instance`] is the
+//! cluster as one instance of a pipeline sees it, behind the port.
+
+mod clock;
+mod direct;
+mod fate;
+mod group;
+mod membership;
+mod partition;
+mod producer;
+mod reader;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transactions;
+
+pub use clock::Clock;
+pub use direct::{Appender, OpenTransaction, Owned};
+pub use fate::{Call, Fate, Fates, Fetch, Limits, Truth, What};
+pub use partition::Record;
+
+use super::{Group, Log, Producer, Reader, TopicInfo, Topics};
+use crate::error::{Failure, Result};
+use crate::record::{Offset, Partition, TopicIx};
+use state::{Client, ClientNo, State};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long `committed` waits for an open transaction before it says `Retry`.
+const STABLE_WAIT: Duration = Duration::from_millis(100);
+
+/// A cluster in memory; clones are the same cluster.
+#[derive(Clone)]
+pub struct Embedded(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Embedded {
+    /// A cluster with nothing in it. `id`: stands for its identity; local state of another id must be refused.
+    pub fn new(id: &str, clock: Clock) -> Embedded {
+        let state = Mutex::new(State::new(id.to_owned(), clock));
+        Embedded(Arc::new(Shared {
+            state,
+            changed: Condvar::new(),
+        }))
+    }
+
+    /// The cluster as one instance sees it; each call makes a new incarnation of the instance. The first of the topics
+    /// is the lead topic, whose partitions the group shares out.
+    pub fn instance(&self, topics: Topics, group: &str, instance: &str) -> Instance {
+        let client = self.change(|state| {
+            state.clients.push(Client {
+                group: group.to_owned(),
+                instance: instance.to_owned(),
+                alive: true,
+                assignment: 0,
+                member: None,
+                joined: false,
+                holds: Vec::new(),
+                revoking: Vec::new(),
+            });
+            state.clients.len() - 1
+        });
+        Instance {
+            cluster: self.clone(),
+            topics,
+            client,
+        }
+    }
+
+    /// The state, up to date with the clock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A test that panicked under the lock has left whole records behind: each change is complete or not begun.
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.tick() {
+            self.0.changed.notify_all();
+        }
+        state
+    }
+
+    /// A call that may change something that others wait for.
+    fn change<R>(&self, call: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = call(&mut state);
+        if state.waiting > 0 {
+            self.0.changed.notify_all();
+        }
+        result
+    }
+
+    /// Waits for a change, a time-out, or the given time of the clock.
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, until: Duration) -> MutexGuard<'a, State> {
+        let until = state.next_timeout().map_or(until, |timeout| timeout.min(until));
+        let wait = until.saturating_sub(state.clock.now());
+        state.waiting += 1;
+        let (mut state, _) = self
+            .0
+            .changed
+            .wait_timeout(state, wait)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        if state.tick() {
+            self.0.changed.notify_all();
+        }
+        state
+    }
+}
+
+/// One incarnation of an instance of a pipeline.
+pub struct Instance {
+    cluster: Embedded,
+    topics: Topics,
+    client: ClientNo,
+}
+
+impl Instance {
+    fn name(&self, topic: TopicIx) -> &str {
+        &self.topics[topic as usize]
+    }
+
+    /// A call of this instance, refused after it was killed.
+    fn call<R>(&self, call: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+        self.cluster.change(|state| {
+            state.alive(self.client)?;
+            call(state)
+        })
+    }
+}
+
+impl Log for Instance {
+    fn cluster(&self) -> Result<String> {
+        self.call(|state| Ok(state.id.clone()))
+    }
+
+    fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
+        self.call(|state| {
+            let topic = state.names.get(name).map(|no| &state.topics[*no]);
+            Ok(topic.map(|topic| TopicInfo {
+                partitions: topic.partitions.len() as i32,
+                id: topic.id.clone(),
+                config: topic.config.clone(),
+            }))
+        })
+    }
+
+    fn create(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
+        self.call(|state| state.create(name, partitions, config))
+    }
+
+    fn bounds(&self, topic: TopicIx, partition: Partition) -> Result<(Offset, Offset)> {
+        self.call(|state| Ok(state.log(state.topic(self.name(topic))?, partition)?.bounds()))
+    }
+
+    fn committed(&self, of: &[(TopicIx, Partition)]) -> Result<Vec<Option<Offset>>> {
+        let mut state = self.cluster.lock();
+        let until = state.clock.now() + STABLE_WAIT;
+        loop {
+            state.alive(self.client)?;
+            let group = &state.clients[self.client].group;
+            let held = of
+                .iter()
+                .find(|(topic, p)| state.offset_pending(group, self.name(*topic), *p));
+            let Some((topic, partition)) = held else {
+                let offsets = state.groups.get(group).map(|group| &group.offsets);
+                let offset = |(topic, p): &(TopicIx, Partition)| {
+                    offsets.and_then(|offsets| offsets.get(&(self.name(*topic).to_owned(), *p)).copied())
+                };
+                return Ok(of.iter().map(offset).collect());
+            };
+            if state.clock.now() >= until || !state.clock.passes() {
+                let topic = self.name(*topic);
+                return Err(Failure::Retry(format!(
+                    "an open transaction holds back the offset of {topic}, partition {partition}"
+                )));
+            }
+            state = self.cluster.wait(state, until);
+        }
+    }
+
+    fn truncate(&self, topic: TopicIx, partition: Partition, before: Offset) -> Result<()> {
+        self.call(|state| direct::truncate(state, self.name(topic), partition, before))
+    }
+
+    fn reader(&self, proofs: Duration) -> Result<Box<dyn Reader>> {
+        self.call(|_| Ok(()))?;
+        Ok(Box::new(reader::EmbeddedReader::new(
+            self.cluster.clone(),
+            self.topics.clone(),
+            self.client,
+            proofs,
+        )))
+    }
+
+    fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
+        let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
+        Ok(Box::new(producer::EmbeddedProducer::new(
+            cluster,
+            topics,
+            self.client,
+            transactional_id,
+        )?))
+    }
+
+    fn join(&self) -> Result<Box<dyn Group>> {
+        self.call(|state| {
+            if std::mem::replace(&mut state.clients[self.client].joined, true) {
+                return Err(Failure::Fatal("this instance has joined already".to_owned()));
+            }
+            state.join(self.client, self.name(0));
+            Ok(())
+        })?;
+        Ok(Box::new(group::EmbeddedGroup::new(
+            self.cluster.clone(),
+            self.topics.clone(),
+            self.client,
+        )))
+    }
+
+    fn assignment(&self) -> u64 {
+        self.cluster.lock().clients[self.client].assignment
+    }
+}

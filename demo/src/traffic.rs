@@ -1,0 +1,574 @@
+//! Generated traffic: users, their sessions, their changes, their money.
+//!
+//! Rules: everything follows from the seed and the parameters. Records come in the order of their arrival; a record's event
+//! time is at most `disorder` behind it, late ones apart. What a record holds follows from its number, so a duplicate is
+//! equal byte by byte.
+
+mod encode;
+mod random;
+
+pub use encode::{iso, uuid};
+
+use crate::session_service::country;
+use encode::Writer;
+use random::{Random, Zipf, mix};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// Milliseconds since 1970, or a number of them.
+pub type Millis = i64;
+
+/// Registry ids of the schemas in the contract.
+const WALLET_SCHEMA: u32 = 1;
+const SESSION_SCHEMA: u32 = 2;
+const USER_SCHEMA: u32 = 3;
+
+/// Kinds of ids.
+const USER: u64 = 1;
+const SESSION: u64 = 2;
+const MONEY: u64 = 3;
+const OTHER: u64 = 4;
+
+/// Sessions with this bit are never opened.
+const NEVER_OPENED: u64 = 1 << 31;
+
+const MONEY_TYPES: [&str; 6] = ["deposit", "withdrawal", "bet", "win", "refund", "fee"];
+const CURRENCIES: [&str; 4] = ["EUR", "USD", "CAD", "SEK"];
+const COUNTRIES: [&str; 5] = ["CA", "DE", "FR", "SE", "MT"];
+
+/// How values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Byte 0, schema id, datum.
+    Avro,
+    /// An object.
+    Json,
+}
+
+/// An input of the money pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// `user-session-events`
+    Session,
+    /// `user-events`
+    User,
+    /// `wallet-events`
+    Wallet,
+}
+
+impl Stream {
+    /// In order of rank.
+    pub const ALL: [Stream; 3] = [Stream::Session, Stream::User, Stream::Wallet];
+
+    /// Its topic.
+    pub fn topic(self) -> &'static str {
+        match self {
+            Stream::Session => "user-session-events",
+            Stream::User => "user-events",
+            Stream::Wallet => "wallet-events",
+        }
+    }
+}
+
+/// What traffic to make. Shares are of the money events; times are milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// The same seed, the same traffic.
+    pub seed: u64,
+    /// How values are written.
+    pub format: Format,
+    /// Money events, without duplicates.
+    pub money: u64,
+    /// Users.
+    pub users: u32,
+    /// How uneven money is among users: Zipf's exponent.
+    pub zipf: f64,
+    /// Partitions of each topic.
+    pub partitions: i32,
+    /// When the traffic begins.
+    pub start: Millis,
+    /// How long it lasts.
+    pub span: Millis,
+    /// How far an event's time is behind its arrival, at most.
+    pub disorder: Millis,
+    /// Money events of a user between two of its sessions, on average.
+    pub money_per_session: f64,
+    /// Share of the sessions that come after their first money.
+    pub sessions_after_money: f64,
+    /// By how much, at most.
+    pub session_delay: Millis,
+    /// Share without a session.
+    pub without_session: f64,
+    /// Share whose session never comes.
+    pub session_never: f64,
+    /// Changes of users, for each money event.
+    pub user_changes: f64,
+    /// Share that comes twice within `duplicate_delay`.
+    pub duplicates: f64,
+    /// See `duplicates`; well below the rules' TTL less the disorder.
+    pub duplicate_delay: Millis,
+    /// Share that comes again when the rules have forgotten it: 90 to 120 s later.
+    pub duplicates_after_ttl: f64,
+    /// Share that comes 30 to 90 s behind its time.
+    pub late: f64,
+    /// Share that is marked as old.
+    pub old: f64,
+    /// Share of each ignored kind.
+    pub ignored: f64,
+    /// At the end each partition of each topic gets an ignored record so much later, so that nothing waits for the clock.
+    pub closing: Option<Millis>,
+}
+
+impl Default for Parameters {
+    /// The benchmark's workload.
+    fn default() -> Parameters {
+        Parameters {
+            seed: 1,
+            format: Format::Avro,
+            money: 1_000_000,
+            users: 200_000,
+            zipf: 0.8,
+            partitions: 4,
+            start: 1_608_076_800_000,
+            span: 3_600_000,
+            disorder: 5_000,
+            money_per_session: 10.0,
+            sessions_after_money: 0.03,
+            session_delay: 15_000,
+            without_session: 0.02,
+            session_never: 0.0,
+            user_changes: 0.1,
+            duplicates: 0.01,
+            duplicate_delay: 20_000,
+            duplicates_after_ttl: 0.0,
+            late: 0.0,
+            old: 0.0,
+            ignored: 0.0,
+            closing: Some(3_600_000),
+        }
+    }
+}
+
+impl Parameters {
+    /// A little of everything.
+    pub fn varied() -> Parameters {
+        Parameters {
+            session_never: 0.005,
+            duplicates_after_ttl: 0.002,
+            late: 0.005,
+            old: 0.005,
+            ignored: 0.02,
+            ..Parameters::default()
+        }
+    }
+}
+
+/// What was made so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Money events, each once.
+    pub money: u64,
+    /// Money events that came again soon.
+    pub duplicates: u64,
+    /// Money events that came again when they were forgotten.
+    pub repeated: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Changes of users.
+    pub user_changes: u64,
+    /// Events of ignored kinds, closing ones included.
+    pub ignored: u64,
+}
+
+impl Made {
+    /// Records of all kinds.
+    pub fn records(&self) -> u64 {
+        self.money + self.duplicates + self.repeated + self.sessions + self.user_changes + self.ignored
+    }
+}
+
+/// A record, in buffers that the next one overwrites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// Where to.
+    pub stream: Stream,
+    /// By murmur2 of the key.
+    pub partition: i32,
+    /// The user's id.
+    pub key: &'a [u8],
+    /// When it arrives.
+    pub timestamp: Millis,
+    /// The event.
+    pub value: &'a [u8],
+}
+
+/// A record to be made; its bytes follow from it. `user` is a number, `time` the event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Planned {
+    user: u32,
+    time: Millis,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Money {
+        number: u64,
+        session: Option<u64>,
+        old: bool,
+        again: Again,
+    },
+    Session(u64),
+    UserChange(u64),
+    Ignored(u8, u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Again {
+    No,
+    Soon,
+    Forgotten,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct User {
+    /// Sessions so far; 0: none yet.
+    sessions: u32,
+    /// Event time of the last one.
+    session_time: Millis,
+    partition: i32,
+}
+
+/// The traffic: [`Traffic::next`] for all of it, [`Traffic::due`] for what has arrived by now.
+pub struct Traffic {
+    parameters: Parameters,
+    random: Random,
+    zipf: Zipf,
+    users: Vec<User>,
+    /// Money events planned so far.
+    planned: u64,
+    changes: f64,
+    /// To be handed over now.
+    ready: VecDeque<Planned>,
+    /// To arrive later: (arrival, sequence number, record).
+    later: BinaryHeap<Reverse<(Millis, u64, Planned)>>,
+    arrival: Millis,
+    sequence: u64,
+    closed: bool,
+    made: Made,
+    key: [u8; 36],
+    value: Vec<u8>,
+}
+
+impl Traffic {
+    /// # Panics
+    /// Without users or partitions.
+    pub fn new(parameters: Parameters) -> Traffic {
+        assert!(
+            parameters.users > 0 && parameters.partitions > 0,
+            "traffic needs users and partitions"
+        );
+        let user = |number: u32| User {
+            partition: partition(&uuid(USER, u64::from(number)), parameters.partitions),
+            ..User::default()
+        };
+        Traffic {
+            random: Random::new(parameters.seed),
+            zipf: Zipf::new(parameters.users, parameters.zipf),
+            users: (0..parameters.users).map(user).collect(),
+            planned: 0,
+            changes: 0.0,
+            ready: VecDeque::new(),
+            later: BinaryHeap::new(),
+            arrival: parameters.start,
+            sequence: 0,
+            closed: false,
+            made: Made::default(),
+            key: [0; 36],
+            value: Vec::with_capacity(512),
+            parameters,
+        }
+    }
+
+    /// What was handed over so far.
+    pub fn made(&self) -> Made {
+        self.made
+    }
+
+    /// The next record; none at the end.
+    #[allow(clippy::should_implement_trait)] // It lends its buffers, which an Iterator can't.
+    pub fn next(&mut self) -> Option<Item<'_>> {
+        self.due(Millis::MAX)
+    }
+
+    /// The next record, if it arrives up to this time: called with the wall clock, and `start` at the wall clock, it is live
+    /// traffic. See also [`Traffic::ended`].
+    pub fn due(&mut self, now: Millis) -> Option<Item<'_>> {
+        while self.ready.is_empty() {
+            let money = self.planned < self.parameters.money;
+            let arrival = self.arrival_of(self.planned);
+            match self.later.peek() {
+                Some(Reverse((at, _, planned))) if !money || *at <= arrival => {
+                    if *at > now {
+                        return None;
+                    }
+                    (self.arrival, _) = (*at, self.ready.push_back(*planned));
+                    self.later.pop();
+                }
+                _ if money => {
+                    if arrival > now {
+                        return None;
+                    }
+                    self.arrival = arrival;
+                    self.plan();
+                }
+                _ if self.closed || self.arrival > now => return None,
+                _ => self.close(),
+            }
+        }
+        let planned = self.ready.pop_front()?;
+        Some(self.make(planned))
+    }
+
+    /// True when everything has been handed over.
+    pub fn ended(&self) -> bool {
+        self.closed && self.ready.is_empty()
+    }
+
+    fn arrival_of(&self, number: u64) -> Millis {
+        let Parameters { start, span, money, .. } = self.parameters;
+        start + (number as i128 * i128::from(span) / i128::from(money.max(1))) as Millis
+    }
+
+    /// Plans the next money event and what comes with it.
+    fn plan(&mut self) {
+        let p = &self.parameters;
+        let (number, arrival) = (self.planned, self.arrival);
+        self.planned += 1;
+        let behind = |random: &mut Random| arrival - random.below(p.disorder as u64 + 1) as Millis;
+        self.changes += p.user_changes;
+        if self.changes >= 1.0 {
+            self.changes -= 1.0;
+            let (user, time) = (self.zipf.draw(&mut self.random), behind(&mut self.random));
+            self.ready.push_back(Planned {
+                user,
+                time,
+                what: What::UserChange(number),
+            });
+        }
+        for kind in 0..3 {
+            if p.ignored > 0.0 && self.random.chance(p.ignored) {
+                let (user, time) = (self.zipf.draw(&mut self.random), behind(&mut self.random));
+                self.ready.push_back(Planned {
+                    user,
+                    time,
+                    what: What::Ignored(kind, number),
+                });
+            }
+        }
+        let user = self.zipf.draw(&mut self.random);
+        let state = &mut self.users[user as usize];
+        let mut time = behind(&mut self.random);
+        let session = if self.random.chance(p.without_session) {
+            None
+        } else if p.session_never > 0.0 && self.random.chance(p.session_never) {
+            Some(u64::from(user) << 32 | NEVER_OPENED | number & (NEVER_OPENED - 1))
+        } else {
+            if state.sessions == 0 || self.random.chance(1.0 / p.money_per_session) {
+                state.sessions += 1;
+                let what = What::Session(u64::from(user) << 32 | u64::from(state.sessions));
+                if self.random.chance(p.sessions_after_money) {
+                    let at = arrival + 1 + self.random.below(p.session_delay.max(1) as u64) as Millis;
+                    let time = at - self.random.below(p.disorder as u64 + 1) as Millis;
+                    state.session_time = 0;
+                    self.later
+                        .push(Reverse((at, self.sequence, Planned { user, time, what })));
+                    self.sequence += 1;
+                } else {
+                    state.session_time = time - self.random.below((time - (arrival - p.disorder) + 1) as u64) as Millis;
+                    self.ready.push_back(Planned {
+                        user,
+                        time: state.session_time,
+                        what,
+                    });
+                }
+            }
+            Some(u64::from(user) << 32 | u64::from(state.sessions))
+        };
+        if session.is_some() {
+            // Money is not before its session, except where that is wanted.
+            time = time.max(state.session_time);
+        }
+        if p.late > 0.0 && self.random.chance(p.late) {
+            time = arrival - 30_000 - self.random.below(60_000) as Millis;
+        }
+        let old = p.old > 0.0 && self.random.chance(p.old);
+        let money = |again| Planned {
+            user,
+            time,
+            what: What::Money {
+                number,
+                session,
+                old,
+                again,
+            },
+        };
+        self.ready.push_back(money(Again::No));
+        for (share, again, least, most) in [
+            (p.duplicates, Again::Soon, 1, p.duplicate_delay),
+            (p.duplicates_after_ttl, Again::Forgotten, 90_000, 120_000),
+        ] {
+            if share > 0.0 && self.random.chance(share) {
+                let at = arrival + least + self.random.below((most - least).max(1) as u64) as Millis;
+                self.later.push(Reverse((at, self.sequence, money(again))));
+                self.sequence += 1;
+            }
+        }
+    }
+
+    /// Plans the closing records.
+    fn close(&mut self) {
+        self.closed = true;
+        let Some(after) = self.parameters.closing else { return };
+        let time = self.arrival.max(self.parameters.start + self.parameters.span) + after;
+        for partition in 0..self.parameters.partitions {
+            // Among few users none may be in this partition: then one who does nothing else is.
+            let mut user = (0_u32..).filter(|user| self.partition_of(*user) == partition);
+            let Some(user) = user.next() else { continue };
+            for kind in 0..3 {
+                let number = self.parameters.money + partition as u64;
+                self.ready.push_back(Planned {
+                    user,
+                    time,
+                    what: What::Ignored(kind, number),
+                });
+            }
+        }
+    }
+
+    fn partition_of(&self, user: u32) -> i32 {
+        let known = self.users.get(user as usize).map(|user| user.partition);
+        known.unwrap_or_else(|| partition(&uuid(USER, u64::from(user)), self.parameters.partitions))
+    }
+
+    /// Writes a record into the buffers.
+    fn make(&mut self, planned: Planned) -> Item<'_> {
+        let Planned { user, time, what } = planned;
+        self.key = uuid(USER, u64::from(user));
+        let (key, format) = (self.key, self.parameters.format);
+        let begin = |to, schema, branch, name| Writer::begin(to, format, schema, branch, name);
+        let value = &mut self.value;
+        let stream = match what {
+            What::Money {
+                number,
+                session,
+                old,
+                again,
+            } => {
+                match again {
+                    Again::No => self.made.money += 1,
+                    Again::Soon => self.made.duplicates += 1,
+                    Again::Forgotten => self.made.repeated += 1,
+                }
+                let mut random = Random::new(self.parameters.seed ^ mix(number));
+                let payment = random.below(2) == 0;
+                let (branch, name, thing) = match payment {
+                    true => (0, "PaymentEvent", "paymentRelatedThing"),
+                    false => (1, "TransactionEvent", "transactionRelatedThing"),
+                };
+                let amount = random.below(20_000_000) as i64 - 10_000_000;
+                let opening = random.below(1_000_000_000) as i64;
+                begin(value, WALLET_SCHEMA, branch, name)
+                    .text("id", &uuid(MONEY, number))
+                    .text("userId", &key)
+                    .optional(
+                        "userSessionId",
+                        session.map(|session| uuid(SESSION, session)).as_ref().map(|id| &id[..]),
+                    )
+                    .time("processedAt", time)
+                    .decimal("amount", amount)
+                    .text("currency", CURRENCIES[random.below(4) as usize].as_bytes())
+                    .decimal("openingBalance", opening)
+                    .decimal("closingBalance", opening + amount)
+                    .text("moneyType", MONEY_TYPES[random.below(6) as usize].as_bytes())
+                    .text(thing, b"something that nobody reads")
+                    .boolean("isOldMoneyEvent", old)
+                    .end();
+                Stream::Wallet
+            }
+            What::Session(session) => {
+                self.made.sessions += 1;
+                let id = uuid(SESSION, session);
+                begin(value, SESSION_SCHEMA, 0, "UserSessionCreatedEvent")
+                    .text("id", &id)
+                    .text("userId", &key)
+                    .time("processedAt", time)
+                    .text("clientCountryCode", country(&id).as_bytes())
+                    .end();
+                Stream::Session
+            }
+            What::UserChange(number) => {
+                self.made.user_changes += 1;
+                let mut random = Random::new(self.parameters.seed ^ mix(number ^ OTHER << 56));
+                let id = uuid(OTHER, number);
+                if random.below(2) == 0 {
+                    let mut year = *b"1950";
+                    year[2] = b'5' + random.below(5) as u8;
+                    year[3] = b'0' + random.below(10) as u8;
+                    begin(value, USER_SCHEMA, 0, "ChangeBirthDateEvent")
+                        .text("id", &id)
+                        .text("userId", &key)
+                        .time("processedAt", time)
+                        .text("birthYear", &year)
+                        .text("birthCityPlace", b"Lester")
+                        .end();
+                } else {
+                    begin(value, USER_SCHEMA, 1, "ChangeAddressEvent")
+                        .text("id", &id)
+                        .text("userId", &key)
+                        .time("processedAt", time)
+                        .text("address", b"1 Water Street")
+                        .text("residentCountryCode", COUNTRIES[random.below(5) as usize].as_bytes())
+                        .text("postalCode", b"12345")
+                        .end();
+                }
+                Stream::User
+            }
+            What::Ignored(kind, number) => {
+                self.made.ignored += 1;
+                let id = uuid(OTHER, 1 << 48 | u64::from(kind) << 40 | number);
+                let (stream, schema, branch, name, field) = match kind {
+                    0 => (Stream::Session, SESSION_SCHEMA, 1, "UserSessionClosedEvent", "reason"),
+                    1 => (Stream::User, USER_SCHEMA, 2, "OtherUserEvent", "somethingUtil"),
+                    _ => (
+                        Stream::Wallet,
+                        WALLET_SCHEMA,
+                        2,
+                        "KindOfWalletEvent",
+                        "somethingInteresting",
+                    ),
+                };
+                begin(value, schema, branch, name)
+                    .text("id", &id)
+                    .text("userId", &key)
+                    .time("processedAt", time)
+                    .text(field, b"nothing")
+                    .end();
+                stream
+            }
+        };
+        let partition = self.partition_of(user);
+        Item {
+            stream,
+            partition,
+            key: &self.key,
+            timestamp: self.arrival,
+            value: &self.value,
+        }
+    }
+}
+
+/// Kafka's default partitioner.
+fn partition(key: &[u8], partitions: i32) -> i32 {
+    pelton::murmur2::partition(key, partitions)
+}

@@ -1,0 +1,65 @@
+//! The clock of the embedded log, given from outside.
+//!
+//! Rule: nobody in the embedded log asks the machine for the time; under a manual clock nothing waits.
+
+use crate::record::Millis;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Monotonic time for time-outs and proofs, wall-clock time for topics with append time.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// The machine's; monotonic time counts from here.
+    Real(Instant),
+    /// Stands still until it is advanced: the time since its start, and the wall-clock time at its start.
+    Manual(Arc<Mutex<Duration>>, Millis),
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn real() -> Clock {
+        Clock(Source::Real(Instant::now()))
+    }
+
+    /// A clock that moves only by [`Clock::advance`]. `wall`: wall-clock time at its start.
+    pub fn manual(wall: Millis) -> Clock {
+        Clock(Source::Manual(Arc::default(), wall))
+    }
+
+    /// Moves a manual clock, for all its clones.
+    ///
+    /// # Panics
+    /// When it is the machine's clock.
+    pub fn advance(&self, by: Duration) {
+        match &self.0 {
+            Source::Real(_) => panic!("the machine's clock can't be moved"),
+            Source::Manual(now, _) => *now.lock().unwrap_or_else(PoisonError::into_inner) += by,
+        }
+    }
+
+    /// Time since the clock's start; never goes back.
+    pub fn now(&self) -> Duration {
+        match &self.0 {
+            Source::Real(start) => start.elapsed(),
+            Source::Manual(now, _) => *now.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn wall(&self) -> Millis {
+        match &self.0 {
+            Source::Real(_) => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as Millis),
+            Source::Manual(_, start) => start + self.now().as_millis() as Millis,
+        }
+    }
+
+    /// False for a manual clock: whoever would wait returns at once, because only the caller can move the time.
+    pub(super) fn passes(&self) -> bool {
+        matches!(self.0, Source::Real(_))
+    }
+}

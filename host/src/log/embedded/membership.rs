@@ -1,0 +1,321 @@
+//! The group coordinator: members, generations, sticky assignment, fencing.
+//!
+//! Rules: a partition has at most one holder. It goes to another member only when its holder has released it, has left, or was
+//! evicted. Every change of the members raises the generation; offsets are taken only from a member that is in the group
+//! under the id and generation it knows of. The fence is by member, not by partition.
+
+use super::state::{ClientNo, State};
+use crate::error::{Failure, Result};
+use crate::log::Membership;
+use crate::record::{Offset, Partition};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A member that does not poll for so long is evicted: Pelton's `session.timeout.ms`.
+pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A consumer group.
+#[derive(Default)]
+pub(super) struct Group {
+    pub generation: i32,
+    /// By instance: a static id.
+    pub members: BTreeMap<String, Member>,
+    /// Topic that the members are subscribed to.
+    pub lead: String,
+    /// By partition of the lead topic: who has it, or is to give it back.
+    holders: Vec<Option<String>>,
+    /// By partition of the lead topic: who shall have it.
+    targets: Vec<Option<String>>,
+    /// By (topic, partition).
+    pub offsets: BTreeMap<(String, Partition), Offset>,
+}
+
+pub(super) struct Member {
+    /// Given anew at each join.
+    pub id: u64,
+    last_seen: Duration,
+}
+
+/// Partitions by member.
+type Load<'a> = BTreeMap<&'a str, Vec<usize>>;
+
+/// Who has the fewest partitions. Ties go by name, so that the same history gives the same assignment.
+fn least<'a>(load: &Load<'a>) -> Option<&'a str> {
+    load.iter().min_by_key(|(_, has)| has.len()).map(|(name, _)| *name)
+}
+
+/// Who has the most.
+fn most<'a>(load: &Load<'a>) -> Option<&'a str> {
+    load.iter().max_by_key(|(_, has)| has.len()).map(|(name, _)| *name)
+}
+
+impl Group {
+    /// Spreads the partitions: everybody keeps what it has, as far as nobody has more than one above another.
+    fn rebalance(&mut self) {
+        self.generation += 1;
+        let mut load: Load<'_> = self.members.keys().map(|name| (name.as_str(), Vec::new())).collect();
+        let mut free = Vec::new();
+        for (partition, target) in self.targets.iter().enumerate() {
+            match target.as_ref().and_then(|name| load.get_mut(name.as_str())) {
+                Some(has) => has.push(partition),
+                None => free.push(partition),
+            }
+        }
+        for partition in free {
+            if let Some(has) = least(&load).and_then(|name| load.get_mut(name)) {
+                has.push(partition);
+            }
+        }
+        while let (Some(least), Some(most)) = (least(&load), most(&load))
+            && load[most].len() > load[least].len() + 1
+        {
+            if let Some(partition) = load.get_mut(most).and_then(Vec::pop)
+                && let Some(has) = load.get_mut(least)
+            {
+                has.push(partition);
+            }
+        }
+        let mut targets = vec![None; self.targets.len()];
+        for (name, has) in load {
+            for partition in has {
+                targets[partition] = Some(name.to_owned());
+            }
+        }
+        self.targets = targets;
+    }
+
+    /// Takes a member out; its partitions are free.
+    fn remove(&mut self, instance: &str) {
+        if self.members.remove(instance).is_some() {
+            self.free(instance);
+            self.rebalance();
+        }
+    }
+
+    /// Nobody holds any more what the instance held.
+    fn free(&mut self, instance: &str) {
+        for holder in &mut self.holders {
+            if holder.as_deref() == Some(instance) {
+                *holder = None;
+            }
+        }
+    }
+}
+
+impl State {
+    /// Joins the client's group: a new member, or in place of the instance's earlier incarnation, which is fenced.
+    pub fn join(&mut self, client: ClientNo, lead: &str) {
+        self.members += 1;
+        let (id, now) = (self.members, self.clock.now());
+        let Names { group: name, instance } = self.names_of(client);
+        let group = self.groups.entry(name).or_default();
+        group.lead = lead.to_owned();
+        let member = Member { id, last_seen: now };
+        if group.members.insert(instance.clone(), member).is_some() {
+            // A static member that comes back keeps its partitions, without a rebalance; it is told of them anew.
+            group.free(&instance);
+        } else {
+            group.rebalance();
+        }
+        self.clients[client].member = Some((id, group.generation));
+    }
+
+    /// Shows the client its next change, as the poll of a consumer does; it counts as a sign of life.
+    pub fn poll_group(&mut self, client: ClientNo, lead: &str) -> Result<Option<Membership>> {
+        if !self.clients[client].joined {
+            return Ok(None);
+        }
+        let Names { group: name, instance } = self.names_of(client);
+        let current = self
+            .groups
+            .get(&name)
+            .and_then(|group| group.members.get(&instance))
+            .map(|member| member.id);
+        match (self.clients[client].member, current) {
+            (Some((known, _)), Some(current)) if known == current => {}
+            (Some(_), Some(_)) => {
+                return Err(Failure::Fenced(format!(
+                    "another process has joined the group {name} as {instance}"
+                )));
+            }
+            (Some(_), None) => {
+                let state = &mut self.clients[client];
+                state.member = None;
+                if !state.holds.is_empty() {
+                    state.assignment += 1;
+                    let mut lost = state.holds.clone();
+                    lost.retain(|partition| !state.revoking.contains(partition));
+                    return Ok((!lost.is_empty()).then_some(Membership::Lost(lost)));
+                }
+                self.join(client, lead);
+            }
+            // Lost: it joins again once everything is closed.
+            (None, _) if !self.clients[client].holds.is_empty() => return Ok(None),
+            (None, _) => self.join(client, lead),
+        }
+        let partitions = self
+            .names
+            .get(lead)
+            .map_or(0, |topic| self.topics[*topic].partitions.len());
+        let now = self.clock.now();
+        let Some(group) = self.groups.get_mut(&name) else {
+            return Ok(None);
+        };
+        if group.targets.len() != partitions {
+            group.targets.resize(partitions, None);
+            group.holders.resize(partitions, None);
+            group.rebalance();
+        }
+        let generation = group.generation;
+        let Some(member) = group.members.get_mut(&instance) else {
+            return Ok(None);
+        };
+        member.last_seen = now;
+        let state = &mut self.clients[client];
+        state.member = Some((member.id, generation));
+
+        let mine = |name: &Option<String>| name.as_deref() == Some(instance.as_str());
+        let all = 0..partitions as Partition;
+        let revoked: Vec<Partition> = all
+            .clone()
+            .filter(|p| mine(&group.holders[*p as usize]) && !mine(&group.targets[*p as usize]))
+            .filter(|p| !state.revoking.contains(p))
+            .collect();
+        if !revoked.is_empty() {
+            state.revoking.extend(&revoked);
+            state.assignment += 1;
+            return Ok(Some(Membership::Revoked(revoked)));
+        }
+        let assigned: Vec<Partition> = all
+            .filter(|p| group.holders[*p as usize].is_none() && mine(&group.targets[*p as usize]))
+            .collect();
+        if !assigned.is_empty() {
+            for partition in &assigned {
+                group.holders[*partition as usize] = Some(instance.clone());
+            }
+            state.holds.extend(&assigned);
+            state.assignment += 1;
+            return Ok(Some(Membership::Assigned(assigned)));
+        }
+        Ok(None)
+    }
+
+    /// The client has closed these partitions.
+    pub fn release(&mut self, client: ClientNo, partitions: &[Partition]) {
+        let Names { group: name, instance } = self.names_of(client);
+        let state = &mut self.clients[client];
+        state.holds.retain(|held| !partitions.contains(held));
+        let before = state.revoking.len();
+        state.revoking.retain(|revoking| !partitions.contains(revoking));
+        let revoked = state.revoking.len() < before;
+        let known = state.member.map(|(id, _)| id);
+        let Some(group) = self.groups.get_mut(&name) else {
+            return;
+        };
+        // Those of a member that was evicted or replaced are free already.
+        if revoked
+            && group
+                .members
+                .get(&instance)
+                .is_some_and(|member| Some(member.id) == known)
+        {
+            for partition in partitions {
+                if let Some(holder) = group.holders.get_mut(*partition as usize)
+                    && holder.as_deref() == Some(instance.as_str())
+                {
+                    *holder = None;
+                }
+            }
+            // The member joins again without them, which is a new generation.
+            group.rebalance();
+        }
+    }
+
+    /// The client leaves its group.
+    pub fn leave(&mut self, client: ClientNo) {
+        let Names { group: name, instance } = self.names_of(client);
+        let state = &mut self.clients[client];
+        state.holds.clear();
+        state.revoking.clear();
+        state.joined = false;
+        let known = state.member.take().map(|(id, _)| id);
+        if let Some(group) = self.groups.get_mut(&name)
+            && group
+                .members
+                .get(&instance)
+                .is_some_and(|member| Some(member.id) == known)
+        {
+            group.remove(&instance);
+        }
+    }
+
+    /// Takes an instance out of every group that it is a member of.
+    pub fn evict(&mut self, instance: &str) {
+        for group in self.groups.values_mut() {
+            group.remove(instance);
+        }
+    }
+
+    /// Evicts members that have not polled for the session time-out.
+    pub fn expire_members(&mut self, now: Duration) -> bool {
+        let mut expired = false;
+        for group in self.groups.values_mut() {
+            let dead = |member: &Member| member.last_seen + SESSION_TIMEOUT <= now;
+            let names: Vec<String> = group
+                .members
+                .iter()
+                .filter(|(_, member)| dead(member))
+                .map(|(name, _)| name.clone())
+                .collect();
+            for name in names {
+                group.remove(&name);
+                expired = true;
+            }
+        }
+        expired
+    }
+
+    /// When the members time out.
+    pub fn member_deadlines(&self) -> impl Iterator<Item = Duration> {
+        self.groups
+            .values()
+            .flat_map(|group| group.members.values().map(|member| member.last_seen + SESSION_TIMEOUT))
+    }
+
+    /// What the coordinator checks before it takes offsets.
+    pub fn check_member(&self, client: ClientNo) -> std::result::Result<(), String> {
+        let client = &self.clients[client];
+        let Some((id, generation)) = client.member else {
+            return Err(format!(
+                "{} is not a member of the group {}",
+                client.instance, client.group
+            ));
+        };
+        let Some(group) = self.groups.get(&client.group) else {
+            return Err(format!("unknown group {}", client.group));
+        };
+        match group.members.get(&client.instance) {
+            None => Err(format!("unknown member {}: it was evicted", client.instance)),
+            Some(member) if member.id != id => Err(format!("fenced instance {}: it joined again", client.instance)),
+            Some(_) if generation != group.generation => Err(format!(
+                "illegal generation {generation}: the group is at {}",
+                group.generation
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn names_of(&self, client: ClientNo) -> Names {
+        let client = &self.clients[client];
+        Names {
+            group: client.group.clone(),
+            instance: client.instance.clone(),
+        }
+    }
+}
+
+/// The names of a client, out of the state's borrow.
+struct Names {
+    group: String,
+    instance: String,
+}

@@ -1,0 +1,244 @@
+//! The transactional producer of the embedded log.
+//!
+//! Rule: the steps of a real commit in their order: produce, gate, offsets, end; whatever fails before the end aborts, and
+//! whatever leaves a doubt says so.
+
+use super::Embedded;
+use super::fate::{Fate, Truth, What};
+use super::partition::{ProducerNo, Record};
+use super::state::{ClientNo, State, TopicNo};
+use super::transactions::GroupOffset;
+use crate::error::{Failure, Result};
+use crate::log::{Outcome, Producer, Topics, Transaction};
+use crate::record::{Offset, Partition, TopicIx};
+use std::time::Duration;
+
+/// `transaction.timeout.ms` of Pelton's producers.
+pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct EmbeddedProducer {
+    cluster: Embedded,
+    topics: Topics,
+    client: ClientNo,
+    id: String,
+    no: ProducerNo,
+    epoch: u32,
+    flight: Option<Flight>,
+    /// In doubt: only `renew` helps.
+    broken: bool,
+}
+
+/// The transaction in flight.
+struct Flight {
+    transaction: Transaction,
+    fate: Fate,
+    /// Polls that still tell nothing.
+    polls: u32,
+    /// Offset after the last record, by place.
+    ends: Vec<(TopicIx, Partition, Offset)>,
+    outcome: Option<Outcome>,
+}
+
+impl EmbeddedProducer {
+    pub fn new(cluster: Embedded, topics: Topics, client: ClientNo, id: &str) -> Result<EmbeddedProducer> {
+        let (no, epoch) = cluster.change(|state| init(state, client, id))?;
+        Ok(EmbeddedProducer {
+            cluster,
+            topics,
+            client,
+            id: id.to_owned(),
+            no,
+            epoch,
+            flight: None,
+            broken: false,
+        })
+    }
+
+    /// Everything up to the point where the hook may hold it.
+    fn start(&self, state: &mut State, flight: &mut Flight) -> std::result::Result<(), Outcome> {
+        state
+            .alive(self.client)
+            .map_err(|failure| Outcome::Ambiguous(failure.to_string()))?;
+        if self.broken {
+            return Err(Outcome::Ambiguous(
+                "the last transaction is in doubt: renew the producer first".to_owned(),
+            ));
+        }
+        state.begin(self.no, self.epoch).map_err(Outcome::Ambiguous)?;
+        self.produce(state, flight).or_else(|why| Err(self.abort(state, why)))?;
+        match flight.fate.gate_early {
+            true => self
+                .gate(state, &flight.transaction)
+                .or_else(|why| Err(self.abort(state, why))),
+            false => Ok(()),
+        }
+    }
+
+    fn produce(&self, state: &mut State, flight: &mut Flight) -> std::result::Result<(), String> {
+        let Flight { transaction, ends, .. } = flight;
+        let numbers = self.numbers(state, transaction)?;
+        let bytes = &transaction.bytes;
+        let mut headers = Vec::new();
+        for record in &transaction.records {
+            let range = record.headers.start as usize..record.headers.end as usize;
+            headers.clear();
+            headers.extend(
+                transaction.headers[range]
+                    .iter()
+                    .map(|(name, value)| (name.of(bytes), value.of(bytes))),
+            );
+            let place = (record.topic, record.partition);
+            // The topics of all records are in `numbers`.
+            let topic = numbers[record.topic as usize].unwrap_or_default();
+            let appended = Record {
+                key: record.key.map(|key| key.of(bytes)),
+                value: record.value.map(|value| value.of(bytes)),
+                timestamp: record.timestamp,
+                headers: &headers,
+            };
+            let after = state.write(self.no, self.epoch, topic, place.1, appended)? + 1;
+            match ends
+                .iter_mut()
+                .find(|(topic, partition, _)| (*topic, *partition) == place)
+            {
+                Some((_, _, end)) => *end = after,
+                None => ends.push((place.0, place.1, after)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The cluster's numbers of the topics that the transaction writes to.
+    fn numbers(&self, state: &State, transaction: &Transaction) -> std::result::Result<Vec<Option<TopicNo>>, String> {
+        let mut numbers = vec![None; self.topics.len()];
+        for record in &transaction.records {
+            let number = &mut numbers[record.topic as usize];
+            if number.is_none() {
+                let name = &self.topics[record.topic as usize];
+                *number = Some(state.topic(name).map_err(|failure| failure.to_string())?);
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// The member is alive, its assignment is that of the epoch's begin, and the group takes the offsets.
+    fn gate(&self, state: &mut State, transaction: &Transaction) -> std::result::Result<(), String> {
+        let client = &state.clients[self.client];
+        if client.member.is_none() {
+            return Err(format!(
+                "{} is not a member of the group {}",
+                client.instance, client.group
+            ));
+        }
+        if client.assignment != transaction.assignment {
+            return Err("the assignment has changed since the epoch began".to_owned());
+        }
+        let group = client.group.clone();
+        let offsets = transaction
+            .offsets
+            .iter()
+            .map(|(topic, partition, offset)| GroupOffset {
+                group: group.clone(),
+                topic: self.topics[*topic as usize].clone(),
+                partition: *partition,
+                offset: *offset,
+            });
+        state.send_offsets(self.no, self.epoch, self.client, offsets.collect())
+    }
+
+    /// Aborts before the end was asked for: certain, unless the id is somebody else's by now.
+    fn abort(&self, state: &mut State, why: String) -> Outcome {
+        match state.end(self.no, self.epoch, false, false) {
+            Ok(()) => Outcome::Aborted(why),
+            Err(fenced) => Outcome::Ambiguous(fenced),
+        }
+    }
+
+    /// The truth happens.
+    fn finish(&self, state: &mut State, flight: &mut Flight) -> Outcome {
+        let Fate {
+            truth,
+            doubt,
+            gate_early,
+            markers_late,
+            ..
+        } = flight.fate;
+        if let Err(failure) = state.alive(self.client) {
+            return Outcome::Ambiguous(failure.to_string());
+        }
+        if !gate_early && let Err(why) = self.gate(state, &flight.transaction) {
+            return self.abort(state, why);
+        }
+        if truth == Truth::Dangle {
+            return Outcome::Ambiguous("the producer died in the middle".to_owned());
+        }
+        match state.end(self.no, self.epoch, truth == Truth::Commit, markers_late) {
+            Err(fenced) => Outcome::Ambiguous(fenced),
+            Ok(()) if doubt => Outcome::Ambiguous("no answer to the end of the transaction".to_owned()),
+            Ok(()) if truth == Truth::Commit => Outcome::Committed(std::mem::take(&mut flight.ends)),
+            Ok(()) => Outcome::Aborted("the cluster has refused the transaction".to_owned()),
+        }
+    }
+}
+
+impl Producer for EmbeddedProducer {
+    fn submit(&mut self, transaction: Transaction) {
+        assert!(self.flight.is_none(), "a transaction is in flight");
+        assert!(!transaction.offsets.is_empty(), "without offsets nothing is fenced");
+        let cluster = self.cluster.clone();
+        let flight = cluster.change(|state| {
+            let fate = state.fate(self.client, &self.id, What::Submit);
+            let mut flight = Flight {
+                transaction,
+                fate,
+                polls: fate.polls,
+                ends: Vec::new(),
+                outcome: None,
+            };
+            flight.outcome = match self.start(state, &mut flight) {
+                Err(outcome) => Some(outcome),
+                Ok(()) if fate.polls == 0 => Some(self.finish(state, &mut flight)),
+                Ok(()) => None,
+            };
+            flight
+        });
+        self.flight = Some(flight);
+    }
+
+    fn outcome(&mut self, _wait: Duration) -> Option<(Transaction, Outcome)> {
+        let mut flight = self.flight.take()?;
+        if flight.polls > 0 {
+            flight.polls -= 1;
+            self.flight = Some(flight);
+            return None;
+        }
+        let outcome = match flight.outcome.take() {
+            Some(outcome) => outcome,
+            None => self.cluster.clone().change(|state| self.finish(state, &mut flight)),
+        };
+        self.broken |= matches!(outcome, Outcome::Ambiguous(_));
+        Some((flight.transaction, outcome))
+    }
+
+    fn renew(&mut self) -> Result<()> {
+        let (no, epoch) = self
+            .cluster
+            .clone()
+            .change(|state| init(state, self.client, &self.id))?;
+        (self.no, self.epoch) = (no, epoch);
+        (self.flight, self.broken) = (None, false);
+        Ok(())
+    }
+}
+
+/// `init_transactions`.
+fn init(state: &mut State, client: ClientNo, id: &str) -> Result<(ProducerNo, u32)> {
+    state.alive(client)?;
+    let fate = state.fate(client, id, What::Init);
+    let unanswered = || Failure::Retry(format!("no answer to the init of transactional id {id}"));
+    if fate.truth != Truth::Commit {
+        return Err(unanswered());
+    }
+    let taken = state.take_id(id, TRANSACTION_TIMEOUT);
+    if fate.doubt { Err(unanswered()) } else { Ok(taken) }
+}

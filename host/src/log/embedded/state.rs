@@ -1,0 +1,267 @@
+//! What the cluster holds, behind its one lock: topics, clients, producers, groups.
+//!
+//! Rule: time enters only by [`State::tick`], which ends what has timed out; everything else is the direct effect of a call.
+
+use super::clock::Clock;
+use super::fate::{Call, Fate, Fates, Fetch, Limits, What};
+use super::membership::Group;
+use super::partition::{Log, ProducerNo, Record};
+use super::transactions::{Marker, TxnProducer};
+use crate::error::{Failure, Result};
+use crate::record::{Offset, Partition};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// Largest record that a topic takes unless `max.message.bytes` says otherwise: Kafka's default.
+const MAX_MESSAGE_BYTES: usize = 1_048_588;
+
+/// Index of a topic in the cluster.
+pub(super) type TopicNo = usize;
+
+/// Index of a client: one incarnation of an instance.
+pub(super) type ClientNo = usize;
+
+pub(super) struct State {
+    /// Id of the cluster.
+    pub id: String,
+    pub clock: Clock,
+    /// Deleted topics stay, without a name.
+    pub topics: Vec<Topic>,
+    pub names: HashMap<String, TopicNo>,
+    pub clients: Vec<Client>,
+    pub producers: Vec<TxnProducer>,
+    /// Producers by transactional id.
+    pub ids: HashMap<String, ProducerNo>,
+    /// Decisions whose markers are not written yet, oldest first.
+    pub markers: Vec<Marker>,
+    pub groups: BTreeMap<String, Group>,
+    pub fates: Option<Fates>,
+    pub limits: Option<Limits>,
+    /// Threads that wait for a change.
+    pub waiting: usize,
+    /// Member ids given so far.
+    pub members: u64,
+}
+
+pub(super) struct Topic {
+    pub name: String,
+    pub id: String,
+    pub config: Vec<(String, String)>,
+    pub partitions: Vec<Log>,
+    /// The cluster sets the timestamps.
+    pub append_time: bool,
+    max_message_bytes: usize,
+    retention_bytes: Option<usize>,
+}
+
+/// One incarnation of an instance: what its client library would know.
+pub(super) struct Client {
+    pub group: String,
+    pub instance: String,
+    /// False once it was killed.
+    pub alive: bool,
+    /// The assignment counter.
+    pub assignment: u64,
+    /// Member id and generation as this client has last heard of them; none: not a member, or lost.
+    pub member: Option<(u64, i32)>,
+    /// It has joined and not left; a lost member joins again by itself.
+    pub joined: bool,
+    /// Partitions that were told as assigned and not released since.
+    pub holds: Vec<Partition>,
+    /// Those of them that were told as revoked.
+    pub revoking: Vec<Partition>,
+}
+
+impl Topic {
+    fn new(name: &str, id: String, partitions: i32, config: &[(&str, &str)]) -> Topic {
+        let value = |key: &str| {
+            config
+                .iter()
+                .rev()
+                .find(|(name, _)| *name == key)
+                .map(|(_, value)| *value)
+        };
+        Topic {
+            name: name.to_owned(),
+            id,
+            config: config
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+            partitions: (0..partitions).map(|_| Log::default()).collect(),
+            append_time: value("message.timestamp.type") == Some("LogAppendTime"),
+            max_message_bytes: value("max.message.bytes")
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(MAX_MESSAGE_BYTES),
+            // -1, the default, does not parse: kept for ever.
+            retention_bytes: value("retention.bytes").and_then(|n| n.parse().ok()),
+        }
+    }
+
+    /// The setting's value, if it was given.
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        self.config
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl State {
+    pub fn new(id: String, clock: Clock) -> State {
+        State {
+            id,
+            clock,
+            topics: Vec::new(),
+            names: HashMap::new(),
+            clients: Vec::new(),
+            producers: Vec::new(),
+            ids: HashMap::new(),
+            markers: Vec::new(),
+            groups: BTreeMap::new(),
+            fates: None,
+            limits: None,
+            waiting: 0,
+            members: 0,
+        }
+    }
+
+    /// Ends what has timed out: transactions and members. True when something did.
+    pub fn tick(&mut self) -> bool {
+        let now = self.clock.now();
+        let transactions = self.expire_transactions(now);
+        let members = self.expire_members(now);
+        transactions || members
+    }
+
+    /// When the next transaction or member times out.
+    pub fn next_timeout(&self) -> Option<Duration> {
+        self.transaction_deadlines().chain(self.member_deadlines()).min()
+    }
+
+    /// The index of a topic by its name.
+    pub fn topic(&self, name: &str) -> Result<TopicNo> {
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| Failure::Fatal(format!("there is no topic {name}: create it")))
+    }
+
+    /// The partition's log; refused when the topic has no such partition.
+    pub fn log(&self, topic: TopicNo, partition: Partition) -> Result<&Log> {
+        let topic = &self.topics[topic];
+        usize::try_from(partition)
+            .ok()
+            .and_then(|at| topic.partitions.get(at))
+            .ok_or_else(|| {
+                let count = topic.partitions.len();
+                Failure::Fatal(format!(
+                    "topic {} has no partition {partition}, only {count} of them",
+                    topic.name
+                ))
+            })
+    }
+
+    pub fn log_mut(&mut self, topic: TopicNo, partition: Partition) -> Result<&mut Log> {
+        self.log(topic, partition)?;
+        // The line above has checked both.
+        Ok(&mut self.topics[topic].partitions[partition as usize])
+    }
+
+    /// Makes a topic, unless it is there.
+    pub fn create(&mut self, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
+        if partitions < 1 {
+            return Err(Failure::Fatal(format!(
+                "topic {name} needs at least one partition, not {partitions}"
+            )));
+        }
+        if !self.names.contains_key(name) {
+            let no = self.topics.len();
+            self.names.insert(name.to_owned(), no);
+            self.topics
+                .push(Topic::new(name, format!("{}-topic-{no}", self.id), partitions, config));
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic, its records, and the groups' offsets of it. Readers of it are out of range.
+    pub fn delete(&mut self, name: &str) {
+        if let Some(no) = self.names.remove(name) {
+            for log in &mut self.topics[no].partitions {
+                *log = Log::default();
+            }
+            for group in self.groups.values_mut() {
+                group.offsets.retain(|(topic, _), _| topic != name);
+            }
+        }
+    }
+
+    /// Appends a record; the text says why not.
+    pub fn append(
+        &mut self,
+        topic: TopicNo,
+        partition: Partition,
+        mut record: Record<'_>,
+        producer: Option<ProducerNo>,
+    ) -> Result<Offset> {
+        self.log(topic, partition)?;
+        let Topic {
+            name,
+            append_time,
+            max_message_bytes,
+            retention_bytes,
+            ..
+        } = &self.topics[topic];
+        if record.size() > *max_message_bytes {
+            let size = record.size();
+            return Err(Failure::Fatal(format!(
+                "a record of {size} bytes is too large for topic {name}: raise max.message.bytes above {max_message_bytes}"
+            )));
+        }
+        if *append_time {
+            record.timestamp = self.clock.wall();
+        }
+        let retention = *retention_bytes;
+        let log = &mut self.topics[topic].partitions[partition as usize];
+        let offset = log.append(record, producer);
+        if let Some(bytes) = retention {
+            log.retain(bytes);
+        }
+        Ok(offset)
+    }
+
+    /// Refuses a client that was killed.
+    pub fn alive(&self, client: ClientNo) -> Result<()> {
+        match self.clients[client].alive {
+            true => Ok(()),
+            false => Err(Failure::Fatal(format!(
+                "instance {} was killed",
+                self.clients[client].instance
+            ))),
+        }
+    }
+
+    /// What the hook decides for a call.
+    pub fn fate(&mut self, client: ClientNo, transactional_id: &str, what: What) -> Fate {
+        let instance = &self.clients[client].instance;
+        self.fates.as_mut().map_or(Fate::GOOD, |decide| {
+            decide(Call {
+                instance,
+                transactional_id,
+                what,
+            })
+        })
+    }
+
+    /// How many records a fetch brings at most.
+    pub fn limit(&mut self, client: ClientNo, topic: TopicNo, partition: Partition) -> usize {
+        let (instance, topic) = (&self.clients[client].instance, &self.topics[topic].name);
+        self.limits.as_mut().map_or(usize::MAX, |decide| {
+            decide(Fetch {
+                instance,
+                topic,
+                partition,
+            })
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! Each sentence that the embedded log promises, by area.
+
+mod membership;
+mod model;
+mod reading;
+mod transactions;
+
+use super::*;
+use crate::log::{Arrival, Membership, Outcome, Outgoing, Transaction};
+use crate::record::Span;
+
+/// The topics of the tests: `in` is the lead topic, both have four partitions.
+const IN: TopicIx = 0;
+const OUT: TopicIx = 1;
+
+/// No waiting: the clock of the tests is moved by hand.
+const NOW: Duration = Duration::ZERO;
+
+fn cluster() -> (Embedded, Clock) {
+    let clock = Clock::manual(1_000_000);
+    let cluster = Embedded::new("test", clock.clone());
+    cluster.create_topic("in", 4, &[]).unwrap();
+    cluster.create_topic("out", 4, &[]).unwrap();
+    (cluster, clock)
+}
+
+fn instance(cluster: &Embedded, name: &str) -> Instance {
+    cluster.instance(Arc::from(["in".to_owned(), "out".to_owned()]), "group", name)
+}
+
+/// A joined instance with all its changes taken, and a producer.
+struct Joined {
+    log: Instance,
+    group: Box<dyn Group>,
+    producer: Box<dyn Producer>,
+}
+
+fn joined(cluster: &Embedded, name: &str) -> Joined {
+    let log = instance(cluster, name);
+    let mut group = log.join().unwrap();
+    while group.poll(NOW).unwrap().is_some() {}
+    let producer = log.producer(&format!("group-{name}")).unwrap();
+    Joined { log, group, producer }
+}
+
+impl Joined {
+    /// One record to partition 0 of `out`, and an offset for partition 0 of `in`.
+    fn transaction(&self, value: &str, offset: Offset) -> Transaction {
+        let mut transaction = Transaction {
+            assignment: self.log.assignment(),
+            ..Transaction::default()
+        };
+        let value = Some(Span::append(&mut transaction.bytes, value.as_bytes()));
+        transaction.records.push(Outgoing {
+            topic: OUT,
+            partition: 0,
+            timestamp: 7,
+            key: None,
+            value,
+            headers: 0..0,
+        });
+        transaction.offsets.push((IN, 0, offset));
+        transaction
+    }
+
+    fn submit(&mut self, value: &str, offset: Offset) -> Option<Outcome> {
+        let transaction = self.transaction(value, offset);
+        self.producer.submit(transaction);
+        self.outcome()
+    }
+
+    fn outcome(&mut self) -> Option<Outcome> {
+        self.producer.outcome(NOW).map(|(_, outcome)| outcome)
+    }
+
+    fn offset(&self) -> Result<Option<Offset>> {
+        self.log.committed(&[(IN, 0)]).map(|offsets| offsets[0])
+    }
+}
+
+fn append(cluster: &Embedded, value: &str) -> Offset {
+    cluster
+        .append("out", 0, Some(b"k"), Some(value.as_bytes()), 1, &[])
+        .unwrap()
+}
+
+/// Values of partition 0 of `out` as committed readers see them.
+fn values(cluster: &Embedded) -> Vec<String> {
+    let records = cluster.read_all("out", 0, true).unwrap();
+    records
+        .into_iter()
+        .map(|record| String::from_utf8(record.value.unwrap()).unwrap())
+        .collect()
+}
+
+/// Polls once: (offset, value) of the records, and the proved end.
+fn poll(reader: &mut dyn Reader) -> (Vec<(Offset, String)>, Option<Offset>) {
+    let (mut records, mut proof, mut arrivals) = (Vec::new(), None, Vec::new());
+    reader.poll(NOW, &mut arrivals).unwrap();
+    for arrival in arrivals {
+        match arrival {
+            Arrival::Records(chunk) => records.extend(chunk.records.iter().map(|record| {
+                let value = record.value.map_or(&b""[..], |value| value.of(&chunk.bytes));
+                (record.offset, String::from_utf8(value.to_vec()).unwrap())
+            })),
+            Arrival::End { offset, .. } => proof = Some(offset),
+            Arrival::OutOfRange { .. } => panic!("out of range"),
+        }
+    }
+    (records, proof)
+}

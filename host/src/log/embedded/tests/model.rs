@@ -1,0 +1,164 @@
+//! Read-committed visibility against a plain model: a list of records, and what became of their transactions.
+
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Transaction of this number, or none, appends to a partition.
+    Append(Option<usize>, Partition),
+    /// Transaction of this number ends.
+    End(usize, bool),
+    /// The id of this number is taken again.
+    Take(usize),
+    /// A poll, with at most so many records a partition.
+    Poll(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (prop::option::of(0..3_usize), 0..2_i32).prop_map(|(by, to)| Step::Append(by, to)),
+        2 => (0..3_usize, any::<bool>()).prop_map(|(of, commit)| Step::End(of, commit)),
+        1 => (0..3_usize).prop_map(Step::Take),
+        3 => (0..4_usize).prop_map(Step::Poll),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+/// One place of a partition of the model.
+#[derive(Clone, Debug)]
+enum Place {
+    /// A record of a transaction (by the transaction's own number), or of none.
+    Record(Option<usize>, String),
+    Marker,
+}
+
+#[derive(Default)]
+struct Model {
+    partitions: [Vec<Place>; 2],
+    /// By transaction: None while it is open.
+    ends: Vec<Option<bool>>,
+}
+
+impl Model {
+    fn end(&mut self, transaction: usize, commit: bool) {
+        self.ends[transaction] = Some(commit);
+        for partition in &mut self.partitions {
+            if partition
+                .iter()
+                .any(|place| matches!(place, Place::Record(Some(t), _) if *t == transaction))
+            {
+                partition.push(Place::Marker);
+            }
+        }
+    }
+
+    /// What may be seen, and where it ends.
+    fn visible(&self, partition: usize) -> (Vec<(Offset, String)>, Offset) {
+        let mut seen = Vec::new();
+        for (offset, place) in self.partitions[partition].iter().enumerate() {
+            match place {
+                Place::Record(Some(t), _) if self.ends[*t].is_none() => return (seen, offset as Offset),
+                Place::Record(Some(t), _) if self.ends[*t] == Some(false) => {}
+                Place::Record(_, value) => seen.push((offset as Offset, value.clone())),
+                Place::Marker => {}
+            }
+        }
+        (seen, self.partitions[partition].len() as Offset)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn committed_readers_see_what_the_model_says(steps in steps()) {
+        let (cluster, _) = cluster();
+        let long = Duration::from_secs(3_600);
+        let limit = Arc::new(Mutex::new(usize::MAX));
+        let hook = limit.clone();
+        cluster.set_limits(Some(Box::new(move |_| *hook.lock().unwrap())));
+        let mut reader = instance(&cluster, "r").reader(long).unwrap();
+        reader.assign(OUT, 0, 0).unwrap();
+        reader.assign(OUT, 1, 0).unwrap();
+
+        let mut model = Model::default();
+        let mut open: [Option<(OpenTransaction, usize)>; 3] = [None, None, None];
+        let mut read = [Vec::new(), Vec::new()];
+        let mut poll = |model: &Model, at_most: usize| -> std::result::Result<(), TestCaseError> {
+            *limit.lock().unwrap() = at_most;
+            let mut arrivals = Vec::new();
+            reader.poll(NOW, &mut arrivals).unwrap();
+            for arrival in arrivals {
+                match arrival {
+                    Arrival::Records(chunk) => {
+                        prop_assert!(chunk.records.len() <= at_most);
+                        read[chunk.partition as usize].extend(chunk.records.iter().map(|record| {
+                            let value = record.value.unwrap().of(&chunk.bytes).to_vec();
+                            (record.offset, String::from_utf8(value).unwrap())
+                        }));
+                    }
+                    Arrival::End { partition, offset, .. } => {
+                        let (visible, end) = model.visible(partition as usize);
+                        prop_assert_eq!(offset, end);
+                        prop_assert_eq!(&read[partition as usize], &visible);
+                    }
+                    Arrival::OutOfRange { .. } => prop_assert!(false, "out of range"),
+                }
+            }
+            for (partition, read) in read.iter().enumerate() {
+                let (visible, _) = model.visible(partition);
+                prop_assert!(visible.starts_with(read), "{visible:?} {read:?}");
+                prop_assert!(at_most < usize::MAX || visible.len() == read.len());
+            }
+            Ok(())
+        };
+        for (number, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Append(by, to) => {
+                    let value = format!("value {number}");
+                    let record = Record { value: Some(value.as_bytes()), ..Record::default() };
+                    let transaction = match by {
+                        None => {
+                            let appended = cluster.appending(|log| log.append("out", to, record)).unwrap();
+                            prop_assert_eq!(appended, model.partitions[to as usize].len() as Offset);
+                            None
+                        }
+                        Some(by) => {
+                            let (transaction, of) = open[by].get_or_insert_with(|| {
+                                model.ends.push(None);
+                                (cluster.transaction(&format!("t{by}"), long).unwrap(), model.ends.len() - 1)
+                            });
+                            let appended = transaction.append("out", to, record).unwrap();
+                            prop_assert_eq!(appended, model.partitions[to as usize].len() as Offset);
+                            Some(*of)
+                        }
+                    };
+                    model.partitions[to as usize].push(Place::Record(transaction, value));
+                }
+                Step::End(of, commit) => {
+                    if let Some((transaction, of)) = open[of].take() {
+                        transaction.end(commit).unwrap();
+                        model.end(of, commit);
+                    }
+                }
+                Step::Take(by) => {
+                    let before = open[by].take();
+                    model.ends.push(None);
+                    let taken = cluster.transaction(&format!("t{by}"), long).unwrap();
+                    open[by] = Some((taken, model.ends.len() - 1));
+                    if let Some((fenced, of)) = before {
+                        model.end(of, false);
+                        prop_assert!(matches!(fenced.end(true), Err(Failure::Fenced(_))));
+                    }
+                }
+                Step::Poll(at_most) => poll(&model, at_most)?,
+            }
+        }
+        for (transaction, of) in open.into_iter().flatten() {
+            transaction.end(true).unwrap();
+            model.end(of, true);
+        }
+        poll(&model, usize::MAX)?;
+    }
+}

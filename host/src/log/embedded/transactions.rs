@@ -1,0 +1,240 @@
+//! The transaction coordinator: ids, epochs, fencing, time-outs, markers.
+//!
+//! Rules: an id has at most one open transaction. Taking an id again raises its epoch: whoever holds an older one is
+//! fenced, and what it left open is aborted. A decision is one for all partitions and the group's offsets, also when the
+//! markers that carry it are written later.
+
+use super::partition::{ProducerNo, Record};
+use super::state::{ClientNo, State, TopicNo};
+use crate::record::{Offset, Partition};
+use std::time::Duration;
+
+/// A transactional id and who holds it.
+pub(super) struct TxnProducer {
+    pub id: String,
+    /// Raised whenever the id is taken, and when a transaction times out.
+    pub epoch: u32,
+    pub timeout: Duration,
+    open: Option<Open>,
+}
+
+/// An open transaction.
+struct Open {
+    deadline: Duration,
+    partitions: Vec<(TopicNo, Partition)>,
+    offsets: Vec<GroupOffset>,
+}
+
+/// An offset for a group, by names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GroupOffset {
+    pub group: String,
+    pub topic: String,
+    pub partition: Partition,
+    pub offset: Offset,
+}
+
+/// A decision that one place has not heard of yet.
+pub(super) struct Marker {
+    producer: ProducerNo,
+    commit: bool,
+    place: Place,
+}
+
+enum Place {
+    Partition(TopicNo, Partition),
+    Offsets(Vec<GroupOffset>),
+}
+
+impl State {
+    /// Takes a transactional id: finishes what is decided, aborts what is open, fences who held it.
+    pub fn take_id(&mut self, id: &str, timeout: Duration) -> (ProducerNo, u32) {
+        let no = match self.ids.get(id) {
+            Some(no) => *no,
+            None => {
+                let no = self.producers.len() as ProducerNo;
+                self.producers.push(TxnProducer {
+                    id: id.to_owned(),
+                    epoch: 0,
+                    timeout,
+                    open: None,
+                });
+                self.ids.insert(id.to_owned(), no);
+                no
+            }
+        };
+        self.settle_all(no);
+        self.decide(no, false, false);
+        let producer = &mut self.producers[no as usize];
+        producer.timeout = timeout;
+        producer.epoch += 1;
+        (no, producer.epoch)
+    }
+
+    /// Opens a transaction.
+    pub fn begin(&mut self, no: ProducerNo, epoch: u32) -> Result<(), String> {
+        self.check_epoch(no, epoch)?;
+        // The coordinator refuses a new transaction until the last one's markers are written.
+        self.settle_all(no);
+        let deadline = self.clock.now() + self.producers[no as usize].timeout;
+        let open = &mut self.producers[no as usize].open;
+        assert!(open.is_none(), "a transaction is open");
+        *open = Some(Open {
+            deadline,
+            partitions: Vec::new(),
+            offsets: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Appends a record within the open transaction.
+    pub fn write(
+        &mut self,
+        no: ProducerNo,
+        epoch: u32,
+        topic: TopicNo,
+        partition: Partition,
+        record: Record<'_>,
+    ) -> Result<Offset, String> {
+        let open = self.open(no, epoch)?;
+        if !open.partitions.contains(&(topic, partition)) {
+            open.partitions.push((topic, partition));
+        }
+        self.append(topic, partition, record, Some(no))
+            .map_err(|failure| failure.to_string())
+    }
+
+    /// Adds the group's offsets to the open transaction, if the client is a living member of the group's generation.
+    pub fn send_offsets(
+        &mut self,
+        no: ProducerNo,
+        epoch: u32,
+        client: ClientNo,
+        offsets: Vec<GroupOffset>,
+    ) -> Result<(), String> {
+        self.check_member(client)?;
+        self.open(no, epoch)?.offsets.extend(offsets);
+        Ok(())
+    }
+
+    /// Ends the open transaction. `late`: the markers are written later.
+    pub fn end(&mut self, no: ProducerNo, epoch: u32, commit: bool, late: bool) -> Result<(), String> {
+        self.open(no, epoch)?;
+        self.decide(no, commit, late);
+        Ok(())
+    }
+
+    /// True when an open transaction, or an unwritten marker, holds back the offset of this partition.
+    pub fn offset_pending(&self, group: &str, topic: &str, partition: Partition) -> bool {
+        let open = self
+            .producers
+            .iter()
+            .filter_map(|producer| producer.open.as_ref())
+            .flat_map(|open| &open.offsets);
+        let decided = self.markers.iter().flat_map(|marker| match &marker.place {
+            Place::Offsets(offsets) => offsets.as_slice(),
+            Place::Partition(..) => &[],
+        });
+        open.chain(decided)
+            .any(|o| o.partition == partition && o.topic == topic && o.group == group)
+    }
+
+    /// Writes one of the outstanding markers.
+    pub fn settle(&mut self, index: usize) {
+        let Marker {
+            producer,
+            commit,
+            place,
+        } = self.markers.remove(index);
+        match place {
+            Place::Partition(topic, partition) => {
+                self.topics[topic].partitions[partition as usize].end_transaction(producer, commit);
+            }
+            Place::Offsets(offsets) if commit => {
+                for GroupOffset {
+                    group,
+                    topic,
+                    partition,
+                    offset,
+                } in offsets
+                {
+                    // Offsets of a topic that was deleted meanwhile are gone with it.
+                    if self.names.contains_key(&topic) {
+                        self.groups
+                            .entry(group)
+                            .or_default()
+                            .offsets
+                            .insert((topic, partition), offset);
+                    }
+                }
+            }
+            Place::Offsets(_) => {}
+        }
+    }
+
+    /// Aborts transactions that are open for longer than their time-out, and fences their producers.
+    pub fn expire_transactions(&mut self, now: Duration) -> bool {
+        let mut expired = false;
+        for no in 0..self.producers.len() {
+            if self.producers[no]
+                .open
+                .as_ref()
+                .is_some_and(|open| open.deadline <= now)
+            {
+                self.producers[no].epoch += 1;
+                self.decide(no as ProducerNo, false, false);
+                expired = true;
+            }
+        }
+        expired
+    }
+
+    /// When the open transactions time out.
+    pub fn transaction_deadlines(&self) -> impl Iterator<Item = Duration> {
+        self.producers
+            .iter()
+            .filter_map(|producer| producer.open.as_ref().map(|open| open.deadline))
+    }
+
+    fn check_epoch(&self, no: ProducerNo, epoch: u32) -> Result<(), String> {
+        let TxnProducer { id, epoch: current, .. } = &self.producers[no as usize];
+        match epoch == *current {
+            true => Ok(()),
+            false => Err(format!(
+                "fenced: transactional id {id} is at epoch {current}, this producer has {epoch}"
+            )),
+        }
+    }
+
+    fn open(&mut self, no: ProducerNo, epoch: u32) -> Result<&mut Open, String> {
+        self.check_epoch(no, epoch)?;
+        self.producers[no as usize]
+            .open
+            .as_mut()
+            .ok_or_else(|| "no transaction is open".to_owned())
+    }
+
+    /// Decides the open transaction, if there is one.
+    fn decide(&mut self, no: ProducerNo, commit: bool, late: bool) {
+        if let Some(open) = self.producers[no as usize].open.take() {
+            let marker = |place| Marker {
+                producer: no,
+                commit,
+                place,
+            };
+            self.markers.push(marker(Place::Offsets(open.offsets)));
+            self.markers
+                .extend(open.partitions.into_iter().map(|(t, p)| marker(Place::Partition(t, p))));
+            if !late {
+                self.settle_all(no);
+            }
+        }
+    }
+
+    /// Writes all outstanding markers of a producer.
+    fn settle_all(&mut self, no: ProducerNo) {
+        while let Some(index) = self.markers.iter().position(|marker| marker.producer == no) {
+            self.settle(index);
+        }
+    }
+}

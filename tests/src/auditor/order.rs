@@ -1,0 +1,76 @@
+//! The order of a task's records: DESIGN section 3, word for word.
+
+use super::{Event, Millis, NEVER, Parameters, Place, Refusal, StepKey, StepWhat, Task, read};
+
+/// A record in its place.
+pub(super) struct Ordered {
+    pub place: Place,
+    pub late: bool,
+    /// Its key and what it says, or why it can't be read.
+    pub event: Result<(Vec<u8>, Event), Refusal>,
+}
+
+impl Ordered {
+    pub fn step(&self) -> StepKey {
+        let Place { time, rank, offset } = self.place;
+        StepKey {
+            time,
+            what: StepWhat::Record { rank, offset },
+        }
+    }
+}
+
+/// All records of the task in its order, and its watermark.
+pub(super) fn order(task: &Task, parameters: &Parameters) -> (Vec<Ordered>, Millis) {
+    let mut ordered = Vec::new();
+    let mut watermark = Millis::MAX;
+    for (rank, records) in task.partitions.iter().enumerate() {
+        // The watermark before a record: the highest event time among the records before it, less the out-of-orderness, or the last
+        // heartbeat before it.
+        let bound = |highest: Millis, before: i64| {
+            let heartbeats = task
+                .heartbeats
+                .iter()
+                .filter(|h| usize::from(h.rank) == rank && h.next <= before);
+            let heartbeat = heartbeats.map(|h| h.time).max().unwrap_or(NEVER);
+            highest.saturating_sub(parameters.out_of_orderness[rank]).max(heartbeat)
+        };
+        let mut highest = NEVER;
+        for record in records {
+            let w = bound(highest, record.offset);
+            let far = task.too_far_ahead.contains(&(rank as u16, record.offset));
+            let event = match (&record.key, &record.value) {
+                (None, _) => Err(Refusal::NoKey),
+                (_, None) => Err(Refusal::NoValue),
+                (Some(key), Some(value)) => match read(parameters.format, rank, value) {
+                    None => Err(Refusal::Undecodable),
+                    Some(event) => {
+                        let limit = record.appended.map(|at| at.saturating_add(parameters.max_ahead[rank]));
+                        match far || limit.is_some_and(|limit| event.time() > limit) {
+                            true => Err(Refusal::TooFarAhead),
+                            false => Ok((key.clone(), event)),
+                        }
+                    }
+                },
+            };
+            // What can't be read keeps its place, and moves nothing.
+            let time = event.as_ref().map_or(w, |(_, event)| event.time());
+            if event.is_ok() {
+                highest = highest.max(time);
+            }
+            let place = Place {
+                time: time.max(w),
+                rank: rank as u16,
+                offset: record.offset,
+            };
+            ordered.push(Ordered {
+                place,
+                late: time < w,
+                event,
+            });
+        }
+        watermark = watermark.min(bound(highest, i64::MAX));
+    }
+    ordered.sort_by_key(|record| record.place);
+    (ordered, if task.partitions.is_empty() { NEVER } else { watermark })
+}
