@@ -473,7 +473,8 @@ fn full_name(name: &str, namespace: &str) -> String {
     }
 }
 
-fn simple(full: &str) -> &str {
+/// Without the namespace.
+pub fn simple(full: &str) -> &str {
     full.rsplit('.').next().unwrap_or(full)
 }
 

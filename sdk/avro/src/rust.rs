@@ -3,7 +3,7 @@
 //! All paths are absolute, so that a schema may have a record named `Option`.
 
 use crate::Error;
-use crate::parser::Parser;
+use crate::parser::{Parser, simple};
 use crate::schema::{Branch, Definition, Field, Kind, Symbol, Type};
 use std::fmt::Write;
 
@@ -200,7 +200,7 @@ impl ::pelton_sdk::avro::Datum for {own} {{
             let reader = if value.is_empty() {
                 String::new()
             } else {
-                format!("(from.field({avro:?})?)")
+                format!("(from.field({:?})?)", simple(avro))
             };
             let _ = write!(read, "\n            {i} => Self::{name}{reader},");
             let _ = write!(
