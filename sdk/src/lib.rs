@@ -1,1 +1,3 @@
+//! What Pelton's rules are written with.
 
+pub mod avro;
