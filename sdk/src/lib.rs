@@ -13,7 +13,8 @@ mod entry;
 mod output;
 mod overlay;
 mod rules;
-mod run;
+#[doc(hidden)]
+pub mod run;
 mod settings;
 mod store;
 mod walk;
@@ -30,3 +31,37 @@ pub use settings::{FromSettings, Setting};
 pub use store::{Drain, Map, Scan, Set, Value};
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// Exports a set of rules as the component.
+///
+/// ```ignore
+/// pelton_sdk::rules!(Enrich);
+/// ```
+#[macro_export]
+macro_rules! rules {
+    ($rules:ty) => {
+        #[doc(hidden)]
+        mod pelton_component {
+            use super::*;
+
+            ::std::thread_local! {
+                static RUNNER: $crate::run::Slot<$rules> = const { $crate::run::Slot::new() };
+            }
+
+            struct Component;
+
+            impl $crate::wire::Guest for Component {
+                fn describe(settings: ::std::string::String) -> ::std::result::Result<$crate::wire::Description, ::std::string::String> {
+                    RUNNER.with(|runner| runner.describe(&settings))
+                }
+
+                fn process(batch: $crate::wire::Batch) -> $crate::wire::Effects {
+                    RUNNER.with(|runner| runner.process(&batch))
+                }
+            }
+
+            #[cfg(target_arch = "wasm32")]
+            $crate::wire::export!(Component with_types_in $crate::wire);
+        }
+    };
+}

@@ -9,7 +9,7 @@ use crate::entry::Parts;
 use crate::overlay::recycle;
 use crate::rules::{Inputs, NoAnswer, Outcome, Place, Record, Reject, Replies, Rules, Step, Timers};
 use crate::settings::Settings;
-use crate::wire::{Batch, Description, Effects, Happening, Input};
+use crate::wire::{self, Batch, Description, Effects, Happening, Input};
 use std::cell::RefCell;
 
 /// Rules that are ready, and memory that goes from batch to batch, but nothing that is in it.
@@ -141,5 +141,42 @@ fn decode<'a, R: Rules>(shared: &'a Shared<'a>, input: &Input) -> Result<Step<'a
         Happening::Absent => reply(Err(NoAnswer::Absent)),
         Happening::Unavailable => reply(Err(NoAnswer::Unavailable)),
         Happening::Unreadable => reply(Err(NoAnswer::Unreadable)),
+    }
+}
+
+/// The runner of a component: there is one from `describe` on.
+pub struct Slot<R: Rules>(RefCell<Option<Runner<R>>>);
+
+impl<R: Rules> Slot<R> {
+    /// Before `describe`.
+    #[allow(clippy::new_without_default, reason = "it is called in a const")]
+    pub const fn new() -> Self {
+        Slot(RefCell::new(None))
+    }
+
+    /// The export of that name.
+    pub fn describe(&self, settings: &str) -> Result<Description, String> {
+        std::panic::set_hook(Box::new(|panic| wire::host::log(wire::Level::Error, &panic.to_string())));
+        let runner = Runner::new(settings)?;
+        let description = runner.description();
+        *self.0.borrow_mut() = Some(runner);
+        Ok(description)
+    }
+
+    /// The export of that name.
+    pub fn process(&self, batch: &Batch) -> Effects {
+        match &mut *self.0.borrow_mut() {
+            Some(runner) => runner.run(batch, &Host),
+            None => panic!("`process` was called before `describe`"),
+        }
+    }
+}
+
+/// State as the host has it.
+struct Host;
+
+impl Reader for Host {
+    fn get_many(&self, reads: &[wire::Read], bytes: &[u8]) -> wire::Found {
+        wire::host::get_many(reads, bytes)
     }
 }

@@ -1,1 +1,148 @@
+//! Rust types and codecs from Avro schemas, in a build script:
+//!
+//! ```no_run
+//! // build.rs
+//! pelton_avro::Schemas::new()
+//!     .file("schemas/money-enriched-events.avsc")
+//!     .union("WalletEvent", "schemas/wallet-events.avsc")
+//!     .write()
+//!     .unwrap();
+//! ```
+//!
+//! and `pelton_sdk::include_schemas!();` in a module of the guest. The rule of this crate: what Avro allows is either
+//! generated exactly or refused with the file, the place in the schema, and what to do.
+//!
+//! | Avro | Rust |
+//! |---|---|
+//! | record | `struct`, `Copy`, with a lifetime when it holds text or bytes; fields in snake_case |
+//! | enum | `enum`; `symbol()` is the name in the schema |
+//! | union of null and T | `Option<T>` |
+//! | other union in a field | `enum` named by record and field: `PaymentSource`; of array items `...Item`, of map values `...Value` |
+//! | union at the top of a file | `enum` of the given name, or of the file's: `wallet-events.avsc` is `WalletEvent` |
+//! | string, bytes, fixed | `&'a str`, `&'a [u8]`, `&'a [u8; N]` |
+//! | array, map | `pelton_sdk::avro::{Array, Map}` |
+//! | decimal | `pelton_sdk::avro::Decimal` |
+//! | uuid, dates and times | as the type below them: text, i32, i64 |
+//!
+//! Variants of a union are its types without the words that all of them start or end with: `WalletEvent::Payment` is
+//! `PaymentEvent` among `TransactionEvent` and `KindOfWalletEvent`.
 
+mod default;
+mod name;
+mod parser;
+mod rust;
+mod schema;
+
+use parser::Parser;
+use std::path::{Path, PathBuf};
+use std::{env, fmt, fs, io};
+
+/// The schemas of a guest.
+#[derive(Default)]
+pub struct Schemas {
+    sources: Vec<Source>,
+}
+
+struct Source {
+    path: PathBuf,
+    /// Given as text: there is no file.
+    text: Option<String>,
+    /// The name of the union at its top.
+    union: Option<String>,
+}
+
+impl Schemas {
+    pub fn new() -> Self {
+        Schemas::default()
+    }
+
+    /// An `.avsc` file. Paths start at the package's folder. A file may name types of the files before it.
+    pub fn file(self, path: impl AsRef<Path>) -> Self {
+        self.source(path.as_ref(), None, None)
+    }
+
+    /// A file whose top level is a union, which becomes an enum of this name.
+    pub fn union(self, name: &str, path: impl AsRef<Path>) -> Self {
+        self.source(path.as_ref(), None, Some(name.into()))
+    }
+
+    /// A schema that is no file; `name` stands for the file in errors.
+    pub fn text(self, name: &str, json: &str) -> Self {
+        self.source(Path::new(name), Some(json.into()), None)
+    }
+
+    fn source(mut self, path: &Path, text: Option<String>, union: Option<String>) -> Self {
+        self.sources.push(Source {
+            path: path.into(),
+            text,
+            union,
+        });
+        self
+    }
+
+    /// Writes `$OUT_DIR/schema.rs` for `pelton_sdk::include_schemas!()`, and tells cargo which files it came from.
+    pub fn write(&self) -> Result<(), Error> {
+        for source in self.sources.iter().filter(|source| source.text.is_none()) {
+            println!("cargo:rerun-if-changed={}", source.path.display());
+        }
+        let Some(folder) = env::var_os("OUT_DIR") else {
+            return Err(Error::new(
+                "OUT_DIR",
+                "",
+                "is not set: call `write` in a build script".into(),
+            ));
+        };
+        let path = Path::new(&folder).join("schema.rs");
+        fs::write(&path, self.rust()?).map_err(|e| Error::io(&path, &e))
+    }
+
+    /// The Rust code itself.
+    pub fn rust(&self) -> Result<String, Error> {
+        let mut parser = Parser::default();
+        for source in &self.sources {
+            let text = match &source.text {
+                Some(text) => text.clone(),
+                None => fs::read_to_string(&source.path).map_err(|e| Error::io(&source.path, &e))?,
+            };
+            parser.file(&source.path, &text, source.union.as_deref())?;
+        }
+        rust::all(&parser)
+    }
+}
+
+/// Why a schema can't be generated: `schemas/x.avsc: Payment.amount: what is wrong, what to do`.
+#[derive(thiserror::Error, Clone, PartialEq, Eq)]
+pub struct Error {
+    file: String,
+    /// Types and fields down to the place; empty: the file as a whole.
+    place: String,
+    what: String,
+}
+
+impl Error {
+    fn new(file: &str, place: &str, what: String) -> Self {
+        Error {
+            file: file.into(),
+            place: place.into(),
+            what,
+        }
+    }
+
+    fn io(path: &Path, error: &io::Error) -> Self {
+        Error::new(&path.display().to_string(), "", error.to_string())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sep = if self.place.is_empty() { "" } else { ": " };
+        write!(f, "{}: {}{sep}{}", self.file, self.place, self.what)
+    }
+}
+
+/// As it is displayed, because build scripts `unwrap`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}

@@ -1,0 +1,279 @@
+//! Writes the Rust code: of each definition the type, its codec and its schema.
+//!
+//! All paths are absolute, so that a schema may have a record named `Option`.
+
+use crate::Error;
+use crate::parser::Parser;
+use crate::schema::{Branch, Definition, Field, Kind, Symbol, Type};
+use std::fmt::Write;
+
+const DERIVES: &str = "#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq";
+
+pub fn all(parser: &Parser) -> Result<String, Error> {
+    let mut out = String::from("// Made by pelton-avro from the schemas.\n");
+    for definition in &parser.definitions {
+        parser.definition(definition, &mut out);
+    }
+    Ok(out)
+}
+
+/// The parts of a codec: the sum of least sizes, and the bodies of `read` and `write`.
+struct Codec {
+    min: String,
+    read: String,
+    write: String,
+}
+
+impl Parser {
+    /// The type of a field or a branch.
+    pub fn rust(&self, of: &Type, life: &str) -> String {
+        match of {
+            Type::Null => "()".into(),
+            Type::Boolean => "bool".into(),
+            Type::Int => "i32".into(),
+            Type::Long => "i64".into(),
+            Type::Float => "f32".into(),
+            Type::Double => "f64".into(),
+            Type::Text => format!("&{life} str"),
+            Type::Bytes => format!("&{life} [u8]"),
+            Type::Fixed(size) => format!("&{life} [u8; {size}]"),
+            Type::Decimal { precision, scale, size } => {
+                let int = if *precision > 18 { "i128" } else { "i64" };
+                format!("::pelton_sdk::avro::Decimal<{precision}, {scale}, {size}, {int}>")
+            }
+            Type::Array(item) => format!("::pelton_sdk::avro::Array<{life}, {}>", self.item(item, life)),
+            Type::Map(value) => format!("::pelton_sdk::avro::Map<{life}, {}>", self.item(value, life)),
+            Type::Nullable { of, .. } => format!("::core::option::Option<{}>", self.rust(of, life)),
+            Type::Named(i) => self.own(&self.definitions[*i], life),
+        }
+    }
+
+    /// The type of an item of an array or a map, where no field can say that its null is last.
+    pub fn item(&self, of: &Type, life: &str) -> String {
+        match of {
+            Type::Nullable { of, null_last: true } => {
+                format!("::pelton_sdk::avro::NullLast<{}>", self.rust(of, life))
+            }
+            of => self.rust(of, life),
+        }
+    }
+
+    fn own(&self, definition: &Definition, life: &str) -> String {
+        let life = if self.definition_borrows(definition) {
+            format!("<{life}>")
+        } else {
+            String::new()
+        };
+        format!("{}{life}", definition.name)
+    }
+
+    fn definition(&self, definition: &Definition, out: &mut String) {
+        let doc = |doc: &Option<String>| doc.as_ref().map_or(String::new(), |doc| format!("#[doc = {doc:?}] "));
+        let _ = writeln!(out, "\n{}", doc(&definition.doc));
+        let codec = match &definition.kind {
+            Kind::Record(fields) => {
+                let _ = writeln!(
+                    out,
+                    "{DERIVES})]\n#[allow(dead_code)]\npub struct {} {{",
+                    self.own(definition, "'a")
+                );
+                for field in fields {
+                    let _ = writeln!(
+                        out,
+                        "    {}pub {}: {},",
+                        doc(&field.doc),
+                        field.name,
+                        self.rust(&field.of, "'a")
+                    );
+                }
+                out.push_str("}\n");
+                self.record(fields)
+            }
+            Kind::Enum(symbols, _) => {
+                let more = ", ::core::cmp::Eq, ::core::hash::Hash, ::core::cmp::PartialOrd, ::core::cmp::Ord";
+                let names: Vec<&str> = symbols.iter().map(|symbol| &*symbol.name).collect();
+                let _ = writeln!(
+                    out,
+                    "{DERIVES}{more})]\n#[allow(dead_code)]\npub enum {} {{",
+                    definition.name
+                );
+                let _ = writeln!(out, "    {}\n}}", names.join(", "));
+                symbols_impl(&definition.name, symbols, out);
+                enumeration(symbols)
+            }
+            Kind::Union(branches) => {
+                let _ = writeln!(
+                    out,
+                    "{DERIVES})]\n#[allow(dead_code)]\npub enum {} {{",
+                    self.own(definition, "'a")
+                );
+                for branch in branches {
+                    let _ = match branch.of {
+                        Type::Null => writeln!(out, "    {},", branch.name),
+                        _ => writeln!(out, "    {}({}),", branch.name, self.rust(&branch.of, "'a")),
+                    };
+                }
+                out.push_str("}\n");
+                self.union(branches)
+            }
+        };
+        self.codec(definition, &codec, out);
+        if let Some(value) = self.default_of(definition) {
+            let life = if self.definition_borrows(definition) {
+                "<'_>"
+            } else {
+                ""
+            };
+            let name = &definition.name;
+            let _ = writeln!(
+                out,
+                "impl ::core::default::Default for {name}{life} {{\n    fn default() -> Self {{ {value} }}\n}}"
+            );
+        }
+    }
+
+    fn codec(&self, definition: &Definition, Codec { min, read, write }: &Codec, out: &mut String) {
+        let (name, own, of) = (
+            &definition.name,
+            self.own(definition, "'static"),
+            self.own(definition, "'a"),
+        );
+        let schema = self.complete(&definition.schema).to_string();
+        let any = self.own(definition, "'_");
+        let _ = write!(
+            out,
+            "#[allow(unused_variables)]
+impl<'a> ::pelton_sdk::avro::Wire<'a> for {of} {{
+    const MIN: usize = {min};
+    #[inline]
+    fn read(from: &mut ::pelton_sdk::avro::Decoder<'a>) -> ::core::result::Result<Self, ::pelton_sdk::avro::Malformed> {{
+        {read}
+    }}
+    #[inline]
+    fn write(&self, out: &mut ::std::vec::Vec<u8>) {{
+        {write}
+    }}
+}}
+impl ::pelton_sdk::avro::Datum for {own} {{
+    type Of<'a> = {of};
+    const SCHEMA: &'static str = {schema:?};
+    #[inline]
+    fn decode<'a>(from: &mut ::pelton_sdk::avro::Decoder<'a>) -> ::core::result::Result<{of}, ::pelton_sdk::avro::Malformed> {{
+        from.field({name:?})
+    }}
+    #[inline]
+    fn encode(value: &{any}, out: &mut ::std::vec::Vec<u8>) {{
+        ::pelton_sdk::avro::Wire::write(value, out)
+    }}
+}}
+"
+        );
+    }
+
+    fn record(&self, fields: &[Field]) -> Codec {
+        let (mut min, mut read, mut write) = (String::from("0usize"), String::new(), String::new());
+        for Field { avro, name, of, .. } in fields {
+            let (rust, null_last) = (
+                self.rust(of, "'a"),
+                matches!(of, Type::Nullable { null_last: true, .. }),
+            );
+            let _ = write!(min, ".saturating_add(<{rust} as ::pelton_sdk::avro::Wire<'a>>::MIN)");
+            let reader = if null_last { "null_last" } else { "field" };
+            let _ = write!(read, "\n            {name}: from.{reader}({avro:?})?,");
+            let writer = if null_last { "null_last" } else { "Wire::write" };
+            let _ = write!(write, "\n        ::pelton_sdk::avro::{writer}(&self.{name}, out);");
+        }
+        Codec {
+            min,
+            read: format!("::core::result::Result::Ok(Self {{{read} }})"),
+            write,
+        }
+    }
+
+    fn union(&self, branches: &[Branch]) -> Codec {
+        let (mut read, mut write) = (String::new(), String::new());
+        for (i, Branch { avro, name, of }) in branches.iter().enumerate() {
+            let (value, writer) = match of {
+                Type::Null => ("", String::new()),
+                _ => ("(value)", "::pelton_sdk::avro::Wire::write(value, out);".into()),
+            };
+            let reader = if value.is_empty() {
+                String::new()
+            } else {
+                format!("(from.field({avro:?})?)")
+            };
+            let _ = write!(read, "\n            {i} => Self::{name}{reader},");
+            let _ = write!(
+                write,
+                "\n            Self::{name}{value} => {{ ::pelton_sdk::avro::put_int({i}, out); {writer} }}"
+            );
+        }
+        let expected = format!("a branch of the union, 0 to {}", branches.len() - 1);
+        Codec {
+            min: "1".into(),
+            read: choice(&read, &expected),
+            write: format!("match self {{{write} }}"),
+        }
+    }
+
+    /// What the schema gives when nothing is said.
+    fn default_of(&self, definition: &Definition) -> Option<String> {
+        match &definition.kind {
+            Kind::Enum(symbols, default) => Some(format!("Self::{}", symbols[(*default)?].name)),
+            Kind::Union(branches) => branches
+                .iter()
+                .find(|branch| branch.of == Type::Null)
+                .map(|branch| format!("Self::{}", branch.name)),
+            Kind::Record(fields) => {
+                let mut parts = Vec::new();
+                for Field { name, of, default, .. } in fields {
+                    let value = match (default, of) {
+                        // Tried when it was read.
+                        (Some(json), _) => self.default_value(of, json).ok()?,
+                        (None, Type::Nullable { .. }) => "::core::option::Option::None".into(),
+                        (None, Type::Null) => "()".into(),
+                        (None, _) => return None,
+                    };
+                    parts.push(format!("{name}: {value}"));
+                }
+                Some(format!("Self {{ {} }}", parts.join(", ")))
+            }
+        }
+    }
+}
+
+fn choice(arms: &str, expected: &str) -> String {
+    format!(
+        "::core::result::Result::Ok(match from.long()? {{{arms}
+            _ => return ::core::result::Result::Err(::pelton_sdk::avro::Malformed::new({expected:?})),
+        }})"
+    )
+}
+
+fn enumeration(symbols: &[Symbol]) -> Codec {
+    let mut read = String::new();
+    for (i, symbol) in symbols.iter().enumerate() {
+        let _ = write!(read, "\n            {i} => Self::{},", symbol.name);
+    }
+    let expected = format!("a symbol of the enum, 0 to {}", symbols.len() - 1);
+    Codec {
+        min: "1".into(),
+        read: choice(&read, &expected),
+        write: "::pelton_sdk::avro::put_int(*self as i32, out)".into(),
+    }
+}
+
+fn symbols_impl(name: &str, symbols: &[Symbol], out: &mut String) {
+    let _ = writeln!(
+        out,
+        "#[allow(dead_code)]\nimpl {name} {{\n    /// As the schema names it."
+    );
+    let _ = writeln!(
+        out,
+        "    pub const fn symbol(self) -> &'static str {{\n        match self {{"
+    );
+    for symbol in symbols {
+        let _ = writeln!(out, "            Self::{} => {:?},", symbol.name, symbol.avro);
+    }
+    out.push_str("        }\n    }\n}\n");
+}

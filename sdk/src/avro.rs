@@ -1,0 +1,79 @@
+//! Avro: the types that are generated from `.avsc` files, read and written without an allocation.
+//!
+//! A datum is decoded into one borrowed struct that is `Copy`: text and bytes point into what was read. Whatever the
+//! bytes are, reading them ends, never panics, and takes time in proportion to their number. What is written is
+//! canonical: the shortest varints, one block an array, the shortest decimals.
+
+mod array;
+mod decimal;
+mod decoder;
+mod malformed;
+mod map;
+mod wire;
+
+pub use array::Array;
+pub use decimal::{Decimal, Unscaled};
+pub use decoder::Decoder;
+pub use malformed::Malformed;
+pub use map::Map;
+pub use wire::{NullLast, Wire, null_last, put_int, put_long};
+
+/// A type made from an `.avsc`: one borrowed struct, `Copy`, no owned twin. Implemented by the `'static` form of
+/// generated types (`MoneyEnriched<'static>`).
+pub trait Datum: 'static {
+    /// The struct as it lives as long as the bytes that it was read from.
+    type Of<'a>: Copy;
+    /// The schema as JSON, complete in itself.
+    const SCHEMA: &'static str;
+    /// Reads one datum, and advances.
+    fn decode<'a>(from: &mut Decoder<'a>) -> Result<Self::Of<'a>, Malformed>;
+    /// Appends the datum.
+    fn encode(value: &Self::Of<'_>, out: &mut Vec<u8>);
+}
+
+/// Reads the one datum that `bytes` are; bytes after it are malformed.
+#[inline]
+pub fn decode_all<T: Datum>(bytes: &[u8]) -> Result<T::Of<'_>, Malformed> {
+    let mut from = Decoder::new(bytes);
+    let value = T::decode(&mut from)?;
+    match from.is_empty() {
+        true => Ok(value),
+        false => Err(Malformed::new("the end: there are bytes after the datum")),
+    }
+}
+
+/// Implements [`Datum`] by [`Wire`] for the types that stand for themselves.
+macro_rules! datum {
+    ($($name:ty, $of:ty, $schema:literal;)*) => {$(
+        impl Datum for $name {
+            type Of<'a> = $of;
+            const SCHEMA: &'static str = $schema;
+            #[inline]
+            fn decode<'a>(from: &mut Decoder<'a>) -> Result<$of, Malformed> {
+                Wire::read(from)
+            }
+            #[inline]
+            fn encode(value: &Self::Of<'_>, out: &mut Vec<u8>) {
+                value.write(out)
+            }
+        }
+    )*};
+}
+datum! {
+    (), (), r#""null""#;
+    bool, bool, r#""boolean""#;
+    i32, i32, r#""int""#;
+    i64, i64, r#""long""#;
+    f32, f32, r#""float""#;
+    f64, f64, r#""double""#;
+    &'static str, &'a str, r#""string""#;
+    &'static [u8], &'a [u8], r#""bytes""#;
+}
+
+/// Includes the types that `pelton_avro::Schemas` wrote in the build script: a module of its own is the place for it.
+#[macro_export]
+macro_rules! include_schemas {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/schema.rs"));
+    };
+}

@@ -1,0 +1,201 @@
+//! How each type stands in Avro's binary form: the primitives and the null unions. Generated types add theirs.
+
+use super::{Decoder, Malformed};
+
+/// A type that can be read from a datum at `'a` and written. Generated code implements it; rules use [`super::Datum`].
+pub trait Wire<'a>: Copy {
+    /// The fewest bytes that a value takes. 0: every value takes none.
+    const MIN: usize;
+    fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed>;
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+/// Appends a zigzag varint.
+#[inline(always)]
+pub fn put_long(value: i64, out: &mut Vec<u8>) {
+    let mut raw = (value << 1 ^ value >> 63) as u64;
+    if raw < 0x80 {
+        return out.push(raw as u8);
+    }
+    let mut bytes = [0; 10];
+    let mut len = 0;
+    while raw >= 0x80 {
+        bytes[len] = raw as u8 | 0x80;
+        raw >>= 7;
+        len += 1;
+    }
+    bytes[len] = raw as u8;
+    out.extend_from_slice(&bytes[..=len]);
+}
+
+/// Appends a zigzag varint.
+#[inline(always)]
+pub fn put_int(value: i32, out: &mut Vec<u8>) {
+    put_long(i64::from(value), out)
+}
+
+impl Wire<'_> for () {
+    const MIN: usize = 0;
+    #[inline(always)]
+    fn read(_: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(())
+    }
+    #[inline(always)]
+    fn write(&self, _: &mut Vec<u8>) {}
+}
+
+impl Wire<'_> for bool {
+    const MIN: usize = 1;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        match from.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed::new("true (01) or false (00)")),
+        }
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self))
+    }
+}
+
+impl Wire<'_> for i32 {
+    const MIN: usize = 1;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        from.int()
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        put_int(*self, out)
+    }
+}
+
+impl Wire<'_> for i64 {
+    const MIN: usize = 1;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        from.long()
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        put_long(*self, out)
+    }
+}
+
+impl Wire<'_> for f32 {
+    const MIN: usize = 4;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(f32::from_le_bytes(*from.chunk()?))
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes())
+    }
+}
+
+impl Wire<'_> for f64 {
+    const MIN: usize = 8;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(f64::from_le_bytes(*from.chunk()?))
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes())
+    }
+}
+
+impl<'a> Wire<'a> for &'a str {
+    const MIN: usize = 1;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        std::str::from_utf8(from.bytes()?).map_err(|_| Malformed::new("text in UTF-8"))
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        self.as_bytes().write(out)
+    }
+}
+
+impl<'a> Wire<'a> for &'a [u8] {
+    const MIN: usize = 1;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        from.bytes()
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        put_long(self.len() as i64, out);
+        out.extend_from_slice(self)
+    }
+}
+
+impl<'a, const N: usize> Wire<'a> for &'a [u8; N] {
+    const MIN: usize = N;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        from.chunk()
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(*self)
+    }
+}
+
+/// A union of null and `T`, the null first.
+impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
+    const MIN: usize = 1;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        match from.long()? {
+            0 => Ok(None),
+            1 => T::read(from).map(Some),
+            _ => Err(Malformed::new("null (branch 0) or a value (branch 1)")),
+        }
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            None => out.push(0),
+            Some(value) => {
+                out.push(2);
+                value.write(out)
+            }
+        }
+    }
+}
+
+/// A union of `T` and null, the null last: what stands in an array or a map of such. A field is a plain `Option`.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct NullLast<T>(pub Option<T>);
+
+impl<'a, T: Wire<'a>> Wire<'a> for NullLast<T> {
+    const MIN: usize = 1;
+    #[inline(always)]
+    fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed> {
+        match from.long()? {
+            0 => T::read(from).map(|value| NullLast(Some(value))),
+            1 => Ok(NullLast(None)),
+            _ => Err(Malformed::new("a value (branch 0) or null (branch 1)")),
+        }
+    }
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        null_last(&self.0, out)
+    }
+}
+
+/// Appends a field whose union has its null last.
+#[inline(always)]
+pub fn null_last<'a, T: Wire<'a>>(value: &Option<T>, out: &mut Vec<u8>) {
+    match value {
+        None => out.push(2),
+        Some(value) => {
+            out.push(0);
+            value.write(out)
+        }
+    }
+}
