@@ -17,6 +17,8 @@ mod rules;
 pub mod run;
 mod settings;
 mod store;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testkit;
 mod walk;
 #[doc(hidden)]
 pub mod wire;
