@@ -69,7 +69,7 @@ impl Parser {
                 if !name::is_valid(name) {
                     return Err(self.error(&at, format!("`{name}` can't name a Rust enum")));
                 }
-                self.union(
+                self.parse_union(
                     branches,
                     &At {
                         union: name.into(),
@@ -133,7 +133,7 @@ impl Parser {
 
     fn object(&mut self, kind: &str, object: &Map<String, Value>, at: &At) -> Parsed {
         let (of, schema) = match kind {
-            "record" | "error" => return self.record(object, at),
+            "record" | "error" => return self.parse_record(object, at),
             "enum" => return self.enumeration(object, at),
             "fixed" => return self.fixed(object, at),
             "array" => {
@@ -251,7 +251,7 @@ impl Parser {
         self.define(&full, definition(object, &full), doc(object), kind, &at)
     }
 
-    fn record(&mut self, object: &Map<String, Value>, at: &At) -> Parsed {
+    fn parse_record(&mut self, object: &Map<String, Value>, at: &At) -> Parsed {
         let (full, at) = self.named(object, at)?;
         if self.open.contains(&full) {
             return self.reference(&full, &at);
@@ -309,11 +309,11 @@ impl Parser {
     fn field_union(&mut self, branches: &[Value], at: &At) -> Parsed {
         let null = branches.iter().position(|branch| branch == "null");
         let (Some(null), 2) = (null, branches.len()) else {
-            return self.union(branches, at);
+            return self.parse_union(branches, at);
         };
         let of = &branches[1 - null];
         if of.is_array() || of == "null" {
-            return self.union(branches, at);
+            return self.parse_union(branches, at);
         }
         let (of, schema) = self.parse(of, at)?;
         let schema = if null == 0 {
@@ -330,7 +330,7 @@ impl Parser {
         ))
     }
 
-    fn union(&mut self, branches: &[Value], at: &At) -> Parsed {
+    fn parse_union(&mut self, branches: &[Value], at: &At) -> Parsed {
         if branches.is_empty() {
             return Err(self.error(at, "a union has branches".into()));
         }

@@ -87,7 +87,7 @@ impl Parser {
                     );
                 }
                 out.push_str("}\n");
-                self.record(fields)
+                self.record_codec(fields)
             }
             Kind::Enum(symbols, _) => {
                 let more = ", ::core::cmp::Eq, ::core::hash::Hash, ::core::cmp::PartialOrd, ::core::cmp::Ord";
@@ -114,7 +114,7 @@ impl Parser {
                     };
                 }
                 out.push_str("}\n");
-                self.union(branches)
+                self.union_codec(branches)
             }
         };
         self.codec(definition, &codec, out);
@@ -170,7 +170,7 @@ impl ::pelton_sdk::avro::Datum for {own} {{
         );
     }
 
-    fn record(&self, fields: &[Field]) -> Codec {
+    fn record_codec(&self, fields: &[Field]) -> Codec {
         let (mut min, mut read, mut write) = (String::from("0usize"), String::new(), String::new());
         for Field { avro, name, of, .. } in fields {
             let (rust, null_last) = (
@@ -190,7 +190,7 @@ impl ::pelton_sdk::avro::Datum for {own} {{
         }
     }
 
-    fn union(&self, branches: &[Branch]) -> Codec {
+    fn union_codec(&self, branches: &[Branch]) -> Codec {
         let (mut read, mut write) = (String::new(), String::new());
         for (i, Branch { avro, name, of }) in branches.iter().enumerate() {
             let (value, writer) = match of {
