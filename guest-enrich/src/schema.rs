@@ -1,0 +1,3 @@
+//! The types of `schemas/`, made by `build.rs`.
+
+pelton_sdk::include_schemas!();

@@ -1,0 +1,159 @@
+//! Where rules declare what they use; `describe` is made of it.
+//!
+//! Rule: an index that a store, output, lookup or counter carries is its place in the description.
+
+use crate::avro::Datum;
+use crate::entry::{Entry, Part};
+use crate::output::{Counter, Lookup, Output};
+use crate::rules::{Inputs, Replies, Rules, Timers};
+use crate::store::{Map, Set, Value};
+use crate::wire::{self, Channel, Description, Shape};
+
+/// Where rules declare what they use. Names are those of the pipeline's file, and identify stores over versions.
+pub struct Declare {
+    pub(crate) declared: Declared,
+    /// By lookup: how its variant of `Reply` encodes the tag, and whether it is declared.
+    tags: Vec<(String, bool)>,
+    errors: Vec<String>,
+}
+
+/// What was declared.
+pub(crate) struct Declared {
+    pub(crate) stores: Vec<wire::Store>,
+    outputs: Vec<Channel>,
+    lookups: Vec<wire::Lookup>,
+    counters: Vec<String>,
+    inputs: Vec<Channel>,
+    pub(crate) timers: &'static [&'static str],
+}
+
+impl Declare {
+    pub(crate) fn new<R: Rules>() -> Self {
+        let streams = <R::Event<'static> as Inputs>::STREAMS.iter();
+        let lookups = <R::Reply<'static> as Replies>::LOOKUPS.iter();
+        let tag = |write: fn(&mut String)| {
+            let mut tag = String::new();
+            write(&mut tag);
+            (tag, false)
+        };
+        Declare {
+            tags: lookups.clone().map(|lookup| tag(lookup.tag)).collect(),
+            declared: Declared {
+                stores: Vec::new(),
+                outputs: Vec::new(),
+                lookups: lookups
+                    .map(|lookup| wire::Lookup {
+                        name: lookup.name.into(),
+                        request: String::new(),
+                        reply: lookup.schema.into(),
+                    })
+                    .collect(),
+                counters: Vec::new(),
+                inputs: streams
+                    .map(|stream| Channel {
+                        name: stream.name.into(),
+                        schema: stream.schema.into(),
+                    })
+                    .collect(),
+                timers: <R::Due<'static> as Timers>::KINDS,
+            },
+            errors: Vec::new(),
+        }
+    }
+
+    /// One value a key.
+    pub fn value<T: Datum>(&mut self, name: &str) -> Value<T> {
+        Value::new(self.store(name, Shape::Value, T::SCHEMA))
+    }
+
+    /// A value for each entry of a key.
+    pub fn map<E: Entry, T: Datum>(&mut self, name: &str) -> Map<E, T> {
+        Map::new(self.store(name, Shape::Map, T::SCHEMA))
+    }
+
+    /// Entries without values.
+    pub fn set<E: Entry>(&mut self, name: &str) -> Set<E> {
+        Set::new(self.store(name, Shape::Map, <() as Datum>::SCHEMA))
+    }
+
+    /// An output stream.
+    pub fn output<T: Datum>(&mut self, name: &str) -> Output<T> {
+        if self.declared.outputs.iter().any(|output| output.name == name) {
+            self.errors.push(format!("output `{name}` is declared twice"));
+        }
+        self.declared.outputs.push(Channel {
+            name: name.into(),
+            schema: T::SCHEMA.into(),
+        });
+        Output::new(index(&self.declared.outputs))
+    }
+
+    /// An external service. Its replies come to the variant of `Reply` with this name.
+    pub fn lookup<Tag: Entry, Req: Datum>(&mut self, name: &str) -> Lookup<Tag, Req> {
+        let Some(at) = self.declared.lookups.iter().position(|lookup| lookup.name == name) else {
+            self.errors.push(format!("lookup `{name}` has no variant in the enum that derives `Reply`"));
+            return Lookup::new(0);
+        };
+        let mut tag = String::new();
+        <Tag::Of<'static> as Part>::shape(&mut tag);
+        if self.tags[at].0 != tag {
+            let reply = &self.tags[at].0;
+            self.errors.push(format!("lookup `{name}` is asked with a tag {tag}, but its variant of `Reply` has {reply}"));
+        }
+        if std::mem::replace(&mut self.tags[at].1, true) {
+            self.errors.push(format!("lookup `{name}` is declared twice"));
+        }
+        self.declared.lookups[at].request = Req::SCHEMA.into();
+        Lookup::new(at as u16)
+    }
+
+    /// Something that the rules count.
+    pub fn counter(&mut self, name: &str) -> Counter {
+        if self.declared.counters.iter().any(|counter| counter == name) {
+            self.errors.push(format!("counter `{name}` is declared twice"));
+        }
+        self.declared.counters.push(name.into());
+        Counter::new(index(&self.declared.counters))
+    }
+
+    fn store(&mut self, name: &str, shape: Shape, schema: &str) -> u16 {
+        if self.declared.stores.iter().any(|store| store.name == name) {
+            self.errors.push(format!("store `{name}` is declared twice"));
+        }
+        self.declared.stores.push(wire::Store {
+            name: name.into(),
+            shape,
+            schema: schema.into(),
+        });
+        index(&self.declared.stores)
+    }
+
+    /// What was declared, or everything that is wrong with it.
+    pub(crate) fn finish(mut self) -> Result<Declared, String> {
+        for (lookup, (_, declared)) in self.declared.lookups.iter().zip(&self.tags) {
+            if !declared {
+                let name = &lookup.name;
+                self.errors.push(format!("`Reply` has a variant for lookup `{name}`, which is not declared"));
+            }
+        }
+        if self.errors.is_empty() { Ok(self.declared) } else { Err(self.errors.join("; ")) }
+    }
+}
+
+impl Declared {
+    pub(crate) fn description(&self) -> Description {
+        Description {
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            stores: self.stores.clone(),
+            lookups: self.lookups.clone(),
+            timers: self.timers.iter().map(|timer| timer.to_string()).collect(),
+            counters: self.counters.clone(),
+        }
+    }
+}
+
+/// Index of the last one; more than 65,536 are nobody's.
+fn index<T>(list: &[T]) -> u16 {
+    (list.len() - 1) as u16
+}

@@ -1,0 +1,182 @@
+//! Runs rules over a batch: decode once, read once, then one handler after another.
+//!
+//! Rule: the effects of an input are the same whatever else is in the batch.
+
+use crate::arena::Arena;
+use crate::ctx::{Ctx, Reader, Reads, Shared, Work};
+use crate::declare::{Declare, Declared};
+use crate::entry::Parts;
+use crate::overlay::recycle;
+use crate::rules::{Inputs, NoAnswer, Outcome, Place, Record, Reject, Replies, Rules, Step, Timers};
+use crate::settings::Settings;
+use crate::wire::{self, Batch, Description, Effects, Happening, Input};
+use std::cell::RefCell;
+
+/// Rules that are ready, and memory that goes from batch to batch, but nothing that is in it.
+pub struct Runner<R: Rules> {
+    rules: R,
+    declared: Declared,
+    arena: Arena,
+    work: Work<'static>,
+    steps: Vec<Result<Step<'static, R>, Reject>>,
+}
+
+impl<R: Rules> Runner<R> {
+    /// From the text of the settings, a JSON object.
+    pub fn new(settings: &str) -> Result<Self, String> {
+        let settings = Settings::read::<R::Settings>(settings)?;
+        let mut declare = Declare::new::<R>();
+        let rules = R::new(settings, &mut declare);
+        Ok(Runner {
+            rules,
+            declared: declare.finish()?,
+            arena: Arena::default(),
+            work: Work::default(),
+            steps: Vec::new(),
+        })
+    }
+
+    /// What `describe` says.
+    pub fn description(&self) -> Description {
+        self.declared.description()
+    }
+
+    /// What `process` does.
+    pub fn run(&mut self, batch: &Batch, reader: &dyn Reader) -> Effects {
+        let work = std::mem::take(&mut self.work).recycle(batch.inputs.len(), self.declared.stores.len());
+        let steps = std::mem::take(&mut self.steps);
+        let (effects, work, steps) = run(&self.rules, &self.declared, &self.arena, work, steps, batch, reader);
+        (self.work, self.steps) = (work, steps);
+        self.arena.reset();
+        effects
+    }
+}
+
+/// `'a` ends with the call: what lives as long is given back empty.
+fn run<'a, R: Rules>(
+    rules: &R,
+    declared: &'a Declared,
+    arena: &'a Arena,
+    mut work: Work<'a>,
+    steps: Vec<Result<Step<'static, R>, Reject>>,
+    batch: &'a Batch,
+    reader: &'a dyn Reader,
+) -> (Effects, Work<'static>, Vec<Result<Step<'static, R>, Reject>>) {
+    // An input has two or three effects, and copies some 300 bytes into them; a guess that is short costs a copy.
+    work.effects.effects.reserve(batch.inputs.len() * 4);
+    work.effects.bytes.reserve(batch.inputs.len() * 512);
+    let shared = Shared {
+        batch,
+        arena,
+        reader,
+        declared,
+        work: RefCell::new(work),
+    };
+    let mut steps: Vec<Result<Step<'_, R>, Reject>> = recycle(steps);
+    step_all(rules, &shared, &mut steps);
+    let mut work = shared.work.take();
+    let effects = std::mem::take(&mut work.effects);
+    (effects, work.recycle(0, declared.stores.len()), recycle(steps))
+}
+
+fn step_all<'a, R: Rules>(rules: &R, shared: &'a Shared<'a>, steps: &mut Vec<Result<Step<'a, R>, Reject>>) {
+    let batch = shared.batch;
+    let mut reads = Reads { shared };
+    for (of, input) in batch.inputs.iter().enumerate() {
+        let step = decode::<R>(shared, input);
+        if let Ok(step) = &step {
+            shared.work.borrow_mut().begin(of, input.time, input.key);
+            rules.reads(step, &mut reads);
+        }
+        steps.push(step);
+    }
+    shared.ask();
+    for (of, (input, step)) in batch.inputs.iter().zip(steps.drain(..)).enumerate() {
+        shared.work.borrow_mut().begin(of, input.time, input.key);
+        let mut ctx = Ctx {
+            shared,
+            now: input.time,
+            key: input.key,
+        };
+        let outcome = step.and_then(|step| handle(rules, &mut ctx, step));
+        shared.work.borrow_mut().end(outcome);
+    }
+}
+
+#[inline]
+fn handle<'a, R: Rules>(rules: &R, ctx: &mut Ctx<'a>, step: Step<'a, R>) -> Outcome {
+    match step {
+        Step::Event(record) => rules.on_event(ctx, record),
+        Step::Timer(due) => rules.on_timer(ctx, due),
+        Step::Reply(reply) => rules.on_reply(ctx, reply),
+    }
+}
+
+#[inline]
+fn decode<'a, R: Rules>(shared: &'a Shared<'a>, input: &Input) -> Result<Step<'a, R>, Reject> {
+    let bytes = &shared.batch.bytes;
+    let tag = || Parts::new(input.tag.of(bytes), shared.arena);
+    let event = |value| {
+        R::Event::decode(input.source, value).map(|event| {
+            Step::Event(Record {
+                event,
+                late: input.late,
+                place: Place {
+                    time: input.time,
+                    rank: input.rank,
+                    offset: input.offset,
+                },
+            })
+        })
+    };
+    let reply = |answer| R::Reply::decode(input.source, tag(), answer).map(Step::Reply);
+    match input.what {
+        Happening::Event => event(Some(input.value.of(bytes))),
+        Happening::Tombstone => event(None),
+        Happening::Timer => R::Due::decode(input.source, tag()).map(Step::Timer).map_err(|bad| {
+            let name = shared.declared.timers.get(input.source as usize).unwrap_or(&"?");
+            Reject::new(format_args!("tag of timer `{name}`: {bad}"))
+        }),
+        Happening::Answer => reply(Ok(input.value.of(bytes))),
+        Happening::Absent => reply(Err(NoAnswer::Absent)),
+        Happening::Unavailable => reply(Err(NoAnswer::Unavailable)),
+        Happening::Unreadable => reply(Err(NoAnswer::Unreadable)),
+    }
+}
+
+/// The runner of a component: there is one from `describe` on.
+pub struct Slot<R: Rules>(RefCell<Option<Runner<R>>>);
+
+impl<R: Rules> Slot<R> {
+    /// Before `describe`.
+    #[allow(clippy::new_without_default, reason = "it is called in a const")]
+    pub const fn new() -> Self {
+        Slot(RefCell::new(None))
+    }
+
+    /// The export of that name.
+    pub fn describe(&self, settings: &str) -> Result<Description, String> {
+        std::panic::set_hook(Box::new(|panic| wire::host::log(wire::Level::Error, &panic.to_string())));
+        let runner = Runner::new(settings)?;
+        let description = runner.description();
+        *self.0.borrow_mut() = Some(runner);
+        Ok(description)
+    }
+
+    /// The export of that name.
+    pub fn process(&self, batch: &Batch) -> Effects {
+        match &mut *self.0.borrow_mut() {
+            Some(runner) => runner.run(batch, &Host),
+            None => panic!("`process` was called before `describe`"),
+        }
+    }
+}
+
+/// State as the host has it.
+struct Host;
+
+impl Reader for Host {
+    fn get_many(&self, reads: &[wire::Read], bytes: &[u8]) -> wire::Found {
+        wire::host::get_many(reads, bytes)
+    }
+}
