@@ -1,1 +1,4 @@
+//! What tests and the benchmark share.
 
+#[cfg(feature = "kafka")]
+pub mod rig;

@@ -1,0 +1,4 @@
+//! All integration tests in one binary: it links once.
+
+#[cfg(feature = "kafka")]
+mod kafka_port;
