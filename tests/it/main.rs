@@ -1,3 +1,5 @@
 //! Pelton as a whole: one test binary, a module a subject.
 
+#[cfg(feature = "kafka")]
+mod kafka_port;
 mod rules;

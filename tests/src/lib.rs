@@ -1,3 +1,5 @@
 //! Pelton as a whole: scenarios, the simulator and its auditor, real Kafka, the benchmark.
 
 pub mod auditor;
+#[cfg(feature = "kafka")]
+pub mod rig;

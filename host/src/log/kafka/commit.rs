@@ -1,0 +1,311 @@
+//! One transaction from begin to its end.
+//!
+//! Rules: nothing is committed that a delivery has failed of, or that the gate has not passed; "aborted" is said only when
+//! the broker has said so and no commit was ever asked for; every other doubt is "ambiguous".
+
+use super::fault::Fault;
+use super::partitions::Partitions;
+use super::producer::Open;
+use super::queue::{last_error, millis};
+use super::{Shared, TRANSACTION_TIMEOUT_MS};
+use crate::log::{Outcome, Transaction};
+use crate::record::{Offset, Partition, Span, TopicIx};
+use rdkafka_sys::rd_kafka_resp_err_t::*;
+use rdkafka_sys::rd_kafka_vtype_t::*;
+use rdkafka_sys::*;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// For producing and draining: librdkafka itself gives messages up after the transaction's time-out.
+const DELIVERY: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS + 5_000);
+
+/// For sending offsets.
+const OFFSETS: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
+
+/// For commit and abort: whatever the broker has not answered by then, nobody knows.
+const END: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS + 10_000);
+
+/// A commit or abort that took longer was perhaps asked for more than once.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// Deliveries are served once per so many records: they come in whole batches.
+const SERVE_EVERY: usize = 4096;
+
+/// No slot yet.
+const NONE: u32 = u32::MAX;
+
+/// Where a transaction has written to.
+type Places = Vec<(TopicIx, Partition)>;
+
+/// Takes the transaction to its end. Also says whether the end was slow.
+pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -> (Outcome, bool) {
+    // SAFETY: the client is live; the error is taken over.
+    if let Err(fault) = unsafe { Fault::taken(rd_kafka_begin_transaction(open.client.raw)) } {
+        return (Outcome::Ambiguous(format!("can't begin: {}", fault.text)), true);
+    }
+    let mut places = Places::new();
+    let ready = produce(open, shared, transaction, &mut places)
+        .and_then(|()| drain(open))
+        .and_then(|()| pass(open, shared, transaction));
+    let ended = Instant::now();
+    let outcome = match ready {
+        Ok(()) => commit(open, &places),
+        Err(why) => abort(open, why),
+    };
+    (outcome, ended.elapsed() > SLOW)
+}
+
+/// Hands all records to librdkafka. Values stay in the arena.
+fn produce(open: &mut Open, shared: &Shared, transaction: &Transaction, places: &mut Places) -> Result<(), String> {
+    let deadline = Instant::now() + DELIVERY;
+    let mut slots: Vec<Vec<u32>> = vec![Vec::new(); shared.topics.len()];
+    begin_reports(open);
+    let mut message = Message::new();
+    for (count, record) in transaction.records.iter().enumerate() {
+        let of_topic = &mut slots[record.topic as usize];
+        if of_topic.is_empty() {
+            open.topic(shared, record.topic, OFFSETS)?;
+            of_topic.resize(open.topics[&record.topic].1.max(0) as usize, NONE);
+        }
+        let topic = of_topic.get_mut(record.partition as usize);
+        let slot = topic.ok_or_else(|| no_partition(shared, record.topic, record.partition))?;
+        if *slot == NONE {
+            *slot = places.len() as u32;
+            places.push((record.topic, record.partition));
+            // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
+            unsafe { open.client.deliveries() }.next.push(0);
+            message.topic(open.topics[&record.topic].0.0);
+        } else if count == 0 || transaction.records[count - 1].topic != record.topic {
+            message.topic(open.topics[&record.topic].0.0);
+        }
+        message.fill(transaction, record, *slot);
+        while let Err(fault) = message.send(open.client.raw) {
+            if fault.code != RD_KAFKA_RESP_ERR__QUEUE_FULL || Instant::now() > deadline {
+                return Err(format!(
+                    "producing to {}: {}",
+                    shared.topics[record.topic as usize], fault.text
+                ));
+            }
+            // SAFETY: the client is live. Waits for a delivery.
+            unsafe { rd_kafka_poll(open.client.raw, 10) };
+            failed(open)?;
+        }
+        if count % SERVE_EVERY == SERVE_EVERY - 1 {
+            open.client.serve();
+            failed(open)?;
+        }
+    }
+    Ok(())
+}
+
+/// One message's arguments for `rd_kafka_produceva`, filled anew for each record.
+struct Message {
+    parts: [rd_kafka_vu_t; 8],
+}
+
+/// Order of the parts.
+const TOPIC: usize = 0;
+const PARTITION: usize = 1;
+const VALUE: usize = 2;
+const KEY: usize = 3;
+const TIMESTAMP: usize = 4;
+const SLOT: usize = 5;
+// 6: the flags, which stay 0.
+/// Last, and left out where there are none.
+const HEADERS: usize = 7;
+
+impl Message {
+    fn new() -> Message {
+        let part = |vtype| rd_kafka_vu_t {
+            vtype,
+            u: rd_kafka_vu_s__bindgen_ty_1 { _pad: [0; 64] },
+        };
+        Message {
+            parts: [
+                part(RD_KAFKA_VTYPE_RKT),
+                part(RD_KAFKA_VTYPE_PARTITION),
+                part(RD_KAFKA_VTYPE_VALUE),
+                part(RD_KAFKA_VTYPE_KEY),
+                part(RD_KAFKA_VTYPE_TIMESTAMP),
+                part(RD_KAFKA_VTYPE_OPAQUE),
+                part(RD_KAFKA_VTYPE_MSGFLAGS), // 0: the value is not copied, the key always is
+                part(RD_KAFKA_VTYPE_HEADERS),
+            ],
+        }
+    }
+
+    fn topic(&mut self, topic: *mut rd_kafka_topic_t) {
+        self.parts[TOPIC].u.rkt = topic;
+    }
+
+    fn fill(&mut self, transaction: &Transaction, record: &crate::log::Outgoing, slot: u32) {
+        let bytes = |span: &Option<Span>| {
+            let (ptr, size) = match span {
+                Some(span) => (span.of(&transaction.bytes).as_ptr(), span.len as usize),
+                None => (ptr::null(), 0),
+            };
+            rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+                ptr: ptr as *mut c_void,
+                size,
+            }
+        };
+        self.parts[PARTITION].u.i32_ = record.partition;
+        self.parts[VALUE].u.mem = bytes(&record.value);
+        self.parts[KEY].u.mem = bytes(&record.key);
+        // Librdkafka takes 0 for "now", which is no function of the input: the first millisecond of 1970 is written as 1.
+        self.parts[TIMESTAMP].u.i64_ = if record.timestamp == 0 { 1 } else { record.timestamp };
+        self.parts[SLOT].u.ptr = slot as usize as *mut c_void;
+        self.parts[HEADERS].u.headers = ptr::null_mut();
+        if record.headers.is_empty() {
+            return;
+        }
+        let headers = &transaction.headers[record.headers.start as usize..record.headers.end as usize];
+        // SAFETY: new headers are ours until a message takes them over (`send`); names and values are copied.
+        unsafe {
+            let list = rd_kafka_headers_new(headers.len());
+            for (name, value) in headers {
+                let (name, value) = (name.of(&transaction.bytes), value.of(&transaction.bytes));
+                let (name_size, value_size) = (name.len() as isize, value.len() as isize);
+                // It fails for no other reason than headers that are read-only: these are not.
+                rd_kafka_header_add(list, name.as_ptr().cast(), name_size, value.as_ptr().cast(), value_size);
+            }
+            self.parts[HEADERS].u.headers = list;
+        }
+    }
+
+    /// Enqueues it. After an error the same message can be sent again.
+    #[inline]
+    fn send(&mut self, client: *mut rd_kafka_t) -> Result<(), Fault> {
+        // SAFETY: the part was written as this member of the union, last in `fill`.
+        let headers = !unsafe { self.parts[HEADERS].u.headers }.is_null();
+        let count = if headers { HEADERS + 1 } else { HEADERS };
+        // SAFETY: the client and the topic are live; values point into the transaction's arena, which outlives every
+        // delivery (see `producer`); headers are librdkafka's if it succeeds.
+        unsafe { Fault::taken(rd_kafka_produceva(client, self.parts.as_ptr(), count)) }?;
+        self.parts[HEADERS].u.headers = ptr::null_mut();
+        Ok(())
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // SAFETY: headers that no message took over are ours.
+        unsafe {
+            let headers = self.parts[HEADERS].u.headers;
+            if !headers.is_null() {
+                rd_kafka_headers_destroy(headers);
+            }
+        }
+    }
+}
+
+fn no_partition(shared: &Shared, topic: TopicIx, partition: Partition) -> String {
+    format!("topic {} has no partition {partition}", shared.topics[topic as usize])
+}
+
+/// Waits until every record is delivered.
+fn drain(open: &mut Open) -> Result<(), String> {
+    let deadline = Instant::now() + DELIVERY;
+    loop {
+        // Serves deliveries while it waits, and sends what lingers. It returns early only when all is delivered.
+        // SAFETY: the client is live.
+        let code = unsafe { rd_kafka_flush(open.client.raw, 100) };
+        failed(open)?;
+        match code {
+            RD_KAFKA_RESP_ERR_NO_ERROR => return Ok(()),
+            _ if Instant::now() < deadline => {}
+            _ => return Err(format!("records were not delivered in {} s", DELIVERY.as_secs())),
+        }
+    }
+}
+
+fn begin_reports(open: &mut Open) {
+    // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
+    let deliveries = unsafe { open.client.deliveries() };
+    deliveries.next.clear();
+    deliveries.failed = None;
+}
+
+/// The first failed delivery.
+fn failed(open: &mut Open) -> Result<(), String> {
+    // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
+    match &unsafe { open.client.deliveries() }.failed {
+        Some(why) => Err(format!("a record was not delivered: {why}")),
+        None => Ok(()),
+    }
+}
+
+/// The gate, and the offsets behind it. The order matters: a member that is read first and a counter that is read second
+/// can't both be from before a change.
+fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(), String> {
+    let member = shared
+        .member()
+        .clone()
+        .ok_or("this process is not a member of the group")?;
+    let identity = member
+        .identity()
+        .ok_or_else(|| format!("no group membership: {}", last_error().text))?;
+    if !identity.is_member() {
+        return Err("this process is not a member of the group at the moment".into());
+    }
+    if member.is_lost() {
+        return Err("this process has lost its partitions".into());
+    }
+    let now = shared.assignment.load(Ordering::SeqCst);
+    if now != transaction.assignment {
+        return Err(format!(
+            "the assignment has changed: the epoch began at {}, now it is {now}",
+            transaction.assignment
+        ));
+    }
+    let mut offsets = Partitions::new(transaction.offsets.len());
+    for (topic, partition, offset) in &transaction.offsets {
+        offsets.add(&shared.names[*topic as usize], *partition, *offset);
+    }
+    // SAFETY: all three are live; the error is taken over.
+    let sent = unsafe {
+        let client = open.client.raw;
+        Fault::taken(rd_kafka_send_offsets_to_transaction(
+            client,
+            offsets.0,
+            identity.0,
+            millis(OFFSETS),
+        ))
+    };
+    sent.map_err(|fault| format!("sending offsets: {}", fault.text))
+}
+
+fn commit(open: &mut Open, places: &Places) -> Outcome {
+    // SAFETY: the client is live; the error is taken over.
+    if let Err(fault) = unsafe { Fault::taken(rd_kafka_commit_transaction(open.client.raw, millis(END))) } {
+        return Outcome::Ambiguous(format!("commit: {}", fault.text));
+    }
+    // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
+    let next: &[Offset] = &unsafe { open.client.deliveries() }.next;
+    let ends = places
+        .iter()
+        .zip(next)
+        .map(|(&(topic, partition), &next)| (topic, partition, next));
+    Outcome::Committed(ends.collect())
+}
+
+/// Nothing was asked to be committed: an abort that the broker confirms is one.
+fn abort(open: &mut Open, why: String) -> Outcome {
+    if let Some(fatal) = open.fatal() {
+        return Outcome::Ambiguous(format!("{why}; {fatal}"));
+    }
+    // SAFETY: the client is live; the error is taken over.
+    if let Err(fault) = unsafe { Fault::taken(rd_kafka_abort_transaction(open.client.raw, millis(END))) } {
+        return Outcome::Ambiguous(format!("{why}; abort: {}", fault.text));
+    }
+    // It has waited for every message to be reported; the reports are served here.
+    // SAFETY: the client is live.
+    match unsafe { rd_kafka_flush(open.client.raw, millis(OFFSETS)) } {
+        RD_KAFKA_RESP_ERR_NO_ERROR => Outcome::Aborted(why),
+        _ => Outcome::Ambiguous(format!(
+            "{why}; messages of the aborted transaction are still in flight"
+        )),
+    }
+}

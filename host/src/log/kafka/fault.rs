@@ -1,0 +1,120 @@
+//! Errors of librdkafka, as what the caller must do about them.
+//!
+//! Rule: wrong settings and missing rights are fatal, another owner is a fence, all else may be tried again.
+
+use crate::error::Failure;
+use rdkafka_sys::rd_kafka_resp_err_t::*;
+use rdkafka_sys::*;
+use std::ffi::{CStr, c_char};
+
+/// A failed call.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub code: rd_kafka_resp_err_t,
+    /// In librdkafka's words.
+    pub text: String,
+    /// The same call may be made again, and goes on where it stopped.
+    pub again: bool,
+}
+
+impl Fault {
+    /// By its code alone.
+    pub fn of(code: rd_kafka_resp_err_t) -> Fault {
+        // SAFETY: a static text for every code.
+        let text = unsafe { text(rd_kafka_err2str(code)) };
+        Fault {
+            code,
+            text,
+            again: false,
+        }
+    }
+
+    /// Ok when the code is no error.
+    pub fn check(code: rd_kafka_resp_err_t) -> Result<(), Fault> {
+        match code {
+            RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+            code => Err(Fault::of(code)),
+        }
+    }
+
+    /// Takes over what a call returned; null is no error.
+    ///
+    /// # Safety
+    /// The error must be librdkafka's and not be used afterwards.
+    pub unsafe fn taken(error: *mut rd_kafka_error_t) -> Result<(), Fault> {
+        if error.is_null() {
+            return Ok(());
+        }
+        // SAFETY: not null, and ours; destroyed last.
+        unsafe {
+            let fault = Fault {
+                code: rd_kafka_error_code(error),
+                text: format!(
+                    "{} ({})",
+                    text(rd_kafka_error_string(error)),
+                    text(rd_kafka_error_name(error))
+                ),
+                again: rd_kafka_error_is_retriable(error) != 0,
+            };
+            rd_kafka_error_destroy(error);
+            Err(fault)
+        }
+    }
+
+    /// True when nobody answered.
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self.code,
+            RD_KAFKA_RESP_ERR__TIMED_OUT
+                | RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE
+                | RD_KAFKA_RESP_ERR__MSG_TIMED_OUT
+                | RD_KAFKA_RESP_ERR__TRANSPORT
+                | RD_KAFKA_RESP_ERR__RESOLVE
+                | RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+                | RD_KAFKA_RESP_ERR__WAIT_COORD
+                | RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
+        )
+    }
+
+    /// What the caller must do, with the text that it gets.
+    pub fn failure(&self, told: String) -> Failure {
+        match self.code {
+            RD_KAFKA_RESP_ERR__AUTHENTICATION
+            | RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
+            | RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM
+            | RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+            | RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
+            | RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
+            | RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            | RD_KAFKA_RESP_ERR_SECURITY_DISABLED
+            | RD_KAFKA_RESP_ERR_INVALID_CONFIG
+            | RD_KAFKA_RESP_ERR_INVALID_PARTITIONS
+            | RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR
+            | RD_KAFKA_RESP_ERR_POLICY_VIOLATION
+            | RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION
+            | RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL
+            | RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT
+            | RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT
+            | RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+            | RD_KAFKA_RESP_ERR__INVALID_ARG
+            | RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE => Failure::Fatal(told),
+            RD_KAFKA_RESP_ERR__FENCED
+            | RD_KAFKA_RESP_ERR_PRODUCER_FENCED
+            | RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH
+            | RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID => Failure::Fenced(told),
+            _ => Failure::Retry(told),
+        }
+    }
+}
+
+/// A C text as a String.
+///
+/// # Safety
+/// Null, or ends with 0.
+pub(super) unsafe fn text(raw: *const c_char) -> String {
+    if raw.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null; the caller's promise.
+    unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
+}

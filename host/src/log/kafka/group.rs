@@ -1,0 +1,288 @@
+//! The one member of the group: it is assigned partitions of the lead topic, and fetches nothing.
+//!
+//! Rule: the assignment counter is raised before librdkafka or the caller hears of a change; a partition goes back only
+//! after `released`.
+
+use super::client::{Client, Kind};
+use super::fault::{Fault, text};
+use super::partitions::Partitions;
+use super::queue::{Event, Queue, last_error};
+use super::{COMMON, Shared};
+use crate::error::{Failure, Result};
+use crate::log::{Group, Membership};
+use crate::record::Partition;
+use rdkafka_sys::rd_kafka_resp_err_t::*;
+use rdkafka_sys::*;
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A member that is gone for so long is out of the group (`session.timeout.ms`): a restart after a crash is faster.
+const MEMBER: &[(&str, &str)] = &[
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "2000"),
+    ("max.poll.interval.ms", "300000"),
+];
+
+/// A subscription names no partition.
+const ANY_PARTITION: Partition = -1;
+
+/// For telling the group that we go.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The member's client. Its events are read by [`KafkaGroup`] alone; its identity by every producer's gate.
+pub(super) struct Member {
+    pub client: Client,
+}
+
+/// Who the member is to the group, at one moment.
+pub(super) struct Identity(pub *mut rd_kafka_consumer_group_metadata_t);
+
+impl Member {
+    /// Asked of librdkafka's own thread: never older than this call.
+    pub fn identity(&self) -> Option<Identity> {
+        // SAFETY: the client is live.
+        let raw = unsafe { rd_kafka_consumer_group_metadata(self.client.raw) };
+        (!raw.is_null()).then_some(Identity(raw))
+    }
+
+    /// True when its partitions may be somebody else's already.
+    pub fn is_lost(&self) -> bool {
+        // SAFETY: the client is live.
+        unsafe { rd_kafka_assignment_lost(self.client.raw) != 0 }
+    }
+}
+
+impl Identity {
+    /// True for a member of the group's generation. (The broker lets pass what has neither generation nor member id.)
+    pub fn is_member(&self) -> bool {
+        // SAFETY: live; the member id ends with 0.
+        unsafe {
+            rd_kafka_consumer_group_metadata_generation_id(self.0) >= 0
+                && !CStr::from_ptr(rd_kafka_consumer_group_metadata_member_id(self.0)).is_empty()
+        }
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used afterwards.
+        unsafe { rd_kafka_consumer_group_metadata_destroy(self.0) }
+    }
+}
+
+/// Partitions that go back when all of them are released.
+struct Revocation {
+    list: Partitions,
+    held: Vec<Partition>,
+}
+
+pub(super) struct KafkaGroup {
+    events: Queue,
+    revocations: Vec<Revocation>,
+    left: bool,
+    member: Arc<Member>,
+    shared: Arc<Shared>,
+}
+
+impl KafkaGroup {
+    pub fn join(shared: Arc<Shared>) -> Result<KafkaGroup> {
+        let mut place = shared.member();
+        if place.is_some() {
+            return Err(Failure::Fatal("this process has joined the group already".into()));
+        }
+        let instance = format!("{}-{}", shared.group, shared.instance);
+        let fixed = [
+            ("group.id", shared.group.as_str()),
+            ("group.instance.id", instance.as_str()),
+            ("group.protocol", "classic"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("isolation.level", "read_committed"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("allow.auto.create.topics", "false"),
+            ("enable.partition.eof", "false"),
+        ];
+        let defaults = [COMMON, MEMBER].concat();
+        let client = shared
+            .settings
+            .client(Kind::Consumer, &defaults, &fixed, RD_KAFKA_EVENT_REBALANCE)?;
+        let lead = Partitions::one(&shared.names[0], ANY_PARTITION, 0);
+        // SAFETY: the client and the list are live; the list is copied.
+        let (code, events) = unsafe {
+            (
+                rd_kafka_subscribe(client.raw, lead.0),
+                rd_kafka_queue_get_consumer(client.raw),
+            )
+        };
+        Fault::check(code).map_err(|fault| client.failure("joining the group", &fault))?;
+        if events.is_null() {
+            return Err(client.failure("joining the group", &last_error()));
+        }
+        let member = Arc::new(Member { client });
+        *place = Some(member.clone());
+        drop(place);
+        Ok(KafkaGroup {
+            events: Queue(events),
+            revocations: Vec::new(),
+            left: false,
+            member,
+            shared,
+        })
+    }
+
+    /// A change of assignment. The counter comes first.
+    fn rebalanced(&mut self, event: &Event) -> Result<Option<Membership>> {
+        // SAFETY: the event is live and of this kind. The list belongs to it: it is copied.
+        let (code, list) = unsafe {
+            let list = rd_kafka_event_topic_partition_list(event.0);
+            (
+                rd_kafka_event_error(event.0),
+                Partitions(rd_kafka_topic_partition_list_copy(list)),
+            )
+        };
+        let partitions: Vec<_> = list.elements().iter().map(|element| element.partition).collect();
+        if !partitions.is_empty() {
+            self.shared.raise();
+        }
+        if code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(&list)?;
+            return Ok((!partitions.is_empty()).then_some(Membership::Assigned(partitions)));
+        }
+        if partitions.is_empty() {
+            self.unassign(&list)?;
+            return Ok(None);
+        }
+        let lost = self.member.is_lost();
+        self.revocations.push(Revocation {
+            list,
+            held: partitions.clone(),
+        });
+        Ok(Some(match lost {
+            true => Membership::Lost(partitions),
+            false => Membership::Revoked(partitions),
+        }))
+    }
+
+    /// Ours, and paused: the readers fetch, not the member.
+    fn assign(&self, list: &Partitions) -> Result<()> {
+        let client = &self.member.client;
+        // SAFETY: the client and the list are live; the list is copied.
+        let done = unsafe {
+            Fault::taken(rd_kafka_incremental_assign(client.raw, list.0))
+                .and_then(|()| Fault::check(rd_kafka_pause_partitions(client.raw, list.0)))
+        };
+        done.map_err(|fault| client.failure("taking partitions", &fault))
+    }
+
+    fn unassign(&self, list: &Partitions) -> Result<()> {
+        let client = &self.member.client;
+        // SAFETY: the client and the list are live; the list is copied.
+        let done = unsafe { Fault::taken(rd_kafka_incremental_unassign(client.raw, list.0)) };
+        done.map_err(|fault| client.failure("giving partitions back", &fault))
+    }
+
+    /// An error of the group.
+    fn failed(&self, event: &Event) -> Result<()> {
+        let client = &self.member.client;
+        let Err(fault) = event.check() else { return Ok(()) };
+        match fault.code {
+            // The partitions are told as lost next.
+            RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED | RD_KAFKA_RESP_ERR__PARTITION_EOF => Ok(()),
+            // Nothing is fetched, so no position matters.
+            RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => Ok(()),
+            RD_KAFKA_RESP_ERR__FATAL => self.alive(),
+            _ => Err(client.failure("group membership", &fault)),
+        }
+    }
+
+    /// An error says that the member can't go on: somebody else has its instance id.
+    fn alive(&self) -> Result<()> {
+        let client = &self.member.client;
+        let mut why = [0; 512];
+        // SAFETY: the client is live, the buffer has the length that is told, and a text that ends with 0.
+        unsafe {
+            let code = rd_kafka_fatal_error(client.raw, why.as_mut_ptr(), why.len());
+            let told = || format!("group membership: {}", text(why.as_ptr()));
+            Fault::check(code).map_err(|fault| fault.failure(told()))
+        }
+    }
+}
+
+impl Group for KafkaGroup {
+    fn poll(&mut self, wait: Duration) -> Result<Option<Membership>> {
+        if self.left {
+            return Err(Failure::Fatal("this process has left the group".into()));
+        }
+        let deadline = Instant::now() + wait;
+        loop {
+            self.member.client.serve();
+            self.member.client.alarm()?;
+            self.alive()?;
+            let Some(event) = self.events.poll(deadline.saturating_duration_since(Instant::now())) else {
+                return Ok(None);
+            };
+            match event.kind() {
+                RD_KAFKA_EVENT_REBALANCE => {
+                    if let Some(membership) = self.rebalanced(&event)? {
+                        return Ok(Some(membership));
+                    }
+                }
+                RD_KAFKA_EVENT_ERROR => self.failed(&event)?,
+                // A record that was fetched before the pause took hold.
+                _ => {}
+            }
+        }
+    }
+
+    fn released(&mut self, partitions: &[Partition]) -> Result<()> {
+        for revocation in &mut self.revocations {
+            revocation.held.retain(|partition| !partitions.contains(partition));
+        }
+        while let Some(at) = self
+            .revocations
+            .iter()
+            .position(|revocation| revocation.held.is_empty())
+        {
+            let revocation = self.revocations.remove(at);
+            self.unassign(&revocation.list)?;
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
+        self.shared.raise();
+        // First: no gate asks it from now on.
+        *self.shared.member() = None;
+        for revocation in std::mem::take(&mut self.revocations) {
+            // An error changes nothing: what follows ends the assignment in any case.
+            let _ = self.unassign(&revocation.list);
+        }
+        // A member with an instance id says nothing when it is closed (it is expected back), so it leaves by ending its
+        // subscription, and is closed when that is through: then it has no member id any more.
+        // SAFETY: the client is live.
+        unsafe { rd_kafka_unsubscribe(self.member.client.raw) };
+        let deadline = Instant::now() + LEAVE_TIMEOUT;
+        while Instant::now() < deadline && self.member.identity().is_some_and(|identity| identity.is_member()) {
+            let Some(event) = self.events.poll(Duration::from_millis(20)) else {
+                continue;
+            };
+            if event.kind() == RD_KAFKA_EVENT_REBALANCE && self.rebalanced(&event).is_ok() {
+                for revocation in std::mem::take(&mut self.revocations) {
+                    let _ = self.unassign(&revocation.list);
+                }
+            }
+        }
+        // SAFETY: the client is live; it serves what is left and ends the membership.
+        unsafe { rd_kafka_consumer_close(self.member.client.raw) };
+    }
+}
+
+impl Drop for KafkaGroup {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,266 @@
+//! A transactional producer: one thread that owns librdkafka's handle and takes one transaction after the other.
+//!
+//! Rules: an arena goes back to the caller only when librdkafka holds no pointer into it: every delivery is reported, or
+//! the handle is destroyed. Where anything was doubtful, the next transaction begins with a new handle, so that no late
+//! request of an old one can end it (without KIP-890 a broker can't tell them apart).
+
+use super::client::{Client, Kind};
+use super::commit;
+use super::fault::{Fault, text};
+use super::queue::{Topic, millis};
+use super::{COMMON, Shared, TRANSACTION_TIMEOUT_MS};
+use crate::error::{Failure, Result};
+use crate::log::{Outcome, Producer, Transaction};
+use crate::record::{Offset, TopicIx};
+use rdkafka_sys::rd_kafka_resp_err_t::*;
+use rdkafka_sys::*;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Librdkafka counts at most this many messages that are not delivered; a transaction with more waits in between.
+const IN_FLIGHT: &str = "1000000";
+
+const PRODUCER: &[(&str, &str)] = &[
+    ("queue.buffering.max.messages", IN_FLIGHT),
+    // Values are not copied: this bounds a count, the arena bounds memory.
+    ("queue.buffering.max.kbytes", "1048576"),
+    // 16 KB batches cost four times the CPU.
+    ("batch.size", "1000000"),
+    ("batch.num.messages", "10000"),
+    // Draining cuts it short; it lets batches fill while a burst is produced.
+    ("linger.ms", "5"),
+    ("compression.codec", "lz4"),
+];
+
+/// `init_transactions`: longer than the abort of what a dead producer left open takes.
+const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// For one try of it.
+const INIT_TRY: Duration = Duration::from_secs(5);
+
+/// What deliveries have come to, in one transaction.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    /// By the slot that each message carries: the offset behind the last one that is in the log.
+    pub next: Vec<Offset>,
+    /// The first failure.
+    pub failed: Option<String>,
+}
+
+impl Deliveries {
+    /// Called for each message, from librdkafka's C code: never panics.
+    #[inline]
+    pub fn report(&mut self, message: &rd_kafka_message_t) {
+        if message.err != RD_KAFKA_RESP_ERR_NO_ERROR {
+            self.failed.get_or_insert_with(|| Fault::of(message.err).text);
+        } else if let Some(next) = self.next.get_mut(message._private as usize) {
+            *next = (*next).max(message.offset + 1);
+        }
+    }
+}
+
+/// A handle whose transactions are initialised. The topics go before the client.
+pub(super) struct Open {
+    pub topics: HashMap<TopicIx, (Topic, i32)>,
+    pub client: Client,
+}
+
+/// What the thread is asked for.
+enum Job {
+    Commit(Transaction),
+    Renew(Sender<Result<()>>),
+}
+
+pub(super) struct KafkaProducer {
+    /// None: shut down.
+    jobs: Option<Sender<Job>>,
+    done: Receiver<(Transaction, Outcome)>,
+    in_flight: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KafkaProducer {
+    pub fn open(shared: Arc<Shared>, transactional_id: &str) -> Result<KafkaProducer> {
+        let (jobs, todo) = channel();
+        let (results, done) = channel();
+        let mut thread = Thread {
+            shared,
+            id: transactional_id.to_string(),
+            open: None,
+            suspect: false,
+        };
+        let started = std::thread::Builder::new()
+            .name(format!("commit-{transactional_id}"))
+            .spawn(move || thread.run(todo, results))
+            .map_err(|error| Failure::Fatal(format!("a thread for the producer can't be started: {error}")))?;
+        let mut producer = KafkaProducer {
+            jobs: Some(jobs),
+            done,
+            in_flight: false,
+            thread: Some(started),
+        };
+        producer.renew()?;
+        Ok(producer)
+    }
+
+    fn send(&self, job: Job) {
+        let jobs = self.jobs.as_ref().expect("only drop takes it");
+        jobs.send(job).expect("the thread ends only when the channel is closed");
+    }
+}
+
+impl Producer for KafkaProducer {
+    fn submit(&mut self, transaction: Transaction) {
+        assert!(!self.in_flight, "one transaction is in flight already");
+        assert!(
+            !transaction.offsets.is_empty(),
+            "a transaction without offsets fences nothing"
+        );
+        self.in_flight = true;
+        self.send(Job::Commit(transaction));
+    }
+
+    fn outcome(&mut self, wait: Duration) -> Option<(Transaction, Outcome)> {
+        if !self.in_flight {
+            return None;
+        }
+        let done = match wait.is_zero() {
+            true => self.done.try_recv().ok(),
+            false => self.done.recv_timeout(wait).ok(),
+        };
+        self.in_flight = done.is_none();
+        done
+    }
+
+    fn renew(&mut self) -> Result<()> {
+        let (answer, answered) = channel();
+        self.send(Job::Renew(answer));
+        answered.recv().expect("the thread answers every job")
+    }
+}
+
+impl Drop for KafkaProducer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told by the outcome that never came.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's side.
+struct Thread {
+    shared: Arc<Shared>,
+    id: String,
+    open: Option<Open>,
+    /// A request of the last transaction may still be on its way.
+    suspect: bool,
+}
+
+impl Thread {
+    fn run(&mut self, jobs: Receiver<Job>, results: Sender<(Transaction, Outcome)>) {
+        for job in jobs {
+            match job {
+                Job::Commit(transaction) => {
+                    let outcome = self.commit(&transaction);
+                    if results.send((transaction, outcome)).is_err() {
+                        return;
+                    }
+                }
+                Job::Renew(answer) => {
+                    // Nobody waits for the answer any more: nothing to tell.
+                    let _ = answer.send(self.renew());
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Outcome {
+        if self.suspect && self.open.is_some() {
+            // Nothing of this transaction has begun.
+            if let Err(failure) = self.renew() {
+                return Outcome::Ambiguous(format!("no new producer: {failure}"));
+            }
+        }
+        let Some(open) = &mut self.open else {
+            return Outcome::Ambiguous("the producer must be renewed first".into());
+        };
+        let before = open.client.troubles();
+        let (outcome, slow) = commit::run(open, &self.shared, transaction);
+        open.client.serve();
+        self.suspect = slow || open.client.troubles() != before;
+        if let Outcome::Ambiguous(_) = outcome {
+            // Waits for librdkafka's threads: behind this, nothing points into the arena.
+            self.open = None;
+        }
+        outcome
+    }
+
+    fn renew(&mut self) -> Result<()> {
+        self.open = None;
+        let timeout = TRANSACTION_TIMEOUT_MS.to_string();
+        let defaults = [COMMON, PRODUCER, &[("transaction.timeout.ms", timeout.as_str())]].concat();
+        let fixed = [
+            ("transactional.id", self.id.as_str()),
+            ("enable.idempotence", "true"),
+            ("delivery.report.only.error", "false"),
+        ];
+        let client = self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0)?;
+        let deadline = Instant::now() + INIT_TIMEOUT;
+        loop {
+            // SAFETY: the client is live; the error is taken over.
+            let done = unsafe { Fault::taken(rd_kafka_init_transactions(client.raw, millis(INIT_TRY))) };
+            let Err(fault) = done else { break };
+            let failure = client.failure(&format!("producer {}", self.id), &fault);
+            if !fault.again || matches!(failure, Failure::Fatal(_)) || Instant::now() >= deadline {
+                return Err(failure);
+            }
+        }
+        self.suspect = false;
+        self.open = Some(Open {
+            topics: HashMap::new(),
+            client,
+        });
+        Ok(())
+    }
+}
+
+impl Open {
+    /// The topic's handle and its number of partitions. Asked for once: a record for a partition that librdkafka does not
+    /// know yet would wait in a place that a transaction forgets.
+    pub fn topic(&mut self, shared: &Shared, index: TopicIx, wait: Duration) -> std::result::Result<(), String> {
+        if self.topics.contains_key(&index) {
+            return Ok(());
+        }
+        let name = &shared.topics[index as usize];
+        let topic = Topic::new(&self.client, name).map_err(|failure| failure.to_string())?;
+        let mut metadata = std::ptr::null();
+        // SAFETY: client and topic are live; what comes back is ours until it is destroyed, and has one topic, as asked.
+        let partitions = unsafe {
+            let code = rd_kafka_metadata(self.client.raw, 0, topic.0, &mut metadata, millis(wait));
+            Fault::check(code).map_err(|fault| format!("metadata of {name}: {}", fault.text))?;
+            let told = &*(*metadata).topics;
+            let result = Fault::check(told.err).map(|()| told.partition_cnt);
+            rd_kafka_metadata_destroy(metadata);
+            result.map_err(|fault| format!("topic {name}: {}", fault.text))?
+        };
+        self.topics.insert(index, (topic, partitions));
+        Ok(())
+    }
+
+    /// What made the handle useless, if anything did.
+    pub fn fatal(&self) -> Option<String> {
+        let mut why = [0; 512];
+        // SAFETY: the client is live, the buffer has the length that is told, and a text that ends with 0.
+        unsafe {
+            match rd_kafka_fatal_error(self.client.raw, why.as_mut_ptr(), why.len()) {
+                RD_KAFKA_RESP_ERR_NO_ERROR => None,
+                _ => Some(text(why.as_ptr())),
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Queues, events and topics of librdkafka, each destroyed by its owner.
+//!
+//! Rule: they are dropped before the client that they belong to (the order of a struct's fields).
+
+use super::client::{Client, c_string};
+use super::fault::{Fault, text};
+use crate::error::{Failure, Result};
+use rdkafka_sys::*;
+use std::time::Duration;
+
+/// A queue.
+pub(super) struct Queue(pub *mut rd_kafka_queue_t);
+
+// SAFETY: librdkafka's queues are thread-safe; what is read from them is owned by the reader.
+unsafe impl Send for Queue {}
+
+impl Queue {
+    /// A queue of our own.
+    pub fn new(client: &Client) -> Queue {
+        // SAFETY: the client is live.
+        Queue(unsafe { rd_kafka_queue_new(client.raw) })
+    }
+
+    /// The next event, or none within `wait`.
+    pub fn poll(&self, wait: Duration) -> Option<Event> {
+        // SAFETY: the queue is live; the event is ours.
+        let raw = unsafe { rd_kafka_queue_poll(self.0, millis(wait)) };
+        (!raw.is_null()).then_some(Event(raw))
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used afterwards.
+        unsafe { rd_kafka_queue_destroy(self.0) }
+    }
+}
+
+/// Something that a queue has told.
+pub(super) struct Event(pub *mut rd_kafka_event_t);
+
+impl Event {
+    /// RD_KAFKA_EVENT_...
+    pub fn kind(&self) -> i32 {
+        // SAFETY: the event is live.
+        unsafe { rd_kafka_event_type(self.0) }
+    }
+
+    /// The error that it carries.
+    pub fn check(&self) -> std::result::Result<(), Fault> {
+        // SAFETY: the event is live, and the text as long as it is.
+        unsafe {
+            let code = rd_kafka_event_error(self.0);
+            Fault::check(code).map_err(|fault| Fault {
+                text: text(rd_kafka_event_error_string(self.0)),
+                ..fault
+            })
+        }
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used afterwards.
+        unsafe { rd_kafka_event_destroy(self.0) }
+    }
+}
+
+/// A topic as one client knows it.
+pub(super) struct Topic(pub *mut rd_kafka_topic_t);
+
+// SAFETY: librdkafka's topic handles are thread-safe.
+unsafe impl Send for Topic {}
+
+impl Topic {
+    pub fn new(client: &Client, name: &str) -> Result<Topic> {
+        let name_of = c_string(name)?;
+        // SAFETY: the client is live, the name ends with 0; null settings are the client's own.
+        let raw = unsafe { rd_kafka_topic_new(client.raw, name_of.as_ptr(), std::ptr::null_mut()) };
+        if raw.is_null() {
+            return Err(Failure::Fatal(format!("topic {name:?}: {}", last_error().text)));
+        }
+        Ok(Topic(raw))
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used afterwards.
+        unsafe { rd_kafka_topic_destroy(self.0) }
+    }
+}
+
+/// What the last call of this thread that returned null or -1 has failed with.
+pub(super) fn last_error() -> Fault {
+    // SAFETY: has no preconditions.
+    Fault::of(unsafe { rd_kafka_last_error() })
+}
+
+/// Milliseconds as librdkafka counts them: rounded up, never "for ever".
+pub(super) fn millis(wait: Duration) -> i32 {
+    i32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+}

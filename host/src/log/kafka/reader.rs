@@ -1,0 +1,394 @@
+//! Reads assigned partitions in batches, each partition from an explicit offset, without ever joining the group.
+//!
+//! Rules: a partition's records arrive in offset order from the assigned offset on, each once, whatever is paused, moved
+//! or reconnected (`next` is counted here, librdkafka's own position is not trusted). An end is only told on evidence
+//! younger than `proofs`.
+//!
+//! Every partition has a queue of its own in librdkafka; it is forwarded to the one that is read here. Pausing takes the
+//! forwarding back: what was fetched stays where it is, and fetching stops when the partition's queue is full.
+
+use super::client::Client;
+use super::copy;
+use super::fault::Fault;
+use super::partitions::Partitions;
+use super::queue::{Event, Queue, Topic, last_error, millis};
+use super::{QUERY_TIMEOUT, Shared};
+use crate::error::{Failure, Result};
+use crate::log::{Arrival, Reader};
+use crate::record::{Offset, Partition, TopicIx};
+use rdkafka_sys::rd_kafka_resp_err_t::*;
+use rdkafka_sys::*;
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Records taken over in one call, at most: 16 KB of pointers; more gains nothing.
+const BATCH: usize = 2000;
+
+/// A poll is cut to this while something can come that does not wake the queue.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// What is known about an assigned partition.
+struct Slot {
+    queue: Queue,
+    /// The next offset that may arrive.
+    next: Offset,
+    /// Paused: not forwarded.
+    held: bool,
+    /// Something has arrived since it was assigned, so librdkafka's stop of an earlier assignment, which takes the
+    /// forwarding back at some later time, is behind us.
+    settled: bool,
+    /// Read to this end, and nothing came since.
+    ended: Option<Offset>,
+    /// Its position is out of range, and the caller was not told yet.
+    out: bool,
+}
+
+/// A question for the ends of partitions that is not answered yet.
+struct Question {
+    asked: Instant,
+    answers: Queue,
+}
+
+pub(super) struct KafkaReader {
+    slots: HashMap<(TopicIx, Partition), Slot>,
+    own: Queue,
+    question: Option<Question>,
+    /// Handles of the topics that were assigned so far: they keep the pointers in messages valid as names.
+    topics: Vec<(Topic, TopicIx)>,
+    batch: Box<[*mut rd_kafka_message_t]>,
+    proofs: Duration,
+    /// When the next question is due.
+    due: Instant,
+    /// When our queue was last seen empty: what is found now came after that.
+    drained: Option<Instant>,
+    shared: Arc<Shared>,
+    client: Client,
+}
+
+// SAFETY: the batch's pointers are filled and emptied within one call of `poll`; all else is Send.
+unsafe impl Send for KafkaReader {}
+
+impl KafkaReader {
+    pub fn new(shared: Arc<Shared>, client: Client, proofs: Duration) -> KafkaReader {
+        KafkaReader {
+            slots: HashMap::new(),
+            own: Queue::new(&client),
+            question: None,
+            topics: Vec::new(),
+            batch: vec![std::ptr::null_mut(); BATCH].into_boxed_slice(),
+            proofs,
+            due: Instant::now(),
+            drained: None,
+            shared,
+            client,
+        }
+    }
+
+    /// Which topic a message is of.
+    fn index(&mut self, raw: *mut rd_kafka_topic_t) -> Option<TopicIx> {
+        let at = self.topics.iter().position(|(topic, _)| topic.0 == raw)?;
+        self.topics.swap(0, at);
+        Some(self.topics[0].1)
+    }
+
+    /// Fills the batch from `from` on; returns how many messages are in it then.
+    fn take(&mut self, wait: Duration, from: usize, most: usize) -> usize {
+        let room = &mut self.batch[from..most];
+        // SAFETY: the queue is live, and the buffer has room for as many pointers as are told.
+        let count = unsafe { rd_kafka_consume_batch_queue(self.own.0, millis(wait), room.as_mut_ptr(), room.len()) };
+        from + count.max(0) as usize
+    }
+
+    /// Takes what is there; waits only when nothing is. (librdkafka waits for a full batch: so for one first, then for all
+    /// that is there.)
+    fn fetch(&mut self, wait: Duration) -> usize {
+        let mut count = self.take(Duration::ZERO, 0, BATCH);
+        if count == 0 && !wait.is_zero() {
+            count = self.take(wait, 0, 1);
+            if count == 1 {
+                count = self.take(Duration::ZERO, 1, BATCH);
+            }
+        }
+        count
+    }
+
+    /// Hands over the first `count` messages of the batch.
+    fn hand_over(&mut self, count: usize, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
+        let mut at = 0;
+        while at < count {
+            // SAFETY: consume has put live messages into 0..count; they are destroyed behind this call.
+            let first = unsafe { &*self.batch[at] };
+            if first.err != RD_KAFKA_RESP_ERR_NO_ERROR {
+                self.told(first, fresh, arrivals)?;
+                at += 1;
+                continue;
+            }
+            let same = |message: &&*mut rd_kafka_message_t| {
+                // SAFETY: as above.
+                let message = unsafe { &***message };
+                let place = (message.rkt, message.partition);
+                message.err == RD_KAFKA_RESP_ERR_NO_ERROR && place == (first.rkt, first.partition)
+            };
+            let length = self.batch[at..count].iter().take_while(same).count();
+            self.run(at, at + length, arrivals);
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// A run of records of one partition.
+    fn run(&mut self, from: usize, to: usize, arrivals: &mut Vec<Arrival>) {
+        // SAFETY: live messages, see `hand_over`.
+        let (raw, partition) = unsafe { ((*self.batch[from]).rkt, (*self.batch[from]).partition) };
+        let Some(topic) = self.index(raw) else { return };
+        let Some(slot) = self.slots.get_mut(&(topic, partition)) else {
+            return;
+        };
+        // SAFETY: as above; `next` leaves out what arrived before (librdkafka's positions are not exact in all versions).
+        let stale = |message: &&*mut rd_kafka_message_t| unsafe { (***message).offset < slot.next };
+        let skipped = self.batch[from..to].iter().take_while(stale).count();
+        let run = &self.batch[from + skipped..to];
+        let Some(&last) = run.last() else { return };
+        // SAFETY: as above.
+        slot.next = unsafe { (*last).offset } + 1;
+        slot.settled = true;
+        slot.ended = None;
+        // SAFETY: as above: all of them are live.
+        arrivals.push(Arrival::Records(unsafe { copy::chunk(topic, partition, run) }));
+    }
+
+    /// Something other than a record.
+    fn told(&mut self, message: &rd_kafka_message_t, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
+        let (partition, offset) = (message.partition, message.offset);
+        let topic = self.index(message.rkt);
+        let slot = topic.and_then(|topic| self.slots.get_mut(&(topic, partition)));
+        let (Some(topic), Some(slot)) = (topic, slot) else {
+            return match message.rkt.is_null() {
+                true => Err(self.client.failure("reading", &Fault::of(message.err))),
+                false => Ok(()), // of a partition that was taken away meanwhile
+            };
+        };
+        match message.err {
+            RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                slot.settled = true;
+                slot.next = slot.next.max(offset);
+                slot.ended = Some(slot.next);
+                match fresh {
+                    true => arrivals.push(Arrival::End {
+                        topic,
+                        partition,
+                        offset: slot.next,
+                    }),
+                    false => self.due = Instant::now(),
+                }
+                Ok(())
+            }
+            RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+            | RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+            | RD_KAFKA_RESP_ERR__LOG_TRUNCATION => {
+                slot.settled = true;
+                slot.out = true;
+                Ok(())
+            }
+            code => {
+                let fault = Fault::of(code);
+                let name = &self.shared.topics[topic as usize];
+                Err(self.client.failure(&format!("reading {name} [{partition}]"), &fault))
+            }
+        }
+    }
+
+    /// Forwards what an earlier assignment's stop may have cut off. What waits in a partition's queue comes along.
+    fn forward_again(&mut self) {
+        for slot in self.slots.values().filter(|slot| !slot.settled && !slot.held) {
+            // SAFETY: both queues are live.
+            unsafe { rd_kafka_queue_forward(slot.queue.0, self.own.0) };
+            self.drained = None;
+        }
+    }
+
+    /// Tells the bounds of partitions whose position is not in the log.
+    fn tell_out_of_range(&mut self, arrivals: &mut Vec<Arrival>) -> Result<()> {
+        for (&(topic, partition), slot) in self.slots.iter_mut().filter(|(_, slot)| slot.out) {
+            let (start, end) = self.shared.bounds(&self.client, topic, partition)?;
+            slot.out = false;
+            arrivals.push(Arrival::OutOfRange {
+                topic,
+                partition,
+                start,
+                end,
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks for the ends of the partitions that were read to their end, and takes answers.
+    fn prove(&mut self, arrivals: &mut Vec<Arrival>) {
+        if let Some(question) = self.question.take() {
+            match question.answers.poll(Duration::ZERO) {
+                // An old answer is no proof of now.
+                Some(answer) if question.asked.elapsed() <= self.proofs.max(SLICE * 2) => {
+                    self.answered(&answer, arrivals)
+                }
+                Some(_) => self.due = Instant::now(),
+                None => self.question = Some(question),
+            }
+            return;
+        }
+        let now = Instant::now();
+        if now < self.due || self.slots.values().all(|slot| slot.ended.is_none()) {
+            return;
+        }
+        let mut ends = Partitions::new(self.slots.len());
+        for ((topic, partition), _) in self.slots.iter().filter(|(_, slot)| slot.ended.is_some()) {
+            let latest = rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i32;
+            ends.add(&self.shared.names[*topic as usize], *partition, latest as i64);
+        }
+        let answers = Queue::new(&self.client);
+        // SAFETY: the client, the list and the queue are live; librdkafka copies the list and the options, and keeps the
+        // queue alive until it has answered.
+        unsafe {
+            let options =
+                rd_kafka_AdminOptions_new(self.client.raw, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+            let committed = rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+            // An isolation level always fits this operation: the error, which can't be, would be null.
+            let _ = Fault::taken(rd_kafka_AdminOptions_set_isolation_level(options, committed));
+            let mut why = [0; 64];
+            rd_kafka_AdminOptions_set_request_timeout(options, millis(QUERY_TIMEOUT), why.as_mut_ptr(), why.len());
+            rd_kafka_ListOffsets(self.client.raw, ends.0, options, answers.0);
+            rd_kafka_AdminOptions_destroy(options);
+        }
+        self.question = Some(Question { asked: now, answers });
+        self.due = now + self.proofs;
+    }
+
+    /// The log ends where a partition was read to: that is the proof. Where it goes on, records are on their way.
+    fn answered(&mut self, answer: &Event, arrivals: &mut Vec<Arrival>) {
+        if answer.check().is_err() {
+            return;
+        }
+        // SAFETY: the result and all that it names live as long as the event; null for another kind of event.
+        unsafe {
+            let result = rd_kafka_event_ListOffsets_result(answer.0);
+            if result.is_null() {
+                return;
+            }
+            let mut count = 0;
+            let infos = rd_kafka_ListOffsets_result_infos(result, &mut count);
+            for at in 0..count {
+                let end = &*rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(at));
+                let name = CStr::from_ptr(end.topic);
+                let Some(topic) = self.shared.names.iter().position(|known| known.as_c_str() == name) else {
+                    continue;
+                };
+                let place = (topic as TopicIx, end.partition);
+                let ended = self.slots.get(&place).and_then(|slot| slot.ended);
+                if let (RD_KAFKA_RESP_ERR_NO_ERROR, Some(offset)) = (end.err, ended)
+                    && end.offset <= offset
+                {
+                    arrivals.push(Arrival::End {
+                        topic: place.0,
+                        partition: place.1,
+                        offset,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Reader for KafkaReader {
+    fn assign(&mut self, topic: TopicIx, partition: Partition, from: Offset) -> Result<()> {
+        assert!(from >= 0, "positions are numbers: {from}");
+        self.unassign(topic, partition)?;
+        let name = &self.shared.names[topic as usize];
+        if !self.topics.iter().any(|(_, known)| *known == topic) {
+            self.topics
+                .push((Topic::new(&self.client, &self.shared.topics[topic as usize])?, topic));
+        }
+        // SAFETY: the client is live, the name ends with 0; the queue is ours.
+        let raw = unsafe { rd_kafka_queue_get_partition(self.client.raw, name.as_ptr(), partition) };
+        if raw.is_null() {
+            return Err(self.client.failure("assigning", &last_error()));
+        }
+        let queue = Queue(raw);
+        // Forwarded before it is assigned: else its first records would go to the client's own queue.
+        // SAFETY: both queues are live. The client and the list are, too, and the list is copied.
+        let assigned = unsafe {
+            rd_kafka_queue_forward(queue.0, self.own.0);
+            Fault::taken(rd_kafka_incremental_assign(
+                self.client.raw,
+                Partitions::one(name, partition, from).0,
+            ))
+        };
+        assigned.map_err(|fault| self.client.failure("assigning", &fault))?;
+        let slot = Slot {
+            queue,
+            next: from,
+            held: false,
+            settled: false,
+            ended: None,
+            out: false,
+        };
+        self.slots.insert((topic, partition), slot);
+        Ok(())
+    }
+
+    fn unassign(&mut self, topic: TopicIx, partition: Partition) -> Result<()> {
+        if self.slots.remove(&(topic, partition)).is_none() {
+            return Ok(());
+        }
+        let list = Partitions::one(&self.shared.names[topic as usize], partition, 0);
+        // SAFETY: the client and the list are live. It returns when the partition's version is raised: librdkafka drops
+        // what it fetched for an older one.
+        let gone = unsafe { Fault::taken(rd_kafka_incremental_unassign(self.client.raw, list.0)) };
+        gone.map_err(|fault| self.client.failure("unassigning", &fault))
+    }
+
+    fn pause(&mut self, topic: TopicIx, partition: Partition, paused: bool) -> Result<()> {
+        let Some(slot) = self.slots.get_mut(&(topic, partition)) else {
+            return Err(Failure::Fatal(format!(
+                "partition {partition} is not assigned, so it can't be paused"
+            )));
+        };
+        if slot.held != paused {
+            slot.held = paused;
+            let to = if paused { std::ptr::null_mut() } else { self.own.0 };
+            // SAFETY: the queues are live; null takes the forwarding back.
+            unsafe { rd_kafka_queue_forward(slot.queue.0, to) };
+            // What waited in the partition's queue may be old.
+            self.drained = None;
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, wait: Duration, arrivals: &mut Vec<Arrival>) -> Result<()> {
+        self.client.serve();
+        self.client.alarm()?;
+        self.forward_again();
+        let sliced = self.question.is_some() || self.slots.values().any(|slot| !slot.settled);
+        let fresh = self.drained.is_some_and(|seen| seen.elapsed() <= self.proofs);
+        let looked = Instant::now();
+        let count = self.fetch(if sliced { wait.min(SLICE) } else { wait });
+        if count < BATCH {
+            self.drained = Some(looked);
+        }
+        let told = self.hand_over(count, fresh, arrivals);
+        for message in &self.batch[..count] {
+            // SAFETY: ours since `fetch`, copied by now, and not used afterwards.
+            unsafe { rd_kafka_message_destroy(*message) };
+        }
+        told?;
+        self.prove(arrivals);
+        self.tell_out_of_range(arrivals)
+    }
+}
+
+impl Drop for KafkaReader {
+    fn drop(&mut self) {
+        // SAFETY: the client is live; null takes all partitions away, so that none is fetched while it is destroyed.
+        unsafe { rd_kafka_assign(self.client.raw, std::ptr::null()) };
+    }
+}

@@ -1,0 +1,79 @@
+//! The broker goes away in the middle, and comes back.
+
+use super::*;
+use pelton_tests::rig::Record;
+
+#[test]
+fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
+    let rig = Rig::kafka().unwrap();
+    let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 1).unwrap());
+    let kafka = kafka(&rig, &[&lead, &out], &Rig::unique("group"), "a");
+    let (mut group, _) = joined(&kafka);
+    let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
+    let mut reader = kafka.reader(Duration::from_millis(50)).unwrap();
+    reader.assign(0, 0, 0).unwrap();
+    rig.produce(&lead, &[Record::new("k", "0"), Record::new("k", "1")])
+        .unwrap();
+    arrivals(&mut *reader, |got| offsets(got, 0) == [0, 1]).unwrap();
+    let before = transaction(&kafka, &[(1, 0, "k", "before")], &[(0, 0, 1)]);
+    assert!(matches!(commit(&mut *producer, before), Outcome::Committed(_)));
+
+    rig.stop();
+    let broker = rig.brokers();
+    let mut got = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    let why = loop {
+        assert!(Instant::now() < deadline, "nobody said that the broker is away");
+        match reader.poll(Duration::from_millis(50), &mut got) {
+            Err(Failure::Retry(why)) => break why,
+            Err(other) => panic!("{other}"),
+            Ok(()) => {}
+        }
+    };
+    assert!(why.contains(&broker), "{why}");
+    assert!(matches!(kafka.bounds(0, 0), Err(Failure::Retry(why)) if why.contains(&broker)));
+    let during = transaction(&kafka, &[(1, 0, "k", "during")], &[(0, 0, 2)]);
+    let doubt = commit(&mut *producer, during);
+    assert!(matches!(doubt, Outcome::Ambiguous(_)), "{doubt:?}");
+    got.retain(|arrival| matches!(arrival, Arrival::Records(_)));
+    assert!(got.is_empty(), "{got:?}");
+
+    rig.start().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(failure) = producer.renew() {
+        assert!(
+            matches!(failure, Failure::Retry(_)) && Instant::now() < deadline,
+            "{failure}"
+        );
+    }
+    rig.produce(&lead, &[Record::new("k", "2")]).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut got = Vec::new();
+    while offsets(&got, 0).is_empty() {
+        assert!(Instant::now() < deadline, "the reader does not go on");
+        match reader.poll(Duration::from_millis(50), &mut got) {
+            Ok(()) | Err(Failure::Retry(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(offsets(&got, 0), [2]);
+    // The membership comes back, with its partitions or without: until then the gate is closed.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "the member does not come back");
+        match group.poll(Duration::from_millis(50)) {
+            Ok(Some(Membership::Revoked(gone) | Membership::Lost(gone))) => group.released(&gone).unwrap(),
+            Ok(_) | Err(Failure::Retry(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+        let after = transaction(&kafka, &[(1, 0, "k", "after")], &[(0, 0, 3)]);
+        match commit(&mut *producer, after) {
+            Outcome::Committed(_) => break,
+            Outcome::Aborted(_) => {}
+            Outcome::Ambiguous(_) => producer.renew().unwrap(),
+        }
+    }
+    let values: Vec<_> = rig.read(&out).unwrap().iter().map(|record| record.text()).collect();
+    assert_eq!(values, ["before", "after"]);
+    assert_eq!(kafka.committed(&[(0, 0)]).unwrap(), [Some(3)]);
+}

@@ -1,0 +1,205 @@
+//! The rig: a real Kafka broker and a real schema registry on this machine, for tests and the benchmark, without containers.
+//!
+//! Rules: whatever is started ends with this process, also when it is killed; ports are free ones of the loopback; data is
+//! in a folder of its own. Needs java (17 or newer) and mvn; the jars come from Maven Central, once.
+
+mod jars;
+mod process;
+mod registry;
+mod topics;
+
+pub use registry::Registry;
+pub use topics::{Ending, Read, Record};
+
+use anyhow::{Context, Result, bail};
+use process::{Folder, Server};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Heap of the broker.
+const HEAP: &str = "-Xmx1g";
+
+/// A broker that does not answer after so long does not come up. (2-5 s on an idle machine.)
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// One Kafka broker (KRaft, one node).
+pub struct Rig {
+    port: u16,
+    folder: Folder,
+    classpath: String,
+    server: Mutex<Option<Server>>,
+}
+
+impl Rig {
+    /// Starts a broker, and waits until it answers.
+    pub fn kafka() -> Result<Rig> {
+        Rig::kafka_with(&[])
+    }
+
+    /// The same, with more settings in its `server.properties`.
+    pub fn kafka_with(settings: &[(&str, &str)]) -> Result<Rig> {
+        let libs = jars::kafka()?;
+        let folder = Folder::new("kafka")?;
+        let [port, controller] = free_ports()?;
+        std::fs::write(
+            folder.path("server.properties"),
+            properties(&folder, port, controller, settings),
+        )?;
+        let rig = Rig {
+            port,
+            classpath: format!("{}/*", libs.display()),
+            folder,
+            server: Mutex::new(None),
+        };
+        let cluster = "UGVsdG9uLXJpZy1rYWZrYQ"; // any 16 bytes
+        let made = rig
+            .java("kafka.tools.StorageTool")
+            .args(["format", "--standalone", "-t", cluster, "-c"])
+            .arg(rig.folder.path("server.properties"))
+            .output()?;
+        if !made.status.success() {
+            bail!(
+                "Kafka's storage can't be formatted: {}",
+                String::from_utf8_lossy(&made.stderr)
+            );
+        }
+        rig.start()?;
+        Ok(rig)
+    }
+
+    /// The broker that all tests of this process share. It ends with the process. Topics need names of their own: see
+    /// [`Rig::unique`].
+    ///
+    /// # Panics
+    /// When it can't be started: the text says what to install.
+    pub fn shared() -> &'static Rig {
+        static RIG: OnceLock<Rig> = OnceLock::new();
+        RIG.get_or_init(|| Rig::kafka().unwrap_or_else(|error| panic!("{error:#}")))
+    }
+
+    /// Starts a schema registry.
+    pub fn registry() -> Result<Registry> {
+        Registry::start()
+    }
+
+    /// `bootstrap.servers`.
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A name that nobody else has.
+    pub fn unique(prefix: &str) -> String {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        format!("{prefix}-{}-{count}", std::process::id())
+    }
+
+    /// The process id of the broker, while it runs: for its CPU time.
+    pub fn pid(&self) -> Option<u32> {
+        self.server().as_ref().map(Server::pid)
+    }
+
+    /// Kills the broker, as a crash would. What it has written is there at the next [`Rig::start`].
+    pub fn stop(&self) {
+        *self.server() = None;
+    }
+
+    /// Starts the broker again: same ports, same data. Waits until it answers.
+    pub fn start(&self) -> Result<()> {
+        let mut server = self.server();
+        if server.is_some() {
+            return Ok(());
+        }
+        let mut command = self.java("kafka.Kafka");
+        command.arg(self.folder.path("server.properties"));
+        let mut started = Server::spawn(command, &self.folder.path("broker.log"))?;
+        let probe: BaseConsumer = self.client().set("log_level", "0").create()?;
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            if let Some(log) = started.ended()? {
+                bail!("the Kafka broker has ended: {log}");
+            }
+            match probe.fetch_metadata(None, Duration::from_millis(500)) {
+                Ok(metadata) if !metadata.brokers().is_empty() => break,
+                answer if Instant::now() > deadline => {
+                    bail!(
+                        "the Kafka broker does not answer after {} s: {answer:?}",
+                        START_TIMEOUT.as_secs(),
+                        answer = answer.err()
+                    )
+                }
+                _ => {}
+            }
+        }
+        *server = Some(started);
+        Ok(())
+    }
+
+    /// Settings of a client for this broker.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers());
+        config
+    }
+
+    fn java(&self, main: &str) -> Command {
+        let mut command = Command::new("java");
+        command.args([
+            HEAP,
+            "-Xms256m",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-cp",
+            &self.classpath,
+            main,
+        ]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn server(&self) -> std::sync::MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// So many free ports of the loopback.
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let listeners: Vec<_> = (0..N)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()?;
+    let ports: Vec<_> = listeners
+        .iter()
+        .map(|held| Ok(held.local_addr()?.port()))
+        .collect::<Result<_>>()?;
+    ports.try_into().ok().context("as many ports as were asked for")
+}
+
+/// One node that is broker and controller; internal topics small enough to be made in no time.
+fn properties(folder: &Folder, port: u16, controller: u16, more: &[(&str, &str)]) -> String {
+    let mut lines = format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.listener.names=CONTROLLER\n\
+         controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         log.dirs={}\n\
+         offsets.topic.replication.factor=1\n\
+         offsets.topic.num.partitions=4\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=4\n\
+         group.initial.rebalance.delay.ms=0\n\
+         auto.create.topics.enable=false\n",
+        folder.path("data").display()
+    );
+    for (key, value) in more {
+        lines += &format!("{key}={value}\n");
+    }
+    lines
+}

@@ -1,0 +1,98 @@
+//! The servers' jars: fetched from Maven Central once, into the user's cache.
+//!
+//! Rule: a folder of the cache is complete or not there (it is filled beside it, then renamed).
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is fetched: a change of the versions is another folder.
+const KAFKA: &str = "kafka-4.3.1";
+const REGISTRY: &str = "apicurio-3.0.9";
+const REGISTRY_ARTIFACT: &str = "io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all";
+const KAFKA_POM: &str = include_str!("../../rig/pom.xml");
+
+/// The folder of Kafka's jars.
+pub fn kafka() -> Result<PathBuf> {
+    cached(KAFKA, |into| {
+        let pom = into.join("pom.xml");
+        std::fs::write(&pom, KAFKA_POM)?;
+        let mut mvn = Command::new("mvn");
+        mvn.arg("-f").arg(&pom).arg("dependency:copy-dependencies");
+        mvn.args([
+            "-DincludeScope=runtime".to_string(),
+            format!("-DoutputDirectory={}", into.display()),
+        ]);
+        run(mvn)
+    })
+}
+
+/// The folder of the registry, as its archive holds it.
+pub fn registry() -> Result<PathBuf> {
+    cached(REGISTRY, |into| {
+        let mut mvn = Command::new("mvn");
+        mvn.arg("dependency:unpack")
+            .arg(format!("-Dartifact={REGISTRY_ARTIFACT}"));
+        mvn.arg(format!("-DoutputDirectory={}", into.display()));
+        run(mvn)
+    })
+}
+
+fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let cache = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(cache) => PathBuf::from(cache),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?).join(".cache")
+        }
+    };
+    let folder = cache.join("pelton").join(format!("rig-{name}"));
+    check(
+        "java",
+        "-version",
+        "a Java runtime, 17 or newer (Debian: apt install openjdk-17-jre-headless)",
+    )?;
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    check(
+        "mvn",
+        "-version",
+        "Maven, to fetch Kafka once (Debian: apt install maven)",
+    )?;
+    let beside = folder.with_extension(format!("{}.part", std::process::id()));
+    std::fs::create_dir_all(&beside)?;
+    let filled = fill(&beside).with_context(|| format!("fetching {name} from Maven Central"));
+    if filled.is_ok() && !folder.is_dir() {
+        // Whoever is first wins; the loser's copy is the same.
+        let _ = std::fs::rename(&beside, &folder);
+    }
+    if beside.is_dir() {
+        std::fs::remove_dir_all(&beside)?;
+    }
+    filled?;
+    Ok(folder)
+}
+
+/// Says what to install when a program is not there.
+fn check(program: &str, argument: &str, what: &str) -> Result<()> {
+    match Command::new(program).arg(argument).output() {
+        Ok(answer) if answer.status.success() => Ok(()),
+        Ok(answer) => bail!(
+            "{program} {argument} fails: {}",
+            String::from_utf8_lossy(&answer.stderr)
+        ),
+        Err(error) => bail!("{program} can't be run ({error}): tests with real servers need {what}"),
+    }
+}
+
+fn run(mut mvn: Command) -> Result<()> {
+    let done = mvn.args(["-q", "-B"]).output()?;
+    if !done.status.success() {
+        bail!(
+            "{}{}",
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+    Ok(())
+}

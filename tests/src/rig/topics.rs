@@ -1,0 +1,285 @@
+//! What tests do with topics: make them, write to them, read them to their end. By clients of the rdkafka crate, so that
+//! nothing of Pelton's own port judges Pelton.
+
+use super::Rig;
+use anyhow::{Context, Result, bail};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// For one call.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A record to write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// None: by the key's hash.
+    pub partition: Option<i32>,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    /// None: now.
+    pub timestamp: Option<i64>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Record {
+    /// A key and bytes.
+    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Record {
+        Record {
+            key: Some(key.into()),
+            value: Some(value.into()),
+            ..Record::default()
+        }
+    }
+
+    /// A key and a JSON value.
+    pub fn json(key: impl Into<Vec<u8>>, value: &serde_json::Value) -> Record {
+        Record::new(key, value.to_string())
+    }
+
+    /// A key and an Avro datum, with the header of the registry.
+    pub fn avro(key: impl Into<Vec<u8>>, id: u32, datum: &[u8]) -> Record {
+        Record::new(key, [&[0], &id.to_be_bytes()[..], datum].concat())
+    }
+
+    /// To this partition.
+    pub fn at(mut self, partition: i32) -> Record {
+        self.partition = Some(partition);
+        self
+    }
+
+    /// With this timestamp, in milliseconds since 1970.
+    pub fn time(mut self, timestamp: i64) -> Record {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// With one header more.
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Record {
+        self.headers.push((name.to_string(), value.into()));
+        self
+    }
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub timestamp: i64,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Read {
+    /// The value as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.value.as_deref().unwrap_or_default()).into_owned()
+    }
+}
+
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Commit,
+    Abort,
+    /// Not at all: the producer dies with its records in the log.
+    Death,
+}
+
+/// Keeps the first failed delivery.
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if let Err((error, _)) = result {
+            self.0
+                .lock()
+                .expect("no panic while it is held")
+                .get_or_insert(error.clone());
+        }
+    }
+}
+
+impl Rig {
+    /// Makes a topic.
+    pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        for (key, value) in config {
+            new = new.set(key, value);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let made =
+            runtime.block_on(admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(TIMEOUT))))?;
+        made.into_iter().try_for_each(|one| match one {
+            Ok(_) => Ok(()),
+            Err((topic, code)) => bail!("topic {topic} can't be made: {code}"),
+        })
+    }
+
+    /// Makes a topic with a name of its own; returns the name.
+    pub fn topic(&self, prefix: &str, partitions: i32) -> Result<String> {
+        let name = Rig::unique(prefix);
+        self.create(&name, partitions, &[])?;
+        Ok(name)
+    }
+
+    /// Writes records, in order, and waits until they are in the log.
+    pub fn produce(&self, topic: &str, records: &[Record]) -> Result<()> {
+        let deliveries = Deliveries::default();
+        let mut config = self.client();
+        config
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "2")
+            .set("queue.buffering.max.messages", "1000000");
+        let producer: ThreadedProducer<_> = config.create_with_context(deliveries.clone())?;
+        for record in records {
+            let mut next = base(topic, record);
+            while let Err((error, back)) = producer.send(next) {
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                    return Err(error.into());
+                }
+                producer.poll(Duration::from_millis(5));
+                next = back;
+            }
+        }
+        producer.flush(TIMEOUT)?;
+        match deliveries.0.lock().expect("no panic while it is held").take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes records in one transaction, which ends as told. They are in the log in any case, visible or not.
+    pub fn transaction(&self, id: &str, topic: &str, records: &[Record], ending: Ending) -> Result<()> {
+        let producer: BaseProducer = self.client().set("transactional.id", id).create()?;
+        producer.init_transactions(TIMEOUT)?;
+        producer.begin_transaction()?;
+        for record in records {
+            producer.send(base(topic, record)).map_err(|(error, _)| error)?;
+        }
+        producer.flush(TIMEOUT)?;
+        match ending {
+            Ending::Commit => producer.commit_transaction(TIMEOUT)?,
+            Ending::Abort => producer.abort_transaction(TIMEOUT)?,
+            Ending::Death => {}
+        }
+        Ok(())
+    }
+
+    /// All committed records of a topic, up to the high watermarks that it has now; in order of partition and offset. Waits
+    /// for open transactions to end.
+    pub fn read(&self, topic: &str) -> Result<Vec<Read>> {
+        let mut config = self.client();
+        config
+            .set("group.id", Rig::unique("rig-reader"))
+            .set("enable.auto.commit", "false");
+        let all: BaseConsumer = config.clone().set("isolation.level", "read_uncommitted").create()?;
+        let reader: BaseConsumer = config.set("isolation.level", "read_committed").create()?;
+        let mut list = TopicPartitionList::new();
+        let mut ends = Vec::new();
+        for partition in 0..self.partitions(topic)? {
+            let (low, high) = all.fetch_watermarks(topic, partition, TIMEOUT)?;
+            list.add_partition_offset(topic, partition, Offset::Offset(low))?;
+            ends.push(high);
+        }
+        reader.assign(&list)?;
+        let mut records = Vec::new();
+        let deadline = Instant::now() + TIMEOUT * 4;
+        let mut done = ends.iter().all(|end| *end == 0);
+        while !done {
+            if Instant::now() > deadline {
+                bail!("{topic} can't be read to its end {ends:?}: at {:?}", reader.position()?);
+            }
+            match reader.poll(Duration::from_millis(20)) {
+                Some(message) => records.push(copied(&message?)),
+                None => done = is_behind(&reader, topic, &ends)?,
+            }
+        }
+        records.retain(|record| record.offset < ends[record.partition as usize]);
+        records.sort_by_key(|record| (record.partition, record.offset));
+        Ok(records)
+    }
+
+    /// Number of partitions.
+    pub fn partitions(&self, topic: &str) -> Result<i32> {
+        let client: BaseConsumer = self.client().create()?;
+        let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
+        let found = metadata.topics().first().with_context(|| format!("topic {topic}"))?;
+        Ok(found.partitions().len() as i32)
+    }
+
+    /// A group's committed offsets, by partition.
+    pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        let client: BaseConsumer = self.client().set("group.id", group).create()?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, self.partitions(topic)? - 1);
+        let committed = client.committed_offsets(list, TIMEOUT)?;
+        Ok(committed
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().filter(|raw| *raw >= 0))
+            .collect())
+    }
+}
+
+/// True when the reader stands at the ends, or behind them. Markers and aborted records count: they move its position.
+fn is_behind(reader: &BaseConsumer, topic: &str, ends: &[i64]) -> Result<bool> {
+    let positions = reader.position()?;
+    Ok(ends.iter().enumerate().all(|(partition, end)| {
+        let position = positions
+            .find_partition(topic, partition as i32)
+            .map(|element| element.offset());
+        *end == 0 || matches!(position, Some(Offset::Offset(at)) if at >= *end)
+    }))
+}
+
+fn base<'a>(topic: &'a str, record: &'a Record) -> BaseRecord<'a, [u8], [u8]> {
+    let mut next = BaseRecord::to(topic);
+    next.partition = record.partition;
+    next.key = record.key.as_deref();
+    next.payload = record.value.as_deref();
+    next.timestamp = record.timestamp;
+    if !record.headers.is_empty() {
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (name, value)| {
+                headers.insert(Header {
+                    key: name,
+                    value: Some(value),
+                })
+            });
+        next.headers = Some(headers);
+    }
+    next
+}
+
+fn copied(message: &impl Message) -> Read {
+    let headers = message.headers().map(|headers| {
+        let pairs = headers
+            .iter()
+            .map(|header| (header.key.to_string(), header.value.unwrap_or_default().to_vec()));
+        pairs.collect()
+    });
+    Read {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        timestamp: message.timestamp().to_millis().unwrap_or(-1),
+        headers: headers.unwrap_or_default(),
+    }
+}
