@@ -21,6 +21,7 @@ pub mod restore;
 mod seal;
 mod shelf;
 pub mod sources;
+pub mod tally;
 mod view;
 pub mod wiring;
 
@@ -28,9 +29,10 @@ pub use epoch::Epoch;
 pub use layout::Layout;
 pub use restore::Restored;
 pub use sources::Sources;
+pub use tally::Tally;
 pub use wiring::Wiring;
 
-use crate::delta::Delta;
+use crate::delta::{self, Change, Delta};
 use crate::inbox::Inbox;
 use crate::journal::Ending;
 use crate::log::Chunk;
@@ -41,6 +43,7 @@ use crate::record::{Millis, Offset, Partition, Rank, StepKey};
 use crate::rows::Rows;
 use crate::rules::{Batch, Sandbox, Trap};
 use crate::service::Question;
+use crate::sweep::Cursor;
 use crate::timers::Timers;
 use plan::Planned;
 use replay::Replay;
@@ -86,6 +89,7 @@ pub struct Task {
     // the open epoch's changes, and what is committed
     delta: Delta,
     sweep: SweepState,
+    tally: Tally,
     sealed: Option<seal::Sealed>,
     committed: Meta,
     committed_sweep: SweepState,
@@ -100,6 +104,7 @@ pub struct Task {
     // scratch, kept for its memory
     batch: Batch,
     plan: Vec<Planned>,
+    hashes: Vec<u64>,
     /// By slot: where its key stands in the batch of this number.
     spans: Vec<(u64, crate::record::Span)>,
     batch_number: u64,
@@ -126,9 +131,15 @@ impl Guest {
     /// Instantiates a version.
     pub fn new(wiring: Arc<Wiring>) -> Result<Guest, Trap> {
         // The readers were made once already, by the wiring's own check.
-        let readers = wiring.readers().unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
+        let readers = wiring
+            .readers()
+            .unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
         let sandbox = Some(Sandbox::new(&wiring.rules)?);
-        Ok(Guest { wiring, readers, sandbox })
+        Ok(Guest {
+            wiring,
+            readers,
+            sandbox,
+        })
     }
 
     /// Drops the instance: a fresh one comes with the next call. A guest's memory is not state.
@@ -158,8 +169,10 @@ pub struct Status {
     pub last: Millis,
     /// Records that wait for the watermark.
     pub waiting: usize,
-    /// Bytes of chunks that are kept for them.
-    pub buffered: usize,
+    /// Bytes of chunks that are kept for them, by rank.
+    pub buffered: Vec<usize>,
+    /// Committed offsets, by rank.
+    pub positions: Vec<Offset>,
     /// Timers that are set.
     pub timers: usize,
     /// Lookups that are pending.
@@ -187,12 +200,19 @@ impl Task {
 
     /// Where reading must go on, by rank: after opening, and after each [`abort`](Task::abort).
     pub fn positions(&self) -> impl Iterator<Item = (Rank, Offset)> {
-        self.inboxes.iter().enumerate().map(|(rank, inbox)| (rank as Rank, inbox.position()))
+        self.inboxes
+            .iter()
+            .enumerate()
+            .map(|(rank, inbox)| (rank as Rank, inbox.position()))
     }
 
     /// The watermark: the smallest of its partitions.
     pub fn watermark(&self) -> Millis {
-        self.inboxes.iter().map(Inbox::watermark).min().unwrap_or(crate::record::NEVER)
+        self.inboxes
+            .iter()
+            .map(Inbox::watermark)
+            .min()
+            .unwrap_or(crate::record::NEVER)
     }
 
     /// True for an input that is far enough ahead to be held back: over its bytes, and not the slowest.
@@ -236,7 +256,10 @@ impl Task {
             watermark: self.watermark(),
             last: self.last.time(),
             waiting: self.order.len(),
-            buffered: (0..self.inboxes.len()).map(|rank| self.shelf.bytes(rank as Rank)).sum(),
+            buffered: (0..self.inboxes.len())
+                .map(|rank| self.shelf.bytes(rank as Rank))
+                .collect(),
+            positions: self.committed.inputs.iter().map(|input| input.next).collect(),
             timers: self.timers.len(),
             lookups: self.lookups.len(),
             rows: self.view.rows.len(),
@@ -251,14 +274,28 @@ impl Task {
         self.view.misses.iter_mut().map(std::mem::take)
     }
 
-    /// Everything that the stores hold, newest first epoch included, for tests and queries: (key, store, entry, expires,
-    /// value), sorted.
-    pub fn dump(&self) -> Vec<(Vec<u8>, String, Vec<u8>, Millis, Vec<u8>)> {
+    /// Everything that the stores hold and that has not expired by the last step, for tests and queries: key, store, entry,
+    /// expiry, value; sorted.
+    pub fn dump(&mut self) -> Vec<(Vec<u8>, String, Vec<u8>, Millis, Vec<u8>)> {
+        let mut delta = Delta::new();
+        self.view
+            .rows
+            .sweep(&mut Cursor::new(), usize::MAX, self.last.time(), &mut delta);
         let mut cells = vec![];
-        self.view.rows.each(&mut |key, store, entry, cell| {
-            let store = self.names.stores[usize::from(store)].clone();
-            cells.push((key.to_vec(), store, entry.to_vec(), cell.expires, cell.value.to_vec()));
-        });
+        for change in delta.records().flat_map(delta::read) {
+            if let Ok(Change::Put {
+                key,
+                store,
+                entry,
+                expires,
+                value,
+                ..
+            }) = change
+            {
+                let store = self.names.stores[usize::from(store)].clone();
+                cells.push((key.to_vec(), store, entry.to_vec(), expires, value.to_vec()));
+            }
+        }
         cells.sort();
         cells
     }
@@ -311,14 +348,18 @@ impl Task {
             if let StepKey::Timer { kind, .. } = timer {
                 let name = self.names.timers.get(usize::from(*kind)).map_or("?", String::as_str);
                 if !description.timers.iter().any(|known| known == name) {
-                    return Err(format!("timers of kind '{name}' are pending, and these rules don't declare it"));
+                    return Err(format!(
+                        "timers of kind '{name}' are pending, and these rules don't declare it"
+                    ));
                 }
             }
         }
         for (name, _) in self.lookups.iter() {
             let name = self.names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
             if !description.lookups.iter().any(|known| known.name == name) {
-                return Err(format!("lookups '{name}' are pending, and these rules don't declare it"));
+                return Err(format!(
+                    "lookups '{name}' are pending, and these rules don't declare it"
+                ));
             }
         }
         Ok(())
@@ -334,8 +375,16 @@ impl Task {
         let description = wiring.rules.description();
         let names = &mut self.names;
         let ids = Ids {
-            timers: description.timers.iter().map(|name| Names::id(&mut names.timers, name)).collect(),
-            lookups: description.lookups.iter().map(|lookup| Names::id(&mut names.lookups, &lookup.name)).collect(),
+            timers: description
+                .timers
+                .iter()
+                .map(|name| Names::id(&mut names.timers, name))
+                .collect(),
+            lookups: description
+                .lookups
+                .iter()
+                .map(|lookup| Names::id(&mut names.lookups, &lookup.name))
+                .collect(),
         };
         let stores: Vec<StoreIds> = description
             .stores

@@ -10,8 +10,9 @@ mod close;
 mod commit;
 mod flush;
 mod recover;
+mod telemetry;
 
-use crate::config::Config;
+use crate::config::{Config, OnDataLoss};
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Log, Producer, Reader};
 use crate::metrics::Metrics;
@@ -26,6 +27,7 @@ use flush::Flushes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::Telemetry;
 
 /// Batches of one task in a row, before the next task has its turn: 8 of 512 inputs are about 4 ms.
 const BATCHES_A_TURN: usize = 8;
@@ -94,7 +96,7 @@ pub struct Worker {
     paused: BTreeSet<(Rank, Partition)>,
     flushes: Flushes,
     truncations: Vec<(Partition, i64)>,
-    metrics: Arc<Metrics>,
+    telemetry: Telemetry,
     chores_at: Duration,
     registry_at: Duration,
     arrivals: Vec<Arrival>,
@@ -103,7 +105,14 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without tasks.
-    pub fn new(config: &Config, layout: Arc<Layout>, wiring: Arc<Wiring>, ports: Ports, metrics: Arc<Metrics>) -> Worker {
+    pub fn new(
+        index: usize,
+        config: &Config,
+        layout: Arc<Layout>,
+        wiring: Arc<Wiring>,
+        ports: Ports,
+        metrics: Arc<Metrics>,
+    ) -> Worker {
         let assignment = ports.log.assignment();
         Worker {
             layout,
@@ -116,7 +125,7 @@ impl Worker {
             store: ports.store,
             sources: Sources::new(&config.inputs, ports.schemas),
             guests: vec![],
-            wanted: wiring,
+            wanted: wiring.clone(),
             tasks: BTreeMap::new(),
             restoring: vec![],
             epoch: Epoch::default(),
@@ -129,7 +138,7 @@ impl Worker {
             paused: BTreeSet::new(),
             flushes: Flushes::default(),
             truncations: vec![],
-            metrics,
+            telemetry: Telemetry::new(metrics, index, wiring.rules.description()),
             chores_at: Duration::ZERO,
             registry_at: Duration::ZERO,
             arrivals: vec![],
@@ -143,6 +152,9 @@ impl Worker {
         let partition = task.partition();
         for (rank, from) in task.positions() {
             self.reader.assign(rank, partition, from)?;
+        }
+        if let Some(store) = &mut self.store {
+            store.open(partition)?;
         }
         for question in task.questions() {
             self.services.ask(question);
@@ -160,6 +172,7 @@ impl Worker {
 
     /// From the next step on, every task runs these rules. They must have been accepted by [`accepts`](Worker::accepts).
     pub fn activate(&mut self, wiring: Arc<Wiring>) {
+        self.telemetry.rules(wiring.rules.description());
         self.wanted = wiring;
     }
 
@@ -185,7 +198,7 @@ impl Worker {
 
     /// One round of the loop: waits for data at most `wait`, when there is nothing else to do. True: something was done.
     pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
-        let mut busy = self.decide(Duration::ZERO)?;
+        let mut busy = self.decide(now, Duration::ZERO)?;
         if self.renew && !self.recover()? {
             return Ok(busy);
         }
@@ -239,23 +252,33 @@ impl Worker {
         match arrival {
             Arrival::Records(chunk) => {
                 let rank = chunk.topic;
-                let Some(task) = self.tasks.get_mut(&chunk.partition) else { return Ok(()) };
-                self.metrics.arrived(rank, chunk.records.len());
+                let Some(task) = self.tasks.get_mut(&chunk.partition) else {
+                    return Ok(());
+                };
                 if let Err(why) = task.arrive(rank, chunk, &mut self.sources, now.wall, &mut self.epoch) {
                     tracing::warn!(%why, "records wait for their schema");
                 }
                 self.opened_now(now);
             }
-            Arrival::End { topic, partition, offset } => {
+            Arrival::End {
+                topic,
+                partition,
+                offset,
+            } => {
                 if let Some(task) = self.tasks.get_mut(&partition) {
                     task.proved_end(topic, offset, now.mono);
                 }
             }
-            Arrival::OutOfRange { topic, partition, start, end } => {
+            Arrival::OutOfRange {
+                topic,
+                partition,
+                start,
+                end,
+            } => {
                 return Err(Failure::Fatal(format!(
                     "{}/{partition}: the next record to read is not in the topic any more (it holds {start} to {end}): \
                      retention has removed unprocessed records, or the topic was made anew. Nothing was committed beyond it. \
-                     To go on with what is left, start with `--set on_data_loss=continue`",
+                     To go on with what is left, set on_data_loss = \"skip\" for this input",
                     self.layout.topics[usize::from(topic)]
                 )));
             }
@@ -351,16 +374,21 @@ impl Worker {
                 }
             }
         }
+        self.telemetry.look(now, &mut self.tasks);
         self.opened_now(now);
         // Versions that no task runs any more: their instances go.
         let tasks = &self.tasks;
-        self.guests.retain(|guest| tasks.values().any(|task| Arc::ptr_eq(task.wiring(), &guest.wiring)));
+        self.guests
+            .retain(|guest| tasks.values().any(|task| Arc::ptr_eq(task.wiring(), &guest.wiring)));
         Ok(())
     }
 }
 
 /// The instance of a version, made at its first use.
-fn guest<'a>(guests: &'a mut Vec<Guest>, wiring: &Arc<Wiring>) -> std::result::Result<&'a mut Guest, crate::rules::Trap> {
+fn guest<'a>(
+    guests: &'a mut Vec<Guest>,
+    wiring: &Arc<Wiring>,
+) -> std::result::Result<&'a mut Guest, crate::rules::Trap> {
     let index = match guests.iter().position(|guest| Arc::ptr_eq(&guest.wiring, wiring)) {
         Some(index) => index,
         None => {

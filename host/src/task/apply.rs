@@ -11,10 +11,12 @@
 use super::epoch::{Epoch, Piece};
 use super::plan::{Planned, What};
 use super::sources::Sources;
+use super::tally::Tally;
 use super::wiring::Form;
 use super::{Guest, Task};
 use crate::journal::{Ending, Entry as Journaled, Happening as Journal};
 use crate::lookups::{self, Pending};
+use crate::metrics::DeadLetter;
 use crate::murmur2;
 use crate::record::{FOREVER, Span, StepKey};
 use crate::rules::{Action, Effect, Effects, verify};
@@ -37,7 +39,7 @@ impl Task {
             self.apply(&Effects::default(), guest, epoch);
             return true;
         }
-        match self.call(guest, 1, epoch) {
+        match self.call(guest, 1) {
             Ok(effects) => match verify(&effects, self.batch.inputs.len(), guest.wiring.rules.description()) {
                 Ok(()) => {
                     self.limit = (self.limit * 2).min(guest.wiring.batch);
@@ -49,24 +51,27 @@ impl Task {
                     let _ = wrong;
                     self.limit = 1;
                 }
-                Err(wrong) => self.bury(wrong.what, guest, epoch),
+                Err(wrong) => self.bury(DeadLetter::Trap, wrong.what, guest, epoch),
             },
             Err(_) if self.batch.inputs.len() > 1 => self.limit = (self.batch.inputs.len() / 2).max(1),
-            Err(_) => match self.call(guest, PATIENCE, epoch) {
+            Err(_) => match self.call(guest, PATIENCE) {
                 Ok(effects) if verify(&effects, 1, guest.wiring.rules.description()).is_ok() => {
                     self.apply(&effects, guest, epoch);
                 }
-                Ok(_) => self.bury("the rules returned effects that can't be applied".into(), guest, epoch),
+                Ok(_) => {
+                    let why = "the rules returned effects that can't be applied".to_owned();
+                    self.bury(DeadLetter::Trap, why, guest, epoch);
+                }
                 Err(reason) => {
                     self.journal_trap(&reason, guest, epoch);
-                    self.bury(reason, guest, epoch);
+                    self.bury(DeadLetter::Trap, reason, guest, epoch);
                 }
             },
         }
         true
     }
 
-    fn call(&mut self, guest: &mut Guest, patience: u32, epoch: &mut Epoch) -> Result<Effects, String> {
+    fn call(&mut self, guest: &mut Guest, patience: u32) -> Result<Effects, String> {
         self.view.calls = 0;
         // A clock for the metrics only: no result depends on it.
         let before = Instant::now();
@@ -74,19 +79,21 @@ impl Task {
             Ok(sandbox) => sandbox.process(&self.batch, &mut self.view, patience),
             Err(trap) => Err(trap),
         };
-        epoch.tally.calls += 1;
-        epoch.tally.guest_nanos += before.elapsed().as_nanos() as u64;
+        self.tally.calls += 1;
+        self.tally.inputs += self.batch.inputs.len() as u64;
+        self.tally.guest_nanos += before.elapsed().as_nanos() as u64;
         result.map_err(|trap| {
-            epoch.tally.traps += 1;
+            self.tally.traps += 1;
             guest.renew();
             trap.to_string()
         })
     }
 
     /// The one input of the call is refused.
-    fn bury(&mut self, reason: String, guest: &Guest, epoch: &mut Epoch) {
+    fn bury(&mut self, kind: DeadLetter, reason: String, guest: &Guest, epoch: &mut Epoch) {
         for planned in &mut self.plan {
             if planned.input.take().is_some() {
+                planned.kind = kind;
                 planned.dead.clone_from(&reason);
             }
         }
@@ -94,13 +101,20 @@ impl Task {
     }
 
     fn journal_trap(&mut self, reason: &str, guest: &Guest, epoch: &mut Epoch) {
-        let Some(planned) = self.plan.iter().find(|planned| planned.input.is_some()) else { return };
+        let Some(planned) = self.plan.iter().find(|planned| planned.input.is_some()) else {
+            return;
+        };
         let (step, sequence) = match planned.step() {
             Some(step) => (step, None),
             None => (self.last.clone(), Some(self.sequence)),
         };
         let version = guest.wiring.rules.version().0;
-        let entry = Journaled::Trapped { step, sequence, version, reason: reason.to_owned() };
+        let entry = Journaled::Trapped {
+            step,
+            sequence,
+            version,
+            reason: reason.to_owned(),
+        };
         epoch.journal(self.layout.journal, self.partition, planned.time, &entry);
     }
 
@@ -110,7 +124,7 @@ impl Task {
         let mut from = 0;
         for planned in &mut plan {
             if !self.still_next(planned) {
-                epoch.tally.cuts += 1;
+                self.tally.cuts += 1;
                 break;
             }
             let mut range = from..from;
@@ -121,6 +135,7 @@ impl Task {
                 from = range.end;
                 if let Err(why) = self.check(effects, range.clone(), guest) {
                     planned.dead = why;
+                    planned.kind = DeadLetter::Rejected;
                     range = from..from;
                 }
             }
@@ -147,10 +162,15 @@ impl Task {
 
     /// The step is taken: it is gone from where it waited.
     fn take(&mut self, planned: &Planned, epoch: &mut Epoch) {
-        epoch.tally.steps += 1;
         match &planned.what {
-            What::Record(_) => {
-                epoch.tally.records += 1;
+            What::Record(entry) => {
+                let rank = usize::from(entry.rank);
+                Tally::add(&mut self.tally.records, rank, 1);
+                if entry.late {
+                    Tally::add(&mut self.tally.late, rank, 1);
+                }
+                self.last = entry.step();
+                self.sequence = 0;
             }
             What::Timer(step) => {
                 if let StepKey::Timer { time, key, kind, tag } = step {
@@ -161,20 +181,22 @@ impl Task {
                 self.sequence = 0;
             }
             What::Reply { name, id, ending } => {
-                epoch.tally.replies += 1;
                 self.lookups.take(name);
                 self.delta.answered(&name.0, name.1, &name.2);
                 if !self.replayed_reply(id) {
-                    let what = Journal::Reply { id: id.clone(), answer: ending.clone() };
-                    let entry = Journaled::After { anchor: self.last.clone(), sequence: self.sequence, what };
+                    let what = Journal::Reply {
+                        id: id.clone(),
+                        answer: ending.clone(),
+                    };
+                    let entry = Journaled::After {
+                        anchor: self.last.clone(),
+                        sequence: self.sequence,
+                        what,
+                    };
                     epoch.journal(self.layout.journal, self.partition, planned.time, &entry);
                 }
                 self.replies.pop_front();
             }
-        }
-        if let What::Record(entry) = &planned.what {
-            self.last = entry.step();
-            self.sequence = 0;
         }
     }
 
@@ -200,7 +222,9 @@ impl Task {
                 Action::Ask => (&guest.wiring.lookups[usize::from(effect.on)].valid, "request"),
                 _ => continue,
             };
-            valid.check(datum).map_err(|e| format!("the rules made an {what} that is not of its schema: {e}"))?;
+            valid
+                .check(datum)
+                .map_err(|e| format!("the rules made an {what} that is not of its schema: {e}"))?;
         }
         Ok(())
     }
@@ -264,20 +288,26 @@ impl Task {
                     let id = lookups::id(&self.last, self.asking_sequence(planned), asked);
                     asked += 1;
                     self.delta.ask(key, lookup, name, &id, &request);
-                    let pending = Pending { id: id.clone(), request: request.clone().into() };
+                    let pending = Pending {
+                        id: id.clone(),
+                        request: request.clone().into(),
+                    };
                     self.lookups.ask((key.into(), lookup, name.into()), pending);
                     if self.replay.is_none() {
                         let service = wire.service;
-                        epoch.questions.push(Question { task: self.partition, id, service, request });
+                        epoch.questions.push(Question {
+                            task: self.partition,
+                            id,
+                            service,
+                            request,
+                        });
                     }
                 }
-                Action::Count => {
-                    if epoch.counts.len() <= on {
-                        epoch.counts.resize(on + 1, 0);
-                    }
-                    epoch.counts[on] += effect.at.max(0) as u64;
+                Action::Count => Tally::add(&mut self.tally.counts, on, effect.at.max(0) as u64),
+                Action::Reject => {
+                    planned.dead = String::from_utf8_lossy(value).into_owned();
+                    planned.kind = DeadLetter::Rejected;
                 }
-                Action::Reject => planned.dead = String::from_utf8_lossy(value).into_owned(),
             }
         }
     }
@@ -296,7 +326,11 @@ impl Task {
         let store = self.view.stores[on].store;
         let mut entries: Vec<Box<[u8]>> = vec![];
         // Before the beginning of time nothing is expired: what is dead goes too.
-        self.view.rows.scan(slot, store, prefix, None, i64::MIN, usize::MAX, &mut |entry, _| entries.push(entry.into()));
+        self.view
+            .rows
+            .scan(slot, store, prefix, None, i64::MIN, usize::MAX, &mut |entry, _| {
+                entries.push(entry.into())
+            });
         for entry in entries {
             self.view.rows.delete(slot, store, &entry);
             self.delta.delete(key, store, &entry);
@@ -329,8 +363,18 @@ impl Task {
             }
         };
         let partition = murmur2::partition(key, wire.partitions);
-        epoch.tally.outputs += 1;
-        epoch.write(Piece { topic: wire.topic, partition, timestamp: effect.at, key: Some(key), value });
+        Tally::add(
+            &mut self.tally.outputs,
+            usize::from(wire.topic - self.layout.outputs),
+            1,
+        );
+        epoch.write(Piece {
+            topic: wire.topic,
+            partition,
+            timestamp: effect.at,
+            key: Some(key),
+            value,
+        });
         if effects.headers.is_empty() {
             return;
         }
@@ -343,7 +387,7 @@ impl Task {
 
     /// The input as it came, with why and where from.
     fn dead_letter(&mut self, planned: &Planned, guest: &Guest, epoch: &mut Epoch) {
-        epoch.tally.dead_letters += 1;
+        self.tally.dead_letters[planned.kind as usize] += 1;
         let (topic, partition) = (self.layout.dead_letters, self.partition);
         let mut origin: Vec<(&str, String)> = vec![];
         match &planned.what {
@@ -352,7 +396,13 @@ impl Task {
                 let piece = |span: Option<Span>| span.map(|span| span.of(&chunk.bytes));
                 let value = piece(record.value).map(|value| [value, &[]]);
                 let timestamp = record.timestamp.max(0);
-                epoch.write(Piece { topic, partition, timestamp, key: piece(record.key), value });
+                epoch.write(Piece {
+                    topic,
+                    partition,
+                    timestamp,
+                    key: piece(record.key),
+                    value,
+                });
                 for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
                     let name = String::from_utf8_lossy(name.of(&chunk.bytes)).into_owned();
                     epoch.header(&name, value.of(&chunk.bytes));
@@ -363,7 +413,13 @@ impl Task {
             }
             What::Timer(StepKey::Timer { time, key, kind, tag }) => {
                 let value = Some([tag.as_ref(), &[]]);
-                epoch.write(Piece { topic, partition, timestamp: (*time).max(0), key: Some(key), value });
+                epoch.write(Piece {
+                    topic,
+                    partition,
+                    timestamp: (*time).max(0),
+                    key: Some(key),
+                    value,
+                });
                 origin.push(("pelton.timer", self.names.timers[usize::from(*kind)].clone()));
             }
             What::Timer(_) => return,
@@ -372,7 +428,13 @@ impl Task {
                     Ending::Body(body) => Some([body.as_slice(), &[]]),
                     Ending::Absent | Ending::Unavailable => None,
                 };
-                epoch.write(Piece { topic, partition, timestamp: planned.time.max(0), key: Some(&name.0), value });
+                epoch.write(Piece {
+                    topic,
+                    partition,
+                    timestamp: planned.time.max(0),
+                    key: Some(&name.0),
+                    value,
+                });
                 origin.push(("pelton.lookup", self.names.lookups[usize::from(name.1)].clone()));
             }
         }

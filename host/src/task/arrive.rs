@@ -3,9 +3,9 @@
 //! Rule: what can't be read keeps its place (e = the watermark) and moves no clock. A record whose schema can't be asked for
 //! now holds back its partition, and nothing is lost.
 
+use super::Task;
 use super::epoch::Epoch;
 use super::sources::{NoTime, Sources};
-use super::Task;
 use crate::journal::{Entry as Journaled, Verdict};
 use crate::log::Chunk;
 use crate::order::Entry;
@@ -80,7 +80,10 @@ impl Task {
                 Err(NoTime::Unreadable(_)) => None,
                 Err(NoTime::UnknownSchema(id)) if inbox.catching_up() => {
                     // It was readable when it was read before: the registry has lost it.
-                    wait = Some((index, format!("the registry does not know schema {id} any more: restore it there")));
+                    wait = Some((
+                        index,
+                        format!("the registry does not know schema {id} any more: restore it there"),
+                    ));
                     break;
                 }
                 Err(NoTime::UnknownSchema(id)) => {
@@ -132,9 +135,17 @@ impl Task {
 
     fn judge(&mut self, rank: Rank, offset: Offset, verdict: Verdict, wall: Millis, epoch: &mut Epoch) {
         let inbox = &mut self.inboxes[usize::from(rank)];
-        assert!(!inbox.catching_up(), "a verdict about a record that was read before would change what is decided");
+        assert!(
+            !inbox.catching_up(),
+            "a verdict about a record that was read before would change what is decided"
+        );
         inbox.judge(offset, verdict.clone());
-        epoch.journal(self.layout.journal, self.partition, wall, &Journaled::Verdict { rank, offset, verdict });
+        epoch.journal(
+            self.layout.journal,
+            self.partition,
+            wall,
+            &Journaled::Verdict { rank, offset, verdict },
+        );
     }
 
     /// A proof that an input's log ended at `end`, at monotonic `now`.

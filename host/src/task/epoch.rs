@@ -18,33 +18,6 @@ pub struct Epoch {
     pub touched: BTreeSet<Partition>,
     /// To be asked once it is committed.
     pub questions: Vec<Question>,
-    /// What the rules counted, by the index of the counter.
-    pub counts: Vec<u64>,
-    /// What happened, for the metrics.
-    pub tally: Tally,
-}
-
-/// Numbers of an epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Records, timers and replies that were steps.
-    pub steps: u64,
-    /// Input records that were steps.
-    pub records: u64,
-    /// Records written to outputs.
-    pub outputs: u64,
-    /// Inputs that were refused.
-    pub dead_letters: u64,
-    /// Batches whose end was handed over again.
-    pub cuts: u64,
-    /// Traps of the rules.
-    pub traps: u64,
-    /// Calls of the rules, and the time spent in them, in nanoseconds.
-    pub calls: u64,
-    /// See `calls`.
-    pub guest_nanos: u64,
-    /// Replies of lookups that were steps.
-    pub replies: u64,
 }
 
 /// A record to be written, in pieces.
@@ -71,7 +44,10 @@ impl Epoch {
         let value = piece.value.map(|[head, rest]| {
             let head = Span::append(&mut transaction.bytes, head);
             let rest = Span::append(&mut transaction.bytes, rest);
-            Span { start: head.start, len: head.len + rest.len }
+            Span {
+                start: head.start,
+                len: head.len + rest.len,
+            }
         });
         transaction.records.push(Outgoing {
             topic: piece.topic,
@@ -98,7 +74,13 @@ impl Epoch {
     pub fn journal(&mut self, topic: TopicIx, task: Partition, timestamp: i64, entry: &Entry) {
         let mut bytes = vec![];
         entry.encode(&mut bytes);
-        self.write(Piece { topic, partition: task, timestamp, key: None, value: Some([&bytes, &[]]) });
+        self.write(Piece {
+            topic,
+            partition: task,
+            timestamp,
+            key: None,
+            value: Some([&bytes, &[]]),
+        });
         self.touched.insert(task);
     }
 
@@ -118,6 +100,9 @@ impl Epoch {
         transaction.records.clear();
         transaction.headers.clear();
         transaction.offsets.clear();
-        *self = Epoch { transaction, ..Epoch::default() };
+        *self = Epoch {
+            transaction,
+            ..Epoch::default()
+        };
     }
 }

@@ -7,8 +7,8 @@
 //! A + the time since, A being the highest one at that moment: the last events of a quiet day come out without waiting
 //! for tomorrow's.
 
-use super::epoch::Epoch;
 use super::Task;
+use super::epoch::Epoch;
 use crate::journal::Entry;
 use crate::record::{Millis, NEVER, Rank, StepKey};
 use std::time::Duration;
@@ -38,9 +38,18 @@ impl Task {
             let busy = self.inboxes.iter().zip(&idle).filter(|(_, idle)| !**idle);
             busy.map(|(inbox, _)| inbox.watermark()).min().unwrap_or(NEVER)
         } else {
-            let highest = self.inboxes.iter().map(|inbox| inbox.watermark()).max().unwrap_or(NEVER);
+            let highest = self
+                .inboxes
+                .iter()
+                .map(|inbox| inbox.watermark())
+                .max()
+                .unwrap_or(NEVER);
             let (from, since) = *self.quiet.get_or_insert((highest, now));
-            if from == NEVER { NEVER } else { from.saturating_add(now.saturating_sub(since).as_millis() as Millis) }
+            if from == NEVER {
+                NEVER
+            } else {
+                from.saturating_add(now.saturating_sub(since).as_millis() as Millis)
+            }
         };
         let before = self.watermark();
         if target <= before {
@@ -57,7 +66,11 @@ impl Task {
             let inbox = &mut self.inboxes[rank];
             if inbox.watermark() < target {
                 let position = inbox.beat(target);
-                let entry = Entry::Heartbeat { rank: rank as Rank, position, time: target };
+                let entry = Entry::Heartbeat {
+                    rank: rank as Rank,
+                    position,
+                    time: target,
+                };
                 epoch.journal(self.layout.journal, self.partition, wall, &entry);
             }
         }

@@ -3,7 +3,7 @@
 //! Rule: results are a function of the logs, the journal and this. Its fingerprint stands in every meta; a task with
 //! another one is not opened.
 
-use crate::config::{Config, TimeSource};
+use crate::config::{Config, OnDataLoss, TimeSource};
 use crate::log::Topics;
 use crate::record::{Millis, TopicIx};
 use std::time::Duration;
@@ -40,12 +40,18 @@ pub struct InputLayout {
     pub max_ahead: Millis,
     /// See [`crate::config::Input`].
     pub idle_after: Duration,
+    /// See [`crate::config::Input`].
+    pub on_data_loss: OnDataLoss,
 }
 
 impl Layout {
     /// Of a pipeline whose inputs have so many partitions.
     pub fn new(config: &Config, partitions: i32) -> Layout {
-        let owned = owned_topics(&config.name);
+        let owned = [
+            config.changelog_topic(),
+            config.journal_topic(),
+            config.dead_letters_topic(),
+        ];
         let mut topics: Vec<String> = config.inputs.iter().map(|input| input.topic.clone()).collect();
         let outputs = topics.len() as TopicIx;
         topics.extend(config.outputs.iter().map(|output| output.topic.clone()));
@@ -59,6 +65,7 @@ impl Layout {
                 out_of_orderness: input.out_of_orderness,
                 max_ahead: input.max_ahead,
                 idle_after: input.idle_after,
+                on_data_loss: input.on_data_loss,
             })
             .collect();
         Layout {
@@ -74,11 +81,6 @@ impl Layout {
     }
 }
 
-/// Changelog, journal, dead letters of a pipeline.
-pub fn owned_topics(pipeline: &str) -> [String; 3] {
-    ["changelog", "journal", "dead-letters"].map(|kind| format!("{pipeline}-{kind}"))
-}
-
 /// Of everything that decides the order: inputs, ranks, event times, out-of-orderness, `max_ahead`, partitions, the hash.
 fn fingerprint(config: &Config, partitions: i32) -> u64 {
     let mut text = format!("1 {partitions} {}", crate::rows::HASH);
@@ -87,7 +89,10 @@ fn fingerprint(config: &Config, partitions: i32) -> u64 {
             TimeSource::Field(field) => format!("field {field}"),
             TimeSource::Timestamp => "timestamp".into(),
         };
-        text += &format!("\n{} {} {time} {} {}", input.name, input.topic, input.out_of_orderness, input.max_ahead);
+        text += &format!(
+            "\n{} {} {time} {} {}",
+            input.name, input.topic, input.out_of_orderness, input.max_ahead
+        );
     }
     crate::rows::hash(text.as_bytes())
 }

@@ -64,7 +64,10 @@ impl Task {
             beaten: None,
             replay: None,
             resumed: false,
-            view: super::View { rows: restored.rows, ..Default::default() },
+            view: super::View {
+                rows: restored.rows,
+                ..Default::default()
+            },
             timers: restored.timers,
             lookups: restored.lookups,
             committed_names: names.clone(),
@@ -74,6 +77,7 @@ impl Task {
             sequence: 0,
             delta: Delta::new(),
             sweep: sweep.clone(),
+            tally: super::Tally::default(),
             sealed: None,
             committed: meta,
             committed_sweep: sweep,
@@ -83,6 +87,7 @@ impl Task {
             complete: None,
             batch: Batch::default(),
             plan: vec![],
+            hashes: vec![],
             spans: vec![],
             batch_number: 0,
             limit: 1,
@@ -115,13 +120,16 @@ impl Task {
     /// Builds what is not committed again from the committed meta.
     pub(super) fn start_over(&mut self) {
         let inputs = self.layout.inputs.iter().zip(&self.committed.inputs);
-        self.inboxes = inputs.map(|(input, meta)| Inbox::new(input.out_of_orderness, meta)).collect();
+        self.inboxes = inputs
+            .map(|(input, meta)| Inbox::new(input.out_of_orderness, meta))
+            .collect();
         self.order.clear();
         self.shelf.clear();
         self.held.iter_mut().for_each(VecDeque::clear);
         self.replies.clear();
         self.quiet = None;
         self.beaten = None;
+        self.tally = super::Tally::default();
         self.last = self.committed.last.clone();
         self.sequence = self.committed.sequence;
         self.names = self.committed_names.clone();
@@ -134,7 +142,12 @@ impl Task {
     }
 
     /// From the next step on, these rules. Journaled in the open epoch. Err: they don't know what is pending; nothing changed.
-    pub fn activate(&mut self, wiring: Arc<Wiring>, wall: Millis, epoch: &mut Epoch) -> std::result::Result<(), String> {
+    pub fn activate(
+        &mut self,
+        wiring: Arc<Wiring>,
+        wall: Millis,
+        epoch: &mut Epoch,
+    ) -> std::result::Result<(), String> {
         let version = wiring.rules.version().0;
         if version == self.wiring.rules.version().0 {
             return Ok(());
@@ -146,7 +159,11 @@ impl Task {
             return Err(why);
         }
         let what = Happening::Rules { version };
-        let entry = Entry::After { anchor: self.last.clone(), sequence: self.sequence, what };
+        let entry = Entry::After {
+            anchor: self.last.clone(),
+            sequence: self.sequence,
+            what,
+        };
         epoch.journal(self.layout.journal, self.partition, wall, &entry);
         self.sequence += 1;
         Ok(())
@@ -165,5 +182,11 @@ impl Task {
 
 /// An input that nothing was read of.
 fn first(start: Offset) -> InputMeta {
-    InputMeta { next: start, clock: Clock::START, heartbeats: vec![], verdicts: vec![], read: start }
+    InputMeta {
+        next: start,
+        clock: Clock::START,
+        heartbeats: vec![],
+        verdicts: vec![],
+        read: start,
+    }
 }

@@ -3,10 +3,12 @@
 //! Rule: a batch holds the next inputs in step order, and nothing is taken by planning: what the batch turns out not to
 //! cover is planned again. Replies stand right after the last step taken, so they come first.
 
+use super::shelf::Shelf;
 use super::sources::Sources;
 use super::{Guest, Task};
-use crate::journal::Ending;
+use crate::journal::{Ending, Verdict};
 use crate::lookups::LookupName;
+use crate::metrics::DeadLetter;
 use crate::order::Entry;
 use crate::record::{Millis, Span, StepKey};
 use crate::rows;
@@ -23,8 +25,12 @@ pub struct Planned {
     pub input: Option<u32>,
     /// Why it goes to the dead letters; empty: it does not.
     pub dead: String,
+    /// The kind of that reason.
+    pub kind: DeadLetter,
     /// Its time.
     pub time: Millis,
+    /// Hash of its key.
+    pub hash: u64,
 }
 
 /// What a step is.
@@ -70,8 +76,12 @@ impl Task {
                 self.replies.remove(self.plan.len());
                 continue;
             };
-            let what = What::Reply { name: name.clone(), id: id.clone(), ending: ending.clone() };
-            self.plan.push(Planned { what, input: None, dead: String::new(), time });
+            let what = What::Reply {
+                name: name.clone(),
+                id: id.clone(),
+                ending: ending.clone(),
+            };
+            self.plan.push(Planned::new(what, time));
         }
     }
 
@@ -83,7 +93,11 @@ impl Task {
         let want = self.limit - self.plan.len();
         let bound = self.replay.as_ref().and_then(|replay| replay.bound());
         let mut records = self.order.ready(watermark, want).iter().peekable();
-        let mut timers = self.timers.iter().take_while(|timer| timer.time() < watermark).peekable();
+        let mut timers = self
+            .timers
+            .iter()
+            .take_while(|timer| timer.time() < watermark)
+            .peekable();
         let mut bytes = 0;
         while self.plan.len() < self.limit && bytes < BATCH_BYTES {
             let is_record = match (records.peek(), timers.peek()) {
@@ -98,10 +112,10 @@ impl Task {
                 let Some(&entry) = records.next() else { break };
                 let (_, record) = self.shelf.get(entry.chunk, entry.record);
                 bytes += record.value.map_or(0, |value| value.len as usize);
-                Planned { what: What::Record(entry), input: None, dead: String::new(), time: entry.time }
+                Planned::new(What::Record(entry), entry.time)
             } else {
                 let Some(timer) = timers.next() else { break };
-                Planned { what: What::Timer(timer.clone()), input: None, dead: String::new(), time: timer.time() }
+                Planned::new(What::Timer(timer.clone()), timer.time())
             };
             if let Some(bound) = bound
                 && planned.step().is_some_and(|step| step > *bound)
@@ -116,12 +130,16 @@ impl Task {
     fn build(&mut self, guest: &mut Guest, sources: &mut Sources) {
         let mut plan = std::mem::take(&mut self.plan);
         // Two passes, so that the cache lines of all keys are on their way before the first is needed.
-        for planned in &plan {
-            self.view.rows.prefetch(rows::hash(self.key(&planned.what)));
+        self.hashes.clear();
+        for planned in &mut plan {
+            planned.hash = rows::hash(key(&self.shelf, &planned.what));
+            self.hashes.push(planned.hash);
         }
+        self.view.rows.prefetch_all(&self.hashes);
         for planned in &mut plan {
             if let Some(reason) = self.trapped_before(planned) {
                 planned.dead = reason;
+                planned.kind = DeadLetter::Trap;
                 continue;
             }
             match self.input(planned, guest, sources) {
@@ -130,32 +148,32 @@ impl Task {
                     self.batch.inputs.push(input);
                 }
                 Ok(None) => {}
-                Err(reason) => planned.dead = reason,
+                Err(reason) => {
+                    planned.dead = reason;
+                    planned.kind = self.kind(&planned.what);
+                }
             }
         }
         self.plan = plan;
     }
 
-    /// The key of a step's state.
-    pub(super) fn key<'a>(&'a self, what: &'a What) -> &'a [u8] {
-        match what {
-            What::Record(entry) => {
-                let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
-                record.key.map_or(&[], |key| key.of(&chunk.bytes))
-            }
-            What::Timer(StepKey::Timer { key, .. }) => key,
-            What::Timer(_) => &[],
-            What::Reply { name, .. } => &name.0,
+    /// Why a step can't be read, as a kind.
+    fn kind(&self, what: &What) -> DeadLetter {
+        let What::Record(entry) = what else {
+            return DeadLetter::Unreadable;
+        };
+        let (_, record) = self.shelf.get(entry.chunk, entry.record);
+        let judged = self.inboxes[usize::from(entry.rank)].verdict(entry.offset);
+        match (record.key, record.value, judged) {
+            (_, _, Some(Verdict::TooFarAhead)) => DeadLetter::TooFarAhead,
+            (None, _, _) => DeadLetter::NoKey,
+            (_, None, _) => DeadLetter::NoValue,
+            _ => DeadLetter::Unreadable,
         }
     }
 
     /// The input of a step; none: the rules don't see it. Err: it can't be read, why.
-    fn input(
-        &mut self,
-        planned: &Planned,
-        guest: &mut Guest,
-        sources: &mut Sources,
-    ) -> Result<Option<Input>, String> {
+    fn input(&mut self, planned: &Planned, guest: &mut Guest, sources: &mut Sources) -> Result<Option<Input>, String> {
         let none = Span::default();
         let mut input = Input {
             what: Happening::Event,
@@ -177,7 +195,9 @@ impl Task {
                         None => unreadable(sources.time(entry.rank, chunk, record)),
                     });
                 }
-                let Some((source, _)) = &guest.wiring.inputs[usize::from(entry.rank)] else { return Ok(None) };
+                let Some((source, _)) = &guest.wiring.inputs[usize::from(entry.rank)] else {
+                    return Ok(None);
+                };
                 input.source = *source;
                 input.rank = entry.rank;
                 input.late = entry.late;
@@ -194,7 +214,10 @@ impl Task {
                         }
                     }
                 }
-                input.value = Span { start: before as u32, len: (bytes.len() - before) as u32 };
+                input.value = Span {
+                    start: before as u32,
+                    len: (bytes.len() - before) as u32,
+                };
                 for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
                     let of = self.batch.inputs.len() as u32;
                     let name = Span::append(bytes, name.of(&chunk.bytes));
@@ -223,7 +246,13 @@ impl Task {
                         match guest.wiring.lookups[index].reply.read(body, &mut self.batch.bytes) {
                             Ok(()) => {
                                 let len = (self.batch.bytes.len() - before) as u32;
-                                (Happening::Answer, Span { start: before as u32, len })
+                                (
+                                    Happening::Answer,
+                                    Span {
+                                        start: before as u32,
+                                        len,
+                                    },
+                                )
                             }
                             Err(_) => {
                                 self.batch.bytes.truncate(before);
@@ -240,16 +269,8 @@ impl Task {
 
     /// The key's place in the batch: the same for equal keys. Also tells the view whose input this is.
     fn place_key(&mut self, planned: &Planned) -> Span {
-        let key: &[u8] = match &planned.what {
-            What::Record(entry) => {
-                let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
-                record.key.map_or(&[], |key| key.of(&chunk.bytes))
-            }
-            What::Timer(StepKey::Timer { key, .. }) => key,
-            What::Timer(_) => &[],
-            What::Reply { name, .. } => &name.0,
-        };
-        let slot = self.view.rows.slot(rows::hash(key), key);
+        let key = key(&self.shelf, &planned.what);
+        let slot = self.view.rows.slot(planned.hash, key);
         self.view.inputs.push((slot, planned.time));
         let index = slot.index();
         if index >= self.spans.len() {
@@ -264,7 +285,31 @@ impl Task {
     }
 }
 
+/// The key of a step's state.
+fn key<'a>(shelf: &'a Shelf, what: &'a What) -> &'a [u8] {
+    match what {
+        What::Record(entry) => {
+            let (chunk, record) = shelf.get(entry.chunk, entry.record);
+            record.key.map_or(&[], |key| key.of(&chunk.bytes))
+        }
+        What::Timer(StepKey::Timer { key, .. }) => key,
+        What::Timer(_) => &[],
+        What::Reply { name, .. } => &name.0,
+    }
+}
+
 impl Planned {
+    fn new(what: What, time: Millis) -> Planned {
+        Planned {
+            what,
+            input: None,
+            dead: String::new(),
+            kind: DeadLetter::Unreadable,
+            time,
+            hash: 0,
+        }
+    }
+
     /// Its place in the order; none for a reply, which stands after the last step.
     pub fn step(&self) -> Option<StepKey> {
         match &self.what {

@@ -6,8 +6,8 @@
 //! A journal is followed by a task that has never committed (its changelog is empty) but has one. It is held in memory
 //! as a whole: about 60 bytes an entry.
 
-use super::plan::{Planned, What};
 use super::Task;
+use super::plan::{Planned, What};
 use crate::journal::{Entry, Happening, Verdict};
 use crate::record::{Millis, Offset, StepKey};
 use std::collections::{HashMap, VecDeque};
@@ -38,7 +38,9 @@ impl Replay {
                 Entry::Heartbeat { rank, position, time } => presets[usize::from(rank)].0.push((position, time)),
                 Entry::Verdict { rank, offset, verdict } => presets[usize::from(rank)].1.push((offset, verdict)),
                 Entry::After { anchor, sequence, what } => replay.after.push_back((anchor, sequence, what)),
-                Entry::Trapped { step, sequence, reason, .. } => {
+                Entry::Trapped {
+                    step, sequence, reason, ..
+                } => {
                     replay.trapped_until = replay.trapped_until.max(Some(step.clone()));
                     replay.trapped.insert((step, sequence), reason);
                 }

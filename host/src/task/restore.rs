@@ -49,7 +49,14 @@ impl Restored {
         match change {
             Change::Meta(bytes) => self.meta = Some(meta::decode(bytes).map_err(corrupted)?),
             Change::Names(bytes) => self.names = meta::decode(bytes).map_err(corrupted)?,
-            Change::Put { key, store, schema, entry, expires, value } => {
+            Change::Put {
+                key,
+                store,
+                schema,
+                entry,
+                expires,
+                value,
+            } => {
                 let slot = self.rows.slot(rows::hash(key), key);
                 self.rows.put(slot, store, schema, entry, value, expires);
             }
@@ -63,8 +70,17 @@ impl Restored {
             Change::CancelTimer { key, kind, tag, .. } => {
                 self.timers.take(key, kind, tag);
             }
-            Change::Ask { key, lookup, tag, id, request } => {
-                let pending = Pending { id: id.into(), request: request.into() };
+            Change::Ask {
+                key,
+                lookup,
+                tag,
+                id,
+                request,
+            } => {
+                let pending = Pending {
+                    id: id.into(),
+                    request: request.into(),
+                };
                 self.lookups.ask((key.into(), lookup, tag.into()), pending);
             }
             Change::Answered { key, lookup, tag } => {
@@ -130,13 +146,25 @@ struct Span {
 impl Restoring {
     /// Begins. What is in `state` already (another stay on this worker) is gone on from: its changelog position.
     pub fn begin(log: Arc<dyn Log>, layout: Arc<Layout>, partition: Partition) -> Restoring {
-        Restoring { log, layout, partition, state: Restored::default(), part: Part::Offsets }
+        Restoring {
+            log,
+            layout,
+            partition,
+            state: Restored::default(),
+            part: Part::Offsets,
+        }
     }
 
     /// Goes on from a task that has started over: only what its changelog has gained is read.
     pub fn resume(log: Arc<dyn Log>, layout: Arc<Layout>, task: Task) -> Restoring {
         let partition = task.partition();
-        Restoring { log, layout, partition, state: task.into_restored(), part: Part::Offsets }
+        Restoring {
+            log,
+            layout,
+            partition,
+            state: task.into_restored(),
+            part: Part::Offsets,
+        }
     }
 
     /// The number of the task.
@@ -149,14 +177,16 @@ impl Restoring {
     pub fn step(&mut self, store: Option<&mut dyn Store>, wait: Duration) -> Result<Option<Restored>> {
         match &mut self.part {
             Part::Offsets => {
-                let inputs: Vec<_> =
-                    (0..self.layout.inputs.len()).map(|rank| (rank as TopicIx, self.partition)).collect();
+                let inputs: Vec<_> = (0..self.layout.inputs.len())
+                    .map(|rank| (rank as TopicIx, self.partition))
+                    .collect();
                 self.state.offsets = self.log.committed(&inputs)?;
                 let (start, end) = self.log.bounds(self.layout.changelog, self.partition)?;
                 if self.state.meta.is_none() {
                     self.state.changelog = start;
                 }
                 if let Some(store) = store {
+                    self.state.rows.track();
                     self.load(store, start, end)?;
                 }
                 let topic = self.layout.changelog;
@@ -196,11 +226,18 @@ impl Restoring {
     fn read(&self, topic: TopicIx, from: Offset, end: Offset) -> Result<Span> {
         let mut reader = self.log.reader(Duration::from_millis(100))?;
         reader.assign(topic, self.partition, from)?;
-        Ok(Span { reader, topic, position: from, end })
+        Ok(Span {
+            reader,
+            topic,
+            position: from,
+            end,
+        })
     }
 
     fn load(&mut self, store: &mut dyn Store, start: Offset, end: Offset) -> Result<()> {
-        let Some(stamp) = store.open(self.partition)? else { return Ok(()) };
+        let Some(stamp) = store.open(self.partition)? else {
+            return Ok(());
+        };
         let name = &self.layout.topics[usize::from(self.layout.changelog)];
         let topic = self.log.topic(name)?.map(|info| info.id).unwrap_or_default();
         let cluster = self.log.cluster()?;
@@ -223,7 +260,11 @@ impl Restoring {
         })?;
         if let Some(wrong) = wrong {
             tracing::warn!(task = self.partition, %wrong, "the stored state can't be read: it is wiped");
-            *state = Restored { changelog: start, offsets: std::mem::take(&mut state.offsets), ..Restored::default() };
+            *state = Restored {
+                changelog: start,
+                offsets: std::mem::take(&mut state.offsets),
+                ..Restored::default()
+            };
             return store.wipe(self.partition);
         }
         state.settle();

@@ -5,7 +5,7 @@
 //! complete and committed, what lies before its start may go.
 
 use super::epoch::{Epoch, Piece};
-use super::{Task, Wiring};
+use super::{Tally, Task, Wiring};
 use crate::delta::Delta;
 use crate::inbox::Inbox;
 use crate::lookups::LookupName;
@@ -26,6 +26,7 @@ pub struct Sealed {
     names: meta::Names,
     wiring: Arc<Wiring>,
     bytes: u64,
+    tally: Tally,
 }
 
 /// Where the sweep is. A round: names, rows, timers, lookups.
@@ -81,25 +82,42 @@ impl Task {
         for delta in [&head, &self.delta, &old] {
             for record in delta.records() {
                 let (topic, partition) = (self.layout.changelog, self.partition);
-                epoch.write(Piece { topic, partition, timestamp, key: None, value: Some([record, &[]]) });
+                epoch.write(Piece {
+                    topic,
+                    partition,
+                    timestamp,
+                    key: None,
+                    value: Some([record, &[]]),
+                });
             }
         }
         self.delta.clear();
         for (rank, input) in meta.inputs.iter().enumerate() {
-            epoch.transaction.offsets.push((rank as u16, self.partition, input.next));
+            epoch
+                .transaction
+                .offsets
+                .push((rank as u16, self.partition, input.next));
         }
         self.view.rows.seal();
         self.timers.seal();
         self.lookups.seal();
-        self.sealed = Some(Sealed { meta, sweep: self.sweep.clone(), complete, names: self.names.clone(),
+        self.sealed = Some(Sealed {
+            meta,
+            sweep: self.sweep.clone(),
+            complete,
+            names: self.names.clone(),
             wiring: self.wiring.clone(),
             bytes,
+            tally: std::mem::take(&mut self.tally),
         });
     }
 
     /// The sealed epoch is in the log; `next` is the changelog position behind it.
-    pub fn commit(&mut self, next: Offset) {
-        let Some(sealed) = self.sealed.take() else { return };
+    /// Returns what was done in it.
+    pub fn commit(&mut self, next: Offset) -> Tally {
+        let Some(sealed) = self.sealed.take() else {
+            return Tally::default();
+        };
         let now = sealed.meta.last.time();
         self.view.rows.commit(now);
         self.timers.commit();
@@ -113,6 +131,7 @@ impl Task {
         if sealed.complete.is_some() {
             self.complete = sealed.complete;
         }
+        sealed.tally
     }
 
     /// Sealed and open epoch are dropped: back to the last commit. The inputs must be read again from

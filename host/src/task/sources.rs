@@ -83,9 +83,9 @@ impl Sources {
                 Err(NoTime::Unreadable("the record has no timestamp".into()))
             }
             (TimeSource::Timestamp, _) => Ok(record.timestamp),
-            (TimeSource::Field(field), None) => {
-                Err(NoTime::Unreadable(format!("the record has no value, and its time is the value's field '{field}'")))
-            }
+            (TimeSource::Field(field), None) => Err(NoTime::Unreadable(format!(
+                "the record has no value, and its time is the value's field '{field}'"
+            ))),
             (TimeSource::Field(field), Some(value)) => match (avro, &source.json_time) {
                 (Some((writer, datum)), _) => source.writers[writer].time(field, datum),
                 (None, Some(time)) => time.of(value).map_err(|e| NoTime::Unreadable(e.to_string())),
@@ -116,7 +116,9 @@ impl Source {
             return Ok(known);
         }
         let Some(schemas) = schemas else {
-            return Err(NoTime::Unreadable("the input is Avro, and the config names no registry".into()));
+            return Err(NoTime::Unreadable(
+                "the input is Avro, and the config names no registry".into(),
+            ));
         };
         match schemas.by_id(id) {
             Ok(text) => {
@@ -135,7 +137,9 @@ impl Writer {
     #[inline]
     fn time(&mut self, field: &str, datum: &[u8]) -> Result<Millis, NoTime> {
         let text = &self.text;
-        let program = self.time.get_or_insert_with(|| AvroTime::new(text, field).map_err(|e| e.to_string()));
+        let program = self
+            .time
+            .get_or_insert_with(|| AvroTime::new(text, field).map_err(|e| e.to_string()));
         match program {
             Ok(time) => time.of(datum).map_err(|e| NoTime::Unreadable(e.to_string())),
             Err(why) => Err(NoTime::Unreadable(format!("schema {}: {why}", self.id))),
@@ -149,7 +153,9 @@ fn split(value: &[u8]) -> Result<(u32, &[u8]), String> {
         [0, a, b, c, d, datum @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
         [0, ..] => Err("the value is too short for a schema id".into()),
         [] => Err("the value is empty".into()),
-        [first, ..] => Err(format!("the value begins with byte {first}, not with 0 and a schema id")),
+        [first, ..] => Err(format!(
+            "the value begins with byte {first}, not with 0 and a schema id"
+        )),
     }
 }
 
@@ -175,7 +181,12 @@ impl Readers {
                 (Some(schema), Format::Json) => Some(JsonReader::new(schema).map_err(|e| e.to_string())?),
                 _ => None,
             };
-            readers.push(Reader { schema, json, resolvers: Vec::new(), recent: 0 });
+            readers.push(Reader {
+                schema,
+                json,
+                resolvers: Vec::new(),
+                recent: 0,
+            });
         }
         Ok(Readers { readers })
     }

@@ -41,58 +41,81 @@ impl View {
             return Ok(Span::append(out, value));
         }
         let Some((_, resolver)) = self.resolvers.iter().find(|(pair, _)| *pair == (store, schema)) else {
-            return Err(format!("a stored value of schema {schema} can't be read by store {store}"));
+            return Err(format!(
+                "a stored value of schema {schema} can't be read by store {store}"
+            ));
         };
         let start = out.len() as u32;
-        resolver.convert(value, out).map_err(|e| format!("a stored value of store {store}: {e}"))?;
-        Ok(Span { start, len: out.len() as u32 - start })
+        resolver
+            .convert(value, out)
+            .map_err(|e| format!("a stored value of store {store}: {e}"))?;
+        Ok(Span {
+            start,
+            len: out.len() as u32 - start,
+        })
     }
-}
-
-fn piece(span: Span, bytes: &[u8]) -> Result<&[u8], String> {
-    bytes
-        .get(span.start as usize..span.start as usize + span.len as usize)
-        .ok_or_else(|| "get-many: a span lies outside of the bytes".to_owned())
 }
 
 impl State for View {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String> {
         self.calls += 1;
-        let mut found = Found { cells: Vec::with_capacity(reads.len()), bytes: Vec::with_capacity(reads.len() * 64) };
+        let mut found = Found {
+            cells: Vec::with_capacity(reads.len()),
+            bytes: Vec::with_capacity(reads.len() * 64),
+        };
         for (of, read) in reads.iter().enumerate() {
-            let &(slot, now) = self.inputs.get(read.of as usize).ok_or("get-many: a read names no input of the batch")?;
-            let ids = *self.stores.get(usize::from(read.store)).ok_or("get-many: a read names no declared store")?;
-            let entry = piece(read.entry, bytes)?;
+            // The sandbox has checked that inputs and stores are there, and spans within the bytes.
+            let (slot, now) = self.inputs[read.of as usize];
+            let ids = self.stores[usize::from(read.store)];
+            let entry = read.entry.of(bytes);
             if self.calls > 1 {
                 self.misses[usize::from(read.store)] += 1;
             }
             match read.what {
                 Question::Entry => {
-                    let Some(cell) = self.rows.get(slot, ids.store, entry) else { continue };
+                    let Some(cell) = self.rows.get(slot, ids.store, entry) else {
+                        continue;
+                    };
                     if now >= cell.expires {
                         continue;
                     }
                     let value = self.value(read.store, cell.schema, cell.value, &mut found.bytes)?;
                     let name = Span::append(&mut found.bytes, entry);
-                    found.cells.push(Cell { of: of as u32, entry: name, value, expires: cell.expires });
+                    found.cells.push(Cell {
+                        of: of as u32,
+                        entry: name,
+                        value,
+                        expires: cell.expires,
+                    });
                 }
                 Question::Page | Question::PageAfter => {
                     let after = match read.what {
-                        Question::PageAfter => Some(piece(read.after, bytes)?),
+                        Question::PageAfter => Some(read.after.of(bytes)),
                         _ => None,
                     };
                     let mut wrong = None;
                     let cells = &mut found.cells;
                     let out = &mut found.bytes;
-                    self.rows.scan(slot, ids.store, entry, after, read.limit as usize, now, &mut |name, cell| {
-                        match self.value(read.store, cell.schema, cell.value, out) {
+                    self.rows.scan(
+                        slot,
+                        ids.store,
+                        entry,
+                        after,
+                        now,
+                        read.limit as usize,
+                        &mut |name, cell| match self.value(read.store, cell.schema, cell.value, out) {
                             Ok(value) => {
                                 let entry = Span::append(out, name);
-                                cells.push(Cell { of: of as u32, entry, value, expires: cell.expires });
+                                cells.push(Cell {
+                                    of: of as u32,
+                                    entry,
+                                    value,
+                                    expires: cell.expires,
+                                });
                             }
                             Err(why) => wrong = Some(why),
-                        }
-                    });
+                        },
+                    );
                     if let Some(why) = wrong {
                         return Err(why);
                     }

@@ -96,7 +96,10 @@ impl Wiring {
         for (index, channel) in description.inputs.iter().enumerate() {
             match config.inputs.iter().position(|input| input.name == channel.name) {
                 Some(rank) => inputs[rank] = Some((index as u16, channel.schema.clone())),
-                None => miss(format!("input '{}'", channel.name), names("input", config.inputs.iter().map(|i| &i.name))),
+                None => miss(
+                    format!("input '{}'", channel.name),
+                    names("input", config.inputs.iter().map(|i| &i.name)),
+                ),
             }
         }
 
@@ -109,13 +112,18 @@ impl Wiring {
             };
             let output = &config.outputs[at];
             let form = match output.format {
-                Format::Json => JsonWriter::new(&channel.schema).map(Form::Json).map_err(|e| e.to_string()),
+                Format::Json => JsonWriter::new(&channel.schema)
+                    .map(Form::Json)
+                    .map_err(|e| e.to_string()),
                 Format::Avro => match schemas {
                     None => Err("it is Avro, and the config names no registry and no folder of schemas".into()),
-                    Some(schemas) => schemas.id_for(&output.topic, &channel.schema).map_err(|e| e.to_string()).map(|id| {
-                        let [a, b, c, d] = id.to_be_bytes();
-                        Form::Avro([0, a, b, c, d])
-                    }),
+                    Some(schemas) => schemas
+                        .id_for(&output.topic, &channel.schema)
+                        .map_err(|e| e.to_string())
+                        .map(|id| {
+                            let [a, b, c, d] = id.to_be_bytes();
+                            Form::Avro([0, a, b, c, d])
+                        }),
                 },
             };
             let valid = Validator::new(&channel.schema).map_err(|e| e.to_string());
@@ -147,7 +155,12 @@ impl Wiring {
             .map_err(|e| e.to_string());
             match (url, valid, reply) {
                 (Ok(url), Ok(valid), Ok(reply)) => {
-                    lookups.push(LookupWire { service: service as u16, url, valid, reply });
+                    lookups.push(LookupWire {
+                        service: service as u16,
+                        url,
+                        valid,
+                        reply,
+                    });
                 }
                 (Err(why), _, _) | (_, Err(why), _) | (_, _, Err(why)) => miss(what, why),
             }
@@ -162,21 +175,32 @@ impl Wiring {
             configured: config.inputs.clone(),
         };
         if let Err(why) = wiring.readers() {
-            misfits.push(Misfit { what: "an input's schema".into(), why });
+            misfits.push(Misfit {
+                what: "an input's schema".into(),
+                why,
+            });
         }
         if misfits.is_empty() { Ok(wiring) } else { Err(misfits) }
     }
 
     /// New readers of the inputs: each worker has its own.
     pub fn readers(&self) -> Result<Readers, String> {
-        let schemas = self.inputs.iter().map(|input| input.as_ref().map(|(_, schema)| schema.clone())).collect();
+        let schemas = self
+            .inputs
+            .iter()
+            .map(|input| input.as_ref().map(|(_, schema)| schema.clone()))
+            .collect();
         Readers::new(&self.configured, schemas)
     }
 }
 
 fn names<'a>(kind: &str, known: impl Iterator<Item = &'a String>) -> String {
     let known: Vec<_> = known.map(|name| format!("'{name}'")).collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let known = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
     format!("the rules use it, and the pipeline's file has no {kind} of this name (it has: {known}): add it there")
 }
 

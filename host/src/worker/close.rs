@@ -68,6 +68,7 @@ impl Worker {
         if let Some(store) = &mut self.store {
             store.close(partition);
         }
+        self.telemetry.closed(partition);
         if self.tasks.remove(&partition).is_some() {
             for rank in 0..self.layout.inputs.len() as Rank {
                 self.paused.remove(&(rank, partition));

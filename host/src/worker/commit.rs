@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::log::Outcome;
 use crate::record::Partition;
 use crate::service::Question;
-use crate::task::epoch::Tally;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -16,10 +15,7 @@ use std::time::Duration;
 pub struct Flight {
     touched: BTreeSet<Partition>,
     questions: Vec<Question>,
-    counts: Vec<u64>,
-    tally: Tally,
     begun: Duration,
-    bytes: usize,
 }
 
 impl Worker {
@@ -40,37 +36,40 @@ impl Worker {
             self.epoch.reuse(transaction);
             return;
         }
-        for partition in &epoch.touched {
+        let touched = std::mem::take(&mut epoch.touched);
+        for partition in &touched {
             if let Some(task) = self.tasks.get_mut(partition) {
                 task.seal(&mut epoch);
             }
         }
         epoch.transaction.assignment = self.assignment;
         self.flight = Some(Flight {
-            touched: epoch.touched,
+            touched,
             questions: epoch.questions,
-            counts: epoch.counts,
-            tally: epoch.tally,
             begun: now.mono,
-            bytes: epoch.transaction.bytes.len(),
         });
         self.producer.submit(epoch.transaction);
     }
 
     /// Learns how the epoch in its commit ended. True: it has ended.
-    pub(super) fn decide(&mut self, wait: Duration) -> Result<bool> {
+    pub(super) fn decide(&mut self, now: Now, wait: Duration) -> Result<bool> {
         if self.flight.is_none() {
             return Ok(false);
         }
-        let Some((transaction, outcome)) = self.producer.outcome(wait) else { return Ok(false) };
-        let Some(flight) = self.flight.take() else { return Ok(false) };
+        let Some((transaction, outcome)) = self.producer.outcome(wait) else {
+            return Ok(false);
+        };
+        let Some(flight) = self.flight.take() else {
+            return Ok(false);
+        };
         match outcome {
             Outcome::Committed(positions) => {
                 for partition in &flight.touched {
                     let place = |(topic, at, _): &&(_, _, _)| *topic == self.layout.changelog && at == partition;
                     let next = positions.iter().find(place).map(|(_, _, next)| *next);
                     if let (Some(task), Some(next)) = (self.tasks.get_mut(partition), next) {
-                        task.commit(next);
+                        let tally = task.commit(next);
+                        self.telemetry.committed(*partition, &tally);
                     }
                 }
                 for question in flight.questions {
@@ -78,23 +77,22 @@ impl Worker {
                         self.services.ask(question);
                     }
                 }
-                self.metrics.committed(&flight.tally, &flight.counts, self.wanted.rules.description(), flight.bytes);
+                self.telemetry.epoch_committed(now.mono.saturating_sub(flight.begun));
                 self.spare(transaction);
             }
             Outcome::Aborted(why) => {
                 tracing::warn!(%why, "an epoch was aborted: it is done again");
-                self.metrics.aborted();
+                self.telemetry.aborted();
                 self.spare(transaction);
                 self.start_over()?;
             }
             Outcome::Ambiguous(why) => {
                 tracing::warn!(%why, "nobody knows how a commit ended: the log will say");
-                self.metrics.ambiguous();
+                self.telemetry.ambiguous();
                 self.renew = true;
                 self.recover()?;
             }
         }
-        let _ = flight.begun;
         Ok(true)
     }
 

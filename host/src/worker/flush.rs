@@ -104,7 +104,9 @@ impl Worker {
             if !store.ready() {
                 return;
             }
-            let Some(task) = self.tasks.get_mut(partition) else { return };
+            let Some(task) = self.tasks.get_mut(partition) else {
+                return;
+            };
             let mut rows = Dirty::default();
             let now = task.last_time().unwrap_or(i64::MIN);
             let done = task.rows_mut().take_dirty(SLICE, now, &mut rows);
@@ -121,15 +123,25 @@ impl Worker {
             // A changelog record is up to 512 KiB, but most are an epoch's few KiB: bytes are what the task counts.
             task.changelog() > begun && task.unflushed() >= self.flush_bytes.max(status.state_bytes as u64)
         });
-        let Some(partition) = due.map(|(partition, _)| *partition) else { return };
+        let Some(partition) = due.map(|(partition, _)| *partition) else {
+            return;
+        };
         if self.flushes.identity.is_none() {
             let name = &self.layout.topics[usize::from(self.layout.changelog)];
             let topic = self.log.topic(name).ok().flatten().map(|info| info.id);
             self.flushes.identity = self.log.cluster().ok().zip(topic);
         }
-        let Some((cluster, topic)) = self.flushes.identity.clone() else { return };
-        let Some(task) = self.tasks.get_mut(&partition) else { return };
-        let stamp = Stamp { cluster, topic, offset: task.changelog() };
+        let Some((cluster, topic)) = self.flushes.identity.clone() else {
+            return;
+        };
+        let Some(task) = self.tasks.get_mut(&partition) else {
+            return;
+        };
+        let stamp = Stamp {
+            cluster,
+            topic,
+            offset: task.changelog(),
+        };
         store.begin(partition, task.aside());
         task.begin_flush();
         if let Some(progress) = self.flushes.tasks.get_mut(&partition) {

@@ -68,7 +68,8 @@ impl Worker {
             self.services.forget(partition);
             self.flushes.forget(partition);
             task.abort();
-            self.restoring.push(Restoring::resume(self.log.clone(), self.layout.clone(), task));
+            self.restoring
+                .push(Restoring::resume(self.log.clone(), self.layout.clone(), task));
         }
         Ok(true)
     }

@@ -1,0 +1,221 @@
+//! Membership of the group, and what follows from it: tasks are restored and opened, or closed and released.
+//!
+//! Rules:
+//! - A revoked partition is released only when its worker has said that the task is closed. No answer in time: the
+//!   process ends, because only that stops the task for certain.
+//! - Restores run beside the workers: the other tasks go on.
+
+use super::Stores;
+use super::threads::{Command, Event};
+use crate::config::{Config, Start};
+use crate::error::{Failure, Result};
+use crate::log::{Group, Log, Membership};
+use crate::record::{Offset, Partition, TopicIx};
+use crate::task::restore::Restoring;
+use crate::task::{Layout, Task, Wiring};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Each wait for a change of membership.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A worker that does not close its tasks within this is stuck: beyond transaction time-outs and their retries.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub struct Supervisor {
+    pub group: Box<dyn Group>,
+    pub log: Arc<dyn Log>,
+    pub layout: Arc<Layout>,
+    pub config: Arc<Config>,
+    pub wiring: Arc<Wiring>,
+    pub stores: Option<Stores>,
+    pub commands: Vec<Sender<Command>>,
+    pub events: Sender<Event>,
+    pub inbox: Receiver<Event>,
+    /// Restores under way: set when they are not wanted any more.
+    pub restoring: BTreeMap<Partition, Arc<AtomicBool>>,
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Supervisor {
+    /// Runs until it is told to stop, or can't go on.
+    pub fn run(mut self, workers: Vec<JoinHandle<()>>) -> Result<()> {
+        let mut owned: Vec<Partition> = vec![];
+        let result = self.serve(&mut owned);
+        let result = match result {
+            // Told to stop: every task finishes what it has open.
+            Ok(()) => self.close(&owned, false),
+            failed => failed,
+        };
+        for worker in &self.commands {
+            let _ = worker.send(Command::End);
+        }
+        if result.is_ok() {
+            for worker in workers {
+                let _ = worker.join();
+            }
+            let _ = self.group.released(&owned);
+            self.group.leave();
+        }
+        result
+    }
+
+    fn serve(&mut self, owned: &mut Vec<Partition>) -> Result<()> {
+        while !self.stop.load(Ordering::Acquire) {
+            match self.group.poll(POLL) {
+                Ok(Some(Membership::Assigned(partitions))) => {
+                    tracing::info!(?partitions, "assigned");
+                    self.tell_all();
+                    for partition in partitions {
+                        owned.push(partition);
+                        self.restore(partition)?;
+                    }
+                }
+                Ok(Some(Membership::Revoked(partitions))) => {
+                    tracing::info!(?partitions, "revoked");
+                    owned.retain(|partition| !partitions.contains(partition));
+                    self.close(&partitions, false)?;
+                    self.group.released(&partitions)?;
+                }
+                Ok(Some(Membership::Lost(partitions))) => {
+                    tracing::warn!(?partitions, "lost: this instance was thought dead");
+                    owned.retain(|partition| !partitions.contains(partition));
+                    self.close(&partitions, true)?;
+                    self.group.released(&partitions)?;
+                }
+                Ok(None) => {}
+                Err(Failure::Retry(why)) => {
+                    tracing::warn!(%why, "the group can't be reached");
+                    std::thread::sleep(POLL);
+                }
+                Err(other) => return Err(other),
+            }
+            while let Ok(event) = self.inbox.try_recv() {
+                self.handle(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<Vec<Partition>> {
+        match event {
+            Event::Closed(partitions) => return Ok(partitions),
+            Event::Failed(failure) => return Err(failure),
+            Event::Truncate(partition, before) => {
+                if let Err(why) = self.log.truncate(self.layout.changelog, partition, before) {
+                    // The next round of the sweep asks again.
+                    tracing::warn!(task = partition, %why, "the changelog could not be cut");
+                }
+            }
+            Event::Restored(partition, task) => {
+                let wanted = self
+                    .restoring
+                    .remove(&partition)
+                    .is_some_and(|gone| !gone.load(Ordering::Acquire));
+                let task = task?;
+                if wanted {
+                    tracing::info!(task = partition, "open");
+                    let _ = self.worker(partition).send(Command::Open(task, self.log.assignment()));
+                }
+            }
+        }
+        Ok(vec![])
+    }
+
+    fn worker(&self, partition: Partition) -> &Sender<Command> {
+        &self.commands[partition as usize % self.commands.len()]
+    }
+
+    fn tell_all(&self) {
+        for worker in &self.commands {
+            let _ = worker.send(Command::Reassigned(self.log.assignment()));
+        }
+    }
+
+    /// Closes tasks, and waits until that is done.
+    fn close(&mut self, partitions: &[Partition], lost: bool) -> Result<()> {
+        let assignment = self.log.assignment();
+        let mut open: Vec<Partition> = vec![];
+        for partition in partitions {
+            match self.restoring.remove(partition) {
+                Some(gone) => gone.store(true, Ordering::Release),
+                None => open.push(*partition),
+            }
+        }
+        for (index, worker) in self.commands.iter().enumerate() {
+            let count = self.commands.len();
+            let its: Vec<Partition> = open.iter().copied().filter(|p| *p as usize % count == index).collect();
+            let command = match (its.is_empty(), lost) {
+                (true, _) => Command::Reassigned(assignment),
+                (false, true) => Command::Lose(its, assignment),
+                (false, false) => Command::Close(its, assignment),
+            };
+            let _ = worker.send(command);
+        }
+        let deadline = Instant::now() + CLOSE_DEADLINE;
+        while !open.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(event) = self.inbox.recv_timeout(left) else {
+                return Err(Failure::Fatal(format!(
+                    "the tasks {open:?} were not closed within {CLOSE_DEADLINE:?}: the process ends, so that another one may \
+                     have them"
+                )));
+            };
+            let closed = self.handle(event)?;
+            open.retain(|partition| !closed.contains(partition));
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, partition: Partition) -> Result<()> {
+        let gone = Arc::new(AtomicBool::new(false));
+        self.restoring.insert(partition, gone.clone());
+        let (log, layout, config) = (self.log.clone(), self.layout.clone(), self.config.clone());
+        let (wiring, stores, events) = (self.wiring.clone(), self.stores.clone(), self.events.clone());
+        std::thread::Builder::new()
+            .name(format!("restore-{partition}"))
+            .spawn(move || {
+                let mut store = stores.map(|stores| stores());
+                let mut restoring = Restoring::begin(log.clone(), layout.clone(), partition);
+                let task = loop {
+                    if gone.load(Ordering::Acquire) {
+                        return;
+                    }
+                    let store = store.as_mut().map(|store| &mut **store as _);
+                    match restoring.step(store, POLL) {
+                        Ok(None) => {}
+                        Ok(Some(restored)) => {
+                            let starts = starts(&config, log.as_ref(), partition);
+                            let open = |starts: Vec<_>| Task::open(partition, layout, wiring, restored, &starts);
+                            break starts.and_then(open).map(Box::new);
+                        }
+                        Err(Failure::Retry(why)) => {
+                            tracing::warn!(task = partition, %why, "the restore waits");
+                            std::thread::sleep(POLL);
+                        }
+                        Err(other) => break Err(other),
+                    }
+                };
+                let _ = events.send(Event::Restored(partition, task));
+            })
+            .map(drop)
+            .map_err(|e| Failure::Fatal(format!("no thread for a restore: {e}")))
+    }
+}
+
+/// Where the inputs of a task begin that has never committed, by rank.
+pub fn starts(config: &Config, log: &dyn Log, partition: Partition) -> Result<Vec<Offset>> {
+    let input = |(rank, input): (usize, &crate::config::Input)| {
+        let (first, end) = log.bounds(rank as TopicIx, partition)?;
+        Ok(match input.start {
+            Start::Earliest => first,
+            Start::Latest => end,
+        })
+    };
+    config.inputs.iter().enumerate().map(input).collect()
+}

@@ -1,0 +1,257 @@
+//! `pelton run`: from a checked config to a running instance, and back.
+
+use super::{Deployer, Parts, Running, Stores, deploy, preflight, transactional_id};
+use crate::config::{Config, Level, SchemaSource};
+use crate::error::{Failure, Result};
+use crate::http::{Health, Surface, TaskHealth, TaskState, serve};
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::record::NEVER;
+use crate::registry::confluent::Confluent;
+use crate::registry::folder::Folder;
+use crate::registry::{NoSchema, Schemas};
+use crate::rules::{Engine, Version};
+use crate::service::http::HttpServices;
+use crate::store::Directory;
+use crate::task::Layout;
+use anyhow::{Context, bail};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// Between two tries to reach what is away at the start.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the end of the instance is looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs a pipeline on Kafka until it is told to stop.
+#[cfg(feature = "kafka")]
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let stop = crate::cli::stop_signal()?;
+    let names = Layout::new(&config, 0);
+    let kafka = crate::log::kafka::Kafka::new(names.topics, &config.kafka, &config.name, &config.instance)?;
+    run_on(config, Arc::new(kafka), stop)
+}
+
+/// This build has no Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn run(_config: Config) -> anyhow::Result<()> {
+    bail!("this build of pelton has no Kafka: build it with the feature 'kafka' (it is there by default)")
+}
+
+/// Runs a pipeline on a log until `stop` says so.
+pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let Some(cluster) = patiently(&stop, || log.cluster())? else {
+        return Ok(());
+    };
+    let partitions = topics(&config, log.as_ref())?;
+    let layout = Arc::new(Layout::new(&config, partitions));
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let schemas = schemas(&config, runtime.handle())?;
+    let metrics = Arc::new(Metrics::of(&config));
+
+    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    let (component, settings) = rules(&config)?;
+    let outputs = output_partitions(&config, log.as_ref())?;
+    let wired = deploy::wire(&engine, &component, &settings, &config, schemas.as_deref(), &outputs);
+    let wiring = Arc::new(wired.map_err(|why| anyhow::anyhow!("the rules don't fit:\n{why}"))?);
+
+    let directory = config
+        .state
+        .dir
+        .as_deref()
+        .map(|dir| Directory::open(dir, &cluster))
+        .transpose()?;
+    if let Some(directory) = &directory {
+        // Ids of workers that this instance had once: what they left open would hold the group's offsets back.
+        for worker in config.workers..directory.workers_ever()? as usize {
+            drop(log.producer(&transactional_id(&config, worker))?);
+        }
+        directory.remember_workers(config.workers as u32)?;
+    }
+    let stores = stores(directory.as_ref())?;
+
+    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
+    let parts = Parts {
+        config: config.clone(),
+        layout,
+        wiring: wiring.clone(),
+        log,
+        schemas: schemas.clone(),
+        stores,
+        services: Box::new(move || Box::new(services.share())),
+        metrics: metrics.clone(),
+    };
+    let running = Running::start(parts)?;
+    let deployer = Arc::new(Deployer::new(
+        engine,
+        config.clone(),
+        schemas,
+        outputs,
+        &running,
+        (wiring, settings),
+    ));
+    let _server = match config.http {
+        Some(address) => {
+            let surface = surface(&config, &running, &deployer, metrics);
+            Some(serve(address, surface).with_context(|| format!("http = \"{address}\" can't be served"))?)
+        }
+        None => None,
+    };
+    tracing::info!(
+        pipeline = config.name,
+        instance = config.instance,
+        version = deployer.version(),
+        "running"
+    );
+    loop {
+        match stop.recv_timeout(LOOK) {
+            Err(RecvTimeoutError::Timeout) if !running.has_ended() => {}
+            _ => break,
+        }
+    }
+    running.stop()?;
+    tracing::info!("stopped: the open epoch is committed");
+    Ok(())
+}
+
+/// Tries until it goes through; none: told to stop meanwhile.
+fn patiently<T>(stop: &Receiver<()>, mut call: impl FnMut() -> Result<T>) -> anyhow::Result<Option<T>> {
+    loop {
+        match call() {
+            Ok(done) => return Ok(Some(done)),
+            Err(Failure::Retry(why)) => tracing::warn!(%why, "trying again"),
+            Err(other) => bail!(other),
+        }
+        if !matches!(stop.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Checks the topics, creates the owned ones; the number of partitions of the inputs.
+fn topics(config: &Config, log: &dyn Log) -> anyhow::Result<i32> {
+    let findings = preflight::topics(config, &|name| log.topic(name));
+    for finding in findings.iter().filter(|finding| finding.level != Level::Error) {
+        tracing::warn!("{finding}");
+    }
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.level == Level::Error)
+        .map(ToString::to_string)
+        .collect();
+    if !errors.is_empty() {
+        bail!("the topics don't fit:\n{}", errors.join("\n"));
+    }
+    let lead = config.inputs.first().context("the pipeline has no input")?;
+    let partitions = log
+        .topic(&lead.topic)?
+        .context("the lead topic has just vanished")?
+        .partitions;
+    for owned in config.owned_topics(partitions) {
+        if log.topic(&owned.name)?.is_none() {
+            let settings: Vec<(&str, &str)> = owned
+                .required
+                .iter()
+                .chain(&owned.preferred)
+                .map(|(key, value)| (*key, value.as_str()))
+                .collect();
+            log.create(&owned.name, owned.partitions, &settings)?;
+            tracing::info!(topic = owned.name, partitions = owned.partitions, "topic created");
+        }
+    }
+    Ok(partitions)
+}
+
+/// Partitions of the outputs, by index.
+pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i32>> {
+    let partitions = |output: &crate::config::Output| {
+        let info = log.topic(&output.topic)?;
+        Ok(info
+            .with_context(|| format!("there is no topic '{}'", output.topic))?
+            .partitions)
+    };
+    config.outputs.iter().map(partitions).collect()
+}
+
+fn schemas(config: &Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<Option<Arc<dyn Schemas>>> {
+    let made: std::result::Result<Arc<dyn Schemas>, NoSchema> = match &config.schemas {
+        None => return Ok(None),
+        Some(SchemaSource::Registry(url)) => {
+            Confluent::new(url, runtime.clone()).map(|registry| Arc::new(registry) as _)
+        }
+        Some(SchemaSource::Folder(path)) => Folder::open(path).map(|folder| Arc::new(folder) as _),
+    };
+    Ok(Some(made?))
+}
+
+/// The rules deployed last, else those that the file names.
+fn rules(config: &Config) -> anyhow::Result<(Vec<u8>, serde_json::Value)> {
+    if let Some(kept) = deploy::kept(config).context("the rules kept from the last deploy can't be read")? {
+        tracing::warn!(
+            file = %config.rules.file.display(),
+            "the rules that were deployed last win over the file, which names only the first ones"
+        );
+        return Ok(kept);
+    }
+    let file = &config.rules.file;
+    let component = std::fs::read(file)
+        .with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))?;
+    Ok((component, config.rules.settings.clone()))
+}
+
+#[cfg(feature = "rocks")]
+fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
+    let Some(directory) = directory else { return Ok(None) };
+    let rocks = crate::store::Rocks::open(directory)?;
+    Ok(Some(Arc::new(move || Box::new(rocks.store()))))
+}
+
+#[cfg(not(feature = "rocks"))]
+fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
+    if directory.is_some() {
+        bail!("state.dir is given, and this build of pelton has no RocksDB: build it with the feature 'rocks'");
+    }
+    Ok(None)
+}
+
+fn surface(config: &Arc<Config>, running: &Running, deployer: &Arc<Deployer>, metrics: Arc<Metrics>) -> Surface {
+    let statuses = running.status_handle();
+    let (config, version) = (config.clone(), deployer.clone());
+    let health = move || {
+        let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = |status: &crate::task::Status| TaskHealth {
+            partition: status.partition,
+            state: TaskState::Running,
+            version: Version(status.version).to_string(),
+            watermark: (status.watermark != NEVER).then_some(status.watermark),
+            position: config
+                .inputs
+                .iter()
+                .map(|input| input.name.clone())
+                .zip(status.positions.clone())
+                .collect(),
+            message: None,
+        };
+        Health {
+            ok: true,
+            pipeline: config.name.clone(),
+            instance: config.instance.clone(),
+            version: version.version(),
+            message: None,
+            tasks: statuses.values().map(task).collect(),
+        }
+    };
+    let deployer = deployer.clone();
+    Surface {
+        metrics,
+        health: Arc::new(health),
+        deploy: Arc::new(move |new| deployer.deploy(new)),
+    }
+}

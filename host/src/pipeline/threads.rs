@@ -1,0 +1,168 @@
+//! A worker's thread: it drives the worker's loop with the machine's clock.
+
+use crate::config::Config;
+use crate::error::{Failure, Result};
+use crate::record::{Millis, Partition};
+use crate::task::{Status, Task, Wiring};
+use crate::worker::{Now, Worker};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A worker without records waits for them so long; replies and orders wait as long.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// How often statuses are told.
+const STATUS_EVERY: Duration = Duration::from_millis(100);
+
+/// What a worker is told.
+pub enum Command {
+    /// A task is restored and ours, since this assignment counter.
+    Open(Box<Task>, u64),
+    /// Partitions of others have changed hands.
+    Reassigned(u64),
+    /// Finish with these tasks.
+    Close(Vec<Partition>, u64),
+    /// These tasks are lost already.
+    Lose(Vec<Partition>, u64),
+    /// Can these rules take over?
+    Accepts(Arc<Wiring>, Sender<std::result::Result<(), String>>),
+    /// They do, from the next step on.
+    Activate(Arc<Wiring>),
+    /// All tasks are closed: end.
+    End,
+}
+
+/// What the supervisor is told.
+pub enum Event {
+    /// Tasks are closed.
+    Closed(Vec<Partition>),
+    /// A task is restored, or can't be.
+    Restored(Partition, Result<Box<Task>>),
+    /// The changelog may be cut.
+    Truncate(Partition, i64),
+    /// A worker can't go on.
+    Failed(Failure),
+}
+
+/// How often ends of partitions are proved: four times within the shortest `idle_after`.
+pub fn proofs(config: &Config) -> Duration {
+    let shortest = config
+        .inputs
+        .iter()
+        .map(|input| input.idle_after)
+        .min()
+        .unwrap_or(Duration::from_secs(1));
+    (shortest / 4).max(Duration::from_millis(10))
+}
+
+/// Starts the thread.
+pub fn spawn(
+    index: usize,
+    mut worker: Worker,
+    commands: Receiver<Command>,
+    events: Sender<Event>,
+    statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+) -> Result<JoinHandle<()>> {
+    let thread = move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            drive(&mut worker, &commands, &events, &statuses)
+        }));
+        let failed = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(failure)) => failure,
+            // An invariant is broken: nothing more is committed; a restart recovers from the log.
+            Err(panic) => Failure::Fatal(format!("worker {index} panicked: {}", panic_text(panic.as_ref()))),
+        };
+        let _ = events.send(Event::Failed(failed));
+    };
+    std::thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(thread)
+        .map_err(|e| Failure::Fatal(format!("no thread for worker {index}: {e}")))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+        .to_owned()
+}
+
+fn drive(
+    worker: &mut Worker,
+    commands: &Receiver<Command>,
+    events: &Sender<Event>,
+    statuses: &Mutex<BTreeMap<Partition, Status>>,
+) -> Result<()> {
+    let start = Instant::now();
+    let mut told = Duration::ZERO;
+    loop {
+        loop {
+            let command = if worker.is_empty() {
+                match commands.recv_timeout(WAIT) {
+                    Err(RecvTimeoutError::Timeout) => break,
+                    other => other.ok(),
+                }
+            } else {
+                match commands.try_recv() {
+                    Err(std::sync::mpsc::TryRecvError::Empty) => break,
+                    other => other.ok(),
+                }
+            };
+            match command {
+                Some(Command::Open(task, assignment)) => worker.open(*task, assignment)?,
+                Some(Command::Reassigned(assignment)) => worker.reassigned(assignment),
+                Some(Command::Close(partitions, assignment)) => worker.close(&partitions, assignment),
+                Some(Command::Lose(partitions, assignment)) => worker.lose(&partitions, assignment)?,
+                Some(Command::Accepts(wiring, answer)) => {
+                    let _ = answer.send(worker.accepts(&wiring));
+                }
+                Some(Command::Activate(wiring)) => worker.activate(wiring),
+                // The supervisor is gone: so is the instance.
+                Some(Command::End) | None => return Ok(()),
+            }
+        }
+        let now = Now {
+            mono: start.elapsed(),
+            wall: wall(),
+        };
+        match worker.turn(now, WAIT) {
+            Ok(_) => {}
+            // The broker is away, say: nothing is lost, the same turn goes through later.
+            Err(Failure::Retry(why)) => {
+                tracing::warn!(%why, "a call to the log failed: it is made again");
+                std::thread::sleep(STATUS_EVERY);
+            }
+            Err(other) => return Err(other),
+        }
+        let closed = worker.take_closed();
+        if !closed.is_empty() {
+            let mut statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
+            closed.iter().for_each(|partition| {
+                statuses.remove(partition);
+            });
+            drop(statuses);
+            let _ = events.send(Event::Closed(closed));
+        }
+        for (partition, before) in worker.take_truncations() {
+            let _ = events.send(Event::Truncate(partition, before));
+        }
+        if now.mono - told >= STATUS_EVERY {
+            told = now.mono;
+            let mut statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
+            for status in worker.status() {
+                statuses.insert(status.partition, status);
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn wall() -> Millis {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as Millis)
+}

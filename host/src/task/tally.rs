@@ -1,0 +1,41 @@
+//! What a task did in an epoch, for the metrics: told when the epoch is committed, dropped when it is dropped.
+
+use crate::metrics::DeadLetter;
+
+/// See the module. Vectors grow as their indices come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that were steps, by rank.
+    pub records: Vec<u64>,
+    /// Those of them that were late, by rank.
+    pub late: Vec<u64>,
+    /// Records whose key murmur2 places in another partition, by rank.
+    pub foreign: Vec<u64>,
+    /// Records written, by the index of the output in the config.
+    pub outputs: Vec<u64>,
+    /// Inputs that were refused, by the number of the kind of reason.
+    pub dead_letters: [u64; DeadLetter::ALL.len()],
+    /// What the rules counted, by the index of the counter.
+    pub counts: Vec<u64>,
+    /// Batches whose end was handed over again.
+    pub cuts: u64,
+    /// Calls that trapped.
+    pub traps: u64,
+    /// Calls of the rules.
+    pub calls: u64,
+    /// Inputs of these calls.
+    pub inputs: u64,
+    /// Time in these calls, in nanoseconds.
+    pub guest_nanos: u64,
+}
+
+impl Tally {
+    /// Adds to an entry.
+    #[inline]
+    pub fn add(list: &mut Vec<u64>, index: usize, by: u64) {
+        if list.len() <= index {
+            list.resize(index + 1, 0);
+        }
+        list[index] += by;
+    }
+}

@@ -1,0 +1,125 @@
+//! What a worker tells the metrics: once an epoch, and a few times a second; never for a record.
+
+use super::Now;
+use crate::metrics::{Metrics, RulesMetrics, TaskMetrics, WorkerMetrics};
+use crate::record::Partition;
+use crate::rules::{Description, Version};
+use crate::task::{Tally, Task};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often gauges are set.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// See the module.
+pub struct Telemetry {
+    metrics: Arc<Metrics>,
+    worker: WorkerMetrics,
+    rules: RulesMetrics,
+    tasks: BTreeMap<Partition, TaskMetrics>,
+    look_at: Duration,
+}
+
+impl Telemetry {
+    /// Of a worker by its number, running these rules.
+    pub fn new(metrics: Arc<Metrics>, worker: usize, description: &Description) -> Telemetry {
+        let rules = rules(&metrics, description);
+        let worker = metrics.worker(worker);
+        Telemetry {
+            metrics,
+            worker,
+            rules,
+            tasks: BTreeMap::new(),
+            look_at: Duration::ZERO,
+        }
+    }
+
+    /// Other rules run from now on.
+    pub fn rules(&mut self, description: &Description) {
+        self.rules = rules(&self.metrics, description);
+    }
+
+    /// What a task did in a committed epoch.
+    pub fn committed(&mut self, task: Partition, tally: &Tally) {
+        let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
+        let add = |to: &[prometheus_client::metrics::counter::Counter], from: &[u64]| {
+            for (counter, by) in to.iter().zip(from) {
+                counter.inc_by(*by);
+            }
+        };
+        add(&metrics.events_in, &tally.records);
+        add(&metrics.late, &tally.late);
+        add(&metrics.foreign_keys, &tally.foreign);
+        add(&metrics.events_out, &tally.outputs);
+        add(&metrics.dead_letters, &tally.dead_letters);
+        add(&self.rules.counters, &tally.counts);
+        metrics.cuts.inc_by(tally.cuts);
+        metrics.traps.inc_by(tally.traps);
+        if tally.calls > 0 {
+            self.worker
+                .batch_inputs
+                .observe(tally.inputs as f64 / tally.calls as f64);
+            self.worker
+                .guest_seconds
+                .observe(tally.guest_nanos as f64 / tally.calls as f64 / 1e9);
+        }
+    }
+
+    /// An epoch is committed, so long after it was handed over.
+    pub fn epoch_committed(&self, took: Duration) {
+        self.worker.committed.inc();
+        self.worker.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An epoch was aborted.
+    pub fn aborted(&self) {
+        self.worker.aborted.inc();
+    }
+
+    /// Nobody knew how an epoch ended.
+    pub fn ambiguous(&self) {
+        self.worker.ambiguous.inc();
+    }
+
+    /// Sets the gauges, when it is time.
+    pub fn look(&mut self, now: Now, tasks: &mut BTreeMap<Partition, Task>) {
+        if now.mono < self.look_at {
+            return;
+        }
+        self.look_at = now.mono + LOOK_EVERY;
+        for (partition, task) in tasks {
+            let status = task.status();
+            let metrics = self
+                .tasks
+                .entry(*partition)
+                .or_insert_with(|| self.metrics.task(*partition));
+            metrics.watermark(status.watermark, now.wall);
+            metrics.state_rows.set(status.rows as i64);
+            metrics.state_bytes.set(status.state_bytes as i64);
+            metrics.timers.set(status.timers as i64);
+            metrics.lookups_pending.set(status.lookups as i64);
+            for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {
+                gauge.set(*bytes as i64);
+            }
+            for (gauge, position) in metrics.position.iter().zip(&status.positions) {
+                gauge.set(*position);
+            }
+            for (counter, misses) in self.rules.misses.iter().zip(task.misses()) {
+                counter.inc_by(misses);
+            }
+            self.metrics.version(*partition, &Version(status.version).to_string());
+        }
+    }
+
+    /// The task is gone.
+    pub fn closed(&mut self, task: Partition) {
+        self.tasks.remove(&task);
+        self.metrics.close_task(task);
+    }
+}
+
+fn rules(metrics: &Metrics, description: &Description) -> RulesMetrics {
+    let stores: Vec<String> = description.stores.iter().map(|store| store.name.clone()).collect();
+    metrics.rules(&stores, &description.counters)
+}
