@@ -7,6 +7,7 @@ mod finding;
 mod overlay;
 mod read;
 mod section;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod topics;

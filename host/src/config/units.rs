@@ -70,7 +70,7 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     let one = 10u128.pow(part.len() as u32);
     let part: u128 = if part.is_empty() { 0 } else { part.parse().ok()? };
     let product = (u128::from(whole.parse::<u64>().ok()?) * one + part) * u128::from(scale);
-    if product % one != 0 {
+    if !product.is_multiple_of(one) {
         None
     } else {
         u64::try_from(product / one).ok()
@@ -83,7 +83,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     let fits = DURATIONS
         .iter()
         .rev()
-        .find(|(_, scale)| millis != 0 && millis % scale == 0);
+        .find(|(_, scale)| millis != 0 && millis.is_multiple_of(*scale));
     fits.map_or_else(
         || format!("{millis}ms"),
         |(unit, scale)| format!("{}{unit}", millis / scale),
@@ -95,7 +95,7 @@ pub(crate) fn show_size(bytes: u64) -> String {
     let fits = SIZES[..4]
         .iter()
         .rev()
-        .find(|(_, scale)| bytes != 0 && bytes % scale == 0);
+        .find(|(_, scale)| bytes != 0 && bytes.is_multiple_of(*scale));
     fits.map_or_else(
         || format!("{bytes}B"),
         |(unit, scale)| format!("{}{unit}", bytes / scale),

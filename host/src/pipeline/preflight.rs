@@ -78,14 +78,11 @@ pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
                 if let Err(error) = apache_avro::Schema::parse_str(&text) {
                     let cure = format!("its schema {id} is no Avro schema: {error}");
                     findings.push(Finding::error(format!("{key}.topic"), &input.topic, cure));
-                } else if let TimeSource::Field(field) = &input.time {
-                    if let Err(cure) = event_time(&text, field) {
-                        findings.push(Finding::error(
-                            format!("{key}.time"),
-                            format!("value.{field}"),
-                            format!("schema {id}: {cure}"),
-                        ));
-                    }
+                } else if let TimeSource::Field(field) = &input.time
+                    && let Err(cure) = event_time(&text, field)
+                {
+                    let cure = format!("schema {id}: {cure}");
+                    findings.push(Finding::error(format!("{key}.time"), format!("value.{field}"), cure));
                 }
             }
             Err(NoSchema::Unknown(why)) => {

@@ -161,14 +161,17 @@ async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<Asked>) {
         let service = Arc::clone(&service);
         tokio::spawn(async move {
             let mut wanted = asked.wanted.clone();
-            tokio::select! {
+            let answer = tokio::select! {
                 biased;
                 // Nothing is ever sent: an end of this is the sender's. It is asked first, so that no call begins.
-                _ = wanted.changed() => {}
-                answer = service.answer(&asked.question) => service.reply(asked, answer),
-            }
+                _ = wanted.changed() => None,
+                answer = service.answer(&asked.question) => Some(answer),
+            };
             service.metrics.waiting.dec();
             drop(room);
+            if let Some(answer) = answer {
+                service.reply(asked, answer);
+            }
         });
     }
 }
