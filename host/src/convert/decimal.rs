@@ -65,7 +65,7 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
         _ => (false, text),
     };
     let mut mantissa = 0u128;
-    let mut digits = 0; // significant ones
+    let mut digits = 0u32; // significant ones
     let mut fraction = 0i64; // digits behind the point, less the exponent
     let mut zeros = 0u32; // trailing ones, not yet part of the mantissa
     let mut behind_point = false;
@@ -82,7 +82,7 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
                     zeros = if mantissa == 0 { 0 } else { zeros.saturating_add(1) };
                     continue;
                 }
-                digits += zeros.saturating_add(1);
+                digits = digits.saturating_add(zeros).saturating_add(1);
                 if digits > MAX_DIGITS {
                     return Err(Unreadable::new(TOO_MANY));
                 }

@@ -83,7 +83,9 @@ proptest! {
         let read = evolve(&mut dice, &written);
         let (writer, reader) = (text(&written), text(&read));
         // Bytes may become text, which Avro allows though not all of them are UTF-8.
-        prop_assume!(incompatibilities(&writer, &reader).is_empty() && !writer.contains("\"bytes\""));
+        if !incompatibilities(&writer, &reader).is_empty() || reader.contains("\"string\"") && writer.contains("\"bytes\"") {
+            return Ok(());
+        }
         let oracle = Schema::parse_str(&writer).expect("valid");
         let resolver = Resolver::new(&writer, &reader).expect("compatible");
         for _ in 0..4 {

@@ -1,0 +1,123 @@
+//! The values without parts: text, numbers, times, bytes.
+//!
+//! Rule: each either takes the whole token or refuses it, with the place in the text.
+
+use super::super::datum::{put_long, put_sized};
+use super::super::json::{Number, Raw, Text};
+use super::super::{Unreadable, decimal, instant};
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+#[inline]
+pub(super) fn put_text(raw: Raw, out: &mut Vec<u8>) {
+    if !raw.escaped {
+        return put_sized(raw.bytes, out);
+    }
+    let start = out.len();
+    raw.append(out);
+    insert_long((out.len() - start) as i64, start, out);
+}
+
+pub(super) fn put_latin1(raw: Raw, text: &Text, out: &mut Vec<u8>) -> Result<()> {
+    for char in raw.chars() {
+        match u8::try_from(u32::from(char)) {
+            Ok(byte) => out.push(byte),
+            Err(_) => return Err(text.error("bytes have a character beyond U+00FF")),
+        }
+    }
+    Ok(())
+}
+
+/// Ends the array or map whose items were appended since `start`.
+pub(super) fn end_block(count: u64, start: usize, out: &mut Vec<u8>) {
+    if count > 0 {
+        insert_long(count as i64, start, out);
+    }
+    out.push(0);
+}
+
+/// Puts a number before what was appended since `at`.
+pub(super) fn insert_long(value: i64, at: usize, out: &mut Vec<u8>) {
+    let end = out.len();
+    put_long(value, out);
+    let len = out.len() - end;
+    out[at..].rotate_right(len);
+}
+
+/// A number without a fraction, in 64 bits; `1e3` and `5.0` are such too.
+#[inline]
+pub(super) fn integer(number: Number) -> Result<i64> {
+    let (negative, digits) = match number.bytes {
+        [b'-', rest @ ..] => (true, rest),
+        all => (false, all),
+    };
+    // 18 digits are below 2^63.
+    if number.plain && digits.len() <= 18 {
+        let value = digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        return Ok(if negative { -value } else { value });
+    }
+    let value = decimal::parse(number.bytes, decimal::MAX_DIGITS, 0)
+        .map_err(|_| Unreadable::new("a number is not a whole one, or has more than 64 bits"))?;
+    i64::try_from(value).map_err(|_| Unreadable::new("a number has more than 64 bits"))
+}
+
+pub(super) fn float<F: std::str::FromStr + From<f32>>(text: &mut Text, finite: fn(&F) -> bool) -> Result<F> {
+    if text.peek() == b'"' {
+        let raw = text.string("a number was expected")?;
+        let special = [
+            ("NaN", f32::NAN),
+            ("Infinity", f32::INFINITY),
+            ("-Infinity", f32::NEG_INFINITY),
+        ];
+        let value = special.iter().find(|(name, _)| raw.is(name));
+        return value
+            .map(|(_, value)| F::from(*value))
+            .ok_or_else(|| text.error("a number was expected"));
+    }
+    let number = text.number()?;
+    let value = std::str::from_utf8(number.bytes)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    value.filter(finite).ok_or_else(|| text.error("a number is too large"))
+}
+
+/// ISO-8601 text or a number of milliseconds.
+#[inline]
+pub(in crate::convert) fn millis(text: &mut Text) -> Result<i64> {
+    if text.peek() != b'"' {
+        return integer(text.number()?);
+    }
+    let raw = text.string("a time was expected")?;
+    instant::parse_millis(raw.bytes).ok_or_else(|| text.error("this is not an ISO-8601 time with an offset"))
+}
+
+pub(super) fn micros(text: &mut Text) -> Result<i64> {
+    if text.peek() != b'"' {
+        let millis = integer(text.number()?)?;
+        return millis
+            .checked_mul(1_000)
+            .ok_or_else(|| text.error("a time has more than 64 bits"));
+    }
+    let raw = text.string("a time was expected")?;
+    instant::parse_micros(raw.bytes).ok_or_else(|| text.error("this is not an ISO-8601 time with an offset"))
+}
+
+/// `123e4567-e89b-12d3-a456-426614174000`.
+pub(super) fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != 36 {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    let mut digits = 0;
+    for (at, byte) in text.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        bytes[digits / 2] = bytes[digits / 2] << 4 | char::from(*byte).to_digit(16)? as u8;
+        digits += 1;
+    }
+    Some(bytes)
+}
