@@ -3,12 +3,14 @@
 //! The modules in the order of the layers; each imports only from layers above it in this list (`tests/` checks it).
 //! Data flows one way: `log` -> `order` -> `task` (`rules`, `rows`, `timers`, `lookups`) -> `commit` -> `log`.
 
-// words (the first of them is `wit`)
+// what host and rules say to each other
+pub mod wit;
+
+// words
 pub mod config;
 pub mod error;
 pub mod metrics;
 pub mod record;
-pub mod wit;
 
 // pure: no I/O, no async, no clock, no thread
 pub mod convert;

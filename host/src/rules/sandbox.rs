@@ -67,7 +67,7 @@ impl<S: State> Sandbox<S> {
         self.store
             .set_epoch_deadline(self.compiled.limits.ticks(inputs, patience));
         let inside = self.store.data_mut();
-        inside.begin(Some(inputs));
+        inside.begin(inputs);
         inside.exchange(state);
         let result = self.rules.call_process(&mut self.store, batch);
         let inside = self.store.data_mut();
@@ -161,8 +161,8 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    fn begin(&mut self, inputs: Option<usize>) {
-        self.inputs = inputs;
+    fn begin(&mut self, inputs: usize) {
+        self.inputs = Some(inputs);
         self.lines = 0;
         self.last_error.clear();
     }

@@ -213,3 +213,6 @@ pub(super) fn reads(reads: &[Read], bytes: &[u8], inputs: usize, description: &D
 fn within(span: Span, bytes: &[u8]) -> bool {
     span.start as usize + span.len as usize <= bytes.len()
 }
+
+#[cfg(test)]
+mod tests;

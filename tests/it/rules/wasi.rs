@@ -27,15 +27,16 @@ const WASI: [&str; 3] = [
 ];
 
 /// A core module of rules that describe nothing and, in `process`, do this (instructions) and return no effects. All
-/// answers are read from zeroed memory at 512.
+/// answers are read from zeroed memory at 512. What stands in memory keeps off the first byte of every 32, so that all of
+/// memory can be read as effects.
 pub fn module(imports: &str, world: &str, functions: &str, process: &str) -> Vec<u8> {
     let text = format!(
         r#"(module {imports}
             (memory (export "memory") 1024)
-            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4104)
             (func (export "describe") (param i32 i32) (result i32) i32.const 512)
             (func (export "process") (param i32 i32 i32 i32 i32 i32) (result i32) {process} i32.const 512)
-            (data (i32.const 1024) "hello") {functions})"#
+            (data (i32.const 1032) "hello") {functions})"#
     );
     let mut wasm = wat::parse_str(text).expect("WAT");
     let mut wit = Resolve::default();
@@ -95,7 +96,7 @@ fn what_is_printed_is_logged() {
         (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush"
             (func $write (param i32 i32 i32 i32)))"#;
     let world = "import wasi:cli/stdout@0.2.6; import wasi:io/streams@0.2.6;";
-    let process = "(call $write (call $stdout) (i32.const 1024) (i32.const 5) (i32.const 700))
+    let process = "(call $write (call $stdout) (i32.const 1032) (i32.const 5) (i32.const 700))
                    (if (i32.load8_u (i32.const 700)) (then unreachable))";
     let wasm = module(imports, world, "", process);
     let lines = rules_lines(|| assert_eq!(run(&wasm), Ok(0)));
