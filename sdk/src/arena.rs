@@ -23,7 +23,9 @@ impl Arena {
             return &[];
         }
         let mut chunks = self.chunks.borrow_mut();
-        let room = chunks.last().is_some_and(|chunk| chunk.capacity() - chunk.len() >= bytes.len());
+        let room = chunks
+            .last()
+            .is_some_and(|chunk| chunk.capacity() - chunk.len() >= bytes.len());
         if !room {
             chunks.push(Vec::with_capacity(CHUNK.max(bytes.len())));
         }

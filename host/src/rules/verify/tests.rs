@@ -290,6 +290,7 @@ proptest! {
             prop_assert!(effect.of >= last && effect.of < 4);
             last = effect.of;
             let on = usize::from(effect.on);
+<<<<<<< HEAD
             match effect.what {
                 Action::Put | Action::Delete | Action::Clear => {
                     let entry = effect.name.of(&effects.bytes);
@@ -312,6 +313,28 @@ proptest! {
                 Action::Count => { let _ = &rules.counters[on]; },
                 Action::Reject => {
                     effect.value.of(&effects.bytes);
+=======
+            // These panic when they are out of range.
+            let name = || effect.name.of(&effects.bytes);
+            let value = || effect.value.of(&effects.bytes);
+            match effect.what {
+                Action::Put | Action::Delete | Action::Clear => {
+                    let value_store = rules.stores[on].shape == Shape::Value;
+                    prop_assert!(!value_store || (name().is_empty() && effect.what != Action::Clear));
+                    prop_assert!(effect.what != Action::Put || value().len() <= 10);
+                }
+                Action::Send => prop_assert!(on < rules.outputs.len() && value().len() <= 10),
+                Action::SendKeyed => {
+                    prop_assert!(on < rules.outputs.len() && name().len() <= 10 && value().len() <= 10);
+                }
+                Action::Tombstone => prop_assert!(on < rules.outputs.len()),
+                Action::TombstoneKeyed => prop_assert!(on < rules.outputs.len() && name().len() <= 10),
+                Action::SetTimer | Action::CancelTimer => prop_assert!(on < rules.timers.len() && name().len() <= 10),
+                Action::Ask => prop_assert!(on < rules.lookups.len() && name().len() <= 10 && value().len() <= 10),
+                Action::Count => prop_assert!(on < rules.counters.len()),
+                Action::Reject => {
+                    prop_assert!(value().len() <= 10);
+>>>>>>> refs/heads/wasm
                     prop_assert_eq!(effects.effects.iter().filter(|other| other.of == effect.of).count(), 1);
                 }
             }
