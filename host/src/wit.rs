@@ -3,7 +3,10 @@
 //! Rule: `wit/rules.wit` is the only definition. These are plain structs that own their lists, and [`Span`] is the same
 //! type everywhere in the host.
 
-#![expect(clippy::derivable_impls, reason = "the structs are generated, and the enums beside them have no default")]
+#![expect(
+    clippy::derivable_impls,
+    reason = "the structs are generated, and the enums beside them have no default"
+)]
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -290,30 +290,6 @@ proptest! {
             prop_assert!(effect.of >= last && effect.of < 4);
             last = effect.of;
             let on = usize::from(effect.on);
-<<<<<<< HEAD
-            match effect.what {
-                Action::Put | Action::Delete | Action::Clear => {
-                    let entry = effect.name.of(&effects.bytes);
-                    let store = &rules.stores[on];
-                    prop_assert!(store.shape == Shape::Map || (entry.is_empty() && effect.what != Action::Clear));
-                    if effect.what == Action::Put {
-                        effect.value.of(&effects.bytes);
-                    }
-                }
-                Action::Send => let _ = ((&rules.outputs[on], effect.value.of(&effects.bytes))),
-                Action::SendKeyed => {
-                    let _ = ((&rules.outputs[on], effect.name.of(&effects.bytes), effect.value.of(&effects.bytes)));
-                }
-                Action::Tombstone => { let _ = &rules.outputs[on]; },
-                Action::TombstoneKeyed => let _ = ((&rules.outputs[on], effect.name.of(&effects.bytes))),
-                Action::SetTimer | Action::CancelTimer => let _ = ((&rules.timers[on], effect.name.of(&effects.bytes))),
-                Action::Ask => {
-                    let _ = ((&rules.lookups[on], effect.name.of(&effects.bytes), effect.value.of(&effects.bytes)));
-                }
-                Action::Count => { let _ = &rules.counters[on]; },
-                Action::Reject => {
-                    effect.value.of(&effects.bytes);
-=======
             // These panic when they are out of range.
             let name = || effect.name.of(&effects.bytes);
             let value = || effect.value.of(&effects.bytes);
@@ -334,7 +310,6 @@ proptest! {
                 Action::Count => prop_assert!(on < rules.counters.len()),
                 Action::Reject => {
                     prop_assert!(value().len() <= 10);
->>>>>>> refs/heads/wasm
                     prop_assert_eq!(effects.effects.iter().filter(|other| other.of == effect.of).count(), 1);
                 }
             }
