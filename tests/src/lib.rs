@@ -2,3 +2,6 @@
 
 #[cfg(feature = "kafka")]
 pub mod rig;
+
+#[cfg(feature = "kafka")]
+pub mod wire;
