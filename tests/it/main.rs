@@ -2,3 +2,5 @@
 
 #[cfg(feature = "kafka")]
 mod kafka_port;
+#[cfg(feature = "kafka")]
+mod registry;
