@@ -84,7 +84,13 @@ fn arrivals(reader: &mut dyn Reader, mut enough: impl FnMut(&[Arrival]) -> bool)
     let mut arrivals = Vec::new();
     let deadline = Instant::now() + PATIENCE;
     while !enough(&arrivals) {
-        assert!(Instant::now() < deadline, "only {arrivals:?}");
+        assert!(
+            Instant::now() < deadline,
+            "only {} arrivals, records of partition 0 up to {:?}, end {:?}",
+            arrivals.len(),
+            offsets(&arrivals, 0).last(),
+            end(&arrivals)
+        );
         reader.poll(Duration::from_millis(20), &mut arrivals)?;
     }
     Ok(arrivals)

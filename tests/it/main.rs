@@ -2,4 +2,6 @@
 
 #[cfg(feature = "kafka")]
 mod kafka_port;
+#[cfg(feature = "kafka")]
+mod registry;
 mod rules;

@@ -3,3 +3,6 @@
 pub mod auditor;
 #[cfg(feature = "kafka")]
 pub mod rig;
+
+#[cfg(feature = "kafka")]
+pub mod wire;

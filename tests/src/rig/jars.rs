@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// What is fetched: a change of the versions is another folder.
 const KAFKA: &str = "kafka-4.3.1";
@@ -39,6 +40,9 @@ pub fn registry() -> Result<PathBuf> {
 }
 
 fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    // One at a time in this process; other processes fill folders of their own.
+    static FILLING: Mutex<()> = Mutex::new(());
+    let _filling = FILLING.lock().unwrap_or_else(PoisonError::into_inner);
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
         None => {
@@ -60,6 +64,10 @@ fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf>
         "Maven, to fetch Kafka once (Debian: apt install maven)",
     )?;
     let beside = folder.with_extension(format!("{}.part", std::process::id()));
+    if beside.is_dir() {
+        // Of a process that was killed and had the same id.
+        std::fs::remove_dir_all(&beside)?;
+    }
     std::fs::create_dir_all(&beside)?;
     let filled = fill(&beside).with_context(|| format!("fetching {name} from Maven Central"));
     if filled.is_ok() && !folder.is_dir() {

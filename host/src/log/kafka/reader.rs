@@ -2,7 +2,7 @@
 //!
 //! Rules: a partition's records arrive in offset order from the assigned offset on, each once, whatever is paused, moved
 //! or reconnected (`next` is counted here, librdkafka's own position is not trusted). An end is only told on evidence
-//! younger than `proofs`.
+//! younger than `proofs` (an answer: than `proofs` and [`ANSWER`]).
 //!
 //! Every partition has a queue of its own in librdkafka; it is forwarded to the one that is read here. Pausing takes the
 //! forwarding back: what was fetched stays where it is, and fetching stops when the partition's queue is full.
@@ -28,6 +28,10 @@ const BATCH: usize = 2000;
 
 /// A poll is cut to this while something can come that does not wake the queue.
 const SLICE: Duration = Duration::from_millis(5);
+
+/// What an answer may take beyond `proofs`: on its connection a question waits for the fetch before it (100 ms), twice at
+/// worst. An older answer is no proof of now.
+const ANSWER: Duration = Duration::from_millis(300);
 
 /// What is known about an assigned partition.
 struct Slot {
@@ -228,10 +232,7 @@ impl KafkaReader {
     fn prove(&mut self, arrivals: &mut Vec<Arrival>) {
         if let Some(question) = self.question.take() {
             match question.answers.poll(Duration::ZERO) {
-                // An old answer is no proof of now.
-                Some(answer) if question.asked.elapsed() <= self.proofs.max(SLICE * 2) => {
-                    self.answered(&answer, arrivals)
-                }
+                Some(answer) if question.asked.elapsed() <= self.proofs + ANSWER => self.answered(&answer, arrivals),
                 Some(_) => self.due = Instant::now(),
                 None => self.question = Some(question),
             }

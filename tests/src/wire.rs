@@ -1,0 +1,192 @@
+//! The wire alone: what it costs to take records from Kafka and to give the same bytes back in transactions, with no logic
+//! between. By Pelton's own port, so that its share of an event's cost is known.
+//!
+//! Rule: every record is written exactly once, in order; the report says what this process and the broker spent on it.
+
+use crate::rig::{Record, Rig};
+use anyhow::{Context, Result, bail, ensure};
+use pelton::log::kafka::Kafka;
+use pelton::log::{Arrival, Chunk, Log, Membership, Outcome, Outgoing, Transaction};
+use pelton::record::{Offset, Partition, Span};
+use std::time::{Duration, Instant};
+
+/// Partitions of the topics.
+const PARTITIONS: i32 = 4;
+
+/// An arena is committed after so long, or at so many bytes.
+const EPOCH: Duration = Duration::from_millis(100);
+const ARENA: usize = 32 << 20;
+
+/// Records that are made at once when the input is filled.
+const FILL: u64 = 100_000;
+
+/// What it cost.
+#[derive(Clone, Debug)]
+pub struct WireReport {
+    /// Records, each read once and written once.
+    pub records: u64,
+    /// Bytes of key and value, of all of them.
+    pub bytes: u64,
+    /// Transactions.
+    pub commits: u64,
+    /// From the first fetch to the last commit.
+    pub wall: Duration,
+    /// CPU of this process, in microseconds a record.
+    pub cpu: f64,
+    /// CPU of the broker, in microseconds a record.
+    pub broker: f64,
+}
+
+impl WireReport {
+    /// Records a second.
+    pub fn rate(&self) -> f64 {
+        self.records as f64 / self.wall.as_secs_f64()
+    }
+}
+
+/// Fills a topic with `records` values of `size` bytes (half text that repeats, half random), then copies it to another.
+pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
+    let (input, output) = (rig.topic("wire-in", PARTITIONS)?, rig.topic("wire-out", PARTITIONS)?);
+    fill(rig, &input, records, size)?;
+    let properties = [("bootstrap.servers".to_string(), rig.brokers())];
+    let kafka = Kafka::new([input, output].into(), &properties, &Rig::unique("wire"), "wire")?;
+    let mut group = kafka.join()?;
+    let joining = Instant::now();
+    while !matches!(group.poll(Duration::from_millis(100))?, Some(Membership::Assigned(_))) {
+        ensure!(joining.elapsed() < Duration::from_secs(60), "the group assigns nothing");
+    }
+    let broker = rig.pid().context("the broker runs")?;
+    let (begun, ours, theirs) = (Instant::now(), own_cpu(), process_cpu(broker)?);
+    let mut producer = kafka.producer(&Rig::unique("wire"))?;
+    let mut reader = kafka.reader(Duration::from_secs(10))?;
+    for partition in 0..PARTITIONS {
+        reader.assign(0, partition, 0)?;
+    }
+    let mut next = [0 as Offset; PARTITIONS as usize];
+    let (mut open, mut spare) = (Transaction::default(), Some(Transaction::default()));
+    let (mut taken, mut done, mut bytes, mut commits) = (0, 0, 0, 0);
+    let mut arrivals = Vec::new();
+    let mut epoch = Instant::now();
+    while done < records {
+        if taken < records && open.bytes.len() < ARENA {
+            reader.poll(Duration::from_millis(5), &mut arrivals)?;
+        }
+        for arrival in arrivals.drain(..) {
+            if let Arrival::Records(chunk) = arrival {
+                take(&chunk, &mut open);
+                taken += chunk.records.len() as u64;
+                bytes += chunk.bytes.len() as u64;
+                next[chunk.partition as usize] = chunk.records.last().map_or(0, |last| last.offset + 1);
+            }
+        }
+        let full = taken == records || open.bytes.len() >= ARENA;
+        if spare.is_none() {
+            let wait = if full {
+                Duration::from_millis(50)
+            } else {
+                Duration::ZERO
+            };
+            if let Some((mut back, outcome)) = producer.outcome(wait) {
+                let Outcome::Committed(_) = outcome else {
+                    bail!("the wire broke: {outcome:?}")
+                };
+                done += back.records.len() as u64;
+                commits += 1;
+                back.bytes.clear();
+                back.records.clear();
+                back.offsets.clear();
+                spare = Some(back);
+            }
+        }
+        if !open.records.is_empty() && (full || epoch.elapsed() >= EPOCH) && spare.is_some() {
+            open.offsets
+                .extend((0..PARTITIONS).map(|partition| (0, partition, next[partition as usize])));
+            open.assignment = kafka.assignment();
+            let empty = spare.take().context("seen just now")?;
+            producer.submit(std::mem::replace(&mut open, empty));
+            epoch = Instant::now();
+        }
+    }
+    let wall = begun.elapsed();
+    let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / records as f64;
+    Ok(WireReport {
+        records,
+        bytes,
+        commits,
+        wall,
+        cpu: each(own_cpu() - ours),
+        broker: each(process_cpu(broker)? - theirs),
+    })
+}
+
+/// The records of a chunk as records to write.
+fn take(chunk: &Chunk, into: &mut Transaction) {
+    let base = Span::append(&mut into.bytes, &chunk.bytes).start;
+    let moved = |span: Span| Span {
+        start: base + span.start,
+        len: span.len,
+    };
+    into.records.extend(chunk.records.iter().map(|record| Outgoing {
+        topic: 1,
+        partition: chunk.partition as Partition,
+        timestamp: record.timestamp,
+        key: record.key.map(moved),
+        value: record.value.map(moved),
+        headers: 0..0,
+    }));
+}
+
+/// Values that compress as JSON does: to about half.
+fn fill(rig: &Rig, topic: &str, records: u64, size: usize) -> Result<()> {
+    let text = br#"{"user":"0123456789","event":"wallet.deposit","currency":"EUR","amount":"#;
+    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut from = 0;
+    while from < records {
+        let until = (from + FILL).min(records);
+        let made: Vec<_> = (from..until)
+            .map(|number| {
+                let mut value: Vec<u8> = text.iter().copied().cycle().take(size / 2).collect();
+                while value.len() < size {
+                    seed ^= seed << 13;
+                    seed ^= seed >> 7;
+                    seed ^= seed << 17;
+                    value.extend_from_slice(&seed.to_le_bytes()[..8.min(size - value.len())]);
+                }
+                Record::new(format!("{number:08}"), value)
+                    .at((number % PARTITIONS as u64) as i32)
+                    .time(1_000 + number as i64)
+            })
+            .collect();
+        rig.produce(topic, &made)?;
+        from = until;
+    }
+    Ok(())
+}
+
+/// CPU time of this process: user and system.
+fn own_cpu() -> Duration {
+    // SAFETY: a struct of numbers, for which zeros are valid; getrusage fills it and can't fail for RUSAGE_SELF.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let of = |time: libc::timeval| Duration::from_micros(time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64);
+    of(usage.ru_utime) + of(usage.ru_stime)
+}
+
+/// CPU time of another process: user and system.
+fn process_cpu(pid: u32) -> Result<Duration> {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in brackets, may hold blanks; behind it, utime and stime are the 12th and 13th.
+    let behind = line.rsplit_once(')').context("a process's stat")?.1;
+    let ticks: Vec<u64> = behind
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    // SAFETY: has no preconditions.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    Ok(Duration::from_secs_f64(ticks.iter().sum::<u64>() as f64 / per_second))
+}
