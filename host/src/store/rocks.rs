@@ -6,6 +6,8 @@
 //! Everything here is read in one pass at a start, and written sorted: so no bloom filters, a small block cache, and small
 //! write buffers.
 
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use super::layout::{self, ROW, STAMP};
