@@ -117,7 +117,7 @@ fn a_full_disk_fails_the_flush_and_is_survived() {
     .collect();
     rows.track();
     for (n, value) in value.chunks(8 << 10).enumerate() {
-        let slot = rows.slot(n as u64 * 0x1234_5678_9abc_def1, &n.to_be_bytes());
+        let slot = rows.slot((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), &n.to_be_bytes());
         rows.put(slot, 1, 2, b"entry", value, i64::MAX);
     }
     rows.seal();
