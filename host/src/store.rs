@@ -51,8 +51,9 @@ pub trait Store: Send {
     fn write(&mut self, task: Partition, rows: Dirty);
     /// All rows are handed over. The stamp counts, durably, once it is reported.
     fn finish(&mut self, task: Partition, stamp: Stamp);
-    /// The end of a flush, at its finish: its stamp, or why it failed. Then the stamp before it still counts, but rows that were
-    /// handed over are missing: [`Rows::mark_dirty`](crate::rows::Rows::mark_dirty), and begin anew, later.
+    /// The end of a flush, at its finish: its stamp, or why it failed. Then rows that were handed over are missing: [`wipe`](Store::wipe),
+    /// [`Rows::mark_dirty`](crate::rows::Rows::mark_dirty), and begin anew, later. (Trying again without the wipe would leave rows
+    /// that are gone: memory has forgotten them.)
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)>;
     /// Removes a task's state.
     fn wipe(&mut self, task: Partition) -> Result<()>;

@@ -6,6 +6,8 @@
 //! Everything here is read in one pass at a start, and written sorted: so no bloom filters, a small block cache, and small
 //! write buffers.
 
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use super::layout::{self, ROW, STAMP};
@@ -48,7 +50,7 @@ impl Rocks {
         let path = directory.path().join("state");
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
         let db = match open(&path, &cache) {
-            Err(e) if matches!(e.kind(), ErrorKind::Corruption | ErrorKind::InvalidArgument) => {
+            Err(e) if damaged(&e) => {
                 tracing::warn!(path = %path.display(), error = %e, "state on disk is damaged; removed, to be restored from the changelog");
                 std::fs::remove_dir_all(&path)
                     .map_err(|e| Failure::Fatal(format!("can't remove the damaged {}: {e}", path.display())))?;
@@ -76,6 +78,15 @@ impl Rocks {
             sender,
             ends,
         }
+    }
+}
+
+/// True: opening it again can't help. A file that the database names and has not got is an I/O error to RocksDB.
+fn damaged(error: &rocksdb::Error) -> bool {
+    match error.kind() {
+        ErrorKind::Corruption | ErrorKind::InvalidArgument => true,
+        ErrorKind::IOError => error.as_ref().contains("No such file"),
+        _ => false,
     }
 }
 

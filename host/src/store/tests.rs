@@ -1,1 +1,241 @@
+//! What both stores promise, and what each of them does in a crash.
 
+use super::memory::Disk;
+use super::*;
+use crate::error::Failure;
+use crate::record::FOREVER;
+use crate::rows::{Rows, hash};
+use std::collections::BTreeMap;
+
+fn stamp(offset: Offset) -> Stamp {
+    Stamp {
+        cluster: "cluster".to_owned(),
+        topic: "topic".to_owned(),
+        offset,
+    }
+}
+
+/// Rows with these values; None: deleted.
+pub(super) fn change(rows: &mut Rows, changes: &[(&str, Option<&str>)]) {
+    rows.track();
+    for (key, value) in changes {
+        let slot = rows.slot(hash(key.as_bytes()), key.as_bytes());
+        match value {
+            Some(value) => rows.put(slot, 1, 2, b"entry", value.as_bytes(), FOREVER),
+            None => _ = rows.delete(slot, 1, b"entry"),
+        }
+    }
+    rows.seal();
+    rows.commit(0);
+}
+
+pub(super) fn begin(store: &mut dyn Store, aside: &[&str]) {
+    let mut delta = Delta::new();
+    delta.meta(b"meta");
+    aside
+        .iter()
+        .for_each(|tag| delta.set_timer(b"key", 5, 1, tag.as_bytes()));
+    store.begin(3, delta);
+}
+
+pub(super) fn slices(store: &mut dyn Store, rows: &mut Rows) {
+    loop {
+        let mut slice = Dirty::new();
+        let done = rows.take_dirty(100, 0, &mut slice);
+        store.write(3, slice);
+        if done {
+            return;
+        }
+    }
+}
+
+pub(super) fn finish(store: &mut dyn Store, offset: Offset) -> Result<Stamp> {
+    store.finish(3, stamp(offset));
+    loop {
+        if let Some((task, result)) = store.flushed() {
+            assert_eq!(task, 3);
+            return result;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Rows by key, and tags of timers in order; the meta must be there once.
+pub(super) fn load(store: &mut dyn Store) -> (BTreeMap<String, String>, Vec<String>) {
+    let (mut rows, mut tags, mut metas) = (BTreeMap::new(), Vec::new(), 0);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut visit = |change: Change<'_>| match change {
+        Change::Put {
+            key,
+            store: 1,
+            schema: 2,
+            entry: b"entry",
+            expires: FOREVER,
+            value,
+        } => {
+            assert_eq!(rows.insert(text(key), text(value)), None);
+        }
+        Change::SetTimer {
+            key: b"key",
+            at: 5,
+            kind: 1,
+            tag,
+        } => tags.push(text(tag)),
+        Change::Meta(b"meta") => metas += 1,
+        other => panic!("{other:?} was never written"),
+    };
+    store.load(3, &mut visit).unwrap();
+    assert!(metas <= 1);
+    (rows, tags)
+}
+
+pub(super) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+/// What every store promises; `again` opens it anew.
+pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
+    let mut rows = Rows::new();
+    let mut store = again();
+    assert_eq!(store.open(3), Ok(None));
+    assert_eq!(load(&mut *store), (pairs(&[]), vec![]));
+    change(&mut rows, &[("a", Some("1")), ("b", Some("1")), ("c", Some("1"))]);
+    assert!(store.ready());
+    begin(&mut *store, &["x", "y", "z"]);
+    slices(&mut *store, &mut rows);
+    assert_eq!(finish(&mut *store, 7), Ok(stamp(7)));
+    store.close(3);
+    assert_eq!(store.open(3), Ok(Some(stamp(7))));
+    assert_eq!(
+        load(&mut *store),
+        (
+            pairs(&[("a", "1"), ("b", "1"), ("c", "1")]),
+            vec!["x".into(), "y".into(), "z".into()]
+        )
+    );
+    // A second flush replaces what is beside the rows, and removes rows that are gone.
+    change(&mut rows, &[("a", Some("2")), ("b", None), ("d", Some("2"))]);
+    begin(&mut *store, &["w"]);
+    slices(&mut *store, &mut rows);
+    assert_eq!(finish(&mut *store, 9), Ok(stamp(9)));
+    drop(store);
+    let mut store = again();
+    let second = (pairs(&[("a", "2"), ("c", "1"), ("d", "2")]), vec!["w".to_owned()]);
+    assert_eq!(store.open(3), Ok(Some(stamp(9))));
+    assert_eq!(load(&mut *store), second);
+    // A third that nobody finishes: rows may be newer, all else is as the stamp says; and the next one has none of it.
+    change(&mut rows, &[("a", Some("3"))]);
+    begin(&mut *store, &["u", "v"]);
+    slices(&mut *store, &mut rows);
+    store.close(3);
+    assert_eq!(store.flushed(), None);
+    assert_eq!(store.open(3), Ok(Some(stamp(9))));
+    let (found, tags) = load(&mut *store);
+    assert_eq!((found["a"].as_str(), tags), ("3", vec!["w".to_owned()]));
+    begin(&mut *store, &["t"]);
+    slices(&mut *store, &mut rows);
+    assert_eq!(finish(&mut *store, 11), Ok(stamp(11)));
+    assert_eq!(
+        load(&mut *store),
+        (pairs(&[("a", "3"), ("c", "1"), ("d", "2")]), vec!["t".to_owned()])
+    );
+    // Another task is another world.
+    assert_eq!(store.open(4), Ok(None));
+    assert_eq!(store.wipe(3), Ok(()));
+    assert_eq!(store.open(3), Ok(None));
+    assert_eq!(load(&mut *store), (pairs(&[]), vec![]));
+    drop(store);
+    assert_eq!(again().open(3), Ok(None));
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    let disk = Disk::new();
+    contract(|| Box::new(disk.store()));
+}
+
+#[test]
+fn a_lost_tail_leaves_the_older_stamp_with_all_that_belongs_to_it() {
+    let mut seen = std::collections::BTreeSet::new();
+    for survive in 0..12 {
+        let (disk, mut rows) = (Disk::new(), Rows::new());
+        let mut store = disk.store();
+        store.open(3).unwrap();
+        change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
+        begin(&mut store, &["x"]);
+        slices(&mut store, &mut rows);
+        finish(&mut store, 7).unwrap();
+        change(&mut rows, &[("a", Some("2")), ("b", None), ("c", Some("2"))]);
+        begin(&mut store, &["y", "z"]);
+        slices(&mut store, &mut rows);
+        disk.crash(&mut |writes| survive.min(writes));
+        let mut store = disk.store();
+        assert_eq!(store.open(3), Ok(Some(stamp(7))));
+        let (found, tags) = load(&mut store);
+        assert_eq!(tags, ["x"]);
+        assert!(found["a"] == "1" || found["a"] == "2");
+        seen.insert(found);
+    }
+    assert!(seen.len() > 2, "nothing was lost");
+}
+
+#[test]
+fn a_full_disk_in_memory_fails_the_flush() {
+    let (disk, mut rows) = (Disk::new(), Rows::new());
+    let mut store = disk.store();
+    store.open(3).unwrap();
+    change(&mut rows, &[("a", Some("1"))]);
+    disk.set_full(true);
+    begin(&mut store, &[]);
+    slices(&mut store, &mut rows);
+    assert!(matches!(finish(&mut store, 7), Err(Failure::Retry(_))));
+    disk.set_full(false);
+    store.wipe(3).unwrap();
+    rows.mark_dirty();
+    begin(&mut store, &[]);
+    slices(&mut store, &mut rows);
+    assert_eq!(finish(&mut store, 8), Ok(stamp(8)));
+    assert_eq!(load(&mut store).0, pairs(&[("a", "1")]));
+}
+
+#[test]
+fn a_data_directory_has_one_cluster_one_process_and_a_memory() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("deep").join("data");
+    let directory = Directory::open(&path, "one").unwrap();
+    assert_eq!(directory.workers_ever(), Ok(0));
+    directory.remember_workers(4).unwrap();
+    directory.remember_workers(2).unwrap();
+    assert_eq!(directory.workers_ever(), Ok(4));
+    assert!(
+        Directory::open(&path, "one")
+            .unwrap_err()
+            .to_string()
+            .contains("another process")
+    );
+    drop(directory);
+    assert!(
+        Directory::open(&path, "two")
+            .unwrap_err()
+            .to_string()
+            .contains("cluster one, not of two")
+    );
+    assert_eq!(Directory::open(&path, "one").unwrap().workers_ever(), Ok(4));
+    std::fs::write(path.join("instance"), "many").unwrap();
+    assert!(
+        Directory::open(&path, "one")
+            .unwrap()
+            .workers_ever()
+            .unwrap_err()
+            .to_string()
+            .contains("a number")
+    );
+}
+
+#[test]
+fn hostile_stamps_are_none() {
+    let whole = layout::encode_stamp(&stamp(5), 3);
+    assert_eq!(layout::decode_stamp(&whole), Some((stamp(5), 3)));
+    (0..19).for_each(|len| assert_eq!(layout::decode_stamp(&whole[..len]), None));
+    assert_eq!(layout::decode_stamp(&[9; 40]), None);
+}

@@ -1,0 +1,145 @@
+//! RocksDB as a store: its contract, a process that dies, a directory in use, a full disk.
+
+use super::*;
+use crate::rows::Rows;
+use crate::store::tests::{begin, change, contract, finish, load, pairs, slices};
+use std::process::Command;
+
+const CHILD: &str = "PELTON_TEST_STORE_CHILD";
+
+fn open(path: &Path) -> (Directory, Rocks) {
+    let directory = Directory::open(path, "cluster").unwrap();
+    let rocks = Rocks::open(&directory).unwrap();
+    (directory, rocks)
+}
+
+#[test]
+fn rocks_keeps_the_contract() {
+    let root = tempfile::tempdir().unwrap();
+    // The older database is closed before it is opened anew.
+    contract(|| {
+        let directory = Directory::open(root.path(), "cluster").unwrap();
+        Box::new(Rocks::open(&directory).unwrap().store())
+    });
+}
+
+/// Runs in a process of its own, and dies in the middle of its second flush.
+#[test]
+fn child_that_dies() {
+    let Ok(path) = std::env::var(CHILD) else { return };
+    let (_directory, rocks) = open(Path::new(&path));
+    let (mut store, mut rows) = (rocks.store(), Rows::new());
+    store.open(3).unwrap();
+    change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
+    begin(&mut store, &["x"]);
+    slices(&mut store, &mut rows);
+    finish(&mut store, 7).unwrap();
+    change(&mut rows, &[("a", Some("2")), ("c", Some("2"))]);
+    begin(&mut store, &["y", "z"]);
+    slices(&mut store, &mut rows);
+    rocks.writer.wait().unwrap();
+    std::process::abort();
+}
+
+#[test]
+fn a_process_that_dies_leaves_its_last_stamp() {
+    let root = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "store::rocks::tests::child_that_dies"])
+        .env(CHILD, root.path());
+    let output = child.output().unwrap();
+    assert!(!output.status.success());
+    let (_directory, rocks) = open(root.path());
+    let mut store = rocks.store();
+    assert_eq!(store.open(3).unwrap().map(|stamp| stamp.offset), Some(7), "{output:?}");
+    let (rows, tags) = load(&mut store);
+    assert_eq!(tags, ["x"]);
+    assert!(rows["a"] == "1" || rows["a"] == "2");
+    assert_eq!(rows["b"], "1");
+}
+
+#[test]
+fn a_database_in_use_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (directory, _rocks) = open(root.path());
+    let refused = Rocks::open(&directory).err().expect("it is in use").to_string();
+    assert!(refused.contains("another process"), "{refused}");
+}
+
+#[test]
+fn a_damaged_database_is_made_anew() {
+    let root = tempfile::tempdir().unwrap();
+    drop(open(root.path()).1.store().open(3).unwrap());
+    std::fs::write(root.path().join("state").join("CURRENT"), "MANIFEST-999999\n").unwrap();
+    let (_directory, rocks) = open(root.path());
+    assert_eq!(rocks.store().open(3), Ok(None));
+}
+
+/// A file system of 96 MiB; taken away at the end.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Option<Self> {
+        let small = Self(tempfile::tempdir().unwrap());
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=96m", "pelton-test"])
+            .arg(small.0.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(small)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
+    let Some(small) = Small::mount() else {
+        println!("skipped: a small file system can't be mounted here (it takes root)");
+        return;
+    };
+    let (directory, rocks) = open(small.0.path());
+    let (mut store, mut rows) = (rocks.store(), Rows::new());
+    store.open(3).unwrap();
+    let filler = small.0.path().join("filler");
+    std::fs::write(&filler, vec![1; 76 << 20]).unwrap();
+    // 48 MiB that hardly compress, where there is room for 20.
+    let mut noise = 1u64;
+    let value: Vec<u8> = std::iter::repeat_with(|| {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        b'0' + (noise >> 57) as u8 % 64
+    })
+    .take(48 << 20)
+    .collect();
+    rows.track();
+    for (n, value) in value.chunks(8 << 10).enumerate() {
+        let slot = rows.slot((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), &n.to_be_bytes());
+        rows.put(slot, 1, 2, b"entry", value, i64::MAX);
+    }
+    rows.seal();
+    rows.commit(0);
+    begin(&mut store, &[]);
+    let mut slice = Dirty::new();
+    while !rows.take_dirty(1 << 20, 0, &mut slice) {
+        store.write(3, std::mem::take(&mut slice));
+    }
+    store.write(3, slice);
+    let failed = finish(&mut store, 7).unwrap_err();
+    assert!(matches!(failed, Failure::Retry(_)), "{failed:?}");
+    // Somebody makes room and starts the process again.
+    std::fs::remove_file(&filler).unwrap();
+    drop((store, rocks, directory));
+    let (_directory, rocks) = open(small.0.path());
+    let (mut store, mut rows) = (rocks.store(), Rows::new());
+    assert_eq!(store.open(3), Ok(None));
+    change(&mut rows, &[("a", Some("1"))]);
+    begin(&mut store, &["x"]);
+    slices(&mut store, &mut rows);
+    assert_eq!(finish(&mut store, 8).map(|stamp| stamp.offset), Ok(8));
+    assert_eq!(load(&mut store), (pairs(&[("a", "1")]), vec!["x".to_owned()]));
+}
