@@ -6,6 +6,8 @@
 
 mod encode;
 mod random;
+#[cfg(test)]
+mod tests;
 
 pub use encode::{iso, uuid};
 

@@ -6,6 +6,8 @@
 mod order;
 mod read;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use read::{Decimal, Enriched, Event, Money, UserInfo, read, read_enriched};
 pub use rules::{Counters, State};
