@@ -1,6 +1,7 @@
 //! The traffic is what its parameters say.
 
 use super::*;
+use crate::session_service::country;
 use std::collections::HashMap;
 
 /// A record on its own: stream, partition, key, arrival, value.

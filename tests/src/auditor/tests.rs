@@ -1,5 +1,5 @@
-//! The auditor against examples that were worked out by hand: each sentence of RULES, and the cases that have gone wrong
-//! elsewhere. Times are seconds; the out-of-orderness is 20 s.
+//! The auditor against examples that were worked out by hand: each sentence of RULES, and the cases that have gone
+//! wrong elsewhere. Times are seconds; the out-of-orderness is 20 s.
 
 use super::*;
 use pelton_demo::traffic;

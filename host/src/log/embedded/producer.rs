@@ -1,7 +1,7 @@
 //! The transactional producer of the embedded log.
 //!
-//! Rule: the steps of a real commit in their order: produce, gate, offsets, end; whatever fails before the end aborts, and
-//! whatever leaves a doubt says so.
+//! Rule: the steps of a real commit in their order: produce, gate, offsets, end; whatever fails before the end aborts,
+//! and whatever leaves a doubt says so.
 
 use super::Embedded;
 use super::fate::{Fate, Truth, What};
