@@ -65,11 +65,11 @@ impl EmbeddedProducer {
             ));
         }
         state.begin(self.no, self.epoch).map_err(Outcome::Ambiguous)?;
-        self.produce(state, flight).or_else(|why| Err(self.abort(state, why)))?;
+        self.produce(state, flight).map_err(|why| self.abort(state, why))?;
         match flight.fate.gate_early {
             true => self
                 .gate(state, &flight.transaction)
-                .or_else(|why| Err(self.abort(state, why))),
+                .map_err(|why| self.abort(state, why)),
             false => Ok(()),
         }
     }
