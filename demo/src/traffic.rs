@@ -1,27 +1,25 @@
 //! Generated traffic: users, their sessions, their changes, their money.
 //!
-//! Rules: everything follows from the seed and the parameters. Records come in the order of their arrival; a record's event
-//! time is at most `disorder` behind it, late ones apart. What a record holds follows from its number, so a duplicate is
-//! equal byte by byte.
+//! Rules: everything follows from the seed and the parameters. Records come in the order of their arrival; a record's
+//! event time is at most `disorder` behind it, late ones apart. What a record holds follows from its number, so a
+//! duplicate is equal byte by byte.
 
 mod encode;
+mod make;
+mod parameters;
 mod random;
+#[cfg(test)]
+mod tests;
 
 pub use encode::{iso, uuid};
+pub use parameters::Parameters;
 
-use crate::session_service::country;
-use encode::Writer;
-use random::{Random, Zipf, mix};
+use random::{Random, Zipf};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 /// Milliseconds since 1970, or a number of them.
 pub type Millis = i64;
-
-/// Registry ids of the schemas in the contract.
-const WALLET_SCHEMA: u32 = 1;
-const SESSION_SCHEMA: u32 = 2;
-const USER_SCHEMA: u32 = 3;
 
 /// Kinds of ids.
 const USER: u64 = 1;
@@ -31,10 +29,6 @@ const OTHER: u64 = 4;
 
 /// Sessions with this bit are never opened.
 const NEVER_OPENED: u64 = 1 << 31;
-
-const MONEY_TYPES: [&str; 6] = ["deposit", "withdrawal", "bet", "win", "refund", "fee"];
-const CURRENCIES: [&str; 4] = ["EUR", "USD", "CAD", "SEK"];
-const COUNTRIES: [&str; 5] = ["CA", "DE", "FR", "SE", "MT"];
 
 /// How values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,99 +60,6 @@ impl Stream {
             Stream::Session => "user-session-events",
             Stream::User => "user-events",
             Stream::Wallet => "wallet-events",
-        }
-    }
-}
-
-/// What traffic to make. Shares are of the money events; times are milliseconds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameters {
-    /// The same seed, the same traffic.
-    pub seed: u64,
-    /// How values are written.
-    pub format: Format,
-    /// Money events, without duplicates.
-    pub money: u64,
-    /// Users.
-    pub users: u32,
-    /// How uneven money is among users: Zipf's exponent.
-    pub zipf: f64,
-    /// Partitions of each topic.
-    pub partitions: i32,
-    /// When the traffic begins.
-    pub start: Millis,
-    /// How long it lasts.
-    pub span: Millis,
-    /// How far an event's time is behind its arrival, at most.
-    pub disorder: Millis,
-    /// Money events of a user between two of its sessions, on average.
-    pub money_per_session: f64,
-    /// Share of the sessions that come after their first money.
-    pub sessions_after_money: f64,
-    /// By how much, at most.
-    pub session_delay: Millis,
-    /// Share without a session.
-    pub without_session: f64,
-    /// Share whose session never comes.
-    pub session_never: f64,
-    /// Changes of users, for each money event.
-    pub user_changes: f64,
-    /// Share that comes twice within `duplicate_delay`.
-    pub duplicates: f64,
-    /// See `duplicates`; well below the rules' TTL less the disorder.
-    pub duplicate_delay: Millis,
-    /// Share that comes again when the rules have forgotten it: 90 to 120 s later.
-    pub duplicates_after_ttl: f64,
-    /// Share that comes 30 to 90 s behind its time.
-    pub late: f64,
-    /// Share that is marked as old.
-    pub old: f64,
-    /// Share of each ignored kind.
-    pub ignored: f64,
-    /// At the end each partition of each topic gets an ignored record so much later, so that nothing waits for the clock.
-    pub closing: Option<Millis>,
-}
-
-impl Default for Parameters {
-    /// The benchmark's workload.
-    fn default() -> Parameters {
-        Parameters {
-            seed: 1,
-            format: Format::Avro,
-            money: 1_000_000,
-            users: 200_000,
-            zipf: 0.8,
-            partitions: 4,
-            start: 1_608_076_800_000,
-            span: 3_600_000,
-            disorder: 5_000,
-            money_per_session: 10.0,
-            sessions_after_money: 0.03,
-            session_delay: 15_000,
-            without_session: 0.02,
-            session_never: 0.0,
-            user_changes: 0.1,
-            duplicates: 0.01,
-            duplicate_delay: 20_000,
-            duplicates_after_ttl: 0.0,
-            late: 0.0,
-            old: 0.0,
-            ignored: 0.0,
-            closing: Some(3_600_000),
-        }
-    }
-}
-
-impl Parameters {
-    /// A little of everything.
-    pub fn varied() -> Parameters {
-        Parameters {
-            session_never: 0.005,
-            duplicates_after_ttl: 0.002,
-            late: 0.005,
-            old: 0.005,
-            ignored: 0.02,
-            ..Parameters::default()
         }
     }
 }
@@ -301,8 +202,8 @@ impl Traffic {
         self.due(Millis::MAX)
     }
 
-    /// The next record, if it arrives up to this time: called with the wall clock, and `start` at the wall clock, it is live
-    /// traffic. See also [`Traffic::ended`].
+    /// The next record, if it arrives up to this time: called with the wall clock, and `start` at the wall clock, it is
+    /// live traffic. See also [`Traffic::ended`].
     pub fn due(&mut self, now: Millis) -> Option<Item<'_>> {
         while self.ready.is_empty() {
             let money = self.planned < self.parameters.money;
@@ -449,122 +350,6 @@ impl Traffic {
     fn partition_of(&self, user: u32) -> i32 {
         let known = self.users.get(user as usize).map(|user| user.partition);
         known.unwrap_or_else(|| partition(&uuid(USER, u64::from(user)), self.parameters.partitions))
-    }
-
-    /// Writes a record into the buffers.
-    fn make(&mut self, planned: Planned) -> Item<'_> {
-        let Planned { user, time, what } = planned;
-        self.key = uuid(USER, u64::from(user));
-        let (key, format) = (self.key, self.parameters.format);
-        let begin = |to, schema, branch, name| Writer::begin(to, format, schema, branch, name);
-        let value = &mut self.value;
-        let stream = match what {
-            What::Money {
-                number,
-                session,
-                old,
-                again,
-            } => {
-                match again {
-                    Again::No => self.made.money += 1,
-                    Again::Soon => self.made.duplicates += 1,
-                    Again::Forgotten => self.made.repeated += 1,
-                }
-                let mut random = Random::new(self.parameters.seed ^ mix(number));
-                let payment = random.below(2) == 0;
-                let (branch, name, thing) = match payment {
-                    true => (0, "PaymentEvent", "paymentRelatedThing"),
-                    false => (1, "TransactionEvent", "transactionRelatedThing"),
-                };
-                let amount = random.below(20_000_000) as i64 - 10_000_000;
-                let opening = random.below(1_000_000_000) as i64;
-                begin(value, WALLET_SCHEMA, branch, name)
-                    .text("id", &uuid(MONEY, number))
-                    .text("userId", &key)
-                    .optional(
-                        "userSessionId",
-                        session.map(|session| uuid(SESSION, session)).as_ref().map(|id| &id[..]),
-                    )
-                    .time("processedAt", time)
-                    .decimal("amount", amount)
-                    .text("currency", CURRENCIES[random.below(4) as usize].as_bytes())
-                    .decimal("openingBalance", opening)
-                    .decimal("closingBalance", opening + amount)
-                    .text("moneyType", MONEY_TYPES[random.below(6) as usize].as_bytes())
-                    .text(thing, b"something that nobody reads")
-                    .boolean("isOldMoneyEvent", old)
-                    .end();
-                Stream::Wallet
-            }
-            What::Session(session) => {
-                self.made.sessions += 1;
-                let id = uuid(SESSION, session);
-                begin(value, SESSION_SCHEMA, 0, "UserSessionCreatedEvent")
-                    .text("id", &id)
-                    .text("userId", &key)
-                    .time("processedAt", time)
-                    .text("clientCountryCode", country(&id).as_bytes())
-                    .end();
-                Stream::Session
-            }
-            What::UserChange(number) => {
-                self.made.user_changes += 1;
-                let mut random = Random::new(self.parameters.seed ^ mix(number ^ OTHER << 56));
-                let id = uuid(OTHER, number);
-                if random.below(2) == 0 {
-                    let mut year = *b"1950";
-                    year[2] = b'5' + random.below(5) as u8;
-                    year[3] = b'0' + random.below(10) as u8;
-                    begin(value, USER_SCHEMA, 0, "ChangeBirthDateEvent")
-                        .text("id", &id)
-                        .text("userId", &key)
-                        .time("processedAt", time)
-                        .text("birthYear", &year)
-                        .text("birthCityPlace", b"Lester")
-                        .end();
-                } else {
-                    begin(value, USER_SCHEMA, 1, "ChangeAddressEvent")
-                        .text("id", &id)
-                        .text("userId", &key)
-                        .time("processedAt", time)
-                        .text("address", b"1 Water Street")
-                        .text("residentCountryCode", COUNTRIES[random.below(5) as usize].as_bytes())
-                        .text("postalCode", b"12345")
-                        .end();
-                }
-                Stream::User
-            }
-            What::Ignored(kind, number) => {
-                self.made.ignored += 1;
-                let id = uuid(OTHER, 1 << 48 | u64::from(kind) << 40 | number);
-                let (stream, schema, branch, name, field) = match kind {
-                    0 => (Stream::Session, SESSION_SCHEMA, 1, "UserSessionClosedEvent", "reason"),
-                    1 => (Stream::User, USER_SCHEMA, 2, "OtherUserEvent", "somethingUtil"),
-                    _ => (
-                        Stream::Wallet,
-                        WALLET_SCHEMA,
-                        2,
-                        "KindOfWalletEvent",
-                        "somethingInteresting",
-                    ),
-                };
-                begin(value, schema, branch, name)
-                    .text("id", &id)
-                    .text("userId", &key)
-                    .time("processedAt", time)
-                    .text(field, b"nothing")
-                    .end();
-                stream
-            }
-        };
-        let partition = self.partition_of(user);
-        Item {
-            stream,
-            partition,
-            key: &self.key,
-            timestamp: self.arrival,
-            value: &self.value,
-        }
     }
 }
 

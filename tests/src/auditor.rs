@@ -6,6 +6,8 @@
 mod order;
 mod read;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use read::{Decimal, Enriched, Event, Money, UserInfo, read, read_enriched};
 pub use rules::{Counters, State};
@@ -211,8 +213,8 @@ pub fn audit(task: &Task, parameters: &Parameters) -> Expected {
     audit_with(task, parameters, |_| None)
 }
 
-/// As [`audit`], but a session that was asked for and is answered by `service` is answered right behind the step that asks:
-/// for runs whose journal is not known, when what was looked up is compared without order and timestamp.
+/// As [`audit`], but a session that was asked for and is answered by `service` is answered right behind the step that
+/// asks: for runs whose journal is not known, when what was looked up is compared without order and timestamp.
 pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -> Option<Answer>) -> Expected {
     let (records, watermark) = order::order(task, parameters);
     let (ready, waiting): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.place.time < watermark);

@@ -1,5 +1,5 @@
-//! The events as bytes: Avro as the contract's schemas say, or JSON. Written by hand, apart from the host's and the SDK's
-//! code, so that it can be their witness.
+//! The events as bytes: Avro as the contract's schemas say, or JSON. Written by hand, apart from the host's and the
+//! SDK's code, so that it can be their witness.
 
 use super::random::mix;
 use super::{Format, Millis};

@@ -1,7 +1,7 @@
 //! The log in memory: a cluster in this process, with the semantics of Kafka.
 //!
-//! Rules: one lock, no thread, no clock of its own; what a call does is done when it returns. Whatever differs from Kafka differs to
-//! the stricter side: a member's heartbeat is its poll, and nothing is ever compacted.
+//! Rules: one lock, no thread, no clock of its own; what a call does is done when it returns. Whatever differs from
+//! Kafka differs to the stricter side: a member's heartbeat is its poll, and nothing is ever compacted.
 //!
 //! [`Embedded`] is the cluster: tests and the demo write and read through it directly. [`Embedded::instance`] is the
 //! cluster as one instance of a pipeline sees it, behind the port.

@@ -25,8 +25,8 @@ pub(super) fn order(task: &Task, parameters: &Parameters) -> (Vec<Ordered>, Mill
     let mut ordered = Vec::new();
     let mut watermark = Millis::MAX;
     for (rank, records) in task.partitions.iter().enumerate() {
-        // The watermark before a record: the highest event time among the records before it, less the out-of-orderness, or the last
-        // heartbeat before it.
+        // The watermark before a record: the highest event time among the records before it, less the out-of-orderness,
+        // or the last heartbeat before it.
         let bound = |highest: Millis, before: i64| {
             let heartbeats = task
                 .heartbeats

@@ -184,8 +184,8 @@ impl Embedded {
         self.change(|state| state.evict(instance));
     }
 
-    /// Kills all incarnations of an instance that there are: their calls fail from now on. What they have open dangles, and
-    /// the group keeps the member until it times out, is evicted, or comes back.
+    /// Kills all incarnations of an instance that there are: their calls fail from now on. What they have open dangles,
+    /// and the group keeps the member until it times out, is evicted, or comes back.
     pub fn kill(&self, instance: &str) {
         self.change(|state| {
             state

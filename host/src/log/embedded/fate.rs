@@ -31,13 +31,14 @@ pub struct Fate {
     pub truth: Truth,
     /// True: the caller is left in doubt (`Ambiguous`, of an init `Retry`), whatever the truth is.
     pub doubt: bool,
-    /// The truth happens, and the outcome is told, at the poll after so many polls that tell nothing. Until then the transaction is open.
+    /// The truth happens, and the outcome is told, at the poll after so many polls that tell nothing. Until then the
+    /// transaction is open.
     pub polls: u32,
-    /// True: the gate is passed and the offsets are sent when the records are produced; false: right before the end. What
-    /// happens to the group meanwhile counts only for the second.
+    /// True: the gate is passed and the offsets are sent when the records are produced; false: right before the end.
+    /// What happens to the group meanwhile counts only for the second.
     pub gate_early: bool,
-    /// True: the decision stands, but its markers are written later, one at a time, by `Embedded::settle`, or before the
-    /// next transaction of the same id. Until then readers and `committed` wait.
+    /// True: the decision stands, but its markers are written later, one at a time, by `Embedded::settle`, or before
+    /// the next transaction of the same id. Until then readers and `committed` wait.
     pub markers_late: bool,
 }
 
@@ -77,6 +78,6 @@ pub struct Fetch<'a> {
     pub partition: Partition,
 }
 
-/// Decides how many records a fetch brings at most; 0: it brings nothing this time, not even the proof of the end. It is
-/// called under the cluster's lock: it must not call the cluster.
+/// Decides how many records a fetch brings at most; 0: it brings nothing this time, not even the proof of the end. It
+/// is called under the cluster's lock: it must not call the cluster.
 pub type Limits = Box<dyn FnMut(Fetch<'_>) -> usize + Send>;

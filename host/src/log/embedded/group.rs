@@ -26,7 +26,7 @@ impl EmbeddedGroup {
 impl Group for EmbeddedGroup {
     fn poll(&mut self, wait: Duration) -> Result<Option<Membership>> {
         let mut state = self.cluster.lock();
-        let until = state.clock.now() + wait;
+        let until = state.clock.now().saturating_add(wait);
         loop {
             state.alive(self.client)?;
             let change = state.poll_group(self.client, &self.topics[0])?;

@@ -1,8 +1,8 @@
 //! The group coordinator: members, generations, sticky assignment, fencing.
 //!
-//! Rules: a partition has at most one holder. It goes to another member only when its holder has released it, has left, or was
-//! evicted. Every change of the members raises the generation; offsets are taken only from a member that is in the group
-//! under the id and generation it knows of. The fence is by member, not by partition.
+//! Rules: a partition has at most one holder. It goes to another member only when its holder has released it, has left,
+//! or was evicted. Every change of the members raises the generation; offsets are taken only from a member that is in
+//! the group under the id and generation it knows of. The fence is by member, not by partition.
 
 use super::state::{ClientNo, State};
 use crate::error::{Failure, Result};

@@ -1,8 +1,8 @@
 //! One partition: records in segments, offsets, and what a read-committed reader may see of them.
 //!
-//! Rules: an offset is given once, to a record or to the marker that ends a transaction in this partition. A committed reader
-//! sees nothing at or beyond the last stable offset, which is the first offset of the oldest open transaction, else the
-//! high watermark; below it, it sees everything that was not aborted, in offset order.
+//! Rules: an offset is given once, to a record or to the marker that ends a transaction in this partition. A committed
+//! reader sees nothing at or beyond the last stable offset, which is the first offset of the oldest open transaction,
+//! else the high watermark; below it, it sees everything that was not aborted, in offset order.
 
 use crate::log::{Chunk, Fetched};
 use crate::record::{Offset, Span};
@@ -178,8 +178,8 @@ impl Log {
         }
     }
 
-    /// Appends committed records to a chunk, from an offset on, at most so many and about so many bytes, but at least one.
-    /// Returns where to go on. `dirty`: also what is open or aborted.
+    /// Appends committed records to a chunk, from an offset on, at most so many and about so many bytes, but at least
+    /// one. Returns where to go on. `dirty`: also what is open or aborted.
     pub fn fetch(&self, from: Offset, records: usize, bytes: usize, dirty: bool, chunk: &mut Chunk) -> Offset {
         let end = if dirty { self.end } else { self.stable() };
         let (had, full) = (chunk.records.len(), chunk.bytes.len() + bytes);

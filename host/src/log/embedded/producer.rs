@@ -1,7 +1,7 @@
 //! The transactional producer of the embedded log.
 //!
-//! Rule: the steps of a real commit in their order: produce, gate, offsets, end; whatever fails before the end aborts, and
-//! whatever leaves a doubt says so.
+//! Rule: the steps of a real commit in their order: produce, gate, offsets, end; whatever fails before the end aborts,
+//! and whatever leaves a doubt says so.
 
 use super::Embedded;
 use super::fate::{Fate, Truth, What};
@@ -65,11 +65,11 @@ impl EmbeddedProducer {
             ));
         }
         state.begin(self.no, self.epoch).map_err(Outcome::Ambiguous)?;
-        self.produce(state, flight).or_else(|why| Err(self.abort(state, why)))?;
+        self.produce(state, flight).map_err(|why| self.abort(state, why))?;
         match flight.fate.gate_early {
             true => self
                 .gate(state, &flight.transaction)
-                .or_else(|why| Err(self.abort(state, why))),
+                .map_err(|why| self.abort(state, why)),
             false => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! The reader of the embedded log.
 //!
-//! Rule: every poll hands over what is there, partition by partition, in turn; it waits only when nothing is. The end of a
-//! partition is told at once when it is reached, and again at the interval of the proofs.
+//! Rule: every poll hands over what is there, partition by partition, in turn; it waits only when nothing is. The end
+//! of a partition is told at once when it is reached, and again at the interval of the proofs.
 
 use super::Embedded;
 use super::state::{ClientNo, State, TopicNo};
@@ -59,7 +59,9 @@ impl EmbeddedReader {
     /// When the next proof is due.
     fn next_proof(&self) -> Option<Duration> {
         let reading = self.assigned.iter().filter(|a| !a.paused && !a.lost);
-        reading.filter_map(|a| a.proved.map(|(_, at)| at + self.proofs)).min()
+        reading
+            .filter_map(|a| a.proved.map(|(_, at)| at.saturating_add(self.proofs)))
+            .min()
     }
 }
 
@@ -110,7 +112,7 @@ impl Assigned {
         }
         let due = self
             .proved
-            .is_none_or(|(offset, at)| offset != self.position || at + proofs <= now);
+            .is_none_or(|(offset, at)| offset != self.position || at.saturating_add(proofs) <= now);
         if self.position >= stable && due {
             self.proved = Some((self.position, now));
             arrivals.push(Arrival::End {
@@ -158,7 +160,7 @@ impl Reader for EmbeddedReader {
         let cluster = self.cluster.clone();
         let before = arrivals.len();
         let mut state = cluster.lock();
-        let until = state.clock.now() + wait;
+        let until = state.clock.now().saturating_add(wait);
         loop {
             state.alive(self.client)?;
             let count = self.assigned.len();

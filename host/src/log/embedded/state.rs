@@ -1,6 +1,7 @@
 //! What the cluster holds, behind its one lock: topics, clients, producers, groups.
 //!
-//! Rule: time enters only by [`State::tick`], which ends what has timed out; everything else is the direct effect of a call.
+//! Rule: time enters only by [`State::tick`], which ends what has timed out; everything else is the direct effect of a
+//! call.
 
 use super::clock::Clock;
 use super::fate::{Call, Fate, Fates, Fetch, Limits, What};

@@ -1,8 +1,8 @@
 //! The transaction coordinator: ids, epochs, fencing, time-outs, markers.
 //!
 //! Rules: an id has at most one open transaction. Taking an id again raises its epoch: whoever holds an older one is
-//! fenced, and what it left open is aborted. A decision is one for all partitions and the group's offsets, also when the
-//! markers that carry it are written later.
+//! fenced, and what it left open is aborted. A decision is one for all partitions and the group's offsets, also when
+//! the markers that carry it are written later.
 
 use super::partition::{ProducerNo, Record};
 use super::state::{ClientNo, State, TopicNo};
@@ -76,7 +76,7 @@ impl State {
         self.check_epoch(no, epoch)?;
         // The coordinator refuses a new transaction until the last one's markers are written.
         self.settle_all(no);
-        let deadline = self.clock.now() + self.producers[no as usize].timeout;
+        let deadline = self.clock.now().saturating_add(self.producers[no as usize].timeout);
         let open = &mut self.producers[no as usize].open;
         assert!(open.is_none(), "a transaction is open");
         *open = Some(Open {
