@@ -77,7 +77,7 @@ fn plain(source: &str) -> bool {
 #[test]
 fn what_apache_avro_would_write_is_never_refused() {
     // A spoilt length must not make it allocate for long.
-    apache_avro::max_allocation_bytes(1 << 20);
+    apache_avro::util::max_allocation_bytes(1 << 20);
     let schemas = schemas();
     let mut agreed = 0;
     for seed in 0..1_000 {
