@@ -127,7 +127,7 @@ impl Parser {
             let name = &definition.name;
             let _ = writeln!(
                 out,
-                "impl ::core::default::Default for {name}{life} {{\n    fn default() -> Self {{ {value} }}\n}}"
+                "#[allow(clippy::derivable_impls, clippy::redundant_static_lifetimes)]\nimpl ::core::default::Default for {name}{life} {{\n    fn default() -> Self {{ {value} }}\n}}"
             );
         }
     }

@@ -122,11 +122,7 @@ impl<'a, T: Wire<'a>> Wire<'a> for Array<'a, T> {
                 });
             }
             let start = from.rest().len();
-            let fit = if T::MIN == 0 {
-                MAX_EMPTY_ITEMS - len
-            } else {
-                start / T::MIN
-            };
+            let fit = start.checked_div(T::MIN).unwrap_or_else(|| MAX_EMPTY_ITEMS - len);
             let Some(count) = usize::try_from(count).ok().filter(|count| *count <= fit) else {
                 return Err(Malformed::new("a count of items that are there"));
             };

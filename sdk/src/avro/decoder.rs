@@ -44,7 +44,7 @@ impl<'a> Decoder<'a> {
     #[inline(always)]
     pub fn byte(&mut self) -> Result<u8, Malformed> {
         let Some((&byte, rest)) = self.rest.split_first() else {
-            return Err(Malformed::new("one byte more"));
+            return Err(Malformed::new("more bytes"));
         };
         self.rest = rest;
         Ok(byte)
@@ -113,7 +113,11 @@ impl<'a> Decoder<'a> {
                 return Ok(raw);
             }
         }
-        Err(Malformed::new("a varint of 64 bits"))
+        Err(Malformed::new(if self.rest.len() < 10 {
+            "more bytes"
+        } else {
+            "a varint of 64 bits"
+        }))
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 pub struct Rng(pub u64);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -15,7 +15,7 @@ impl Rng {
 
     /// From 0 to `end`, which is left out.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.draw() % end as u64) as usize
     }
 
     pub fn one_in(&mut self, n: usize) -> bool {
@@ -55,7 +55,7 @@ pub fn schema(id: usize) -> Value {
         closed: Vec::new(),
     };
     let mut record = made.record(format!("R{id}"), 0);
-    if id % 3 > 0 {
+    if !id.is_multiple_of(3) {
         record["namespace"] = format!("space{}.inner", id % 3).into();
     }
     record

@@ -46,7 +46,7 @@ fn what_is_wrong_is_named_by_its_path() {
     assert_eq!(say(b"\x06"), "WalletEvent: expected a branch of the union, 0 to 2");
     assert_eq!(
         say(b"\x00\x02i"),
-        "WalletEvent.PaymentEvent.userId: expected one byte more"
+        "WalletEvent.PaymentEvent.userId: expected more bytes"
     );
     assert_eq!(
         say(b"\x00\x02\xFF"),
