@@ -103,9 +103,17 @@ impl Rules for Enrich {
 
     fn reads(&self, step: &Step<Self>, want: &mut Reads) {
         match step {
-            Step::Event(Record { event: Event::Wallet(event), .. }) => self.money_reads(event, want),
-            Step::Event(Record { event: Event::Session(event), .. }) => self.session_reads(event, want),
-            Step::Event(Record { event: Event::User(_), .. }) => self.user.want(want),
+            Step::Event(Record {
+                event: Event::Wallet(event),
+                ..
+            }) => self.money_reads(event, want),
+            Step::Event(Record {
+                event: Event::Session(event),
+                ..
+            }) => self.session_reads(event, want),
+            Step::Event(Record {
+                event: Event::User(_), ..
+            }) => self.user.want(want),
             Step::Timer(Due::SessionMissing(session, place)) => self.pending.want(want, (session, *place)),
             Step::Reply(Reply::Session(place, _)) => self.asked.want(want, *place),
         }

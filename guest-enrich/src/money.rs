@@ -16,7 +16,9 @@ impl Enrich {
     }
 
     pub(crate) fn on_wallet<'a>(&self, ctx: &mut Ctx<'a>, event: WalletEvent<'a>, late: bool, place: Place) {
-        let Some(money) = Money::of(&event) else { return self.ignored.add(ctx, 1) };
+        let Some(money) = Money::of(&event) else {
+            return self.ignored.add(ctx, 1);
+        };
         if self.seen.touch(ctx, money.id) {
             return self.duplicates.add(ctx, 1);
         }

@@ -24,8 +24,12 @@ impl Enrich {
 
     /// A session releases the money that waits for it.
     pub(crate) fn on_session<'a>(&self, ctx: &mut Ctx<'a>, event: UserSessionEvent<'a>) {
-        let UserSessionEvent::Created(created) = event else { return self.ignored.add(ctx, 1) };
-        let info = SessionInfo { client_country_code: created.client_country_code };
+        let UserSessionEvent::Created(created) = event else {
+            return self.ignored.add(ctx, 1);
+        };
+        let info = SessionInfo {
+            client_country_code: created.client_country_code,
+        };
         self.sessions.put(ctx, created.id, &info);
         for ((session, place), mut money) in self.pending.drain(ctx, created.id) {
             ctx.cancel(Due::SessionMissing(session, place));
@@ -45,12 +49,25 @@ impl Enrich {
     pub(crate) fn ask(&self, ctx: &mut Ctx, session: &str, place: Place, money: &MoneyEnriched) {
         self.asks.add(ctx, 1);
         self.asked.put(ctx, place, money);
-        self.service.ask(ctx, place, &SessionRequest { user_session_id: session });
+        self.service.ask(
+            ctx,
+            place,
+            &SessionRequest {
+                user_session_id: session,
+            },
+        );
     }
 
     /// The service has answered, or can't.
-    pub(crate) fn on_session_reply<'a>(&self, ctx: &mut Ctx<'a>, place: Place, answer: Result<SessionInfo<'a>, NoAnswer>) {
-        let Some(mut money) = self.asked.take(ctx, place) else { return };
+    pub(crate) fn on_session_reply<'a>(
+        &self,
+        ctx: &mut Ctx<'a>,
+        place: Place,
+        answer: Result<SessionInfo<'a>, NoAnswer>,
+    ) {
+        let Some(mut money) = self.asked.take(ctx, place) else {
+            return;
+        };
         if matches!(answer, Err(NoAnswer::Unavailable | NoAnswer::Unreadable)) {
             self.unanswered.add(ctx, 1);
         }

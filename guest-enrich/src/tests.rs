@@ -2,9 +2,9 @@
 
 use crate::Enrich;
 use crate::schema::*;
+use pelton_sdk::NoAnswer;
 use pelton_sdk::avro::{Decimal, decode_all};
 use pelton_sdk::testkit::{Input, Kit, Sent, datum};
-use pelton_sdk::NoAnswer;
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -18,7 +18,9 @@ fn kit() -> Kit<Enrich> {
         "none" => Err(NoAnswer::Absent),
         "broken" => Err(NoAnswer::Unreadable),
         "down" => Err(NoAnswer::Unavailable),
-        id => Ok(datum::<SessionInfo<'static>>(&SessionInfo { client_country_code: &id[..1] })),
+        id => Ok(datum::<SessionInfo<'static>>(&SessionInfo {
+            client_country_code: &id[..1],
+        })),
     });
     kit
 }
@@ -77,14 +79,23 @@ fn moved(kit: &mut Kit<Enrich>, time: i64, country: &str) {
 }
 
 /// What came out, in order: time, id, country of the session, birth year and country of the user, first of its kind.
-type Out = (i64, String, Option<String>, Option<(Option<String>, Option<String>)>, bool);
+type Out = (
+    i64,
+    String,
+    Option<String>,
+    Option<(Option<String>, Option<String>)>,
+    bool,
+);
 
 fn outs(kit: &mut Kit<Enrich>, to: i64) -> Vec<Out> {
     kit.run_to(to);
     let sent = kit.sent("enriched", |value| {
         let value = decode_all::<MoneyEnriched<'static>>(value).unwrap();
         let user = value.user_info.map(|user| {
-            (user.birth_year.map(str::to_owned), user.resident_country_code.map(str::to_owned))
+            (
+                user.birth_year.map(str::to_owned),
+                user.resident_country_code.map(str::to_owned),
+            )
         });
         let session = value.session_info.map(|session| session.client_country_code.to_owned());
         (value.money.id.to_owned(), session, user, value.first_occurrence)
@@ -158,7 +169,10 @@ fn payments_and_transactions_are_money_as_they_came() {
             session_info: None,
             first_occurrence: true,
         };
-        assert_eq!(sent.value.as_deref(), Some(&datum::<MoneyEnriched<'static>>(&enriched)[..]));
+        assert_eq!(
+            sent.value.as_deref(),
+            Some(&datum::<MoneyEnriched<'static>>(&enriched)[..])
+        );
     }
     assert_eq!(sent.len(), 2);
 }
@@ -189,7 +203,10 @@ fn other_events_are_ignored_and_counted() {
     kit.event::<UserSessionEvent<'static>>("session", USER, 1, &UserSessionEvent::Closed(closed));
     assert_eq!(outs(&mut kit, 10), []);
     assert_eq!(kit.count("ignored"), 3);
-    assert_eq!(["seen", "types", "user", "sessions", "pending", "asked"].map(|store| kit.entries(store, 10)), [0; 6]);
+    assert_eq!(
+        ["seen", "types", "user", "sessions", "pending", "asked"].map(|store| kit.entries(store, 10)),
+        [0; 6]
+    );
 }
 
 #[test]
@@ -227,9 +244,20 @@ fn the_first_of_its_type_is_told_and_kept_for_ever() {
     pay(2, "2", "bet");
     pay(3, "3", "win");
     pay(2000 * DAY, "4", "bet");
-    let firsts: Vec<_> = outs(&mut kit, 3000 * DAY).into_iter().map(|out| (out.1, out.4)).collect();
+    let firsts: Vec<_> = outs(&mut kit, 3000 * DAY)
+        .into_iter()
+        .map(|out| (out.1, out.4))
+        .collect();
     // Decided at the event, though the output comes an hour later.
-    assert_eq!(firsts, [("1".into(), true), ("2".into(), false), ("3".into(), true), ("4".into(), false)]);
+    assert_eq!(
+        firsts,
+        [
+            ("1".into(), true),
+            ("2".into(), false),
+            ("3".into(), true),
+            ("4".into(), false)
+        ]
+    );
 }
 
 #[test]
@@ -278,17 +306,39 @@ fn late_and_old_money_asks_the_service_also_when_the_session_is_known() {
     kit.event::<WalletEvent<'static>>("wallet", USER, 2, &WalletEvent::Payment(old));
     kit.late::<WalletEvent<'static>>("wallet", USER, 3, &WalletEvent::Payment(payment("2", Some("x"), "bet")));
     pay(&mut kit, 4, "3", Some("x")); // is not held back
-    assert_eq!(sessions(&mut kit, 20), [joined(4, "3", Some("DE")), joined(7, "1", Some("x")), joined(8, "2", Some("x"))]);
-    assert_eq!((kit.count("asked"), kit.count("pending"), kit.entries("asked", 20)), (2, 0, 0));
+    assert_eq!(
+        sessions(&mut kit, 20),
+        [
+            joined(4, "3", Some("DE")),
+            joined(7, "1", Some("x")),
+            joined(8, "2", Some("x"))
+        ]
+    );
+    assert_eq!(
+        (kit.count("asked"), kit.count("pending"), kit.entries("asked", 20)),
+        (2, 0, 0)
+    );
 }
 
 #[test]
 fn no_session_is_null_and_no_answer_is_counted() {
     let mut kit = kit();
     for (time, id) in [(1, "none"), (2, "broken"), (3, "down")] {
-        kit.late::<WalletEvent<'static>>("wallet", USER, time, &WalletEvent::Payment(payment(id, Some(id), "bet")));
+        kit.late::<WalletEvent<'static>>(
+            "wallet",
+            USER,
+            time,
+            &WalletEvent::Payment(payment(id, Some(id), "bet")),
+        );
     }
-    assert_eq!(sessions(&mut kit, 20), [joined(6, "none", None), joined(7, "broken", None), joined(8, "down", None)]);
+    assert_eq!(
+        sessions(&mut kit, 20),
+        [
+            joined(6, "none", None),
+            joined(7, "broken", None),
+            joined(8, "down", None)
+        ]
+    );
     assert_eq!(kit.count("sessions_unanswered"), 2);
 }
 
@@ -299,7 +349,11 @@ fn a_session_is_known_for_a_day() {
     pay(&mut kit, 0, "1", Some("x"));
     pay(&mut kit, DAY - 1, "2", Some("x"));
     pay(&mut kit, DAY, "3", Some("x"));
-    let expected = [joined(0, "1", Some("DE")), joined(DAY - 1, "2", Some("DE")), joined(DAY + HOUR + 5, "3", Some("x"))];
+    let expected = [
+        joined(0, "1", Some("DE")),
+        joined(DAY - 1, "2", Some("DE")),
+        joined(DAY + HOUR + 5, "3", Some("x")),
+    ];
     assert_eq!(sessions(&mut kit, 2 * DAY), expected);
     assert_eq!(kit.entries("sessions", DAY), 0);
 }
@@ -307,7 +361,13 @@ fn a_session_is_known_for_a_day() {
 #[test]
 fn a_session_releases_what_waits_for_it_in_order() {
     let mut kit = kit();
-    for (time, id, wants) in [(1, "1", "x"), (1, "2", "x"), (2, "3", "y"), (3, "4", "x"), (3, "5", "x\0")] {
+    for (time, id, wants) in [
+        (1, "1", "x"),
+        (1, "2", "x"),
+        (2, "3", "y"),
+        (3, "4", "x"),
+        (3, "5", "x\0"),
+    ] {
         pay(&mut kit, time, id, Some(wants));
     }
     assert_eq!(sessions(&mut kit, 4), []);
@@ -326,7 +386,10 @@ fn after_an_hour_the_service_is_asked() {
     pay(&mut kit, 10, "2", Some("none"));
     session(&mut kit, HOUR + 11, "x", "DE"); // too late for the first
     assert_eq!(sessions(&mut kit, HOUR + 14), []);
-    assert_eq!(sessions(&mut kit, HOUR + 15), [joined(HOUR + 15, "2", None), joined(HOUR + 15, "1", Some("x"))]);
+    assert_eq!(
+        sessions(&mut kit, HOUR + 15),
+        [joined(HOUR + 15, "2", None), joined(HOUR + 15, "1", Some("x"))]
+    );
     assert_eq!((kit.count("pending"), kit.count("asked"), kit.timers()), (2, 2, 0));
 }
 
@@ -334,7 +397,12 @@ fn after_an_hour_the_service_is_asked() {
 fn a_session_of_another_user_is_another() {
     let mut kit = kit();
     session(&mut kit, 0, "x", "DE");
-    kit.event::<WalletEvent<'static>>("wallet", "other", 1, &WalletEvent::Payment(payment("1", Some("x"), "bet")));
+    kit.event::<WalletEvent<'static>>(
+        "wallet",
+        "other",
+        1,
+        &WalletEvent::Payment(payment("1", Some("x"), "bet")),
+    );
     kit.run_to(2);
     assert_eq!(kit.sent("enriched", |_| ()).len(), 0);
 }

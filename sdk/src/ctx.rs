@@ -63,6 +63,7 @@ impl Default for Span {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Effects {
     fn default() -> Self {
         Effects {
@@ -90,7 +91,12 @@ impl<'a> Work<'a> {
     pub(crate) fn begin(&mut self, of: usize, now: i64, key: Span) {
         (self.of, self.now, self.key) = (of as u32, now, key);
         let effects = &self.effects;
-        self.begin = [effects.effects.len(), effects.headers.len(), effects.bytes.len(), self.overlay.begin()];
+        self.begin = [
+            effects.effects.len(),
+            effects.headers.len(),
+            effects.bytes.len(),
+            self.overlay.begin(),
+        ];
     }
 
     /// Index, time and key of the step at hand.
@@ -190,9 +196,17 @@ impl<'a> Work<'a> {
         if !matches!(found.slot, Slot::Unknown) {
             return;
         }
-        found.slot = if on & PAGE == 0 { Slot::Absent { seq: 0 } } else { Slot::Page { first: 0, len: 0 } };
+        found.slot = if on & PAGE == 0 {
+            Slot::Absent { seq: 0 }
+        } else {
+            Slot::Page { first: 0, len: 0 }
+        };
         self.reads.push(Read {
-            what: if on & PAGE == 0 { Question::Entry } else { Question::Page },
+            what: if on & PAGE == 0 {
+                Question::Entry
+            } else {
+                Question::Page
+            },
             store: on as u16,
             of: self.of,
             entry: found.name,
@@ -294,7 +308,13 @@ impl<'a> Shared<'a> {
         let (effects, entry) = (&mut work.effects.bytes, work.overlay.cells[cell].name);
         effects.reserve(entry.len as usize);
         let names = std::mem::take(&mut work.overlay.names);
-        let value = work.emit(Action::Put, store, expires, |out| out.extend_from_slice(entry.of(&names)), value);
+        let value = work.emit(
+            Action::Put,
+            store,
+            expires,
+            |out| out.extend_from_slice(entry.of(&names)),
+            value,
+        );
         work.overlay.names = names;
         work.overlay.write(cell, store, Some((value, expires)));
     }
@@ -307,7 +327,13 @@ impl<'a> Shared<'a> {
         let cell = work.cell(store.into(), name);
         let entry = work.overlay.cells[cell].name;
         let names = std::mem::take(&mut work.overlay.names);
-        work.emit(Action::Delete, store, 0, |out| out.extend_from_slice(entry.of(&names)), |_| ());
+        work.emit(
+            Action::Delete,
+            store,
+            0,
+            |out| out.extend_from_slice(entry.of(&names)),
+            |_| (),
+        );
         work.overlay.names = names;
         work.overlay.write(cell, store, None);
     }
@@ -329,7 +355,9 @@ impl<'a> Shared<'a> {
             Ok(value) => Some(value),
             Err(error) => {
                 let name = &self.declared.stores[store as usize].name;
-                self.work.borrow_mut().fail(Reject::new(format_args!("state `{name}` can't be read: {error}")));
+                self.work
+                    .borrow_mut()
+                    .fail(Reject::new(format_args!("state `{name}` can't be read: {error}")));
                 None
             }
         }
@@ -360,7 +388,12 @@ impl<'a> Ctx<'a> {
         let of = self.shared.work.borrow().of;
         let first = batch.headers.partition_point(|header| header.of < of);
         let own = batch.headers[first..].iter().take_while(move |header| header.of == of);
-        own.map(|header| (std::str::from_utf8(header.name.of(&batch.bytes)).unwrap_or(""), header.value.of(&batch.bytes)))
+        own.map(|header| {
+            (
+                std::str::from_utf8(header.name.of(&batch.bytes)).unwrap_or(""),
+                header.value.of(&batch.bytes),
+            )
+        })
     }
 
     /// The first header of this name.
@@ -391,7 +424,10 @@ impl<'a> Ctx<'a> {
             "this timer is not of the rules' own `Due`: there are {kinds:?}, not {:?}",
             D::KINDS
         );
-        self.shared.work.borrow_mut().emit(what, due.kind(), at, |out| due.tag(out), |_| ());
+        self.shared
+            .work
+            .borrow_mut()
+            .emit(what, due.kind(), at, |out| due.tag(out), |_| ());
     }
 
     /// Text that the rules make, to be put into a value of this batch.

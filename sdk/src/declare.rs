@@ -91,14 +91,18 @@ impl Declare {
     /// An external service. Its replies come to the variant of `Reply` with this name.
     pub fn lookup<Tag: Entry, Req: Datum>(&mut self, name: &str) -> Lookup<Tag, Req> {
         let Some(at) = self.declared.lookups.iter().position(|lookup| lookup.name == name) else {
-            self.errors.push(format!("lookup `{name}` has no variant in the enum that derives `Reply`"));
+            self.errors.push(format!(
+                "lookup `{name}` has no variant in the enum that derives `Reply`"
+            ));
             return Lookup::new(0);
         };
         let mut tag = String::new();
         <Tag::Of<'static> as Part>::shape(&mut tag);
         if self.tags[at].0 != tag {
             let reply = &self.tags[at].0;
-            self.errors.push(format!("lookup `{name}` is asked with a tag {tag}, but its variant of `Reply` has {reply}"));
+            self.errors.push(format!(
+                "lookup `{name}` is asked with a tag {tag}, but its variant of `Reply` has {reply}"
+            ));
         }
         if std::mem::replace(&mut self.tags[at].1, true) {
             self.errors.push(format!("lookup `{name}` is declared twice"));
@@ -133,10 +137,16 @@ impl Declare {
         for (lookup, (_, declared)) in self.declared.lookups.iter().zip(&self.tags) {
             if !declared {
                 let name = &lookup.name;
-                self.errors.push(format!("`Reply` has a variant for lookup `{name}`, which is not declared"));
+                self.errors.push(format!(
+                    "`Reply` has a variant for lookup `{name}`, which is not declared"
+                ));
             }
         }
-        if self.errors.is_empty() { Ok(self.declared) } else { Err(self.errors.join("; ")) }
+        if self.errors.is_empty() {
+            Ok(self.declared)
+        } else {
+            Err(self.errors.join("; "))
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::avro::{Datum, decode_all};
 use crate::entry::Part;
 pub use crate::entry::{BadParts, Parts};
-use crate::rules::{NoAnswer, Reject};
 pub use crate::rules::{Answers, Named};
+use crate::rules::{NoAnswer, Reject};
 pub use crate::settings::Settings;
 
 pub const fn stream<T: Datum>(name: &'static str) -> Named {
@@ -17,9 +17,8 @@ pub const fn stream<T: Datum>(name: &'static str) -> Named {
 #[inline]
 pub fn event<'a, T: Datum>(name: &str, value: Option<&'a [u8]>) -> Result<T::Of<'a>, Reject> {
     match value {
-        Some(value) => {
-            decode_all::<T>(value).map_err(|bad| Reject::new(format_args!("the value from `{name}` can't be read: {bad}")))
-        }
+        Some(value) => decode_all::<T>(value)
+            .map_err(|bad| Reject::new(format_args!("the value from `{name}` can't be read: {bad}"))),
         None => Err(Reject::new(format_args!("a record without a value came from `{name}`"))),
     }
 }

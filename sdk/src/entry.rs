@@ -56,7 +56,11 @@ impl BadParts {
 
 impl fmt::Display for BadParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "its bytes are not those of {}; were they written by other rules?", self.0)
+        write!(
+            f,
+            "its bytes are not those of {}; were they written by other rules?",
+            self.0
+        )
     }
 }
 
@@ -77,7 +81,11 @@ impl<'a> Parts<'a> {
     /// All parts are read.
     #[doc(hidden)]
     pub fn end(&self) -> Result<(), BadParts> {
-        if self.bytes.is_empty() { Ok(()) } else { Err(BadParts("so few parts")) }
+        if self.bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(BadParts("so few parts"))
+        }
     }
 
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], BadParts> {
@@ -136,7 +144,11 @@ impl<'a> Part<'a> for &'a [u8] {
     }
     #[inline]
     fn take(from: &mut Parts<'a>, last: bool) -> Result<Self, BadParts> {
-        if last { Ok(std::mem::take(&mut from.bytes)) } else { from.delimited() }
+        if last {
+            Ok(std::mem::take(&mut from.bytes))
+        } else {
+            from.delimited()
+        }
     }
 }
 
@@ -266,7 +278,11 @@ impl<'a, A: Part<'a>> Part<'a> for Option<A> {
         }
     }
     fn take(from: &mut Parts<'a>, last: bool) -> Result<Self, BadParts> {
-        if bool::take(from, false)? { A::take(from, last).map(Some) } else { Ok(None) }
+        if bool::take(from, false)? {
+            A::take(from, last).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 

@@ -73,13 +73,21 @@ impl<'c, T: Datum> OutputRecord<'c, '_, T> {
 
     /// Sends it with this value.
     pub fn send(self, value: &T::Of<'_>) {
-        let what = if self.key.is_some() { Action::SendKeyed } else { Action::Send };
+        let what = if self.key.is_some() {
+            Action::SendKeyed
+        } else {
+            Action::Send
+        };
         self.emit(what, |out| T::encode(value, out));
     }
 
     /// Sends it without a value.
     pub fn send_tombstone(self) {
-        let what = if self.key.is_some() { Action::TombstoneKeyed } else { Action::Tombstone };
+        let what = if self.key.is_some() {
+            Action::TombstoneKeyed
+        } else {
+            Action::Tombstone
+        };
         self.emit(what, |_| ());
     }
 
@@ -111,7 +119,13 @@ impl<Tag: Entry, Req: Datum> Lookup<Tag, Req> {
     #[inline]
     pub fn ask(&self, ctx: &mut Ctx, tag: Tag::Of<'_>, request: &Req::Of<'_>) {
         let mut work = ctx.shared.work.borrow_mut();
-        work.emit(Action::Ask, self.lookup, 0, |out| tag.put(true, out), |out| Req::encode(request, out));
+        work.emit(
+            Action::Ask,
+            self.lookup,
+            0,
+            |out| tag.put(true, out),
+            |out| Req::encode(request, out),
+        );
     }
 }
 

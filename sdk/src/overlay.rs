@@ -187,7 +187,9 @@ impl<'a> Overlay<'a> {
             return Slot::Absent { seq: slot.seq() };
         }
         match slot {
-            Slot::Held { expires, seq, .. } | Slot::Written { expires, seq, .. } if now >= expires => Slot::Absent { seq },
+            Slot::Held { expires, seq, .. } | Slot::Written { expires, seq, .. } if now >= expires => {
+                Slot::Absent { seq }
+            }
             slot => slot,
         }
     }
@@ -269,7 +271,9 @@ impl<'a> Overlay<'a> {
     pub(crate) fn stands(&self, store: u16, key: Span, found: &FoundEntry, now: i64) -> bool {
         now < found.expires
             && !self.cleared(store.into(), key, found.entry, 0)
-            && self.lookup(store.into(), key, found.entry).is_none_or(|cell| self.cells[cell].slot.seq() == 0)
+            && self
+                .lookup(store.into(), key, found.entry)
+                .is_none_or(|cell| self.cells[cell].slot.seq() == 0)
     }
 }
 
@@ -283,7 +287,10 @@ fn same(a: Span, b: Span) -> bool {
 fn hash(on: u32, key: Span, name: &[u8]) -> u32 {
     const K: u64 = 0x517c_c1b7_2722_0a95;
     let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(K);
-    let mut hash = mix(mix(0, u64::from(key.start) << 32 | u64::from(key.len)), u64::from(on) << 32 | name.len() as u64);
+    let mut hash = mix(
+        mix(0, u64::from(key.start) << 32 | u64::from(key.len)),
+        u64::from(on) << 32 | name.len() as u64,
+    );
     let (words, tail) = name.as_chunks::<8>();
     for word in words {
         hash = mix(hash, u64::from_le_bytes(*word));

@@ -156,7 +156,9 @@ impl<R: Rules> Slot<R> {
 
     /// The export of that name.
     pub fn describe(&self, settings: &str) -> Result<Description, String> {
-        std::panic::set_hook(Box::new(|panic| wire::host::log(wire::Level::Error, &panic.to_string())));
+        std::panic::set_hook(Box::new(|panic| {
+            wire::host::log(wire::Level::Error, &panic.to_string())
+        }));
         let runner = Runner::new(settings)?;
         let description = runner.description();
         *self.0.borrow_mut() = Some(runner);

@@ -50,14 +50,19 @@ impl Settings {
     /// Reads all settings from the text of a JSON object; no text is an empty object.
     pub(crate) fn read<S: FromSettings>(text: &str) -> Result<S, String> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        let object = serde_json::from_str(text).map_err(|error| format!("the settings are not a JSON object: {error}"))?;
+        let object =
+            serde_json::from_str(text).map_err(|error| format!("the settings are not a JSON object: {error}"))?;
         let mut settings = Settings {
             object,
             known: Vec::new(),
             errors: Vec::new(),
         };
         let read = S::from_settings(&mut settings);
-        let Settings { object, known, mut errors } = settings;
+        let Settings {
+            object,
+            known,
+            mut errors,
+        } = settings;
         for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
             errors.push(unknown(name, &known));
         }
@@ -72,7 +77,9 @@ impl Settings {
     pub fn field<S: Setting>(&mut self, name: &'static str, default: Option<fn() -> S>) -> Option<S> {
         self.known.push(name);
         let read = match (self.object.get(name), default) {
-            (Some(value), _) => S::read(value).ok_or_else(|| format!("setting `{name}` must be {}, not {value}", S::what())),
+            (Some(value), _) => {
+                S::read(value).ok_or_else(|| format!("setting `{name}` must be {}, not {value}", S::what()))
+            }
             (None, Some(default)) => Ok(default()),
             (None, None) => S::absent().ok_or_else(|| format!("setting `{name}` is missing: {}", S::what())),
         };
@@ -171,7 +178,11 @@ impl<S: Setting> Setting for Option<S> {
         S::what()
     }
     fn read(value: &Value) -> Option<Self> {
-        if value.is_null() { Some(None) } else { S::read(value).map(Some) }
+        if value.is_null() {
+            Some(None)
+        } else {
+            S::read(value).map(Some)
+        }
     }
     fn absent() -> Option<Self> {
         Some(None)

@@ -63,12 +63,14 @@ impl<T: Datum> Value<T> {
     /// Writes the value.
     #[inline]
     pub fn put(&self, ctx: &mut Ctx, value: &T::Of<'_>) {
-        ctx.shared.put(self.at.store, self.at.ttl, |_| (), |out| T::encode(value, out));
+        ctx.shared
+            .put(self.at.store, self.at.ttl, |_| (), |out| T::encode(value, out));
     }
 
     /// Writes the value with a TTL of its own.
     pub fn put_for(&self, ctx: &mut Ctx, value: &T::Of<'_>, ttl: Duration) {
-        ctx.shared.put(self.at.store, Some(millis(ttl)), |_| (), |out| T::encode(value, out));
+        ctx.shared
+            .put(self.at.store, Some(millis(ttl)), |_| (), |out| T::encode(value, out));
     }
 
     /// Removes the value.
@@ -107,12 +109,15 @@ impl<E: Entry, T: Datum> Map<E, T> {
     /// Writes an entry.
     #[inline]
     pub fn put(&self, ctx: &mut Ctx, entry: E::Of<'_>, value: &T::Of<'_>) {
-        ctx.shared.put(self.at.store, self.at.ttl, whole(entry), |out| T::encode(value, out));
+        ctx.shared
+            .put(self.at.store, self.at.ttl, whole(entry), |out| T::encode(value, out));
     }
 
     /// Writes an entry with a TTL of its own.
     pub fn put_for(&self, ctx: &mut Ctx, entry: E::Of<'_>, value: &T::Of<'_>, ttl: Duration) {
-        ctx.shared.put(self.at.store, Some(millis(ttl)), whole(entry), |out| T::encode(value, out));
+        ctx.shared.put(self.at.store, Some(millis(ttl)), whole(entry), |out| {
+            T::encode(value, out)
+        });
     }
 
     /// Removes an entry.
@@ -235,7 +240,8 @@ impl<'a, E: Entry, T: Datum> Iterator for Scan<'a, E, T> {
         let (entry, value) = self.walk.next()?;
         let (shared, store) = (self.walk.shared, self.walk.store);
         let mut parts = Parts::new(entry, shared.arena);
-        let entry: Result<E::Of<'a>, BadParts> = E::Of::take(&mut parts, true).and_then(|entry| parts.end().map(|()| entry));
+        let entry: Result<E::Of<'a>, BadParts> =
+            E::Of::take(&mut parts, true).and_then(|entry| parts.end().map(|()| entry));
         Some((shared.read(store, entry)?, shared.read(store, decode_all::<T>(value))?))
     }
 }

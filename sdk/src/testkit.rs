@@ -129,7 +129,14 @@ impl<R: Rules> Kit<R> {
         self.offsets[rank] += 1;
         for host in &mut self.hosts {
             let at = At::record(input.time, rank as u16, offset);
-            host.add(at, Item::Record { input: input.clone(), rank: rank as u16, offset });
+            host.add(
+                at,
+                Item::Record {
+                    input: input.clone(),
+                    rank: rank as u16,
+                    offset,
+                },
+            );
         }
     }
 
@@ -141,27 +148,52 @@ impl<R: Rules> Kit<R> {
         let [whole, others @ ..] = &self.hosts;
         for other in others {
             for (did, other_did) in whole.did.iter().zip(&other.did) {
-                assert_eq!(did, other_did, "the rules do something else when their inputs are cut otherwise");
+                assert_eq!(
+                    did, other_did,
+                    "the rules do something else when their inputs are cut otherwise"
+                );
             }
-            assert_eq!(whole.did.len(), other.did.len(), "the rules do more when their inputs are cut otherwise");
-            assert_eq!(whole.state, other.state, "the state is another when the inputs are cut otherwise");
+            assert_eq!(
+                whole.did.len(),
+                other.did.len(),
+                "the rules do more when their inputs are cut otherwise"
+            );
+            assert_eq!(
+                whole.state, other.state,
+                "the state is another when the inputs are cut otherwise"
+            );
         }
     }
 
     /// What was sent to an output since it was asked for last, in order.
     pub fn sent<V>(&mut self, output: &str, read: impl Fn(&[u8]) -> V) -> Vec<Sent<V>> {
         let host = &mut self.hosts[0];
-        let on = host.description.outputs.iter().position(|declared| declared.name == output);
-        let Some(on) = on else { panic!("the rules have no output `{output}`") };
+        let on = host
+            .description
+            .outputs
+            .iter()
+            .position(|declared| declared.name == output);
+        let Some(on) = on else {
+            panic!("the rules have no output `{output}`")
+        };
         let from = std::mem::replace(&mut host.sent_from[on], host.did.len());
-        host.did[from..].iter().filter_map(|did| did.sent(on as u16, &read)).collect()
+        host.did[from..]
+            .iter()
+            .filter_map(|did| did.sent(on as u16, &read))
+            .collect()
     }
 
     /// What a counter stands at.
     pub fn count(&self, counter: &str) -> i64 {
         let host = &self.hosts[0];
-        let on = host.description.counters.iter().position(|declared| declared == counter);
-        let Some(on) = on else { panic!("the rules have no counter `{counter}`") };
+        let on = host
+            .description
+            .counters
+            .iter()
+            .position(|declared| declared == counter);
+        let Some(on) = on else {
+            panic!("the rules have no counter `{counter}`")
+        };
         host.did.iter().map(|did| did.counted(on as u16)).sum()
     }
 
@@ -173,9 +205,18 @@ impl<R: Rules> Kit<R> {
     /// How many entries of a store have not expired at a time.
     pub fn entries(&self, store: &str, now: i64) -> usize {
         let host = &self.hosts[0];
-        let on = host.description.stores.iter().position(|declared| declared.name == store);
-        let Some(on) = on else { panic!("the rules have no store `{store}`") };
-        host.state.iter().filter(|((_, store, _), held)| *store == on as u16 && now < held.1).count()
+        let on = host
+            .description
+            .stores
+            .iter()
+            .position(|declared| declared.name == store);
+        let Some(on) = on else {
+            panic!("the rules have no store `{store}`")
+        };
+        host.state
+            .iter()
+            .filter(|((_, store, _), held)| *store == on as u16 && now < held.1)
+            .count()
     }
 
     /// Timers that are set.

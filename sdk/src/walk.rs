@@ -66,12 +66,16 @@ impl<'a> Walk<'a> {
         let mut work = self.shared.work.borrow_mut();
         let puts = work.overlay.puts(self.store);
         if self.puts != Some(puts) {
-            work.overlay.ours(self.store, self.key, self.head, self.last, &mut self.ours);
+            work.overlay
+                .ours(self.store, self.key, self.head, self.last, &mut self.ours);
             (self.puts, self.at) = (Some(puts), 0);
         }
         while let Some(&cell) = self.ours.get(self.at) {
             let cell = cell as usize;
-            let there = matches!(work.overlay.visible(cell, self.now), Slot::Held { seq: 1.., .. } | Slot::Written { .. });
+            let there = matches!(
+                work.overlay.visible(cell, self.now),
+                Slot::Held { seq: 1.., .. } | Slot::Written { .. }
+            );
             let name = work.overlay.cells[cell].name.of(&work.overlay.names);
             if !there {
                 self.at += 1;

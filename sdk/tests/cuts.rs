@@ -29,7 +29,10 @@ enum Event<'a> {
 enum Due<'a> {
     Nothing,
     /// The rest of a program.
-    Rest { mark: u8, program: &'a [u8] },
+    Rest {
+        mark: u8,
+        program: &'a [u8],
+    },
 }
 
 #[derive(Reply)]
@@ -111,7 +114,9 @@ fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outcome 
                 write!(said, "walk {walked};")?;
             }
             16 => (0..150).for_each(|number| world.put(MAP, ("f", number), value, ttl)),
-            17 => (0..150).step_by(1 + b as usize % 4).for_each(|number| world.delete(MAP, ("f", number))),
+            17 => (0..150)
+                .step_by(1 + b as usize % 4)
+                .for_each(|number| world.delete(MAP, ("f", number))),
             18 if c % 4 == 0 => return Err(Reject::new(format_args!("rejected after {said}"))),
             _ => {
                 if !world.act([op, a, b, c], &program[at * 4 + 4..]) {
@@ -166,7 +171,13 @@ impl World for Real<'_, '_, '_> {
             None => self.0.map.clear_all(self.1),
         }
     }
-    fn walk(&mut self, head: Option<&str>, drain: bool, limit: usize, each: &mut dyn FnMut(&mut Self, String, u8, i64)) {
+    fn walk(
+        &mut self,
+        head: Option<&str>,
+        drain: bool,
+        limit: usize,
+        each: &mut dyn FnMut(&mut Self, String, u8, i64),
+    ) {
         let map = &self.0.map;
         let mut scan: Box<dyn Iterator<Item = (Name, i64)>> = match (head, drain) {
             (Some(head), false) => Box::new(map.scan(self.1, head)),
@@ -175,22 +186,37 @@ impl World for Real<'_, '_, '_> {
             (None, true) => Box::new(map.drain_all(self.1)),
         };
         for _ in 0..limit {
-            let Some(((text, number), value)) = scan.next() else { break };
+            let Some(((text, number), value)) = scan.next() else {
+                break;
+            };
             each(self, text.into(), number, value);
         }
     }
     fn act(&mut self, [op, a, b, c]: [u8; 4], rest: &Program) -> bool {
         let (probe, ctx) = (self.0, &mut *self.1);
         match op % 24 {
-            19 => ctx.set_timer(ctx.now() + i64::from(a % 8), Due::Rest { mark: b % 2, program: rest }),
+            19 => ctx.set_timer(
+                ctx.now() + i64::from(a % 8),
+                Due::Rest {
+                    mark: b % 2,
+                    program: rest,
+                },
+            ),
             20 => probe.oracle.ask(ctx, (b % 2, rest), &c.into()),
-            21 if c % 2 == 0 => ctx.cancel(Due::Rest { mark: b % 2, program: rest }),
+            21 if c % 2 == 0 => ctx.cancel(Due::Rest {
+                mark: b % 2,
+                program: rest,
+            }),
             21 => ctx.set_timer_in(millis(i64::from(a)), Due::Nothing),
             22 => {
                 let header = ctx.header("h").map(|value| value.len());
                 let text = ctx.text(format_args!("{header:?} {:?}", ctx.headers().collect::<Vec<_>>()));
                 let record = probe.log.record(ctx).time(a.into());
-                let record = if b % 2 == 0 { record.key(TEXTS[a as usize % 5]) } else { record };
+                let record = if b % 2 == 0 {
+                    record.key(TEXTS[a as usize % 5])
+                } else {
+                    record
+                };
                 match c % 3 {
                     0 => record.send_tombstone(),
                     1 => record.header("x", b"1").header("", &[c]).send(&text),
@@ -235,7 +261,10 @@ impl Rules for Probe {
 
     fn reads(&self, step: &Step<Self>, want: &mut Reads) {
         let program = match step {
-            Step::Event(Record { event: Event::First(program) | Event::Second(Some(program)), .. }) => program,
+            Step::Event(Record {
+                event: Event::First(program) | Event::Second(Some(program)),
+                ..
+            }) => program,
             Step::Timer(Due::Rest { program, .. }) | Step::Reply(Reply::Oracle(_, program, _)) => program,
             _ => return,
         };
@@ -286,7 +315,10 @@ impl Plain {
 
 impl World for Plain {
     fn get(&mut self, store: usize, name: Name) -> Option<i64> {
-        self.entries.get(&self.name(store, name)).filter(|held| self.now < held.1).map(|held| held.0)
+        self.entries
+            .get(&self.name(store, name))
+            .filter(|held| self.now < held.1)
+            .map(|held| held.0)
     }
     fn put(&mut self, store: usize, name: Name, value: i64, ttl: Option<i64>) {
         let expires = ttl.map_or(i64::MAX, |ttl| self.now + ttl);
@@ -297,9 +329,16 @@ impl World for Plain {
     }
     fn clear(&mut self, head: Option<&str>) {
         let key = self.key.clone();
-        self.entries.retain(|name, _| name.0 != key || name.1 != MAP || head.is_some_and(|head| name.2 != head));
+        self.entries
+            .retain(|name, _| name.0 != key || name.1 != MAP || head.is_some_and(|head| name.2 != head));
     }
-    fn walk(&mut self, head: Option<&str>, drain: bool, limit: usize, each: &mut dyn FnMut(&mut Self, String, u8, i64)) {
+    fn walk(
+        &mut self,
+        head: Option<&str>,
+        drain: bool,
+        limit: usize,
+        each: &mut dyn FnMut(&mut Self, String, u8, i64),
+    ) {
         let mut last = None;
         for _ in 0..limit {
             let next = self.entries.iter().find(|(name, held)| {
@@ -352,7 +391,9 @@ fn check(seed: u64, planned: Vec<Planned>) {
     kit.run_to(time + 10_000);
     let mut plain = Plain::default();
     for sent in kit.sent("log", |text| avro::decode_all::<&str>(text).expect("a text").to_owned()) {
-        let Some(said) = sent.value.as_ref().and_then(|text| text.strip_prefix('"')) else { continue };
+        let Some(said) = sent.value.as_ref().and_then(|text| text.strip_prefix('"')) else {
+            continue;
+        };
         let (key, rest) = said.split_once("\" ").expect("the key");
         let (now, rest) = rest.split_once(" [").expect("the time");
         let (program, _) = rest.split_once("]: ").expect("the program");

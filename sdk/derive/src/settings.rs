@@ -15,10 +15,16 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream, Error> {
         _ => None,
     };
     let Some(fields) = named else {
-        return Err(Error::new_spanned(ident, "`Settings` is derived on a struct with named fields"));
+        return Err(Error::new_spanned(
+            ident,
+            "`Settings` is derived on a struct with named fields",
+        ));
     };
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "settings have no parameters: they own what they hold"));
+        return Err(Error::new_spanned(
+            &input.generics,
+            "settings have no parameters: they own what they hold",
+        ));
     }
     let mut reads = Vec::new();
     let names: Vec<_> = fields.iter().filter_map(|field| field.ident.as_ref()).collect();
@@ -44,7 +50,11 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream, Error> {
 fn default(field: &Field) -> Result<TokenStream, Error> {
     let ty = &field.ty;
     let mut default = quote!(::core::option::Option::None);
-    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("setting")) {
+    for attribute in field
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("setting"))
+    {
         attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("default") {
                 return Err(meta.error("a setting knows `default` only: `#[setting(default = \"1m\")]`"));
@@ -64,7 +74,8 @@ fn default(field: &Field) -> Result<TokenStream, Error> {
 
 /// The literal as a value of the field's type.
 fn value(ty: &Type, literal: &Lit) -> Result<TokenStream, Error> {
-    let is = |name: &str| matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == name));
+    let is =
+        |name: &str| matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == name));
     if is("Duration") {
         let text = match literal {
             Lit::Str(text) => text.value(),
@@ -72,7 +83,10 @@ fn value(ty: &Type, literal: &Lit) -> Result<TokenStream, Error> {
         };
         return match millis(&text) {
             Some(millis) => Ok(quote!(::core::time::Duration::from_millis(#millis))),
-            None => Err(Error::new_spanned(literal, "not a duration: write \"500ms\", \"20s\", \"1m\", \"1h\" or \"7d\"")),
+            None => Err(Error::new_spanned(
+                literal,
+                "not a duration: write \"500ms\", \"20s\", \"1m\", \"1h\" or \"7d\"",
+            )),
         };
     }
     Ok(match literal {
@@ -96,7 +110,11 @@ fn millis(text: &str) -> Option<u64> {
             "d" => 24 * 60 * 60 * 1000,
             _ => return None,
         };
-        sum = digits.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(sum.unwrap_or(0));
+        sum = digits
+            .parse::<u64>()
+            .ok()?
+            .checked_mul(unit)?
+            .checked_add(sum.unwrap_or(0));
         sum?;
         rest = tail.trim_start();
     }

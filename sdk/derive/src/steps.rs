@@ -5,7 +5,9 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use std::collections::BTreeSet;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Field, Fields, GenericArgument, GenericParam, Lifetime, PathArguments, Type, Variant};
+use syn::{
+    Data, DeriveInput, Error, Field, Fields, GenericArgument, GenericParam, Lifetime, PathArguments, Type, Variant,
+};
 
 /// An enum as all three derives want it.
 struct Enum<'i> {
@@ -19,7 +21,10 @@ struct Enum<'i> {
 
 fn read<'i>(input: &'i DeriveInput, derive: &str, one: &str) -> Result<Enum<'i>, Error> {
     let Data::Enum(data) = &input.data else {
-        return Err(Error::new_spanned(&input.ident, format!("`{derive}` is derived on an enum: one variant {one}")));
+        return Err(Error::new_spanned(
+            &input.ident,
+            format!("`{derive}` is derived on an enum: one variant {one}"),
+        ));
     };
     let life = match input.generics.params.iter().collect::<Vec<_>>()[..] {
         [] => None,
@@ -59,7 +64,9 @@ fn build<'f>(fields: impl Iterator<Item = &'f Field>, values: impl Iterator<Item
 fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == name)?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
     match arguments.args.first()? {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
@@ -67,14 +74,25 @@ fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
 }
 
 pub fn event(input: &DeriveInput) -> Result<TokenStream, Error> {
-    let Enum { ident, life, arguments, variants } = read(input, "Event", "an input stream")?;
+    let Enum {
+        ident,
+        life,
+        arguments,
+        variants,
+    } = read(input, "Event", "an input stream")?;
     if variants.is_empty() {
-        return Err(Error::new_spanned(ident, "rules without an input stream would never run: add a variant"));
+        return Err(Error::new_spanned(
+            ident,
+            "rules without an input stream would never run: add a variant",
+        ));
     }
     let (mut streams, mut arms) = (Vec::new(), Vec::new());
     for (index, (name, variant)) in variants.iter().enumerate() {
         let Fields::Unnamed(fields) = &variant.fields else {
-            let text = format!("the variant needs the type of its events: `{}(MyEvent<'a>)`", variant.ident);
+            let text = format!(
+                "the variant needs the type of its events: `{}(MyEvent<'a>)`",
+                variant.ident
+            );
             return Err(Error::new_spanned(variant, text));
         };
         if fields.unnamed.len() != 1 {
@@ -129,7 +147,12 @@ fn take<'f>(fields: impl ExactSizeIterator<Item = &'f Field>, life: &Lifetime) -
 }
 
 pub fn due(input: &DeriveInput) -> Result<TokenStream, Error> {
-    let Enum { ident, life, arguments, variants } = read(input, "Due", "a kind of timer")?;
+    let Enum {
+        ident,
+        life,
+        arguments,
+        variants,
+    } = read(input, "Due", "a kind of timer")?;
     let kinds = variants.iter().map(|(name, _)| name);
     let (mut kind, mut put, mut arms) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (_, variant)) in variants.iter().enumerate() {
@@ -176,13 +199,25 @@ pub fn due(input: &DeriveInput) -> Result<TokenStream, Error> {
 }
 
 pub fn reply(input: &DeriveInput) -> Result<TokenStream, Error> {
-    let Enum { ident, life, arguments, variants } = read(input, "Reply", "a lookup")?;
+    let Enum {
+        ident,
+        life,
+        arguments,
+        variants,
+    } = read(input, "Reply", "a lookup")?;
     let (mut lookups, mut arms) = (Vec::new(), Vec::new());
     for (index, (name, variant)) in variants.iter().enumerate() {
         let fields: Vec<&Field> = variant.fields.iter().collect();
-        let example = format!("the last field must be the answer: `{}(&'a str, Result<Answer<'a>, NoAnswer>)`", variant.ident);
-        let Some((last, tag)) = fields.split_last() else { return Err(Error::new_spanned(variant, example)) };
-        let Some(answer) = argument(&last.ty, "Result") else { return Err(Error::new_spanned(last, example)) };
+        let example = format!(
+            "the last field must be the answer: `{}(&'a str, Result<Answer<'a>, NoAnswer>)`",
+            variant.ident
+        );
+        let Some((last, tag)) = fields.split_last() else {
+            return Err(Error::new_spanned(variant, example));
+        };
+        let Some(answer) = argument(&last.ty, "Result") else {
+            return Err(Error::new_spanned(last, example));
+        };
         let datum = names::for_ever(answer);
         let index = index as u16;
         let mut values = take(tag.iter().copied(), &life);

@@ -6,7 +6,9 @@ use super::{Input, Sent, Service};
 use crate::ctx::Reader;
 use crate::rules::{NoAnswer, Rules};
 use crate::run::Runner;
-use crate::wire::{Action, Batch, Cell, Description, Effects, Found, Happening, Header, Input as Step, Question, Read, Span};
+use crate::wire::{
+    Action, Batch, Cell, Description, Effects, Found, Happening, Header, Input as Step, Question, Read, Span,
+};
 use std::cell::Cell as Count;
 use std::collections::BTreeMap;
 
@@ -81,7 +83,11 @@ impl Did {
     }
 
     pub(super) fn counted(&self, counter: u16) -> i64 {
-        if self.what == Action::Count && self.on == counter { self.at } else { 0 }
+        if self.what == Action::Count && self.on == counter {
+            self.at
+        } else {
+            0
+        }
     }
 
     pub(super) fn rejected(&self) -> Option<String> {
@@ -130,7 +136,12 @@ impl<R: Rules> Host<R> {
     }
 
     pub(super) fn service(&mut self, lookup: &str, after: i64, service: Option<Service>) {
-        let Some(at) = self.description.lookups.iter().position(|declared| declared.name == lookup) else {
+        let Some(at) = self
+            .description
+            .lookups
+            .iter()
+            .position(|declared| declared.name == lookup)
+        else {
             panic!("the rules have no lookup `{lookup}`");
         };
         self.services[at] = (after, service);
@@ -142,7 +153,10 @@ impl<R: Rules> Host<R> {
     }
 
     pub(super) fn timers(&self) -> usize {
-        self.queue.values().filter(|(_, item)| matches!(item, Item::Timer)).count()
+        self.queue
+            .values()
+            .filter(|(_, item)| matches!(item, Item::Timer))
+            .count()
     }
 
     pub(super) fn run_to(&mut self, time: i64) {
@@ -161,8 +175,13 @@ impl<R: Rules> Host<R> {
             if !matches!(self.cut, Cut::Whole) {
                 self.runner = Runner::new(&self.settings).expect("they were accepted before");
             }
-            let steps: Vec<(At, (u64, Item))> =
-                self.queue.iter().take_while(|(at, _)| at.time <= time).take(len).map(|(at, item)| (at.clone(), item.clone())).collect();
+            let steps: Vec<(At, (u64, Item))> = self
+                .queue
+                .iter()
+                .take_while(|(at, _)| at.time <= time)
+                .take(len)
+                .map(|(at, item)| (at.clone(), item.clone()))
+                .collect();
             let batch = batch(&steps);
             let reader = Model {
                 batch: &batch,
@@ -177,7 +196,10 @@ impl<R: Rules> Host<R> {
 
     fn apply(&mut self, steps: &[(At, (u64, Item))], effects: &Effects) {
         let mut indices = effects.effects.iter().enumerate().peekable();
-        assert!(effects.effects.is_sorted_by_key(|effect| effect.of), "`of` never goes back");
+        assert!(
+            effects.effects.is_sorted_by_key(|effect| effect.of),
+            "`of` never goes back"
+        );
         for (of, (at, (serial, item))) in steps.iter().enumerate() {
             let next = self.queue.first_key_value();
             if next.is_none_or(|(next, (next_serial, _))| next != at || next_serial != serial) {
@@ -201,7 +223,10 @@ impl<R: Rules> Host<R> {
                     headers: headers
                         .map(|header| {
                             let name = header.name.of(&effects.bytes).to_vec();
-                            (String::from_utf8(name).expect("a header's name is UTF-8"), header.value.of(&effects.bytes).into())
+                            (
+                                String::from_utf8(name).expect("a header's name is UTF-8"),
+                                header.value.of(&effects.bytes).into(),
+                            )
                         })
                         .collect(),
                 };
@@ -212,23 +237,53 @@ impl<R: Rules> Host<R> {
     }
 
     fn take(&mut self, did: &Did) {
-        let Did { step, key, on, at, name, value, .. } = did.clone();
+        let Did {
+            step,
+            key,
+            on,
+            at,
+            name,
+            value,
+            ..
+        } = did.clone();
         match did.what {
             Action::Put => drop(self.state.insert((key, on, name), (value, at))),
             Action::Delete => drop(self.state.remove(&(key, on, name))),
-            Action::Clear => self.state.retain(|held, _| held.0 != key || held.1 != on || !held.2.starts_with(&name)),
+            Action::Clear => self
+                .state
+                .retain(|held, _| held.0 != key || held.1 != on || !held.2.starts_with(&name)),
             Action::SetTimer => {
                 self.cancel(1, &key, on, &name);
                 let time = if at <= step.time { step.time + 1 } else { at };
-                self.add(At { time, class: 1, key, on, tag: name }, Item::Timer);
+                self.add(
+                    At {
+                        time,
+                        class: 1,
+                        key,
+                        on,
+                        tag: name,
+                    },
+                    Item::Timer,
+                );
             }
             Action::CancelTimer => self.cancel(1, &key, on, &name),
             Action::Ask => {
                 self.cancel(2, &key, on, &name);
                 let (after, service) = &self.services[on as usize];
                 let time = step.time.saturating_add(*after);
-                let answer = service.as_ref().map_or(Err(NoAnswer::Unavailable), |service| service(&value));
-                self.add(At { time, class: 2, key, on, tag: name }, Item::Reply(answer));
+                let answer = service
+                    .as_ref()
+                    .map_or(Err(NoAnswer::Unavailable), |service| service(&value));
+                self.add(
+                    At {
+                        time,
+                        class: 2,
+                        key,
+                        on,
+                        tag: name,
+                    },
+                    Item::Reply(answer),
+                );
             }
             Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {}
             Action::Count | Action::Reject => {}
@@ -236,7 +291,8 @@ impl<R: Rules> Host<R> {
     }
 
     fn cancel(&mut self, class: u8, key: &[u8], on: u16, tag: &[u8]) {
-        self.queue.retain(|at, _| (at.class, &at.key[..], at.on, &at.tag[..]) != (class, key, on, tag));
+        self.queue
+            .retain(|at, _| (at.class, &at.key[..], at.on, &at.tag[..]) != (class, key, on, tag));
     }
 }
 
@@ -319,11 +375,16 @@ impl Reader for Model<'_> {
             let input = &self.batch.inputs[read.of as usize];
             let key = input.key.of(&self.batch.bytes);
             let (entry, after) = (read.entry.of(bytes), read.after.of(bytes));
-            let limit = if read.what == Question::Entry { 1 } else { read.limit as usize };
+            let limit = if read.what == Question::Entry {
+                1
+            } else {
+                read.limit as usize
+            };
             let from = (key.to_vec(), read.store, entry.to_vec());
-            let entries = self.state.range(from..).take_while(|((held, store, name), _)| {
-                held == key && *store == read.store && name.starts_with(entry)
-            });
+            let entries = self
+                .state
+                .range(from..)
+                .take_while(|((held, store, name), _)| held == key && *store == read.store && name.starts_with(entry));
             let entries = entries.filter(|((_, _, name), (_, expires))| {
                 let asked = match read.what {
                     Question::Entry => name == entry,
