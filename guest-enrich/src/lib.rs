@@ -3,6 +3,8 @@
 mod money;
 mod schema;
 mod session;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use pelton_sdk::{Counter, Ctx, Declare, Due, Event, Lookup, Map, NoAnswer, Outcome, Output, Place, Reads, Record};

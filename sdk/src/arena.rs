@@ -47,14 +47,14 @@ impl Arena {
     }
 
     /// Takes over a vector without copying it.
-    pub(crate) fn adopt<'a>(&'a self, bytes: Vec<u8>) -> &'a [u8] {
+    pub(crate) fn adopt(&self, bytes: Vec<u8>) -> &[u8] {
         if bytes.is_empty() {
             return &[];
         }
         let (start, len) = (bytes.as_ptr(), bytes.len());
         self.adopted.borrow_mut().push(bytes);
         // SAFETY: the vector is never touched again before `reset` or the drop of the arena, both of which need the
-        // borrow `'a` to be over; moving the `Vec` itself does not move its memory.
+        // borrow of `self` to be over; moving the `Vec` itself does not move its memory.
         unsafe { std::slice::from_raw_parts(start, len) }
     }
 

@@ -63,6 +63,7 @@ impl Default for Span {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Effects {
     fn default() -> Self {
         Effects {
@@ -192,14 +193,11 @@ impl<'a> Work<'a> {
     pub(crate) fn want(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) {
         let cell = self.cell(on, name);
         let found = &mut self.overlay.cells[cell];
-        if !matches!(found.slot, Slot::Unknown) {
+        if !found.slot.is_unknown(self.of) {
             return;
         }
-        found.slot = if on & PAGE == 0 {
-            Slot::Absent { seq: 0 }
-        } else {
-            Slot::Page { first: 0, len: 0 }
-        };
+        let of = self.of;
+        found.slot = if on & PAGE == 0 { Slot::Absent { seq: 0, of } } else { Slot::Page { first: 0, len: 0, of } };
         self.reads.push(Read {
             what: if on & PAGE == 0 {
                 Question::Entry
@@ -230,7 +228,7 @@ impl<'a> Shared<'a> {
             let asked = &mut work.overlay.cells[work.asked[cell.of as usize] as usize];
             let (value, expires) = (cell.value.of(bytes), cell.expires);
             match &mut asked.slot {
-                Slot::Page { first, len } => {
+                Slot::Page { first, len, .. } => {
                     if *len == 0 {
                         *first = work.overlay.found.len() as u32;
                     }
@@ -251,9 +249,8 @@ impl<'a> Shared<'a> {
         let mut work = self.work.borrow_mut();
         let cell = work.cell(store.into(), &name);
         let now = work.now;
-        match work.overlay.visible(cell, now) {
-            Slot::Unknown => {}
-            _ => return self.value(&mut work, cell),
+        if !work.overlay.visible(cell, now).is_unknown(work.of) {
+            return self.value(&mut work, cell);
         }
         work.want(store.into(), name);
         drop(work);
@@ -283,8 +280,8 @@ impl<'a> Shared<'a> {
             let mut work = self.work.borrow_mut();
             let cell = work.cell(store.into(), &name);
             match work.overlay.visible(cell, work.now) {
-                Slot::Unknown => {}
                 Slot::Held { .. } | Slot::Written { .. } => return true,
+                slot if slot.is_unknown(work.of) => {}
                 _ => return false,
             }
         }

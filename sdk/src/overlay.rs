@@ -13,21 +13,32 @@ pub(crate) const PAGE: u32 = 1 << 16;
 pub(crate) enum Slot<'a> {
     /// Nothing is known: the host has to be asked.
     Unknown,
-    /// It is not there.
-    Absent { seq: u32 },
+    /// It is not there; when the host said so: at the time of input `of`, and so for those behind it.
+    Absent { seq: u32, of: u32 },
     /// It is there, if it is not expired.
     Held { value: &'a [u8], expires: i64, seq: u32 },
     /// As [`Slot::Held`], written in this batch and not read since: a piece of the effects' bytes.
     Written { value: Span, expires: i64, seq: u32 },
-    /// The first page of a scan: so many of the found ones.
-    Page { first: u32, len: u32 },
+    /// The first page of a scan: so many of the found ones, as they were at the time of input `of`.
+    Page { first: u32, len: u32, of: u32 },
 }
 
 impl Slot<'_> {
+    /// The host has to be asked for input `of`. It leaves out what is expired at the time of the input that asks, so an
+    /// answer to a later input, which has prefetched, says too little to an earlier one, which has not.
+    #[inline]
+    pub(crate) fn is_unknown(&self, of: u32) -> bool {
+        match *self {
+            Slot::Unknown => true,
+            Slot::Absent { seq: 0, of: asked } | Slot::Page { of: asked, .. } => asked > of,
+            _ => false,
+        }
+    }
+
     pub(crate) fn seq(&self) -> u32 {
         match *self {
             Slot::Unknown | Slot::Page { .. } => 0,
-            Slot::Absent { seq } | Slot::Held { seq, .. } | Slot::Written { seq, .. } => seq,
+            Slot::Absent { seq, .. } | Slot::Held { seq, .. } | Slot::Written { seq, .. } => seq,
         }
     }
 }
@@ -184,11 +195,11 @@ impl<'a> Overlay<'a> {
         let cell = &self.cells[cell];
         let slot = cell.slot;
         if !self.clears.is_empty() && self.cleared(cell.on, cell.key, cell.name.of(&self.names), slot.seq()) {
-            return Slot::Absent { seq: slot.seq() };
+            return Slot::Absent { seq: slot.seq(), of: 0 };
         }
         match slot {
             Slot::Held { expires, seq, .. } | Slot::Written { expires, seq, .. } if now >= expires => {
-                Slot::Absent { seq }
+                Slot::Absent { seq, of: 0 }
             }
             slot => slot,
         }
@@ -214,7 +225,7 @@ impl<'a> Overlay<'a> {
                 self.puts[store as usize] += 1;
                 Slot::Written { value, expires, seq }
             }
-            None => Slot::Absent { seq },
+            None => Slot::Absent { seq, of: 0 },
         };
         let old = std::mem::replace(&mut self.cells[cell].slot, slot);
         if old.seq() == 0 {

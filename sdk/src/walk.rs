@@ -32,7 +32,7 @@ impl<'a> Walk<'a> {
         let on = u32::from(store) | PAGE;
         let cell = work.cell(on, head);
         let name = work.overlay.cells[cell].name;
-        if matches!(work.overlay.cells[cell].slot, Slot::Unknown) {
+        if work.overlay.cells[cell].slot.is_unknown(work.step().0) {
             let head = name.of(&work.overlay.names).to_vec();
             work.want(on, |out| out.extend_from_slice(&head));
             drop(work);
@@ -40,7 +40,7 @@ impl<'a> Walk<'a> {
             work = shared.work.borrow_mut();
         }
         let (first, len) = match work.overlay.cells[cell].slot {
-            Slot::Page { first, len } => (first as usize, len as usize),
+            Slot::Page { first, len, .. } => (first as usize, len as usize),
             _ => unreachable!("a page was asked for"),
         };
         let (of, now, key) = work.step();

@@ -6,22 +6,18 @@ use syn::{Error, Expr, ExprLit, Lit, Type, Variant};
 
 /// The name of a stream, timer or lookup: `#[name = "..."]`, or the variant's in snake case.
 pub fn of(variant: &Variant) -> Result<String, Error> {
-    for attribute in variant
-        .attrs
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("name"))
-    {
-        return match &attribute.meta.require_name_value()?.value {
-            Expr::Lit(ExprLit {
-                lit: Lit::Str(name), ..
-            }) if !name.value().is_empty() => Ok(name.value()),
-            other => Err(Error::new_spanned(
-                other,
-                "the name must be a text: `#[name = \"user-sessions\"]`",
-            )),
-        };
+    let Some(attribute) = variant.attrs.iter().find(|attribute| attribute.path().is_ident("name")) else {
+        return Ok(snake(&variant.ident.to_string()));
+    };
+    match &attribute.meta.require_name_value()?.value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(name), ..
+        }) if !name.value().is_empty() => Ok(name.value()),
+        other => Err(Error::new_spanned(
+            other,
+            "the name must be a text: `#[name = \"user-sessions\"]`",
+        )),
     }
-    Ok(snake(&variant.ident.to_string()))
 }
 
 fn snake(name: &str) -> String {
