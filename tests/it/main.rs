@@ -5,3 +5,4 @@ mod kafka_port;
 #[cfg(feature = "kafka")]
 mod registry;
 mod rules;
+mod sim;
