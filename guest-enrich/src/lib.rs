@@ -27,12 +27,12 @@ pub struct Settings {
     pending_ttl: Duration,
 }
 
-/// The input streams.
+/// The input streams, in the order of the pipeline's file: at the same time, a session and a user come before the money.
 #[derive(Event)]
 pub enum Event<'a> {
-    Wallet(WalletEvent<'a>),
     Session(UserSessionEvent<'a>),
     User(UserEvent<'a>),
+    Wallet(WalletEvent<'a>),
 }
 
 /// The timers.
