@@ -9,8 +9,8 @@ pub mod preflight;
 mod start;
 mod threads;
 
-pub use deploy::Deployer;
-pub use start::run;
+pub use deploy::{Deployer, wire};
+pub use start::{health, output_partitions, run, run_on};
 
 use crate::config::Config;
 use crate::error::{Failure, Result};

@@ -97,6 +97,8 @@ pub struct Worker {
     flushes: Flushes,
     truncations: Vec<(Partition, i64)>,
     telemetry: Telemetry,
+    /// As of the last turn.
+    now: Now,
     chores_at: Duration,
     registry_at: Duration,
     arrivals: Vec<Arrival>,
@@ -139,6 +141,7 @@ impl Worker {
             flushes: Flushes::default(),
             truncations: vec![],
             telemetry: Telemetry::new(metrics, index, wiring.rules.description()),
+            now: Now::default(),
             chores_at: Duration::ZERO,
             registry_at: Duration::ZERO,
             arrivals: vec![],
@@ -198,6 +201,7 @@ impl Worker {
 
     /// One round of the loop: waits for data at most `wait`, when there is nothing else to do. True: something was done.
     pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
+        self.now = now;
         let mut busy = self.decide(now, Duration::ZERO)?;
         if self.renew && !self.recover()? {
             return Ok(busy);

@@ -68,8 +68,8 @@ impl Worker {
         if let Some(store) = &mut self.store {
             store.close(partition);
         }
-        self.telemetry.closed(partition);
-        if self.tasks.remove(&partition).is_some() {
+        if let Some(mut task) = self.tasks.remove(&partition) {
+            self.telemetry.closed(self.now, &mut task);
             for rank in 0..self.layout.inputs.len() as Rank {
                 self.paused.remove(&(rank, partition));
                 self.reader.unassign(rank, partition)?;

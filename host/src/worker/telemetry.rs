@@ -112,10 +112,11 @@ impl Telemetry {
         }
     }
 
-    /// The task is gone.
-    pub fn closed(&mut self, task: Partition) {
-        self.tasks.remove(&task);
-        self.metrics.close_task(task);
+    /// The task is closed; its gauges are told a last time.
+    pub fn closed(&mut self, now: Now, task: &mut Task) {
+        self.look_at_task(now, task);
+        self.tasks.remove(&task.partition());
+        self.metrics.close_task(task.partition());
     }
 }
 
