@@ -6,3 +6,4 @@ mod kafka_port;
 #[cfg(feature = "kafka")]
 mod registry;
 mod rules;
+mod tidy;
