@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Runs a pipeline on Kafka until it is told to stop.
 #[cfg(feature = "kafka")]
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let stop = crate::cli::stop_signal()?;
+    let stop = super::stop_signal()?;
     let names = Layout::new(&config, 0);
     let kafka = crate::log::kafka::Kafka::new(names.topics, &config.kafka, &config.name, &config.instance)?;
     run_on(config, Arc::new(kafka), stop)
