@@ -235,11 +235,8 @@ impl Demo {
     }
 
     fn end(self, made: Made, seconds: f64) -> anyhow::Result<()> {
-        let statuses = self.running.status_handle();
         // What is open is committed; so the numbers are those of whole epochs.
         let ended = self.running.stop();
-        let statuses = statuses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _ = statuses;
         self.screen.end();
         ended?;
         let sum = |of: &dyn Fn(&TaskMetrics) -> u64| self.tasks.iter().map(of).sum::<u64>();

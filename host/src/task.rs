@@ -206,6 +206,11 @@ impl Task {
             .map(|(rank, inbox)| (rank as Rank, inbox.position()))
     }
 
+    /// The next offset of an input that may arrive.
+    pub fn position(&self, rank: Rank) -> Offset {
+        self.inboxes[usize::from(rank)].position()
+    }
+
     /// The watermark: the smallest of its partitions.
     pub fn watermark(&self) -> Millis {
         self.inboxes

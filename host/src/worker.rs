@@ -279,6 +279,13 @@ impl Worker {
                 start,
                 end,
             } => {
+                let skip = self.layout.inputs[usize::from(topic)].on_data_loss == OnDataLoss::Skip;
+                let at = self.tasks.get(&partition).map(|task| task.position(topic));
+                if skip && at.is_some_and(|position| position < start) {
+                    tracing::error!(topic, partition, ?at, start, "records were lost to retention, and are skipped");
+                    self.reader.unassign(topic, partition)?;
+                    return self.reader.assign(topic, partition, start);
+                }
                 return Err(Failure::Fatal(format!(
                     "{}/{partition}: the next record to read is not in the topic any more (it holds {start} to {end}): \
                      retention has removed unprocessed records, or the topic was made anew. Nothing was committed beyond it. \

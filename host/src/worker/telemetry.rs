@@ -88,29 +88,34 @@ impl Telemetry {
             return;
         }
         self.look_at = now.mono + LOOK_EVERY;
-        for (partition, task) in tasks {
-            let status = task.status();
-            let metrics = self
-                .tasks
-                .entry(*partition)
-                .or_insert_with(|| self.metrics.task(*partition));
-            metrics.watermark(status.watermark, now.wall);
-            metrics.state_rows.set(status.rows as i64);
-            metrics.state_bytes.set(status.state_bytes as i64);
-            metrics.timers.set(status.timers as i64);
-            metrics.lookups_pending.set(status.lookups as i64);
-            for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {
-                gauge.set(*bytes as i64);
-            }
-            for (gauge, position) in metrics.position.iter().zip(&status.positions) {
-                gauge.set(*position);
-            }
-            for (counter, misses) in self.rules.misses.iter().zip(task.misses()) {
-                counter.inc_by(misses);
-            }
-            self.metrics.version(*partition, &Version(status.version).to_string());
+        for task in tasks.values_mut() {
+            self.look_at_task(now, task);
         }
     }
+
+    fn look_at_task(&mut self, now: Now, task: &mut Task) {
+        let status = task.status();
+        let partition = status.partition;
+        let metrics = self
+            .tasks
+            .entry(partition)
+            .or_insert_with(|| self.metrics.task(partition));
+        metrics.watermark(status.watermark, now.wall);
+        metrics.state_rows.set(status.rows as i64);
+        metrics.state_bytes.set(status.state_bytes as i64);
+        metrics.timers.set(status.timers as i64);
+        metrics.lookups_pending.set(status.lookups as i64);
+        for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {
+            gauge.set(*bytes as i64);
+        }
+        for (gauge, position) in metrics.position.iter().zip(&status.positions) {
+            gauge.set(*position);
+        }
+        for (counter, misses) in self.rules.misses.iter().zip(task.misses()) {
+            counter.inc_by(misses);
+        }
+        self.metrics.version(partition, &Version(status.version).to_string());
+        }
 
     /// The task is closed; its gauges are told a last time.
     pub fn closed(&mut self, now: Now, task: &mut Task) {
