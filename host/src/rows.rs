@@ -6,6 +6,7 @@
 //! written back: every later step is at or after that time, so nobody can see the difference.
 
 mod arena;
+mod cursor;
 mod dirty;
 mod epoch;
 mod index;
@@ -15,6 +16,7 @@ mod page;
 mod tests;
 mod walk;
 
+pub use cursor::Cursor;
 pub use dirty::Dirty;
 
 use crate::record::{Millis, NEVER};

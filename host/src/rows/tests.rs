@@ -118,7 +118,7 @@ struct World {
     /// Committed state at the last commits since the flush under way began, the newest last.
     since: Vec<Model>,
     flushing: bool,
-    cursor: crate::sweep::Cursor,
+    cursor: Cursor,
 }
 
 fn alive(model: &Model, time: Millis) -> Model {
@@ -370,7 +370,7 @@ fn the_dead_go_by_the_sweep_alone() {
     rows.commit(50);
     let mut delta = crate::delta::Delta::new();
     for _ in 0..2 {
-        assert!(rows.sweep(&mut crate::sweep::Cursor::new(), 1_000_000, 50, &mut delta));
+        assert!(rows.sweep(&mut Cursor::new(), 1_000_000, 50, &mut delta));
         rows.seal();
         rows.commit(100);
     }

@@ -1,8 +1,8 @@
-//! The walk of the sweep through rows. The rule is that of [`sweep`](crate::sweep).
+//! The walk of the sweep through rows. The rule is that of the module `sweep`.
 
 use super::*;
 use crate::delta::Delta;
-use crate::sweep::{Cursor, Turn};
+use cursor::Turn;
 
 impl Rows {
     /// Writes from the cursor on until the delta has `goal` bytes. True: the end is reached.

@@ -1,0 +1,95 @@
+//! The place of the sweep in the order of (hash, key, store, entry). It names rows, not slots: it survives the process.
+
+/// Where a round stands: all up to here is written. The default is the front.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor(Option<Place>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    hash: u64,
+    key: Vec<u8>,
+    /// The last entry that is written, in a row that is not through.
+    inside: Option<(u16, Vec<u8>)>,
+}
+
+/// How a row that is looked at stands to the cursor.
+pub(crate) enum Turn<'a> {
+    /// Written before.
+    Done,
+    /// The whole row is next.
+    Whole,
+    /// The row is next, behind this entry.
+    Behind(u16, &'a [u8]),
+}
+
+impl Cursor {
+    /// At the front: a round begins.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For the meta. Empty at the front; else hash (8 bytes, big-endian), length of the key (4), key, then, inside of a row,
+    /// store (2) and entry behind a 1, or else a 0.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Some(place) = &self.0 {
+            bytes.extend_from_slice(&place.hash.to_be_bytes());
+            bytes.extend_from_slice(&(place.key.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&place.key);
+            bytes.push(u8::from(place.inside.is_some()));
+            if let Some((store, entry)) = &place.inside {
+                bytes.extend_from_slice(&store.to_be_bytes());
+                bytes.extend_from_slice(entry);
+            }
+        }
+        bytes
+    }
+
+    /// What [`encode`](Cursor::encode) wrote; none when it did not write this.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self(None));
+        }
+        let (hash, rest) = bytes.split_first_chunk::<8>()?;
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (key, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
+        let inside = match rest.split_first()? {
+            (0, []) => None,
+            (1, rest) => {
+                let (store, entry) = rest.split_first_chunk::<2>()?;
+                Some((u16::from_be_bytes(*store), entry.to_vec()))
+            }
+            _ => return None,
+        };
+        Some(Self(Some(Place {
+            hash: u64::from_be_bytes(*hash),
+            key: key.to_vec(),
+            inside,
+        })))
+    }
+
+    /// Where the walk begins.
+    pub(crate) fn hash(&self) -> u64 {
+        self.0.as_ref().map_or(0, |place| place.hash)
+    }
+
+    pub(crate) fn turn(&self, hash: u64, key: &[u8]) -> Turn<'_> {
+        let Some(place) = &self.0 else { return Turn::Whole };
+        match (hash, key).cmp(&(place.hash, &*place.key)) {
+            std::cmp::Ordering::Less => Turn::Done,
+            std::cmp::Ordering::Greater => Turn::Whole,
+            std::cmp::Ordering::Equal => match &place.inside {
+                Some((store, entry)) => Turn::Behind(*store, entry),
+                None => Turn::Done,
+            },
+        }
+    }
+
+    pub(crate) fn set(&mut self, hash: u64, key: &[u8], inside: Option<(u16, Vec<u8>)>) {
+        self.0 = Some(Place {
+            hash,
+            key: key.to_vec(),
+            inside,
+        });
+    }
+}
