@@ -27,12 +27,12 @@ pub struct Settings {
     pending_ttl: Duration,
 }
 
-/// The input streams.
+/// The input streams, in the order of the pipeline's file: at the same time, a session and a user come before the money.
 #[derive(Event)]
 pub enum Event<'a> {
-    Wallet(WalletEvent<'a>),
     Session(UserSessionEvent<'a>),
     User(UserEvent<'a>),
+    Wallet(WalletEvent<'a>),
 }
 
 /// The timers.
@@ -68,6 +68,10 @@ pub struct Enrich {
     duplicates: Counter,
     /// Events that these rules have no use for.
     ignored: Counter,
+    /// Sessions opened.
+    opened: Counter,
+    /// Changes of users.
+    changed: Counter,
     /// Money that had to wait for its session.
     waited: Counter,
     /// Questions to the session service.
@@ -95,6 +99,8 @@ impl Rules for Enrich {
             enriched: declare.output("enriched"),
             duplicates: declare.counter("duplicates"),
             ignored: declare.counter("ignored"),
+            opened: declare.counter("sessions"),
+            changed: declare.counter("user_changes"),
             waited: declare.counter("pending"),
             asks: declare.counter("asked"),
             unanswered: declare.counter("sessions_unanswered"),

@@ -27,6 +27,7 @@ impl Enrich {
         let UserSessionEvent::Created(created) = event else {
             return self.ignored.add(ctx, 1);
         };
+        self.opened.add(ctx, 1);
         let info = SessionInfo {
             client_country_code: created.client_country_code,
         };

@@ -388,7 +388,7 @@ fn after_an_hour_the_service_is_asked() {
     assert_eq!(sessions(&mut kit, HOUR + 14), []);
     assert_eq!(
         sessions(&mut kit, HOUR + 15),
-        [joined(HOUR + 15, "2", None), joined(HOUR + 15, "1", Some("x"))]
+        [joined(HOUR + 15, "1", Some("x")), joined(HOUR + 15, "2", None)]
     );
     assert_eq!((kit.count("pending"), kit.count("asked"), kit.timers()), (2, 2, 0));
 }

@@ -18,6 +18,7 @@ impl Enrich {
             },
             UserEvent::OtherUser(_) => return self.ignored.add(ctx, 1),
         };
+        self.changed.add(ctx, 1);
         self.user.put(ctx, &changed);
     }
 }

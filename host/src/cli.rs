@@ -7,11 +7,8 @@
 mod check;
 mod logging;
 mod rules;
-mod signal;
 #[cfg(test)]
 mod tests;
-
-pub use signal::stop_signal;
 
 use crate::config::{Config, Finding, LogFormat};
 use clap::{Args, Parser, Subcommand, ValueEnum};

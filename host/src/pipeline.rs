@@ -6,11 +6,13 @@
 mod assignment;
 mod deploy;
 pub mod preflight;
+mod signal;
 mod start;
 mod threads;
 
-pub use deploy::Deployer;
-pub use start::run;
+pub use deploy::{Deployer, wire};
+pub use signal::stop_signal;
+pub use start::{health, output_partitions, run, run_on};
 
 use crate::config::Config;
 use crate::error::{Failure, Result};

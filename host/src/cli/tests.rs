@@ -3,6 +3,7 @@
 use super::*;
 use crate::http::{Deployed, Health, Surface, serve};
 use crate::metrics::Metrics;
+use crate::pipeline::stop_signal;
 use clap::CommandFactory;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

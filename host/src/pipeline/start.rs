@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Runs a pipeline on Kafka until it is told to stop.
 #[cfg(feature = "kafka")]
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let stop = crate::cli::stop_signal()?;
+    let stop = super::stop_signal()?;
     let names = Layout::new(&config, 0);
     let kafka = crate::log::kafka::Kafka::new(names.topics, &config.kafka, &config.name, &config.instance)?;
     run_on(config, Arc::new(kafka), stop)
@@ -99,7 +99,12 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     ));
     let _server = match config.http {
         Some(address) => {
-            let surface = surface(&config, &running, &deployer, metrics);
+            let deploying = deployer.clone();
+            let surface = Surface {
+                metrics,
+                health: health(&config, &running, &deployer),
+                deploy: Arc::new(move |new| deploying.deploy(new)),
+            };
             Some(serve(address, surface).with_context(|| format!("http = \"{address}\" can't be served"))?)
         }
         None => None,
@@ -221,37 +226,31 @@ fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
     Ok(None)
 }
 
-fn surface(config: &Arc<Config>, running: &Running, deployer: &Arc<Deployer>, metrics: Arc<Metrics>) -> Surface {
+/// What an instance says about itself.
+pub fn health(
+    config: &Arc<Config>,
+    running: &Running,
+    deployer: &Arc<Deployer>,
+) -> Arc<dyn Fn() -> Health + Send + Sync> {
     let statuses = running.status_handle();
-    let (config, version) = (config.clone(), deployer.clone());
-    let health = move || {
+    let (config, deployer) = (config.clone(), deployer.clone());
+    Arc::new(move || {
         let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
         let task = |status: &crate::task::Status| TaskHealth {
             partition: status.partition,
             state: TaskState::Running,
             version: Version(status.version).to_string(),
             watermark: (status.watermark != NEVER).then_some(status.watermark),
-            position: config
-                .inputs
-                .iter()
-                .map(|input| input.name.clone())
-                .zip(status.positions.clone())
-                .collect(),
+            position: config.inputs.iter().map(|input| input.name.clone()).zip(status.positions.clone()).collect(),
             message: None,
         };
         Health {
             ok: true,
             pipeline: config.name.clone(),
             instance: config.instance.clone(),
-            version: version.version(),
+            version: deployer.version(),
             message: None,
             tasks: statuses.values().map(task).collect(),
         }
-    };
-    let deployer = deployer.clone();
-    Surface {
-        metrics,
-        health: Arc::new(health),
-        deploy: Arc::new(move |new| deployer.deploy(new)),
-    }
+    })
 }

@@ -3,6 +3,7 @@
 //! Rule: one file an id; what is in the folder is all there is, and nothing is ever written to it.
 
 use super::{NoSchema, Schemas};
+use crate::convert;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,8 +19,8 @@ pub struct Folder {
 struct Entry {
     topic: String,
     text: Arc<str>,
-    /// For comparison: white space and the order of attributes say nothing.
-    json: serde_json::Value,
+    /// Of names and layout: white space, the order of attributes and documentation say nothing.
+    fingerprint: u64,
 }
 
 impl Folder {
@@ -40,12 +41,12 @@ impl Folder {
                 ))
             })?;
             let text = std::fs::read_to_string(&at).map_err(|error| unreadable(&at, error))?;
-            let json = serde_json::from_str(&text)
-                .map_err(|error| NoSchema::Invalid(format!("{} is no JSON: {error}", at.display())))?;
+            let fingerprint = convert::fingerprint(&text)
+                .map_err(|error| NoSchema::Invalid(format!("{} is no Avro schema: {error}", at.display())))?;
             let entry = Entry {
                 topic,
                 text: text.into(),
-                json,
+                fingerprint,
             };
             if let Some(other) = schemas.insert(id, entry) {
                 let path = path.display();
@@ -79,13 +80,13 @@ impl Schemas for Folder {
     }
 
     fn id_for(&self, topic: &str, schema: &str) -> Result<u32, NoSchema> {
-        let wanted: serde_json::Value = serde_json::from_str(schema)
-            .map_err(|error| NoSchema::Invalid(format!("the schema for {topic} is no JSON: {error}")))?;
+        let wanted = convert::fingerprint(schema)
+            .map_err(|error| NoSchema::Invalid(format!("the schema for {topic} is no Avro schema: {error}")))?;
         let found = self
             .schemas
             .iter()
             .rev()
-            .find(|(_, entry)| entry.topic == topic && entry.json == wanted);
+            .find(|(_, entry)| entry.topic == topic && entry.fingerprint == wanted);
         found.map(|(id, _)| *id).ok_or_else(|| {
             let path = self.path.display();
             NoSchema::Unknown(format!(
@@ -144,7 +145,7 @@ mod tests {
                 vec![("1-a.avsc", "\"int\""), ("1-b.avsc", "\"int\"")],
                 "two schemas with the id 1",
             ),
-            (vec![("1-a.avsc", "{")], "is no JSON"),
+            (vec![("1-a.avsc", "{")], "is no Avro schema"),
         ] {
             let (_dir, folder) = folder(&files);
             assert!(

@@ -19,6 +19,8 @@ pub struct Telemetry {
     rules: RulesMetrics,
     tasks: BTreeMap<Partition, TaskMetrics>,
     look_at: Duration,
+    /// Foreign keys were warned of.
+    warned: bool,
 }
 
 impl Telemetry {
@@ -32,6 +34,7 @@ impl Telemetry {
             rules,
             tasks: BTreeMap::new(),
             look_at: Duration::ZERO,
+            warned: false,
         }
     }
 
@@ -51,6 +54,10 @@ impl Telemetry {
         add(&metrics.events_in, &tally.records);
         add(&metrics.late, &tally.late);
         add(&metrics.foreign_keys, &tally.foreign);
+        if !self.warned && tally.foreign.iter().any(|count| *count > 0) {
+            self.warned = true;
+            tracing::warn!(task, "keys that Kafka's default partitioner (murmur2) would place in another partition: are all inputs written with the same partitioner? See pelton_foreign_keys");
+        }
         add(&metrics.events_out, &tally.outputs);
         add(&metrics.dead_letters, &tally.dead_letters);
         add(&self.rules.counters, &tally.counts);
@@ -88,34 +95,40 @@ impl Telemetry {
             return;
         }
         self.look_at = now.mono + LOOK_EVERY;
-        for (partition, task) in tasks {
-            let status = task.status();
-            let metrics = self
-                .tasks
-                .entry(*partition)
-                .or_insert_with(|| self.metrics.task(*partition));
-            metrics.watermark(status.watermark, now.wall);
-            metrics.state_rows.set(status.rows as i64);
-            metrics.state_bytes.set(status.state_bytes as i64);
-            metrics.timers.set(status.timers as i64);
-            metrics.lookups_pending.set(status.lookups as i64);
-            for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {
-                gauge.set(*bytes as i64);
-            }
-            for (gauge, position) in metrics.position.iter().zip(&status.positions) {
-                gauge.set(*position);
-            }
-            for (counter, misses) in self.rules.misses.iter().zip(task.misses()) {
-                counter.inc_by(misses);
-            }
-            self.metrics.version(*partition, &Version(status.version).to_string());
+        for task in tasks.values_mut() {
+            self.look_at_task(now, task);
         }
     }
 
-    /// The task is gone.
-    pub fn closed(&mut self, task: Partition) {
-        self.tasks.remove(&task);
-        self.metrics.close_task(task);
+    fn look_at_task(&mut self, now: Now, task: &mut Task) {
+        let status = task.status();
+        let partition = status.partition;
+        let metrics = self
+            .tasks
+            .entry(partition)
+            .or_insert_with(|| self.metrics.task(partition));
+        metrics.watermark(status.watermark, now.wall);
+        metrics.state_rows.set(status.rows as i64);
+        metrics.state_bytes.set(status.state_bytes as i64);
+        metrics.timers.set(status.timers as i64);
+        metrics.lookups_pending.set(status.lookups as i64);
+        for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {
+            gauge.set(*bytes as i64);
+        }
+        for (gauge, position) in metrics.position.iter().zip(&status.positions) {
+            gauge.set(*position);
+        }
+        for (counter, misses) in self.rules.misses.iter().zip(task.misses()) {
+            counter.inc_by(misses);
+        }
+        self.metrics.version(partition, &Version(status.version).to_string());
+        }
+
+    /// The task is closed; its gauges are told a last time.
+    pub fn closed(&mut self, now: Now, task: &mut Task) {
+        self.look_at_task(now, task);
+        self.tasks.remove(&task.partition());
+        self.metrics.close_task(task.partition());
     }
 }
 

@@ -158,6 +158,18 @@ impl Embedded {
         Ok(chunk.records.iter().map(|record| Owned::new(&chunk, record)).collect())
     }
 
+    /// The newest committed record of a partition.
+    pub fn last(&self, topic: &str, partition: Partition) -> Result<Option<Owned>> {
+        /// A transaction of one record is followed by its marker; aborted ones by theirs.
+        const BACK: Offset = 64;
+        let state = self.lock();
+        let log = state.log(state.topic(topic)?, partition)?;
+        let mut chunk = Chunk::default();
+        let from = log.bounds().0.max(log.stable() - BACK);
+        log.fetch(from, usize::MAX, u32::MAX as usize, true, &mut chunk);
+        Ok(chunk.records.last().map(|record| Owned::new(&chunk, record)))
+    }
+
     /// Start, last stable offset and high watermark of a partition.
     pub fn offsets(&self, topic: &str, partition: Partition) -> Result<(Offset, Offset, Offset)> {
         let state = self.lock();

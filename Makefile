@@ -1,0 +1,63 @@
+# `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build check bench guest guest-check
+
+# Where rustup puts cargo, for shells that have not read its profile.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pelton
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+WASM := --target wasm32-unknown-unknown --profile guest
+CARGO_COMPONENT := $(CACHE)/tools/cargo-component-0.21.1
+COMPONENTS := $(abspath $(TARGET))/component
+GUEST := $(abspath $(TARGET))/wasm32-unknown-unknown/guest/guest_enrich.wasm
+
+help: ## What there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## The money pipeline on live generated traffic, no Kafka needed (ARGS=--help: its options)
+	@.ci/setup demo
+	cargo build -p guest-enrich $(WASM)
+	cargo run --release -p pelton-demo --no-default-features -- --set rules.file=$(GUEST) $(ARGS)
+
+test: ## Every test, with a real Kafka and a real schema registry
+	@.ci/setup test
+	cargo test --release --workspace
+	@$(MAKE) --no-print-directory guest-check
+
+build: ## The binary, target/release/pelton, and the money rules
+	@.ci/setup build
+	cargo build --release -p pelton
+	cargo build -p guest-enrich $(WASM)
+
+check: ## Format, lints, and the house rules that a test can check
+	@.ci/setup build
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo test --release --workspace --test it tidy
+
+bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS=--help: its options)
+	@.ci/setup test
+	cargo run --release -p pelton-tests --bin bench -- $(ARGS)
+
+guest: ## The money rules, in target/wasm32-unknown-unknown/guest/guest_enrich.wasm
+	@.ci/setup demo
+	cargo build -p guest-enrich $(WASM)
+
+# Plain cargo's module becomes a component when the host loads it; cargo component makes one itself, with or without WASI.
+# (In a target folder of its own, because it writes over what cargo made.)
+guest-check: $(CARGO_COMPONENT)/bin/cargo-component ## However rules are built, they are accepted, and the same
+	@.ci/setup test
+	CARGO_TARGET_DIR=$(COMPONENTS) $< component build -p guest-enrich --profile guest
+	CARGO_TARGET_DIR=$(COMPONENTS) $< component build -p guest-enrich $(WASM)
+	GUEST_COMPONENTS=$(COMPONENTS)/wasm32-wasip1/guest/guest_enrich.wasm:$(COMPONENTS)/wasm32-unknown-unknown/guest/guest_enrich.wasm \
+	  cargo test --release --workspace --test it guest_forms
+
+# Once, outside of the clone: it takes minutes. Its objects stay until it is through, so that an interrupted build goes on.
+$(CARGO_COMPONENT)/bin/cargo-component:
+	@.ci/setup test
+	cargo install cargo-component --version 0.21.1 --locked --root $(CARGO_COMPONENT) \
+	  --target-dir $(CARGO_COMPONENT)/build --quiet
+	@rm -rf $(CARGO_COMPONENT)/build

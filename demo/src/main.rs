@@ -1,0 +1,273 @@
+//! `make demo`: the money pipeline on the embedded log, with live generated traffic and a session service over real HTTP.
+//!
+//! Everything but Kafka is the real thing: the guest component, the worker, transactions, timers, lookups. It ends by itself,
+//! with a summary that adds up.
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use pelton::config::Config;
+use pelton::http::{Surface, serve};
+use pelton::log::embedded::{Clock, Embedded, Record};
+use pelton::metrics::{Metrics, TaskMetrics};
+use pelton::pipeline::{Deployer, Parts, Running, health, output_partitions, wire};
+use pelton::record::NEVER;
+use pelton::registry::Schemas;
+use pelton::registry::folder::Folder;
+use pelton::rules::Engine;
+use pelton::service::http::HttpServices;
+use pelton::task::Layout;
+use pelton_demo::session_service::{Behaviour, SessionService};
+use pelton_demo::show::{Progress, Screen, Totals, grouped, readable};
+use pelton_demo::traffic::{Format, Made, Parameters, Stream, Traffic};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The money pipeline on generated traffic: no Kafka needed.
+#[derive(Parser)]
+struct Args {
+    /// How long to run.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Money events a second; users, sessions and duplicates come on top.
+    #[arg(long, default_value_t = 20_000)]
+    rate: u64,
+    /// Users.
+    #[arg(long, default_value_t = 20_000)]
+    users: u32,
+    /// The same seed makes the same traffic.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The pipeline's file.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/pelton.toml"))]
+    file: PathBuf,
+    /// Override a key of the file: --set rules.settings.dedup_ttl=10s
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Address of /metrics, /health, and of `pelton rules deploy` while it runs.
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    http: SocketAddr,
+}
+
+/// Partitions of every topic.
+const PARTITIONS: i32 = 4;
+
+/// An enriched event is shown so often.
+const SHOW_EVERY: Duration = Duration::from_secs(3);
+
+/// The traffic pauses while this many records wait in the log: a slow machine makes a slower demo, not a growing one.
+const BEHIND_MAX: u64 = 500_000;
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let service = SessionService::start(Behaviour { latency: Duration::from_millis(20), errors: 0.01 })?;
+    let mut sets = args.sets.clone();
+    sets.push(format!("lookups.session.url={}/sessions/{{userSessionId}}", service.url()));
+    let config = match Config::load(&args.file, &sets) {
+        Ok(config) => Arc::new(config),
+        Err(findings) => bail!(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    };
+    let Some(pelton::config::SchemaSource::Folder(folder)) = &config.schemas else {
+        bail!("the demo reads its schemas from a folder: [schemas] folder = ...");
+    };
+    let schemas: Arc<dyn Schemas> = Arc::new(Folder::open(folder)?);
+
+    let cluster = Embedded::new("demo", Clock::real());
+    for topic in config.inputs.iter().map(|input| &input.topic).chain(config.outputs.iter().map(|output| &output.topic)) {
+        cluster.create_topic(topic, PARTITIONS, &[])?;
+    }
+    for owned in config.owned_topics(PARTITIONS) {
+        cluster.create_topic(&owned.name, owned.partitions, &[])?;
+    }
+    let layout = Arc::new(Layout::new(&config, PARTITIONS));
+    let log = Arc::new(cluster.instance(layout.topics.clone(), &config.name, &config.instance));
+
+    let component = std::fs::read(&config.rules.file)
+        .with_context(|| format!("{} is not built: make guest", config.rules.file.display()))?;
+    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    let outputs = output_partitions(&config, log.as_ref())?;
+    let settings = config.rules.settings.clone();
+    let wired = wire(&engine, &component, &settings, &config, Some(schemas.as_ref()), &outputs);
+    let wiring = Arc::new(wired.map_err(anyhow::Error::msg)?);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let metrics = Arc::new(Metrics::of(&config));
+    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
+    let running = Running::start(Parts {
+        config: config.clone(),
+        layout,
+        wiring: wiring.clone(),
+        log,
+        schemas: Some(schemas.clone()),
+        stores: None,
+        services: Box::new(move || Box::new(services.share())),
+        metrics: metrics.clone(),
+    })?;
+    let deployer = Arc::new(Deployer::new(engine, config.clone(), Some(schemas), outputs, &running, (wiring, settings)));
+    let surface = Surface {
+        metrics: metrics.clone(),
+        health: health(&config, &running, &deployer),
+        deploy: Arc::new({
+            let deployer = deployer.clone();
+            move |new| deployer.deploy(new)
+        }),
+    };
+    let server = serve(args.http, surface);
+
+    let screen = Screen::new();
+    match &server {
+        Ok(server) => screen.line(&format!(
+            "metrics and health at http://{0}/metrics and /health; new rules: pelton rules deploy FILE --to http://{0}",
+            server.address
+        )),
+        Err(why) => screen.line(&format!("no metrics: {} can't be served ({why}); try --http 127.0.0.1:0", args.http)),
+    }
+    let demo = Demo {
+        tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
+        rules: metrics.rules(&[], &["duplicates".into(), "ignored".into(), "sessions".into(), "user_changes".into()]),
+        cluster,
+        running,
+        deployer,
+        screen,
+        output: config.outputs.first().map(|output| output.topic.clone()).unwrap_or_default(),
+    };
+    demo.run(&args)?;
+    drop(service);
+    Ok(())
+}
+
+struct Demo {
+    tasks: Vec<TaskMetrics>,
+    rules: pelton::metrics::RulesMetrics,
+    cluster: Embedded,
+    running: Running,
+    deployer: Arc<Deployer>,
+    screen: Screen,
+    output: String,
+}
+
+impl Demo {
+    fn run(self, args: &Args) -> anyhow::Result<()> {
+        let mut traffic = Traffic::new(Parameters {
+            seed: args.seed,
+            format: Format::Avro,
+            money: args.rate * args.seconds,
+            users: args.users,
+            partitions: PARTITIONS,
+            start: now(),
+            span: (args.seconds * 1000) as i64,
+            disorder: 2_000,
+            session_delay: 5_000,
+            closing: None,
+            ..Parameters::varied()
+        });
+        let begun = Instant::now();
+        let (mut shown, mut looked) = (Instant::now(), (Instant::now(), 0));
+        let mut per_second = 0.0;
+        while begun.elapsed() < Duration::from_secs(args.seconds) && !self.running.has_ended() {
+            let behind = self.appended(&traffic.made()).saturating_sub(self.processed());
+            if behind < BEHIND_MAX {
+                self.append(&mut traffic)?;
+            }
+            if looked.0.elapsed() >= Duration::from_millis(250) {
+                let processed = self.processed();
+                let rate = (processed - looked.1) as f64 / looked.0.elapsed().as_secs_f64();
+                per_second = if per_second == 0.0 { rate } else { 0.7 * per_second + 0.3 * rate };
+                looked = (Instant::now(), processed);
+                self.screen.progress(&self.progress(processed, per_second));
+            }
+            if shown.elapsed() >= SHOW_EVERY {
+                shown = Instant::now();
+                self.show();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        self.end(traffic.made(), seconds)
+    }
+
+    /// Writes what is due by now into the log.
+    fn append(&self, traffic: &mut Traffic) -> anyhow::Result<()> {
+        let now = now();
+        self.cluster.appending(|log| {
+            while let Some(item) = traffic.due(now) {
+                let record = Record {
+                    key: Some(item.key),
+                    value: Some(item.value),
+                    timestamp: item.timestamp,
+                    headers: &[],
+                };
+                log.append(item.stream.topic(), item.partition, record)?;
+            }
+            anyhow::Ok(())
+        })
+    }
+
+    fn appended(&self, made: &Made) -> u64 {
+        made.records()
+    }
+
+    fn processed(&self) -> u64 {
+        self.tasks.iter().flat_map(|task| &task.events_in).map(|counter| counter.get()).sum()
+    }
+
+    fn progress(&self, read: u64, per_second: f64) -> Progress {
+        let watermark = self.running.statuses().iter().map(|status| status.watermark).min();
+        let watermark = watermark.filter(|watermark| *watermark != NEVER);
+        Progress {
+            read,
+            per_second,
+            watermark,
+            lag: watermark.map_or(0, |watermark| now() - watermark),
+            rules: self.deployer.version(),
+        }
+    }
+
+    /// The newest enriched event.
+    fn show(&self) {
+        let partition = (now() / 1000 % i64::from(PARTITIONS)) as i32;
+        if let Ok(Some(newest)) = self.cluster.last(&self.output, partition)
+            && let Some(text) = newest.value.as_deref().and_then(readable)
+        {
+            self.screen.line(&text);
+        }
+    }
+
+    fn end(self, made: Made, seconds: f64) -> anyhow::Result<()> {
+        // What is open is committed; so the numbers are those of whole epochs.
+        let ended = self.running.stop();
+        self.screen.end();
+        ended?;
+        let sum = |of: &dyn Fn(&TaskMetrics) -> u64| self.tasks.iter().map(of).sum::<u64>();
+        let count = |index: usize| self.rules.counters[index].get();
+        let processed: u64 = sum(&|task| task.events_in.iter().map(|counter| counter.get()).sum());
+        let gauge = |of: &dyn Fn(&TaskMetrics) -> i64| self.tasks.iter().map(of).sum::<i64>().max(0) as u64;
+        let totals = Totals {
+            read: made.records(),
+            enriched: sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum()),
+            duplicates: count(0),
+            ignored: count(1),
+            sessions: count(2),
+            user_changes: count(3),
+            pending: gauge(&|task| task.timers.get()),
+            asked: gauge(&|task| task.lookups_pending.get()),
+            dead_letters: sum(&|task| task.dead_letters.iter().map(|counter| counter.get()).sum()),
+            waiting: made.records() - processed,
+        };
+        println!("{totals}");
+        println!("{} events a second, for {seconds:.1} s", grouped((processed as f64 / seconds) as u64));
+        if !totals.adds_up() {
+            bail!("the totals don't add up: that is a bug");
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// The streams, in order of rank, are those that the file names.
+const _: [Stream; 3] = Stream::ALL;
