@@ -85,6 +85,8 @@ pub struct Task {
     ids: Ids,
     last: StepKey,
     sequence: u64,
+    /// The version that the last steps were taken by, as meta and journal say.
+    announced: [u8; 32],
 
     // the open epoch's changes, and what is committed
     delta: Delta,
@@ -196,6 +198,11 @@ impl Task {
     /// The rules that its next step takes.
     pub fn wiring(&self) -> &Arc<Wiring> {
         &self.wiring
+    }
+
+    /// True when it runs these rules, and the journal says so.
+    pub fn runs(&self, wiring: &Arc<Wiring>) -> bool {
+        Arc::ptr_eq(&self.wiring, wiring) && self.announced == wiring.rules.version().0
     }
 
     /// Where reading must go on, by rank: after opening, and after each [`abort`](Task::abort).

@@ -80,6 +80,8 @@ pub struct Worker {
     guests: Vec<Guest>,
     /// What every task shall run.
     wanted: Arc<Wiring>,
+    /// Why a task could not take the wanted rules: said once.
+    refusal: Option<String>,
     tasks: BTreeMap<Partition, Task>,
     /// Tasks that read the changelog again, after an ambiguous commit.
     restoring: Vec<Restoring>,
@@ -89,6 +91,10 @@ pub struct Worker {
     /// The assignment counter that holds for the tasks at hand.
     assignment: u64,
     flight: Option<Flight>,
+    /// The open epoch holds work of a lost task: it is dropped when the one in its commit is decided.
+    stale: bool,
+    /// Tasks whose readers are not assigned yet.
+    unread: BTreeSet<Partition>,
     /// The producer must be renewed before anything else.
     renew: bool,
     closing: BTreeSet<Partition>,
@@ -128,12 +134,15 @@ impl Worker {
             sources: Sources::new(&config.inputs, ports.schemas),
             guests: vec![],
             wanted: wiring.clone(),
+            refusal: None,
             tasks: BTreeMap::new(),
             restoring: vec![],
             epoch: Epoch::default(),
             opened: None,
             assignment,
             flight: None,
+            stale: false,
+            unread: BTreeSet::new(),
             renew: false,
             closing: BTreeSet::new(),
             closed: vec![],
@@ -153,18 +162,12 @@ impl Worker {
     pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
         self.assignment = assignment;
         let partition = task.partition();
-        for (rank, from) in task.positions() {
-            self.reader.assign(rank, partition, from)?;
-        }
         if let Some(store) = &mut self.store {
             store.open(partition)?;
         }
-        for question in task.questions() {
-            self.services.ask(question);
-        }
+        self.resume(task);
         // A task that has never committed says at once where it begins.
         self.epoch.touched.insert(partition);
-        self.tasks.insert(partition, task);
         Ok(())
     }
 
@@ -207,12 +210,13 @@ impl Worker {
             return Ok(busy);
         }
         busy |= self.restore()?;
+        self.read_again()?;
         let chores = now.mono >= self.chores_at;
         if chores {
             self.chores_at = now.mono + CHORES_EVERY;
         }
         busy |= self.take_replies();
-        if self.closing.is_empty() {
+        if self.closing.is_empty() && !self.stale {
             self.switch(now);
             busy |= self.run_tasks(now);
         }
@@ -256,7 +260,7 @@ impl Worker {
         match arrival {
             Arrival::Records(chunk) => {
                 let rank = chunk.topic;
-                let Some(task) = self.tasks.get_mut(&chunk.partition) else {
+                let Some(task) = reading(&mut self.tasks, &self.unread, chunk.partition) else {
                     return Ok(());
                 };
                 if let Err(why) = task.arrive(rank, chunk, &mut self.sources, now.wall, &mut self.epoch) {
@@ -269,7 +273,7 @@ impl Worker {
                 partition,
                 offset,
             } => {
-                if let Some(task) = self.tasks.get_mut(&partition) {
+                if let Some(task) = reading(&mut self.tasks, &self.unread, partition) {
                     task.proved_end(topic, offset, now.mono);
                 }
             }
@@ -316,10 +320,12 @@ impl Worker {
     /// Tasks that don't run the wanted rules yet get them, between two steps.
     fn switch(&mut self, now: Now) {
         for task in self.tasks.values_mut() {
-            if !Arc::ptr_eq(task.wiring(), &self.wanted)
+            if !task.runs(&self.wanted)
                 && let Err(why) = task.activate(self.wanted.clone(), now.wall, &mut self.epoch)
+                && self.refusal.as_ref() != Some(&why)
             {
                 tracing::error!(task = task.partition(), %why, "the new rules can't take over this task");
+                self.refusal = Some(why);
             }
         }
     }
@@ -393,6 +399,15 @@ impl Worker {
             .retain(|guest| tasks.values().any(|task| Arc::ptr_eq(task.wiring(), &guest.wiring)));
         Ok(())
     }
+}
+
+/// A task whose readers are assigned where it stands.
+fn reading<'a>(
+    tasks: &'a mut BTreeMap<Partition, Task>,
+    unread: &BTreeSet<Partition>,
+    partition: Partition,
+) -> Option<&'a mut Task> {
+    if unread.contains(&partition) { None } else { tasks.get_mut(&partition) }
 }
 
 /// The instance of a version, made at its first use.

@@ -116,7 +116,7 @@ fn drive(
                 Some(Command::Open(task, assignment)) => worker.open(*task, assignment)?,
                 Some(Command::Reassigned(assignment)) => worker.reassigned(assignment),
                 Some(Command::Close(partitions, assignment)) => worker.close(&partitions, assignment),
-                Some(Command::Lose(partitions, assignment)) => worker.lose(&partitions, assignment)?,
+                Some(Command::Lose(partitions, assignment)) => worker.lose(&partitions, assignment),
                 Some(Command::Accepts(wiring, answer)) => {
                     let _ = answer.send(worker.accepts(&wiring));
                 }

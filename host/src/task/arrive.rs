@@ -6,8 +6,10 @@
 use super::Task;
 use super::epoch::Epoch;
 use super::sources::{NoTime, Sources};
+use super::tally::Tally;
 use crate::journal::{Entry as Journaled, Verdict};
 use crate::log::Chunk;
+use crate::murmur2;
 use crate::order::Entry;
 use crate::record::{Millis, Offset, Rank, StepKey};
 use std::time::Duration;
@@ -95,6 +97,11 @@ impl Task {
                     break;
                 }
             };
+            if let Some(key) = record.key
+                && murmur2::partition(key.of(&chunk.bytes), self.layout.partitions) != self.partition
+            {
+                Tally::add(&mut self.tally.foreign, usize::from(rank), 1);
+            }
             let inbox = &mut self.inboxes[usize::from(rank)];
             let (placed, ticket) = inbox.arrive(record.offset, time);
             let entry = Entry {

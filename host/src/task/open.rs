@@ -75,6 +75,7 @@ impl Task {
             ids: Ids::default(),
             last: StepKey::Start,
             sequence: 0,
+            announced: [0; 32],
             delta: Delta::new(),
             sweep: sweep.clone(),
             tally: super::Tally::default(),
@@ -93,6 +94,8 @@ impl Task {
             limit: 1,
             layout,
         };
+        task.accepts(&task.wiring.clone())
+            .map_err(|why| Failure::Fatal(format!("task {partition}: {why}: start with rules that know them")))?;
         task.start_over();
         if fresh && !restored.journal.is_empty() {
             let (presets, replay) = Replay::new(restored.journal, inputs);
@@ -132,6 +135,7 @@ impl Task {
         self.tally = super::Tally::default();
         self.last = self.committed.last.clone();
         self.sequence = self.committed.sequence;
+        self.announced = self.committed.version;
         self.names = self.committed_names.clone();
         self.spans.clear();
         let wiring = self.committed_wiring.clone();
@@ -149,15 +153,18 @@ impl Task {
         epoch: &mut Epoch,
     ) -> std::result::Result<(), String> {
         let version = wiring.rules.version().0;
-        if version == self.wiring.rules.version().0 {
+        if !Arc::ptr_eq(&self.wiring, &wiring) {
+            let old = self.wiring.clone();
+            if let Err(why) = self.bind(wiring) {
+                // The old ones were bound to the same state before.
+                let _ = self.bind(old);
+                return Err(why);
+            }
+        }
+        if version == self.announced {
             return Ok(());
         }
-        let old = self.wiring.clone();
-        if let Err(why) = self.bind(wiring) {
-            // The old ones were bound to the same state before.
-            let _ = self.bind(old);
-            return Err(why);
-        }
+        self.announced = version;
         let what = Happening::Rules { version };
         let entry = Entry::After {
             anchor: self.last.clone(),

@@ -4,8 +4,7 @@
 //! is decided, the open one is committed or dropped whole, and only then the caller is told that it is closed.
 
 use super::Worker;
-use crate::error::Result;
-use crate::record::{Partition, Rank};
+use crate::record::Partition;
 
 impl Worker {
     /// Finishes with these tasks: commits what is open under this assignment counter, then closes them.
@@ -21,19 +20,20 @@ impl Worker {
         }
     }
 
-    /// These tasks are somebody else's already: drops what is open, and them.
-    pub fn lose(&mut self, partitions: &[Partition], assignment: u64) -> Result<()> {
+    /// These tasks are somebody else's already: drops them, and the open epoch, which holds work of theirs.
+    pub fn lose(&mut self, partitions: &[Partition], assignment: u64) {
         self.assignment = assignment;
         for partition in partitions {
             self.restoring.retain(|restoring| restoring.partition() != *partition);
-            self.remove(*partition)?;
+            self.closing.remove(partition);
+            self.remove(*partition);
         }
-        // What is in its commit is refused at the gate, or was through before.
+        // What is in its commit is refused at the gate, or was through before; the open epoch goes when that is known.
+        self.stale = true;
         if self.flight.is_none() {
-            self.start_over()?;
+            self.start_over();
         }
         self.closed.extend(partitions);
-        Ok(())
     }
 
     /// Tasks that are closed by now: drained.
@@ -47,7 +47,7 @@ impl Worker {
     }
 
     pub(super) fn close_when_through(&mut self) {
-        if self.closing.is_empty() || self.flight.is_some() || self.renew {
+        if self.closing.is_empty() || self.flight.is_some() || self.renew || self.stale {
             return;
         }
         if !self.epoch.is_empty() && self.opened.is_some() {
@@ -55,14 +55,12 @@ impl Worker {
         }
         for partition in std::mem::take(&mut self.closing) {
             self.restoring.retain(|restoring| restoring.partition() != partition);
-            if let Err(why) = self.remove(partition) {
-                tracing::warn!(task = partition, %why, "a reader could not be taken away");
-            }
+            self.remove(partition);
             self.closed.push(partition);
         }
     }
 
-    fn remove(&mut self, partition: Partition) -> Result<()> {
+    fn remove(&mut self, partition: Partition) {
         self.services.forget(partition);
         self.flushes.forget(partition);
         if let Some(store) = &mut self.store {
@@ -70,11 +68,7 @@ impl Worker {
         }
         if let Some(mut task) = self.tasks.remove(&partition) {
             self.telemetry.closed(self.now, &mut task);
-            for rank in 0..self.layout.inputs.len() as Rank {
-                self.paused.remove(&(rank, partition));
-                self.reader.unassign(rank, partition)?;
-            }
+            self.unread(partition);
         }
-        Ok(())
     }
 }

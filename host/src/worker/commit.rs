@@ -25,7 +25,7 @@ impl Worker {
         let due = now.mono.saturating_sub(opened) >= self.pace.interval
             || self.epoch.bytes() >= self.pace.bytes
             || !self.closing.is_empty();
-        if self.flight.is_some() || self.renew || !due {
+        if self.flight.is_some() || self.renew || self.stale || !due {
             return;
         }
         self.opened = None;
@@ -79,12 +79,15 @@ impl Worker {
                 }
                 self.telemetry.epoch_committed(now.mono.saturating_sub(flight.begun));
                 self.spare(transaction);
+                if self.stale {
+                    self.start_over();
+                }
             }
             Outcome::Aborted(why) => {
                 tracing::warn!(%why, "an epoch was aborted: it is done again");
                 self.telemetry.aborted();
                 self.spare(transaction);
-                self.start_over()?;
+                self.start_over();
             }
             Outcome::Ambiguous(why) => {
                 tracing::warn!(%why, "nobody knows how a commit ended: the log will say");

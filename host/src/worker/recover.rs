@@ -6,6 +6,7 @@
 
 use super::Worker;
 use crate::error::{Failure, Result};
+use crate::record::{Partition, Rank};
 use crate::task::restore::Restoring;
 use crate::task::{Epoch, Task};
 use std::time::Duration;
@@ -15,37 +16,57 @@ const READ_WAIT: Duration = Duration::from_millis(5);
 
 impl Worker {
     /// Sealed and open epoch are dropped; every task goes back to its last commit.
-    pub(super) fn start_over(&mut self) -> Result<()> {
+    pub(super) fn start_over(&mut self) {
         self.drop_open();
-        let mut tasks: Vec<Task> = std::mem::take(&mut self.tasks).into_values().collect();
-        for task in &mut tasks {
+        for task in std::mem::take(&mut self.tasks).into_values() {
+            let mut task = task;
             task.abort();
+            self.resume(task);
         }
-        for task in tasks {
-            self.resume(task)?;
-        }
-        Ok(())
     }
 
     fn drop_open(&mut self) {
         self.epoch = Epoch::default();
         self.opened = None;
+        self.stale = false;
     }
 
     /// A task goes on where it was committed: reads again from there, and asks again.
-    fn resume(&mut self, task: Task) -> Result<()> {
+    pub(super) fn resume(&mut self, task: Task) {
         let partition = task.partition();
-        for (rank, from) in task.positions() {
-            self.reader.unassign(rank, partition)?;
-            self.paused.remove(&(rank, partition));
-            self.reader.assign(rank, partition, from)?;
-        }
+        self.unread.insert(partition);
         self.services.forget(partition);
         for question in task.questions() {
             self.services.ask(question);
         }
         self.tasks.insert(partition, task);
+    }
+
+    /// Assigns the readers of tasks that were opened or started over. Until that is done, what arrives for them is of an
+    /// earlier assignment, and is dropped.
+    pub(super) fn read_again(&mut self) -> Result<()> {
+        while let Some(partition) = self.unread.first().copied() {
+            if let Some(task) = self.tasks.get(&partition) {
+                for (rank, from) in task.positions() {
+                    self.reader.unassign(rank, partition)?;
+                    self.paused.remove(&(rank, partition));
+                    self.reader.assign(rank, partition, from)?;
+                }
+            }
+            self.unread.remove(&partition);
+        }
         Ok(())
+    }
+
+    /// Nothing of a task is read any more. What still arrives has no task, and is dropped.
+    pub(super) fn unread(&mut self, partition: Partition) {
+        self.unread.remove(&partition);
+        for rank in 0..self.layout.inputs.len() as Rank {
+            self.paused.remove(&(rank, partition));
+            if let Err(why) = self.reader.unassign(rank, partition) {
+                tracing::warn!(task = partition, %why, "a reader could not be taken away");
+            }
+        }
     }
 
     /// Renews the producer; then every task reads its changelog. False: not yet.
@@ -61,10 +82,7 @@ impl Worker {
         self.renew = false;
         self.drop_open();
         for (partition, mut task) in std::mem::take(&mut self.tasks) {
-            for rank in 0..self.layout.inputs.len() as u16 {
-                self.reader.unassign(rank, partition)?;
-                self.paused.remove(&(rank, partition));
-            }
+            self.unread(partition);
             self.services.forget(partition);
             self.flushes.forget(partition);
             task.abort();
@@ -83,7 +101,7 @@ impl Worker {
                 Ok(Some(restored)) => {
                     let wiring = self.wanted.clone();
                     let task = Task::open(partition, self.layout.clone(), wiring, restored, &[])?;
-                    self.resume(task)?;
+                    self.resume(task);
                     busy = true;
                 }
                 Ok(None) => self.restoring.push(restoring),

@@ -19,6 +19,8 @@ pub struct Telemetry {
     rules: RulesMetrics,
     tasks: BTreeMap<Partition, TaskMetrics>,
     look_at: Duration,
+    /// Foreign keys were warned of.
+    warned: bool,
 }
 
 impl Telemetry {
@@ -32,6 +34,7 @@ impl Telemetry {
             rules,
             tasks: BTreeMap::new(),
             look_at: Duration::ZERO,
+            warned: false,
         }
     }
 
@@ -51,6 +54,10 @@ impl Telemetry {
         add(&metrics.events_in, &tally.records);
         add(&metrics.late, &tally.late);
         add(&metrics.foreign_keys, &tally.foreign);
+        if !self.warned && tally.foreign.iter().any(|count| *count > 0) {
+            self.warned = true;
+            tracing::warn!(task, "keys that Kafka's default partitioner (murmur2) would place in another partition: are all inputs written with the same partitioner? See pelton_foreign_keys");
+        }
         add(&metrics.events_out, &tally.outputs);
         add(&metrics.dead_letters, &tally.dead_letters);
         add(&self.rules.counters, &tally.counts);
