@@ -1,6 +1,7 @@
 //! Pelton as a whole: scenarios, the simulator and its auditor, real Kafka, the benchmark.
 
 pub mod auditor;
+pub mod bench;
 #[cfg(feature = "kafka")]
 pub mod rig;
 pub mod sim;
