@@ -6,5 +6,6 @@ mod kafka_port;
 #[cfg(feature = "kafka")]
 mod registry;
 mod rules;
+mod same_result;
 mod sim;
 mod tidy;
