@@ -295,7 +295,7 @@ impl Life {
                 Command::Open(task, assignment) => worker.open(*task, assignment)?,
                 Command::Reassigned(assignment) => worker.reassigned(assignment),
                 Command::Close(partitions, assignment) => worker.close(&partitions, assignment),
-                Command::Lose(partitions, assignment) => worker.lose(&partitions, assignment)?,
+                Command::Lose(partitions, assignment) => worker.lose(&partitions, assignment),
             }
         }
         let busy = match worker.turn(now, Duration::ZERO) {
