@@ -468,7 +468,7 @@ impl World {
     pub fn task(&mut self, partition: i32) -> Option<&mut pelton::task::Task> {
         let lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
         let mut seats = lives.flat_map(|life| &mut life.seats);
-        seats.find_map(|seat| seat.worker.task_mut(partition))
+        seats.find_map(|seat| seat.worker.task(partition))
     }
 }
 
