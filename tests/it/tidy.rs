@@ -37,6 +37,14 @@ const SLEEPS: &[(&str, &str)] = &[
         "time for a wrong answer to come too early",
     ),
     (
+        "tests/it/pipeline_kafka.rs",
+        "asks again and again, until a deadline",
+    ),
+    (
+        "tests/it/pipeline_kafka/process.rs",
+        "asks a process again and again, until a deadline",
+    ),
+    (
         "tests/src/rig/registry.rs",
         "asks a server that starts again and again, until a deadline",
     ),
