@@ -8,4 +8,5 @@ mod pipeline_kafka;
 #[cfg(feature = "kafka")]
 mod registry;
 mod rules;
+mod sim;
 mod tidy;
