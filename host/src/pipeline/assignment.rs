@@ -140,16 +140,13 @@ impl Supervisor {
                     tracing::warn!(task = partition, %why, "the changelog could not be cut");
                 }
             }
-            Event::Restored(partition, task) => {
-                let wanted = self
-                    .restoring
-                    .remove(&partition)
-                    .is_some_and(|gone| !gone.load(Ordering::Acquire));
+            // Of an earlier stay: whoever had the task since may have committed more.
+            Event::Restored(_, gone, _) if gone.load(Ordering::Acquire) => {}
+            Event::Restored(partition, _, task) => {
+                self.restoring.remove(&partition);
                 let task = task?;
-                if wanted {
-                    tracing::info!(task = partition, "open");
-                    let _ = self.worker(partition).send(Command::Open(task, self.log.assignment()));
-                }
+                tracing::info!(task = partition, "open");
+                let _ = self.worker(partition).send(Command::Open(task, self.log.assignment()));
             }
         }
         Ok(vec![])
@@ -229,7 +226,7 @@ impl Supervisor {
                         Err(other) => break Err(other),
                     }
                 };
-                let _ = events.send(Event::Restored(partition, task));
+                let _ = events.send(Event::Restored(partition, gone, task));
             })
             .map(drop)
             .map_err(|e| Failure::Fatal(format!("no thread for a restore: {e}")))
