@@ -12,7 +12,9 @@ mod threads;
 
 pub use deploy::{Deployer, wire};
 pub use signal::stop_signal;
-pub use start::{health, output_partitions, run, run_on};
+#[cfg(feature = "kafka")]
+pub use start::kafka;
+pub use start::{health, output_partitions, run, run_on, schemas};
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
@@ -110,6 +112,7 @@ impl Running {
             events,
             inbox,
             restoring: BTreeMap::new(),
+            fenced: None,
             stop: stop.clone(),
         };
         let supervisor = std::thread::Builder::new()

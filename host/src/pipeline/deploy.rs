@@ -97,6 +97,15 @@ impl Deployer {
     }
 }
 
+/// What a sandbox may use.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        memory: config.rules.memory_limit,
+        time: config.rules.time_limit,
+        ..Limits::default()
+    }
+}
+
 /// A component, compiled and bound to the pipeline. Err: everything that doesn't fit.
 pub fn wire(
     engine: &Engine,
@@ -106,13 +115,8 @@ pub fn wire(
     schemas: Option<&dyn Schemas>,
     partitions: &[i32],
 ) -> Result<Wiring, String> {
-    let limits = Limits {
-        memory: config.rules.memory_limit,
-        time: config.rules.time_limit,
-        ..Limits::default()
-    };
     let rules = engine
-        .compile(component, &settings.to_string(), limits)
+        .compile(component, &settings.to_string(), limits(config))
         .map_err(|e| e.to_string())?;
     Wiring::new(rules, config, schemas, partitions)
         .map_err(|misfits| misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
