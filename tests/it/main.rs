@@ -6,4 +6,5 @@ mod kafka_port;
 #[cfg(feature = "kafka")]
 mod registry;
 mod rules;
+mod scenarios;
 mod tidy;

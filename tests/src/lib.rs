@@ -3,6 +3,7 @@
 pub mod auditor;
 #[cfg(feature = "kafka")]
 pub mod rig;
+pub mod stage;
 
 #[cfg(feature = "kafka")]
 pub mod wire;
