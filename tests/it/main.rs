@@ -9,4 +9,5 @@ mod pipeline_kafka;
 mod registry;
 mod rules;
 mod sim;
+mod scenarios;
 mod tidy;
