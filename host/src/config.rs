@@ -5,6 +5,7 @@
 
 mod finding;
 mod overlay;
+pub mod properties;
 mod read;
 mod section;
 mod tables;

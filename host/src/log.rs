@@ -7,7 +7,6 @@
 pub mod embedded;
 #[cfg(feature = "kafka")]
 pub mod kafka;
-pub mod properties;
 
 use crate::error::Result;
 use crate::record::{Offset, Partition, Span, TopicIx};

@@ -197,6 +197,11 @@ impl Worker {
         self.tasks.get(&partition)
     }
 
+    /// A task, to look into its state.
+    pub fn task_mut(&mut self, partition: Partition) -> Option<&mut Task> {
+        self.tasks.get_mut(&partition)
+    }
+
     /// Changelogs that may be cut: task, and the offset before which nothing is needed. Drained.
     pub fn take_truncations(&mut self) -> Vec<(Partition, i64)> {
         std::mem::take(&mut self.truncations)

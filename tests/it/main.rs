@@ -7,4 +7,5 @@ mod kafka_port;
 mod registry;
 mod rules;
 mod scenarios;
+mod sim;
 mod tidy;

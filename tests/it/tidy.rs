@@ -14,19 +14,19 @@ use std::fs;
 /// Lines of a Rust file, tests included: what one noun needs.
 const LINES_MAX: usize = 400;
 
-/// Files that need more, and how much they may have.
+/// Files that need more, and how much they may have, in fifties.
 const LONG: &[(&str, usize)] = &[
-    ("guest-enrich/src/tests.rs", 470),
-    ("host/src/convert/json.rs", 410),
-    ("host/src/convert/resolver/compile.rs", 415),
-    ("host/src/rows.rs", 415),
-    ("host/src/task.rs", 420),
+    ("guest-enrich/src/tests.rs", 500),
+    ("host/src/convert/json.rs", 450),
+    ("host/src/convert/resolver/compile.rs", 450),
+    ("host/src/rows.rs", 450),
+    ("host/src/task.rs", 450),
     ("host/src/task/apply.rs", 450),
-    ("host/src/worker.rs", 410),
-    ("sdk/src/ctx.rs", 460),
-    ("sdk/src/testkit/host.rs", 410),
-    ("sdk/tests/cuts.rs", 425),
-    ("tests/src/auditor/read.rs", 425),
+    ("host/src/worker.rs", 450),
+    ("sdk/src/ctx.rs", 500),
+    ("sdk/src/testkit/host.rs", 450),
+    ("sdk/tests/cuts.rs", 450),
+    ("tests/src/auditor/read.rs", 450),
     ("tests/src/auditor/tests.rs", 600),
 ];
 

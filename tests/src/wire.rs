@@ -3,6 +3,7 @@
 //!
 //! Rule: every record is written exactly once, in order; the report says what this process and the broker spent on it.
 
+use crate::bench::cpu;
 use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, bail, ensure};
 use pelton::log::kafka::Kafka;
@@ -46,7 +47,10 @@ impl WireReport {
 
 /// Fills a topic with `records` values of `size` bytes (half text that repeats, half random), then copies it to another.
 pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
-    let (input, output) = (rig.topic("wire-in", PARTITIONS)?, rig.topic("wire-out", PARTITIONS)?);
+    let (input, output) = (Rig::unique("wire-in"), Rig::unique("wire-out"));
+    for topic in [&input, &output] {
+        rig.create(topic, PARTITIONS, &[("compression.type", "lz4")])?;
+    }
     fill(rig, &input, records, size)?;
     let properties = [("bootstrap.servers".to_string(), rig.brokers())];
     let kafka = Kafka::new([input, output].into(), &properties, &Rig::unique("wire"), "wire")?;
@@ -56,7 +60,7 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
         ensure!(joining.elapsed() < Duration::from_secs(60), "the group assigns nothing");
     }
     let broker = rig.pid().context("the broker runs")?;
-    let (begun, ours, theirs) = (Instant::now(), own_cpu(), process_cpu(broker)?);
+    let (begun, ours, theirs) = (Instant::now(), cpu::own(), cpu::process(broker)?);
     let mut producer = kafka.producer(&Rig::unique("wire"))?;
     let mut reader = kafka.reader(Duration::from_secs(10))?;
     for partition in 0..PARTITIONS {
@@ -114,8 +118,8 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
         bytes,
         commits,
         wall,
-        cpu: each(own_cpu() - ours),
-        broker: each(process_cpu(broker)? - theirs),
+        cpu: each(cpu::own() - ours),
+        broker: each(cpu::process(broker)? - theirs),
     })
 }
 
@@ -161,32 +165,4 @@ fn fill(rig: &Rig, topic: &str, records: u64, size: usize) -> Result<()> {
         from = until;
     }
     Ok(())
-}
-
-/// CPU time of this process: user and system.
-fn own_cpu() -> Duration {
-    // SAFETY: a struct of numbers, for which zeros are valid; getrusage fills it and can't fail for RUSAGE_SELF.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    let of = |time: libc::timeval| Duration::from_micros(time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64);
-    of(usage.ru_utime) + of(usage.ru_stime)
-}
-
-/// CPU time of another process: user and system.
-fn process_cpu(pid: u32) -> Result<Duration> {
-    let line = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold blanks; behind it, utime and stime are the 12th and 13th.
-    let behind = line.rsplit_once(')').context("a process's stat")?.1;
-    let ticks: Vec<u64> = behind
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
-    // SAFETY: has no preconditions.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-    Ok(Duration::from_secs_f64(ticks.iter().sum::<u64>() as f64 / per_second))
 }

@@ -1,5 +1,6 @@
 //! The tables that stand alone: each one from its keys, with its defaults.
 
+use super::properties;
 use super::read::{CENTURY, FORMATS, SECOND};
 use super::section::Section;
 use super::*;
@@ -33,6 +34,10 @@ pub(super) fn kafka(at: Section) -> Vec<(String, String)> {
                 "expected text, a number, true or false",
             )),
         }
+    }
+    for (key, why) in properties::refused(&properties) {
+        let value = properties.iter().find(|(given, _)| *given == key).map_or("", |(_, value)| value);
+        findings.add(Finding::error(format!("kafka.{key}"), value, format!("can't be set; take it out: {why}")));
     }
     properties
 }

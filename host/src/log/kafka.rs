@@ -104,7 +104,7 @@ impl Kafka {
     /// process `instance`. Topic 0 is the lead, whose partitions are the group's. Connects in the background:
     /// [`Failure::Fatal`] only for properties that are wrong or not allowed (see [`properties::refused`]).
     ///
-    /// [`properties::refused`]: crate::log::properties::refused
+    /// [`properties::refused`]: crate::config::properties::refused
     pub fn new(topics: Topics, properties: &[(String, String)], group: &str, instance: &str) -> Result<Kafka> {
         let shared = Shared {
             settings: Settings::new(properties)?,

@@ -214,7 +214,7 @@ fn rules(config: &Config) -> anyhow::Result<(Vec<u8>, serde_json::Value)> {
 #[cfg(feature = "rocks")]
 fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
     let Some(directory) = directory else { return Ok(None) };
-    let rocks = crate::store::Rocks::open(directory)?;
+    let rocks = crate::store::rocks::Rocks::open(directory)?;
     Ok(Some(Arc::new(move || Box::new(rocks.store()))))
 }
 

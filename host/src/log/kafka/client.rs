@@ -4,8 +4,8 @@
 
 use super::fault::{Fault, text};
 use super::producer::Deliveries;
+use crate::config::properties;
 use crate::error::{Failure, Result};
-use crate::log::properties;
 use rdkafka_sys::*;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};

@@ -1,0 +1,124 @@
+//! What is printed.
+
+use super::cpu::Thread;
+use super::prometheus::sum;
+use super::run::Report;
+use pelton_demo::show::grouped;
+use std::time::Duration;
+
+/// What an event may cost, in microseconds of CPU: DESIGN's sum of the parts below.
+const PROMISED: f64 = 3.0;
+
+/// A thread's part in the budget.
+const PARTS: [(&str, &str); 7] = [
+    ("produce", "librdkafka: batches, lz4, requests of outputs and changelog"),
+    ("fetch", "librdkafka: responses, lz4, parsing"),
+    ("worker", "poll, order, rows, rules, deltas, arena"),
+    ("commit", "hands records to librdkafka, drains deliveries, commits"),
+    ("flush", "RocksDB"),
+    ("member", "group and admin clients"),
+    ("other", "supervisor, lookups"),
+];
+
+/// Prints a run.
+pub fn print(report: &Report) {
+    let money = report.written.made.money;
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / money as f64;
+    let text = &report.metrics;
+    println!("{}", report.totals);
+    println!();
+    println!(
+        "money events     {:>12}   ({} records, {} MB)",
+        grouped(money),
+        grouped(report.written.made.records()),
+        report.written.bytes / 1_000_000
+    );
+    println!(
+        "wall             {:>12.2} s from the start to the last committed output ({:.2} s to the first); load {:.1}",
+        report.wall.as_secs_f64(),
+        report.first.as_secs_f64(),
+        report.load
+    );
+    println!(
+        "throughput       {:>12} money/s",
+        grouped((money as f64 / report.wall.as_secs_f64()) as u64)
+    );
+    println!(
+        "CPU of Pelton    {:>12.2} us a money event (promised: {PROMISED})",
+        each(report.cpu)
+    );
+    if let Some(broker) = report.broker {
+        println!("CPU of the broker{:>12.2} us a money event", each(broker));
+    }
+    println!("peak memory      {:>12} MiB", report.peak >> 20);
+    let epochs = |how: &str| sum(text, "pelton_epochs_total", &[&format!("outcome=\"{how}\"")]);
+    let commits = sum(text, "pelton_commit_seconds_count", &[]).max(1.0);
+    println!(
+        "epochs           {:>12} committed, {} aborted, {} ambiguous; a commit {:.1} ms on average",
+        epochs("committed"),
+        epochs("aborted"),
+        epochs("ambiguous"),
+        sum(text, "pelton_commit_seconds_sum", &[]) * 1e3 / commits
+    );
+    let (calls, cut) = (
+        sum(text, "pelton_batch_inputs_count", &[]),
+        sum(text, "pelton_batches_cut_total", &[]),
+    );
+    let state = sum(text, "pelton_state_bytes", &[]);
+    println!(
+        "state            {:>12} rows, {:.1} MB; {cut} batches cut",
+        sum(text, "pelton_state_rows", &[]),
+        state / 1e6
+    );
+    println!();
+    println!("us a money event, by thread:");
+    let parts = parts(report);
+    for ((part, what), cpu) in PARTS.iter().zip(&parts) {
+        if !cpu.is_zero() {
+            println!("  {part:<10}{:>8.3}   {what}", each(*cpu));
+        }
+    }
+    println!("  {:<10}{:>8.3}", "sum", each(parts.iter().sum()));
+    if calls > 0.0 {
+        let guest = sum(text, "pelton_guest_seconds_sum", &[]);
+        println!(
+            "  of the worker, wall time: in calls of the rules {:.3}",
+            guest * 1e6 / money as f64
+        );
+    }
+}
+
+/// CPU time of the parts, in their order.
+fn parts(report: &Report) -> Vec<Duration> {
+    // Clients are made one after another: for one worker the producer's, the reader's, the member's. A client's threads
+    // follow its main thread.
+    let mains: Vec<u32> = report
+        .threads
+        .iter()
+        .filter(|(_, thread)| thread.name == "rdk:main")
+        .map(|(number, _)| *number)
+        .collect();
+    let part = |number: u32, Thread { name, .. }: &Thread| {
+        let client = mains.iter().filter(|main| **main <= number).count();
+        match name.as_str() {
+            name if name.starts_with("rdk:") && client == 1 => "produce",
+            name if name.starts_with("rdk:broker") && client >= 2 => "fetch",
+            name if name.starts_with("rdk:") => "member",
+            name if name.starts_with("worker-") => "worker",
+            name if name.starts_with("commit-") => "commit",
+            name if name.starts_with("rocks") || name.starts_with("flush") => "flush",
+            _ => "other",
+        }
+    };
+    let mut sums = vec![Duration::ZERO; PARTS.len()];
+    for (number, thread) in &report.threads {
+        let of = part(*number, thread);
+        if let Some(index) = PARTS.iter().position(|(name, _)| *name == of) {
+            sums[index] += thread.cpu;
+        }
+    }
+    if let Some(other) = sums.last_mut() {
+        *other += report.others;
+    }
+    sums
+}

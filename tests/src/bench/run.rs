@@ -1,0 +1,289 @@
+//! One run: fill the log, start an instance in this process, wait for the last committed output, count.
+//!
+//! Rule: the run counts only when it adds up: every record that was written is accounted for, once.
+
+use super::cpu::{self, Thread};
+use super::workload::{self, Written};
+use anyhow::{Context, Result, bail, ensure};
+use pelton::config::{Config, SchemaSource};
+use pelton::log::Log;
+use pelton::log::embedded::{Clock, Embedded};
+use pelton::metrics::Metrics;
+use pelton::pipeline::{Parts, Running, Stores, output_partitions, wire as wire_rules};
+use pelton::registry::Schemas;
+use pelton::registry::folder::Folder;
+use pelton::rules::Engine;
+use pelton::service::http::HttpServices;
+use pelton::task::Layout;
+use pelton_demo::session_service::{Behaviour, SessionService};
+use pelton_demo::show::Totals;
+use pelton_demo::traffic::{Parameters, Stream};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Partitions of every topic.
+const PARTITIONS: i32 = 4;
+
+/// The end is looked for so often.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A pipeline that commits nothing for so long stands still.
+const STILL: Duration = Duration::from_secs(60);
+
+/// The pipeline's file: as a user would write it.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/money-avro/folder.toml");
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The workload.
+    pub workload: Parameters,
+    /// The rules' component.
+    pub rules: PathBuf,
+    /// Data directory; none: state in memory and in the changelog.
+    pub state: Option<PathBuf>,
+    /// Keys of the pipeline's file.
+    pub sets: Vec<String>,
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What was written into the log.
+    pub written: Written,
+    /// What became of it.
+    pub totals: Totals,
+    /// From the start of the instance to its first committed output.
+    pub first: Duration,
+    /// From the start of the instance to its last committed output.
+    pub wall: Duration,
+    /// CPU time of this process in it.
+    pub cpu: Duration,
+    /// CPU time of the broker in it; none: the log is in this process.
+    pub broker: Option<Duration>,
+    /// Threads that the instance started, by number, with the CPU time that each has spent.
+    pub threads: BTreeMap<u32, Thread>,
+    /// CPU time of the threads that were there before (the session service, the log's admin clients).
+    pub others: Duration,
+    /// Peak of resident memory.
+    pub peak: u64,
+    /// Metrics at the end, as text.
+    pub metrics: String,
+    /// Load of the machine at the end.
+    pub load: f64,
+}
+
+/// On a real Kafka.
+#[cfg(feature = "kafka")]
+pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<Report> {
+    let service = SessionService::start(Behaviour::default())?;
+    let mut sets = vec![format!("kafka.bootstrap.servers={}", rig.brokers())];
+    sets.extend(options.sets.clone());
+    let config = config(options, &service, sets)?;
+    let lz4 = [("compression.type", "lz4")];
+    for topic in inputs(&config).chain(outputs(&config)) {
+        rig.create(topic, PARTITIONS, &lz4)?;
+    }
+    for owned in config.owned_topics(PARTITIONS) {
+        let settings = owned.required.iter().chain(&owned.preferred);
+        let settings: Vec<_> = settings.map(|(key, value)| (*key, value.as_str())).collect();
+        rig.create(&owned.name, owned.partitions, &settings)?;
+    }
+    let written = workload::produce(options.workload.clone(), rig)?;
+    let layout = Arc::new(Layout::new(&config, PARTITIONS));
+    let names = layout.topics.clone();
+    let log = pelton::log::kafka::Kafka::new(names, &config.kafka, &config.name, &config.instance)?;
+    measure(config, layout, Arc::new(log), written, options, rig.pid())
+}
+
+/// What the wire alone costs, for as many records of the same size.
+#[cfg(feature = "kafka")]
+pub fn wire(rig: &crate::rig::Rig, written: &Written) -> Result<crate::wire::WireReport> {
+    let size = written.bytes / written.made.records().max(1);
+    crate::wire::wire(rig, written.made.money, size as usize)
+}
+
+/// On the log in this process: the engine alone.
+pub fn embedded(options: &Options) -> Result<Report> {
+    let service = SessionService::start(Behaviour::default())?;
+    let config = config(options, &service, options.sets.clone())?;
+    let cluster = Embedded::new("bench", Clock::real());
+    for topic in inputs(&config).chain(outputs(&config)) {
+        cluster.create_topic(topic, PARTITIONS, &[])?;
+    }
+    for owned in config.owned_topics(PARTITIONS) {
+        cluster.create_topic(&owned.name, owned.partitions, &[])?;
+    }
+    let written = workload::embed(options.workload.clone(), &cluster)?;
+    let layout = Arc::new(Layout::new(&config, PARTITIONS));
+    let log = cluster.instance(layout.topics.clone(), &config.name, &config.instance);
+    measure(config, layout, Arc::new(log), written, options, None)
+}
+
+fn inputs(config: &Config) -> impl Iterator<Item = &str> {
+    config.inputs.iter().map(|input| input.topic.as_str())
+}
+
+fn outputs(config: &Config) -> impl Iterator<Item = &str> {
+    config.outputs.iter().map(|output| output.topic.as_str())
+}
+
+fn config(options: &Options, service: &SessionService, mut sets: Vec<String>) -> Result<Arc<Config>> {
+    sets.insert(0, format!("lookups.session.url={}", service.url()));
+    sets.insert(0, format!("rules.file={}", options.rules.display()));
+    if let Some(folder) = &options.state {
+        sets.insert(0, format!("state.dir={}", folder.display()));
+    }
+    match Config::load(Path::new(FILE), &sets) {
+        Ok(config) => Ok(Arc::new(config)),
+        Err(findings) => bail!(
+            "{FILE}: {}",
+            findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        ),
+    }
+}
+
+/// Runs the pipeline over what is in the log, until everything is out and committed.
+fn measure(
+    config: Arc<Config>,
+    layout: Arc<Layout>,
+    log: Arc<dyn Log>,
+    written: Written,
+    options: &Options,
+    broker: Option<u32>,
+) -> Result<Report> {
+    let Some(SchemaSource::Folder(folder)) = &config.schemas else {
+        bail!("{FILE} names no folder of schemas");
+    };
+    let schemas: Arc<dyn Schemas> = Arc::new(Folder::open(folder)?);
+    let component = std::fs::read(&options.rules).with_context(|| options.rules.display().to_string())?;
+    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    let outputs = output_partitions(&config, log.as_ref())?;
+    let wired = wire_rules(
+        &engine,
+        &component,
+        &config.rules.settings,
+        &config,
+        Some(schemas.as_ref()),
+        &outputs,
+    );
+    let wiring = Arc::new(wired.map_err(anyhow::Error::msg)?);
+    let stores = stores(&config, log.as_ref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let metrics = Arc::new(Metrics::of(&config));
+    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
+    let tasks: Vec<_> = (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
+    let sum = |of: &dyn Fn(&pelton::metrics::TaskMetrics) -> u64| tasks.iter().map(of).sum::<u64>();
+    let enriched = || sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum());
+    let processed = || sum(&|task| task.events_in.iter().map(|counter| counter.get()).sum());
+
+    cpu::forget_peak()?;
+    let before = cpu::threads()?;
+    let theirs = broker.map(cpu::process).transpose()?;
+    let (begun, ours) = (Instant::now(), cpu::own());
+    let running = Running::start(Parts {
+        config: config.clone(),
+        layout,
+        wiring: wiring.clone(),
+        log,
+        schemas: Some(schemas),
+        stores,
+        services: Box::new(move || Box::new(services.share())),
+        metrics: metrics.clone(),
+    })?;
+    let all = written.made.records();
+    let (mut first, mut last) = (None, (Instant::now(), 0));
+    loop {
+        let now = processed();
+        if now > last.1 {
+            last = (Instant::now(), now);
+            first.get_or_insert(begun.elapsed());
+        }
+        if now >= all && enriched() >= written.made.money || running.has_ended() {
+            break;
+        }
+        if last.0.elapsed() > STILL {
+            let statuses = running.statuses();
+            bail!("the pipeline stands still at {now} of {all} records: {statuses:#?}");
+        }
+        std::thread::sleep(LOOK);
+    }
+    let (wall, cpu) = (begun.elapsed(), cpu::own() - ours);
+    let theirs = theirs
+        .zip(broker.map(cpu::process).transpose()?)
+        .map(|(before, after)| after - before);
+    let mut threads = cpu::threads()?;
+    let peak = cpu::peak()?;
+    let text = metrics.text();
+    let gauge = |of: &dyn Fn(&pelton::metrics::TaskMetrics) -> i64| tasks.iter().map(of).sum::<i64>().max(0) as u64;
+    let counters: Vec<u64> = {
+        let names = ["duplicates", "ignored", "sessions", "user_changes"].map(String::from);
+        metrics
+            .rules(&[], &names)
+            .counters
+            .iter()
+            .map(|counter| counter.get())
+            .collect()
+    };
+    running.stop()?;
+    let totals = Totals {
+        read: all,
+        enriched: enriched(),
+        duplicates: counters[0],
+        ignored: counters[1],
+        sessions: counters[2],
+        user_changes: counters[3],
+        pending: gauge(&|task| task.timers.get()),
+        asked: gauge(&|task| task.lookups_pending.get()),
+        dead_letters: sum(&|task| task.dead_letters.iter().map(|counter| counter.get()).sum()),
+        waiting: all - processed(),
+    };
+    ensure!(totals.adds_up(), "the totals don't add up: that is a bug\n{totals}");
+    let mut others = Duration::ZERO;
+    for (number, old) in &before {
+        if let Some(thread) = threads.remove(number) {
+            others += thread.cpu - old.cpu;
+        }
+    }
+    Ok(Report {
+        written,
+        totals,
+        first: first.context("nothing was committed")?,
+        wall,
+        cpu,
+        broker: theirs,
+        threads,
+        others,
+        peak,
+        metrics: text,
+        load: cpu::load()?,
+    })
+}
+
+#[cfg(feature = "rocks")]
+fn stores(config: &Config, log: &dyn Log) -> Result<Option<Stores>> {
+    let Some(folder) = &config.state.dir else {
+        return Ok(None);
+    };
+    let directory = pelton::store::Directory::open(folder, &log.cluster()?)?;
+    let rocks = pelton::store::Rocks::open(&directory)?;
+    // The directory's lock is held as long as stores are made.
+    Ok(Some(Arc::new(move || {
+        let _held = &directory;
+        Box::new(rocks.store())
+    })))
+}
+
+#[cfg(not(feature = "rocks"))]
+fn stores(config: &Config, _log: &dyn Log) -> Result<Option<Stores>> {
+    ensure!(config.state.dir.is_none(), "this build has no RocksDB");
+    Ok(None)
+}
+
+/// The streams, in order of rank, are those that the file names.
+const _: [Stream; 3] = Stream::ALL;

@@ -1,0 +1,89 @@
+//! `make bench`: how many money events a second, and what one costs.
+
+use clap::Parser;
+use pelton_demo::traffic::Parameters;
+use pelton_tests::bench::{Options, Report, embedded, print};
+use std::path::PathBuf;
+
+/// The money pipeline on a real Kafka: events a second, CPU, memory.
+#[derive(Parser)]
+struct Args {
+    /// Money events; users, sessions and duplicates come on top.
+    #[arg(long, default_value_t = Parameters::default().money)]
+    money: u64,
+    /// Users.
+    #[arg(long, default_value_t = Parameters::default().users)]
+    users: u32,
+    /// The same seed makes the same traffic.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// On the log in memory, without Kafka: the engine alone.
+    #[arg(long)]
+    embedded: bool,
+    /// State in memory and in the changelog only, without RocksDB.
+    #[arg(long)]
+    no_state_dir: bool,
+    /// Without the wire beside it.
+    #[arg(long)]
+    no_wire: bool,
+    /// The rules.
+    #[arg(long, default_value = env!("GUEST_ENRICH_WASM"))]
+    rules: PathBuf,
+    /// Override a key of the pipeline's file: --set epoch.interval=100ms
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let state = tempfile::tempdir()?;
+    let options = Options {
+        workload: Parameters {
+            money: args.money,
+            users: args.users,
+            seed: args.seed,
+            ..Parameters::default()
+        },
+        rules: args.rules.clone(),
+        state: (!args.no_state_dir && !args.embedded).then(|| state.path().to_owned()),
+        sets: args.sets.clone(),
+    };
+    if args.embedded {
+        print(&embedded(&options)?);
+        return Ok(());
+    }
+    on_kafka(&args, &options)
+}
+
+#[cfg(feature = "kafka")]
+fn on_kafka(args: &Args, options: &Options) -> anyhow::Result<()> {
+    use pelton_tests::bench::{kafka, wire};
+    let rig = pelton_tests::rig::Rig::kafka()?;
+    let report: Report = kafka(options, &rig)?;
+    print(&report);
+    if args.no_wire {
+        return Ok(());
+    }
+    let wire = wire(&rig, &report.written)?;
+    let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / report.written.made.money as f64;
+    println!();
+    println!("the wire alone: as many records of the same size in and out, no logic:");
+    println!(
+        "  {:>12} records/s, {:.2} us of CPU a record, broker {:.2} us",
+        pelton_demo::show::grouped(wire.rate() as u64),
+        wire.cpu,
+        wire.broker
+    );
+    println!(
+        "  Pelton to wire: {:.2} of its throughput, {:.2} times its CPU",
+        report.written.made.money as f64 / report.wall.as_secs_f64() / wire.rate(),
+        each(report.cpu) / wire.cpu
+    );
+    Ok(())
+}
+
+#[cfg(not(feature = "kafka"))]
+fn on_kafka(_args: &Args, _options: &Options) -> anyhow::Result<()> {
+    let _: fn(&Report) = print;
+    anyhow::bail!("this build has no Kafka: try --embedded")
+}
