@@ -1,7 +1,7 @@
 # `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench guest guest-check
+.PHONY: help demo test build check bench guest guest-check
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -12,6 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WASM := --target wasm32-unknown-unknown --profile guest
 CARGO_COMPONENT := $(CACHE)/tools/cargo-component-0.21.1
 COMPONENTS := $(abspath $(TARGET))/component
+GUEST := $(abspath $(TARGET))/wasm32-unknown-unknown/guest/guest_enrich.wasm
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,15 +20,20 @@ help: ## What there is
 demo: ## The money pipeline on live generated traffic, no Kafka needed (ARGS=--help: its options)
 	@.ci/setup demo
 	cargo build -p guest-enrich $(WASM)
-	cargo run --release -p pelton-demo --no-default-features -- $(ARGS)
+	cargo run --release -p pelton-demo --no-default-features -- --set rules.file=$(GUEST) $(ARGS)
 
 test: ## Every test, with a real Kafka and a real schema registry
 	@.ci/setup test
 	cargo test --release --workspace
 	@$(MAKE) --no-print-directory guest-check
 
+build: ## The binary, target/release/pelton, and the money rules
+	@.ci/setup build
+	cargo build --release -p pelton
+	cargo build -p guest-enrich $(WASM)
+
 check: ## Format, lints, and the house rules that a test can check
-	@.ci/setup test
+	@.ci/setup build
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo test --release --workspace --test it tidy
@@ -54,4 +60,4 @@ $(CARGO_COMPONENT)/bin/cargo-component:
 	@.ci/setup test
 	cargo install cargo-component --version 0.21.1 --locked --root $(CARGO_COMPONENT) \
 	  --target-dir $(CARGO_COMPONENT)/build --quiet
-	@rm -rf $(CARGO_COMPONENT)/build
+	@rm -rf $(CARGO_COMPONENT)/build || true

@@ -11,10 +11,11 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-pub use encode::{iso, uuid};
+pub use encode::{Writer, iso, uuid};
 pub use parameters::Parameters;
+pub use random::Random;
 
-use random::{Random, Zipf};
+use random::Zipf;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 

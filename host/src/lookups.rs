@@ -41,11 +41,13 @@ pub fn id(step: &StepKey, sequence: u64, index: u32) -> Box<[u8]> {
 impl Lookups {
     /// Adds a question; returns the one that it replaces.
     pub fn ask(&mut self, name: LookupName, pending: Pending) -> Option<Pending> {
-        self.by_id.insert(pending.id.clone(), name.clone());
-        let old = self.pending.insert(name, pending);
-        if let Some(old) = &old {
+        let id = pending.id.clone();
+        let old = self.pending.insert(name.clone(), pending);
+        // The same question again (the sweep writes it into the changelog once more) keeps its id.
+        if let Some(old) = old.as_ref().filter(|old| old.id != id) {
             self.by_id.remove(&old.id);
         }
+        self.by_id.insert(id, name);
         old
     }
 
@@ -110,6 +112,21 @@ impl Lookups {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_question_again_is_still_found() {
+        let mut lookups = Lookups::default();
+        let name: LookupName = ((*b"u").into(), 0, (*b"t").into());
+        let id = id(&StepKey::Start, 0, 0);
+        for _ in 0..2 {
+            let pending = Pending {
+                id: id.clone(),
+                request: (*b"a").into(),
+            };
+            lookups.ask(name.clone(), pending);
+        }
+        assert_eq!(lookups.find(&id).map(|(name, _)| name), Some(&name));
+    }
 
     #[test]
     fn asking_again_replaces() {

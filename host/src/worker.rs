@@ -193,8 +193,8 @@ impl Worker {
     }
 
     /// A task, for tests and queries.
-    pub fn task(&self, partition: Partition) -> Option<&Task> {
-        self.tasks.get(&partition)
+    pub fn task(&mut self, partition: Partition) -> Option<&mut Task> {
+        self.tasks.get_mut(&partition)
     }
 
     /// Changelogs that may be cut: task, and the offset before which nothing is needed. Drained.

@@ -119,6 +119,8 @@ pub struct Task {
     pub replies: Vec<Reply>,
     /// (rank, offset) of records that were journaled as too far ahead of the wall clock.
     pub too_far_ahead: Vec<(u16, i64)>,
+    /// Steps beyond this one are not taken; none: all that are final.
+    pub until: Option<StepKey>,
 }
 
 /// What the pipeline was told in its file. Times are milliseconds.
@@ -233,6 +235,9 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
             (Some(record), Some(timer)) => record.min(timer),
             (Some(step), None) | (None, Some(step)) => step,
         };
+        if task.until.as_ref().is_some_and(|until| step > *until) {
+            break;
+        }
         if let StepWhat::SessionMissing { .. } = step.what {
             rules.timer(&step);
         } else if let Some(record) = ready.next() {

@@ -4,6 +4,8 @@ pub mod auditor;
 pub mod bench;
 #[cfg(feature = "kafka")]
 pub mod rig;
+pub mod sim;
+pub mod stage;
 
 #[cfg(feature = "kafka")]
 pub mod wire;

@@ -4,7 +4,8 @@
 //! nearest. What the schema does not know is passed over (and must be JSON all the same).
 //!
 //! - A union of records at top level goes by the member `type`, the record's name with or without namespace. So does a
-//!   union of several records elsewhere. Other unions go by the kind of JSON value, to the first branch that takes it.
+//!   union of several records elsewhere. Other unions go by the kind of JSON value, to the first branch that takes it; a
+//!   number to a time only when no branch of numbers takes it.
 //! - An absent field takes its default, else null where it may be null, else the value is unreadable. `null` where no null
 //!   may be is as good as absent.
 //! - A field of the schema that comes twice is unreadable: two readers might see two values.

@@ -144,7 +144,7 @@ impl Engine {
     /// starts it once and checks its description. Takes a second per MiB: not on a worker's thread.
     pub fn compile(&self, wasm: &[u8], settings: &str, limits: Limits) -> Result<Rules, Refused> {
         let engine = &self.0.engine;
-        let component = load::component(wasm)?;
+        let component = load::component(engine, wasm)?;
         let component =
             Component::from_binary(engine, &component).map_err(|error| Refused::Component(format!("{error:#}")))?;
         load::check(&component)?;

@@ -9,13 +9,14 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wasmtime::{Engine, Module};
 use wit_component::ComponentEncoder;
 
 /// The version of the WIT package that this host serves; another patch of it does as well.
 pub(super) const PACKAGE: &str = "0.1.0";
 
 /// The component in a file: itself, or made of a core module for wasm32-unknown-unknown.
-pub(super) fn component(wasm: &[u8]) -> Result<Cow<'_, [u8]>, Refused> {
+pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [u8]>, Refused> {
     // Magic number, version, layer (0: core module, 1: component).
     let Some((magic, rest)) = wasm.split_first_chunk::<4>() else {
         return Err(Refused::NotWasm(format!("it has {} bytes", wasm.len())));
@@ -28,6 +29,8 @@ pub(super) fn component(wasm: &[u8]) -> Result<Cow<'_, [u8]>, Refused> {
         [0, 0] => {}
         _ => return Err(Refused::NotWasm("it is of an unknown kind".into())),
     }
+    // wit-component panics where a section is longer than the file.
+    Module::validate(engine, wasm).map_err(|error| Refused::Module(format!("{error:#}")))?;
     let refused = |error: anyhow::Error| Refused::Module(format!("{error:#}"));
     if wit_component::metadata::decode(wasm).map_err(refused)?.0.is_none() {
         return Err(Refused::NoTypes);

@@ -7,7 +7,7 @@ use super::Level;
 use super::sandbox::Inside;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType, Val};
-use wasmtime::{Result, StoreContextMut};
+use wasmtime::{AsContextMut, Result, StoreContextMut};
 
 /// Bytes that a stream takes at once. More would be cut by the log.
 const WINDOW: u64 = 4096;
@@ -69,10 +69,16 @@ fn function(linked: &mut LinkerInstance<'_, Inside>, name: &str, interface: &str
             });
         }
     };
-    linked.func_new(function, move |store, _, arguments, results| {
+    linked.func_new(function, move |mut store, _, arguments, results| {
         // Every answer above is of a function with one result; another version's would be refused by its type.
         if let [result] = results {
-            *result = answer(store, arguments)?;
+            *result = answer(store.as_context_mut(), arguments)?;
+        }
+        // A stream that was lent for the call must be given back, or wasmtime traps.
+        for argument in arguments {
+            if let Val::Resource(lent) = argument {
+                lent.resource_drop(&mut store)?;
+            }
         }
         Ok(())
     })

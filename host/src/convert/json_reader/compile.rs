@@ -82,13 +82,19 @@ fn op(schema: &Schema, ix: Ix) -> Result<Op, Incompatible> {
 
 fn union(schema: &Schema, ix: Ix, branches: &[Ix]) -> Union {
     let mut union = Union::default();
+    // Behind the plain numbers: a time is written as text, so a number that was written is one of those.
+    let mut times = Vec::new();
     for (branch, op) in branches.iter().enumerate() {
         let pair = (branch as u32, *op);
         let node = schema.node(*op);
         match (&node.kind, node.logical) {
             (Kind::Null, _) => union.null = Some(branch as u32),
             (Kind::Boolean, _) => union.booleans.push(pair),
-            (Kind::Long, Logical::TimestampMillis | Logical::TimestampMicros) | (Kind::Float | Kind::Double, _) => {
+            (Kind::Long, Logical::TimestampMillis | Logical::TimestampMicros) => {
+                times.push(pair);
+                union.texts.push(pair);
+            }
+            (Kind::Float | Kind::Double, _) => {
                 union.numbers.push(pair);
                 union.texts.push(pair);
             }
@@ -109,6 +115,7 @@ fn union(schema: &Schema, ix: Ix, branches: &[Ix]) -> Union {
             (Kind::Union(_), _) => {}
         }
     }
+    union.numbers.append(&mut times);
     union.typed = ix == schema.root || union.records.len() > 1;
     union
 }

@@ -253,4 +253,12 @@ fn a_union_goes_by_the_kind_of_value() {
         assert_eq!(to_avro(union, text).expect("readable")[0], branch * 2, "{text}");
     }
     assert!(to_avro(union, "true").is_err());
+    let union = r#"[{"type":"long","logicalType":"timestamp-millis"},"int"]"#;
+    for (text, datum) in [
+        ("5", vec![2, 10]),
+        ("5000000000", vec![0, 128, 200, 175, 160, 37]),
+        ("\"1970-01-01T00:00:00.005Z\"", vec![0, 10]),
+    ] {
+        assert_eq!(to_avro(union, text), Ok(datum), "{text}");
+    }
 }

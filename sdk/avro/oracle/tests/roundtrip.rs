@@ -80,7 +80,7 @@ fn what_apache_avro_would_write_is_never_refused() {
     apache_avro::util::max_allocation_bytes(1 << 20);
     let schemas = schemas();
     let mut agreed = 0;
-    for seed in 0..1_000 {
+    for seed in 0..2_000 {
         for (case, schema) in CASES.iter().zip(&schemas).filter(|(case, _)| plain(case.source)) {
             let mut values = Values::new(schema, seed);
             let mut bytes = write(schema, values.of(schema)).unwrap();

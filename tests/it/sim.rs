@@ -1,0 +1,81 @@
+//! The simulator over many seeds.
+
+use pelton_tests::sim::{Failure, Plan, Report, run};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Fixed seeds; `PELTON_SEEDS=from..to` takes others.
+const SEEDS: std::ops::Range<u64> = 0..300;
+
+/// The machine has two cores.
+const THREADS: usize = 2;
+
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("PELTON_SEEDS") else {
+        return SEEDS;
+    };
+    let (from, to) = text.split_once("..").expect("PELTON_SEEDS=from..to");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+#[test]
+fn seeds_end_as_the_auditor_says() {
+    let seeds = seeds();
+    let next = AtomicU64::new(seeds.start);
+    let failures = Mutex::new(Vec::<Failure>::new());
+    let total = Mutex::new(Report::default());
+    let start = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    match run(seed) {
+                        Ok(report) => total.lock().unwrap().add(&report),
+                        Err(failure) => failures.lock().unwrap().push(failure),
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort_by_key(|failure| failure.seed);
+    println!("{:?}: {:?}", start.elapsed(), total.into_inner().unwrap());
+    for failure in &failures {
+        println!("{failure}\n");
+    }
+    let numbers: Vec<_> = failures.iter().map(|failure| failure.seed).collect();
+    assert!(failures.is_empty(), "{} seeds fail: {numbers:?}", failures.len());
+}
+
+/// The seed of `PELTON_SEED`, with what the host says about it.
+#[test]
+fn one() {
+    let seed = std::env::var("PELTON_SEED").map_or(0, |seed| seed.parse().expect("a number"));
+    if std::env::var_os("PELTON_TRACE").is_some() {
+        _ = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .without_time()
+            .try_init();
+        let mut plan = Plan::of(seed);
+        plan.traffic.clear();
+        println!("{plan:#?}");
+    }
+    match run(seed) {
+        Ok(report) => println!("{report:?}"),
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+/// Nothing but the seed decides.
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..10 {
+        if let (Ok(once), Ok(twice)) = (run(seed), run(seed)) {
+            assert_eq!(once, twice, "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What must hold: of the committed state at any moment, and of everything at the end.
+//!
+//! Rules:
+//! - Outputs and dead letters are those of the auditor, who knows the committed inputs and the committed journal only.
+//! - The changelog, read from its start, rebuilds the state that the auditor expects, and that the task has.
+
+use super::evidence::{self, Evidence};
+use super::world::{World, Wrong};
+use crate::auditor::{self, Expected};
+use pelton::error::Failure;
+use pelton::task::Task;
+use pelton::task::restore::Restoring;
+use std::time::Duration;
+
+/// Steps of a restore that has nothing to wait for.
+const RESTORE_STEPS: usize = 10_000;
+
+/// Compares what a task has committed so far. False: something is open, and nobody can look.
+pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
+    if world.cluster.unsettled() > 0 {
+        return Ok(false);
+    }
+    let Some(mut rebuilt) = rebuild(world, partition)? else {
+        return Ok(false);
+    };
+    let mut task = evidence::task(world, partition)?;
+    match evidence::step(&rebuilt.committed().last)? {
+        // Nothing is due before the first step.
+        None if rebuilt.timers().next().is_none() && rebuilt.dump().is_empty() => return Ok(true),
+        None => return Err(format!("task {partition} has state, and has taken no step")),
+        until => task.until = until,
+    }
+    let expected = auditor::audit(&task, &evidence::parameters(world));
+    check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
+    check_offsets(world, &rebuilt)?;
+    let evidence = Evidence::of(world, partition)?;
+    evidence
+        .check(&expected, false)
+        .map_err(|why| of_task(partition, why))?;
+    Ok(true)
+}
+
+/// Compares everything at the end.
+pub fn end(world: &mut World) -> Result<(), Wrong> {
+    for partition in 0..world.plan.partitions {
+        let mut rebuilt = match rebuild(world, partition)? {
+            Some(rebuilt) => rebuilt,
+            None => return Err(format!("task {partition}: its changelog can't be read at the end")),
+        };
+        let task = evidence::task(world, partition)?;
+        let expected = auditor::audit(&task, &evidence::parameters(world));
+        let evidence = Evidence::of(world, partition)?;
+        world.report.outputs += expected.outputs.len() as u64;
+        world.report.dead_letters += expected.dead_letters.len() as u64;
+        world.report.journaled += evidence.journaled;
+        evidence.check(&expected, true).map_err(|why| of_task(partition, why))?;
+        check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
+        check_offsets(world, &rebuilt)?;
+        let wrong = || format!("task {partition} is open nowhere");
+        let open = world.task(partition).ok_or_else(wrong)?;
+        check_state(open, &expected, "in memory").map_err(|why| of_task(partition, why))?;
+        if open.committed() != rebuilt.committed() {
+            let (open, rebuilt) = (open.committed(), rebuilt.committed());
+            return Err(format!(
+                "task {partition}: its meta is {open:?}, in the changelog {rebuilt:?}"
+            ));
+        }
+    }
+    evidence::nothing_else(world)?;
+    world.report.fingerprint = evidence::fingerprint(world);
+    Ok(())
+}
+
+fn of_task(partition: i32, why: Wrong) -> Wrong {
+    format!("task {partition}: {why}")
+}
+
+/// A task from its changelog alone. None: something is open in it.
+fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
+    let mut restoring = Restoring::begin(world.outside.clone(), world.layout.clone(), partition);
+    for _ in 0..RESTORE_STEPS {
+        match restoring.step(None, Duration::ZERO) {
+            Ok(None) => {}
+            Ok(Some(restored)) => {
+                let starts = vec![0; world.config.inputs.len()];
+                let (layout, wiring) = (world.layout.clone(), world.wiring.clone());
+                let task = Task::open(partition, layout, wiring, restored, &starts);
+                return task.map(Some).map_err(|why| format!("task {partition}: {why}"));
+            }
+            Err(Failure::Retry(_)) => return Ok(None),
+            Err(why) => return Err(format!("task {partition} can't be restored: {why}")),
+        }
+        let (_, stable, end) = evidence::offsets(world, world.layout.changelog, partition);
+        if stable < end {
+            return Ok(None);
+        }
+    }
+    Err(format!("task {partition}: its restore does not end"))
+}
+
+/// Stores, timers, pending lookups, last step.
+fn check_state(task: &mut Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
+    let last = evidence::step(&task.committed().last)?;
+    if last.as_ref() != expected.steps.last() {
+        return Err(format!(
+            "{which}, its last step is {last:?}, and must be {:?}",
+            expected.steps.last()
+        ));
+    }
+    let is = evidence::state_of(task)?;
+    let must = evidence::state_expected(expected);
+    same(&format!("{which}, its state"), &is, &must)
+}
+
+/// The group's offsets are those of the meta.
+fn check_offsets(world: &World, task: &Task) -> Result<(), Wrong> {
+    let offsets = world.cluster.group_offsets(&world.config.name);
+    for (input, meta) in world.config.inputs.iter().zip(&task.committed().inputs) {
+        let place = (input.topic.clone(), task.partition());
+        // Without any commit there is neither.
+        if offsets.get(&place).is_some_and(|offset| *offset != meta.next) {
+            return Err(format!(
+                "the group's offset of {place:?} is {:?}, the meta's {}",
+                offsets.get(&place),
+                meta.next
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Two sorted lists of lines are equal; else the first lines that differ.
+pub fn same(what: &str, is: &[String], must: &[String]) -> Result<(), Wrong> {
+    if is == must {
+        return Ok(());
+    }
+    let extra: Vec<_> = is.iter().filter(|line| !must.contains(line)).take(5).collect();
+    let missing: Vec<_> = must.iter().filter(|line| !is.contains(line)).take(5).collect();
+    let first = is
+        .iter()
+        .zip(must)
+        .position(|(is, must)| is != must)
+        .unwrap_or(is.len().min(must.len()));
+    Err(format!(
+        "{what} is not what it must be ({} lines, {} expected; the first that differs is number {first}).\nToo much: {extra:#?}\n\
+         Missing: {missing:#?}",
+        is.len(),
+        must.len()
+    ))
+}

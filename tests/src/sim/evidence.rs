@@ -1,0 +1,457 @@
+//! What stands in the topics, in the auditor's words.
+
+use super::check::same;
+use super::rules::TTLS;
+use super::world::{World, Wrong};
+use crate::auditor::{self, Answer, Enriched, Expected, Heartbeat, Place, Record, Refusal, Reply, StepWhat};
+use pelton::journal::{Ending, Entry, Happening, Verdict};
+use pelton::log::embedded::Owned;
+use pelton::lookups;
+use pelton::record::{Offset, StepKey, TopicIx};
+use pelton::task::Task;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Bytes of a place in an entry's name.
+const PLACE: usize = 18;
+
+/// What a task has written: outputs by user, dead letters.
+pub struct Evidence {
+    outputs: BTreeMap<Vec<u8>, Vec<String>>,
+    dead_letters: Vec<String>,
+    /// Journal entries.
+    pub journaled: u64,
+}
+
+impl Evidence {
+    /// All that is committed of a task.
+    pub fn of(world: &World, partition: i32) -> Result<Evidence, Wrong> {
+        let mut outputs = BTreeMap::<_, Vec<String>>::new();
+        for (key, record) in outputs_of(world) {
+            if partition_of(world, &key) != Some(partition) {
+                continue;
+            }
+            let value = record.value.as_deref().unwrap_or_default();
+            let value = auditor::read_enriched(world.plan.format, value);
+            let value = value.ok_or_else(|| format!("output {} can't be read", record.offset))?;
+            outputs
+                .entry(key)
+                .or_default()
+                .push(output_line(record.timestamp, &value));
+        }
+        let letters = read(world, world.layout.dead_letters, partition);
+        Ok(Evidence {
+            outputs,
+            dead_letters: letters.iter().map(letter_line).collect::<Result<_, _>>()?,
+            journaled: read(world, world.layout.journal, partition).len() as u64,
+        })
+    }
+
+    /// Against the auditor. `all`: everything must be there; else what is there is the beginning.
+    pub fn check(&self, expected: &Expected, all: bool) -> Result<(), Wrong> {
+        let mut must = BTreeMap::<Vec<u8>, Vec<String>>::new();
+        for output in &expected.outputs {
+            must.entry(output.key.clone())
+                .or_default()
+                .push(output_line(output.timestamp, &output.value));
+        }
+        let cut = |lines: &[String], to: usize| lines[..lines.len().min(to)].to_vec();
+        let none = vec![];
+        for key in self.outputs.keys().chain(must.keys()) {
+            let is = self.outputs.get(key).unwrap_or(&none);
+            let must = must.get(key).unwrap_or(&none);
+            let must = if all { must.clone() } else { cut(must, is.len()) };
+            same(&format!("output for user {}", text(key)), is, &must)?;
+        }
+        let letters: Vec<_> = expected.dead_letters.iter().map(expected_letter_line).collect();
+        let letters = if all {
+            letters
+        } else {
+            cut(&letters, self.dead_letters.len())
+        };
+        same("its list of dead letters", &self.dead_letters, &letters)
+    }
+}
+
+/// The parameters of a run.
+pub fn parameters(world: &World) -> auditor::Parameters {
+    let ttls = TTLS[world.plan.ttls];
+    auditor::Parameters {
+        format: world.plan.format,
+        out_of_orderness: world.plan.out_of_orderness.to_vec(),
+        max_ahead: vec![world.plan.max_ahead; 3],
+        dedup_ttl: ttls.dedup,
+        session_ttl: ttls.session,
+        pending_ttl: ttls.pending,
+    }
+}
+
+/// Inputs and journal of a task.
+pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
+    let mut task = auditor::Task::default();
+    for rank in 0..world.config.inputs.len() {
+        let append_time = world.plan.append_time[rank];
+        let record = |record: Owned| Record {
+            offset: record.offset,
+            appended: append_time.then_some(record.timestamp),
+            key: record.key,
+            value: record.value,
+        };
+        let records = read(world, rank as TopicIx, partition);
+        task.partitions.push(records.into_iter().map(record).collect());
+    }
+    let mut replies = vec![];
+    for record in read(world, world.layout.journal, partition) {
+        let entry = Entry::decode(&record.value.unwrap_or_default()).map_err(|e| e.to_string())?;
+        match entry {
+            Entry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
+                rank,
+                next: position,
+                time,
+            }),
+            Entry::Verdict {
+                rank,
+                offset,
+                verdict: Verdict::TooFarAhead,
+            } => task.too_far_ahead.push((rank, offset)),
+            // Its bytes say it too.
+            Entry::Verdict {
+                verdict: Verdict::UnknownSchema(_),
+                ..
+            } => {}
+            Entry::After {
+                anchor,
+                what: Happening::Reply { id, answer },
+                ..
+            } => replies.push((anchor, id, answer)),
+            other => return Err(format!("an unexpected journal entry: {other:?}")),
+        }
+    }
+    // Which step asked with which id: steps do not depend on replies.
+    let steps = auditor::audit(&task, &parameters(world)).steps;
+    let asking: HashMap<_, _> = steps
+        .into_iter()
+        .map(|step| (lookups::id(&host_step(&step), 0, 0), step))
+        .collect();
+    for (anchor, id, answer) in replies {
+        let anchor = step(&anchor)?.ok_or("a reply before the first step")?;
+        let asked_by = asking.get(&id).cloned();
+        task.replies.push(Reply {
+            anchor,
+            asked_by: asked_by.ok_or("a reply to a question that no step has asked")?,
+            answer: match answer {
+                Ending::Body(body) => Answer::Body(body),
+                Ending::Absent => Answer::Absent,
+                Ending::Unavailable => Answer::Unavailable,
+            },
+        });
+    }
+    Ok(task)
+}
+
+/// A step in the auditor's words; none: the start.
+pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, Wrong> {
+    Ok(Some(match step {
+        StepKey::Start => return Ok(None),
+        StepKey::Record { time, rank, offset } => auditor::StepKey {
+            time: *time,
+            what: StepWhat::Record {
+                rank: *rank,
+                offset: *offset,
+            },
+        },
+        StepKey::Timer { time, key, tag, .. } => {
+            let wrong = || format!("a timer with the tag {tag:?}");
+            let (session, place) = tag
+                .split_at_checked(tag.len().saturating_sub(PLACE + 2))
+                .ok_or_else(wrong)?;
+            auditor::StepKey {
+                time: *time,
+                what: StepWhat::SessionMissing {
+                    key: key.to_vec(),
+                    session: text(session),
+                    place: place.strip_prefix(&[0, 0]).and_then(place_of).ok_or_else(wrong)?,
+                },
+            }
+        }
+    }))
+}
+
+/// The other way round.
+fn host_step(step: &auditor::StepKey) -> StepKey {
+    match &step.what {
+        StepWhat::Record { rank, offset } => StepKey::Record {
+            time: step.time,
+            rank: *rank,
+            offset: *offset,
+        },
+        StepWhat::SessionMissing { key, session, place } => StepKey::Timer {
+            time: step.time,
+            key: key.clone().into(),
+            kind: 0,
+            tag: pending_name(session, place).into(),
+        },
+    }
+}
+
+fn place_of(bytes: &[u8]) -> Option<Place> {
+    let (time, rest) = bytes.split_first_chunk()?;
+    let (rank, offset) = rest.split_first_chunk()?;
+    Some(Place {
+        time: i64::from_be_bytes(*time) ^ i64::MIN,
+        rank: u16::from_be_bytes(*rank),
+        offset: i64::from_be_bytes(offset.try_into().ok()?),
+    })
+}
+
+fn place_name(place: &Place) -> Vec<u8> {
+    let mut name = (place.time ^ i64::MIN).to_be_bytes().to_vec();
+    name.extend(place.rank.to_be_bytes());
+    name.extend(place.offset.to_be_bytes());
+    name
+}
+
+fn pending_name(session: &str, place: &Place) -> Vec<u8> {
+    [session.as_bytes(), &[0, 0], &place_name(place)].concat()
+}
+
+/// Stores, timers and lookups of a task, as sorted lines.
+pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {
+    let mut lines = vec![];
+    for (key, store, entry, expires, value) in task.dump() {
+        let value = match store.as_str() {
+            "pending" | "asked" => {
+                // The store's schema is the output's.
+                let framed = [&[0, 0, 0, 0, 4], value.as_slice()].concat();
+                let read = auditor::read_enriched(auditor::Format::Avro, &framed);
+                format!("{:?}", read.ok_or_else(|| format!("a value of {store} can't be read"))?)
+            }
+            _ => format!("{value:?}"),
+        };
+        lines.push(state_line(&key, &store, &entry, expires, &value));
+    }
+    for timer in task.timers() {
+        lines.push(format!("timer {:?}", step(timer)?));
+    }
+    lines.push(format!("{} lookups", task.status().lookups));
+    lines.sort();
+    Ok(lines)
+}
+
+/// As [`state_of`], from what the auditor expects.
+pub fn state_expected(expected: &Expected) -> Vec<String> {
+    let now = expected.steps.last().map_or(auditor::NEVER, |step| step.time);
+    let forever = i64::MAX;
+    let mut lines = vec![];
+    let mut asked = 0;
+    for (key, state) in &expected.users {
+        let state = state.alive(now);
+        let mut line = |store: &str, entry: &[u8], expires, value: String| {
+            lines.push(state_line(key, store, entry, expires, &value))
+        };
+        for (id, expires) in &state.seen {
+            line("seen", id.as_bytes(), *expires, format!("{:?}", b""));
+        }
+        for kind in &state.types {
+            line("types", kind.as_bytes(), forever, format!("{:?}", b""));
+        }
+        if let Some(user) = &state.user {
+            let mut value = vec![];
+            for field in [&user.birth_year, &user.country] {
+                match field {
+                    None => value.push(0),
+                    Some(text) => {
+                        value.extend([2, text.len() as u8 * 2]);
+                        value.extend(text.as_bytes());
+                    }
+                }
+            }
+            line("user", b"", forever, format!("{value:?}"));
+        }
+        for (id, (country, expires)) in &state.sessions {
+            let value = [&[country.len() as u8 * 2], country.as_bytes()].concat();
+            line("sessions", id.as_bytes(), *expires, format!("{value:?}"));
+        }
+        for ((session, place), (enriched, _)) in &state.pending {
+            line(
+                "pending",
+                &pending_name(session, place),
+                forever,
+                format!("{enriched:?}"),
+            );
+        }
+        for (place, enriched) in state.asked.values() {
+            line("asked", &place_name(place), forever, format!("{enriched:?}"));
+        }
+        asked += state.asked.len();
+        for ((session, place), (_, due)) in &state.pending {
+            let what = StepWhat::SessionMissing {
+                key: key.clone(),
+                session: session.clone(),
+                place: *place,
+            };
+            lines.push(format!("timer {:?}", Some(auditor::StepKey { time: *due, what })));
+        }
+    }
+    lines.push(format!("{asked} lookups"));
+    lines.sort();
+    lines
+}
+
+fn state_line(key: &[u8], store: &str, entry: &[u8], expires: i64, value: &str) -> String {
+    let entry: String = entry
+        .iter()
+        .flat_map(|byte| std::ascii::escape_default(*byte))
+        .map(char::from)
+        .collect();
+    format!("{} {store} {entry} until {expires}: {value}", text(key))
+}
+
+fn output_line(timestamp: i64, value: &Enriched) -> String {
+    format!("{timestamp} {value:?}")
+}
+
+fn expected_letter_line(letter: &auditor::DeadLetter) -> String {
+    format!("{} {} {:?}", letter.place.rank, letter.place.offset, letter.refusal)
+}
+
+fn letter_line(letter: &Owned) -> Result<String, Wrong> {
+    let header = |name: &str| {
+        let found = letter.headers.iter().rev().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| text(value))
+            .ok_or_else(|| format!("a dead letter without {name}"))
+    };
+    let (topic, offset, reason) = (
+        header("pelton.topic")?,
+        header("pelton.offset")?,
+        header("pelton.reason")?,
+    );
+    let rank = ["user-session-events", "user-events", "wallet-events"]
+        .iter()
+        .position(|known| *known == topic);
+    let rank = rank.ok_or_else(|| format!("a dead letter of topic {topic}"))?;
+    let refusal = match reason.as_str() {
+        "the record has no key" => Refusal::NoKey,
+        no_value if no_value.starts_with("the record has no value") => Refusal::NoValue,
+        far if far.starts_with("its time is further ahead") => Refusal::TooFarAhead,
+        _ => Refusal::Undecodable,
+    };
+    Ok(format!("{rank} {offset} {refusal:?}"))
+}
+
+/// Every output is of a user that some partition has records of.
+pub fn nothing_else(world: &World) -> Result<(), Wrong> {
+    match outputs_of(world).find(|(key, _)| partition_of(world, key).is_none()) {
+        Some((key, record)) => Err(format!("an output for {}, who is nobody: {record:?}", text(&key))),
+        None => Ok(()),
+    }
+}
+
+/// Outputs of all partitions, with their keys.
+pub fn outputs_of(world: &World) -> impl Iterator<Item = (Vec<u8>, Owned)> {
+    (0..world.plan.output_partitions)
+        .flat_map(|partition| read(world, world.layout.outputs, partition))
+        .map(|record| (record.key.clone().unwrap_or_default(), record))
+}
+
+/// An output, as it stands in its topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Output {
+    /// The user.
+    pub key: Vec<u8>,
+    /// A reply has sent it.
+    pub looked_up: bool,
+    /// Of the record.
+    pub timestamp: i64,
+    /// Of the record.
+    pub value: Vec<u8>,
+}
+
+/// All outputs of a run that has ended well: by user, in their order.
+pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
+    let mut outputs = vec![];
+    let mut expected = BTreeMap::<_, Vec<_>>::new();
+    for partition in 0..world.plan.partitions {
+        for output in auditor::audit(&task(world, partition)?, &parameters(world)).outputs {
+            expected.entry(output.key).or_default().push(output.looked_up);
+        }
+    }
+    let mut places = HashMap::<Vec<u8>, usize>::new();
+    for (key, record) in outputs_of(world) {
+        let place = places.entry(key.clone()).or_default();
+        let looked_up = expected.get(&key).and_then(|list| list.get(*place));
+        *place += 1;
+        outputs.push(Output {
+            looked_up: *looked_up.ok_or("an output that nobody expects")?,
+            key,
+            timestamp: record.timestamp,
+            value: record.value.unwrap_or_default(),
+        });
+    }
+    // Stable: a user's outputs stay in their order.
+    outputs.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(outputs)
+}
+
+/// In which partition the traffic has put a user.
+fn partition_of(world: &World, key: &[u8]) -> Option<i32> {
+    let of_user = |arrival: &&super::traffic::Arrival| arrival.key.as_deref() == Some(key);
+    world.plan.traffic.iter().find(of_user).map(|arrival| arrival.partition)
+}
+
+/// Committed records of a partition.
+fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
+    let name = &world.layout.topics[usize::from(topic)];
+    world
+        .cluster
+        .read_all(name, partition, true)
+        .expect("a topic of the run")
+}
+
+/// Start, last stable offset and end of a partition.
+pub fn offsets(world: &World, topic: TopicIx, partition: i32) -> (Offset, Offset, Offset) {
+    let name = &world.layout.topics[usize::from(topic)];
+    world.cluster.offsets(name, partition).expect("a topic of the run")
+}
+
+/// How much was written to all topics, markers included.
+pub fn written(world: &World) -> Offset {
+    places(world)
+        .map(|(topic, partition)| offsets(world, topic, partition).2)
+        .sum()
+}
+
+/// All partitions of all topics.
+fn places(world: &World) -> impl Iterator<Item = (TopicIx, i32)> {
+    (0..world.layout.topics.len() as TopicIx).flat_map(|topic| {
+        let partitions = match topic == world.layout.outputs {
+            true => world.plan.output_partitions,
+            false => world.plan.partitions,
+        };
+        (0..partitions).map(move |partition| (topic, partition))
+    })
+}
+
+/// Of everything in the topics.
+pub fn fingerprint(world: &World) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (topic, partition) in places(world) {
+        (topic, partition).hash(&mut hasher);
+        for record in read(world, topic, partition) {
+            (
+                record.offset,
+                record.timestamp,
+                record.key,
+                record.value,
+                record.headers,
+            )
+                .hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,111 @@
+//! The session service, scripted: late, doubled, out of order, lost.
+//!
+//! Rule: what was asked is answered sooner or later, unless the asker has forgotten it; then it may be lost.
+
+use super::dice::Dice;
+use pelton::record::Partition;
+use pelton::service::{Answer, Question, Reply, Services};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Between the workers' handles and the world: what one worker has asked.
+#[derive(Clone)]
+pub struct Desk(Arc<Mutex<Inside>>);
+
+struct Inside {
+    dice: Dice,
+    open: Vec<Question>,
+    ready: Vec<Reply>,
+    /// The same answer to the same question, whenever it is asked.
+    steady: bool,
+}
+
+impl Desk {
+    /// Nothing asked yet. `steady`: answers follow from the question alone.
+    pub fn new(dice: Dice, steady: bool) -> Desk {
+        Desk(Arc::new(Mutex::new(Inside {
+            dice,
+            open: vec![],
+            ready: vec![],
+            steady,
+        })))
+    }
+
+    /// The worker's side.
+    pub fn handle(&self) -> Box<dyn Services> {
+        Box::new(self.clone())
+    }
+
+    /// Questions that wait.
+    pub fn waiting(&self) -> usize {
+        let inside = self.lock();
+        inside.open.len() + inside.ready.len()
+    }
+
+    /// Answers one of the questions. `again`: now and then it stays, to be answered a second time.
+    pub fn answer(&self, again: bool) -> bool {
+        let inside = &mut *self.lock();
+        if inside.open.is_empty() {
+            return false;
+        }
+        let index = inside.dice.below(inside.open.len());
+        let question = match again && inside.dice.chance(0.2) {
+            true => inside.open[index].clone(),
+            false => inside.open.swap_remove(index),
+        };
+        let answer = match inside.steady {
+            true => steady(&question.request),
+            false => any(&mut inside.dice),
+        };
+        inside.ready.push(Reply {
+            task: question.task,
+            id: question.id,
+            answer,
+        });
+        true
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Services for Desk {
+    fn ask(&mut self, question: Question) {
+        self.lock().open.push(question);
+    }
+
+    fn replies(&mut self, into: &mut Vec<Reply>) {
+        into.append(&mut self.lock().ready);
+    }
+
+    fn forget(&mut self, task: Partition) {
+        let Inside { dice, open, .. } = &mut *self.lock();
+        // A call that is under way may still come back.
+        open.retain(|question| question.task != task || dice.chance(0.5));
+    }
+}
+
+/// What the service says of a session, by its id: all behind the last slash of the request.
+pub fn steady(request: &[u8]) -> Answer {
+    let id = request.rsplit(|byte| *byte == b'/').next().unwrap_or(request);
+    let sum = id
+        .iter()
+        .fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
+    match (sum >> 8) % 4 {
+        0 => Answer::Absent,
+        n => body(["", "CA", "DE", "SE"][n as usize]),
+    }
+}
+
+fn any(dice: &mut Dice) -> Answer {
+    match dice.below(8) {
+        0 => Answer::Absent,
+        1 => Answer::Unavailable,
+        2 => Answer::Body(b"{\"clientCountryCode\":1}".to_vec()),
+        _ => body(dice.pick(&["CA", "DE", "FR", "SE", "MT"])),
+    }
+}
+
+fn body(country: &str) -> Answer {
+    Answer::Body(format!("{{\"clientCountryCode\":\"{country}\"}}").into_bytes())
+}
