@@ -16,6 +16,8 @@ pub mod rocks;
 mod tests;
 
 pub use directory::Directory;
+#[cfg(feature = "rocks")]
+pub use rocks::Rocks;
 
 use crate::delta::{Change, Delta};
 use crate::error::Result;

@@ -85,6 +85,7 @@ impl Task {
             committed_wiring: wiring,
             changelog: restored.changelog,
             unflushed: 0,
+            rounds: (restored.bytes, 0),
             complete: None,
             batch: Batch::default(),
             plan: vec![],

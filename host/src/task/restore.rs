@@ -41,6 +41,8 @@ pub struct Restored {
     pub journal: Vec<Entry>,
     /// Changelog records applied.
     pub replayed: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 impl Restored {
@@ -96,6 +98,7 @@ impl Restored {
             self.apply(change.map_err(corrupted)?)?;
         }
         self.replayed += 1;
+        self.bytes += record.len() as u64;
         self.settle();
         Ok(())
     }
@@ -139,6 +142,7 @@ enum Part {
 struct Span {
     reader: Box<dyn Reader>,
     topic: TopicIx,
+    start: Offset,
     position: Offset,
     end: Offset,
 }
@@ -164,6 +168,17 @@ impl Restoring {
             partition,
             state: task.into_restored(),
             part: Part::Offsets,
+        }
+    }
+
+    /// How far it is: from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        match &self.part {
+            Part::Offsets => 0.0,
+            Part::Changelog(span) if span.end > span.start => {
+                (span.position - span.start) as f64 / (span.end - span.start) as f64
+            }
+            _ => 1.0,
         }
     }
 
@@ -229,6 +244,7 @@ impl Restoring {
         Ok(Span {
             reader,
             topic,
+            start: from,
             position: from,
             end,
         })

@@ -128,8 +128,10 @@ impl Task {
         self.committed_wiring = sealed.wiring;
         self.changelog = next;
         self.unflushed += sealed.bytes;
+        self.rounds.1 += sealed.bytes;
         if sealed.complete.is_some() {
             self.complete = sealed.complete;
+            self.rounds = (self.rounds.1, 0);
         }
         sealed.tally
     }
