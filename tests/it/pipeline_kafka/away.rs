@@ -52,7 +52,7 @@ fn a_registry_that_is_away_is_waited_for_at_the_start_and_when_a_new_schema_come
     assert_ne!(newer, schema);
     let id = registry().register(&format!("{}-value", stage.inputs[2]), &newer).unwrap();
     assert!(id > 4, "{id}");
-    let written_anew = |record: &Record| {
+    let written_anew = move |record: &Record| {
         let value = record.value.as_ref().map(|value| [&[0], &id.to_be_bytes()[..], &value[5..]].concat());
         Record { value, ..record.clone() }
     };

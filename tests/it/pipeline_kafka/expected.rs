@@ -129,18 +129,27 @@ impl Expected {
                 unexpected.push(record);
             }
         }
-        let missing: Vec<_> = direct.iter().filter(|(_, left)| **left > 0).map(|((wanted, at), _)| (text(&wanted.value), *at)).collect();
-        let unanswered: Vec<_> = looked_up.iter().filter(|(_, left)| **left > 0).map(|(wanted, _)| text(&wanted.value)).collect();
+        let left = |left: &usize| *left > 0;
+        let missing: Vec<_> = direct.iter().filter(|(_, count)| left(count)).map(|(timed, _)| timed).collect();
+        let unanswered: Vec<_> = looked_up.iter().filter(|(_, count)| left(count)).map(|(wanted, _)| wanted).collect();
+        let came_as = |wanted: &Wanted| {
+            let id = &wanted.value[..60.min(wanted.value.len())];
+            let near = unexpected.iter().find(|record| record.value.as_ref().is_some_and(|value| value.starts_with(id)));
+            near.map(|record| (record.timestamp, text(record.value.as_deref().unwrap_or_default())))
+        };
         assert!(
             unexpected.is_empty() && missing.is_empty() && unanswered.is_empty(),
-            "{} unexpected, such as {:?}; {} missing, such as {:?}; {} looked up missing, such as {:?}; of {} records",
-            unexpected.len(),
-            unexpected.first().map(|record| (text(record.value.as_deref().unwrap_or_default()), record)),
-            missing.len(),
-            missing.first(),
-            unanswered.len(),
-            unanswered.first(),
+            "of {} records {} are unexpected, such as\n  {:?}\n{} are missing, such as\n  {:?}\n  came: {:?}\n{} looked up are missing, such \
+             as\n  {:?}\n  came: {:?}",
             records.len(),
+            unexpected.len(),
+            unexpected.first().map(|record| (record.timestamp, text(record.value.as_deref().unwrap_or_default()))),
+            missing.len(),
+            missing.first().map(|(wanted, at)| (at, text(&wanted.value))),
+            missing.first().and_then(|(wanted, _)| came_as(wanted)),
+            unanswered.len(),
+            unanswered.first().map(|wanted| text(&wanted.value)),
+            unanswered.first().and_then(|wanted| came_as(wanted)),
         );
         for (task, direct) in self.direct.iter().enumerate() {
             for (partition, came) in came[task].iter().enumerate() {
