@@ -182,6 +182,30 @@ file = "{rules}"
     }
 }
 
+impl Drop for Stage {
+    /// A failed test shows what its processes said, and what they refused.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for entry in std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("log") {
+                let said = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                eprintln!("{}:\n{said}", entry.path().display());
+            }
+        }
+        for (what, shown) in [("dead-letters", 3), ("journal", 0)] {
+            // A broker that is away has nothing to show.
+            let Ok(records) = self.rig.read(&format!("{}-{what}", self.name)) else { continue };
+            eprintln!("{what}: {} records", records.len());
+            for record in records.iter().take(shown) {
+                let headers: Vec<_> = record.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
+                eprintln!("  {headers:?}");
+            }
+        }
+    }
+}
+
 /// Traffic that is not written yet.
 pub struct Parts {
     /// (rank, record), the last one first.
