@@ -37,11 +37,13 @@ impl Stage {
     pub fn new(rig: &'static Rig, source: Source) -> Stage {
         let name = Rig::unique("money");
         let inputs = Stream::ALL.map(|stream| format!("{name}-{}", stream.topic()));
+        // The traffic is years old: the broker would remove it within minutes.
+        let kept = [("retention.ms", "-1")];
         for topic in &inputs {
-            rig.create(topic, PARTITIONS, &[]).unwrap();
+            rig.create(topic, PARTITIONS, &kept).unwrap();
         }
         let output = format!("{name}-enriched");
-        rig.create(&output, OUTPUT_PARTITIONS, &[]).unwrap();
+        rig.create(&output, OUTPUT_PARTITIONS, &kept).unwrap();
         let format = match source {
             Source::None => Format::Json,
             _ => Format::Avro,
