@@ -61,6 +61,8 @@ pub struct Running {
     supervisor: Option<JoinHandle<Result<()>>>,
     commands: Vec<Sender<Command>>,
     statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+    /// What runs now, for tasks that open later.
+    wiring: Arc<Mutex<Arc<Wiring>>>,
 }
 
 impl Running {
@@ -100,13 +102,15 @@ impl Running {
                 statuses.clone(),
             )?);
         }
+        let wiring = Arc::new(Mutex::new(parts.wiring));
         let group = parts.log.join()?;
         let supervisor = assignment::Supervisor {
             group,
             log: parts.log,
             layout: parts.layout,
             config: parts.config,
-            wiring: parts.wiring,
+            wiring: wiring.clone(),
+            metrics: parts.metrics,
             stores: parts.stores,
             commands: commands.clone(),
             events,
@@ -124,6 +128,7 @@ impl Running {
             supervisor: Some(supervisor),
             commands,
             statuses,
+            wiring,
         })
     }
 

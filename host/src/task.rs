@@ -100,6 +100,8 @@ pub struct Task {
     changelog: Offset,
     /// Bytes of changelog since the last flush began.
     unflushed: u64,
+    /// Bytes of changelog of the last complete round of the sweep, and of the one under way.
+    rounds: (u64, u64),
     /// Start of the last round of the sweep that is complete and committed: the log before it may go.
     complete: Option<Offset>,
 
@@ -185,6 +187,8 @@ pub struct Status {
     pub state_bytes: usize,
     /// Committed position in the changelog.
     pub changelog: Offset,
+    /// Bytes of changelog that a restore would read: about two rounds of the sweep.
+    pub log_bytes: u64,
     /// The rules' version.
     pub version: [u8; 32],
 }
@@ -247,15 +251,15 @@ impl Task {
             return vec![];
         }
         self.lookups
-            .iter()
+            .committed()
             .filter_map(|(name, pending)| {
                 let index = self.ids.lookups.iter().position(|id| *id == name.1)?;
                 let service = self.wiring.lookups[index].service;
                 Some(Question {
                     task: self.partition,
-                    id: pending.id.clone(),
+                    id: pending.id,
                     service,
-                    request: pending.request.to_vec(),
+                    request: pending.request.into_vec(),
                 })
             })
             .collect()
@@ -277,6 +281,7 @@ impl Task {
             rows: self.view.rows.len(),
             state_bytes: self.view.rows.bytes(),
             changelog: self.changelog,
+            log_bytes: self.rounds.0 + self.rounds.1,
             version: self.wiring.rules.version().0,
         }
     }

@@ -193,12 +193,7 @@ impl Worker {
     }
 
     /// A task, for tests and queries.
-    pub fn task(&self, partition: Partition) -> Option<&Task> {
-        self.tasks.get(&partition)
-    }
-
-    /// A task, to look into its state.
-    pub fn task_mut(&mut self, partition: Partition) -> Option<&mut Task> {
+    pub fn task(&mut self, partition: Partition) -> Option<&mut Task> {
         self.tasks.get_mut(&partition)
     }
 

@@ -8,5 +8,7 @@ mod pipeline_kafka;
 #[cfg(feature = "kafka")]
 mod registry;
 mod rules;
+mod same_result;
+mod scenarios;
 mod sim;
 mod tidy;

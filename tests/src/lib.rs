@@ -5,6 +5,7 @@ pub mod bench;
 #[cfg(feature = "kafka")]
 pub mod rig;
 pub mod sim;
+pub mod stage;
 
 #[cfg(feature = "kafka")]
 pub mod wire;

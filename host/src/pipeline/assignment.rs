@@ -12,11 +12,12 @@ use super::threads::{Command, Event};
 use crate::config::{Config, Start};
 use crate::error::{Failure, Result};
 use crate::log::{Group, Log, Membership};
+use crate::metrics::Metrics;
 use crate::record::{Offset, Partition, TopicIx};
 use crate::task::restore::Restoring;
 use crate::task::{Layout, Task, Wiring};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
@@ -37,7 +38,9 @@ pub struct Supervisor {
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
     pub config: Arc<Config>,
-    pub wiring: Arc<Wiring>,
+    /// What runs now, for tasks that open later.
+    pub wiring: Arc<Mutex<Arc<Wiring>>>,
+    pub metrics: Arc<Metrics>,
     pub stores: Option<Stores>,
     pub commands: Vec<Sender<Command>>,
     pub events: Sender<Event>,
@@ -201,23 +204,39 @@ impl Supervisor {
         let gone = Arc::new(AtomicBool::new(false));
         self.restoring.insert(partition, gone.clone());
         let (log, layout, config) = (self.log.clone(), self.layout.clone(), self.config.clone());
+        let ratio = self.metrics.task(partition).restored_ratio;
         let (wiring, stores, events) = (self.wiring.clone(), self.stores.clone(), self.events.clone());
         std::thread::Builder::new()
             .name(format!("restore-{partition}"))
             .spawn(move || {
                 let mut store = stores.map(|stores| stores());
                 let mut restoring = Restoring::begin(log.clone(), layout.clone(), partition);
+                let mut step = || {
+                    let store = store.as_mut().map(|store| &mut **store as _);
+                    let Some(restored) = restoring.step(store, POLL)? else {
+                        ratio.set(restoring.progress());
+                        return Ok(None);
+                    };
+                    Ok(Some(restored))
+                };
+                let mut begins = None;
                 let task = loop {
                     if gone.load(Ordering::Acquire) {
                         return;
                     }
-                    let store = store.as_mut().map(|store| &mut **store as _);
-                    match restoring.step(store, POLL) {
+                    let stepped = match &begins {
+                        None => starts(&config, log.as_ref(), partition).map(|starts| {
+                            begins = Some(starts);
+                            None
+                        }),
+                        Some(_) => step(),
+                    };
+                    match stepped {
                         Ok(None) => {}
                         Ok(Some(restored)) => {
-                            let starts = starts(&config, log.as_ref(), partition);
-                            let open = |starts: Vec<_>| Task::open(partition, layout, wiring, restored, &starts);
-                            break starts.and_then(open).map(Box::new);
+                            let wiring = wiring.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                            let starts = begins.unwrap_or_default();
+                            break Task::open(partition, layout, wiring, restored, &starts).map(Box::new);
                         }
                         Err(Failure::Retry(why)) => {
                             tracing::warn!(task = partition, %why, "the restore waits");

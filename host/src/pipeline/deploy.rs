@@ -25,6 +25,8 @@ pub struct Deployer {
     /// Partitions of the outputs.
     partitions: Vec<i32>,
     commands: Vec<Sender<Command>>,
+    /// What tasks open with.
+    wiring: Arc<Mutex<Arc<Wiring>>>,
     /// What runs: its wiring and its settings. Locked while a deploy is under way: one after the other.
     now: Mutex<(Arc<Wiring>, serde_json::Value)>,
     /// Where deployed rules are kept for the next start.
@@ -48,6 +50,7 @@ impl Deployer {
             schemas,
             partitions,
             commands: running.commands.clone(),
+            wiring: running.wiring.clone(),
             now: Mutex::new(now),
             keep,
         }
@@ -86,6 +89,7 @@ impl Deployer {
             save(keep, &deploy.component, &settings, &wiring.rules.version().to_string())
                 .map_err(|e| format!("the rules can't be kept in {} for the next start: {e}", keep.display()))?;
         }
+        *self.wiring.lock().unwrap_or_else(PoisonError::into_inner) = wiring.clone();
         for worker in &self.commands {
             let _ = worker.send(Command::Activate(wiring.clone()));
         }

@@ -110,6 +110,8 @@ impl Telemetry {
         metrics.watermark(status.watermark, now.wall);
         metrics.state_rows.set(status.rows as i64);
         metrics.state_bytes.set(status.state_bytes as i64);
+        metrics.log_bytes.set(status.log_bytes as i64);
+        metrics.restored_ratio.set(1.0);
         metrics.timers.set(status.timers as i64);
         metrics.lookups_pending.set(status.lookups as i64);
         for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {

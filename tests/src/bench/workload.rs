@@ -1,7 +1,7 @@
 //! The workload: generated once, written in order.
 
 use anyhow::Result;
-use pelton_demo::traffic::{Made, Parameters, Stream, Traffic};
+use pelton_demo::traffic::{Made, Parameters, Traffic};
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default)]

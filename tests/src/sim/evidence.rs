@@ -355,6 +355,45 @@ pub fn outputs_of(world: &World) -> impl Iterator<Item = (Vec<u8>, Owned)> {
         .map(|record| (record.key.clone().unwrap_or_default(), record))
 }
 
+/// An output, as it stands in its topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Output {
+    /// The user.
+    pub key: Vec<u8>,
+    /// A reply has sent it.
+    pub looked_up: bool,
+    /// Of the record.
+    pub timestamp: i64,
+    /// Of the record.
+    pub value: Vec<u8>,
+}
+
+/// All outputs of a run that has ended well: by user, in their order.
+pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
+    let mut outputs = vec![];
+    let mut expected = BTreeMap::<_, Vec<_>>::new();
+    for partition in 0..world.plan.partitions {
+        for output in auditor::audit(&task(world, partition)?, &parameters(world)).outputs {
+            expected.entry(output.key).or_default().push(output.looked_up);
+        }
+    }
+    let mut places = HashMap::<Vec<u8>, usize>::new();
+    for (key, record) in outputs_of(world) {
+        let place = places.entry(key.clone()).or_default();
+        let looked_up = expected.get(&key).and_then(|list| list.get(*place));
+        *place += 1;
+        outputs.push(Output {
+            looked_up: *looked_up.ok_or("an output that nobody expects")?,
+            key,
+            timestamp: record.timestamp,
+            value: record.value.unwrap_or_default(),
+        });
+    }
+    // Stable: a user's outputs stay in their order.
+    outputs.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(outputs)
+}
+
 /// In which partition the traffic has put a user.
 fn partition_of(world: &World, key: &[u8]) -> Option<i32> {
     let of_user = |arrival: &&super::traffic::Arrival| arrival.key.as_deref() == Some(key);

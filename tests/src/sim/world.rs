@@ -10,7 +10,7 @@ use super::plan::{Chaos, Plan};
 use super::rules;
 use super::service::Desk;
 use super::traffic::START;
-use crate::auditor::Format;
+use crate::auditor::{Format, Millis};
 use pelton::config::{self, Config};
 use pelton::error::Failure;
 use pelton::log::Log;
@@ -89,9 +89,14 @@ struct Process {
 impl World {
     /// Topics, rules, and no instance yet.
     pub fn new(plan: Plan) -> World {
+        World::at(plan, START)
+    }
+
+    /// As [`new`](World::new), at this time of the wall clock.
+    fn at(plan: Plan, wall: Millis) -> World {
         let mut dice = Dice::new(plan.seed ^ 0x5eed);
         let config = config(&plan);
-        let clock = Clock::manual(START);
+        let clock = Clock::manual(wall);
         let cluster = Embedded::new("sim", clock.clone());
         let create = |name: &str, partitions, settings: &[(&str, &str)]| {
             cluster.create_topic(name, partitions, settings).expect("a new topic")
@@ -151,6 +156,26 @@ impl World {
             trace: std::env::var_os("PELTON_TRACE").is_some(),
         };
         world.set_hooks(dice);
+        world
+    }
+
+    /// A later world with the inputs and the journal of another one, and nothing else: its tasks follow that journal.
+    pub fn replay(of: &World, mut plan: Plan) -> World {
+        plan.traffic.iter_mut().for_each(|arrival| arrival.at = 0);
+        let world = World::at(plan, of.clock.wall());
+        let journal = &world.layout.topics[usize::from(world.layout.journal)];
+        for partition in 0..world.plan.partitions {
+            let entries = of
+                .cluster
+                .read_all(journal, partition, true)
+                .expect("a topic of the run");
+            for entry in entries {
+                let appended = world
+                    .cluster
+                    .append(journal, partition, None, entry.value.as_deref(), 0, &[]);
+                appended.expect("a topic of the run");
+            }
+        }
         world
     }
 
@@ -388,9 +413,12 @@ impl World {
             what = "is killed";
             self.kill(number);
         } else if self.dice.chance(chaos.stops) {
-            if let Some(life) = &mut self.processes[number].life {
+            let process = &mut self.processes[number];
+            if let Some(life) = &mut process.life {
                 what = "is told to stop";
-                life.stop().map_err(|why| ended(life, &why))?;
+                if !life.stop().map_err(|why| ended(life, &why))? {
+                    process.life = None;
+                }
             }
         } else if self.dice.chance(chaos.evictions) {
             what = "is evicted";
@@ -468,7 +496,7 @@ impl World {
     pub fn task(&mut self, partition: i32) -> Option<&mut pelton::task::Task> {
         let lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
         let mut seats = lives.flat_map(|life| &mut life.seats);
-        seats.find_map(|seat| seat.worker.task_mut(partition))
+        seats.find_map(|seat| seat.worker.task(partition))
     }
 }
 

@@ -1,0 +1,9 @@
+//! Scenarios of the money pipeline: one for each sentence of its rules, and for each promise of the worker that runs them.
+//!
+//! Rule: a scenario says what happens and what comes of it, in event times; it runs in every way (see `stage::always`): in one
+//! burst, one input at a time, at random cuts with aborted epochs and crashes, in Avro and in JSON.
+
+mod dedup;
+mod first;
+mod session;
+mod user;

@@ -1,0 +1,363 @@
+//! A stage for scenarios: the real worker and real rules on the log in memory, under a clock that the test moves.
+//!
+//! Rules: one thread, no sleep, no chance that is not a seed's; nothing is replaced but the clock and, where a test wants it
+//! so, the external service. Times are milliseconds since [`START`].
+//!
+//! ```no_run
+//! use pelton_tests::stage::{SECOND, always, money};
+//!
+//! always(|stage| {
+//!     stage.user("u1").session("s1", "DE", 0);
+//!     stage.put(money("u1", "m1", SECOND).session("s1"));
+//!     stage.flow_to(2 * SECOND);
+//!     assert_eq!(stage.enriched(), ["m1 first session DE"]);
+//! });
+//! ```
+
+mod event;
+mod life;
+mod seen;
+mod service;
+mod setup;
+
+pub use crate::auditor::Format;
+pub use event::{
+    Event, Money, Stream, address, birth_date, bytes, kind_of_wallet, long, money, nothing, other_user, session,
+    session_closed,
+};
+pub use seen::{Cell, DeadLetter, Output};
+pub use service::Script;
+pub use setup::{Dice, Setup, Way, always, always_with, compile};
+
+use life::Life;
+use pelton::error::Failure;
+use pelton::journal::Entry;
+use pelton::log::Log;
+use pelton::log::embedded::{Clock, Embedded, Owned};
+use pelton::metrics::Metrics;
+use pelton::murmur2;
+use pelton::record::Partition;
+use pelton::service::{Answer, Question};
+use pelton::task::restore::Restoring;
+use pelton::task::{Layout, Status, Task, Wiring};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Milliseconds.
+pub type Millis = i64;
+
+/// 2020-12-16T00:00:00Z: event times of scenarios begin here.
+pub const START: Millis = 1_608_076_800_000;
+
+/// In milliseconds.
+pub const SECOND: Millis = 1000;
+/// In milliseconds.
+pub const MINUTE: Millis = 60 * SECOND;
+/// In milliseconds.
+pub const HOUR: Millis = 60 * MINUTE;
+/// In milliseconds.
+pub const DAY: Millis = 24 * HOUR;
+
+/// Out of orderness of the contract's inputs.
+const DISORDER: Millis = 20 * SECOND;
+
+/// How far a turn moves the clock.
+const TURN: Duration = Duration::from_millis(10);
+
+/// So many turns in which nothing happens: an epoch is committed after five of them, and its outcome told after a few more.
+const AT_REST: u32 = 16;
+
+/// More turns than any scenario takes.
+const RESTLESS: u32 = 100_000;
+
+/// See the module.
+pub struct Stage {
+    setup: Setup,
+    /// The log.
+    pub cluster: Embedded,
+    clock: Clock,
+    layout: Arc<Layout>,
+    wiring: Arc<Wiring>,
+    metrics: Arc<Metrics>,
+    script: Script,
+    life: Option<Life>,
+    dice: Option<Dice>,
+}
+
+/// A user, to be told something about.
+pub struct User<'a> {
+    stage: &'a mut Stage,
+    id: &'a str,
+}
+
+impl Stage {
+    fn new(setup: Setup, script: Script) -> Stage {
+        let clock = Clock::manual(Stage::WALL);
+        let cluster = Embedded::new("stage", clock.clone());
+        let config = &setup.config;
+        let inputs = config.inputs.iter().map(|input| &input.topic);
+        for topic in inputs.chain(config.outputs.iter().map(|output| &output.topic)) {
+            cluster.create_topic(topic, setup.partitions, &[]).expect("a new topic");
+        }
+        for owned in config.owned_topics(setup.partitions) {
+            cluster
+                .create_topic(&owned.name, owned.partitions, &[])
+                .expect("a new topic");
+        }
+        let limits = pelton::rules::Limits {
+            memory: config.rules.memory_limit,
+            time: config.rules.time_limit,
+            ..pelton::rules::Limits::default()
+        };
+        let rules = compile(&setup.component, &config.rules.settings, limits).expect("rules that fit");
+        let outputs = vec![setup.partitions; config.outputs.len()];
+        let wiring = Wiring::new(rules, config, Some(setup.schemas.as_ref()), &outputs);
+        let wiring = wiring.unwrap_or_else(|misfits| panic!("the rules don't fit: {misfits:?}"));
+        let dice = match setup.way {
+            Way::Restless(seed) if setup.restless => Some(Dice::new(seed + 2000)),
+            _ => None,
+        };
+        let mut stage = Stage {
+            layout: Arc::new(Layout::new(config, setup.partitions)),
+            metrics: Arc::new(Metrics::of(config)),
+            wiring: Arc::new(wiring),
+            setup,
+            cluster,
+            clock,
+            script,
+            life: None,
+            dice,
+        };
+        stage.let_loose();
+        stage.start();
+        stage
+    }
+
+    // ---- what happens
+
+    /// Something about a user.
+    pub fn user<'a>(&'a mut self, id: &'a str) -> User<'a> {
+        User { stage: self, id }
+    }
+
+    /// An event comes into its topic. Its offset.
+    pub fn put(&mut self, event: impl Into<Event>) -> i64 {
+        let event = event.into();
+        let partition = murmur2::partition(event.user.as_bytes(), self.setup.partitions);
+        let bytes = event.bytes(self.setup.format);
+        self.raw(event.stream, partition, Some(event.user.as_bytes()), Some(&bytes))
+    }
+
+    /// Any record comes into an input topic. Its offset.
+    pub fn raw(&mut self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) -> i64 {
+        let wall = self.clock.wall();
+        let appended = self.cluster.append(stream.topic(), partition, key, value, wall, &[]);
+        appended.expect("a record fits")
+    }
+
+    /// Event time comes to `at` on every partition, by events that nobody cares about: all that is before is final, and
+    /// done.
+    pub fn flow_to(&mut self, at: Millis) {
+        for stream in Stream::ALL {
+            self.flow(stream, at);
+        }
+        self.settle();
+    }
+
+    /// Event time of one stream comes to `at`.
+    pub fn flow(&mut self, stream: Stream, at: Millis) {
+        for partition in 0..self.setup.partitions {
+            let user = self.user_of(partition);
+            let bytes = nothing(stream, &user, at + DISORDER).bytes(self.setup.format);
+            self.raw(stream, partition, Some(user.as_bytes()), Some(&bytes));
+        }
+    }
+
+    /// A user whose key belongs to this partition, and who does nothing else.
+    fn user_of(&self, partition: Partition) -> String {
+        let mut users = (0..).map(|number| format!("nobody-{number}"));
+        let its = |user: &String| murmur2::partition(user.as_bytes(), self.setup.partitions) == partition;
+        users.find(its).expect("murmur2 leaves no partition out")
+    }
+
+    /// Nothing comes for so long.
+    pub fn advance(&mut self, by: Duration) {
+        let end = self.clock.now() + by;
+        while self.clock.now() < end {
+            self.clock
+                .advance(Duration::from_millis(500).min(end - self.clock.now()));
+            self.turn().unwrap_or_else(|why| panic!("the worker has ended: {why}"));
+        }
+        self.settle();
+    }
+
+    /// The session service answers the open questions for a session.
+    pub fn reply(&mut self, session: &str, answer: Answer) {
+        assert!(self.script.reply(session, answer) > 0, "nobody asks for {session}");
+        self.settle();
+    }
+
+    /// The session service answers that the client is in this country.
+    pub fn reply_country(&mut self, session: &str, country: &str) {
+        self.reply(
+            session,
+            Answer::Body(format!("{{\"clientCountryCode\":\"{country}\"}}").into_bytes()),
+        );
+    }
+
+    /// The script of the session service.
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// All that can be done is done, and committed.
+    pub fn settle(&mut self) {
+        self.try_settle()
+            .unwrap_or_else(|why| panic!("the worker has ended: {why}"));
+    }
+
+    /// As [`settle`](Stage::settle). Err: the instance has ended, why; it is gone.
+    pub fn try_settle(&mut self) -> Result<(), Failure> {
+        let mut quiet = 0;
+        for _ in 0..RESTLESS {
+            if self.dice.as_mut().is_some_and(|dice| dice.below(64) == 0) {
+                self.crash();
+                self.start();
+                quiet = 0;
+            }
+            self.clock.advance(TURN);
+            quiet = if self.turn()? { 0 } else { quiet + 1 };
+            if quiet > AT_REST {
+                return Ok(());
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    // ---- what is seen
+
+    /// Everything that was sent and committed, in the order of the output's partitions.
+    pub fn outputs(&self) -> Vec<Output> {
+        let topic = self.setup.config.outputs[0].topic.clone();
+        let all = |partition| {
+            let records = self.committed(&topic, partition).into_iter();
+            records.map(move |record| Output::new(self.setup.format, partition, record))
+        };
+        (0..self.setup.partitions).flat_map(all).collect()
+    }
+
+    /// The outputs as lines: `m1 first user 2000/CA session DE`.
+    pub fn enriched(&self) -> Vec<String> {
+        self.outputs().iter().map(ToString::to_string).collect()
+    }
+
+    /// Committed records of any topic.
+    pub fn committed(&self, topic: &str, partition: Partition) -> Vec<Owned> {
+        self.cluster
+            .read_all(topic, partition, true)
+            .expect("a topic of the pipeline")
+    }
+
+    /// Everything that was refused.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        let topic = self.setup.config.dead_letters_topic();
+        let all = (0..self.setup.partitions).flat_map(|partition| self.committed(&topic, partition));
+        all.map(DeadLetter::new).collect()
+    }
+
+    /// Everything that was journaled.
+    pub fn journal(&self) -> Vec<Entry> {
+        let topic = self.setup.config.journal_topic();
+        let all = (0..self.setup.partitions).flat_map(|partition| self.committed(&topic, partition));
+        let entry = |record: Owned| Entry::decode(&record.value.expect("an entry")).expect("an entry");
+        all.map(entry).collect()
+    }
+
+    /// What the rules have counted under a name.
+    pub fn count(&self, name: &str) -> u64 {
+        self.metrics.rules(&[], &[name.to_owned()]).counters[0].get()
+    }
+
+    /// The metrics, as Prometheus reads them.
+    pub fn metrics(&self) -> String {
+        self.metrics.text()
+    }
+
+    /// Questions that the session service has not answered.
+    pub fn questions(&self) -> Vec<Question> {
+        self.script.open()
+    }
+
+    /// How the tasks stand.
+    pub fn status(&self) -> Vec<Status> {
+        self.life.as_ref().map(|life| life.worker.status()).unwrap_or_default()
+    }
+
+    /// What the stores hold, as the changelog alone rebuilds it.
+    pub fn state(&self) -> Vec<Cell> {
+        let name = "a reader of the state";
+        let log = self
+            .cluster
+            .instance(self.layout.topics.clone(), &self.setup.config.name, name);
+        let log: Arc<dyn Log> = Arc::new(log);
+        let mut cells = vec![];
+        for partition in 0..self.setup.partitions {
+            let mut restoring = Restoring::begin(log.clone(), self.layout.clone(), partition);
+            let restored = loop {
+                if let Some(restored) = restoring
+                    .step(None, Duration::ZERO)
+                    .expect("a changelog that can be read")
+                {
+                    break restored;
+                }
+            };
+            let starts = vec![0; self.layout.inputs.len()];
+            let task = Task::open(partition, self.layout.clone(), self.wiring.clone(), restored, &starts);
+            for (key, store, entry, expires, value) in task.expect("a task").dump() {
+                let expires = if expires == i64::MAX { expires } else { expires - START };
+                cells.push(Cell {
+                    key: seen::text(&key),
+                    store,
+                    entry,
+                    expires,
+                    value,
+                });
+            }
+        }
+        cells
+    }
+
+    /// The stores that hold something of a user.
+    pub fn stores(&self, user: &str) -> Vec<String> {
+        let mut stores: Vec<String> = self
+            .state()
+            .into_iter()
+            .filter(|cell| cell.key == user)
+            .map(|c| c.store)
+            .collect();
+        stores.dedup();
+        stores
+    }
+}
+
+impl User<'_> {
+    /// Opens a session.
+    pub fn session(self, id: &str, country: &str, at: Millis) -> i64 {
+        self.stage.put(session(self.id, id, country, at))
+    }
+
+    /// Tells the birth year.
+    pub fn birth_date(self, year: &str, at: Millis) -> i64 {
+        self.stage.put(birth_date(self.id, year, at))
+    }
+
+    /// Moves to another country.
+    pub fn address(self, country: &str, at: Millis) -> i64 {
+        self.stage.put(address(self.id, country, at))
+    }
+
+    /// Money without a session. [`money`] makes any other.
+    pub fn money(self, id: &str, at: Millis) -> i64 {
+        self.stage.put(money(self.id, id, at))
+    }
+}
