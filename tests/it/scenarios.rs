@@ -5,5 +5,7 @@
 
 mod dedup;
 mod first;
+mod lookup;
 mod session;
+mod time;
 mod user;
