@@ -14,7 +14,7 @@ mod telemetry;
 
 use crate::config::{Config, OnDataLoss};
 use crate::error::{Failure, Result};
-use crate::log::{Arrival, Log, Producer, Reader};
+use crate::log::{Arrival, Log, Producer, Reader, Transaction};
 use crate::metrics::Metrics;
 use crate::record::{Millis, Partition, Rank};
 use crate::registry::Schemas;
@@ -86,6 +86,8 @@ pub struct Worker {
     /// Tasks that read the changelog again, after an ambiguous commit.
     restoring: Vec<Restoring>,
     epoch: Epoch,
+    /// Memory of a transaction that is through, for the epoch after the open one.
+    spare: Transaction,
     /// When the open epoch got its first step.
     opened: Option<Duration>,
     /// The assignment counter that holds for the tasks at hand.
@@ -138,6 +140,7 @@ impl Worker {
             tasks: BTreeMap::new(),
             restoring: vec![],
             epoch: Epoch::default(),
+            spare: Transaction::default(),
             opened: None,
             assignment,
             flight: None,
