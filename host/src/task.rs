@@ -251,15 +251,15 @@ impl Task {
             return vec![];
         }
         self.lookups
-            .iter()
+            .committed()
             .filter_map(|(name, pending)| {
                 let index = self.ids.lookups.iter().position(|id| *id == name.1)?;
                 let service = self.wiring.lookups[index].service;
                 Some(Question {
                     task: self.partition,
-                    id: pending.id.clone(),
+                    id: pending.id,
                     service,
-                    request: pending.request.to_vec(),
+                    request: pending.request.into_vec(),
                 })
             })
             .collect()

@@ -30,7 +30,7 @@ const PATIENCE: u32 = 10;
 impl Task {
     /// Takes the next steps, at most one batch of them. False: there is none now.
     pub fn run(&mut self, guest: &mut Guest, sources: &mut Sources, epoch: &mut Epoch) -> bool {
-        self.follow_journal();
+        self.follow_journal(epoch);
         if !self.plan(guest, sources) {
             return false;
         }
@@ -293,7 +293,7 @@ impl Task {
                         request: request.clone().into(),
                     };
                     self.lookups.ask((key.into(), lookup, name.into()), pending);
-                    if self.replay.is_none() {
+                    if !self.follows_journal() {
                         let service = wire.service;
                         epoch.questions.push(Question {
                             task: self.partition,
