@@ -129,6 +129,8 @@ pub struct Guest {
     pub wiring: Arc<Wiring>,
     readers: Readers,
     sandbox: Option<Sandbox<View>>,
+    /// CPU time of calls: whoever drives it takes it.
+    pub spent: Duration,
 }
 
 impl Guest {
@@ -143,6 +145,7 @@ impl Guest {
             wiring,
             readers,
             sandbox,
+            spent: Duration::ZERO,
         })
     }
 
