@@ -1,8 +1,7 @@
 //! What of a pipeline a task's order and place depend on, and what it may use; made once, at start.
 //!
 //! Rule: results are a function of the logs, the journal and what order and place depend on. The fingerprint of that stands
-//! in every meta; a task with
-//! another one is not opened.
+//! in every meta; a task with another one is not opened.
 
 use crate::config::{Config, OnDataLoss, TimeSource};
 use crate::log::Topics;
