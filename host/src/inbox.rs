@@ -74,6 +74,13 @@ impl Inbox {
         self.position < self.known
     }
 
+    /// True for a record that was read before the last recovery: what was decided about it then holds. (Not by the position:
+    /// offsets have gaps, so the first new record may arrive while the position is still below what is known.)
+    #[inline]
+    pub fn was_read(&self, offset: Offset) -> bool {
+        offset < self.known
+    }
+
     /// The watermark.
     #[inline]
     pub fn watermark(&self) -> Millis {
