@@ -4,8 +4,13 @@
 //! burst, one input at a time, at random cuts with aborted epochs and crashes, in Avro and in JSON.
 
 mod dedup;
+mod deploy;
+mod faults;
 mod first;
 mod lookup;
+mod restart;
 mod session;
 mod time;
+mod unreadable;
 mod user;
+mod wire;
