@@ -133,6 +133,7 @@ fn a_start_with_other_rules() {
     // Nothing is lost by it.
     stage.replace_rules(&rules(), json!({}));
     stage.start();
+    stage.settle();
     stage.reply_country("s2", "DE");
     stage.flow_to(HOUR + 1);
     stage.reply_country("s1", "SE");

@@ -140,10 +140,13 @@ fn a_trap_costs_its_own_input() {
 /// A trap that a journal tells is followed by other rules too, which would not have trapped.
 #[test]
 fn a_replay_follows_the_trap() {
-    let mut stage = odd("panic-on-poison", Way::Burst).start();
+    let mut stage = odd("panic-on-poison", Way::OneByOne).start();
     five_users(&mut stage, b"poison");
     let reason = stage.dead_letters()[0].reason().to_owned();
-    let replayed = stage.replay_with(|config| config.rules.settings = serde_json::json!({ "do": "echo" }));
+    let replayed = stage.replay_with(|config| {
+        config.rules.settings = serde_json::json!({ "do": "echo" });
+        config.rules.batch = 1;
+    });
     assert_eq!(sent(&replayed), sent(&stage));
     assert_eq!(replayed.dead_letters()[0].reason(), reason);
     assert_eq!(replayed.journal().len(), 1, "what comes from the journal is not journaled again");

@@ -14,7 +14,7 @@ fn something_of_everything(stage: &mut Stage) {
     stage.put(money("u1", "waits", 2 * SECOND).session("s1"));
     stage.put(money("u2", "waits-long", 2 * SECOND).session("s2"));
     stage.put(money("u2", "asks", 3 * SECOND).session("s3").old());
-    stage.user("u1").money("read", 2 * MINUTE);
+    stage.user("u1").money("read", MINUTE + 10 * SECOND);
     stage.flow_to(MINUTE);
 }
 
@@ -109,6 +109,7 @@ fn from_a_store() {
     churn(&mut stage, 0);
     let outputs = stage.enriched().len();
     assert_eq!(outputs, 100);
+    eprintln!("{:?}", stage.status());
     let (state, stamp) = (stage.state(), disk.store().open(0).expect("a disk").expect("it was flushed"));
     stage.crash();
     // What lies before the stamp is not needed any more: without it, only the disk knows.

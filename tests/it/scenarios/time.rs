@@ -184,19 +184,16 @@ fn behind_a_heartbeat_is_late() {
 /// When nothing waits, silence moves nothing: there is nobody to be freed, and nobody becomes late by it.
 #[test]
 fn silence_alone_makes_nobody_late() {
-    always_with(
-        |setup| setup.restless = false,
-        |stage| {
-            stage.flow_to(30 * SECOND);
-            stage.advance(SECONDS(120));
-            let beats = stage.journal().len();
-            stage.advance(SECONDS(600));
-            assert_eq!(stage.journal().len(), beats, "the last records came out after 21 s");
-            stage.put(money("u1", "in-time", MINUTE).session("s1"));
-            stage.flow_to(HOUR);
-            stage.counted([("pending", 1), ("asked", 0)]);
-        },
-    );
+    let mut stage = Setup::money(Format::Json).start();
+    stage.flow_to(30 * SECOND);
+    stage.advance(SECONDS(120));
+    let beats = stage.journal().len();
+    stage.advance(SECONDS(600));
+    assert_eq!(stage.journal().len(), beats, "the last records came out after 21 s");
+    stage.put(money("u1", "in-time", MINUTE).session("s1"));
+    stage.flow_to(HOUR);
+    stage.counted([("pending", 1), ("asked", 0)]);
+    stage.check_replay();
 }
 
 /// A partition without any record: it is idle like any other, and holds the others back until then.
