@@ -60,4 +60,4 @@ $(CARGO_COMPONENT)/bin/cargo-component:
 	@.ci/setup test
 	cargo install cargo-component --version 0.21.1 --locked --root $(CARGO_COMPONENT) \
 	  --target-dir $(CARGO_COMPONENT)/build --quiet
-	@rm -rf $(CARGO_COMPONENT)/build
+	@rm -rf $(CARGO_COMPONENT)/build || true

@@ -50,6 +50,9 @@ enum Command {
     Check {
         #[command(flatten)]
         file: File,
+        /// Leave the brokers alone: only the file, the schemas and the rules are looked at.
+        #[arg(long)]
+        offline: bool,
         /// One JSON object, for programs.
         #[arg(long)]
         json: bool,
@@ -124,7 +127,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
     };
     match cli.command {
         Command::Run { file, log } => run(file, log, err),
-        Command::Check { file, json } => check::check(&file.file, &file.sets, json, out),
+        Command::Check { file, offline, json } => check::check(&file.file, &file.sets, offline, json, out),
         Command::Rules(Rules::Deploy {
             component,
             settings,

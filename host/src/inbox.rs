@@ -179,21 +179,6 @@ impl Inbox {
         position
     }
 
-    /// Heartbeats of a journal that is replayed, in the order of their positions. Only before anything has arrived.
-    pub fn preset(&mut self, heartbeats: Vec<(Offset, Millis)>, verdicts: Vec<(Offset, Verdict)>) {
-        assert!(
-            self.waiting.is_empty() && self.base == 0,
-            "a replay begins before the first record"
-        );
-        let beats = heartbeats.iter().map(|(position, _)| *position).max();
-        let judged = verdicts.iter().map(|(offset, _)| offset + 1).max();
-        self.known = self.known.max(beats.max(judged).unwrap_or(self.known));
-        self.heartbeats = heartbeats;
-        self.verdicts = verdicts;
-        self.beat = 0;
-        self.advance(self.position);
-    }
-
     /// A record is processed.
     #[inline]
     pub fn done(&mut self, ticket: Ticket) {

@@ -7,7 +7,7 @@ mod handles;
 #[cfg(test)]
 mod tests;
 
-pub use handles::{DeadLetter, LookupMetrics, RulesMetrics, TaskMetrics, WorkerMetrics};
+pub use handles::{DeadLetter, LookupMetrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics, cpu_time};
 
 use crate::config::Config;
 use crate::record::Partition;
@@ -23,6 +23,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// A gauge of seconds or of a share.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// A counter of seconds.
+pub type FloatCounter = Counter<f64, AtomicU64>;
 
 /// The metrics of one instance.
 pub struct Metrics {
@@ -97,6 +100,7 @@ families! {
     foreign_keys: Counter = Counter::default, NONE, "foreign_keys",
         "Records whose key murmur2 would have placed in another partition: is the producer's partitioner another one?";
     buffered: Gauge = Gauge::default, bytes(), "buffered", "Fetched records that wait for the watermark, by stream";
+    spilled: Gauge = Gauge::default, bytes(), "spilled", "Those of the buffered that are in a scratch file, not in memory, by stream";
     position: Gauge = Gauge::default, NONE, "position", "Committed offset of the first record that is not processed, by stream";
     // by task and output
     events_out: Counter = Counter::default, NONE, "events_out", "Records written, by output";
@@ -118,6 +122,8 @@ families! {
     commit_seconds: Histogram = long_times, seconds(), "commit", "From the end of an epoch to its commit";
     batch_size: Histogram = batch_sizes, NONE, "batch_inputs", "Inputs handed to the rules in one call";
     guest_seconds: Histogram = short_times, seconds(), "guest", "Time in the rules, a call";
+    worker_cpu: FloatCounter = FloatCounter::default, seconds(), "worker_cpu",
+        "CPU time of a worker's thread, by part: poll, arrive, rules, steps, commit, other";
     // by name
     misses: Counter = Counter::default, NONE, "state_misses", "Reads that `reads` did not name before: one more call each, by store";
     rule_counts: Counter = Counter::default, NONE, "rules_count", "What the rules count, by their own names";
@@ -173,6 +179,7 @@ impl Metrics {
             late: each(&all.late, &streams),
             foreign_keys: each(&all.foreign_keys, &streams),
             buffered_bytes: each(&all.buffered, &streams),
+            spilled_bytes: each(&all.spilled, &streams),
             position: each(&all.position, &streams),
             events_out: each(&all.events_out, &outputs),
             watermark_seconds: all.watermark.get_or_create_owned(&task),
@@ -210,7 +217,7 @@ impl Metrics {
                     .collect()
             };
             match name {
-                "events_in" | "events_late" | "foreign_keys" | "buffered" | "position" => by("stream", &self.streams),
+                "events_in" | "events_late" | "foreign_keys" | "buffered" | "spilled" | "position" => by("stream", &self.streams),
                 "events_out" => by("output", &self.outputs),
                 "dead_letters" => DeadLetter::ALL.map(|kind| dead_letter_labels(partition, kind)).into(),
                 _ => vec![vec![partition_label(partition)]],
@@ -248,6 +255,10 @@ impl Metrics {
             commit_seconds: all.commit_seconds.get_or_create_owned(&labels),
             batch_inputs: all.batch_size.get_or_create_owned(&labels),
             guest_seconds: all.guest_seconds.get_or_create_owned(&labels),
+            cpu: Part::ALL.map(|part| {
+                all.worker_cpu
+                    .get_or_create_owned(&vec![worker.clone(), ("part", Label::Word(part.name()))])
+            }),
         }
     }
 

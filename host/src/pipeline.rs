@@ -12,7 +12,9 @@ mod threads;
 
 pub use deploy::{Deployer, wire};
 pub use signal::stop_signal;
-pub use start::{health, output_partitions, run, run_on};
+#[cfg(feature = "kafka")]
+pub use start::kafka;
+pub use start::{health, output_partitions, run, run_on, schemas};
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
@@ -59,6 +61,8 @@ pub struct Running {
     supervisor: Option<JoinHandle<Result<()>>>,
     commands: Vec<Sender<Command>>,
     statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+    /// What runs now, for tasks that open later.
+    wiring: Arc<Mutex<Arc<Wiring>>>,
 }
 
 impl Running {
@@ -98,18 +102,21 @@ impl Running {
                 statuses.clone(),
             )?);
         }
+        let wiring = Arc::new(Mutex::new(parts.wiring));
         let group = parts.log.join()?;
         let supervisor = assignment::Supervisor {
             group,
             log: parts.log,
             layout: parts.layout,
             config: parts.config,
-            wiring: parts.wiring,
+            wiring: wiring.clone(),
+            metrics: parts.metrics,
             stores: parts.stores,
             commands: commands.clone(),
             events,
             inbox,
             restoring: BTreeMap::new(),
+            fenced: None,
             stop: stop.clone(),
         };
         let supervisor = std::thread::Builder::new()
@@ -121,6 +128,7 @@ impl Running {
             supervisor: Some(supervisor),
             commands,
             statuses,
+            wiring,
         })
     }
 

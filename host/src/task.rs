@@ -100,6 +100,8 @@ pub struct Task {
     changelog: Offset,
     /// Bytes of changelog since the last flush began.
     unflushed: u64,
+    /// Bytes of changelog of the last complete round of the sweep, and of the one under way.
+    rounds: (u64, u64),
     /// Start of the last round of the sweep that is complete and committed: the log before it may go.
     complete: Option<Offset>,
 
@@ -127,6 +129,8 @@ pub struct Guest {
     pub wiring: Arc<Wiring>,
     readers: Readers,
     sandbox: Option<Sandbox<View>>,
+    /// CPU time of calls: whoever drives it takes it.
+    pub spent: Duration,
 }
 
 impl Guest {
@@ -141,6 +145,7 @@ impl Guest {
             wiring,
             readers,
             sandbox,
+            spent: Duration::ZERO,
         })
     }
 
@@ -173,6 +178,8 @@ pub struct Status {
     pub waiting: usize,
     /// Bytes of chunks that are kept for them, by rank.
     pub buffered: Vec<usize>,
+    /// Those of them that are in the scratch file only, by rank.
+    pub spilled: Vec<usize>,
     /// Committed offsets, by rank.
     pub positions: Vec<Offset>,
     /// Timers that are set.
@@ -185,6 +192,8 @@ pub struct Status {
     pub state_bytes: usize,
     /// Committed position in the changelog.
     pub changelog: Offset,
+    /// Bytes of changelog that a restore would read: about two rounds of the sweep.
+    pub log_bytes: u64,
     /// The rules' version.
     pub version: [u8; 32],
 }
@@ -227,11 +236,17 @@ impl Task {
             .unwrap_or(crate::record::NEVER)
     }
 
-    /// True for an input that is far enough ahead to be held back: over its bytes, and not the slowest.
-    pub fn holds_back(&self, rank: Rank, limit: usize) -> bool {
+    /// True for an input that is far enough ahead to be held back: over its bytes, and not the slowest. The slowest goes on,
+    /// or nothing would: what of it is over its bytes is spilled.
+    pub fn holds_back(&self, rank: Rank) -> bool {
         let inbox = &self.inboxes[usize::from(rank)];
         !self.held[usize::from(rank)].is_empty()
-            || (self.shelf.bytes(rank) > limit && inbox.watermark() > self.watermark())
+            || (self.shelf.bytes(rank) > self.layout.buffer_bytes && inbox.watermark() > self.watermark())
+    }
+
+    /// True when records that wait were lost in a scratch file, and no step can be taken: the inputs must be read again.
+    pub fn is_lost(&self) -> bool {
+        self.shelf.lost()
     }
 
     /// Takes the end of a lookup. Dropped when it is not pending any more.
@@ -247,15 +262,15 @@ impl Task {
             return vec![];
         }
         self.lookups
-            .iter()
+            .committed()
             .filter_map(|(name, pending)| {
                 let index = self.ids.lookups.iter().position(|id| *id == name.1)?;
                 let service = self.wiring.lookups[index].service;
                 Some(Question {
                     task: self.partition,
-                    id: pending.id.clone(),
+                    id: pending.id,
                     service,
-                    request: pending.request.to_vec(),
+                    request: pending.request.into_vec(),
                 })
             })
             .collect()
@@ -263,20 +278,21 @@ impl Task {
 
     /// Numbers for health and metrics.
     pub fn status(&self) -> Status {
+        let ranks = 0..self.inboxes.len() as Rank;
         Status {
             partition: self.partition,
             watermark: self.watermark(),
             last: self.last.time(),
             waiting: self.order.len(),
-            buffered: (0..self.inboxes.len())
-                .map(|rank| self.shelf.bytes(rank as Rank))
-                .collect(),
+            buffered: ranks.clone().map(|rank| self.shelf.bytes(rank)).collect(),
+            spilled: ranks.map(|rank| self.shelf.spilled(rank)).collect(),
             positions: self.committed.inputs.iter().map(|input| input.next).collect(),
             timers: self.timers.len(),
             lookups: self.lookups.len(),
             rows: self.view.rows.len(),
             state_bytes: self.view.rows.bytes(),
             changelog: self.changelog,
+            log_bytes: self.rounds.0 + self.rounds.1,
             version: self.wiring.rules.version().0,
         }
     }

@@ -3,9 +3,12 @@
 mod guest_forms;
 #[cfg(feature = "kafka")]
 mod kafka_port;
+#[cfg(all(feature = "kafka", feature = "rocks"))]
+mod pipeline_kafka;
 #[cfg(feature = "kafka")]
 mod registry;
 mod rules;
+mod same_result;
 mod scenarios;
 mod sim;
 mod tidy;

@@ -15,8 +15,9 @@ mod service;
 mod traffic;
 mod world;
 
+pub use evidence::{Output, results};
 pub use plan::{Chaos, Plan};
-pub use traffic::{Arrival, Shape};
+pub use traffic::{Arrival, Shape, records};
 pub use world::{Report, World, Wrong};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

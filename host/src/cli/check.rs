@@ -2,19 +2,20 @@
 
 use super::{FINDINGS, OK, errors, say};
 use crate::config::{Config, Finding, SchemaSource};
-use crate::pipeline::preflight;
-use crate::registry::confluent::Confluent;
-use crate::registry::folder::Folder;
-use crate::registry::{NoSchema, Schemas};
+use crate::pipeline::{preflight, schemas};
+use crate::registry::Schemas;
+use crate::rules::Engine;
 use std::io::Write;
 use std::path::Path;
 
-/// Prints the findings; the exit code.
-pub(super) fn check(file: &Path, sets: &[String], json: bool, out: &mut dyn Write) -> u8 {
+/// Prints the findings; the exit code. `offline`: the brokers are left alone.
+pub(super) fn check(file: &Path, sets: &[String], offline: bool, json: bool, out: &mut dyn Write) -> u8 {
     let (config, mut findings) = Config::examine(file, sets);
     if let Some(config) = &config {
-        findings.extend(preflight::rules_file(config));
-        findings.extend(schemas(config));
+        findings.extend(look(config));
+        if !offline {
+            findings.extend(topics(config));
+        }
     }
     let errors = errors(&findings);
     if json {
@@ -34,42 +35,82 @@ pub(super) fn check(file: &Path, sets: &[String], json: bool, out: &mut dyn Writ
     if errors == 0 { OK } else { FINDINGS }
 }
 
-fn schemas(config: &Config) -> Vec<Finding> {
+/// Schemas and rules.
+fn look(config: &Config) -> Vec<Finding> {
+    let machine = |why: String| vec![Finding::error("(machine)", "", why)];
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => {
-            return vec![Finding::error(
-                "(machine)",
-                "",
-                format!("no thread for the registry: {error}"),
-            )];
-        }
+        Err(error) => return machine(format!("no thread for the registry: {error}")),
     };
-    let (key, value, source): (_, _, Result<Box<dyn Schemas>, NoSchema>) = match &config.schemas {
-        None => return vec![],
-        Some(SchemaSource::Registry(url)) => {
-            let registry = Confluent::new(url, runtime.handle().clone());
-            (
-                "schemas.registry",
-                url.clone(),
-                registry.map(|registry| Box::new(registry) as _),
-            )
-        }
-        Some(SchemaSource::Folder(path)) => {
-            let folder = Folder::open(path);
-            (
-                "schemas.folder",
-                path.display().to_string(),
-                folder.map(|folder| Box::new(folder) as _),
-            )
-        }
-    };
-    match source {
-        Ok(source) => preflight::schemas(config, source.as_ref()),
-        Err(why) => vec![Finding::error(key, value, why.to_string())],
+    let mut findings = preflight::rules_file(config);
+    let mut known = true;
+    let source = schemas(config, runtime.handle()).unwrap_or_else(|why| {
+        let (key, value) = match &config.schemas {
+            Some(SchemaSource::Folder(path)) => ("schemas.folder", path.display().to_string()),
+            Some(SchemaSource::Registry(url)) => ("schemas.registry", url.clone()),
+            None => ("schemas", String::new()),
+        };
+        findings.push(Finding::error(key, value, why.to_string()));
+        known = false;
+        None
+    });
+    if let Some(source) = &source {
+        let found = preflight::schemas(config, source.as_ref());
+        known = errors(&found) == 0;
+        findings.extend(found);
     }
+    let component = match preflight::rules_file(config)[..] {
+        [] => std::fs::read(&config.rules.file).ok(),
+        _ => None,
+    };
+    let Some(component) = component else { return findings };
+    let engine = match Engine::new() {
+        Ok(engine) => engine,
+        Err(why) => return machine(why),
+    };
+    let (rules, found) = preflight::rules(&engine, &component, &config.rules.settings, config);
+    findings.extend(found);
+    if let Some(rules) = rules
+        && known
+    {
+        let looking = source.as_deref().map(preflight::Looking);
+        let wired = match (&config.schemas, &looking) {
+            (Some(SchemaSource::Registry(_)), Some(looking)) => Some(looking as &dyn Schemas),
+            _ => source.as_deref().map(|source| source as &dyn Schemas),
+        };
+        // Partitions are the brokers' to say: any number does for what is looked at here.
+        match preflight::wiring(rules, config, wired, &vec![1; config.outputs.len()]) {
+            Ok(wiring) => findings.extend(
+                source
+                    .iter()
+                    .flat_map(|source| preflight::fit(&wiring, config, source.as_ref())),
+            ),
+            Err(misfits) => findings.extend(misfits),
+        }
+    }
+    findings
+}
+
+/// The topics of the cluster. Each question is given up after some seconds, and then no other is asked.
+#[cfg(feature = "kafka")]
+fn topics(config: &Config) -> Vec<Finding> {
+    use crate::log::Log;
+    match crate::pipeline::kafka(config) {
+        Ok(kafka) => preflight::topics(config, &|name| kafka.topic(name)),
+        Err(why) => vec![Finding::error("kafka", "", why.to_string())],
+    }
+}
+
+/// This build has no Kafka.
+#[cfg(not(feature = "kafka"))]
+fn topics(_: &Config) -> Vec<Finding> {
+    vec![Finding::warning(
+        "kafka",
+        "",
+        "this build of pelton has no Kafka: topics are not looked at",
+    )]
 }

@@ -69,13 +69,14 @@ fn check_shows_every_finding() {
     std::fs::write(&rules, b"\0asm\x0d\0\x01\0").unwrap();
     let set = format!("rules.file={}", rules.display());
     let file = example("money-avro/folder.toml");
-    let (code, out, _) = pelton(&["check", &file, "--set", &set]);
-    assert_eq!((code, out), (OK, format!("{file}: nothing to mend\n")));
+    let (code, out, _) = pelton(&["check", "--offline", &file, "--set", &set]);
+    let empty = format!("error: rules.file = {}: the rules don't export", rules.display());
+    assert!(code == FINDINGS && out.contains(&empty), "{out}");
+    assert!(out.ends_with(": it would not run; 1 to mend\n"), "{out}");
     let (code, out, _) = pelton(&[
         "check",
+        "--offline",
         &file,
-        "--set",
-        &set,
         "--set",
         "schemas.folder=away",
         "--set",
@@ -89,20 +90,21 @@ fn check_shows_every_finding() {
     assert!(out.ends_with(": it would not run; 2 to mend\n"), "{out}");
     let (code, out, _) = pelton(&[
         "check",
+        "--offline",
         &file,
         "--set",
-        &set,
-        "--set",
         "inputs.user.topic=other",
+        "--set",
+        "rules.file=away.wasm",
         "--json",
     ]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
-        (code, &json["ok"], &json["findings"][0]["level"]),
-        (OK, &true.into(), &"warning".into()),
+        (code, &json["ok"], &json["findings"][1]["level"]),
+        (FINDINGS, &false.into(), &"warning".into()),
         "{out}"
     );
-    assert_eq!(json["findings"][0]["key"], "inputs.user.topic");
+    assert_eq!(json["findings"][1]["key"], "inputs.user.topic");
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn check_says_when_the_registry_is_away() {
         .local_addr()
         .unwrap();
     let set = format!("schemas.registry=http://me:s3cret@{closed}/apis");
-    let (code, out, _) = pelton(&["check", &example("money-avro/pelton.toml"), "--set", &set]);
+    let (code, out, _) = pelton(&["check", "--offline", &example("money-avro/pelton.toml"), "--set", &set]);
     assert_eq!(code, FINDINGS);
     assert!(
         out.contains("error: schemas.registry: the schema registry at http://127.0.0.1:"),

@@ -4,17 +4,20 @@
 //! - A revoked partition is released only when its worker has said that the task is closed. No answer in time: the
 //!   process ends, because only that stops the task for certain.
 //! - Restores run beside the workers: the other tasks go on.
+//! - Fenced means that somebody has joined by our instance id. After a restart of the broker that was this process itself,
+//!   so it drops everything and joins again; fenced again soon, another process has the id, and this one ends.
 
 use super::Stores;
 use super::threads::{Command, Event};
 use crate::config::{Config, Start};
 use crate::error::{Failure, Result};
 use crate::log::{Group, Log, Membership};
+use crate::metrics::Metrics;
 use crate::record::{Offset, Partition, TopicIx};
 use crate::task::restore::Restoring;
 use crate::task::{Layout, Task, Wiring};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
@@ -26,19 +29,26 @@ const POLL: Duration = Duration::from_millis(50);
 /// A worker that does not close its tasks within this is stuck: beyond transaction time-outs and their retries.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// A member that is fenced twice within this has a rival by the same instance id: a broker's restart fences it once.
+const RIVAL: Duration = Duration::from_secs(60);
+
 /// See the module.
 pub struct Supervisor {
     pub group: Box<dyn Group>,
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
     pub config: Arc<Config>,
-    pub wiring: Arc<Wiring>,
+    /// What runs now, for tasks that open later.
+    pub wiring: Arc<Mutex<Arc<Wiring>>>,
+    pub metrics: Arc<Metrics>,
     pub stores: Option<Stores>,
     pub commands: Vec<Sender<Command>>,
     pub events: Sender<Event>,
     pub inbox: Receiver<Event>,
     /// Restores under way: set when they are not wanted any more.
     pub restoring: BTreeMap<Partition, Arc<AtomicBool>>,
+    /// When this member was fenced last.
+    pub fenced: Option<Instant>,
     pub stop: Arc<AtomicBool>,
 }
 
@@ -93,12 +103,33 @@ impl Supervisor {
                     tracing::warn!(%why, "the group can't be reached");
                     std::thread::sleep(POLL);
                 }
+                Err(Failure::Fenced(why)) => self.rejoin(&why, owned)?,
                 Err(other) => return Err(other),
             }
             while let Ok(event) = self.inbox.try_recv() {
                 self.handle(event)?;
             }
         }
+        Ok(())
+    }
+
+    /// Everything of this membership is lost; a new one begins without it.
+    fn rejoin(&mut self, why: &str, owned: &mut Vec<Partition>) -> Result<()> {
+        if self.fenced.is_some_and(|at| at.elapsed() < RIVAL) {
+            return Err(Failure::Fenced(format!(
+                "{why}: twice within {} s, so another process runs as instance '{}' of '{}'; give each its own `instance`",
+                RIVAL.as_secs(),
+                self.config.instance,
+                self.config.name
+            )));
+        }
+        self.fenced = Some(Instant::now());
+        tracing::warn!(%why, "fenced: this instance joins again");
+        // The gate closes first; then what is open is dropped.
+        self.group.leave();
+        let gone = std::mem::take(owned);
+        self.close(&gone, true)?;
+        self.group = self.log.join()?;
         Ok(())
     }
 
@@ -112,16 +143,13 @@ impl Supervisor {
                     tracing::warn!(task = partition, %why, "the changelog could not be cut");
                 }
             }
-            Event::Restored(partition, task) => {
-                let wanted = self
-                    .restoring
-                    .remove(&partition)
-                    .is_some_and(|gone| !gone.load(Ordering::Acquire));
+            // Of an earlier stay: whoever had the task since may have committed more.
+            Event::Restored(_, gone, _) if gone.load(Ordering::Acquire) => {}
+            Event::Restored(partition, _, task) => {
+                self.restoring.remove(&partition);
                 let task = task?;
-                if wanted {
-                    tracing::info!(task = partition, "open");
-                    let _ = self.worker(partition).send(Command::Open(task, self.log.assignment()));
-                }
+                tracing::info!(task = partition, "open");
+                let _ = self.worker(partition).send(Command::Open(task, self.log.assignment()));
             }
         }
         Ok(vec![])
@@ -176,23 +204,39 @@ impl Supervisor {
         let gone = Arc::new(AtomicBool::new(false));
         self.restoring.insert(partition, gone.clone());
         let (log, layout, config) = (self.log.clone(), self.layout.clone(), self.config.clone());
+        let ratio = self.metrics.task(partition).restored_ratio;
         let (wiring, stores, events) = (self.wiring.clone(), self.stores.clone(), self.events.clone());
         std::thread::Builder::new()
             .name(format!("restore-{partition}"))
             .spawn(move || {
                 let mut store = stores.map(|stores| stores());
                 let mut restoring = Restoring::begin(log.clone(), layout.clone(), partition);
+                let mut step = || {
+                    let store = store.as_mut().map(|store| &mut **store as _);
+                    let Some(restored) = restoring.step(store, POLL)? else {
+                        ratio.set(restoring.progress());
+                        return Ok(None);
+                    };
+                    Ok(Some(restored))
+                };
+                let mut begins = None;
                 let task = loop {
                     if gone.load(Ordering::Acquire) {
                         return;
                     }
-                    let store = store.as_mut().map(|store| &mut **store as _);
-                    match restoring.step(store, POLL) {
+                    let stepped = match &begins {
+                        None => starts(&config, log.as_ref(), partition).map(|starts| {
+                            begins = Some(starts);
+                            None
+                        }),
+                        Some(_) => step(),
+                    };
+                    match stepped {
                         Ok(None) => {}
                         Ok(Some(restored)) => {
-                            let starts = starts(&config, log.as_ref(), partition);
-                            let open = |starts: Vec<_>| Task::open(partition, layout, wiring, restored, &starts);
-                            break starts.and_then(open).map(Box::new);
+                            let wiring = wiring.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                            let starts = begins.unwrap_or_default();
+                            break Task::open(partition, layout, wiring, restored, &starts).map(Box::new);
                         }
                         Err(Failure::Retry(why)) => {
                             tracing::warn!(task = partition, %why, "the restore waits");
@@ -201,7 +245,7 @@ impl Supervisor {
                         Err(other) => break Err(other),
                     }
                 };
-                let _ = events.send(Event::Restored(partition, task));
+                let _ = events.send(Event::Restored(partition, gone, task));
             })
             .map(drop)
             .map_err(|e| Failure::Fatal(format!("no thread for a restore: {e}")))

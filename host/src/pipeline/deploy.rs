@@ -25,6 +25,8 @@ pub struct Deployer {
     /// Partitions of the outputs.
     partitions: Vec<i32>,
     commands: Vec<Sender<Command>>,
+    /// What tasks open with.
+    wiring: Arc<Mutex<Arc<Wiring>>>,
     /// What runs: its wiring and its settings. Locked while a deploy is under way: one after the other.
     now: Mutex<(Arc<Wiring>, serde_json::Value)>,
     /// Where deployed rules are kept for the next start.
@@ -48,6 +50,7 @@ impl Deployer {
             schemas,
             partitions,
             commands: running.commands.clone(),
+            wiring: running.wiring.clone(),
             now: Mutex::new(now),
             keep,
         }
@@ -86,6 +89,7 @@ impl Deployer {
             save(keep, &deploy.component, &settings, &wiring.rules.version().to_string())
                 .map_err(|e| format!("the rules can't be kept in {} for the next start: {e}", keep.display()))?;
         }
+        *self.wiring.lock().unwrap_or_else(PoisonError::into_inner) = wiring.clone();
         for worker in &self.commands {
             let _ = worker.send(Command::Activate(wiring.clone()));
         }
@@ -94,6 +98,15 @@ impl Deployer {
         tracing::info!(%version, %previous, "rules deployed");
         *now = (wiring, settings);
         Ok(Deployed { version, previous })
+    }
+}
+
+/// What a sandbox may use.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        memory: config.rules.memory_limit,
+        time: config.rules.time_limit,
+        ..Limits::default()
     }
 }
 
@@ -106,13 +119,8 @@ pub fn wire(
     schemas: Option<&dyn Schemas>,
     partitions: &[i32],
 ) -> Result<Wiring, String> {
-    let limits = Limits {
-        memory: config.rules.memory_limit,
-        time: config.rules.time_limit,
-        ..Limits::default()
-    };
     let rules = engine
-        .compile(component, &settings.to_string(), limits)
+        .compile(component, &settings.to_string(), limits(config))
         .map_err(|e| e.to_string())?;
     Wiring::new(rules, config, schemas, partitions)
         .map_err(|misfits| misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))

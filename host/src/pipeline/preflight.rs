@@ -3,11 +3,14 @@
 //! Rule: nothing is changed by looking, and every look is done: one finding never hides another. `run` refuses to start on the
 //! same findings that `pelton check` shows.
 
+mod component;
 #[cfg(test)]
 mod tests;
 
+pub use component::{Looking, fit, rules, wiring};
+
 use crate::config::{Config, Finding, Format, OnDataLoss, OwnedTopic, SchemaSource, TimeSource};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::log::TopicInfo;
 use crate::registry::{NoSchema, Schemas};
 use serde_json::Value;
@@ -106,6 +109,19 @@ pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
     findings
 }
 
+/// Ok when whoever has the schemas answers; what it says is judged elsewhere.
+pub fn answers(config: &Config, schemas: &dyn Schemas) -> Result<()> {
+    let topic = config
+        .outputs
+        .iter()
+        .find(|output| output.format == Format::Avro)
+        .map(|output| &output.topic);
+    match topic.map(|topic| schemas.latest(topic)) {
+        Some(Err(NoSchema::Unavailable(why))) => Err(Failure::Retry(why)),
+        _ => Ok(()),
+    }
+}
+
 /// Every record of the schema must have the field, as a time.
 fn event_time(schema: &str, field: &str) -> std::result::Result<(), String> {
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
@@ -156,7 +172,8 @@ fn servers(config: &Config) -> &str {
         .map_or("", |(_, servers)| servers)
 }
 
-fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) -> Result<Vec<Finding>> {
+/// The same; Err: the brokers don't answer.
+pub fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut counts: Vec<(&str, i32)> = Vec::new();
     for input in &config.inputs {

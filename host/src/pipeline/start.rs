@@ -1,7 +1,7 @@
 //! `pelton run`: from a checked config to a running instance, and back.
 
 use super::{Deployer, Parts, Running, Stores, deploy, preflight, transactional_id};
-use crate::config::{Config, Level, SchemaSource};
+use crate::config::{Config, Finding, Level, SchemaSource};
 use crate::error::{Failure, Result};
 use crate::http::{Health, Surface, TaskHealth, TaskState, serve};
 use crate::log::Log;
@@ -29,9 +29,20 @@ const LOOK: Duration = Duration::from_millis(200);
 #[cfg(feature = "kafka")]
 pub fn run(config: Config) -> anyhow::Result<()> {
     let stop = super::stop_signal()?;
-    let names = Layout::new(&config, 0);
-    let kafka = crate::log::kafka::Kafka::new(names.topics, &config.kafka, &config.name, &config.instance)?;
+    let kafka = kafka(&config)?;
     run_on(config, Arc::new(kafka), stop)
+}
+
+/// The cluster of a pipeline. It connects in the background.
+#[cfg(feature = "kafka")]
+pub fn kafka(config: &Config) -> Result<crate::log::kafka::Kafka> {
+    const TIMEOUT: &str = "transaction.timeout.ms";
+    let mut properties = config.kafka.clone();
+    if properties.iter().all(|(key, _)| key != TIMEOUT) {
+        properties.push((TIMEOUT.into(), config.epoch.transaction_timeout.as_millis().to_string()));
+    }
+    let names = Layout::new(config, 0);
+    crate::log::kafka::Kafka::new(names.topics, &properties, &config.name, &config.instance)
 }
 
 /// This build has no Kafka.
@@ -46,7 +57,13 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     let Some(cluster) = patiently(&stop, || log.cluster())? else {
         return Ok(());
     };
-    let partitions = topics(&config, log.as_ref())?;
+    let Some(findings) = patiently(&stop, || preflight::look(&config, &|name| log.topic(name)))? else {
+        return Ok(());
+    };
+    passed("the topics don't fit", findings)?;
+    let Some(partitions) = patiently(&stop, || own_topics(&config, log.as_ref()))? else {
+        return Ok(());
+    };
     let layout = Arc::new(Layout::new(&config, partitions));
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -54,13 +71,26 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
         .enable_all()
         .build()?;
     let schemas = schemas(&config, runtime.handle())?;
+    if let Some(schemas) = &schemas
+        && patiently(&stop, || preflight::answers(&config, schemas.as_ref()))?.is_none()
+    {
+        return Ok(());
+    }
     let metrics = Arc::new(Metrics::of(&config));
 
     let engine = Engine::new().map_err(anyhow::Error::msg)?;
     let (component, settings) = rules(&config)?;
     let outputs = output_partitions(&config, log.as_ref())?;
-    let wired = deploy::wire(&engine, &component, &settings, &config, schemas.as_deref(), &outputs);
-    let wiring = Arc::new(wired.map_err(|why| anyhow::anyhow!("the rules don't fit:\n{why}"))?);
+    let (rules, mut findings) = preflight::rules(&engine, &component, &settings, &config);
+    let mut wiring = None;
+    if let Some(rules) = rules {
+        match preflight::wiring(rules, &config, schemas.as_deref(), &outputs) {
+            Ok(wired) => wiring = Some(Arc::new(wired)),
+            Err(misfits) => findings.extend(misfits),
+        }
+    }
+    passed("the rules don't fit", findings)?;
+    let wiring = wiring.context("rules that are not wired have a finding")?;
 
     let directory = config
         .state
@@ -140,25 +170,27 @@ fn patiently<T>(stop: &Receiver<()>, mut call: impl FnMut() -> Result<T>) -> any
     }
 }
 
-/// Checks the topics, creates the owned ones; the number of partitions of the inputs.
-fn topics(config: &Config, log: &dyn Log) -> anyhow::Result<i32> {
-    let findings = preflight::topics(config, &|name| log.topic(name));
-    for finding in findings.iter().filter(|finding| finding.level != Level::Error) {
-        tracing::warn!("{finding}");
+/// Says the warnings; Err: the errors.
+fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Error);
+    for warning in warnings {
+        tracing::warn!(key = warning.key, value = warning.value, "{}", warning.cure);
     }
-    let errors: Vec<String> = findings
-        .iter()
-        .filter(|finding| finding.level == Level::Error)
-        .map(ToString::to_string)
-        .collect();
     if !errors.is_empty() {
-        bail!("the topics don't fit:\n{}", errors.join("\n"));
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        bail!("{what}:\n{}", lines.join("\n"));
     }
-    let lead = config.inputs.first().context("the pipeline has no input")?;
-    let partitions = log
-        .topic(&lead.topic)?
-        .context("the lead topic has just vanished")?
-        .partitions;
+    Ok(())
+}
+
+/// Creates the topics that are Pelton's own, where they are missing; the number of partitions of the inputs.
+fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
+    let vanished = || Failure::Retry("the topic of the first input has just vanished".into());
+    let lead = config
+        .inputs
+        .first()
+        .ok_or_else(|| Failure::Fatal("the pipeline has no input".into()))?;
+    let partitions = log.topic(&lead.topic)?.ok_or_else(vanished)?.partitions;
     for owned in config.owned_topics(partitions) {
         if log.topic(&owned.name)?.is_none() {
             let settings: Vec<(&str, &str)> = owned
@@ -185,7 +217,11 @@ pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i
     config.outputs.iter().map(partitions).collect()
 }
 
-fn schemas(config: &Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<Option<Arc<dyn Schemas>>> {
+/// Where the schemas of a pipeline come from. A registry is not called yet.
+pub fn schemas(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> std::result::Result<Option<Arc<dyn Schemas>>, NoSchema> {
     let made: std::result::Result<Arc<dyn Schemas>, NoSchema> = match &config.schemas {
         None => return Ok(None),
         Some(SchemaSource::Registry(url)) => {
@@ -193,7 +229,7 @@ fn schemas(config: &Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<
         }
         Some(SchemaSource::Folder(path)) => Folder::open(path).map(|folder| Arc::new(folder) as _),
     };
-    Ok(Some(made?))
+    made.map(Some)
 }
 
 /// The rules deployed last, else those that the file names.
@@ -214,7 +250,7 @@ fn rules(config: &Config) -> anyhow::Result<(Vec<u8>, serde_json::Value)> {
 #[cfg(feature = "rocks")]
 fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
     let Some(directory) = directory else { return Ok(None) };
-    let rocks = crate::store::rocks::Rocks::open(directory)?;
+    let rocks = crate::store::Rocks::open(directory)?;
     Ok(Some(Arc::new(move || Box::new(rocks.store()))))
 }
 
@@ -241,7 +277,12 @@ pub fn health(
             state: TaskState::Running,
             version: Version(status.version).to_string(),
             watermark: (status.watermark != NEVER).then_some(status.watermark),
-            position: config.inputs.iter().map(|input| input.name.clone()).zip(status.positions.clone()).collect(),
+            position: config
+                .inputs
+                .iter()
+                .map(|input| input.name.clone())
+                .zip(status.positions.clone())
+                .collect(),
             message: None,
         };
         Health {

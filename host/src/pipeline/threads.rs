@@ -6,6 +6,7 @@ use crate::record::{Millis, Partition};
 use crate::task::{Status, Task, Wiring};
 use crate::worker::{Now, Worker};
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -39,8 +40,8 @@ pub enum Command {
 pub enum Event {
     /// Tasks are closed.
     Closed(Vec<Partition>),
-    /// A task is restored, or can't be.
-    Restored(Partition, Result<Box<Task>>),
+    /// A task is restored, or can't be; the flag says whether that is wanted no more.
+    Restored(Partition, Arc<AtomicBool>, Result<Box<Task>>),
     /// The changelog may be cut.
     Truncate(Partition, i64),
     /// A worker can't go on.

@@ -37,10 +37,14 @@ pub struct Restored {
     pub changelog: Offset,
     /// The group's offsets, by rank.
     pub offsets: Vec<Option<Offset>>,
-    /// The journal, where there is one and no meta: to be followed.
+    /// The journal, where it is to be followed.
     pub journal: Vec<Entry>,
+    /// Where it ends, when there is no meta to say so.
+    pub follows: Option<Offset>,
     /// Changelog records applied.
     pub replayed: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 impl Restored {
@@ -96,6 +100,7 @@ impl Restored {
             self.apply(change.map_err(corrupted)?)?;
         }
         self.replayed += 1;
+        self.bytes += record.len() as u64;
         self.settle();
         Ok(())
     }
@@ -139,6 +144,7 @@ enum Part {
 struct Span {
     reader: Box<dyn Reader>,
     topic: TopicIx,
+    start: Offset,
     position: Offset,
     end: Offset,
 }
@@ -164,6 +170,17 @@ impl Restoring {
             partition,
             state: task.into_restored(),
             part: Part::Offsets,
+        }
+    }
+
+    /// How far it is: from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        match &self.part {
+            Part::Offsets => 0.0,
+            Part::Changelog(span) if span.end > span.start => {
+                (span.position - span.start) as f64 / (span.end - span.start) as f64
+            }
+            _ => 1.0,
         }
     }
 
@@ -197,9 +214,14 @@ impl Restoring {
                 if span.read(wait, &mut |value| state.replay(value))? {
                     state.changelog = span.end;
                     let (start, end) = self.log.bounds(self.layout.journal, self.partition)?;
-                    self.part = match state.meta {
-                        None if end > start => Part::Journal(self.read(self.layout.journal, start, end)?),
-                        _ => Part::Done,
+                    let follows = match &state.meta {
+                        Some(meta) => meta.follows,
+                        None => (end > start).then_some(end),
+                    };
+                    state.follows = follows;
+                    self.part = match follows {
+                        Some(end) => Part::Journal(self.read(self.layout.journal, start, end)?),
+                        None => Part::Done,
                     };
                 }
             }
@@ -229,6 +251,7 @@ impl Restoring {
         Ok(Span {
             reader,
             topic,
+            start: from,
             position: from,
             end,
         })

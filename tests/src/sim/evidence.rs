@@ -8,6 +8,7 @@ use pelton::journal::{Ending, Entry, Happening, Verdict};
 use pelton::log::embedded::Owned;
 use pelton::lookups;
 use pelton::record::{Offset, StepKey, TopicIx};
+use pelton::service::LookupId;
 use pelton::task::Task;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -353,6 +354,59 @@ pub fn outputs_of(world: &World) -> impl Iterator<Item = (Vec<u8>, Owned)> {
     (0..world.plan.output_partitions)
         .flat_map(|partition| read(world, world.layout.outputs, partition))
         .map(|record| (record.key.clone().unwrap_or_default(), record))
+}
+
+/// Questions that were asked are pending in committed state: their ids stand in the changelog.
+pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), Wrong> {
+    // One of them: reading a changelog is slow.
+    let Some((partition, id)) = asked.into_iter().next() else { return Ok(()) };
+    let holds = |record: &Owned| {
+        let value = record.value.as_deref().unwrap_or_default();
+        value.windows(id.len()).any(|window| window == &*id)
+    };
+    match read(world, world.layout.changelog, partition).iter().rev().any(holds) {
+        true => Ok(()),
+        false => Err(format!("task {partition} has asked {id:?}, and has not committed that")),
+    }
+}
+
+/// An output, as it stands in its topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Output {
+    /// The user.
+    pub key: Vec<u8>,
+    /// A reply has sent it.
+    pub looked_up: bool,
+    /// Of the record.
+    pub timestamp: i64,
+    /// Of the record.
+    pub value: Vec<u8>,
+}
+
+/// All outputs of a run that has ended well: by user, in their order.
+pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
+    let mut outputs = vec![];
+    let mut expected = BTreeMap::<_, Vec<_>>::new();
+    for partition in 0..world.plan.partitions {
+        for output in auditor::audit(&task(world, partition)?, &parameters(world)).outputs {
+            expected.entry(output.key).or_default().push(output.looked_up);
+        }
+    }
+    let mut places = HashMap::<Vec<u8>, usize>::new();
+    for (key, record) in outputs_of(world) {
+        let place = places.entry(key.clone()).or_default();
+        let looked_up = expected.get(&key).and_then(|list| list.get(*place));
+        *place += 1;
+        outputs.push(Output {
+            looked_up: *looked_up.ok_or("an output that nobody expects")?,
+            key,
+            timestamp: record.timestamp,
+            value: record.value.unwrap_or_default(),
+        });
+    }
+    // Stable: a user's outputs stay in their order.
+    outputs.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(outputs)
 }
 
 /// In which partition the traffic has put a user.

@@ -168,13 +168,12 @@ impl Life {
         Ok(true)
     }
 
-    /// Told to stop: every task finishes what it has open.
-    pub fn stop(&mut self) -> Result<()> {
-        if self.closing.is_none() {
-            let owned = self.owned.clone();
-            self.close(owned, false, true)?;
+    /// Told to stop: every task finishes what it has open. False: see [`supervise`](Life::supervise).
+    pub fn stop(&mut self) -> Result<bool> {
+        match self.closing {
+            Some(_) => Ok(true),
+            None => self.close(self.owned.clone(), false, true),
         }
-        Ok(())
     }
 
     fn handle(&mut self, event: Event) -> Result<Vec<Partition>> {

@@ -59,6 +59,11 @@ pub struct Shape {
     pub closing: Option<Millis>,
 }
 
+/// The records of a seed.
+pub fn records(shape: &Shape, seed: u64) -> Vec<Arrival> {
+    make(shape, &mut Dice::new(seed))
+}
+
 /// Makes the records, in the order of their arrival.
 pub fn make(shape: &Shape, dice: &mut Dice) -> Vec<Arrival> {
     let mut arrivals = Vec::with_capacity(shape.records);

@@ -10,7 +10,7 @@ use super::plan::{Chaos, Plan};
 use super::rules;
 use super::service::Desk;
 use super::traffic::START;
-use crate::auditor::Format;
+use crate::auditor::{Format, Millis};
 use pelton::config::{self, Config};
 use pelton::error::Failure;
 use pelton::log::Log;
@@ -89,9 +89,14 @@ struct Process {
 impl World {
     /// Topics, rules, and no instance yet.
     pub fn new(plan: Plan) -> World {
+        World::at(plan, START)
+    }
+
+    /// As [`new`](World::new), at this time of the wall clock.
+    fn at(plan: Plan, wall: Millis) -> World {
         let mut dice = Dice::new(plan.seed ^ 0x5eed);
         let config = config(&plan);
-        let clock = Clock::manual(START);
+        let clock = Clock::manual(wall);
         let cluster = Embedded::new("sim", clock.clone());
         let create = |name: &str, partitions, settings: &[(&str, &str)]| {
             cluster.create_topic(name, partitions, settings).expect("a new topic")
@@ -154,6 +159,26 @@ impl World {
         world
     }
 
+    /// A later world with the inputs and the journal of another one, and nothing else: its tasks follow that journal.
+    pub fn replay(of: &World, mut plan: Plan) -> World {
+        plan.traffic.iter_mut().for_each(|arrival| arrival.at = 0);
+        let world = World::at(plan, of.clock.wall());
+        let journal = &world.layout.topics[usize::from(world.layout.journal)];
+        for partition in 0..world.plan.partitions {
+            let entries = of
+                .cluster
+                .read_all(journal, partition, true)
+                .expect("a topic of the run");
+            for entry in entries {
+                let appended = world
+                    .cluster
+                    .append(journal, partition, None, entry.value.as_deref(), 0, &[]);
+                appended.expect("a topic of the run");
+            }
+        }
+        world
+    }
+
     /// From the first record until everything is through, with all checks.
     pub fn run(&mut self) -> Result<(), Wrong> {
         self.rough()?;
@@ -189,6 +214,9 @@ impl World {
         self.plan.chaos = Chaos::default();
         for process in &mut self.processes {
             process.frozen_until = Duration::ZERO;
+            if let Some(disk) = &process.disk {
+                disk.set_full(false);
+            }
         }
     }
 
@@ -280,6 +308,12 @@ impl World {
                 headers: &[],
             };
             let topic = &self.config.inputs[arrival.rank].topic;
+            if self.dice.chance(self.plan.chaos.aborted_inputs) {
+                let writer = self.cluster.transaction("somebody", Duration::from_secs(1));
+                let writer = writer.expect("an id of its own");
+                writer.append(topic, arrival.partition, record).expect("just begun");
+                writer.end(false).expect("just begun");
+            }
             let appended = self.cluster.append_batch(topic, arrival.partition, [record]);
             appended.expect("the topic is there");
             self.report.records += 1;
@@ -323,7 +357,13 @@ impl World {
                     wall: self.clock.wall(),
                 };
                 let seat = self.dice.below(life.seats.len());
-                life.work(seat, now).map_err(|why| ended(life, &why))
+                let busy = life.work(seat, now).map_err(|why| ended(life, &why))?;
+                let asked = life.seats[seat].desk.take_asked();
+                // What is decided already may not be seen yet.
+                if self.cluster.unsettled() == 0 {
+                    evidence::are_committed(self, asked)?;
+                }
+                Ok(busy)
             }
         }
     }
@@ -383,14 +423,22 @@ impl World {
         }
         let number = self.dice.below(self.processes.len());
         let clock = self.clock.now();
+        if self.dice.chance(chaos.full_disks)
+            && let Some(disk) = &self.processes[number].disk
+        {
+            disk.set_full(self.dice.chance(0.5));
+        }
         let mut what = "";
         if self.dice.chance(chaos.kills) {
             what = "is killed";
             self.kill(number);
         } else if self.dice.chance(chaos.stops) {
-            if let Some(life) = &mut self.processes[number].life {
+            let process = &mut self.processes[number];
+            if let Some(life) = &mut process.life {
                 what = "is told to stop";
-                life.stop().map_err(|why| ended(life, &why))?;
+                if !life.stop().map_err(|why| ended(life, &why))? {
+                    process.life = None;
+                }
             }
         } else if self.dice.chance(chaos.evictions) {
             what = "is evicted";
@@ -418,6 +466,9 @@ impl World {
         {
             let dice = &mut self.dice;
             disk.crash(&mut |writes| dice.below(writes + 1));
+            // It comes back with another number of workers, perhaps; its disk knows how many there were.
+            process.workers = dice.between(1..=2) as usize;
+            process.workers_ever = process.workers_ever.max(process.workers);
         }
     }
 
@@ -468,7 +519,7 @@ impl World {
     pub fn task(&mut self, partition: i32) -> Option<&mut pelton::task::Task> {
         let lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
         let mut seats = lives.flat_map(|life| &mut life.seats);
-        seats.find_map(|seat| seat.worker.task_mut(partition))
+        seats.find_map(|seat| seat.worker.task(partition))
     }
 }
 

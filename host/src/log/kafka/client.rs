@@ -272,6 +272,8 @@ unsafe extern "C" fn on_log(_: *const rd_kafka_t, level: c_int, facility: *const
     let (facility, line) = (facility.to_string_lossy(), line.to_string_lossy());
     // Levels of syslog. Errors come through `on_error` too, where it is known what they mean.
     match level {
+        // A property of producers is told to consumers, too.
+        _ if facility == "CONFWARN" => tracing::debug!(target: "kafka", "{facility} {line}"),
         0..=3 => tracing::warn!(target: "kafka", "{facility} {line}"),
         4..=6 => tracing::info!(target: "kafka", "{facility} {line}"),
         _ => tracing::debug!(target: "kafka", "{facility} {line}"),

@@ -1,0 +1,71 @@
+//! kill -9 at random moments: every output once.
+
+use super::*;
+
+/// Money events, and kills while they go through.
+const MONEY: u64 = 200_000;
+const KILLS: usize = 20;
+
+/// The last kill comes at most so long after its process has started to commit: in the middle of its part, mostly.
+const MIDDLE: u64 = 300;
+
+/// One life in four ends before it has committed anything, at most so long after its start.
+const EARLY: u64 = 1_500;
+
+#[test]
+fn twenty_kills_while_200_000_money_events_go_through_lose_and_double_nothing() {
+    let mut stage = Stage::new(Rig::shared(), Source::Registry);
+    // State on disk, flushed often: a restart goes on from there.
+    let sets = ["state.dir=data", "state.flush_bytes=1MiB", "workers=2"];
+    let parameters = Parameters {
+        users: 1_000,
+        ..varied(Format::Avro, MONEY)
+    };
+    let mut tail = stage.tail();
+    let mut random = Random(0x5eed);
+    let mut restarts = vec![];
+    let mut parts = stage.parts(parameters, KILLS + 1);
+    for life in 0..KILLS {
+        parts.put(&mut stage);
+        tail.follow(Duration::from_millis(50));
+        let begun = Instant::now();
+        let mut process = stage.run(&sets);
+        if life % 4 == 3 {
+            tail.follow(Duration::from_millis(random.below(EARLY)));
+        } else {
+            tail.until(tail.records.len() + 1, PATIENCE, || process.lives());
+            restarts.push(begun.elapsed());
+            tail.follow(Duration::from_millis(random.below(MIDDLE)));
+        }
+        process.lives();
+        process.kill();
+    }
+    parts.put(&mut stage);
+    let expected = stage.expected();
+    let mut process = stage.run(&sets);
+    tail.until(expected.count(), PATIENCE, || process.lives());
+    process.stop();
+    tail.follow(Duration::from_millis(300));
+    expected.check(&tail.records);
+    restarts.sort();
+    println!(
+        "{} outputs through {KILLS} kills; from a start to its first committed output: min {:?}, median {:?}, max {:?}",
+        tail.records.len(),
+        restarts[0],
+        restarts[restarts.len() / 2],
+        restarts[restarts.len() - 1]
+    );
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) % bound
+    }
+}

@@ -1,0 +1,62 @@
+//! SIGTERM: the open epoch is finished, the group left, and a restart goes on where it was.
+
+use super::*;
+
+#[test]
+fn a_stopped_instance_has_committed_what_it_did_and_goes_on_later() {
+    let mut stage = Stage::new(Rig::shared(), Source::None);
+    let sets = ["state.dir=data", "workers=2"];
+    let mut tail = stage.tail();
+    let mut process = None;
+    let mut halves = 0;
+    let mut stops = vec![];
+    let (rig, group, topics) = (stage.rig, stage.name.clone(), stage.inputs.clone());
+    let mut parts = stage.parts(varied(Format::Json, 30_000), 3);
+    while let Some(expected) = parts.next(&mut stage) {
+        halves += 1;
+        let running: &mut Process = process.get_or_insert_with(|| stage.run(&sets));
+        if halves == 2 {
+            // In the middle of the work.
+            tail.until(tail.records.len() + 100, PATIENCE, || {});
+            stops.push(process.take().expect("it runs").stop());
+            continue;
+        }
+        tail.until(expected.count(), PATIENCE, || running.lives());
+        // Everything that is final is done: the group's offsets say so, before the stop and behind it.
+        let at = |rank: usize| rig.committed(&group, &topics[rank]).unwrap();
+        let wanted: Vec<Vec<_>> = expected
+            .positions
+            .iter()
+            .map(|rank| rank.iter().map(|at| Some(*at)).collect())
+            .collect();
+        eventually("the group's offsets", || (0..3).map(at).collect::<Vec<_>>() == wanted);
+        stops.push(process.take().expect("it runs").stop());
+        assert_eq!((0..3).map(at).collect::<Vec<_>>(), wanted);
+        tail.follow(Duration::from_millis(200));
+        expected.check(&tail.records);
+    }
+    println!("stops took {stops:?}");
+    assert!(stops.iter().all(|stop| *stop < Duration::from_secs(20)), "{stops:?}");
+}
+
+#[test]
+fn a_stopped_instance_leaves_the_group_so_that_another_one_starts_at_once() {
+    let mut stage = Stage::new(Rig::shared(), Source::None);
+    // Whoever is not told of the leave waits for the session to end.
+    let sets = ["kafka.session.timeout.ms=60000"];
+    let mut tail = stage.tail();
+    let mut parts = stage.parts(varied(Format::Json, 4_000), 2);
+    let first = parts.next(&mut stage).expect("two parts");
+    let process = stage.run(&sets);
+    tail.until(first.count(), PATIENCE, || {});
+    process.stop();
+    let all = parts.next(&mut stage).expect("two parts");
+    let begun = Instant::now();
+    let process = stage.run(&[&sets[..], &["instance=other"]].concat());
+    tail.until(first.count() + 1, PATIENCE, || {});
+    let took = begun.elapsed();
+    tail.until(all.count(), PATIENCE, || {});
+    process.stop();
+    all.check(&tail.records);
+    assert!(took < Duration::from_secs(30), "{took:?}");
+}

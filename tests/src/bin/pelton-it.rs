@@ -1,0 +1,11 @@
+//! The program `pelton`, built beside the tests of the whole process, so that they always start the code they are built with.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(pelton::cli::main(
+        std::env::args_os(),
+        &mut std::io::stdout(),
+        &mut std::io::stderr(),
+    ))
+}
