@@ -74,6 +74,13 @@ impl Inbox {
         self.position < self.known
     }
 
+    /// True for a record that was read before the last recovery: what was decided about it then holds. (Not by the position:
+    /// offsets have gaps, so the first new record may arrive while the position is still below what is known.)
+    #[inline]
+    pub fn was_read(&self, offset: Offset) -> bool {
+        offset < self.known
+    }
+
     /// The watermark.
     #[inline]
     pub fn watermark(&self) -> Millis {
@@ -170,21 +177,6 @@ impl Inbox {
         self.beat = self.heartbeats.len();
         self.clock.beat(time);
         position
-    }
-
-    /// Heartbeats of a journal that is replayed, in the order of their positions. Only before anything has arrived.
-    pub fn preset(&mut self, heartbeats: Vec<(Offset, Millis)>, verdicts: Vec<(Offset, Verdict)>) {
-        assert!(
-            self.waiting.is_empty() && self.base == 0,
-            "a replay begins before the first record"
-        );
-        let beats = heartbeats.iter().map(|(position, _)| *position).max();
-        let judged = verdicts.iter().map(|(offset, _)| offset + 1).max();
-        self.known = self.known.max(beats.max(judged).unwrap_or(self.known));
-        self.heartbeats = heartbeats;
-        self.verdicts = verdicts;
-        self.beat = 0;
-        self.advance(self.position);
     }
 
     /// A record is processed.

@@ -27,6 +27,8 @@ pub struct Meta {
     pub version: [u8; 32],
     /// Where the sweep is.
     pub sweep: Vec<u8>,
+    /// The journal is being followed up to there: the rest of it decides, nothing is decided anew. None: it is not.
+    pub follows: Option<Offset>,
     /// Changelog position at which the sweep's round began: from there on the log rebuilds the state, once it is complete.
     pub round: Offset,
 }

@@ -7,7 +7,7 @@ mod handles;
 #[cfg(test)]
 mod tests;
 
-pub use handles::{DeadLetter, LookupMetrics, RulesMetrics, TaskMetrics, WorkerMetrics};
+pub use handles::{DeadLetter, LookupMetrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics, cpu_time};
 
 use crate::config::Config;
 use crate::record::Partition;
@@ -23,6 +23,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// A gauge of seconds or of a share.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// A counter of seconds.
+pub type FloatCounter = Counter<f64, AtomicU64>;
 
 /// The metrics of one instance.
 pub struct Metrics {
@@ -119,6 +122,8 @@ families! {
     commit_seconds: Histogram = long_times, seconds(), "commit", "From the end of an epoch to its commit";
     batch_size: Histogram = batch_sizes, NONE, "batch_inputs", "Inputs handed to the rules in one call";
     guest_seconds: Histogram = short_times, seconds(), "guest", "Time in the rules, a call";
+    worker_cpu: FloatCounter = FloatCounter::default, seconds(), "worker_cpu",
+        "CPU time of a worker's thread, by part: poll, arrive, rules, steps, commit, other";
     // by name
     misses: Counter = Counter::default, NONE, "state_misses", "Reads that `reads` did not name before: one more call each, by store";
     rule_counts: Counter = Counter::default, NONE, "rules_count", "What the rules count, by their own names";
@@ -250,6 +255,10 @@ impl Metrics {
             commit_seconds: all.commit_seconds.get_or_create_owned(&labels),
             batch_inputs: all.batch_size.get_or_create_owned(&labels),
             guest_seconds: all.guest_seconds.get_or_create_owned(&labels),
+            cpu: Part::ALL.map(|part| {
+                all.worker_cpu
+                    .get_or_create_owned(&vec![worker.clone(), ("part", Label::Word(part.name()))])
+            }),
         }
     }
 

@@ -129,6 +129,8 @@ pub struct Guest {
     pub wiring: Arc<Wiring>,
     readers: Readers,
     sandbox: Option<Sandbox<View>>,
+    /// CPU time of calls: whoever drives it takes it.
+    pub spent: Duration,
 }
 
 impl Guest {
@@ -143,6 +145,7 @@ impl Guest {
             wiring,
             readers,
             sandbox,
+            spent: Duration::ZERO,
         })
     }
 
@@ -259,15 +262,15 @@ impl Task {
             return vec![];
         }
         self.lookups
-            .iter()
+            .committed()
             .filter_map(|(name, pending)| {
                 let index = self.ids.lookups.iter().position(|id| *id == name.1)?;
                 let service = self.wiring.lookups[index].service;
                 Some(Question {
                     task: self.partition,
-                    id: pending.id.clone(),
+                    id: pending.id,
                     service,
-                    request: pending.request.to_vec(),
+                    request: pending.request.into_vec(),
                 })
             })
             .collect()

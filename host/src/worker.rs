@@ -10,12 +10,13 @@ mod close;
 mod commit;
 mod flush;
 mod recover;
+mod spent;
 mod telemetry;
 
 use crate::config::{Config, OnDataLoss};
 use crate::error::{Failure, Result};
-use crate::log::{Arrival, Log, Producer, Reader};
-use crate::metrics::Metrics;
+use crate::log::{Arrival, Log, Producer, Reader, Transaction};
+use crate::metrics::{Metrics, Part};
 use crate::record::{Millis, Partition, Rank};
 use crate::registry::Schemas;
 use crate::service::{Answer, Reply, Services};
@@ -24,6 +25,7 @@ use crate::task::restore::Restoring;
 use crate::task::{Epoch, Guest, Layout, Sources, Status, Task, Wiring};
 use commit::Flight;
 use flush::Flushes;
+use spent::Spent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +88,8 @@ pub struct Worker {
     /// Tasks that read the changelog again, after an ambiguous commit.
     restoring: Vec<Restoring>,
     epoch: Epoch,
+    /// Memory of a transaction that is through, for the epoch after the open one.
+    spare: Transaction,
     /// When the open epoch got its first step.
     opened: Option<Duration>,
     /// The assignment counter that holds for the tasks at hand.
@@ -103,6 +107,7 @@ pub struct Worker {
     flushes: Flushes,
     truncations: Vec<(Partition, i64)>,
     telemetry: Telemetry,
+    spent: Spent,
     /// As of the last turn.
     now: Now,
     chores_at: Duration,
@@ -138,6 +143,7 @@ impl Worker {
             tasks: BTreeMap::new(),
             restoring: vec![],
             epoch: Epoch::default(),
+            spare: Transaction::default(),
             opened: None,
             assignment,
             flight: None,
@@ -150,6 +156,7 @@ impl Worker {
             flushes: Flushes::default(),
             truncations: vec![],
             telemetry: Telemetry::new(metrics, index, wiring.rules.description()),
+            spent: Spent::default(),
             now: Now::default(),
             chores_at: Duration::ZERO,
             registry_at: Duration::ZERO,
@@ -205,6 +212,7 @@ impl Worker {
     /// One round of the loop: waits for data at most `wait`, when there is nothing else to do. True: something was done.
     pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
         self.now = now;
+        self.spent.begin();
         let mut busy = self.decide(now, Duration::ZERO)?;
         if self.renew && !self.recover()? {
             return Ok(busy);
@@ -215,19 +223,27 @@ impl Worker {
         if chores {
             self.chores_at = now.mono + CHORES_EVERY;
         }
+        self.spent.seam(Part::Commit);
         busy |= self.take_replies();
         if self.closing.is_empty() && !self.stale {
             self.switch(now);
             busy |= self.run_tasks(now);
         }
+        self.spent.seam(Part::Steps);
+        for guest in &mut self.guests {
+            self.spent
+                .shift(Part::Steps, Part::Rules, std::mem::take(&mut guest.spent));
+        }
         self.seal_when_due(now);
         self.close_when_through();
+        self.spent.seam(Part::Commit);
         let wait = if busy { Duration::ZERO } else { self.wait(now, wait) };
         busy |= self.fetch(now, wait)?;
         if chores {
             self.chores(now)?;
         }
         self.flush(now);
+        self.spent.seam(Part::Other);
         Ok(busy)
     }
 
@@ -245,6 +261,7 @@ impl Worker {
     fn fetch(&mut self, now: Now, wait: Duration) -> Result<bool> {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         let polled = self.reader.poll(wait, &mut arrivals);
+        self.spent.seam(Part::Poll);
         let busy = !arrivals.is_empty();
         let mut failed = polled;
         for arrival in arrivals.drain(..) {
@@ -252,6 +269,7 @@ impl Worker {
             failed = failed.and(arrived);
         }
         self.arrivals = arrivals;
+        self.spent.seam(Part::Arrive);
         failed?;
         Ok(busy)
     }
@@ -286,7 +304,13 @@ impl Worker {
                 let skip = self.layout.inputs[usize::from(topic)].on_data_loss == OnDataLoss::Skip;
                 let at = self.tasks.get(&partition).map(|task| task.position(topic));
                 if skip && at.is_some_and(|position| position < start) {
-                    tracing::error!(topic, partition, ?at, start, "records were lost to retention, and are skipped");
+                    tracing::error!(
+                        topic,
+                        partition,
+                        ?at,
+                        start,
+                        "records were lost to retention, and are skipped"
+                    );
                     self.reader.unassign(topic, partition)?;
                     return self.reader.assign(topic, partition, start);
                 }
@@ -391,7 +415,7 @@ impl Worker {
                 }
             }
         }
-        self.telemetry.look(now, &mut self.tasks);
+        self.telemetry.look(now, &mut self.tasks, &mut self.spent);
         self.opened_now(now);
         self.find_lost();
         // Versions that no task runs any more: their instances go.
@@ -408,7 +432,11 @@ fn reading<'a>(
     unread: &BTreeSet<Partition>,
     partition: Partition,
 ) -> Option<&'a mut Task> {
-    if unread.contains(&partition) { None } else { tasks.get_mut(&partition) }
+    if unread.contains(&partition) {
+        None
+    } else {
+        tasks.get_mut(&partition)
+    }
 }
 
 /// The instance of a version, made at its first use.

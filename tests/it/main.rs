@@ -9,6 +9,6 @@ mod pipeline_kafka;
 mod registry;
 mod rules;
 mod same_result;
-mod sim;
 mod scenarios;
+mod sim;
 mod tidy;

@@ -6,9 +6,9 @@ mod wasi;
 
 use pelton::rules::{Action, Kind, Limits, Sandbox, Wrong, verify};
 use std::time::{Duration, Instant};
-use support::{Memory, batch, odd, odd_with, rules_lines};
+use support::{Memory, batch, odd, odd_with, patient, rules_lines};
 
-/// Generous enough for a busy machine, short enough for a test.
+/// For what loops: no test that uses it may depend on how soon a call ends.
 const SHORT: Limits = Limits {
     memory: 64 << 20,
     time: Duration::from_millis(200),
@@ -79,7 +79,7 @@ fn an_empty_batch_has_no_effects() {
 
 #[test]
 fn a_panic_says_its_message() {
-    let (kind, text) = trap("panic", Limits::default());
+    let (kind, text) = trap("panic", patient());
     assert_eq!(kind, Kind::Panic);
     assert!(text.contains("no reason at all"), "{text}");
 }
@@ -149,20 +149,20 @@ fn rules_tick_on_when_the_engine_is_gone() {
 
 #[test]
 fn memory_is_bounded() {
-    let (kind, text) = trap("eat", Limits::default());
+    let (kind, text) = trap("eat", patient());
     assert_eq!(kind, Kind::Memory);
     assert!(text.contains("memory_limit"), "{text}");
 }
 
 #[test]
 fn ten_million_effects_end_at_the_memory_limit() {
-    assert_eq!(trap("flood", Limits::default()).0, Kind::Memory);
+    assert_eq!(trap("flood", patient()).0, Kind::Memory);
 }
 
 #[test]
 fn endless_recursion_ends() {
-    assert_eq!(trap("recurse", Limits::default()).0, Kind::Stack);
-    let (kind, text) = trap("recurse-wide", Limits::default());
+    assert_eq!(trap("recurse", patient()).0, Kind::Stack);
+    let (kind, text) = trap("recurse-wide", patient());
     assert_eq!(kind, Kind::Other);
     assert!(text.contains("nested too deep"), "{text}");
 }
@@ -194,7 +194,7 @@ fn reads_are_checked_before_state_sees_them() {
         ("read-span-beyond", "span outside"),
         ("read-page-of-value", "store `values`, which has one value"),
     ] {
-        let (kind, said) = trap(what, Limits::default());
+        let (kind, said) = trap(what, patient());
         assert_eq!(kind, Kind::Host, "{what}");
         assert!(said.contains(text), "{what}: {said}");
     }

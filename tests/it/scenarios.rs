@@ -6,5 +6,7 @@
 mod backlog;
 mod dedup;
 mod first;
+mod lookup;
 mod session;
+mod time;
 mod user;

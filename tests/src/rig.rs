@@ -195,7 +195,9 @@ fn properties(folder: &Folder, port: u16, controller: u16, more: &[(&str, &str)]
          transaction.state.log.min.isr=1\n\
          transaction.state.log.num.partitions=4\n\
          group.initial.rebalance.delay.ms=0\n\
-         auto.create.topics.enable=false\n",
+         auto.create.topics.enable=false\n\
+         # Records of a test are of any age: none may go by it.\n\
+         log.retention.ms=-1\n",
         folder.path("data").display()
     );
     for (key, value) in more {

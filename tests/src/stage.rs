@@ -91,13 +91,16 @@ pub struct User<'a> {
 }
 
 impl Stage {
-    fn new(setup: Setup, script: Script) -> Stage {
-        let clock = Clock::manual(Stage::WALL);
-        let cluster = Embedded::new("stage", clock.clone());
+    fn new(setup: Setup, wall: Millis) -> Stage {
+        let clock = Clock::manual(wall);
+        let cluster = Embedded::new(&setup.cluster, clock.clone());
         let config = &setup.config;
-        let inputs = config.inputs.iter().map(|input| &input.topic);
-        for topic in inputs.chain(config.outputs.iter().map(|output| &output.topic)) {
-            cluster.create_topic(topic, setup.partitions, &[]).expect("a new topic");
+        let stamped: &[_] = if setup.append_time { &[("message.timestamp.type", "LogAppendTime")] } else { &[] };
+        for input in &config.inputs {
+            cluster.create_topic(&input.topic, setup.partitions, stamped).expect("a new topic");
+        }
+        for output in &config.outputs {
+            cluster.create_topic(&output.topic, setup.output_partitions, &[]).expect("a new topic");
         }
         for owned in config.owned_topics(setup.partitions) {
             cluster
@@ -110,7 +113,7 @@ impl Stage {
             ..pelton::rules::Limits::default()
         };
         let rules = compile(&setup.component, &config.rules.settings, limits).expect("rules that fit");
-        let outputs = vec![setup.partitions; config.outputs.len()];
+        let outputs = vec![setup.output_partitions; config.outputs.len()];
         let wiring = Wiring::new(rules, config, Some(setup.schemas.as_ref()), &outputs);
         let wiring = wiring.unwrap_or_else(|misfits| panic!("the rules don't fit: {misfits:?}"));
         let dice = match setup.way {
@@ -124,7 +127,7 @@ impl Stage {
             setup,
             cluster,
             clock,
-            script,
+            script: Script::default(),
             life: None,
             dice,
         };
@@ -133,7 +136,39 @@ impl Stage {
         stage
     }
 
+    /// Another stage, where the same inputs come again from their start, with the journal: it must give the same.
+    pub fn replay(&self) -> Stage {
+        let setup = Setup {
+            way: Way::Burst,
+            disk: None,
+            ..self.setup.clone()
+        };
+        let mut stage = Stage::new(setup, self.clock.wall());
+        stage.crash();
+        let journal = self.setup.config.journal_topic();
+        let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
+        for topic in inputs.chain([&journal]) {
+            for partition in 0..self.setup.partitions {
+                for record in self.committed(topic, partition) {
+                    stage.append(topic, partition, &record);
+                }
+            }
+        }
+        stage.start();
+        stage.settle();
+        stage
+    }
+
     // ---- what happens
+
+    /// Appends a record of another log.
+    fn append(&self, topic: &str, partition: Partition, record: &Owned) {
+        let headers = record.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        let headers: Vec<(&[u8], &[u8])> = headers.collect();
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let offset = self.cluster.append(topic, partition, key, value, record.timestamp, &headers);
+        offset.expect("a record fits");
+    }
 
     /// Something about a user.
     pub fn user<'a>(&'a mut self, id: &'a str) -> User<'a> {
@@ -191,9 +226,9 @@ impl Stage {
         self.settle();
     }
 
-    /// The session service answers the open questions for a session.
+    /// The session service answers the open questions for a session; asked again, it says the same again.
     pub fn reply(&mut self, session: &str, answer: Answer) {
-        assert!(self.script.reply(session, answer) > 0, "nobody asks for {session}");
+        assert!(self.script.always(session, answer) > 0, "nobody asks for {session}");
         self.settle();
     }
 
@@ -203,6 +238,22 @@ impl Stage {
             session,
             Answer::Body(format!("{{\"clientCountryCode\":\"{country}\"}}").into_bytes()),
         );
+    }
+
+    /// The service is a real one, so that time passes by itself: waits until every question has its answer.
+    pub fn answered(&mut self) {
+        let begun = std::time::Instant::now();
+        while self.status().iter().any(|status| status.lookups > 0) {
+            self.turn().unwrap_or_else(|why| panic!("the worker has ended: {why}"));
+            assert!(begun.elapsed() < Duration::from_secs(60), "no answer");
+            std::thread::yield_now();
+        }
+        self.settle();
+    }
+
+    /// Moves the clock alone.
+    pub fn pass(&mut self, by: Duration) {
+        self.clock.advance(by);
     }
 
     /// The script of the session service.
@@ -243,7 +294,7 @@ impl Stage {
             let records = self.committed(&topic, partition).into_iter();
             records.map(move |record| Output::new(self.setup.format, partition, record))
         };
-        (0..self.setup.partitions).flat_map(all).collect()
+        (0..self.setup.output_partitions).flat_map(all).collect()
     }
 
     /// The outputs as lines: `m1 first user 2000/CA session DE`.
@@ -273,9 +324,15 @@ impl Stage {
         all.map(entry).collect()
     }
 
-    /// What the rules have counted under a name.
-    pub fn count(&self, name: &str) -> u64 {
-        self.metrics.rules(&[], &[name.to_owned()]).counters[0].get()
+    /// Asserts what the rules have counted, by name. Not where processes die and outcomes are never told: numbers are of a
+    /// process, and of what it knows to be committed.
+    pub fn counted<const N: usize>(&self, counts: [(&str, u64); N]) {
+        if self.dice.is_none() {
+            for (name, count) in counts {
+                let counter = &self.metrics.rules(&[], &[name.to_owned()]).counters[0];
+                assert_eq!(counter.get(), count, "{name}");
+            }
+        }
     }
 
     /// The metrics, as Prometheus reads them.
@@ -325,6 +382,25 @@ impl Stage {
             }
         }
         cells
+    }
+
+    /// Asserts that inputs and journal, read again from their start, give the same: outputs in their order, dead letters, state.
+    pub fn check_replay(&self) {
+        let replayed = self.replay();
+        let bytes = |stage: &Stage| {
+            let outputs = stage.outputs().into_iter().map(|output| {
+                let Owned { timestamp, key, value, .. } = output.record;
+                (output.partition, key, timestamp, value)
+            });
+            // Tasks don't wait for each other: the order is one by user.
+            let mut outputs: Vec<_> = outputs.collect();
+            outputs.sort_by(|a, b| a.1.cmp(&b.1));
+            outputs
+        };
+        assert_eq!(replayed.enriched().len(), self.enriched().len(), "outputs of a replay");
+        assert_eq!(bytes(&replayed), bytes(self), "outputs of a replay, byte for byte");
+        assert_eq!(replayed.dead_letters(), self.dead_letters(), "dead letters of a replay");
+        assert_eq!(replayed.state(), self.state(), "state after a replay");
     }
 
     /// The stores that hold something of a user.

@@ -1,6 +1,6 @@
 //! What the users of the metrics hold: plain counters, gauges and histograms, cheap to clone and without a look-up.
 
-use super::FloatGauge;
+use super::{FloatCounter, FloatGauge};
 use crate::record::{Millis, NEVER};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names and values of labels, always in the same order for a metric.
 pub(super) type Labels = Vec<(&'static str, Label)>;
@@ -146,6 +147,55 @@ impl TaskMetrics {
     }
 }
 
+/// What a worker's CPU time goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Taking over what was fetched.
+    Poll,
+    /// Event times, the order.
+    Arrive,
+    /// The rules, with the crossing into them and their reads of state.
+    Rules,
+    /// Steps but for the rules: planning, resolving, checking and applying.
+    Steps,
+    /// Deltas, the sweep, sealing and committing rows.
+    Commit,
+    /// The rest: flushing, idleness, metrics.
+    Other,
+}
+
+impl Part {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Part; 6] = [
+        Part::Poll,
+        Part::Arrive,
+        Part::Rules,
+        Part::Steps,
+        Part::Commit,
+        Part::Other,
+    ];
+
+    /// As a label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Poll => "poll",
+            Part::Arrive => "arrive",
+            Part::Rules => "rules",
+            Part::Steps => "steps",
+            Part::Commit => "commit",
+            Part::Other => "other",
+        }
+    }
+}
+
+/// CPU time of the calling thread so far.
+pub fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the result is ours. The call fails for no clock that the system has, and then leaves zeros.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// What a worker tells.
 #[derive(Clone, Debug)]
 pub struct WorkerMetrics {
@@ -161,6 +211,8 @@ pub struct WorkerMetrics {
     pub batch_inputs: Histogram,
     /// Time of a call.
     pub guest_seconds: Histogram,
+    /// CPU time of its thread, by number of the part.
+    pub cpu: [FloatCounter; Part::ALL.len()],
 }
 
 /// What a version of the rules tells, by index of its description.

@@ -186,7 +186,10 @@ fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
 /// Creates the topics that are Pelton's own, where they are missing; the number of partitions of the inputs.
 fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
     let vanished = || Failure::Retry("the topic of the first input has just vanished".into());
-    let lead = config.inputs.first().ok_or_else(|| Failure::Fatal("the pipeline has no input".into()))?;
+    let lead = config
+        .inputs
+        .first()
+        .ok_or_else(|| Failure::Fatal("the pipeline has no input".into()))?;
     let partitions = log.topic(&lead.topic)?.ok_or_else(vanished)?.partitions;
     for owned in config.owned_topics(partitions) {
         if log.topic(&owned.name)?.is_none() {
@@ -215,7 +218,10 @@ pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i
 }
 
 /// Where the schemas of a pipeline come from. A registry is not called yet.
-pub fn schemas(config: &Config, runtime: &tokio::runtime::Handle) -> std::result::Result<Option<Arc<dyn Schemas>>, NoSchema> {
+pub fn schemas(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> std::result::Result<Option<Arc<dyn Schemas>>, NoSchema> {
     let made: std::result::Result<Arc<dyn Schemas>, NoSchema> = match &config.schemas {
         None => return Ok(None),
         Some(SchemaSource::Registry(url)) => {
@@ -271,7 +277,12 @@ pub fn health(
             state: TaskState::Running,
             version: Version(status.version).to_string(),
             watermark: (status.watermark != NEVER).then_some(status.watermark),
-            position: config.inputs.iter().map(|input| input.name.clone()).zip(status.positions.clone()).collect(),
+            position: config
+                .inputs
+                .iter()
+                .map(|input| input.name.clone())
+                .zip(status.positions.clone())
+                .collect(),
             message: None,
         };
         Health {

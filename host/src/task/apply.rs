@@ -16,7 +16,7 @@ use super::wiring::Form;
 use super::{Guest, Task};
 use crate::journal::{Ending, Entry as Journaled, Happening as Journal};
 use crate::lookups::{self, Pending};
-use crate::metrics::DeadLetter;
+use crate::metrics::{DeadLetter, cpu_time};
 use crate::murmur2;
 use crate::record::{FOREVER, Span, StepKey};
 use crate::rules::{Action, Effect, Effects, verify};
@@ -30,7 +30,7 @@ const PATIENCE: u32 = 10;
 impl Task {
     /// Takes the next steps, at most one batch of them. False: there is none now.
     pub fn run(&mut self, guest: &mut Guest, sources: &mut Sources, epoch: &mut Epoch) -> bool {
-        self.follow_journal();
+        self.follow_journal(epoch);
         if !self.plan(guest, sources) {
             return false;
         }
@@ -73,8 +73,8 @@ impl Task {
 
     fn call(&mut self, guest: &mut Guest, patience: u32) -> Result<Effects, String> {
         self.view.calls = 0;
-        // A clock for the metrics only: no result depends on it.
-        let before = Instant::now();
+        // Clocks for the metrics only: no result depends on them.
+        let (before, cpu) = (Instant::now(), cpu_time());
         let result = match guest.sandbox() {
             Ok(sandbox) => sandbox.process(&self.batch, &mut self.view, patience),
             Err(trap) => Err(trap),
@@ -82,6 +82,7 @@ impl Task {
         self.tally.calls += 1;
         self.tally.inputs += self.batch.inputs.len() as u64;
         self.tally.guest_nanos += before.elapsed().as_nanos() as u64;
+        guest.spent += cpu_time().saturating_sub(cpu);
         result.map_err(|trap| {
             self.tally.traps += 1;
             guest.renew();
@@ -293,7 +294,7 @@ impl Task {
                         request: request.clone().into(),
                     };
                     self.lookups.ask((key.into(), lookup, name.into()), pending);
-                    if self.replay.is_none() {
+                    if !self.follows_journal() {
                         let service = wire.service;
                         epoch.questions.push(Question {
                             task: self.partition,

@@ -74,13 +74,13 @@ impl Task {
                 Ok(time) if record.append_time && record.timestamp >= 0 => {
                     (time <= record.timestamp.saturating_add(max_ahead)).then_some(time)
                 }
-                Ok(time) if time <= wall.saturating_add(max_ahead) || inbox.catching_up() => Some(time),
+                Ok(time) if time <= wall.saturating_add(max_ahead) || inbox.was_read(record.offset) => Some(time),
                 Ok(_) => {
                     self.judge(rank, record.offset, Verdict::TooFarAhead, wall, epoch);
                     None
                 }
                 Err(NoTime::Unreadable(_)) => None,
-                Err(NoTime::UnknownSchema(id)) if inbox.catching_up() => {
+                Err(NoTime::UnknownSchema(id)) if inbox.was_read(record.offset) => {
                     // It was readable when it was read before: the registry has lost it.
                     wait = Some((
                         index,
@@ -145,7 +145,7 @@ impl Task {
     fn judge(&mut self, rank: Rank, offset: Offset, verdict: Verdict, wall: Millis, epoch: &mut Epoch) {
         let inbox = &mut self.inboxes[usize::from(rank)];
         assert!(
-            !inbox.catching_up(),
+            !inbox.was_read(offset),
             "a verdict about a record that was read before would change what is decided"
         );
         inbox.judge(offset, verdict.clone());

@@ -19,7 +19,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 impl Task {
     /// Moves the watermarks of idle partitions, when that frees a step, or now and then.
     pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
-        if self.replay.is_some() || (self.order.is_empty() && self.timers.is_empty()) {
+        if self.follows_journal() || (self.order.is_empty() && self.timers.is_empty()) {
             // Nothing waits that a heartbeat could free.
             return;
         }

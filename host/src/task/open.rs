@@ -9,7 +9,7 @@ use super::{Ids, Layout, Restored, Task, Wiring};
 use crate::delta::Delta;
 use crate::error::{Failure, Result};
 use crate::inbox::Inbox;
-use crate::journal::{Entry, Happening};
+use crate::journal::{Entry, Happening, Verdict};
 use crate::meta::{self, InputMeta, Meta};
 use crate::order::Order;
 use crate::record::{Millis, Offset, Partition, StepKey};
@@ -29,7 +29,6 @@ impl Task {
         restored: Restored,
         starts: &[Offset],
     ) -> Result<Task> {
-        let fresh = restored.meta.is_none();
         let mut names = restored.names;
         if names.hash.is_empty() {
             names.hash = rows::HASH.to_owned();
@@ -41,14 +40,29 @@ impl Task {
                 rows::HASH
             )));
         }
-        let meta = restored.meta.unwrap_or_else(|| Meta {
-            fingerprint: layout.fingerprint,
-            inputs: starts.iter().map(|start| first(*start)).collect(),
-            last: StepKey::Start,
-            sequence: 0,
-            version: wiring.rules.version().0,
-            sweep: vec![],
-            round: restored.changelog,
+        let end = match &restored.meta {
+            Some(meta) => meta.follows,
+            None => restored.follows,
+        };
+        let (presets, replay) = match end {
+            Some(end) => Replay::new(restored.journal, end, layout.inputs.len()),
+            None => (vec![], None),
+        };
+        let meta = restored.meta.unwrap_or_else(|| {
+            let mut inputs: Vec<_> = starts.iter().map(|start| first(*start)).collect();
+            for (input, (heartbeats, verdicts)) in inputs.iter_mut().zip(presets) {
+                preset(input, heartbeats, verdicts);
+            }
+            Meta {
+                fingerprint: layout.fingerprint,
+                inputs,
+                last: StepKey::Start,
+                sequence: 0,
+                version: wiring.rules.version().0,
+                sweep: vec![],
+                follows: end,
+                round: restored.changelog,
+            }
         });
         // Unreadable: the round begins again, which is always right.
         let sweep: SweepState = meta::decode(&meta.sweep).unwrap_or_default();
@@ -63,7 +77,7 @@ impl Task {
             replies: VecDeque::new(),
             quiet: None,
             beaten: None,
-            replay: None,
+            replay,
             resumed: false,
             view: super::View {
                 rows: restored.rows,
@@ -99,13 +113,6 @@ impl Task {
         task.accepts(&task.wiring.clone())
             .map_err(|why| Failure::Fatal(format!("task {partition}: {why}: start with rules that know them")))?;
         task.start_over();
-        if fresh && !restored.journal.is_empty() {
-            let (presets, replay) = Replay::new(restored.journal, inputs);
-            for (inbox, (heartbeats, verdicts)) in task.inboxes.iter_mut().zip(presets) {
-                inbox.preset(heartbeats, verdicts);
-            }
-            task.replay = replay;
-        }
         Ok(task)
     }
 
@@ -137,6 +144,9 @@ impl Task {
         self.tally = super::Tally::default();
         self.last = self.committed.last.clone();
         self.sequence = self.committed.sequence;
+        if let Some(replay) = &mut self.replay {
+            replay.resume(&self.last, self.sequence);
+        }
         self.announced = self.committed.version;
         self.names = self.committed_names.clone();
         self.spans.clear();
@@ -198,4 +208,13 @@ fn first(start: Offset) -> InputMeta {
         verdicts: vec![],
         read: start,
     }
+}
+
+/// Heartbeats and verdicts of a journal that is followed: they count as read.
+fn preset(input: &mut InputMeta, heartbeats: Vec<(Offset, Millis)>, verdicts: Vec<(Offset, Verdict)>) {
+    let beats = heartbeats.iter().map(|(position, _)| *position);
+    let judged = verdicts.iter().map(|(offset, _)| offset + 1);
+    input.read = beats.chain(judged).fold(input.read, Offset::max);
+    input.heartbeats = heartbeats;
+    input.verdicts = verdicts;
 }

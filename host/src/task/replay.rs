@@ -3,41 +3,57 @@
 //! Rule: while there are entries, nothing is decided anew: heartbeats and verdicts hold from the positions where they
 //! stood, no step is taken beyond the next entry's anchor, and replies come from the journal.
 //!
-//! A journal is followed by a task that has never committed (its changelog is empty) but has one. It is held in memory
-//! as a whole: about 60 bytes an entry.
+//! A journal is followed by a task that has never committed (its changelog is empty) but has one; the meta says so until
+//! its end is reached, so aborts and restarts go on with it. It is held in memory as a whole: about 60 bytes an entry.
 
 use super::Task;
+use super::epoch::Epoch;
 use super::plan::{Planned, What};
 use crate::journal::{Entry, Happening, Verdict};
 use crate::record::{Millis, Offset, StepKey};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Replay {
     /// What stands after steps, in order.
-    after: VecDeque<(StepKey, u64, Happening)>,
+    after: Vec<(StepKey, u64, Happening)>,
+    /// The first of them that has not come yet.
+    next: usize,
     /// Steps that trapped.
     trapped: HashMap<(StepKey, Option<u64>), String>,
     /// The last of them.
     trapped_until: Option<StepKey>,
     /// The reply handed out, by its id.
     given: Option<Box<[u8]>>,
+    /// Where the journal that is followed ends.
+    end: Offset,
+    /// Its end is reached; it counts when that is committed.
+    over: bool,
 }
 
 /// Heartbeats and verdicts of one partition.
 pub type Preset = (Vec<(Offset, Millis)>, Vec<(Offset, Verdict)>);
 
 impl Replay {
-    /// Takes a journal apart: by rank what the partitions get, and what the task follows.
-    pub fn new(journal: Vec<Entry>, inputs: usize) -> (Vec<Preset>, Option<Replay>) {
+    /// Takes a journal apart that ends at `end`: by rank what the partitions get, and what the task follows.
+    pub fn new(journal: Vec<Entry>, end: Offset, inputs: usize) -> (Vec<Preset>, Option<Replay>) {
         let mut presets: Vec<Preset> = vec![Default::default(); inputs];
-        let mut replay = Replay::default();
+        let mut replay = Replay {
+            end,
+            ..Replay::default()
+        };
         for entry in journal {
             match entry {
-                Entry::Heartbeat { rank, position, time } => presets[usize::from(rank)].0.push((position, time)),
+                Entry::Heartbeat { rank, position, time } => {
+                    let heartbeats = &mut presets[usize::from(rank)].0;
+                    match heartbeats.last_mut() {
+                        Some(last) if last.0 == position => last.1 = last.1.max(time),
+                        _ => heartbeats.push((position, time)),
+                    }
+                }
                 Entry::Verdict { rank, offset, verdict } => presets[usize::from(rank)].1.push((offset, verdict)),
-                Entry::After { anchor, sequence, what } => replay.after.push_back((anchor, sequence, what)),
+                Entry::After { anchor, sequence, what } => replay.after.push((anchor, sequence, what)),
                 Entry::Trapped {
                     step, sequence, reason, ..
                 } => {
@@ -50,18 +66,42 @@ impl Replay {
         (presets, (!done).then_some(replay))
     }
 
+    /// Goes on behind this step, and so many journaled inputs that stand after it.
+    pub fn resume(&mut self, last: &StepKey, sequence: u64) {
+        self.next = self
+            .after
+            .partition_point(|(anchor, number, _)| (anchor, number) < (last, &sequence));
+        self.given = None;
+        self.over = false;
+    }
+
     /// No step beyond this one may be taken.
     pub fn bound(&self) -> Option<&StepKey> {
-        self.after.front().map(|(anchor, _, _)| anchor)
+        self.after.get(self.next).map(|(anchor, _, _)| anchor)
     }
 }
 
 impl Task {
+    /// True while the journal decides.
+    pub(super) fn follows_journal(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| !replay.over)
+    }
+
+    /// Where the journal that decides ends.
+    pub(super) fn follows(&self) -> Option<Offset> {
+        self.replay
+            .as_ref()
+            .filter(|replay| !replay.over)
+            .map(|replay| replay.end)
+    }
+
     /// Offers the next journaled reply, when its place is reached.
-    pub(super) fn follow_journal(&mut self) {
-        let Some(replay) = &mut self.replay else { return };
+    pub(super) fn follow_journal(&mut self, epoch: &mut Epoch) {
+        let Some(replay) = self.replay.as_mut().filter(|replay| !replay.over) else {
+            return;
+        };
         while self.replies.is_empty()
-            && let Some((anchor, _, what)) = replay.after.front()
+            && let Some((anchor, _, what)) = replay.after.get(replay.next)
             && *anchor == self.last
         {
             match what {
@@ -70,21 +110,22 @@ impl Task {
                     self.replies.push_back((id.clone(), answer.clone()));
                 }
                 // Which component that was is known by its version only; the one at hand goes on.
-                Happening::Rules { .. } => {}
+                Happening::Rules { .. } => self.sequence += 1,
             }
-            replay.after.pop_front();
+            replay.next += 1;
         }
         let traps_behind = replay.trapped_until.as_ref().is_none_or(|last| *last < self.last);
-        if replay.after.is_empty() && traps_behind && self.replies.is_empty() {
-            self.replay = None;
-            self.resumed = true;
+        if replay.next == replay.after.len() && traps_behind && self.replies.is_empty() {
+            replay.over = true;
+            // To be committed, also when no step comes.
+            epoch.touched.insert(self.partition);
         }
     }
 
     /// A journaled reply stands at the place that is reached: nothing else may come before it.
     pub(super) fn awaits_reply(&self) -> bool {
-        let next = self.replay.as_ref().and_then(|replay| replay.after.front());
-        next.is_some_and(|(anchor, _, _)| *anchor == self.last)
+        let bound = self.replay.as_ref().and_then(Replay::bound);
+        bound.is_some_and(|anchor| *anchor == self.last)
     }
 
     /// True, once, when this reply came from the journal.

@@ -37,8 +37,10 @@ pub struct Restored {
     pub changelog: Offset,
     /// The group's offsets, by rank.
     pub offsets: Vec<Option<Offset>>,
-    /// The journal, where there is one and no meta: to be followed.
+    /// The journal, where it is to be followed.
     pub journal: Vec<Entry>,
+    /// Where it ends, when there is no meta to say so.
+    pub follows: Option<Offset>,
     /// Changelog records applied.
     pub replayed: u64,
     /// Their bytes.
@@ -212,9 +214,14 @@ impl Restoring {
                 if span.read(wait, &mut |value| state.replay(value))? {
                     state.changelog = span.end;
                     let (start, end) = self.log.bounds(self.layout.journal, self.partition)?;
-                    self.part = match state.meta {
-                        None if end > start => Part::Journal(self.read(self.layout.journal, start, end)?),
-                        _ => Part::Done,
+                    let follows = match &state.meta {
+                        Some(meta) => meta.follows,
+                        None => (end > start).then_some(end),
+                    };
+                    state.follows = follows;
+                    self.part = match follows {
+                        Some(end) => Part::Journal(self.read(self.layout.journal, start, end)?),
+                        None => Part::Done,
                     };
                 }
             }

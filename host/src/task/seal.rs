@@ -70,6 +70,7 @@ impl Task {
             sequence: self.sequence,
             version: self.wiring.rules.version().0,
             sweep: meta::encode(&self.sweep),
+            follows: self.follows(),
             round,
         };
         let mut head = Delta::new();
@@ -126,6 +127,9 @@ impl Task {
         self.committed_sweep = sealed.sweep;
         self.committed_names = sealed.names;
         self.committed_wiring = sealed.wiring;
+        if self.committed.follows.is_none() && self.replay.take().is_some() {
+            self.resumed = true;
+        }
         self.changelog = next;
         self.unflushed += sealed.bytes;
         self.rounds.1 += sealed.bytes;

@@ -30,6 +30,8 @@ impl Worker {
         }
         self.opened = None;
         let mut epoch = std::mem::take(&mut self.epoch);
+        // The next one writes into the memory of the one before this: two arenas take turns.
+        self.epoch.reuse(std::mem::take(&mut self.spare));
         epoch.touched.retain(|partition| self.tasks.contains_key(partition));
         if epoch.touched.is_empty() {
             let transaction = std::mem::take(&mut epoch.transaction);
@@ -101,8 +103,8 @@ impl Worker {
 
     /// Keeps the memory of a transaction for the epoch after the open one.
     fn spare(&mut self, transaction: crate::log::Transaction) {
-        if self.epoch.is_empty() && self.epoch.transaction.bytes.capacity() < transaction.bytes.capacity() {
-            self.epoch.reuse(transaction);
+        if self.spare.bytes.capacity() < transaction.bytes.capacity() {
+            self.spare = transaction;
         }
     }
 }

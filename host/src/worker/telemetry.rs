@@ -1,6 +1,7 @@
 //! What a worker tells the metrics: once an epoch, and a few times a second; never for a record.
 
 use super::Now;
+use super::spent::Spent;
 use crate::metrics::{Metrics, RulesMetrics, TaskMetrics, WorkerMetrics};
 use crate::record::Partition;
 use crate::rules::{Description, Version};
@@ -56,7 +57,10 @@ impl Telemetry {
         add(&metrics.foreign_keys, &tally.foreign);
         if !self.warned && tally.foreign.iter().any(|count| *count > 0) {
             self.warned = true;
-            tracing::warn!(task, "keys that Kafka's default partitioner (murmur2) would place in another partition: are all inputs written with the same partitioner? See pelton_foreign_keys");
+            tracing::warn!(
+                task,
+                "keys that Kafka's default partitioner (murmur2) would place in another partition: are all inputs written with the same partitioner? See pelton_foreign_keys"
+            );
         }
         add(&metrics.events_out, &tally.outputs);
         add(&metrics.dead_letters, &tally.dead_letters);
@@ -90,9 +94,12 @@ impl Telemetry {
     }
 
     /// Sets the gauges, when it is time.
-    pub fn look(&mut self, now: Now, tasks: &mut BTreeMap<Partition, Task>) {
+    pub fn look(&mut self, now: Now, tasks: &mut BTreeMap<Partition, Task>, spent: &mut Spent) {
         if now.mono < self.look_at {
             return;
+        }
+        for (counter, time) in self.worker.cpu.iter().zip(spent.take()) {
+            counter.inc_by(time.as_secs_f64());
         }
         self.look_at = now.mono + LOOK_EVERY;
         for task in tasks.values_mut() {
@@ -127,7 +134,7 @@ impl Telemetry {
             counter.inc_by(misses);
         }
         self.metrics.version(partition, &Version(status.version).to_string());
-        }
+    }
 
     /// The task is closed; its gauges are told a last time.
     pub fn closed(&mut self, now: Now, task: &mut Task) {

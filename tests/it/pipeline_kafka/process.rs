@@ -58,7 +58,11 @@ impl Process {
             if let Some(code) = self.ended() {
                 return code.unwrap_or_else(|| panic!("ended by a signal:\n{}", self.said()));
             }
-            assert!(Instant::now() < deadline, "it has not ended in {patience:?}:\n{}", self.said());
+            assert!(
+                Instant::now() < deadline,
+                "it has not ended in {patience:?}:\n{}",
+                self.said()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -109,7 +113,11 @@ pub fn pelton(words: &str, file: &Path, sets: &[&str]) -> Output {
 /// The same, by all its words.
 pub fn words(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pelton-it"));
-    command.args(words).stdin(Stdio::null()).output().expect("pelton starts")
+    command
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .expect("pelton starts")
 }
 
 fn command(words: &str, file: &Path, sets: &[&str]) -> Command {

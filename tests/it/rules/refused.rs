@@ -1,15 +1,15 @@
 //! What can't be used as rules is refused before it runs, and the text says what to change.
 
-use super::support::{odd_file, settings};
+use super::support::{odd_file, patient, settings};
 use super::wasi::{PLAIN, module};
 use pelton::rules::{Engine, Kind, Limits, Refused};
 use std::time::Duration;
 
 fn refused(wasm: &[u8], what: &str) -> Refused {
-    let limits = Limits {
-        time: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    refused_within(wasm, what, patient())
+}
+
+fn refused_within(wasm: &[u8], what: &str, limits: Limits) -> Refused {
     match Engine::new().expect("an engine").compile(wasm, &settings(what), limits) {
         Ok(_) => panic!("{what}: it was taken"),
         Err(refused) => refused,
@@ -90,25 +90,25 @@ fn settings_and_starts() {
         refused(&wasm, "refuse-settings"),
         Refused::Settings("no odds today".into())
     );
-    for (what, kind, text) in [
-        ("panic-in-describe", Kind::Panic, "describe gives up"),
-        ("loop-in-describe", Kind::Time, "longer"),
-        ("read-in-describe", Kind::Host, "outside of process"),
+    let short = Limits {
+        time: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    for (what, limits, kind, text) in [
+        ("panic-in-describe", patient(), Kind::Panic, "describe gives up"),
+        ("loop-in-describe", short, Kind::Time, "longer"),
+        ("read-in-describe", patient(), Kind::Host, "outside of process"),
     ] {
-        match refused(&wasm, what) {
+        match refused_within(&wasm, what, limits) {
             Refused::Start(trap) => assert!(trap.kind == kind && trap.text.contains(text), "{what}: {trap}"),
             other => panic!("{what}: {other}"),
         }
     }
-    let limits = Limits {
+    let little = Limits {
         memory: 64 << 10,
-        ..Limits::default()
+        ..patient()
     };
-    let said = Engine::new()
-        .unwrap()
-        .compile(&wasm, &settings("echo"), limits)
-        .err()
-        .expect("too little memory");
+    let said = refused_within(&wasm, "echo", little);
     assert!(
         matches!(&said, Refused::Start(trap) if trap.kind == Kind::Memory),
         "{said}"

@@ -1,7 +1,7 @@
 //! Guests of languages that name WASI, written by hand: what they touch at start is empty, the rest traps by name.
 
-use super::support::{Memory, batch, rules_lines};
-use pelton::rules::{Engine, Kind, Limits, Sandbox, Trap};
+use super::support::{Memory, batch, patient, rules_lines};
+use pelton::rules::{Engine, Kind, Sandbox, Trap};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -56,7 +56,7 @@ pub fn module(imports: &str, world: &str, functions: &str, process: &str) -> Vec
 fn run(wasm: &[u8]) -> Result<usize, Trap> {
     let rules = Engine::new()
         .unwrap()
-        .compile(wasm, "{}", Limits::default())
+        .compile(wasm, "{}", patient())
         .unwrap_or_else(|refused| panic!("{refused}"));
     let effects = Sandbox::new(&rules)?.process(&batch(&["a"]), &mut Memory::default(), 1)?;
     Ok(effects.effects.len())

@@ -197,6 +197,8 @@ fn measure(
         metrics: metrics.clone(),
     })?;
     let all = written.made.records();
+    // The closing records make everything before them final; they themselves wait for the clock.
+    let due = all - written.made.ignored;
     let (mut first, mut last) = (None, (Instant::now(), 0));
     loop {
         let now = processed();
@@ -204,7 +206,7 @@ fn measure(
             last = (Instant::now(), now);
             first.get_or_insert(begun.elapsed());
         }
-        if now >= all && enriched() >= written.made.money || running.has_ended() {
+        if now >= due && enriched() >= written.made.money || running.has_ended() {
             break;
         }
         if last.0.elapsed() > STILL {
@@ -271,7 +273,7 @@ fn stores(config: &Config, log: &dyn Log) -> Result<Option<Stores>> {
         return Ok(None);
     };
     let directory = pelton::store::Directory::open(folder, &log.cluster()?)?;
-    let rocks = pelton::store::Rocks::open(&directory)?;
+    let rocks = pelton::store::rocks::Rocks::open(&directory)?;
     // The directory's lock is held as long as stores are made.
     Ok(Some(Arc::new(move || {
         let _held = &directory;

@@ -36,6 +36,7 @@ pub fn embed(parameters: Parameters, cluster: &pelton::log::embedded::Embedded) 
 /// Into Kafka.
 #[cfg(feature = "kafka")]
 pub fn produce(parameters: Parameters, rig: &crate::rig::Rig) -> Result<Written> {
+    use pelton_demo::traffic::Stream;
     /// Records that are made at once.
     const AT_ONCE: usize = 50_000;
     let mut traffic = Traffic::new(parameters);

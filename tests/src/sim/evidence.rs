@@ -8,6 +8,7 @@ use pelton::journal::{Ending, Entry, Happening, Verdict};
 use pelton::log::embedded::Owned;
 use pelton::lookups;
 use pelton::record::{Offset, StepKey, TopicIx};
+use pelton::service::LookupId;
 use pelton::task::Task;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -353,6 +354,20 @@ pub fn outputs_of(world: &World) -> impl Iterator<Item = (Vec<u8>, Owned)> {
     (0..world.plan.output_partitions)
         .flat_map(|partition| read(world, world.layout.outputs, partition))
         .map(|record| (record.key.clone().unwrap_or_default(), record))
+}
+
+/// Questions that were asked are pending in committed state: their ids stand in the changelog.
+pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), Wrong> {
+    // One of them: reading a changelog is slow.
+    let Some((partition, id)) = asked.into_iter().next() else { return Ok(()) };
+    let holds = |record: &Owned| {
+        let value = record.value.as_deref().unwrap_or_default();
+        value.windows(id.len()).any(|window| window == &*id)
+    };
+    match read(world, world.layout.changelog, partition).iter().rev().any(holds) {
+        true => Ok(()),
+        false => Err(format!("task {partition} has asked {id:?}, and has not committed that")),
+    }
 }
 
 /// An output, as it stands in its topic.

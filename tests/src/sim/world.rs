@@ -214,6 +214,9 @@ impl World {
         self.plan.chaos = Chaos::default();
         for process in &mut self.processes {
             process.frozen_until = Duration::ZERO;
+            if let Some(disk) = &process.disk {
+                disk.set_full(false);
+            }
         }
     }
 
@@ -305,6 +308,12 @@ impl World {
                 headers: &[],
             };
             let topic = &self.config.inputs[arrival.rank].topic;
+            if self.dice.chance(self.plan.chaos.aborted_inputs) {
+                let writer = self.cluster.transaction("somebody", Duration::from_secs(1));
+                let writer = writer.expect("an id of its own");
+                writer.append(topic, arrival.partition, record).expect("just begun");
+                writer.end(false).expect("just begun");
+            }
             let appended = self.cluster.append_batch(topic, arrival.partition, [record]);
             appended.expect("the topic is there");
             self.report.records += 1;
@@ -348,7 +357,13 @@ impl World {
                     wall: self.clock.wall(),
                 };
                 let seat = self.dice.below(life.seats.len());
-                life.work(seat, now).map_err(|why| ended(life, &why))
+                let busy = life.work(seat, now).map_err(|why| ended(life, &why))?;
+                let asked = life.seats[seat].desk.take_asked();
+                // What is decided already may not be seen yet.
+                if self.cluster.unsettled() == 0 {
+                    evidence::are_committed(self, asked)?;
+                }
+                Ok(busy)
             }
         }
     }
@@ -408,6 +423,11 @@ impl World {
         }
         let number = self.dice.below(self.processes.len());
         let clock = self.clock.now();
+        if self.dice.chance(chaos.full_disks)
+            && let Some(disk) = &self.processes[number].disk
+        {
+            disk.set_full(self.dice.chance(0.5));
+        }
         let mut what = "";
         if self.dice.chance(chaos.kills) {
             what = "is killed";
@@ -446,6 +466,9 @@ impl World {
         {
             let dice = &mut self.dice;
             disk.crash(&mut |writes| dice.below(writes + 1));
+            // It comes back with another number of workers, perhaps; its disk knows how many there were.
+            process.workers = dice.between(1..=2) as usize;
+            process.workers_ever = process.workers_ever.max(process.workers);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Rule: it does what the pipeline's supervisor and the worker's thread do, in the same order, in one thread.
 
 use super::{Stage, compile};
+use pelton::config::Config;
 use pelton::error::{Failure, Result};
 use pelton::log::embedded::Instance;
 use pelton::log::{Group, Log, Membership};
@@ -10,7 +11,7 @@ use pelton::pipeline::transactional_id;
 use pelton::record::Partition;
 use pelton::store::Store;
 use pelton::task::restore::Restoring;
-use pelton::task::{Task, Wiring};
+use pelton::task::{Layout, Task, Wiring};
 use pelton::worker::{Now, Ports, Worker};
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +133,7 @@ impl Stage {
 
     fn wire(&self, component: &[u8], settings: &serde_json::Value) -> std::result::Result<Wiring, String> {
         let rules = compile(component, settings, self.limits())?;
-        let outputs = vec![self.setup.partitions; self.setup.config.outputs.len()];
+        let outputs = self.output_partitions();
         let schemas = Some(self.setup.schemas.as_ref());
         Wiring::new(rules, &self.setup.config, schemas, &outputs)
             .map_err(|misfits| misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
@@ -145,8 +146,21 @@ impl Stage {
         }
     }
 
+    /// Another file for the next start.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        assert!(self.life.is_none(), "it runs: stop it first");
+        change(&mut self.setup.config);
+        self.layout = Arc::new(Layout::new(&self.setup.config, self.setup.partitions));
+        self.let_loose();
+    }
+
+    /// The worker.
+    pub fn worker(&mut self) -> &mut Worker {
+        &mut self.life.as_mut().expect("it runs").worker
+    }
+
     /// A turn of the supervisor, and one of the worker. True: something was done. Err: the instance has ended, why.
-    pub(super) fn turn(&mut self) -> Result<bool> {
+    pub fn turn(&mut self) -> Result<bool> {
         let turned = self.try_turn();
         match turned {
             Err(Failure::Retry(_)) => Ok(true),

@@ -124,11 +124,14 @@ fn a_schema_is_found_or_registered() {
     let rig = rig();
     let schemas = rig.schemas();
     assert_eq!(schemas.id_for("t", "\"long\""), Ok(100));
-    assert_eq!(rig.calls(), 2, "asked, then registered");
+    assert_eq!(rig.calls(), 3, "the newest is another, there is none, registered");
     assert_eq!(schemas.id_for("t", "\"long\""), Ok(100));
-    assert_eq!(rig.calls(), 2, "remembered");
+    assert_eq!(rig.calls(), 3, "remembered");
     assert_eq!(rig.schemas().id_for("t", "\"long\""), Ok(100));
-    assert_eq!(rig.calls(), 3, "found by another instance");
+    assert_eq!(rig.calls(), 5, "found by another instance");
+    assert_eq!(schemas.id_for("t", "{\"type\": \"int\"}"), Ok(9));
+    assert_eq!(rig.calls(), 6, "the newest one, written otherwise");
+    assert_eq!(rig.registry.registered.lock().unwrap().len(), 1);
     assert_eq!(schemas.latest("t").unwrap(), (9, "\"int\"".into()));
     assert!(matches!(schemas.latest("u"), Err(NoSchema::Unknown(text)) if text.contains("u-value")));
 }
