@@ -124,6 +124,7 @@ impl Task {
         }
         self.quiet = None;
         if let Some((index, why)) = wait {
+            self.inboxes[usize::from(rank)].heard();
             // The rest is the same chunk again: records are few when a registry is away at their first sight.
             let rest = Chunk {
                 topic: chunk.topic,
