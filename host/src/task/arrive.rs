@@ -123,6 +123,8 @@ impl Task {
             self.order.push(entry);
         }
         self.quiet = None;
+        // It is paused soon, when it is over its bytes. So it need not spill.
+        let ahead = self.inboxes[usize::from(rank)].watermark() > self.watermark();
         if let Some((index, why)) = wait {
             self.inboxes[usize::from(rank)].heard();
             // The rest is the same chunk again: records are few when a registry is away at their first sight.
@@ -133,11 +135,11 @@ impl Task {
                 headers: chunk.headers.clone(),
                 bytes: chunk.bytes.clone(),
             };
-            self.shelf.add(rank, chunk, live);
+            self.shelf.add(rank, chunk, live, ahead);
             self.held[usize::from(rank)].push_front((rest, index));
             return Err(why);
         }
-        self.shelf.add(rank, chunk, live);
+        self.shelf.add(rank, chunk, live, ahead);
         Ok(())
     }
 

@@ -2,12 +2,13 @@
 //!
 //! Rule: a chunk is kept exactly as long as a record of it waits; the bytes kept are counted by input. Memory stays bounded:
 //! what arrives for an input whose chunks in memory are over the limit goes to a scratch file. It came last, so it is the
-//! furthest from being final. It is read back, whole, when one of its records is planned.
+//! furthest from being final. It is read back, whole, when one of its records is planned. An input ahead of the others is paused
+//! instead (`Task::holds_back`); what comes of it until then stays in memory.
 //!
 //! Beside the limit of each input there is as much once more, for the task, for what was read back: it is kept until its
 //! last record is processed, or until a batch begins that finds more than the limit read back; then the oldest of it goes
 //! again (its copy in the file is still there). A batch ends when it has read back more than the limit. So the task holds, with
-//! n inputs, at most (n + 2) * limit, and a chunk for each of them.
+//! n inputs, at most (n + 2) * limit, a chunk for each of them, and what comes of those ahead before they are paused.
 //!
 //! A scratch file that fails costs no data. Not written: the chunk stays in memory. Not read: the task starts over, because
 //! the input log is the buffer; and it does not trust the file any more.
@@ -85,8 +86,8 @@ impl Shelf {
         }
     }
 
-    /// Takes a chunk of which `live` records wait; returns its place.
-    pub fn add(&mut self, rank: Rank, chunk: Chunk, live: u32) -> u32 {
+    /// Takes a chunk of which `live` records wait; returns its place. `ahead`: its input is about to be paused.
+    pub fn add(&mut self, rank: Rank, chunk: Chunk, live: u32, ahead: bool) -> u32 {
         if live == 0 {
             return u32::MAX;
         }
@@ -105,7 +106,7 @@ impl Shelf {
             bytes,
             packed: None,
         };
-        if over && !self.distrusted {
+        if over && !ahead && !self.distrusted {
             self.spill(&mut place);
         }
         match self.free.pop() {

@@ -29,7 +29,9 @@ fn a_backlog(stage: &mut Stage) {
         for number in 0..A_ROUND {
             let (user, id) = (format!("u{}", number % 3), format!("m{}", round * A_ROUND + number));
             let at = 1 + (number * ROUNDS + round * 7 % ROUNDS) * SECOND / 6;
-            stage.put(money(&user, &id, at).session("s1"));
+            let payment = money(&user, &id, at);
+            // The session is of u1; what others pay in it would wait for theirs.
+            stage.put(if user == "u1" { payment.session("s1") } else { payment });
         }
         stage.settle();
     }

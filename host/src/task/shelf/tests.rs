@@ -88,9 +88,9 @@ proptest! {
                 Step::Add(rank, sizes) => {
                     let live = sizes.len() as u32;
                     let next = shelf.next();
-                    let place = shelf.add(rank, chunk(rank, offset, &sizes), live);
+                    let place = shelf.add(rank, chunk(rank, offset, &sizes), live, false);
                     prop_assert_eq!(place, next);
-                    prop_assert_eq!(place, whole.add(rank, chunk(rank, offset, &sizes), live));
+                    prop_assert_eq!(place, whole.add(rank, chunk(rank, offset, &sizes), live, false));
                     waiting.extend((0..live).map(|record| (place, record)));
                     offset += i64::from(live);
                 }
@@ -137,7 +137,7 @@ proptest! {
 /// Chunks of a hundred bytes, one record each, over a limit of a hundred: all but two are spilled.
 fn spilling(scratch: Scratch) -> (Shelf, Vec<u32>) {
     let mut shelf = Shelf::new(100, scratch);
-    let places = (0..10).map(|offset| shelf.add(0, chunk(0, offset, &[Some(34)]), 1));
+    let places = (0..10).map(|offset| shelf.add(0, chunk(0, offset, &[Some(34)]), 1, false));
     let places = places.collect();
     (shelf, places)
 }
@@ -161,6 +161,9 @@ fn the_last_are_spilled_and_read_back_once() {
         shelf.places[places[1] as usize].away,
         "more than the limit is read back"
     );
+    let spilled = shelf.spilled(0);
+    shelf.add(0, chunk(0, 10, &[Some(34)]), 1, true);
+    assert_eq!(shelf.spilled(0), spilled, "what is paused soon is not spilled");
     shelf.clear();
     assert_eq!((shelf.bytes(0), shelf.spilled(0), shelf.scratch.end()), (0, 0, 0));
 }
@@ -210,7 +213,7 @@ fn what_cannot_be_read_back_is_lost() {
         shelf.clear();
         assert!(!shelf.lost());
         for offset in 0..10 {
-            shelf.add(0, chunk(0, offset, &[Some(34)]), 1);
+            shelf.add(0, chunk(0, offset, &[Some(34)]), 1, false);
         }
         assert_eq!(shelf.spilled(0), 0, "the file is not trusted any more");
     }
