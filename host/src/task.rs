@@ -165,6 +165,9 @@ impl Guest {
     }
 }
 
+/// An entry of a store: key, store, entry, expiry, value.
+pub type Stored = (Vec<u8>, String, Vec<u8>, Millis, Vec<u8>);
+
 /// How a task stands, for health and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -304,7 +307,7 @@ impl Task {
 
     /// Everything that the stores hold and that has not expired by the last step, for tests and queries: key, store, entry,
     /// expiry, value; sorted.
-    pub fn dump(&mut self) -> Vec<(Vec<u8>, String, Vec<u8>, Millis, Vec<u8>)> {
+    pub fn dump(&mut self) -> Vec<Stored> {
         let mut delta = Delta::new();
         self.view
             .rows

@@ -172,7 +172,7 @@ impl Task {
         }
         if state.part == Part::Rows && into.bytes() < budget {
             // Our own encoding; an unreadable one begins the round's rows again, which is always right.
-            let mut cursor = Cursor::decode(&state.rows).unwrap_or_else(Cursor::new);
+            let mut cursor = Cursor::decode(&state.rows).unwrap_or_default();
             if self.view.rows.sweep(&mut cursor, budget - into.bytes(), now, into) {
                 state.part = Part::Timers;
                 state.rows = vec![];
