@@ -28,8 +28,6 @@ const LONG: &[(&str, usize)] = &[
     ("sdk/tests/cuts.rs", 450),
     ("tests/src/auditor/read.rs", 450),
     ("tests/src/auditor/tests.rs", 600),
-    ("tests/src/sim/evidence.rs", 450),
-    ("tests/src/sim/world.rs", 550),
 ];
 
 /// Paths below which something sleeps, each for another reason than to wait for what a test could wait for.
