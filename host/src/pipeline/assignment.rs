@@ -8,7 +8,7 @@
 //!   so it drops everything and joins again; fenced again soon, another process has the id, and this one ends.
 
 use super::Stores;
-use super::threads::{Command, Event};
+use super::threads::{Command, Event, SAY_EVERY};
 use crate::config::{Config, Start};
 use crate::error::{Failure, Result};
 use crate::log::{Group, Log, Membership};
@@ -76,6 +76,7 @@ impl Supervisor {
     }
 
     fn serve(&mut self, owned: &mut Vec<Partition>) -> Result<()> {
+        let mut said: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
             match self.group.poll(POLL) {
                 Ok(Some(Membership::Assigned(partitions))) => {
@@ -100,7 +101,10 @@ impl Supervisor {
                 }
                 Ok(None) => {}
                 Err(Failure::Retry(why)) => {
-                    tracing::warn!(%why, "the group can't be reached");
+                    if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                        said = Some(Instant::now());
+                        tracing::warn!(%why, "the group can't be reached");
+                    }
                     std::thread::sleep(POLL);
                 }
                 Err(Failure::Fenced(why)) => self.rejoin(&why, owned)?,

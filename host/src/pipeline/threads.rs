@@ -18,6 +18,9 @@ const WAIT: Duration = Duration::from_millis(10);
 /// How often statuses are told.
 const STATUS_EVERY: Duration = Duration::from_millis(100);
 
+/// What lasts, such as a broker that is away, is said so often.
+pub const SAY_EVERY: Duration = Duration::from_secs(10);
+
 /// What a worker is told.
 pub enum Command {
     /// A task is restored and ours, since this assignment counter.
@@ -100,6 +103,7 @@ fn drive(
 ) -> Result<()> {
     let start = Instant::now();
     let mut told = Duration::ZERO;
+    let mut said: Option<Duration> = None;
     loop {
         loop {
             let command = if worker.is_empty() {
@@ -134,7 +138,10 @@ fn drive(
             Ok(_) => {}
             // The broker is away, say: nothing is lost, the same turn goes through later.
             Err(Failure::Retry(why)) => {
-                tracing::warn!(%why, "a call to the log failed: it is made again");
+                if said.is_none_or(|at| now.mono - at >= SAY_EVERY) {
+                    said = Some(now.mono);
+                    tracing::warn!(%why, "a call to the log failed: it is made again");
+                }
                 std::thread::sleep(STATUS_EVERY);
             }
             Err(other) => return Err(other),

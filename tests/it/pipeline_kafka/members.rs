@@ -36,3 +36,29 @@ fn two_instances_do_what_one_would_also_when_one_joins_later_and_is_killed() {
     tail.follow(Duration::from_millis(300));
     expected.check(&tail.records);
 }
+
+#[test]
+fn of_two_processes_that_run_as_the_same_instance_one_ends_and_nothing_is_doubled() {
+    let mut stage = Stage::new(Rig::shared(), Source::None);
+    let sets = ["workers=1", "kafka.heartbeat.interval.ms=500"];
+    let mut tail = stage.tail();
+    let mut parts = stage.parts(varied(Format::Json, 12_000), 3);
+    parts.put(&mut stage);
+    let mut both = [stage.run(&sets), stage.run_in("log-rival", &sets)];
+    tail.until(1, PATIENCE, || {});
+    parts.put(&mut stage);
+    // The first fence may be a broker's restart: who is fenced joins again. The second one is not.
+    eventually("one of them ends", || {
+        both.iter_mut().any(|process| process.ended().is_some())
+    });
+    both.sort_by_key(|process| process.said().contains("another process runs as instance"));
+    let [mut stays, mut ended] = both;
+    assert_eq!(ended.code(PATIENCE), 3, "{}", ended.said());
+    assert!(ended.said().contains("joins again"), "{}", ended.said());
+    parts.put(&mut stage);
+    let expected = stage.expected();
+    tail.until(expected.count(), PATIENCE, || stays.lives());
+    stays.stop();
+    tail.follow(Duration::from_millis(300));
+    expected.check(&tail.records);
+}
