@@ -12,7 +12,9 @@ fn rules() -> Vec<u8> {
 fn with_another_timer() -> Vec<u8> {
     let mut rules = rules();
     let (old, new) = (b"session_missing", b"session_mislaid");
-    let places: Vec<usize> = (0..rules.len() - old.len()).filter(|at| rules[*at..].starts_with(old)).collect();
+    let places: Vec<usize> = (0..rules.len() - old.len())
+        .filter(|at| rules[*at..].starts_with(old))
+        .collect();
     assert!(!places.is_empty(), "the name stands in the component");
     for at in places {
         rules[at..at + new.len()].copy_from_slice(new);
@@ -42,7 +44,9 @@ fn settings_change_from_the_next_step_on() {
         stage.put(money("u1", "after", SECOND).session("s2"));
         stage.settle();
         let first = stage.version();
-        stage.deploy(&rules(), json!({ "pending_ttl": "10s" })).expect("accepted");
+        stage
+            .deploy(&rules(), json!({ "pending_ttl": "10s" }))
+            .expect("accepted");
         assert_ne!(stage.version(), first);
         stage.flow_to(11 * SECOND);
         assert_eq!(stage.questions(), []);
@@ -129,7 +133,10 @@ fn a_start_with_other_rules() {
     stage.replace_rules(&with_another_timer(), json!({}));
     stage.start();
     let why = stage.try_settle().expect_err("it does not start").to_string();
-    assert!(why.contains("session_missing") && why.contains("start with rules that know"), "{why}");
+    assert!(
+        why.contains("session_missing") && why.contains("start with rules that know"),
+        "{why}"
+    );
     // Nothing is lost by it.
     stage.replace_rules(&rules(), json!({}));
     stage.start();
@@ -149,14 +156,20 @@ fn state_outlives_a_deploy() {
         stage.user("u1").money("m1", 1);
         stage.put(money("u1", "m2", 2).session("s9").old());
         stage.flow_to(SECOND);
-        stage.deploy(&with_another_timer(), json!({ "dedup_ttl": "2m" })).expect("accepted");
+        stage
+            .deploy(&with_another_timer(), json!({ "dedup_ttl": "2m" }))
+            .expect("accepted");
         stage.user("u1").money("m1", 30 * SECOND);
         stage.put(money("u1", "m3", 30 * SECOND).session("s1"));
         stage.flow_to(MINUTE);
         stage.reply_country("s9", "SE");
         assert_eq!(
             stage.enriched(),
-            ["m1 first user 2000/-", "m3 user 2000/- session DE", "m2 user 2000/- session SE"]
+            [
+                "m1 first user 2000/-",
+                "m3 user 2000/- session DE",
+                "m2 user 2000/- session SE"
+            ]
         );
         stage.no_replay();
     });

@@ -75,7 +75,9 @@ fn datum(text: &str) -> Vec<u8> {
 /// An event of the odd guest.
 fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
     let value = framed(datum);
-    let appended = stage.cluster.append("in", 0, Some(user.as_bytes()), Some(&value), START + at, &[]);
+    let appended = stage
+        .cluster
+        .append("in", 0, Some(user.as_bytes()), Some(&value), START + at, &[]);
     appended.expect("it fits");
 }
 
@@ -110,29 +112,55 @@ fn five_users(stage: &mut Stage, bad: &[u8]) {
 }
 
 fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
-    of.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    of.iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// A trap takes only its own input to the dead letters, with reason, origin and version, and is journaled.
 #[test]
 fn a_trap_costs_its_own_input() {
-    for (what, reason) in [("panic-on-poison", "poison"), ("loop-on-poison", "time limit"), ("eat-on-poison", "memory")] {
+    for (what, reason) in [
+        ("panic-on-poison", "poison"),
+        ("loop-on-poison", "time limit"),
+        ("eat-on-poison", "memory"),
+    ] {
         oddly(what, |stage| {
             five_users(stage, b"poison");
             // What c had was never stored, so its second event sends nothing.
-            assert_eq!(sent(stage), pairs(&[("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")]));
+            assert_eq!(
+                sent(stage),
+                pairs(&[("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")])
+            );
             let letters = stage.dead_letters();
             assert_eq!(letters.len(), 1, "{what}");
-            assert_eq!((letters[0].key.as_deref(), letters[0].value.clone()), (Some(&b"c"[..]), Some(framed(b"poison"))));
+            assert_eq!(
+                (letters[0].key.as_deref(), letters[0].value.clone()),
+                (Some(&b"c"[..]), Some(framed(b"poison")))
+            );
             assert!(letters[0].reason().contains(reason), "{}", letters[0].reason());
-            assert_eq!((letters[0].origin().as_str(), letters[0].header("pelton.version")), ("in/0/2", &*stage.version()));
+            assert_eq!(
+                (letters[0].origin().as_str(), letters[0].header("pelton.version")),
+                ("in/0/2", &*stage.version())
+            );
             let journal = stage.journal();
-            let [Entry::Trapped { step, sequence, version, reason }] = &journal[..] else {
+            let [
+                Entry::Trapped {
+                    step,
+                    sequence,
+                    version,
+                    reason,
+                },
+            ] = &journal[..]
+            else {
                 panic!("{journal:?}")
             };
             let (time, rank, offset) = (START + 2, 0, 2);
             assert_eq!((step, sequence), (&StepKey::Record { time, rank, offset }, &None));
-            assert_eq!((pelton::rules::Version(*version).to_string(), &**reason), (stage.version(), letters[0].reason()));
+            assert_eq!(
+                (pelton::rules::Version(*version).to_string(), &**reason),
+                (stage.version(), letters[0].reason())
+            );
         });
     }
 }
@@ -149,7 +177,11 @@ fn a_replay_follows_the_trap() {
     });
     assert_eq!(sent(&replayed), sent(&stage));
     assert_eq!(replayed.dead_letters()[0].reason(), reason);
-    assert_eq!(replayed.journal().len(), 1, "what comes from the journal is not journaled again");
+    assert_eq!(
+        replayed.journal().len(),
+        1,
+        "what comes from the journal is not journaled again"
+    );
 }
 
 /// Effects that can't be applied go the same way; nothing of them is applied. They depend on no clock: nothing is journaled.
@@ -171,10 +203,21 @@ fn effects_that_cannot_be_applied() {
             put(stage, "a", &datum("a2"), 2);
             flow(stage, SECOND);
             let letters = stage.dead_letters();
-            let keys: Vec<_> = letters.iter().map(|letter| letter.key.clone().expect("a key")).collect();
+            let keys: Vec<_> = letters
+                .iter()
+                .map(|letter| letter.key.clone().expect("a key"))
+                .collect();
             assert_eq!(keys, [b"a", b"b", b"a"], "{what}");
-            assert!(letters.iter().all(|letter| letter.reason().contains(reason)), "{}", letters[0].reason());
-            assert_eq!((sent(stage), stage.state(), stage.journal()), (vec![], vec![], vec![]), "{what}");
+            assert!(
+                letters.iter().all(|letter| letter.reason().contains(reason)),
+                "{}",
+                letters[0].reason()
+            );
+            assert_eq!(
+                (sent(stage), stage.state(), stage.journal()),
+                (vec![], vec![], vec![]),
+                "{what}"
+            );
         });
     }
 }
@@ -185,11 +228,23 @@ fn an_output_that_is_no_datum() {
     oddly("echo", |stage| {
         // The second event of c would send what the first one has stored: it goes whole to the dead letters, also what it stores.
         five_users(stage, b"\xff");
-        assert_eq!(sent(stage), pairs(&[("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")]));
+        assert_eq!(
+            sent(stage),
+            pairs(&[("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")])
+        );
         let letters = stage.dead_letters();
         assert_eq!(letters.len(), 1);
-        assert!(letters[0].reason().contains("not of its schema"), "{}", letters[0].reason());
-        let c: Vec<_> = stage.state().into_iter().filter(|cell| cell.key == "c").map(|cell| cell.value).collect();
+        assert!(
+            letters[0].reason().contains("not of its schema"),
+            "{}",
+            letters[0].reason()
+        );
+        let c: Vec<_> = stage
+            .state()
+            .into_iter()
+            .filter(|cell| cell.key == "c")
+            .map(|cell| cell.value)
+            .collect();
         assert_eq!(c, [b"\xff"]);
     });
 }

@@ -42,11 +42,14 @@ fn says(status: u16, body: &str) -> Scripted {
 
 #[test]
 fn an_answer() {
-    over_http(&[says(200, r#"{"clientCountryCode":"SE","more":[1]}"#)], |stage, service| {
-        assert_eq!(stage.enriched(), ["m1 first user -/CA session SE"]);
-        assert_eq!(service.calls(), 1);
-        stage.counted([("asked", 1), ("sessions_unanswered", 0)]);
-    });
+    over_http(
+        &[says(200, r#"{"clientCountryCode":"SE","more":[1]}"#)],
+        |stage, service| {
+            assert_eq!(stage.enriched(), ["m1 first user -/CA session SE"]);
+            assert_eq!(service.calls(), 1);
+            stage.counted([("asked", 1), ("sessions_unanswered", 0)]);
+        },
+    );
 }
 
 /// It says that there is none: `sessionInfo` null, and nobody tries again.
@@ -62,11 +65,14 @@ fn there_is_none() {
 /// No answer after the retries: `sessionInfo` null, and it is counted.
 #[test]
 fn a_time_out() {
-    over_http(&[Scripted::Hangs, Scripted::Hangs, Scripted::Hangs], |stage, service| {
-        assert_eq!(stage.enriched(), ["m1 first user -/CA"]);
-        assert_eq!(service.calls(), 3);
-        stage.counted([("sessions_unanswered", 1)]);
-    });
+    over_http(
+        &[Scripted::Hangs, Scripted::Hangs, Scripted::Hangs],
+        |stage, service| {
+            assert_eq!(stage.enriched(), ["m1 first user -/CA"]);
+            assert_eq!(service.calls(), 3);
+            stage.counted([("sessions_unanswered", 1)]);
+        },
+    );
 }
 
 #[test]
@@ -80,7 +86,11 @@ fn errors_to_the_end() {
 
 #[test]
 fn errors_and_then_an_answer() {
-    let script = [says(500, ""), Scripted::Hangs, says(200, r#"{"clientCountryCode":"FI"}"#)];
+    let script = [
+        says(500, ""),
+        Scripted::Hangs,
+        says(200, r#"{"clientCountryCode":"FI"}"#),
+    ];
     over_http(&script, |stage, service| {
         assert_eq!(stage.enriched(), ["m1 first user -/CA session FI"]);
         assert_eq!(service.calls(), 3);
@@ -101,7 +111,13 @@ fn another_status() {
 /// A body that does not fit is unreadable: `sessionInfo` null, and it is counted.
 #[test]
 fn a_body_that_does_not_fit() {
-    for body in ["nonsense", "{}", r#"{"clientCountryCode":5}"#, r#"{"clientCountryCode":null}"#, ""] {
+    for body in [
+        "nonsense",
+        "{}",
+        r#"{"clientCountryCode":5}"#,
+        r#"{"clientCountryCode":null}"#,
+        "",
+    ] {
         over_http(&[says(200, body)], |stage, _| {
             assert_eq!(stage.enriched(), ["m1 first user -/CA"], "{body}");
             stage.counted([("sessions_unanswered", 1)]);

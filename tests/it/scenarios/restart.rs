@@ -89,13 +89,18 @@ fn with_disk(setup: &mut Setup) -> Disk {
     disk
 }
 
-/// Enough changes that the state is flushed once or more.
+/// Enough changes that the state is flushed once or more: 400 KiB, and the state is 200 KiB with its free pages.
 fn churn(stage: &mut Stage, from: i64) {
     for round in 0..20 {
+        stage
+            .user("long")
+            .address(&format!("{round:010000}"), from + round * SECOND);
         for user in 0..5 {
             let at = from + round * SECOND;
             stage.put(money(&format!("u{user}"), &format!("c{user}-{at}"), at).session(&format!("s{user}-{round}")));
-            stage.user(&format!("u{user}")).session(&format!("s{user}-{round}"), "DE", at);
+            stage
+                .user(&format!("u{user}"))
+                .session(&format!("s{user}-{round}"), "DE", at);
         }
         stage.flow_to(from + round * SECOND + 1);
     }
@@ -109,15 +114,20 @@ fn from_a_store() {
     churn(&mut stage, 0);
     let outputs = stage.enriched().len();
     assert_eq!(outputs, 100);
-    eprintln!("{:?}", stage.status());
-    let (state, stamp) = (stage.state(), disk.store().open(0).expect("a disk").expect("it was flushed"));
+    let (state, stamp) = (
+        stage.state(),
+        disk.store().open(0).expect("a disk").expect("it was flushed"),
+    );
     stage.crash();
     // What lies before the stamp is not needed any more: without it, only the disk knows.
     stage.cluster.truncate("money-changelog", 0, stamp.offset).expect("cut");
     stage.start();
     churn(&mut stage, MINUTE);
     assert_eq!(stage.enriched().len(), 200);
-    assert!(stage.enriched()[outputs..].iter().all(|line| !line.contains("first")), "the types are remembered");
+    assert!(
+        stage.enriched()[outputs..].iter().all(|line| !line.contains("first")),
+        "the types are remembered"
+    );
     assert!(!state.is_empty());
 }
 
@@ -126,7 +136,7 @@ fn from_a_store() {
 fn from_a_store_that_lost_its_tail() {
     let run = |lose: &mut dyn FnMut(usize, usize) -> usize| {
         let mut setup = Setup::money(Format::Avro);
-        with_disk(&mut setup);
+        let disk = with_disk(&mut setup);
         let mut stage = setup.start();
         for round in 0..12 {
             churn(&mut stage, round * MINUTE);
@@ -134,6 +144,8 @@ fn from_a_store_that_lost_its_tail() {
             stage.start();
         }
         stage.settle();
+        stage.stop();
+        assert!(disk.store().open(0).expect("a disk").is_some(), "it was flushed");
         stage
     };
     let whole = run(&mut |_, writes| writes);
@@ -154,6 +166,7 @@ fn a_crash_at_any_turn_of_a_flush() {
         stage.settle();
         for user in 0..40 {
             stage.put(money(&format!("u{user}"), "m1", user).kind("A"));
+            stage.user("long").address(&format!("{user:010000}"), user);
         }
         for stream in Stream::ALL {
             stage.flow(stream, MINUTE);
@@ -170,8 +183,12 @@ fn a_crash_at_any_turn_of_a_flush() {
         stage.flow_to(2 * MINUTE);
         let lines = stage.enriched();
         let count = |line: &str| lines.iter().filter(|known| *known == line).count();
-        assert_eq!((lines.len(), count("m1 first"), count("m2")), (80, 40, 40), "{turns} turns");
-        drop(disk);
+        assert_eq!(
+            (lines.len(), count("m1 first"), count("m2")),
+            (80, 40, 40),
+            "{turns} turns"
+        );
+        assert!(disk.store().open(0).expect("a disk").is_some(), "it was flushed");
     }
 }
 
@@ -211,7 +228,10 @@ fn lost_two(change: impl Fn(&mut Setup)) -> Stage {
     stage.flow_to(SECOND);
     stage.stop();
     let offsets = ["m1", "m2", "m3"].map(|id| stage.user("u1").money(id, 30 * SECOND));
-    stage.cluster.truncate("wallet-events", 0, offsets[2]).expect("retention");
+    stage
+        .cluster
+        .truncate("wallet-events", 0, offsets[2])
+        .expect("retention");
     stage.start();
     stage
 }
@@ -221,7 +241,10 @@ fn lost_two(change: impl Fn(&mut Setup)) -> Stage {
 fn data_loss_stops() {
     let mut stage = lost_two(|_| {});
     let why = fatal(&mut stage);
-    assert!(why.contains("wallet-events/0") && why.contains("on_data_loss = \"skip\""), "{why}");
+    assert!(
+        why.contains("wallet-events/0") && why.contains("on_data_loss = \"skip\""),
+        "{why}"
+    );
     assert_eq!(stage.enriched(), ["m0 first"]);
     // The human decides to go on.
     stage.reconfigure(|config| config.inputs[2].on_data_loss = OnDataLoss::Skip);
@@ -260,7 +283,10 @@ fn a_changed_configuration() {
         });
         stage.start();
         let why = fatal(&mut stage);
-        assert!(why.contains("another configuration") && why.contains("put the old one back"), "{why}");
+        assert!(
+            why.contains("another configuration") && why.contains("put the old one back"),
+            "{why}"
+        );
         stage.reconfigure(|config| *config = before.expect("kept"));
         stage.start();
         stage.settle();
@@ -293,14 +319,20 @@ fn an_emptied_changelog() {
         stage.stop();
         if anew {
             stage.cluster.delete_topic("money-changelog");
-            stage.cluster.create_topic("money-changelog", 1, &[]).expect("a new topic");
+            stage
+                .cluster
+                .create_topic("money-changelog", 1, &[])
+                .expect("a new topic");
         } else {
             let (_, _, end) = stage.cluster.offsets("money-changelog", 0).expect("a topic");
             stage.cluster.truncate("money-changelog", 0, end).expect("cut");
         }
         stage.start();
         let why = fatal(&mut stage);
-        assert!(why.contains("money-changelog") && why.contains("delete the group's offsets"), "{why}");
+        assert!(
+            why.contains("money-changelog") && why.contains("delete the group's offsets"),
+            "{why}"
+        );
         assert_eq!(stage.enriched(), outputs);
     }
 }

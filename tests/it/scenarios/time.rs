@@ -229,7 +229,13 @@ fn all_empty() {
 fn a_slow_fetch_is_no_silence() {
     let mut stage = Setup::money(Format::Avro).start();
     stage.flow_to(0);
-    let slow = |fetch: Fetch<'_>| if fetch.topic == Stream::Wallet.topic() { 0 } else { usize::MAX };
+    let slow = |fetch: Fetch<'_>| {
+        if fetch.topic == Stream::Wallet.topic() {
+            0
+        } else {
+            usize::MAX
+        }
+    };
     stage.cluster.set_limits(Some(Box::new(slow)));
     stage.put(money("u1", "m1", SECOND).session("s1"));
     for minute in 1..6 {
@@ -261,7 +267,14 @@ fn the_far_future() {
             assert_eq!(letters[0].origin(), format!("wallet-events/0/{offset}"));
             // It depends on our clock, so the verdict is journaled; and what is journaled stays.
             let verdict = Verdict::TooFarAhead;
-            assert_eq!(stage.journal(), [Entry::Verdict { rank: 2, offset, verdict }]);
+            assert_eq!(
+                stage.journal(),
+                [Entry::Verdict {
+                    rank: 2,
+                    offset,
+                    verdict
+                }]
+            );
         },
     );
 }

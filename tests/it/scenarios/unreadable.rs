@@ -5,8 +5,8 @@ use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{
     Event, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Stream, always, always_with, long, money,
 };
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A record of the wallet between two good ones: it is refused for this reason, and the others are not touched.
@@ -19,7 +19,11 @@ fn refused(stage: &mut Stage, key: Option<&[u8]>, value: Option<&[u8]>, reason: 
     let letters = stage.dead_letters();
     assert_eq!(letters.len(), 1, "{reason}");
     assert_eq!((letters[0].key.as_deref(), letters[0].value.as_deref()), (key, value));
-    assert!(letters[0].reason().contains(reason), "{:?} does not say {reason:?}", letters[0].reason());
+    assert!(
+        letters[0].reason().contains(reason),
+        "{:?} does not say {reason:?}",
+        letters[0].reason()
+    );
     assert_eq!(letters[0].origin(), format!("wallet-events/0/{offset}"));
     assert_eq!(letters[0].header("pelton.version"), stage.version());
 }
@@ -137,7 +141,10 @@ fn it_comes_out_in_its_place_with_its_headers() {
     stage.flow_to(MINUTE);
     let append = |stage: &Stage, value: &[u8], headers: &[(&[u8], &[u8])]| {
         let key = Some(&b"u1"[..]);
-        stage.cluster.append("wallet-events", 0, key, Some(value), START, headers).expect("it fits");
+        stage
+            .cluster
+            .append("wallet-events", 0, key, Some(value), START, headers)
+            .expect("it fits");
     };
     append(&stage, b"first", &[(b"trace", b"abc"), (b"trace", b"def")]);
     stage.flow(Stream::Wallet, 2 * MINUTE);
@@ -147,7 +154,10 @@ fn it_comes_out_in_its_place_with_its_headers() {
     stage.settle();
     let letters = stage.dead_letters();
     assert_eq!(letters.len(), 1, "the second stands at 2 minutes, which are not final");
-    assert_eq!((letters[0].value.as_deref(), letters[0].header("trace")), (Some(&b"first"[..]), "def"));
+    assert_eq!(
+        (letters[0].value.as_deref(), letters[0].header("trace")),
+        (Some(&b"first"[..]), "def")
+    );
     stage.flow_to(3 * MINUTE);
     assert_eq!(stage.dead_letters().len(), 2);
     // Its bad bytes have made nobody late.

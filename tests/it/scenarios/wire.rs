@@ -1,9 +1,9 @@
 //! The wire contract, byte for byte: JSON and Avro, in and out.
 
+use pelton::murmur2;
 use pelton_tests::stage::{
     Format, MINUTE, SECOND, START, Setup, Stage, Stream, address, always_with, birth_date, bytes, long, money,
 };
-use pelton::murmur2;
 
 fn in_format(format: Format, scenario: impl Fn(&mut Stage)) {
     let mut stage = Setup::money(format).start();
@@ -25,7 +25,12 @@ fn json_out() {
         stage.put(birth_date("u1", "2000", 0));
         stage.put(address("u1", "CA", 0));
         stage.user("u1").session("s1", "DE", 0);
-        stage.put(money("u1", "m1", 180_000).session("s1").amounts(1_000_000, 125_000).kind("A\"ü\n"));
+        stage.put(
+            money("u1", "m1", 180_000)
+                .session("s1")
+                .amounts(1_000_000, 125_000)
+                .kind("A\"ü\n"),
+        );
         stage.flow_to(10 * MINUTE);
         assert_eq!(
             json(stage),
@@ -88,9 +93,16 @@ fn json_times() {
         "2020-12-16T00:00:05.250999Z",
         "2020-12-16T05:30:05.25+0530",
     ] {
-        assert_eq!(of_payment(&payment(time, "1", "")).0, "\"2020-12-16T00:00:05.250Z\"", "{time}");
+        assert_eq!(
+            of_payment(&payment(time, "1", "")).0,
+            "\"2020-12-16T00:00:05.250Z\"",
+            "{time}"
+        );
     }
-    assert_eq!(of_payment(&payment("2020-12-16T00:00:05Z", "1", "")).0, "\"2020-12-16T00:00:05.000Z\"");
+    assert_eq!(
+        of_payment(&payment("2020-12-16T00:00:05Z", "1", "")).0,
+        "\"2020-12-16T00:00:05.000Z\""
+    );
 }
 
 /// Decimals are JSON numbers, read from their text: no double comes between. Out: no exponent, no trailing zeros.
@@ -110,7 +122,11 @@ fn json_decimals() {
         ("90071992547409.93", "90071992547409.93"),
         ("1.000000", "1"),
     ] {
-        assert_eq!(of_payment(&payment("2020-12-16T00:00:05Z", read, "")).1, written, "{read}");
+        assert_eq!(
+            of_payment(&payment("2020-12-16T00:00:05Z", read, "")).1,
+            written,
+            "{read}"
+        );
     }
 }
 
@@ -119,9 +135,18 @@ fn json_decimals() {
 fn json_nulls_and_unknown_fields() {
     let time = "2020-12-16T00:00:05Z";
     let mut texts = vec![];
-    for more in ["", r#", "userSessionId":null"#, r#", "more":{"a":[1,"}"]},"userSessionId":null"#] {
+    for more in [
+        "",
+        r#", "userSessionId":null"#,
+        r#", "more":{"a":[1,"}"]},"userSessionId":null"#,
+    ] {
         let mut stage = Setup::money(Format::Json).start();
-        stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(payment(time, "1", more).as_bytes()));
+        stage.raw(
+            Stream::Wallet,
+            0,
+            Some(b"u1"),
+            Some(payment(time, "1", more).as_bytes()),
+        );
         stage.flow_to(MINUTE);
         texts.push(json(&stage));
     }
@@ -135,7 +160,12 @@ fn avro_out() {
     in_format(Format::Avro, |stage| {
         stage.put(birth_date("u1", "2000", 0));
         stage.user("u1").session("s1", "DE", 0);
-        stage.put(money("u1", "m1", SECOND).session("s1").amounts(0, -1_234_567_890).transaction());
+        stage.put(
+            money("u1", "m1", SECOND)
+                .session("s1")
+                .amounts(0, -1_234_567_890)
+                .transaction(),
+        );
         stage.flow_to(MINUTE);
         let mut expected = vec![0, 0, 0, 0, 4];
         bytes(&mut expected, b"m1");
@@ -193,7 +223,10 @@ fn avro_decimals_are_shortened() {
         stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(&long_form));
         stage.flow_to(MINUTE);
         let written = stage.outputs()[0].record.value.clone().expect("a value");
-        assert!(written.windows(6).any(|bytes| bytes == [2, 5, 6, b'E', b'U', b'R']), "{written:?}");
+        assert!(
+            written.windows(6).any(|bytes| bytes == [2, 5, 6, b'E', b'U', b'R']),
+            "{written:?}"
+        );
     });
 }
 
@@ -206,7 +239,11 @@ fn ids_stay_as_they_came() {
                 stage.user("u1").money(id, SECOND);
             }
             stage.flow_to(MINUTE);
-            let ids: Vec<String> = stage.outputs().into_iter().map(|output| output.value.money.id).collect();
+            let ids: Vec<String> = stage
+                .outputs()
+                .into_iter()
+                .map(|output| output.value.money.id)
+                .collect();
             assert_eq!(ids, ["no uuid", "6F9619FF-8B86-D011-B42D-00CF4FC964FF", ""]);
         });
     }
