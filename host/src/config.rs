@@ -227,7 +227,8 @@ pub struct Epoch {
     pub interval: Duration,
     /// Or when it has written so many bytes.
     pub bytes: usize,
-    /// Fetched records that wait for the watermark, per stream and task, in bytes; beyond it the stream is paused.
+    /// Fetched records that wait for the watermark, per stream and task, in bytes; beyond it the stream is paused; the
+    /// slowest never is: what of it is beyond goes to a scratch file, in [`State::dir`], else in the system's temporary folder.
     pub buffer_bytes: usize,
     /// The broker aborts a transaction that is open for so long (`transaction.timeout.ms`). A take-over by another
     /// instance waits up to so long and 10 s.

@@ -74,6 +74,13 @@ impl Inbox {
         self.position < self.known
     }
 
+    /// True for a record that was read before the last recovery: what was decided about it then holds. (Not by the position:
+    /// offsets have gaps, so the first new record may arrive while the position is still below what is known.)
+    #[inline]
+    pub fn was_read(&self, offset: Offset) -> bool {
+        offset < self.known
+    }
+
     /// The watermark.
     #[inline]
     pub fn watermark(&self) -> Millis {
@@ -116,6 +123,11 @@ impl Inbox {
         self.position = offset + 1;
         self.quiet = None;
         (placed, ticket)
+    }
+
+    /// Something came that can't arrive yet: it is no silence, and nothing is decided about the partition until then.
+    pub fn heard(&mut self) {
+        self.quiet = None;
     }
 
     /// Everything below `offset` was read, records or not (transaction markers take offsets too).

@@ -100,6 +100,7 @@ families! {
     foreign_keys: Counter = Counter::default, NONE, "foreign_keys",
         "Records whose key murmur2 would have placed in another partition: is the producer's partitioner another one?";
     buffered: Gauge = Gauge::default, bytes(), "buffered", "Fetched records that wait for the watermark, by stream";
+    spilled: Gauge = Gauge::default, bytes(), "spilled", "Those of the buffered that are in a scratch file, not in memory, by stream";
     position: Gauge = Gauge::default, NONE, "position", "Committed offset of the first record that is not processed, by stream";
     // by task and output
     events_out: Counter = Counter::default, NONE, "events_out", "Records written, by output";
@@ -178,6 +179,7 @@ impl Metrics {
             late: each(&all.late, &streams),
             foreign_keys: each(&all.foreign_keys, &streams),
             buffered_bytes: each(&all.buffered, &streams),
+            spilled_bytes: each(&all.spilled, &streams),
             position: each(&all.position, &streams),
             events_out: each(&all.events_out, &outputs),
             watermark_seconds: all.watermark.get_or_create_owned(&task),
@@ -215,7 +217,7 @@ impl Metrics {
                     .collect()
             };
             match name {
-                "events_in" | "events_late" | "foreign_keys" | "buffered" | "position" => by("stream", &self.streams),
+                "events_in" | "events_late" | "foreign_keys" | "buffered" | "spilled" | "position" => by("stream", &self.streams),
                 "events_out" => by("output", &self.outputs),
                 "dead_letters" => DeadLetter::ALL.map(|kind| dead_letter_labels(partition, kind)).into(),
                 _ => vec![vec![partition_label(partition)]],

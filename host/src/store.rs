@@ -6,12 +6,15 @@
 //! A flush is fuzzy: [`begin`](Store::begin) with everything that is not a row, slices of rows, [`finish`](Store::finish) with
 //! the changelog position at which it began. Two implementations: `rocks` (RocksDB) and `memory` (which can lose its
 //! unflushed tail; for the simulator, and for builds without RocksDB).
+//!
+//! Beside it, [`scratch`]: a file for records that wait and do not fit into memory, gone with the process.
 
 mod directory;
 mod layout;
 pub mod memory;
 #[cfg(feature = "rocks")]
 pub mod rocks;
+pub mod scratch;
 #[cfg(test)]
 mod tests;
 

@@ -178,6 +178,8 @@ pub struct Status {
     pub waiting: usize,
     /// Bytes of chunks that are kept for them, by rank.
     pub buffered: Vec<usize>,
+    /// Those of them that are in the scratch file only, by rank.
+    pub spilled: Vec<usize>,
     /// Committed offsets, by rank.
     pub positions: Vec<Offset>,
     /// Timers that are set.
@@ -234,11 +236,17 @@ impl Task {
             .unwrap_or(crate::record::NEVER)
     }
 
-    /// True for an input that is far enough ahead to be held back: over its bytes, and not the slowest.
-    pub fn holds_back(&self, rank: Rank, limit: usize) -> bool {
+    /// True for an input that is far enough ahead to be held back: over its bytes, and not the slowest. The slowest goes on,
+    /// or nothing would: what of it is over its bytes is spilled.
+    pub fn holds_back(&self, rank: Rank) -> bool {
         let inbox = &self.inboxes[usize::from(rank)];
         !self.held[usize::from(rank)].is_empty()
-            || (self.shelf.bytes(rank) > limit && inbox.watermark() > self.watermark())
+            || (self.shelf.bytes(rank) > self.layout.buffer_bytes && inbox.watermark() > self.watermark())
+    }
+
+    /// True when records that wait were lost in a scratch file, and no step can be taken: the inputs must be read again.
+    pub fn is_lost(&self) -> bool {
+        self.shelf.lost()
     }
 
     /// Takes the end of a lookup. Dropped when it is not pending any more.
@@ -270,14 +278,14 @@ impl Task {
 
     /// Numbers for health and metrics.
     pub fn status(&self) -> Status {
+        let ranks = 0..self.inboxes.len() as Rank;
         Status {
             partition: self.partition,
             watermark: self.watermark(),
             last: self.last.time(),
             waiting: self.order.len(),
-            buffered: (0..self.inboxes.len())
-                .map(|rank| self.shelf.bytes(rank as Rank))
-                .collect(),
+            buffered: ranks.clone().map(|rank| self.shelf.bytes(rank)).collect(),
+            spilled: ranks.map(|rank| self.shelf.spilled(rank)).collect(),
             positions: self.committed.inputs.iter().map(|input| input.next).collect(),
             timers: self.timers.len(),
             lookups: self.lookups.len(),

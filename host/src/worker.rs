@@ -173,7 +173,7 @@ impl Worker {
             store.open(partition)?;
         }
         self.resume(task);
-        // A task that has never committed says at once where it begins.
+        // A commit at once: the group's offsets are this member's from now on.
         self.epoch.touched.insert(partition);
         Ok(())
     }
@@ -395,7 +395,7 @@ impl Worker {
                 }
             }
             for rank in 0..self.layout.inputs.len() as Rank {
-                let pause = task.holds_back(rank, self.pace.buffer_bytes);
+                let pause = task.holds_back(rank);
                 let place = (rank, *partition);
                 if pause != self.paused.contains(&place) {
                     self.reader.pause(rank, *partition, pause)?;
@@ -417,6 +417,7 @@ impl Worker {
         }
         self.telemetry.look(now, &mut self.tasks, &mut self.spent);
         self.opened_now(now);
+        self.find_lost();
         // Versions that no task runs any more: their instances go.
         let tasks = &self.tasks;
         self.guests

@@ -3,7 +3,15 @@
 //! Rule: a scenario says what happens and what comes of it, in event times; it runs in every way (see `stage::always`): in one
 //! burst, one input at a time, at random cuts with aborted epochs and crashes, in Avro and in JSON.
 
+mod backlog;
 mod dedup;
+mod deploy;
+mod faults;
 mod first;
+mod lookup;
+mod restart;
 mod session;
+mod time;
+mod unreadable;
 mod user;
+mod wire;

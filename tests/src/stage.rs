@@ -30,6 +30,7 @@ pub use service::Script;
 pub use setup::{Dice, Setup, Way, always, always_with, compile};
 
 use life::Life;
+use pelton::config::Config;
 use pelton::error::Failure;
 use pelton::journal::Entry;
 use pelton::log::Log;
@@ -82,6 +83,9 @@ pub struct Stage {
     script: Script,
     life: Option<Life>,
     dice: Option<Dice>,
+    /// The process dies after so many turns; and then each time again, where there is a second number.
+    fatal: Option<(u32, Option<u32>)>,
+    replayable: bool,
 }
 
 /// A user, to be told something about.
@@ -91,13 +95,16 @@ pub struct User<'a> {
 }
 
 impl Stage {
-    fn new(setup: Setup, script: Script) -> Stage {
-        let clock = Clock::manual(Stage::WALL);
-        let cluster = Embedded::new("stage", clock.clone());
+    fn new(setup: Setup, wall: Millis) -> Stage {
+        let clock = Clock::manual(wall);
+        let cluster = Embedded::new(&setup.cluster, clock.clone());
         let config = &setup.config;
-        let inputs = config.inputs.iter().map(|input| &input.topic);
-        for topic in inputs.chain(config.outputs.iter().map(|output| &output.topic)) {
-            cluster.create_topic(topic, setup.partitions, &[]).expect("a new topic");
+        let stamped: &[_] = if setup.append_time { &[("message.timestamp.type", "LogAppendTime")] } else { &[] };
+        for input in &config.inputs {
+            cluster.create_topic(&input.topic, setup.partitions, stamped).expect("a new topic");
+        }
+        for output in &config.outputs {
+            cluster.create_topic(&output.topic, setup.output_partitions, &[]).expect("a new topic");
         }
         for owned in config.owned_topics(setup.partitions) {
             cluster
@@ -110,7 +117,7 @@ impl Stage {
             ..pelton::rules::Limits::default()
         };
         let rules = compile(&setup.component, &config.rules.settings, limits).expect("rules that fit");
-        let outputs = vec![setup.partitions; config.outputs.len()];
+        let outputs = vec![setup.output_partitions; config.outputs.len()];
         let wiring = Wiring::new(rules, config, Some(setup.schemas.as_ref()), &outputs);
         let wiring = wiring.unwrap_or_else(|misfits| panic!("the rules don't fit: {misfits:?}"));
         let dice = match setup.way {
@@ -124,16 +131,56 @@ impl Stage {
             setup,
             cluster,
             clock,
-            script,
+            script: Script::default(),
             life: None,
             dice,
+            fatal: None,
+            replayable: true,
         };
         stage.let_loose();
         stage.start();
         stage
     }
 
+    /// Another stage, where the same inputs come again from their start, with the journal: it must give the same.
+    pub fn replay(&self) -> Stage {
+        self.replay_with(|_| {})
+    }
+
+    /// As [`replay`](Stage::replay), with a change of the pipeline's file.
+    pub fn replay_with(&self, change: impl FnOnce(&mut Config)) -> Stage {
+        let mut setup = Setup {
+            way: Way::Burst,
+            disk: None,
+            ..self.setup.clone()
+        };
+        change(&mut setup.config);
+        let mut stage = Stage::new(setup, self.clock.wall());
+        stage.crash();
+        let journal = self.setup.config.journal_topic();
+        let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
+        for topic in inputs.chain([&journal]) {
+            for partition in 0..self.setup.partitions {
+                for record in self.committed(topic, partition) {
+                    stage.append(topic, partition, &record);
+                }
+            }
+        }
+        stage.start();
+        stage.settle();
+        stage
+    }
+
     // ---- what happens
+
+    /// Appends a record of another log.
+    fn append(&self, topic: &str, partition: Partition, record: &Owned) {
+        let headers = record.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()));
+        let headers: Vec<(&[u8], &[u8])> = headers.collect();
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let offset = self.cluster.append(topic, partition, key, value, record.timestamp, &headers);
+        offset.expect("a record fits");
+    }
 
     /// Something about a user.
     pub fn user<'a>(&'a mut self, id: &'a str) -> User<'a> {
@@ -191,9 +238,9 @@ impl Stage {
         self.settle();
     }
 
-    /// The session service answers the open questions for a session.
+    /// The session service answers the open questions for a session; asked again, it says the same again.
     pub fn reply(&mut self, session: &str, answer: Answer) {
-        assert!(self.script.reply(session, answer) > 0, "nobody asks for {session}");
+        assert!(self.script.always(session, answer) > 0, "nobody asks for {session}");
         self.settle();
     }
 
@@ -203,6 +250,22 @@ impl Stage {
             session,
             Answer::Body(format!("{{\"clientCountryCode\":\"{country}\"}}").into_bytes()),
         );
+    }
+
+    /// The service is a real one, so that time passes by itself: waits until every question has its answer.
+    pub fn answered(&mut self) {
+        let begun = std::time::Instant::now();
+        while self.status().iter().any(|status| status.lookups > 0) {
+            self.turn().unwrap_or_else(|why| panic!("the worker has ended: {why}"));
+            assert!(begun.elapsed() < Duration::from_secs(60), "no answer");
+            std::thread::yield_now();
+        }
+        self.settle();
+    }
+
+    /// Moves the clock alone.
+    pub fn pass(&mut self, by: Duration) {
+        self.clock.advance(by);
     }
 
     /// The script of the session service.
@@ -220,7 +283,7 @@ impl Stage {
     pub fn try_settle(&mut self) -> Result<(), Failure> {
         let mut quiet = 0;
         for _ in 0..RESTLESS {
-            if self.dice.as_mut().is_some_and(|dice| dice.below(64) == 0) {
+            if self.dies() {
                 self.crash();
                 self.start();
                 quiet = 0;
@@ -234,6 +297,29 @@ impl Stage {
         panic!("it never comes to rest");
     }
 
+    fn dies(&mut self) -> bool {
+        let by_chance = self.dice.as_mut().is_some_and(|dice| dice.below(64) == 0);
+        let Some((left, again)) = &mut self.fatal else {
+            return by_chance;
+        };
+        if *left > 0 {
+            *left -= 1;
+            return by_chance;
+        }
+        self.fatal = again.map(|turns| (turns, Some(turns)));
+        true
+    }
+
+    /// The process dies after so many turns more, and is started again.
+    pub fn crash_after(&mut self, turns: u32) {
+        self.fatal = Some((turns, None));
+    }
+
+    /// The process dies after so many turns, again and again.
+    pub fn crash_every(&mut self, turns: u32) {
+        self.fatal = Some((turns, Some(turns)));
+    }
+
     // ---- what is seen
 
     /// Everything that was sent and committed, in the order of the output's partitions.
@@ -243,7 +329,7 @@ impl Stage {
             let records = self.committed(&topic, partition).into_iter();
             records.map(move |record| Output::new(self.setup.format, partition, record))
         };
-        (0..self.setup.partitions).flat_map(all).collect()
+        (0..self.setup.output_partitions).flat_map(all).collect()
     }
 
     /// The outputs as lines: `m1 first user 2000/CA session DE`.
@@ -273,14 +359,30 @@ impl Stage {
         all.map(entry).collect()
     }
 
-    /// What the rules have counted under a name.
-    pub fn count(&self, name: &str) -> u64 {
-        self.metrics.rules(&[], &[name.to_owned()]).counters[0].get()
+    /// Asserts what the rules have counted, by name. Not where processes die and outcomes are never told: numbers are of a
+    /// process, and of what it knows to be committed.
+    pub fn counted<const N: usize>(&self, counts: [(&str, u64); N]) {
+        if self.dice.is_none() {
+            for (name, count) in counts {
+                let counter = &self.metrics.rules(&[], &[name.to_owned()]).counters[0];
+                assert_eq!(counter.get(), count, "{name}");
+            }
+        }
     }
 
     /// The metrics, as Prometheus reads them.
     pub fn metrics(&self) -> String {
         self.metrics.text()
+    }
+
+    /// The version of the rules.
+    pub fn version(&self) -> String {
+        self.wiring.rules.version().to_string()
+    }
+
+    /// How inputs and outputs are written.
+    pub fn format(&self) -> Format {
+        self.setup.format
     }
 
     /// Questions that the session service has not answered.
@@ -325,6 +427,33 @@ impl Stage {
             }
         }
         cells
+    }
+
+    /// Asserts that inputs and journal, read again from their start, give the same: outputs in their order, dead letters, state.
+    pub fn check_replay(&self) {
+        if !self.replayable {
+            return;
+        }
+        let replayed = self.replay();
+        let bytes = |stage: &Stage| {
+            let outputs = stage.outputs().into_iter().map(|output| {
+                let Owned { timestamp, key, value, .. } = output.record;
+                (output.partition, key, timestamp, value)
+            });
+            // Tasks don't wait for each other: the order is one by user.
+            let mut outputs: Vec<_> = outputs.collect();
+            outputs.sort_by(|a, b| a.1.cmp(&b.1));
+            outputs
+        };
+        assert_eq!(replayed.enriched().len(), self.enriched().len(), "outputs of a replay");
+        assert_eq!(bytes(&replayed), bytes(self), "outputs of a replay, byte for byte");
+        assert_eq!(replayed.dead_letters(), self.dead_letters(), "dead letters of a replay");
+        assert_eq!(replayed.state(), self.state(), "state after a replay");
+    }
+
+    /// No replay at the end: the rules at hand then are not those that took all the steps.
+    pub fn no_replay(&mut self) {
+        self.replayable = false;
     }
 
     /// The stores that hold something of a user.

@@ -38,7 +38,10 @@ pub(super) fn check(file: &Path, sets: &[String], offline: bool, json: bool, out
 /// Schemas and rules.
 fn look(config: &Config) -> Vec<Finding> {
     let machine = |why: String| vec![Finding::error("(machine)", "", why)];
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return machine(format!("no thread for the registry: {error}")),
@@ -81,7 +84,11 @@ fn look(config: &Config) -> Vec<Finding> {
         };
         // Partitions are the brokers' to say: any number does for what is looked at here.
         match preflight::wiring(rules, config, wired, &vec![1; config.outputs.len()]) {
-            Ok(wiring) => findings.extend(source.iter().flat_map(|source| preflight::fit(&wiring, config, source.as_ref()))),
+            Ok(wiring) => findings.extend(
+                source
+                    .iter()
+                    .flat_map(|source| preflight::fit(&wiring, config, source.as_ref())),
+            ),
             Err(misfits) => findings.extend(misfits),
         }
     }
@@ -101,5 +108,9 @@ fn topics(config: &Config) -> Vec<Finding> {
 /// This build has no Kafka.
 #[cfg(not(feature = "kafka"))]
 fn topics(_: &Config) -> Vec<Finding> {
-    vec![Finding::warning("kafka", "", "this build of pelton has no Kafka: topics are not looked at")]
+    vec![Finding::warning(
+        "kafka",
+        "",
+        "this build of pelton has no Kafka: topics are not looked at",
+    )]
 }

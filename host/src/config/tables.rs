@@ -36,8 +36,15 @@ pub(super) fn kafka(at: Section) -> Vec<(String, String)> {
         }
     }
     for (key, why) in properties::refused(&properties) {
-        let value = properties.iter().find(|(given, _)| *given == key).map_or("", |(_, value)| value);
-        findings.add(Finding::error(format!("kafka.{key}"), value, format!("can't be set; take it out: {why}")));
+        let value = properties
+            .iter()
+            .find(|(given, _)| *given == key)
+            .map_or("", |(_, value)| value);
+        findings.add(Finding::error(
+            format!("kafka.{key}"),
+            value,
+            format!("can't be set; take it out: {why}"),
+        ));
     }
     properties
 }

@@ -158,6 +158,7 @@ interval = "8s"
         r#"error: name: is missing; give it, such as name = "money""#,
         r#"error: http = "here": expected ADDRESS:PORT, such as "127.0.0.1:9464", or "off""#,
         "error: kafka.bootstrap.servers: is missing; give it, such as bootstrap.servers = \"localhost:9092\"",
+        "error: kafka.group.id = x: can't be set; take it out: it is the name of the pipeline",
         r#"error: defaults.time = "processedAt": expected "value.FIELD" (a field at top level of the value) or "timestamp" (the record's own)"#,
         r#"error: inputs.wallet.topic: is missing; give it, such as topic = "wallet-events""#,
         r#"error: inputs.wallet.idle_after = "5": expected a duration with its unit (ms, s, m, h, d) from "100ms" to "36500d""#,

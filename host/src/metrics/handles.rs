@@ -102,6 +102,8 @@ pub struct TaskMetrics {
     pub foreign_keys: Vec<Counter>,
     /// Bytes fetched and not processed, by rank.
     pub buffered_bytes: Vec<Gauge>,
+    /// Those of them that are on disk, not in memory, by rank.
+    pub spilled_bytes: Vec<Gauge>,
     /// Committed offsets, by rank.
     pub position: Vec<Gauge>,
     /// Records written, by output.

@@ -22,6 +22,7 @@ fn every_metric_is_shown_with_its_name() {
     task.late[0].inc_by(11);
     task.foreign_keys[0].inc_by(12);
     task.buffered_bytes[0].set(13);
+    task.spilled_bytes[0].set(12);
     task.position[1].set(14);
     task.events_out[0].inc_by(15);
     task.watermark(1_500, 3_750);
@@ -58,6 +59,7 @@ fn every_metric_is_shown_with_its_name() {
         (r#"pelton_events_late_total{partition="3",stream="session"}"#, 11.0),
         (r#"pelton_foreign_keys_total{partition="3",stream="session"}"#, 12.0),
         (r#"pelton_buffered_bytes{partition="3",stream="session"}"#, 13.0),
+        (r#"pelton_spilled_bytes{partition="3",stream="session"}"#, 12.0),
         (r#"pelton_position{partition="3",stream="wallet"}"#, 14.0),
         (r#"pelton_events_out_total{partition="3",output="enriched"}"#, 15.0),
         (r#"pelton_watermark_seconds{partition="3"}"#, 1.5),

@@ -111,7 +111,11 @@ pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
 
 /// Ok when whoever has the schemas answers; what it says is judged elsewhere.
 pub fn answers(config: &Config, schemas: &dyn Schemas) -> Result<()> {
-    let topic = config.outputs.iter().find(|output| output.format == Format::Avro).map(|output| &output.topic);
+    let topic = config
+        .outputs
+        .iter()
+        .find(|output| output.format == Format::Avro)
+        .map(|output| &output.topic);
     match topic.map(|topic| schemas.latest(topic)) {
         Some(Err(NoSchema::Unavailable(why))) => Err(Failure::Retry(why)),
         _ => Ok(()),

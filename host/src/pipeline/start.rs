@@ -10,13 +10,14 @@ use crate::record::NEVER;
 use crate::registry::confluent::Confluent;
 use crate::registry::folder::Folder;
 use crate::registry::{NoSchema, Schemas};
-use crate::rules::{Engine, Version};
+use crate::rules::{Engine, Rules, Version};
 use crate::service::http::HttpServices;
 use crate::store::Directory;
 use crate::task::Layout;
 use anyhow::{Context, bail};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Between two tries to reach what is away at the start.
@@ -54,6 +55,7 @@ pub fn run(_config: Config) -> anyhow::Result<()> {
 /// Runs a pipeline on a log until `stop` says so.
 pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
     let config = Arc::new(config);
+    let compiling = compile(config.clone())?;
     let Some(cluster) = patiently(&stop, || log.cluster())? else {
         return Ok(());
     };
@@ -78,10 +80,16 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     }
     let metrics = Arc::new(Metrics::of(&config));
 
-    let engine = Engine::new().map_err(anyhow::Error::msg)?;
-    let (component, settings) = rules(&config)?;
     let outputs = output_partitions(&config, log.as_ref())?;
-    let (rules, mut findings) = preflight::rules(&engine, &component, &settings, &config);
+    let compiled = compiling
+        .join()
+        .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
+    let Compiled {
+        engine,
+        settings,
+        rules,
+        mut findings,
+    } = compiled?;
     let mut wiring = None;
     if let Some(rules) = rules {
         match preflight::wiring(rules, &config, schemas.as_deref(), &outputs) {
@@ -156,6 +164,30 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     Ok(())
 }
 
+/// The rules that a start begins with.
+struct Compiled {
+    engine: Engine,
+    settings: serde_json::Value,
+    /// None: an error is among the findings.
+    rules: Option<Rules>,
+    findings: Vec<Finding>,
+}
+
+/// Compiles them on a thread of its own: it takes as long as everything that the brokers are asked at the start.
+fn compile(config: Arc<Config>) -> std::io::Result<JoinHandle<anyhow::Result<Compiled>>> {
+    std::thread::Builder::new().name("compile".into()).spawn(move || {
+        let engine = Engine::new().map_err(anyhow::Error::msg)?;
+        let (component, settings) = rules(&config)?;
+        let (rules, findings) = preflight::rules(&engine, &component, &settings, &config);
+        Ok(Compiled {
+            engine,
+            settings,
+            rules,
+            findings,
+        })
+    })
+}
+
 /// Tries until it goes through; none: told to stop meanwhile.
 fn patiently<T>(stop: &Receiver<()>, mut call: impl FnMut() -> Result<T>) -> anyhow::Result<Option<T>> {
     loop {
@@ -186,7 +218,10 @@ fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
 /// Creates the topics that are Pelton's own, where they are missing; the number of partitions of the inputs.
 fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
     let vanished = || Failure::Retry("the topic of the first input has just vanished".into());
-    let lead = config.inputs.first().ok_or_else(|| Failure::Fatal("the pipeline has no input".into()))?;
+    let lead = config
+        .inputs
+        .first()
+        .ok_or_else(|| Failure::Fatal("the pipeline has no input".into()))?;
     let partitions = log.topic(&lead.topic)?.ok_or_else(vanished)?.partitions;
     for owned in config.owned_topics(partitions) {
         if log.topic(&owned.name)?.is_none() {
@@ -215,7 +250,10 @@ pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i
 }
 
 /// Where the schemas of a pipeline come from. A registry is not called yet.
-pub fn schemas(config: &Config, runtime: &tokio::runtime::Handle) -> std::result::Result<Option<Arc<dyn Schemas>>, NoSchema> {
+pub fn schemas(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> std::result::Result<Option<Arc<dyn Schemas>>, NoSchema> {
     let made: std::result::Result<Arc<dyn Schemas>, NoSchema> = match &config.schemas {
         None => return Ok(None),
         Some(SchemaSource::Registry(url)) => {
@@ -271,7 +309,12 @@ pub fn health(
             state: TaskState::Running,
             version: Version(status.version).to_string(),
             watermark: (status.watermark != NEVER).then_some(status.watermark),
-            position: config.inputs.iter().map(|input| input.name.clone()).zip(status.positions.clone()).collect(),
+            position: config
+                .inputs
+                .iter()
+                .map(|input| input.name.clone())
+                .zip(status.positions.clone())
+                .collect(),
             message: None,
         };
         Health {

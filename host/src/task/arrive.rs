@@ -74,13 +74,13 @@ impl Task {
                 Ok(time) if record.append_time && record.timestamp >= 0 => {
                     (time <= record.timestamp.saturating_add(max_ahead)).then_some(time)
                 }
-                Ok(time) if time <= wall.saturating_add(max_ahead) || inbox.catching_up() => Some(time),
+                Ok(time) if time <= wall.saturating_add(max_ahead) || inbox.was_read(record.offset) => Some(time),
                 Ok(_) => {
                     self.judge(rank, record.offset, Verdict::TooFarAhead, wall, epoch);
                     None
                 }
                 Err(NoTime::Unreadable(_)) => None,
-                Err(NoTime::UnknownSchema(id)) if inbox.catching_up() => {
+                Err(NoTime::UnknownSchema(id)) if inbox.was_read(record.offset) => {
                     // It was readable when it was read before: the registry has lost it.
                     wait = Some((
                         index,
@@ -123,7 +123,10 @@ impl Task {
             self.order.push(entry);
         }
         self.quiet = None;
+        // It is paused soon, when it is over its bytes. So it need not spill.
+        let ahead = self.inboxes[usize::from(rank)].watermark() > self.watermark();
         if let Some((index, why)) = wait {
+            self.inboxes[usize::from(rank)].heard();
             // The rest is the same chunk again: records are few when a registry is away at their first sight.
             let rest = Chunk {
                 topic: chunk.topic,
@@ -132,18 +135,18 @@ impl Task {
                 headers: chunk.headers.clone(),
                 bytes: chunk.bytes.clone(),
             };
-            self.shelf.add(rank, chunk, live);
+            self.shelf.add(rank, chunk, live, ahead);
             self.held[usize::from(rank)].push_front((rest, index));
             return Err(why);
         }
-        self.shelf.add(rank, chunk, live);
+        self.shelf.add(rank, chunk, live, ahead);
         Ok(())
     }
 
     fn judge(&mut self, rank: Rank, offset: Offset, verdict: Verdict, wall: Millis, epoch: &mut Epoch) {
         let inbox = &mut self.inboxes[usize::from(rank)];
         assert!(
-            !inbox.catching_up(),
+            !inbox.was_read(offset),
             "a verdict about a record that was read before would change what is decided"
         );
         inbox.judge(offset, verdict.clone());

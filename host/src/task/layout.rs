@@ -1,11 +1,12 @@
-//! What of a pipeline a task's order and place depend on; made once, at start.
+//! What of a pipeline a task's order and place depend on, and what it may use; made once, at start.
 //!
-//! Rule: results are a function of the logs, the journal and this. Its fingerprint stands in every meta; a task with
-//! another one is not opened.
+//! Rule: results are a function of the logs, the journal and what order and place depend on. The fingerprint of that stands
+//! in every meta; a task with another one is not opened.
 
 use crate::config::{Config, OnDataLoss, TimeSource};
 use crate::log::Topics;
 use crate::record::{Millis, TopicIx};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// See the module.
@@ -27,6 +28,10 @@ pub struct Layout {
     pub partitions: i32,
     /// See the module.
     pub fingerprint: u64,
+    /// Bytes of waiting records that an input may keep in memory.
+    pub buffer_bytes: usize,
+    /// Folder for those beyond.
+    pub scratch: PathBuf,
 }
 
 /// One input.
@@ -77,6 +82,8 @@ impl Layout {
             dead_letters: first + 2,
             partitions,
             fingerprint: fingerprint(config, partitions),
+            buffer_bytes: config.epoch.buffer_bytes,
+            scratch: config.state.dir.clone().unwrap_or_else(std::env::temp_dir),
         }
     }
 }

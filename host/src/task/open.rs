@@ -15,6 +15,7 @@ use crate::order::Order;
 use crate::record::{Millis, Offset, Partition, StepKey};
 use crate::rows;
 use crate::rules::Batch;
+use crate::store::scratch::Scratch;
 use crate::watermark::Clock;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl Task {
             wiring: wiring.clone(),
             inboxes: vec![],
             order: Order::default(),
-            shelf: super::Shelf::default(),
+            shelf: super::Shelf::new(layout.buffer_bytes, Scratch::new(layout.scratch.clone())),
             held: (0..inputs).map(|_| VecDeque::new()).collect(),
             replies: VecDeque::new(),
             quiet: None,

@@ -59,6 +59,7 @@ impl Task {
         self.batch.bytes.clear();
         self.view.inputs.clear();
         self.batch_number += 1;
+        self.shelf.begin();
 
         self.plan_replies();
         self.plan_order();
@@ -110,6 +111,9 @@ impl Task {
             let planned = if is_record {
                 // Peeked just now.
                 let Some(&entry) = records.next() else { break };
+                if !self.shelf.bring(entry.chunk) {
+                    break;
+                }
                 let (_, record) = self.shelf.get(entry.chunk, entry.record);
                 bytes += record.value.map_or(0, |value| value.len as usize);
                 Planned::new(What::Record(entry), entry.time)

@@ -25,6 +25,17 @@ impl Worker {
         }
     }
 
+    /// Records that wait were lost in a scratch file: as after an epoch that failed, everything is read again. The epoch in
+    /// its commit is decided first.
+    pub(super) fn find_lost(&mut self) {
+        if self.tasks.values().any(Task::is_lost) {
+            self.stale = true;
+            if self.flight.is_none() {
+                self.start_over();
+            }
+        }
+    }
+
     fn drop_open(&mut self) {
         self.epoch = Epoch::default();
         self.opened = None;
@@ -38,6 +49,10 @@ impl Worker {
         self.services.forget(partition);
         for question in task.questions() {
             self.services.ask(question);
+        }
+        // A task that has taken no step yet says at once where it begins; what said so before may have been dropped.
+        if task.last_time().is_none() {
+            self.epoch.touched.insert(partition);
         }
         self.tasks.insert(partition, task);
     }

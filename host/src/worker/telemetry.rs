@@ -124,6 +124,9 @@ impl Telemetry {
         for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {
             gauge.set(*bytes as i64);
         }
+        for (gauge, bytes) in metrics.spilled_bytes.iter().zip(&status.spilled) {
+            gauge.set(*bytes as i64);
+        }
         for (gauge, position) in metrics.position.iter().zip(&status.positions) {
             gauge.set(*position);
         }

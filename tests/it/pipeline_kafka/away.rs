@@ -50,11 +50,19 @@ fn a_registry_that_is_away_is_waited_for_at_the_start_and_when_a_new_schema_come
     let (_, schema) = stage::schemas().swap_remove(0);
     let newer = schema.replacen("\"type\"", "\"doc\": \"newer\", \"type\"", 1);
     assert_ne!(newer, schema);
-    let id = registry().register(&format!("{}-value", stage.inputs[2]), &newer).unwrap();
+    let id = registry()
+        .register(&format!("{}-value", stage.inputs[2]), &newer)
+        .unwrap();
     assert!(id > 4, "{id}");
     let written_anew = move |record: &Record| {
-        let value = record.value.as_ref().map(|value| [&[0], &id.to_be_bytes()[..], &value[5..]].concat());
-        Record { value, ..record.clone() }
+        let value = record
+            .value
+            .as_ref()
+            .map(|value| [&[0], &id.to_be_bytes()[..], &value[5..]].concat());
+        Record {
+            value,
+            ..record.clone()
+        }
     };
     let wallet = stage.inputs[2].clone();
     stage.rewrite = Some((wallet, Box::new(written_anew)));

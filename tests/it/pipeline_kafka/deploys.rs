@@ -10,7 +10,8 @@ use std::process::Output;
 /// A user of partition 1.
 fn user() -> String {
     let mut ids = (0..).map(|number| format!("00000000-0000-0000-0000-{number:012}"));
-    ids.find(|id| pelton::murmur2::partition(id.as_bytes(), PARTITIONS) == 1).expect("one of many")
+    ids.find(|id| pelton::murmur2::partition(id.as_bytes(), PARTITIONS) == 1)
+        .expect("one of many")
 }
 
 /// Money without a session at this second; the id says whether it is a duplicate.
@@ -31,9 +32,13 @@ fn time(second: i64) -> String {
 
 /// Lets everything before this second, and 20 more, become final.
 fn tick(stage: &mut Stage, second: i64) {
-    for (rank, (kind, field)) in [("UserSessionClosedEvent", "reason"), ("OtherUserEvent", "somethingUtil"), ("KindOfWalletEvent", "somethingInteresting")]
-        .into_iter()
-        .enumerate()
+    for (rank, (kind, field)) in [
+        ("UserSessionClosedEvent", "reason"),
+        ("OtherUserEvent", "somethingUtil"),
+        ("KindOfWalletEvent", "somethingInteresting"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let event = json!({ "type": kind, "id": "0", "userId": user(), "processedAt": time(second), field: "" });
         stage.put(rank, vec![Record::json(user(), &event).at(1)]);
@@ -66,14 +71,21 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     let first = status().expect("it answers")["version"].clone();
 
     let settings = stage.path("settings.json");
-    std::fs::write(&settings, r#"{ "dedup_ttl": "5s", "session_ttl": "1d", "pending_ttl": "1h" }"#).unwrap();
+    std::fs::write(
+        &settings,
+        r#"{ "dedup_ttl": "5s", "session_ttl": "1d", "pending_ttl": "1h" }"#,
+    )
+    .unwrap();
     let settings = settings.display().to_string();
-    let deploy = |file: &str, settings: &str| told(&words(&["rules", "deploy", file, "--settings", settings, "--to", &url]));
+    let deploy =
+        |file: &str, settings: &str| told(&words(&["rules", "deploy", file, "--settings", settings, "--to", &url]));
     let (code, text) = deploy(env!("GUEST_ENRICH_WASM"), &settings);
     assert_eq!(code, Some(0), "{text}");
     let second = status().expect("it answers")["version"].clone();
     assert!(second != first && text.contains(second.as_str().unwrap()), "{text}");
-    eventually("the task runs the new rules", || status().is_some_and(|now| now["tasks"]["1"] == second));
+    eventually("the task runs the new rules", || {
+        status().is_some_and(|now| now["tasks"]["1"] == second)
+    });
 
     // Ten seconds are enough now.
     stage.put(2, vec![money(3, 1_200), money(3, 1_210)]);

@@ -85,7 +85,9 @@ impl Expected {
                 positions[partition] = waiting.map(|place| place.offset).min().unwrap_or(read);
             }
             for letter in audited.dead_letters {
-                expected.dead_letters.push((letter.place.rank, partition as i32, letter.place.offset));
+                expected
+                    .dead_letters
+                    .push((letter.place.rank, partition as i32, letter.place.offset));
             }
         }
         expected.dead_letters.sort();
@@ -109,13 +111,18 @@ impl Expected {
         for (wanted, timestamp) in self.direct.iter().flatten() {
             *direct.entry((wanted.clone(), *timestamp)).or_default() += 1;
         }
-        let mut came: Vec<Vec<Vec<(Wanted, i64)>>> = vec![vec![vec![]; OUTPUT_PARTITIONS as usize]; PARTITIONS as usize];
+        let mut came: Vec<Vec<Vec<(Wanted, i64)>>> =
+            vec![vec![vec![]; OUTPUT_PARTITIONS as usize]; PARTITIONS as usize];
         let mut unexpected = vec![];
         for record in records {
             let (Some(key), Some(value)) = (record.key.clone(), record.value.clone()) else {
                 panic!("a record without key or value: {record:?}");
             };
-            assert_eq!(record.partition, pelton::murmur2::partition(&key, OUTPUT_PARTITIONS), "{record:?}");
+            assert_eq!(
+                record.partition,
+                pelton::murmur2::partition(&key, OUTPUT_PARTITIONS),
+                "{record:?}"
+            );
             assert_eq!(record.headers, [], "{record:?}");
             let task = pelton::murmur2::partition(&key, PARTITIONS) as usize;
             let wanted = Wanted { key, value };
@@ -130,11 +137,21 @@ impl Expected {
             }
         }
         let left = |left: &usize| *left > 0;
-        let missing: Vec<_> = direct.iter().filter(|(_, count)| left(count)).map(|(timed, _)| timed).collect();
-        let unanswered: Vec<_> = looked_up.iter().filter(|(_, count)| left(count)).map(|(wanted, _)| wanted).collect();
+        let missing: Vec<_> = direct
+            .iter()
+            .filter(|(_, count)| left(count))
+            .map(|(timed, _)| timed)
+            .collect();
+        let unanswered: Vec<_> = looked_up
+            .iter()
+            .filter(|(_, count)| left(count))
+            .map(|(wanted, _)| wanted)
+            .collect();
         let came_as = |wanted: &Wanted| {
             let id = &wanted.value[..60.min(wanted.value.len())];
-            let near = unexpected.iter().find(|record| record.value.as_ref().is_some_and(|value| value.starts_with(id)));
+            let near = unexpected
+                .iter()
+                .find(|record| record.value.as_ref().is_some_and(|value| value.starts_with(id)));
             near.map(|record| (record.timestamp, text(record.value.as_deref().unwrap_or_default())))
         };
         assert!(
@@ -143,7 +160,9 @@ impl Expected {
              as\n  {:?}\n  came: {:?}",
             records.len(),
             unexpected.len(),
-            unexpected.first().map(|record| (record.timestamp, text(record.value.as_deref().unwrap_or_default()))),
+            unexpected
+                .first()
+                .map(|record| (record.timestamp, text(record.value.as_deref().unwrap_or_default()))),
             missing.len(),
             missing.first().map(|(wanted, at)| (at, text(&wanted.value))),
             missing.first().and_then(|(wanted, _)| came_as(wanted)),
@@ -153,10 +172,13 @@ impl Expected {
         );
         for (task, direct) in self.direct.iter().enumerate() {
             for (partition, came) in came[task].iter().enumerate() {
-                let wanted = direct
-                    .iter()
-                    .filter(|(wanted, _)| pelton::murmur2::partition(&wanted.key, OUTPUT_PARTITIONS) == partition as i32);
-                assert!(wanted.eq(came), "task {task} has written to partition {partition} in another order");
+                let wanted = direct.iter().filter(|(wanted, _)| {
+                    pelton::murmur2::partition(&wanted.key, OUTPUT_PARTITIONS) == partition as i32
+                });
+                assert!(
+                    wanted.eq(came),
+                    "task {task} has written to partition {partition} in another order"
+                );
             }
         }
     }

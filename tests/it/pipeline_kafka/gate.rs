@@ -20,7 +20,10 @@ impl Gate {
         let (server, path) = rest.split_once('/').expect("with a path");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (shut, inside) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<TcpStream>>>::default());
+        let (shut, inside) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::<Mutex<Vec<TcpStream>>>::default(),
+        );
         let gate = Gate {
             url: format!("http://{address}/{path}"),
             shut: shut.clone(),
@@ -31,7 +34,9 @@ impl Gate {
         std::thread::spawn(move || {
             for guest in listener.incoming().flatten() {
                 let mut inside = inside.lock().unwrap();
-                let Ok(host) = TcpStream::connect(&server) else { continue };
+                let Ok(host) = TcpStream::connect(&server) else {
+                    continue;
+                };
                 if shut.load(Ordering::SeqCst) {
                     continue;
                 }

@@ -19,7 +19,11 @@ fn two_instances_do_what_one_would_also_when_one_joins_later_and_is_killed() {
     tail.until(expected.count(), PATIENCE, || (first.lives(), second.lives()).0);
     expected.check(&tail.records);
     second.says("open", PATIENCE);
-    assert!(first.said().contains("revoked"), "the second one has got partitions of the first:\n{}", first.said());
+    assert!(
+        first.said().contains("revoked"),
+        "the second one has got partitions of the first:\n{}",
+        first.said()
+    );
     // It is killed in the middle of the work.
     parts.put(&mut stage);
     tail.until(tail.records.len() + 500, PATIENCE, || {});

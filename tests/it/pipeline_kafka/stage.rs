@@ -1,6 +1,8 @@
 //! Everything that a pipeline needs around it: topics, schemas, its file, its traffic.
 
-use super::{Expected, Format, OUTPUT_PARTITIONS, PARTITIONS, Parameters, Process, Rig, Tail, Traffic, registry, service};
+use super::{
+    Expected, Format, OUTPUT_PARTITIONS, PARTITIONS, Parameters, Process, Rig, Tail, Traffic, registry, service,
+};
 use pelton_demo::traffic::Stream;
 use pelton_tests::rig::Record;
 use std::path::{Path, PathBuf};
@@ -37,11 +39,13 @@ impl Stage {
     pub fn new(rig: &'static Rig, source: Source) -> Stage {
         let name = Rig::unique("money");
         let inputs = Stream::ALL.map(|stream| format!("{name}-{}", stream.topic()));
+        // The traffic is years old: the broker would remove it within minutes.
+        let kept = [("retention.ms", "-1")];
         for topic in &inputs {
-            rig.create(topic, PARTITIONS, &[]).unwrap();
+            rig.create(topic, PARTITIONS, &kept).unwrap();
         }
         let output = format!("{name}-enriched");
-        rig.create(&output, OUTPUT_PARTITIONS, &[]).unwrap();
+        rig.create(&output, OUTPUT_PARTITIONS, &kept).unwrap();
         let format = match source {
             Source::None => Format::Json,
             _ => Format::Avro,
@@ -153,7 +157,9 @@ file = "{rules}"
         let mut traffic = Traffic::new(parameters);
         let mut all = vec![];
         while let Some(item) = traffic.next() {
-            let record = Record::new(item.key, item.value).at(item.partition).time(item.timestamp);
+            let record = Record::new(item.key, item.value)
+                .at(item.partition)
+                .time(item.timestamp);
             all.push((item.stream as usize, record));
         }
         let size = all.len().div_ceil(parts).max(1);
@@ -182,6 +188,36 @@ file = "{rules}"
     }
 }
 
+impl Drop for Stage {
+    /// A failed test shows what its processes said, and what they refused.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for entry in std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("log") {
+                let said = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                eprintln!("{}:\n{said}", entry.path().display());
+            }
+        }
+        for (what, shown) in [("dead-letters", 3), ("journal", 0)] {
+            // A broker that is away has nothing to show.
+            let Ok(records) = self.rig.read(&format!("{}-{what}", self.name)) else {
+                continue;
+            };
+            eprintln!("{what}: {} records", records.len());
+            for record in records.iter().take(shown) {
+                let headers: Vec<_> = record
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name, String::from_utf8_lossy(value)))
+                    .collect();
+                eprintln!("  {headers:?}");
+            }
+        }
+    }
+}
+
 /// Traffic that is not written yet.
 pub struct Parts {
     /// (rank, record), the last one first.
@@ -194,7 +230,9 @@ impl Parts {
     pub fn put(&mut self, stage: &mut Stage) {
         let part = self.all.split_off(self.all.len().saturating_sub(self.size));
         let mut topics: [Vec<Record>; 3] = Default::default();
-        part.into_iter().rev().for_each(|(rank, record)| topics[rank].push(record));
+        part.into_iter()
+            .rev()
+            .for_each(|(rank, record)| topics[rank].push(record));
         for (rank, records) in topics.into_iter().enumerate() {
             stage.put(rank, records);
         }
@@ -213,11 +251,16 @@ impl Parts {
 /// The contract's schemas in the order of their ids, with the topics that they are of.
 pub fn schemas() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/schemas");
-    ["1-wallet-events", "2-user-session-events", "3-user-events", "4-money-enriched-events"]
-        .iter()
-        .map(|name| {
-            let text = std::fs::read_to_string(folder.join(format!("{name}.avsc"))).unwrap();
-            (name[2..].to_string(), text)
-        })
-        .collect()
+    [
+        "1-wallet-events",
+        "2-user-session-events",
+        "3-user-events",
+        "4-money-enriched-events",
+    ]
+    .iter()
+    .map(|name| {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.avsc"))).unwrap();
+        (name[2..].to_string(), text)
+    })
+    .collect()
 }

@@ -24,7 +24,11 @@ fn a_stopped_instance_has_committed_what_it_did_and_goes_on_later() {
         tail.until(expected.count(), PATIENCE, || running.lives());
         // Everything that is final is done: the group's offsets say so, before the stop and behind it.
         let at = |rank: usize| rig.committed(&group, &topics[rank]).unwrap();
-        let wanted: Vec<Vec<_>> = expected.positions.iter().map(|rank| rank.iter().map(|at| Some(*at)).collect()).collect();
+        let wanted: Vec<Vec<_>> = expected
+            .positions
+            .iter()
+            .map(|rank| rank.iter().map(|at| Some(*at)).collect())
+            .collect();
         eventually("the group's offsets", || (0..3).map(at).collect::<Vec<_>>() == wanted);
         stops.push(process.take().expect("it runs").stop());
         assert_eq!((0..3).map(at).collect::<Vec<_>>(), wanted);

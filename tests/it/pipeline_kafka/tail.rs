@@ -74,7 +74,11 @@ impl Tail {
         let deadline = Instant::now() + patience;
         while self.records.len() < count {
             alive();
-            assert!(Instant::now() < deadline, "only {} records of {count} in {patience:?}", self.records.len());
+            assert!(
+                Instant::now() < deadline,
+                "only {} records of {count} in {patience:?}",
+                self.records.len()
+            );
             self.follow(Duration::from_millis(20));
         }
     }

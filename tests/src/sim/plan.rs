@@ -66,6 +66,10 @@ pub struct Chaos {
     pub evictions: f64,
     /// An instance stands still for a while.
     pub freezes: f64,
+    /// A disk becomes full, or has room again.
+    pub full_disks: f64,
+    /// Share of the records that an aborted transaction stands before.
+    pub aborted_inputs: f64,
     /// Somebody looks at the committed state.
     pub looks: f64,
 }
@@ -74,7 +78,7 @@ impl Plan {
     /// Of a seed.
     pub fn of(seed: u64) -> Plan {
         let dice = &mut Dice::new(seed);
-        let rough = |dice: &mut Dice, share: f64| if dice.chance(0.5) { share } else { 0.0 };
+        let rough = |dice: &mut Dice, share: f64| dice.pick(&[0.0, 0.0, share / 5.0, share]);
         let format = dice.pick(&[Format::Avro, Format::Json]);
         let partitions = dice.between(2..=4) as i32;
         let max_ahead = dice.pick(&[3_600_000, 5_000]);
@@ -117,13 +121,15 @@ impl Plan {
             disk: dice.chance(0.7),
             steady: false,
             chaos: Chaos {
-                fates: rough(dice, 0.2),
+                fates: rough(dice, 0.4),
                 slow: rough(dice, 0.5),
                 fetches: rough(dice, 0.5),
-                kills: rough(dice, 0.002),
-                stops: rough(dice, 0.001),
-                evictions: rough(dice, 0.001),
-                freezes: rough(dice, 0.002),
+                kills: rough(dice, 0.005),
+                stops: rough(dice, 0.005),
+                evictions: rough(dice, 0.005),
+                freezes: rough(dice, 0.003),
+                full_disks: rough(dice, 0.002),
+                aborted_inputs: rough(dice, 0.3),
                 looks: 0.01,
             },
             traffic: traffic::make(&shape, dice),

@@ -4,7 +4,7 @@
 
 use super::dice::Dice;
 use pelton::record::Partition;
-use pelton::service::{Answer, Question, Reply, Services};
+use pelton::service::{Answer, LookupId, Question, Reply, Services};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Between the workers' handles and the world: what one worker has asked.
@@ -15,6 +15,8 @@ struct Inside {
     dice: Dice,
     open: Vec<Question>,
     ready: Vec<Reply>,
+    /// Asked since the world looked.
+    asked: Vec<(Partition, LookupId)>,
     /// The same answer to the same question, whenever it is asked.
     steady: bool,
 }
@@ -26,6 +28,7 @@ impl Desk {
             dice,
             open: vec![],
             ready: vec![],
+            asked: vec![],
             steady,
         })))
     }
@@ -39,6 +42,11 @@ impl Desk {
     pub fn waiting(&self) -> usize {
         let inside = self.lock();
         inside.open.len() + inside.ready.len()
+    }
+
+    /// What was asked since the last call.
+    pub fn take_asked(&self) -> Vec<(Partition, LookupId)> {
+        std::mem::take(&mut self.lock().asked)
     }
 
     /// Answers one of the questions. `again`: now and then it stays, to be answered a second time.
@@ -71,7 +79,9 @@ impl Desk {
 
 impl Services for Desk {
     fn ask(&mut self, question: Question) {
-        self.lock().open.push(question);
+        let inside = &mut *self.lock();
+        inside.asked.push((question.task, question.id.clone()));
+        inside.open.push(question);
     }
 
     fn replies(&mut self, into: &mut Vec<Reply>) {

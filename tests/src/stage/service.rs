@@ -35,14 +35,10 @@ impl Script {
     }
 
     /// From now on questions for this session have this answer at once; open ones too.
-    pub fn always(&self, session: &str, answer: Answer) {
-        self.state().standing.insert(session.to_owned(), answer.clone());
-        self.reply(session, answer);
-    }
-
-    /// Answers the open questions for this session. How many there were.
-    pub fn reply(&self, session: &str, answer: Answer) -> usize {
+    /// How many there were.
+    pub fn always(&self, session: &str, answer: Answer) -> usize {
         let mut state = self.state();
+        state.standing.insert(session.to_owned(), answer.clone());
         let open = std::mem::take(&mut state.open);
         let (its, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|question| name(question) == session);
         state.open = others;

@@ -1,6 +1,5 @@
 //! What is on the stage: the pipeline, its rules, and the ways in which a scenario is run.
 
-use super::service::Script;
 use super::{START, Stage};
 use crate::auditor::Format;
 use pelton::config::Config;
@@ -19,11 +18,18 @@ use std::time::Duration;
 const MONEY: &str = env!("GUEST_ENRICH_WASM");
 
 /// A pipeline about to start.
+#[derive(Clone)]
 pub struct Setup {
     /// How inputs and outputs are written.
     pub format: Format,
-    /// Of every topic.
+    /// Stands for the identity of the cluster.
+    pub cluster: String,
+    /// Of every topic but the outputs.
     pub partitions: i32,
+    /// Of the outputs.
+    pub output_partitions: i32,
+    /// True: the broker says when a record of an input was appended.
+    pub append_time: bool,
     /// The pipeline's file.
     pub config: Config,
     /// The rules.
@@ -33,7 +39,7 @@ pub struct Setup {
     /// Local state; none: the changelog alone.
     pub disk: Option<Disk>,
     /// Other services than the script.
-    pub services: Option<Box<dyn Fn() -> Box<dyn Services>>>,
+    pub services: Option<Arc<dyn Fn() -> Box<dyn Services>>>,
     /// False: where fetches are cut at random, epochs are still never aborted, and nobody crashes. For scenarios in which time
     /// passes, because silence is measured anew after each of these.
     pub restless: bool,
@@ -69,7 +75,10 @@ impl Setup {
         let schemas = Folder::open(&root().join("examples/schemas")).expect("the schemas of the examples");
         Setup {
             format,
+            cluster: "stage".to_owned(),
             partitions: 1,
+            output_partitions: 1,
+            append_time: false,
             config,
             component: std::fs::read(MONEY).expect("tests/build.rs has made it"),
             schemas: Arc::new(schemas),
@@ -93,11 +102,12 @@ impl Setup {
             Way::OneByOne => 1,
             Way::Restless(seed) => 1 + seed as usize % 5,
         };
-        Stage::new(self, Script::default())
+        Stage::new(self, START)
     }
 }
 
-/// Runs a scenario of the money pipeline in every way, in Avro and in JSON: what it finds must be the same.
+/// Runs a scenario of the money pipeline in every way, in Avro and in JSON: what it finds must be the same. At the end, inputs
+/// and journal, read again from their start, must give the same outputs.
 pub fn always(scenario: impl Fn(&mut Stage)) {
     always_with(|_| {}, scenario);
 }
@@ -111,7 +121,9 @@ pub fn always_with(change: impl Fn(&mut Setup), scenario: impl Fn(&mut Stage)) {
             setup.way = way;
             change(&mut setup);
             let _said = OnPanic(format!("the run: {format:?}, {way:?}"));
-            scenario(&mut setup.start());
+            let mut stage = setup.start();
+            scenario(&mut stage);
+            stage.check_replay();
         }
     }
 }
@@ -205,12 +217,14 @@ impl Stage {
         }
     }
 
+    /// Partitions of the outputs, by index.
+    pub(super) fn output_partitions(&self) -> Vec<i32> {
+        vec![self.setup.output_partitions; self.setup.config.outputs.len()]
+    }
+
     /// How often ends of partitions are proved: four times within the shortest `idle_after`.
     pub(super) fn proofs(&self) -> Duration {
         let shortest = self.setup.config.inputs.iter().map(|input| input.idle_after).min();
         shortest.unwrap_or_default() / 4
     }
-
-    /// Milliseconds since 1970, of the wall clock at the start.
-    pub(super) const WALL: i64 = START;
 }

@@ -30,9 +30,21 @@ pub fn rules(
     let description = rules.description();
     let findings = names(
         config,
-        &description.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(),
-        &description.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>(),
-        &description.lookups.iter().map(|lookup| lookup.name.as_str()).collect::<Vec<_>>(),
+        &description
+            .inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .collect::<Vec<_>>(),
+        &description
+            .outputs
+            .iter()
+            .map(|output| output.name.as_str())
+            .collect::<Vec<_>>(),
+        &description
+            .lookups
+            .iter()
+            .map(|lookup| lookup.name.as_str())
+            .collect::<Vec<_>>(),
     );
     let good = findings.iter().all(|finding| finding.level != Level::Error);
     (good.then_some(rules), findings)
@@ -62,12 +74,21 @@ pub fn wiring(
 pub fn fit(wiring: &Wiring, config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
     let mut findings = vec![];
     for (input, wired) in config.inputs.iter().zip(&wiring.inputs) {
-        let (Format::Avro, Some((_, reader))) = (input.format, wired) else { continue };
+        let (Format::Avro, Some((_, reader))) = (input.format, wired) else {
+            continue;
+        };
         // That there is none is said elsewhere.
-        let Ok((id, writer)) = schemas.latest(&input.topic) else { continue };
+        let Ok((id, writer)) = schemas.latest(&input.topic) else {
+            continue;
+        };
         for why in convert::incompatibilities(&writer, reader) {
-            let cure = format!("records of its schema {id} can't be read by the rules, and go to the dead letters: {why}");
-            findings.push(Finding::warning(format!("inputs.{}.topic", input.name), &input.topic, cure));
+            let cure =
+                format!("records of its schema {id} can't be read by the rules, and go to the dead letters: {why}");
+            findings.push(Finding::warning(
+                format!("inputs.{}.topic", input.name),
+                &input.topic,
+                cure,
+            ));
         }
     }
     findings
