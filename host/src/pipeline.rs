@@ -5,6 +5,7 @@
 
 mod assignment;
 mod deploy;
+mod memory;
 pub mod preflight;
 mod signal;
 mod start;
@@ -68,6 +69,7 @@ pub struct Running {
 impl Running {
     /// Starts workers, joins the group.
     pub fn start(mut parts: Parts) -> Result<Running> {
+        memory::keep();
         let stop = Arc::new(AtomicBool::new(false));
         let statuses: Arc<Mutex<BTreeMap<Partition, Status>>> = Arc::default();
         let (events, inbox) = channel::<Event>();

@@ -173,7 +173,7 @@ impl<'a> Overlay<'a> {
     #[inline]
     fn is(&self, cell: usize, hash: u32, on: u32, key: Span, name: &[u8]) -> bool {
         let cell = &self.cells[cell];
-        cell.hash == hash && cell.on == on && same(cell.key, key) && cell.name.of(&self.names) == name
+        cell.hash == hash && cell.on == on && same(cell.key, key) && equal(cell.name.of(&self.names), name)
     }
 
     #[cold]
@@ -291,6 +291,16 @@ impl<'a> Overlay<'a> {
 #[inline]
 fn same(a: Span, b: Span) -> bool {
     (a.start, a.len) == (b.start, b.len)
+}
+
+/// Equality by words: in Wasm `==` of slices is a call that goes byte by byte.
+#[inline]
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    let ((a_words, a_tail), (b_words, b_tail)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let words = || a_words.iter().zip(b_words);
+    a.len() == b.len()
+        && words().all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
+        && a_tail.iter().zip(b_tail).all(|(a, b)| a == b)
 }
 
 /// FxHash by words; the high bits are the good ones.
