@@ -70,7 +70,11 @@ fn what_is_spilled_comes_in_the_same_order() {
                 stage.flow_to(MINUTE);
                 assert_eq!(stage.enriched(), *whole.borrow());
                 stage.flow_to(2 * HOUR);
-                assert_eq!(stage.status()[0].spilled, [0, 0, 0]);
+                let (_, left) = waiting(stage);
+                assert!(
+                    left < spilled / 10,
+                    "{left} bytes of {spilled}: more than the event that moved the clock"
+                );
                 assert_eq!(stage.enriched(), *whole.borrow());
             },
         );
