@@ -125,6 +125,11 @@ impl Inbox {
         (placed, ticket)
     }
 
+    /// Something came that can't arrive yet: it is no silence, and nothing is decided about the partition until then.
+    pub fn heard(&mut self) {
+        self.quiet = None;
+    }
+
     /// Everything below `offset` was read, records or not (transaction markers take offsets too).
     #[inline]
     fn advance(&mut self, offset: Offset) {

@@ -18,7 +18,7 @@ pub use start::{health, output_partitions, run, run_on, schemas};
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::log::Log;
+use crate::log::{Log, Producer};
 use crate::metrics::Metrics;
 use crate::record::Partition;
 use crate::registry::Schemas;
@@ -73,9 +73,8 @@ impl Running {
         let (events, inbox) = channel::<Event>();
         let mut commands = vec![];
         let mut workers = vec![];
-        for index in 0..parts.config.workers {
-            // Before the group is joined, so that what an earlier life left open is aborted before offsets are read.
-            let producer = parts.log.producer(&transactional_id(&parts.config, index))?;
+        for (index, producer) in producers(&parts).into_iter().enumerate() {
+            let producer = producer?;
             let ports = crate::worker::Ports {
                 log: parts.log.clone(),
                 reader: parts.log.reader(threads::proofs(&parts.config))?,
@@ -174,6 +173,23 @@ impl Drop for Running {
             tracing::error!(%why, "the instance ended badly");
         }
     }
+}
+
+/// A producer for each worker. Before the group is joined, so that what an earlier life left open is aborted before offsets
+/// are read; all at once, because each may have to wait for that.
+fn producers(parts: &Parts) -> Vec<Result<Box<dyn Producer>>> {
+    let (log, config) = (&parts.log, &parts.config);
+    let open = |index| log.producer(&transactional_id(config, index));
+    std::thread::scope(|scope| {
+        let opening: Vec<_> = (0..config.workers)
+            .map(|index| scope.spawn(move || open(index)))
+            .collect();
+        let panicked = |_| Err(Failure::Fatal("a producer panicked at its start".into()));
+        opening
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(panicked))
+            .collect()
+    })
 }
 
 /// Stable across restarts: what an earlier life left open is found, and aborted, by its id.

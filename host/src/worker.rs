@@ -173,7 +173,7 @@ impl Worker {
             store.open(partition)?;
         }
         self.resume(task);
-        // A task that has never committed says at once where it begins.
+        // A commit at once: the group's offsets are this member's from now on.
         self.epoch.touched.insert(partition);
         Ok(())
     }

@@ -135,7 +135,10 @@ fn a_replay_of_the_journal_gives_the_same_bytes() {
                 ..plan.clone()
             };
             let (_, outputs) = run(World::replay(&original, again));
-            assert_eq!(outputs, first, "seed {seed}, {batch} at a time, {instances:?}, {chaos:?}");
+            assert_eq!(
+                outputs, first,
+                "seed {seed}, {batch} at a time, {instances:?}, {chaos:?}"
+            );
         }
     }
 }

@@ -5,8 +5,13 @@
 
 mod backlog;
 mod dedup;
+mod deploy;
+mod faults;
 mod first;
 mod lookup;
+mod restart;
 mod session;
 mod time;
+mod unreadable;
 mod user;
+mod wire;

@@ -10,15 +10,20 @@ mod dice;
 mod evidence;
 mod instance;
 mod plan;
+mod report;
 mod rules;
 mod service;
+mod setup;
+mod state;
 mod traffic;
+mod trouble;
 mod world;
 
 pub use evidence::{Output, results};
 pub use plan::{Chaos, Plan};
+pub use report::Report;
 pub use traffic::{Arrival, Shape, records};
-pub use world::{Report, World, Wrong};
+pub use world::{World, Wrong};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

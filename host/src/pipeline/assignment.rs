@@ -17,9 +17,9 @@ use crate::record::{Offset, Partition, TopicIx};
 use crate::task::restore::Restoring;
 use crate::task::{Layout, Task, Wiring};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 

@@ -10,13 +10,14 @@ use crate::record::NEVER;
 use crate::registry::confluent::Confluent;
 use crate::registry::folder::Folder;
 use crate::registry::{NoSchema, Schemas};
-use crate::rules::{Engine, Version};
+use crate::rules::{Engine, Rules, Version};
 use crate::service::http::HttpServices;
 use crate::store::Directory;
 use crate::task::Layout;
 use anyhow::{Context, bail};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Between two tries to reach what is away at the start.
@@ -54,6 +55,7 @@ pub fn run(_config: Config) -> anyhow::Result<()> {
 /// Runs a pipeline on a log until `stop` says so.
 pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
     let config = Arc::new(config);
+    let compiling = compile(config.clone())?;
     let Some(cluster) = patiently(&stop, || log.cluster())? else {
         return Ok(());
     };
@@ -78,10 +80,16 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     }
     let metrics = Arc::new(Metrics::of(&config));
 
-    let engine = Engine::new().map_err(anyhow::Error::msg)?;
-    let (component, settings) = rules(&config)?;
     let outputs = output_partitions(&config, log.as_ref())?;
-    let (rules, mut findings) = preflight::rules(&engine, &component, &settings, &config);
+    let compiled = compiling
+        .join()
+        .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
+    let Compiled {
+        engine,
+        settings,
+        rules,
+        mut findings,
+    } = compiled?;
     let mut wiring = None;
     if let Some(rules) = rules {
         match preflight::wiring(rules, &config, schemas.as_deref(), &outputs) {
@@ -154,6 +162,30 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     running.stop()?;
     tracing::info!("stopped: the open epoch is committed");
     Ok(())
+}
+
+/// The rules that a start begins with.
+struct Compiled {
+    engine: Engine,
+    settings: serde_json::Value,
+    /// None: an error is among the findings.
+    rules: Option<Rules>,
+    findings: Vec<Finding>,
+}
+
+/// Compiles them on a thread of its own: it takes as long as everything that the brokers are asked at the start.
+fn compile(config: Arc<Config>) -> std::io::Result<JoinHandle<anyhow::Result<Compiled>>> {
+    std::thread::Builder::new().name("compile".into()).spawn(move || {
+        let engine = Engine::new().map_err(anyhow::Error::msg)?;
+        let (component, settings) = rules(&config)?;
+        let (rules, findings) = preflight::rules(&engine, &component, &settings, &config);
+        Ok(Compiled {
+            engine,
+            settings,
+            rules,
+            findings,
+        })
+    })
 }
 
 /// Tries until it goes through; none: told to stop meanwhile.

@@ -126,6 +126,7 @@ impl Task {
         // It is paused soon, when it is over its bytes. So it need not spill.
         let ahead = self.inboxes[usize::from(rank)].watermark() > self.watermark();
         if let Some((index, why)) = wait {
+            self.inboxes[usize::from(rank)].heard();
             // The rest is the same chunk again: records are few when a registry is away at their first sight.
             let rest = Chunk {
                 topic: chunk.topic,

@@ -50,6 +50,10 @@ impl Worker {
         for question in task.questions() {
             self.services.ask(question);
         }
+        // A task that has taken no step yet says at once where it begins; what said so before may have been dropped.
+        if task.last_time().is_none() {
+            self.epoch.touched.insert(partition);
+        }
         self.tasks.insert(partition, task);
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Rule: it ends with its owner.
 
+use pelton_demo::traffic::iso;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A running `pelton run`, with its log in a file.
 pub struct Process {
@@ -17,7 +19,11 @@ pub struct Process {
 impl Process {
     /// Starts it; what it says is added to `log`.
     pub fn run(file: &Path, sets: &[&str], log: &Path) -> Process {
-        let output = File::options().create(true).append(true).open(log).unwrap();
+        let mut output = File::options().create(true).append(true).open(log).unwrap();
+        let mut now = vec![];
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        iso(&mut now, since.as_millis() as i64);
+        writeln!(output, "{} started", String::from_utf8_lossy(&now)).unwrap();
         let mut command = command("run", file, sets);
         command.stdout(Stdio::null()).stderr(output);
         // SAFETY: prctl is async-signal-safe, and touches nothing of this process. The death signal comes when the thread

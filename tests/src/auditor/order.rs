@@ -1,5 +1,6 @@
 //! The order of a task's records: DESIGN section 3, word for word.
 
+use super::read::time_of;
 use super::{Event, Millis, NEVER, Parameters, Place, Refusal, StepKey, StepWhat, Task, read};
 
 /// A record in its place.
@@ -39,25 +40,27 @@ pub(super) fn order(task: &Task, parameters: &Parameters) -> (Vec<Ordered>, Mill
         for record in records {
             let w = bound(highest, record.offset);
             let far = task.too_far_ahead.contains(&(rank as u16, record.offset));
-            let event = match (&record.key, &record.value) {
-                (None, _) => Err(Refusal::NoKey),
-                (_, None) => Err(Refusal::NoValue),
-                (Some(key), Some(value)) => match read(parameters.format, rank, value) {
-                    None => Err(Refusal::Undecodable),
-                    Some(event) => {
+            let (time, event) = match (&record.key, &record.value) {
+                (None, _) => (None, Err(Refusal::NoKey)),
+                (_, None) => (None, Err(Refusal::NoValue)),
+                (Some(key), Some(value)) => match time_of(parameters.format, rank, value) {
+                    None => (None, Err(Refusal::Undecodable)),
+                    Some(time) => {
                         let limit = record.appended.map(|at| at.saturating_add(parameters.max_ahead[rank]));
-                        match far || limit.is_some_and(|limit| event.time() > limit) {
-                            true => Err(Refusal::TooFarAhead),
-                            false => Ok((key.clone(), event)),
+                        match far || limit.is_some_and(|limit| time > limit) {
+                            true => (None, Err(Refusal::TooFarAhead)),
+                            false => {
+                                let event = read(parameters.format, rank, value).map(|event| (key.clone(), event));
+                                (Some(time), event.ok_or(Refusal::Undecodable))
+                            }
                         }
                     }
                 },
             };
-            // What can't be read keeps its place, and moves nothing.
-            let time = event.as_ref().map_or(w, |(_, event)| event.time());
-            if event.is_ok() {
-                highest = highest.max(time);
-            }
+            // What can't be read as far as its time keeps its place, and moves nothing. What can't be read behind it has
+            // its own: the order does not depend on what the rules can read.
+            highest = time.map_or(highest, |time| highest.max(time));
+            let time = time.unwrap_or(w);
             let place = Place {
                 time: time.max(w),
                 rank: rank as u16,

@@ -113,6 +113,26 @@ pub fn read(format: Format, rank: usize, value: &[u8]) -> Option<Event> {
     }
 }
 
+/// The event time of an input record, whatever else it says. None: it can't be read as far as that.
+pub(super) fn time_of(format: Format, rank: usize, value: &[u8]) -> Option<Millis> {
+    match format {
+        Format::Avro => {
+            let mut fields = Avro::new(value, rank)?;
+            let branch = fields.long()?;
+            if branch < 0 || branch > if rank == 0 { 1 } else { 2 } {
+                return None;
+            }
+            fields.text("id")?;
+            fields.text("userId")?;
+            if rank == 2 && branch < 2 {
+                fields.optional("userSessionId")?;
+            }
+            fields.time("processedAt")
+        }
+        Format::Json => Json::new(value)?.time("processedAt"),
+    }
+}
+
 /// The value of an output record. None: it is not one.
 pub fn read_enriched(format: Format, value: &[u8]) -> Option<Enriched> {
     match format {

@@ -480,8 +480,8 @@ fn what_can_not_be_read_keeps_its_place_and_moves_nothing() {
             letter(80_000, 2, 1, Refusal::Undecodable),
             letter(80_000, 2, 2, Refusal::NoKey),
             letter(80_000, 2, 3, Refusal::NoValue),
-            letter(80_000, 2, 4, Refusal::Undecodable),
             letter(80_000, 2, 5, Refusal::TooFarAhead),
+            letter(100_000, 2, 4, Refusal::Undecodable),
         ]
     );
     assert_eq!(

@@ -5,6 +5,7 @@
 //! - The changelog, read from its start, rebuilds the state that the auditor expects, and that the task has.
 
 use super::evidence::{self, Evidence};
+use super::state;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Expected};
 use pelton::error::Failure;
@@ -24,7 +25,7 @@ pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
         return Ok(false);
     };
     let mut task = evidence::task(world, partition)?;
-    match evidence::step(&rebuilt.committed().last)? {
+    match state::step(&rebuilt.committed().last)? {
         // Nothing is due before the first step.
         None if rebuilt.timers().next().is_none() && rebuilt.dump().is_empty() => return Ok(true),
         None => return Err(format!("task {partition} has state, and has taken no step")),
@@ -100,15 +101,15 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
 
 /// Stores, timers, pending lookups, last step.
 fn check_state(task: &mut Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
-    let last = evidence::step(&task.committed().last)?;
+    let last = state::step(&task.committed().last)?;
     if last.as_ref() != expected.steps.last() {
         return Err(format!(
             "{which}, its last step is {last:?}, and must be {:?}",
             expected.steps.last()
         ));
     }
-    let is = evidence::state_of(task)?;
-    let must = evidence::state_expected(expected);
+    let is = state::state_of(task)?;
+    let must = state::state_expected(expected);
     same(&format!("{which}, its state"), &is, &must)
 }
 

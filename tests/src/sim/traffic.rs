@@ -267,14 +267,23 @@ impl Maker<'_> {
     /// Makes a record unreadable, or one of the far future.
     fn spoil(&mut self, arrival: &mut Arrival) {
         let json = self.shape.format == Format::Json;
-        match self.dice.below(6) {
+        match self.dice.below(7) {
             0 => arrival.key = None,
             1 => arrival.value = None,
             2 => arrival.value = Some(b"{".to_vec()),
             // An id that no schema has; a branch that no union has.
             3 if !json => arrival.value.as_mut().expect("made just before")[4] = 9,
             4 if !json => arrival.value.as_mut().expect("made just before")[5] = 40,
-            3 | 4 => arrival.value = Some(b"{\"type\":\"NewEvent\"}".to_vec()),
+            3 => arrival.value = Some(b"{\"type\":\"NewEvent\"}".to_vec()),
+            // It has a time, and nothing else that anybody knows.
+            4 => {
+                let value = arrival.value.take().expect("made just before");
+                let text = String::from_utf8(value).expect("JSON");
+                let start = text.find("\"processedAt\"").expect("every event has a time");
+                let end = start + text[start..].find([',', '}']).expect("behind the time");
+                arrival.value = Some(format!("{{\"type\":\"NewEvent\",{}}}", &text[start..end]).into_bytes());
+            }
+            5 if !json => _ = arrival.value.as_mut().expect("made just before").pop(),
             _ => {
                 let key = arrival.key.clone().expect("made just before");
                 let ahead = self.shape.ahead + self.dice.between(-2_000..=2_000);

@@ -13,6 +13,7 @@ use pelton::store::Store;
 use pelton::task::restore::Restoring;
 use pelton::task::{Layout, Task, Wiring};
 use pelton::worker::{Now, Ports, Worker};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,24 +115,42 @@ impl Stage {
     }
 
     /// New rules, or new settings, for the running instance. Err: refused, why; the old ones run on.
-    pub fn deploy(&mut self, component: &[u8], settings: serde_json::Value) -> std::result::Result<(), String> {
+    pub fn deploy(&mut self, component: &[u8], settings: Value) -> std::result::Result<(), String> {
         let wiring = Arc::new(self.wire(component, &settings)?);
-        let life = self.life.as_mut().expect("it runs");
-        life.worker.accepts(&wiring)?;
-        life.worker.activate(wiring.clone());
-        self.wiring = wiring;
-        self.setup.component = component.to_vec();
-        self.setup.config.rules.settings = settings;
+        self.worker().accepts(&wiring)?;
+        self.worker().activate(wiring.clone());
+        self.remember(component, settings, wiring);
         Ok(())
     }
 
-    /// Other rules for the next start, as another file does.
-    pub fn replace_rules(&mut self, component: &[u8], settings: serde_json::Value) {
-        assert!(self.life.is_none(), "it runs: deploy them");
-        self.wiring = Arc::new(self.wire(component, &settings).expect("rules that fit"));
+    /// As [`deploy`](Stage::deploy); something happens between the question whether they are accepted, and the order.
+    pub fn deploy_after(&mut self, component: &[u8], settings: Value, meanwhile: impl FnOnce(&mut Stage)) {
+        let wiring = Arc::new(self.wire(component, &settings).expect("rules that fit"));
+        self.worker().accepts(&wiring).expect("accepted");
+        meanwhile(self);
+        self.worker().activate(wiring.clone());
+        self.remember(component, settings, wiring);
     }
 
-    fn wire(&self, component: &[u8], settings: &serde_json::Value) -> std::result::Result<Wiring, String> {
+    /// Other rules for the next start, as another file does.
+    pub fn replace_rules(&mut self, component: &[u8], settings: Value) {
+        assert!(self.life.is_none(), "it runs: deploy them");
+        let wiring = self.wire(component, &settings).expect("rules that fit");
+        self.remember(component, settings, Arc::new(wiring));
+    }
+
+    fn remember(&mut self, component: &[u8], settings: Value, wiring: Arc<Wiring>) {
+        self.wiring = wiring;
+        self.setup.component = component.to_vec();
+        self.setup.config.rules.settings = settings;
+    }
+
+    /// The settings of the rules.
+    pub fn settings(&self) -> Value {
+        self.setup.config.rules.settings.clone()
+    }
+
+    fn wire(&self, component: &[u8], settings: &Value) -> std::result::Result<Wiring, String> {
         let rules = compile(component, settings, self.limits())?;
         let outputs = self.output_partitions();
         let schemas = Some(self.setup.schemas.as_ref());

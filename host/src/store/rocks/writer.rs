@@ -1,7 +1,8 @@
 //! The thread that writes to RocksDB.
 //!
 //! Rule: work is done in the order in which it was handed over. The first failure of a flush ends it: nothing more of it is
-//! written, and its finish reports the failure instead of a stamp.
+//! written, and its finish reports the failure instead of a stamp. The thread never waits for the disk to get room: RocksDB
+//! would, without a word, for as long as that takes, and so would whoever opens or ends a task.
 
 use super::{Db, failure, family, stamp};
 use crate::delta::Delta;
@@ -10,12 +11,17 @@ use crate::record::Partition;
 use crate::rows::Dirty;
 use crate::store::Stamp;
 use crate::store::layout::{self, ASIDE, STAMP};
-use rocksdb::{FlushOptions, WriteBatch, WriteOptions};
+use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE};
+use rocksdb::{ErrorKind, FlushOptions, WriteBatch, WriteOptions};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// RocksDB is looked at so often while it catches up.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What there is to do for a task.
 pub enum Work {
@@ -76,27 +82,32 @@ impl Drop for Writer {
     }
 }
 
-/// A flush under way: its number, or why it has failed.
-type Flush = Result<u64>;
+/// A flush under way.
+struct Flush {
+    number: u64,
+    /// What RocksDB had failed at in the background when it began.
+    errors: u64,
+}
 
 fn run(db: &Db, todo: &Receiver<(Partition, usize, Work)>, waiting: &AtomicUsize) {
-    let mut flushes: HashMap<Partition, Flush> = HashMap::new();
+    // Those under way: what there is of them, or why they have failed.
+    let mut flushes: HashMap<Partition, Result<Flush>> = HashMap::new();
     for (task, bytes, work) in todo {
         match work {
             Work::Begin(aside) => _ = flushes.insert(task, begin(db, task, &aside)),
             Work::Write(rows) => {
-                if let Some(flush) = flushes.get_mut(&task)
-                    && flush.is_ok()
-                    && let Err(failure) = write(db, task, &rows)
+                if let Some(state) = flushes.get_mut(&task)
+                    && let Ok(flush) = state
+                    && let Err(failure) = write(db, task, &rows, flush)
                 {
-                    *flush = Err(failure);
+                    *state = Err(failure);
                 }
             }
             Work::Finish(stamp, stay, report) => {
                 let flush = flushes
                     .remove(&task)
                     .unwrap_or_else(|| Err(Failure::Fatal("no flush has begun".to_owned())));
-                let result = flush.and_then(|flush| finish(db, task, &stamp, flush)).map(|()| stamp);
+                let result = flush.and_then(|flush| finish(db, task, &stamp, &flush)).map(|()| stamp);
                 // Nobody listens: the worker has ended.
                 _ = report.send((task, stay, result));
             }
@@ -106,29 +117,55 @@ fn run(db: &Db, todo: &Receiver<(Partition, usize, Work)>, waiting: &AtomicUsize
     }
 }
 
-fn no_log() -> WriteOptions {
+/// How often RocksDB has failed in the background.
+fn errors(db: &Db) -> Result<u64> {
+    let count = db.property_int_value(BACKGROUND_ERRORS).map_err(|e| failure(&e))?;
+    Ok(count.unwrap_or(0))
+}
+
+/// Waits a moment for RocksDB to flush; [`Failure::Retry`] when it has failed at that since `errors`.
+fn look_again(db: &Db, before: u64) -> Result<()> {
+    if errors(db)? > before {
+        return Err(Failure::Retry(
+            "state on disk: RocksDB can't write in the background; if the disk is full, make room".to_owned(),
+        ));
+    }
+    std::thread::sleep(LOOK);
+    Ok(())
+}
+
+/// Writes without a log. Where RocksDB must catch up first, that is waited for here.
+fn put(db: &Db, batch: &WriteBatch, errors: u64) -> Result<()> {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
-    options
+    options.set_no_slowdown(true);
+    loop {
+        match db.write_opt(WriteBatch::from_data(batch.data()), &options) {
+            Err(e) if e.kind() == ErrorKind::Incomplete => look_again(db, errors)?,
+            result => return result.map_err(|e| failure(&e)),
+        }
+    }
 }
 
 /// Removes what flushes left that nobody finished, or that are over, and writes what is beside the rows under a new number.
-fn begin(db: &Db, task: Partition, aside: &Delta) -> Flush {
+fn begin(db: &Db, task: Partition, aside: &Delta) -> Result<Flush> {
     let family = family(db, task)?;
+    let errors = errors(db)?;
     let old = stamp(db, task)?.map(|(_, flush)| flush);
     let number = old.map_or(1, |flush| flush + 1);
     let mut batch = WriteBatch::default();
     batch.delete_range_cf(&family, vec![ASIDE], layout::aside_key(old.unwrap_or(0), 0));
     batch.delete_range_cf(&family, layout::aside_key(number, 0), vec![ASIDE + 1]);
-    db.write_opt(batch, &no_log()).map_err(|e| failure(&e))?;
+    put(db, &batch, errors)?;
     for (record, n) in aside.records().zip(0..) {
-        db.put_cf_opt(&family, layout::aside_key(number, n), record, &no_log())
-            .map_err(|e| failure(&e))?;
+        let mut batch = WriteBatch::default();
+        batch.put_cf(&family, layout::aside_key(number, n), record);
+        put(db, &batch, errors)?;
     }
-    Ok(number)
+    Ok(Flush { number, errors })
 }
 
-fn write(db: &Db, task: Partition, rows: &Dirty) -> Result<()> {
+fn write(db: &Db, task: Partition, rows: &Dirty, flush: &Flush) -> Result<()> {
     let family = family(db, task)?;
     let mut batch = WriteBatch::default();
     for (hash, key, record) in rows.rows() {
@@ -137,15 +174,25 @@ fn write(db: &Db, task: Partition, rows: &Dirty) -> Result<()> {
             None => batch.delete_cf(&family, layout::row_key(hash, key)),
         }
     }
-    db.write_opt(batch, &no_log()).map_err(|e| failure(&e))
+    put(db, &batch, flush.errors)
 }
 
 /// The stamp follows its data, and both reach the disk.
-fn finish(db: &Db, task: Partition, stamp: &Stamp, flush: u64) -> Result<()> {
+fn finish(db: &Db, task: Partition, stamp: &Stamp, flush: &Flush) -> Result<()> {
     let family = family(db, task)?;
-    db.put_cf_opt(&family, STAMP, layout::encode_stamp(stamp, flush), &no_log())
-        .map_err(|e| failure(&e))?;
+    let mut batch = WriteBatch::default();
+    batch.put_cf(&family, STAMP, layout::encode_stamp(stamp, flush.number));
+    put(db, &batch, flush.errors)?;
     let mut options = FlushOptions::default();
-    options.set_wait(true);
-    db.flush_cf_opt(&family, &options).map_err(|e| failure(&e))
+    options.set_wait(false);
+    db.flush_cf_opt(&family, &options).map_err(|e| failure(&e))?;
+    // The stamp's memtable is one that waits now, and leaves the list when its file is in the manifest.
+    let waiting = || {
+        db.property_int_value_cf(&family, NUM_IMMUTABLE_MEM_TABLE)
+            .map_err(|e| failure(&e))
+    };
+    while waiting()?.is_none_or(|count| count > 0) {
+        look_again(db, flush.errors)?;
+    }
+    Ok(())
 }

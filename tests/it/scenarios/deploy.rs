@@ -1,0 +1,163 @@
+//! New rules between two steps.
+
+use pelton::journal::{Entry, Happening};
+use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, always, money};
+use serde_json::json;
+
+fn rules() -> Vec<u8> {
+    std::fs::read(env!("GUEST_ENRICH_WASM")).expect("tests/build.rs has made it")
+}
+
+/// The money rules, with another name for their kind of timer.
+fn with_another_timer() -> Vec<u8> {
+    let mut rules = rules();
+    let (old, new) = (b"session_missing", b"session_mislaid");
+    let places: Vec<usize> = (0..rules.len() - old.len()).filter(|at| rules[*at..].starts_with(old)).collect();
+    assert!(!places.is_empty(), "the name stands in the component");
+    for at in places {
+        rules[at..at + new.len()].copy_from_slice(new);
+    }
+    rules
+}
+
+/// The versions that the journal tells.
+fn versions(stage: &Stage) -> Vec<String> {
+    let version = |entry| match entry {
+        Entry::After {
+            what: Happening::Rules { version },
+            ..
+        } => Some(pelton::rules::Version(version).to_string()),
+        _ => None,
+    };
+    stage.journal().into_iter().filter_map(version).collect()
+}
+
+/// A change of settings takes effect exactly from the next step, and stands in the journal.
+#[test]
+fn settings_change_from_the_next_step_on() {
+    always(|stage| {
+        stage.put(money("u1", "before", 0).session("s1"));
+        stage.flow_to(1);
+        // Read already, and not final: it belongs to the new ones.
+        stage.put(money("u1", "after", SECOND).session("s2"));
+        stage.settle();
+        let first = stage.version();
+        stage.deploy(&rules(), json!({ "pending_ttl": "10s" })).expect("accepted");
+        assert_ne!(stage.version(), first);
+        stage.flow_to(11 * SECOND);
+        assert_eq!(stage.questions(), []);
+        stage.flow_to(11 * SECOND + 1);
+        assert_eq!(stage.questions().len(), 1);
+        assert!(stage.questions()[0].request.ends_with(b"/s2"));
+        assert_eq!(versions(stage), [stage.version()]);
+        stage.flow_to(HOUR + 1);
+        assert_eq!(stage.questions().len(), 2);
+        stage.no_replay();
+    });
+}
+
+/// The same rules with the same settings are the same version.
+#[test]
+fn the_same_again_changes_nothing() {
+    always(|stage| {
+        stage.user("u1").money("m1", 0);
+        stage.flow_to(SECOND);
+        let settings = stage.settings();
+        stage.deploy(&rules(), settings).expect("accepted");
+        stage.user("u1").money("m2", SECOND);
+        stage.flow_to(MINUTE);
+        assert_eq!((stage.enriched().len(), versions(stage).len()), (2, 0));
+    });
+}
+
+/// Rules that don't know a pending kind of timer are refused; the old ones run on.
+#[test]
+fn an_unknown_pending_timer() {
+    always(|stage| {
+        stage.put(money("u1", "m1", 0).session("s1"));
+        stage.flow_to(SECOND);
+        let version = stage.version();
+        let refused = stage.deploy(&with_another_timer(), json!({})).expect_err("refused");
+        assert!(refused.contains("session_missing"), "{refused}");
+        stage.user("u1").session("s1", "DE", SECOND);
+        stage.flow_to(MINUTE);
+        assert_eq!(stage.enriched(), ["m1 first session DE"]);
+        assert_eq!((stage.version(), versions(stage)), (version, vec![]));
+        // None is pending any more, so that now they may.
+        stage.deploy(&with_another_timer(), json!({})).expect("accepted");
+        stage.put(money("u1", "m2", MINUTE).session("s2"));
+        stage.flow_to(2 * HOUR);
+        assert_eq!(stage.questions().len(), 1);
+        assert_eq!(versions(stage), [stage.version()]);
+        stage.no_replay();
+    });
+}
+
+/// Accepted, and by the time that they take over, a timer is set which they don't know: the old ones run on.
+#[test]
+fn a_timer_set_meanwhile() {
+    let mut stage = Setup::money(Format::Avro).start();
+    stage.settle();
+    let old = stage.version();
+    stage.deploy_after(&with_another_timer(), json!({}), |stage| {
+        stage.put(money("u1", "m1", 0).session("s1"));
+        stage.flow_to(SECOND);
+    });
+    stage.user("u1").session("s1", "DE", SECOND);
+    stage.flow_to(SECOND + 1);
+    assert_eq!(stage.enriched(), ["m1 first session DE"]);
+    // With its end they take over.
+    stage.flow_to(MINUTE);
+    assert_ne!(old, stage.version());
+    assert_eq!(versions(&stage), [stage.version()]);
+}
+
+/// A start with other rules is a deploy too: journaled, and refused when they don't know what is pending.
+#[test]
+fn a_start_with_other_rules() {
+    let mut stage = Setup::money(Format::Json).start();
+    stage.put(money("u1", "m1", 0).session("s1"));
+    stage.flow_to(SECOND);
+    stage.stop();
+    stage.replace_rules(&rules(), json!({ "pending_ttl": "10s" }));
+    stage.start();
+    stage.put(money("u1", "m2", SECOND).session("s2"));
+    stage.flow_to(MINUTE);
+    assert_eq!(stage.questions().len(), 1);
+    assert_eq!(versions(&stage), [stage.version()]);
+    stage.stop();
+    stage.replace_rules(&with_another_timer(), json!({}));
+    stage.start();
+    let why = stage.try_settle().expect_err("it does not start").to_string();
+    assert!(why.contains("session_missing") && why.contains("start with rules that know"), "{why}");
+    // Nothing is lost by it.
+    stage.replace_rules(&rules(), json!({}));
+    stage.start();
+    stage.settle();
+    stage.reply_country("s2", "DE");
+    stage.flow_to(HOUR + 1);
+    stage.reply_country("s1", "SE");
+    assert_eq!(stage.enriched(), ["m2 session DE", "m1 first session SE"]);
+}
+
+/// State outlives a deploy, and so do pending lookups.
+#[test]
+fn state_outlives_a_deploy() {
+    always(|stage| {
+        stage.user("u1").birth_date("2000", 0);
+        stage.user("u1").session("s1", "DE", 0);
+        stage.user("u1").money("m1", 1);
+        stage.put(money("u1", "m2", 2).session("s9").old());
+        stage.flow_to(SECOND);
+        stage.deploy(&with_another_timer(), json!({ "dedup_ttl": "2m" })).expect("accepted");
+        stage.user("u1").money("m1", 30 * SECOND);
+        stage.put(money("u1", "m3", 30 * SECOND).session("s1"));
+        stage.flow_to(MINUTE);
+        stage.reply_country("s9", "SE");
+        assert_eq!(
+            stage.enriched(),
+            ["m1 first user 2000/-", "m3 user 2000/- session DE", "m2 user 2000/- session SE"]
+        );
+        stage.no_replay();
+    });
+}

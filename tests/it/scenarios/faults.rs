@@ -1,0 +1,293 @@
+//! Rules that misbehave, and epochs that fail: each costs what it must, and nothing else.
+
+use pelton::config::{Format as Written, Input, TimeSource};
+use pelton::journal::Entry;
+use pelton::log::embedded::{Call, Fate, Fates, Truth, What};
+use pelton::record::StepKey;
+use pelton::registry::{NoSchema, Schemas};
+use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Way, bytes, money};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Schema 9 is that of everything here.
+struct Bytes;
+
+impl Schemas for Bytes {
+    fn by_id(&self, id: u32) -> Result<Arc<str>, NoSchema> {
+        match id {
+            9 => Ok(r#""bytes""#.into()),
+            _ => Err(NoSchema::Unknown(format!("no schema {id}"))),
+        }
+    }
+
+    fn id_for(&self, _: &str, _: &str) -> Result<u32, NoSchema> {
+        Ok(9)
+    }
+
+    fn latest(&self, _: &str) -> Result<(u32, Arc<str>), NoSchema> {
+        Ok((9, r#""bytes""#.into()))
+    }
+}
+
+/// The odd guest, doing this: it sends the value that the user's last event had.
+fn odd(what: &str, way: Way) -> Setup {
+    let mut setup = Setup::money(Format::Avro);
+    setup.way = way;
+    setup.component = std::fs::read(env!("GUEST_ODD_WASM")).expect("tests/build.rs has made it");
+    setup.schemas = Arc::new(Bytes);
+    let config = &mut setup.config;
+    config.rules.settings = serde_json::json!({ "do": what });
+    config.rules.time_limit = Duration::from_millis(50);
+    config.inputs = vec![Input {
+        name: "in".to_owned(),
+        topic: "in".to_owned(),
+        format: Written::Avro,
+        time: TimeSource::Timestamp,
+        ..config.inputs[0].clone()
+    }];
+    config.outputs[0].name = "out".to_owned();
+    config.lookups[0].name = "service".to_owned();
+    config.lookups[0].url = "http://localhost/{id}".to_owned();
+    setup
+}
+
+const WAYS: [Way; 4] = [Way::Burst, Way::OneByOne, Way::Restless(1), Way::Restless(2)];
+
+/// Runs a scenario of the odd guest in some ways.
+fn oddly(what: &str, scenario: impl Fn(&mut Stage)) {
+    for way in WAYS {
+        let mut stage = odd(what, way).start();
+        scenario(&mut stage);
+    }
+}
+
+/// A value of schema 9: this datum, good or bad.
+fn framed(datum: &[u8]) -> Vec<u8> {
+    [&[0, 0, 0, 0, 9], datum].concat()
+}
+
+fn datum(text: &str) -> Vec<u8> {
+    let mut datum = vec![];
+    bytes(&mut datum, text.as_bytes());
+    datum
+}
+
+/// An event of the odd guest.
+fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
+    let value = framed(datum);
+    let appended = stage.cluster.append("in", 0, Some(user.as_bytes()), Some(&value), START + at, &[]);
+    appended.expect("it fits");
+}
+
+/// Everything before `at` is done.
+fn flow(stage: &mut Stage, at: i64) {
+    put(stage, "nobody", &datum("nothing"), at + 20 * SECOND);
+    stage.settle();
+}
+
+/// Key and value of each output.
+fn sent(stage: &Stage) -> Vec<(String, String)> {
+    let text = |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.expect("it is there")).into_owned();
+    let records = stage.committed("money-enriched-events", 0).into_iter();
+    let pair = |record: pelton::log::embedded::Owned| {
+        let value = record.value.map(|value| value[6..].to_vec());
+        (text(record.key), text(value))
+    };
+    records.map(pair).filter(|(key, _)| key != "nobody").collect()
+}
+
+/// Five users, each with a value; the third of them has the bad one. And then each with another, which sends the first one.
+fn five_users(stage: &mut Stage, bad: &[u8]) {
+    for (at, user) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+        let good = datum(&format!("{user}1"));
+        put(stage, user, if user == "c" { bad } else { &good }, at as i64);
+    }
+    flow(stage, SECOND);
+    for (at, user) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+        put(stage, user, &datum(&format!("{user}2")), SECOND + at as i64);
+    }
+    flow(stage, MINUTE);
+}
+
+fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A trap takes only its own input to the dead letters, with reason, origin and version, and is journaled.
+#[test]
+fn a_trap_costs_its_own_input() {
+    for (what, reason) in [("panic-on-poison", "poison"), ("loop-on-poison", "time limit"), ("eat-on-poison", "memory")] {
+        oddly(what, |stage| {
+            five_users(stage, b"poison");
+            // What c had was never stored, so its second event sends nothing.
+            assert_eq!(sent(stage), pairs(&[("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")]));
+            let letters = stage.dead_letters();
+            assert_eq!(letters.len(), 1, "{what}");
+            assert_eq!((letters[0].key.as_deref(), letters[0].value.clone()), (Some(&b"c"[..]), Some(framed(b"poison"))));
+            assert!(letters[0].reason().contains(reason), "{}", letters[0].reason());
+            assert_eq!((letters[0].origin().as_str(), letters[0].header("pelton.version")), ("in/0/2", &*stage.version()));
+            let journal = stage.journal();
+            let [Entry::Trapped { step, sequence, version, reason }] = &journal[..] else {
+                panic!("{journal:?}")
+            };
+            let (time, rank, offset) = (START + 2, 0, 2);
+            assert_eq!((step, sequence), (&StepKey::Record { time, rank, offset }, &None));
+            assert_eq!((pelton::rules::Version(*version).to_string(), &**reason), (stage.version(), letters[0].reason()));
+        });
+    }
+}
+
+/// A trap that a journal tells is followed by other rules too, which would not have trapped.
+#[test]
+fn a_replay_follows_the_trap() {
+    let mut stage = odd("panic-on-poison", Way::OneByOne).start();
+    five_users(&mut stage, b"poison");
+    let reason = stage.dead_letters()[0].reason().to_owned();
+    let replayed = stage.replay_with(|config| {
+        config.rules.settings = serde_json::json!({ "do": "echo" });
+        config.rules.batch = 1;
+    });
+    assert_eq!(sent(&replayed), sent(&stage));
+    assert_eq!(replayed.dead_letters()[0].reason(), reason);
+    assert_eq!(replayed.journal().len(), 1, "what comes from the journal is not journaled again");
+}
+
+/// Effects that can't be applied go the same way; nothing of them is applied. They depend on no clock: nothing is journaled.
+#[test]
+fn effects_that_cannot_be_applied() {
+    for (what, reason) in [
+        ("span-beyond", "span"),
+        ("span-overflow", "span"),
+        ("input-beyond", "input"),
+        ("store-unknown", "stores"),
+        ("entry-in-value-store", ""),
+        ("reject-not-alone", "rejection"),
+        ("too-large", ""),
+        ("flood-a-little", "effects"),
+    ] {
+        oddly(what, |stage| {
+            put(stage, "a", &datum("a1"), 0);
+            put(stage, "b", &datum("b1"), 1);
+            put(stage, "a", &datum("a2"), 2);
+            flow(stage, SECOND);
+            let letters = stage.dead_letters();
+            let keys: Vec<_> = letters.iter().map(|letter| letter.key.clone().expect("a key")).collect();
+            assert_eq!(keys, [b"a", b"b", b"a"], "{what}");
+            assert!(letters.iter().all(|letter| letter.reason().contains(reason)), "{}", letters[0].reason());
+            assert_eq!((sent(stage), stage.state(), stage.journal()), (vec![], vec![], vec![]), "{what}");
+        });
+    }
+}
+
+/// An output that is not of its schema.
+#[test]
+fn an_output_that_is_no_datum() {
+    oddly("echo", |stage| {
+        // The second event of c would send what the first one has stored: it goes whole to the dead letters, also what it stores.
+        five_users(stage, b"\xff");
+        assert_eq!(sent(stage), pairs(&[("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")]));
+        let letters = stage.dead_letters();
+        assert_eq!(letters.len(), 1);
+        assert!(letters[0].reason().contains("not of its schema"), "{}", letters[0].reason());
+        let c: Vec<_> = stage.state().into_iter().filter(|cell| cell.key == "c").map(|cell| cell.value).collect();
+        assert_eq!(c, [b"\xff"]);
+    });
+}
+
+/// Rules that trap on everything lose nothing: all is in the dead letters.
+#[test]
+fn rules_that_always_trap() {
+    oddly("panic", |stage| {
+        for at in 0..10 {
+            put(stage, "a", &datum("x"), at);
+        }
+        flow(stage, SECOND);
+        assert_eq!(stage.dead_letters().len(), 10);
+        assert_eq!(stage.journal().len(), 10);
+    });
+}
+
+// ---- epochs that fail
+
+/// These ends for the first transactions, and good ones after that.
+fn fates(mut script: Vec<Fate>) -> Option<Fates> {
+    script.reverse();
+    Some(Box::new(move |call: Call<'_>| match call.what {
+        What::Submit => script.pop().unwrap_or(Fate::GOOD),
+        What::Init => Fate::GOOD,
+    }))
+}
+
+fn fate(truth: Truth, doubt: bool, polls: u32) -> Fate {
+    Fate {
+        truth,
+        doubt,
+        polls,
+        ..Fate::GOOD
+    }
+}
+
+/// Some of everything: sessions before and after their money, duplicates, timers, lookups, users.
+fn some_of_everything(stage: &mut Stage) -> Vec<String> {
+    stage.user("u1").birth_date("2000", 0);
+    stage.put(money("u1", "m1", SECOND).session("s1"));
+    stage.put(money("u1", "m1", 2 * SECOND).session("s1"));
+    stage.user("u2").money("m2", 3 * SECOND);
+    stage.put(money("u2", "m3", 4 * SECOND).session("s2"));
+    stage.put(money("u2", "m4", 5 * SECOND).session("s3").old());
+    stage.flow_to(MINUTE);
+    stage.user("u1").session("s1", "DE", 2 * MINUTE);
+    stage.user("u2").address("CA", 2 * MINUTE);
+    stage.flow_to(3 * MINUTE);
+    stage.reply_country("s3", "SE");
+    stage.flow_to(2 * HOUR);
+    stage.reply_country("s2", "FI");
+    stage.put(money("u2", "m5", 3 * HOUR));
+    stage.flow_to(4 * HOUR);
+    stage.enriched()
+}
+
+const EVERYTHING: [&str; 5] = [
+    "m2 first",
+    "m1 first user 2000/- session DE",
+    "m4 session SE",
+    "m3 session FI",
+    "m5 user -/CA",
+];
+
+/// An aborted epoch is done again with the same result; an ambiguous one too, whichever the truth is.
+#[test]
+fn epochs_that_fail() {
+    let bad = [
+        fate(Truth::Abort, false, 0),
+        fate(Truth::Abort, false, 4),
+        fate(Truth::Abort, true, 0),
+        fate(Truth::Commit, true, 0),
+        fate(Truth::Commit, true, 4),
+        fate(Truth::Dangle, true, 2),
+    ];
+    for first in 0..8 {
+        for ends in bad {
+            for format in [Format::Avro, Format::Json] {
+                let mut stage = Setup::money(format).start();
+                let script: Vec<Fate> = (0..first).map(|_| Fate::GOOD).chain([ends, ends]).collect();
+                stage.cluster.set_fates(fates(script));
+                assert_eq!(some_of_everything(&mut stage), EVERYTHING, "{ends:?} after {first}");
+                stage.check_replay();
+            }
+        }
+    }
+}
+
+/// Whenever the process dies, what comes out is the same, once.
+#[test]
+fn a_crash_at_any_turn() {
+    for turns in 0..80 {
+        let mut stage = Setup::money(Format::Avro).start();
+        stage.crash_after(turns);
+        assert_eq!(some_of_everything(&mut stage), EVERYTHING, "after {turns} turns");
+        let mut again = Setup::money(Format::Avro).start();
+        again.crash_every(turns + 30);
+        assert_eq!(some_of_everything(&mut again), EVERYTHING, "every {turns} + 30 turns");
+    }
+}

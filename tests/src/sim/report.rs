@@ -1,0 +1,36 @@
+//! What has happened in a run, in numbers.
+
+/// What has happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Steps of the world.
+    pub steps: u64,
+    /// Input records.
+    pub records: u64,
+    /// Outputs.
+    pub outputs: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Journal entries.
+    pub journaled: u64,
+    /// Processes killed, stopped, evicted, frozen.
+    pub troubles: u64,
+    /// Looks at committed state.
+    pub looks: u64,
+    /// Of everything in the output and the owned topics: two runs of a seed are equal.
+    pub fingerprint: u64,
+}
+
+impl Report {
+    /// Sums up.
+    pub fn add(&mut self, other: &Report) {
+        self.steps += other.steps;
+        self.records += other.records;
+        self.outputs += other.outputs;
+        self.dead_letters += other.dead_letters;
+        self.journaled += other.journaled;
+        self.troubles += other.troubles;
+        self.looks += other.looks;
+        self.fingerprint ^= other.fingerprint;
+    }
+}

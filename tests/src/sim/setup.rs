@@ -1,0 +1,135 @@
+//! How a world is made: topics, rules, and places for instances.
+
+use super::dice::Dice;
+use super::plan::Plan;
+use super::report::Report;
+use super::rules;
+use super::traffic::START;
+use super::world::{Process, World};
+use crate::auditor::{Format, Millis};
+use pelton::config::{self, Config};
+use pelton::log::embedded::{Clock, Embedded};
+use pelton::registry::Schemas;
+use pelton::registry::folder::Folder;
+use pelton::store::memory::Disk;
+use pelton::task::{Layout, Wiring};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl World {
+    /// Topics, rules, and no instance yet.
+    pub fn new(plan: Plan) -> World {
+        World::at(plan, START)
+    }
+
+    /// As [`new`](World::new), at this time of the wall clock.
+    fn at(plan: Plan, wall: Millis) -> World {
+        let mut dice = Dice::new(plan.seed ^ 0x5eed);
+        let config = config(&plan);
+        let clock = Clock::manual(wall);
+        let cluster = Embedded::new("sim", clock.clone());
+        let create = |name: &str, partitions, settings: &[(&str, &str)]| {
+            cluster.create_topic(name, partitions, settings).expect("a new topic")
+        };
+        for (rank, input) in config.inputs.iter().enumerate() {
+            let kind = if plan.append_time[rank] {
+                "LogAppendTime"
+            } else {
+                "CreateTime"
+            };
+            create(&input.topic, plan.partitions, &[("message.timestamp.type", kind)]);
+        }
+        create(&config.outputs[0].topic, plan.output_partitions, &[]);
+        for owned in config.owned_topics(plan.partitions) {
+            let settings: Vec<_> = owned
+                .required
+                .iter()
+                .map(|(key, value)| (*key, value.as_str()))
+                .collect();
+            create(&owned.name, owned.partitions, &settings);
+        }
+        let schemas: Option<Arc<dyn Schemas>> = config.schemas.as_ref().map(|_| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/schemas");
+            Arc::new(Folder::open(&folder).expect("the examples' schemas")) as _
+        });
+        let wiring = Wiring::new(
+            rules::rules(plan.ttls),
+            &config,
+            schemas.as_deref(),
+            &[plan.output_partitions],
+        );
+        let wiring = Arc::new(wiring.unwrap_or_else(|misfits| panic!("{misfits:?}")));
+        let layout = Arc::new(Layout::new(&config, plan.partitions));
+        let processes = plan.instances.iter().enumerate().map(|(number, workers)| Process {
+            name: number.to_string(),
+            workers: *workers,
+            workers_ever: *workers,
+            disk: plan.disk.then(Disk::new),
+            life: None,
+            frozen_until: Duration::ZERO,
+        });
+        let processes = processes.collect();
+        let outside = Arc::new(cluster.instance(layout.topics.clone(), &config.name, "outside"));
+        let world = World {
+            traffic: plan.traffic.iter().cloned().collect(),
+            plan,
+            cluster,
+            layout,
+            wiring,
+            config,
+            report: Report::default(),
+            dice: dice.fork(),
+            clock,
+            schemas,
+            processes,
+            outside,
+            trace: std::env::var_os("PELTON_TRACE").is_some(),
+        };
+        world.set_hooks(dice);
+        world
+    }
+
+    /// A later world with the inputs and the journal of another one, and nothing else: its tasks follow that journal.
+    pub fn replay(of: &World, mut plan: Plan) -> World {
+        plan.traffic.iter_mut().for_each(|arrival| arrival.at = 0);
+        let world = World::at(plan, of.clock.wall());
+        let journal = &world.layout.topics[usize::from(world.layout.journal)];
+        for partition in 0..world.plan.partitions {
+            let entries = of
+                .cluster
+                .read_all(journal, partition, true)
+                .expect("a topic of the run");
+            for entry in entries {
+                let appended = world
+                    .cluster
+                    .append(journal, partition, None, entry.value.as_deref(), 0, &[]);
+                appended.expect("a topic of the run");
+            }
+        }
+        world
+    }
+}
+
+fn config(plan: &Plan) -> Config {
+    let example = match plan.format {
+        Format::Avro => "money-avro/folder.toml",
+        Format::Json => "money-json/pelton.toml",
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example);
+    let mut config = Config::load(&path, &[]).unwrap_or_else(|findings| panic!("{findings:?}"));
+    for (rank, input) in config.inputs.iter_mut().enumerate() {
+        input.out_of_orderness = plan.out_of_orderness[rank];
+        input.max_ahead = plan.max_ahead;
+        input.idle_after = plan.idle_after;
+    }
+    config.rules.batch = plan.batch;
+    config.state.flush_bytes = plan.flush_bytes;
+    config.epoch = config::Epoch {
+        interval: plan.epoch,
+        bytes: plan.epoch_bytes,
+        buffer_bytes: plan.buffer_bytes,
+        ..config.epoch
+    };
+    config
+}

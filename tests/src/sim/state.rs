@@ -1,0 +1,171 @@
+//! A task's state, in the auditor's words, as lines to compare.
+
+use super::world::Wrong;
+use crate::auditor::{self, Expected, Place, StepWhat};
+use pelton::record::StepKey;
+use pelton::task::Task;
+
+/// Bytes of a place in an entry's name.
+const PLACE: usize = 18;
+
+/// A step in the auditor's words; none: the start.
+pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, Wrong> {
+    Ok(Some(match step {
+        StepKey::Start => return Ok(None),
+        StepKey::Record { time, rank, offset } => auditor::StepKey {
+            time: *time,
+            what: StepWhat::Record {
+                rank: *rank,
+                offset: *offset,
+            },
+        },
+        StepKey::Timer { time, key, tag, .. } => {
+            let wrong = || format!("a timer with the tag {tag:?}");
+            let (session, place) = tag
+                .split_at_checked(tag.len().saturating_sub(PLACE + 2))
+                .ok_or_else(wrong)?;
+            auditor::StepKey {
+                time: *time,
+                what: StepWhat::SessionMissing {
+                    key: key.to_vec(),
+                    session: text(session),
+                    place: place.strip_prefix(&[0, 0]).and_then(place_of).ok_or_else(wrong)?,
+                },
+            }
+        }
+    }))
+}
+
+/// The other way round.
+pub fn host_step(step: &auditor::StepKey) -> StepKey {
+    match &step.what {
+        StepWhat::Record { rank, offset } => StepKey::Record {
+            time: step.time,
+            rank: *rank,
+            offset: *offset,
+        },
+        StepWhat::SessionMissing { key, session, place } => StepKey::Timer {
+            time: step.time,
+            key: key.clone().into(),
+            kind: 0,
+            tag: pending_name(session, place).into(),
+        },
+    }
+}
+
+fn place_of(bytes: &[u8]) -> Option<Place> {
+    let (time, rest) = bytes.split_first_chunk()?;
+    let (rank, offset) = rest.split_first_chunk()?;
+    Some(Place {
+        time: i64::from_be_bytes(*time) ^ i64::MIN,
+        rank: u16::from_be_bytes(*rank),
+        offset: i64::from_be_bytes(offset.try_into().ok()?),
+    })
+}
+
+fn place_name(place: &Place) -> Vec<u8> {
+    let mut name = (place.time ^ i64::MIN).to_be_bytes().to_vec();
+    name.extend(place.rank.to_be_bytes());
+    name.extend(place.offset.to_be_bytes());
+    name
+}
+
+fn pending_name(session: &str, place: &Place) -> Vec<u8> {
+    [session.as_bytes(), &[0, 0], &place_name(place)].concat()
+}
+
+/// Stores, timers and lookups of a task, as sorted lines.
+pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {
+    let mut lines = vec![];
+    for (key, store, entry, expires, value) in task.dump() {
+        let value = match store.as_str() {
+            "pending" | "asked" => {
+                // The store's schema is the output's.
+                let framed = [&[0, 0, 0, 0, 4], value.as_slice()].concat();
+                let read = auditor::read_enriched(auditor::Format::Avro, &framed);
+                format!("{:?}", read.ok_or_else(|| format!("a value of {store} can't be read"))?)
+            }
+            _ => format!("{value:?}"),
+        };
+        lines.push(state_line(&key, &store, &entry, expires, &value));
+    }
+    for timer in task.timers() {
+        lines.push(format!("timer {:?}", step(timer)?));
+    }
+    lines.push(format!("{} lookups", task.status().lookups));
+    lines.sort();
+    Ok(lines)
+}
+
+/// As [`state_of`], from what the auditor expects.
+pub fn state_expected(expected: &Expected) -> Vec<String> {
+    let now = expected.steps.last().map_or(auditor::NEVER, |step| step.time);
+    let forever = i64::MAX;
+    let mut lines = vec![];
+    let mut asked = 0;
+    for (key, state) in &expected.users {
+        let state = state.alive(now);
+        let mut line = |store: &str, entry: &[u8], expires, value: String| {
+            lines.push(state_line(key, store, entry, expires, &value))
+        };
+        for (id, expires) in &state.seen {
+            line("seen", id.as_bytes(), *expires, format!("{:?}", b""));
+        }
+        for kind in &state.types {
+            line("types", kind.as_bytes(), forever, format!("{:?}", b""));
+        }
+        if let Some(user) = &state.user {
+            let mut value = vec![];
+            for field in [&user.birth_year, &user.country] {
+                match field {
+                    None => value.push(0),
+                    Some(text) => {
+                        value.extend([2, text.len() as u8 * 2]);
+                        value.extend(text.as_bytes());
+                    }
+                }
+            }
+            line("user", b"", forever, format!("{value:?}"));
+        }
+        for (id, (country, expires)) in &state.sessions {
+            let value = [&[country.len() as u8 * 2], country.as_bytes()].concat();
+            line("sessions", id.as_bytes(), *expires, format!("{value:?}"));
+        }
+        for ((session, place), (enriched, _)) in &state.pending {
+            line(
+                "pending",
+                &pending_name(session, place),
+                forever,
+                format!("{enriched:?}"),
+            );
+        }
+        for (place, enriched) in state.asked.values() {
+            line("asked", &place_name(place), forever, format!("{enriched:?}"));
+        }
+        asked += state.asked.len();
+        for ((session, place), (_, due)) in &state.pending {
+            let what = StepWhat::SessionMissing {
+                key: key.clone(),
+                session: session.clone(),
+                place: *place,
+            };
+            lines.push(format!("timer {:?}", Some(auditor::StepKey { time: *due, what })));
+        }
+    }
+    lines.push(format!("{asked} lookups"));
+    lines.sort();
+    lines
+}
+
+fn state_line(key: &[u8], store: &str, entry: &[u8], expires: i64, value: &str) -> String {
+    let entry: String = entry
+        .iter()
+        .flat_map(|byte| std::ascii::escape_default(*byte))
+        .map(char::from)
+        .collect();
+    format!("{} {store} {entry} until {expires}: {value}", text(key))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

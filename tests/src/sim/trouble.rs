@@ -1,0 +1,114 @@
+//! What goes wrong in a run: processes that die, stand still or are thought dead; calls that fail, or say nothing of how
+//! they ended; fetches cut short; full disks.
+//!
+//! Rule: only what a real cluster and real machines can do.
+
+use super::check;
+use super::dice::Dice;
+use super::plan::Chaos;
+use super::world::{World, Wrong, ended};
+use pelton::log::embedded::{Call, Fate, Fetch, Truth, What};
+use std::time::Duration;
+
+impl World {
+    /// From now on everything goes well.
+    pub(super) fn make_good(&mut self) {
+        self.cluster.set_fates(None);
+        self.cluster.set_limits(None);
+        self.plan.chaos = Chaos::default();
+        for process in &mut self.processes {
+            process.frozen_until = Duration::ZERO;
+            if let Some(disk) = &process.disk {
+                disk.set_full(false);
+            }
+        }
+    }
+
+    /// Now and then something bad happens to a process.
+    pub(super) fn trouble(&mut self) -> Result<(), Wrong> {
+        let chaos = self.plan.chaos;
+        if self.dice.chance(chaos.looks) {
+            let partition = self.dice.below(self.plan.partitions as usize) as i32;
+            self.report.looks += u64::from(check::look(self, partition)?);
+        }
+        let number = self.dice.below(self.processes.len());
+        let clock = self.clock.now();
+        if self.dice.chance(chaos.full_disks)
+            && let Some(disk) = &self.processes[number].disk
+        {
+            disk.set_full(self.dice.chance(0.5));
+        }
+        let mut what = "";
+        if self.dice.chance(chaos.kills) {
+            what = "is killed";
+            self.kill(number);
+        } else if self.dice.chance(chaos.stops) {
+            let process = &mut self.processes[number];
+            if let Some(life) = &mut process.life {
+                what = "is told to stop";
+                if !life.stop().map_err(|why| ended(life, &why))? {
+                    process.life = None;
+                }
+            }
+        } else if self.dice.chance(chaos.evictions) {
+            what = "is evicted";
+            self.cluster.evict(&self.processes[number].name);
+        } else if self.dice.chance(chaos.freezes) {
+            what = "freezes";
+            let length = Duration::from_millis(self.dice.between(1..=15_000) as u64);
+            self.processes[number].frozen_until = clock + length;
+        }
+        if !what.is_empty() {
+            self.report.troubles += 1;
+            if self.trace {
+                println!("{clock:?} instance {number} {what}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills a process: what it had in memory is gone, and some of what its disk had not flushed.
+    fn kill(&mut self, number: usize) {
+        let process = &mut self.processes[number];
+        self.cluster.kill(&process.name);
+        if process.life.take().is_some()
+            && let Some(disk) = &process.disk
+        {
+            let dice = &mut self.dice;
+            disk.crash(&mut |writes| dice.below(writes + 1));
+            // It comes back with another number of workers, perhaps; its disk knows how many there were.
+            process.workers = dice.between(1..=2) as usize;
+            process.workers_ever = process.workers_ever.max(process.workers);
+        }
+    }
+
+    /// The cluster's calls and fetches go as the plan's chaos says.
+    pub(super) fn set_hooks(&self, mut dice: Dice) {
+        let Chaos {
+            fates, slow, fetches, ..
+        } = self.plan.chaos;
+        let mut calls = dice.fork();
+        self.cluster.set_fates(Some(Box::new(move |call: Call<'_>| {
+            let bad = calls.chance(fates);
+            let late = calls.chance(slow);
+            let polls = if late { calls.below(20) as u32 } else { 0 };
+            Fate {
+                truth: match bad {
+                    true => calls.pick(&[Truth::Commit, Truth::Commit, Truth::Abort, Truth::Dangle]),
+                    false => Truth::Commit,
+                },
+                doubt: bad && calls.chance(0.6),
+                polls: if call.what == What::Submit { polls } else { 0 },
+                gate_early: calls.chance(0.3),
+                markers_late: late && calls.chance(0.3),
+            }
+        })));
+        if fetches > 0.0 {
+            self.cluster
+                .set_limits(Some(Box::new(move |_: Fetch<'_>| match dice.chance(fetches) {
+                    true => dice.below(5),
+                    false => usize::MAX,
+                })));
+        }
+    }
+}
