@@ -330,3 +330,22 @@ pub(crate) fn recycle<A, B>(mut old: Vec<A>) -> Vec<B> {
     old.clear();
     old.into_iter().map(|_| unreachable!("it was cleared")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::equal;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equal_is_equal(a in prop::collection::vec(0_u8..2, 0..20), b in prop::collection::vec(0_u8..2, 0..20)) {
+            prop_assert_eq!(equal(&a, &b), a == b);
+            prop_assert!(equal(&a, &a.clone()));
+            for at in 0..a.len() {
+                let mut other = a.clone();
+                other[at] ^= 0x80;
+                prop_assert!(!equal(&a, &other));
+            }
+        }
+    }
+}

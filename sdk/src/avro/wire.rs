@@ -213,3 +213,18 @@ pub fn null_last<'a, T: Wire<'a>>(value: &Option<T>, out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_is_what_the_library_says(
+            bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..40), "[a-z0é🌊]{0,30}".prop_map(String::into_bytes)],
+        ) {
+            prop_assert_eq!(text(&bytes), std::str::from_utf8(&bytes).ok());
+        }
+    }
+}
