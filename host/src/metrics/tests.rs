@@ -43,6 +43,7 @@ fn every_metric_is_shown_with_its_name() {
     worker.commit_seconds.observe(0.006);
     worker.batch_inputs.observe(64.0);
     worker.guest_seconds.observe(0.0001);
+    worker.cpu[0].inc_by(0.25);
     let rules = metrics.rules(&["seen".into()], &["duplicates".into()]);
     rules.misses[0].inc_by(27);
     rules.counters[0].inc_by(28);
@@ -55,6 +56,7 @@ fn every_metric_is_shown_with_its_name() {
     lookup.waiting.set(33);
     lookup.breaker_open.set(1);
     let expected = [
+        (r#"pelton_worker_cpu_seconds_total{worker="0",part="poll"}"#, 0.25),
         (r#"pelton_events_in_total{partition="3",stream="wallet"}"#, 10.0),
         (r#"pelton_events_late_total{partition="3",stream="session"}"#, 11.0),
         (r#"pelton_foreign_keys_total{partition="3",stream="session"}"#, 12.0),
