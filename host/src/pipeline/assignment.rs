@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 /// Each wait for a change of membership.
 const POLL: Duration = Duration::from_millis(50);
 
+/// Restores of a task that may begin again, when the changelog was cut under them.
+const RESTORES: u32 = 3;
+
 /// A worker that does not close its tasks within this is stuck: beyond transaction time-outs and their retries.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -215,15 +218,8 @@ impl Supervisor {
             .spawn(move || {
                 let mut store = stores.map(|stores| stores());
                 let mut restoring = Restoring::begin(log.clone(), layout.clone(), partition);
-                let mut step = || {
-                    let store = store.as_mut().map(|store| &mut **store as _);
-                    let Some(restored) = restoring.step(store, POLL)? else {
-                        ratio.set(restoring.progress());
-                        return Ok(None);
-                    };
-                    Ok(Some(restored))
-                };
                 let mut begins = None;
+                let mut again = RESTORES;
                 let task = loop {
                     if gone.load(Ordering::Acquire) {
                         return;
@@ -233,10 +229,15 @@ impl Supervisor {
                             begins = Some(starts);
                             None
                         }),
-                        Some(_) => step(),
+                        Some(_) => {
+                            let store = store.as_mut().map(|store| &mut **store as _);
+                            restoring.step(store, POLL)
+                        }
                     };
                     match stepped {
-                        Ok(None) => {}
+                        Ok(None) => {
+                            ratio.set(restoring.progress());
+                        }
                         Ok(Some(restored)) => {
                             let wiring = wiring.lock().unwrap_or_else(PoisonError::into_inner).clone();
                             let starts = begins.unwrap_or_default();
@@ -245,6 +246,12 @@ impl Supervisor {
                         Err(Failure::Retry(why)) => {
                             tracing::warn!(task = partition, %why, "the restore waits");
                             std::thread::sleep(POLL);
+                        }
+                        // The one before us may cut the changelog while we read it: what is left is whole.
+                        Err(Failure::Corrupted(why)) if again > 0 => {
+                            tracing::warn!(task = partition, %why, "the restore begins again");
+                            again -= 1;
+                            restoring = Restoring::begin(log.clone(), layout.clone(), partition);
                         }
                         Err(other) => break Err(other),
                     }
