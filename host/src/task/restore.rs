@@ -13,7 +13,7 @@ use crate::journal::Entry;
 use crate::log::{Arrival, Log, Reader};
 use crate::lookups::{Lookups, Pending};
 use crate::meta::{self, Meta, Names};
-use crate::record::{Offset, Partition, TopicIx};
+use crate::record::{Offset, Partition, StepKey, TopicIx};
 use crate::rows::{self, Rows};
 use crate::store::Store;
 use crate::timers::Timers;
@@ -317,8 +317,10 @@ impl Restoring {
                 self.partition
             )));
         }
+        // A task that was never committed before this doubt has no offsets yet.
+        let never = meta.last == StepKey::Start && state.offsets.iter().all(Option::is_none);
         for (rank, (input, offset)) in meta.inputs.iter().zip(&state.offsets).enumerate() {
-            if *offset != Some(input.next) {
+            if *offset != Some(input.next) && !never {
                 tracing::error!(
                     task = self.partition,
                     rank,
