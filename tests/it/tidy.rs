@@ -45,6 +45,10 @@ const SLEEPS: &[(&str, &str)] = &[
         "looks at the counters of what it measures, and at nothing else meanwhile",
     ),
     (
+        "tests/src/rig/process.rs",
+        "looks at a process that ends, until a deadline",
+    ),
+    (
         "tests/src/rig/registry.rs",
         "asks a server that starts again and again, until a deadline",
     ),

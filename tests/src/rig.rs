@@ -104,9 +104,12 @@ impl Rig {
         self.server().as_ref().map(Server::pid)
     }
 
-    /// Kills the broker, as a crash would. What it has written is there at the next [`Rig::start`].
+    /// Stops the broker. What it has written is there at the next [`Rig::start`]. (In order: what a broker without replicas
+    /// keeps when it is killed is not what is tested here.)
     pub fn stop(&self) {
-        *self.server() = None;
+        if let Some(server) = self.server().take() {
+            server.stop();
+        }
     }
 
     /// Starts the broker again: same ports, same data. Waits until it answers.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
 
 /// A running server.
 pub struct Server {
@@ -38,6 +39,18 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to end, and waits for that; a server that does not is killed.
+    pub fn stop(mut self) {
+        /// A broker with nothing to hand over needs a second or two.
+        const PATIENCE: Duration = Duration::from_secs(20);
+        // SAFETY: our own child, which was not waited for yet, so the pid is still its own.
+        unsafe { libc::kill(self.pid() as libc::pid_t, libc::SIGTERM) };
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What it has written, if it runs no more.
