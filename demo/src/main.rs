@@ -61,9 +61,15 @@ const BEHIND_MAX: u64 = 500_000;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let service = SessionService::start(Behaviour { latency: Duration::from_millis(20), errors: 0.01 })?;
+    let service = SessionService::start(Behaviour {
+        latency: Duration::from_millis(20),
+        errors: 0.01,
+    })?;
     let mut sets = args.sets.clone();
-    sets.push(format!("lookups.session.url={}/sessions/{{userSessionId}}", service.url()));
+    sets.push(format!(
+        "lookups.session.url={}/sessions/{{userSessionId}}",
+        service.url()
+    ));
     let config = match Config::load(&args.file, &sets) {
         Ok(config) => Arc::new(config),
         Err(findings) => bail!(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
@@ -74,7 +80,12 @@ fn main() -> anyhow::Result<()> {
     let schemas: Arc<dyn Schemas> = Arc::new(Folder::open(folder)?);
 
     let cluster = Embedded::new("demo", Clock::real());
-    for topic in config.inputs.iter().map(|input| &input.topic).chain(config.outputs.iter().map(|output| &output.topic)) {
+    for topic in config
+        .inputs
+        .iter()
+        .map(|input| &input.topic)
+        .chain(config.outputs.iter().map(|output| &output.topic))
+    {
         cluster.create_topic(topic, PARTITIONS, &[])?;
     }
     for owned in config.owned_topics(PARTITIONS) {
@@ -88,10 +99,20 @@ fn main() -> anyhow::Result<()> {
     let engine = Engine::new().map_err(anyhow::Error::msg)?;
     let outputs = output_partitions(&config, log.as_ref())?;
     let settings = config.rules.settings.clone();
-    let wired = wire(&engine, &component, &settings, &config, Some(schemas.as_ref()), &outputs);
+    let wired = wire(
+        &engine,
+        &component,
+        &settings,
+        &config,
+        Some(schemas.as_ref()),
+        &outputs,
+    );
     let wiring = Arc::new(wired.map_err(anyhow::Error::msg)?);
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let metrics = Arc::new(Metrics::of(&config));
     let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
     let running = Running::start(Parts {
@@ -104,7 +125,14 @@ fn main() -> anyhow::Result<()> {
         services: Box::new(move || Box::new(services.share())),
         metrics: metrics.clone(),
     })?;
-    let deployer = Arc::new(Deployer::new(engine, config.clone(), Some(schemas), outputs, &running, (wiring, settings)));
+    let deployer = Arc::new(Deployer::new(
+        engine,
+        config.clone(),
+        Some(schemas),
+        outputs,
+        &running,
+        (wiring, settings),
+    ));
     let surface = Surface {
         metrics: metrics.clone(),
         health: health(&config, &running, &deployer),
@@ -121,16 +149,31 @@ fn main() -> anyhow::Result<()> {
             "metrics and health at http://{0}/metrics and /health; new rules: pelton rules deploy FILE --to http://{0}",
             server.address
         )),
-        Err(why) => screen.line(&format!("no metrics: {} can't be served ({why}); try --http 127.0.0.1:0", args.http)),
+        Err(why) => screen.line(&format!(
+            "no metrics: {} can't be served ({why}); try --http 127.0.0.1:0",
+            args.http
+        )),
     }
     let demo = Demo {
         tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
-        rules: metrics.rules(&[], &["duplicates".into(), "ignored".into(), "sessions".into(), "user_changes".into()]),
+        rules: metrics.rules(
+            &[],
+            &[
+                "duplicates".into(),
+                "ignored".into(),
+                "sessions".into(),
+                "user_changes".into(),
+            ],
+        ),
         cluster,
         running,
         deployer,
         screen,
-        output: config.outputs.first().map(|output| output.topic.clone()).unwrap_or_default(),
+        output: config
+            .outputs
+            .first()
+            .map(|output| output.topic.clone())
+            .unwrap_or_default(),
     };
     demo.run(&args)?;
     drop(service);
@@ -173,7 +216,11 @@ impl Demo {
             if looked.0.elapsed() >= Duration::from_millis(250) {
                 let processed = self.processed();
                 let rate = (processed - looked.1) as f64 / looked.0.elapsed().as_secs_f64();
-                per_second = if per_second == 0.0 { rate } else { 0.7 * per_second + 0.3 * rate };
+                per_second = if per_second == 0.0 {
+                    rate
+                } else {
+                    0.7 * per_second + 0.3 * rate
+                };
                 looked = (Instant::now(), processed);
                 self.screen.progress(&self.progress(processed, per_second));
             }
@@ -209,7 +256,11 @@ impl Demo {
     }
 
     fn processed(&self) -> u64 {
-        self.tasks.iter().flat_map(|task| &task.events_in).map(|counter| counter.get()).sum()
+        self.tasks
+            .iter()
+            .flat_map(|task| &task.events_in)
+            .map(|counter| counter.get())
+            .sum()
     }
 
     fn progress(&self, read: u64, per_second: f64) -> Progress {
@@ -256,7 +307,10 @@ impl Demo {
             waiting: made.records() - processed,
         };
         println!("{totals}");
-        println!("{} events a second, for {seconds:.1} s", grouped((processed as f64 / seconds) as u64));
+        println!(
+            "{} events a second, for {seconds:.1} s",
+            grouped((processed as f64 / seconds) as u64)
+        );
         if !totals.adds_up() {
             bail!("the totals don't add up: that is a bug");
         }
@@ -266,7 +320,9 @@ impl Demo {
 
 /// Milliseconds since 1970.
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
 }
 
 /// The streams, in order of rank, are those that the file names.

@@ -217,7 +217,9 @@ impl Metrics {
                     .collect()
             };
             match name {
-                "events_in" | "events_late" | "foreign_keys" | "buffered" | "spilled" | "position" => by("stream", &self.streams),
+                "events_in" | "events_late" | "foreign_keys" | "buffered" | "spilled" | "position" => {
+                    by("stream", &self.streams)
+                }
                 "events_out" => by("output", &self.outputs),
                 "dead_letters" => DeadLetter::ALL.map(|kind| dead_letter_labels(partition, kind)).into(),
                 _ => vec![vec![partition_label(partition)]],

@@ -197,7 +197,11 @@ impl<'a> Work<'a> {
             return;
         }
         let of = self.of;
-        found.slot = if on & PAGE == 0 { Slot::Absent { seq: 0, of } } else { Slot::Page { first: 0, len: 0, of } };
+        found.slot = if on & PAGE == 0 {
+            Slot::Absent { seq: 0, of }
+        } else {
+            Slot::Page { first: 0, len: 0, of }
+        };
         self.reads.push(Read {
             what: if on & PAGE == 0 {
                 Question::Entry
