@@ -57,33 +57,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Rules of a running instance.
+    /// The rules of a running pipeline.
     #[command(subcommand)]
-    Rules(Rules),
+    Rules(rules::Rules),
     /// Print an annotated file with every key and its default: pelton config > pelton.toml
     Config {
         /// For topics in Avro.
         #[arg(long)]
         avro: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum Rules {
-    /// Put new rules into a running instance, between two steps; if they are refused, the old ones run on.
-    Deploy {
-        /// A component, or a core module for wasm32-unknown-unknown.
-        component: PathBuf,
-        /// The rules' settings, an object in JSON or TOML; otherwise the running ones stay.
-        #[arg(long, value_name = "FILE")]
-        settings: Option<PathBuf>,
-        #[command(flatten)]
-        at: Instance,
-    },
-    /// Which version runs.
-    Status {
-        #[command(flatten)]
-        at: Instance,
     },
 }
 
@@ -95,16 +76,6 @@ struct File {
     /// Override a key: --set inputs.wallet.topic=other
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct Instance {
-    /// Address of the instance (`http` in its file).
-    #[arg(long = "to", value_name = "URL", default_value = "http://127.0.0.1:9464")]
-    url: String,
-    /// One JSON object, for programs.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -128,12 +99,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
     match cli.command {
         Command::Run { file, log } => run(file, log, err),
         Command::Check { file, offline, json } => check::check(&file.file, &file.sets, offline, json, out),
-        Command::Rules(Rules::Deploy {
-            component,
-            settings,
-            at,
-        }) => rules::deploy(&component, settings.as_deref(), &at, out, err),
-        Command::Rules(Rules::Status { at }) => rules::status(&at, out, err),
+        Command::Rules(rules) => rules::run(rules, out, err),
         Command::Config { avro } => {
             say(out, if avro { AVRO } else { JSON });
             OK

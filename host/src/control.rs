@@ -31,7 +31,7 @@ pub type Number = u64;
 pub type VersionId = [u8; 32];
 
 /// See the module.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Control {
     /// Number of tasks: all of them must answer.
     tasks: usize,
@@ -78,8 +78,6 @@ pub struct Committed {
     pub version: VersionId,
     /// Holds for inputs from this time on.
     pub at: Millis,
-    /// Pending timers and lookups that it does not know are removed when it takes over.
-    pub drop_timers: bool,
 }
 
 /// What a record has come to.
@@ -229,7 +227,6 @@ impl Control {
                 number: known.deploy.number,
                 version: known.deploy.version,
                 at,
-                drop_timers: known.deploy.drop_timers,
             }),
             _ => None,
         };

@@ -38,7 +38,7 @@ use pelton::metrics::Metrics;
 use pelton::murmur2;
 use pelton::record::Partition;
 use pelton::service::Answer;
-use pelton::task::{Layout, Wiring};
+use pelton::task::{Layout, Orders, Wiring};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,13 +77,14 @@ pub struct Stage {
     clock: Clock,
     layout: Arc<Layout>,
     wiring: Arc<Wiring>,
+    /// Everything that was deployed.
+    orders: Arc<Orders>,
     metrics: Arc<Metrics>,
     script: Script,
     life: Option<Life>,
     dice: Option<Dice>,
     /// The process dies after so many turns; and then each time again, where there is a second number.
     fatal: Option<(u32, Option<u32>)>,
-    replayable: bool,
 }
 
 /// A user, to be told something about.
@@ -130,10 +131,12 @@ impl Stage {
             Way::Restless(seed) if setup.restless => Some(Dice::new(seed + 2000)),
             _ => None,
         };
+        let wiring = Arc::new(wiring);
         let mut stage = Stage {
+            orders: Arc::new(Orders::only(wiring.clone())),
             layout: Arc::new(Layout::new(config, setup.partitions)),
             metrics: Arc::new(Metrics::of(config)),
-            wiring: Arc::new(wiring),
+            wiring,
             setup,
             cluster,
             clock,
@@ -141,7 +144,6 @@ impl Stage {
             life: None,
             dice,
             fatal: None,
-            replayable: true,
         };
         stage.let_loose();
         stage.start();
@@ -163,6 +165,7 @@ impl Stage {
         change(&mut setup.config);
         let mut stage = Stage::new(setup, self.clock.wall());
         stage.crash();
+        stage.orders = self.orders.clone();
         let journal = self.setup.config.journal_topic();
         let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
         for topic in inputs.chain([&journal]) {

@@ -88,7 +88,7 @@ pub struct Deploy {
     pub at: Option<Millis>,
     /// What it writes can't be read by earlier versions.
     pub one_way: bool,
-    /// See [`Committed`](super::Committed).
+    /// Pending timers and lookups that it does not know are removed when it takes over.
     pub drop_timers: bool,
     /// Who wrote it, and why, for people.
     pub author: String,

@@ -131,7 +131,6 @@ fn a_higher_number_wins() {
         number,
         version: [number as u8; 32],
         at,
-        drop_timers: false,
     };
     let committed = [at(1, NEVER), at(2, 100), at(3, 50), at(5, 200)];
     let mut taken = 0;

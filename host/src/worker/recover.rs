@@ -114,8 +114,8 @@ impl Worker {
             let partition = restoring.partition();
             match restoring.step(None, READ_WAIT) {
                 Ok(Some(restored)) => {
-                    let wiring = self.wanted.clone();
-                    let task = Task::open(partition, self.layout.clone(), wiring, restored, &[])?;
+                    let orders = self.orders.clone();
+                    let task = Task::open(partition, self.layout.clone(), orders, restored, &[])?;
                     self.resume(task);
                     busy = true;
                 }

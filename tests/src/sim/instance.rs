@@ -14,7 +14,7 @@ use pelton::registry::Schemas;
 use pelton::store::Store;
 use pelton::store::memory::{Disk, Memory};
 use pelton::task::restore::Restoring;
-use pelton::task::{Layout, Task, Wiring};
+use pelton::task::{Layout, Orders, Task};
 use pelton::worker::{Now, Ports, Worker};
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +26,7 @@ use std::time::Duration;
 pub struct Parts {
     pub config: Config,
     pub layout: Arc<Layout>,
-    pub wiring: Arc<Wiring>,
+    pub orders: Arc<Orders>,
     pub log: Arc<dyn Log>,
     pub schemas: Option<Arc<dyn Schemas>>,
     pub disk: Option<Disk>,
@@ -38,7 +38,7 @@ pub struct Parts {
 pub struct Life {
     config: Config,
     layout: Arc<Layout>,
-    wiring: Arc<Wiring>,
+    orders: Arc<Orders>,
     log: Arc<dyn Log>,
     disk: Option<Disk>,
     group: Box<dyn Group>,
@@ -96,7 +96,7 @@ impl Life {
         let Parts {
             config,
             layout,
-            wiring,
+            orders,
             log,
             schemas,
             disk,
@@ -118,7 +118,7 @@ impl Life {
                 schemas: schemas.clone(),
                 store: disk.as_ref().map(|disk| Box::new(disk.store()) as Box<dyn Store>),
             };
-            let worker = Worker::new(index, &config, layout.clone(), wiring.clone(), ports, metrics.clone());
+            let worker = Worker::new(index, &config, layout.clone(), orders.clone(), ports, metrics.clone());
             seats.push(Seat {
                 worker,
                 desk,
@@ -129,7 +129,7 @@ impl Life {
             group: log.join()?,
             config,
             layout,
-            wiring,
+            orders,
             log,
             disk,
             seats,
@@ -281,8 +281,8 @@ impl Life {
         let starts: Result<Vec<Offset>> = (0..self.layout.inputs.len())
             .map(|rank| Ok(self.log.bounds(rank as u16, restore.partition)?.0))
             .collect();
-        let (layout, wiring) = (self.layout.clone(), self.wiring.clone());
-        let open = |starts: Vec<_>| Task::open(restore.partition, layout, wiring, restored, &starts);
+        let (layout, orders) = (self.layout.clone(), self.orders.clone());
+        let open = |starts: Vec<_>| Task::open(restore.partition, layout, orders, restored, &starts);
         restore.done = Some(starts.and_then(open).map(Box::new));
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Rule: it does what the pipeline's supervisor and the worker's thread do, in the same order, in one thread.
 
-use super::{Stage, compile};
+use super::{Millis, START, Stage, compile};
 use pelton::config::Config;
 use pelton::error::{Failure, Result};
 use pelton::log::embedded::Instance;
@@ -11,7 +11,7 @@ use pelton::pipeline::transactional_id;
 use pelton::record::Partition;
 use pelton::store::Store;
 use pelton::task::restore::Restoring;
-use pelton::task::{Layout, Task, Wiring};
+use pelton::task::{Layout, Orders, Task, Wiring};
 use pelton::worker::{Now, Ports, Worker};
 use serde_json::Value;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Stage {
             0,
             config,
             self.layout.clone(),
-            self.wiring.clone(),
+            self.orders.clone(),
             ports,
             self.metrics.clone(),
         );
@@ -114,35 +114,37 @@ impl Stage {
         panic!("it does not stop");
     }
 
-    /// New rules, or new settings, for the running instance. Err: refused, why; the old ones run on.
+    /// Other rules, or other settings, from where the tasks are. Err: refused, why; the old ones run on.
     pub fn deploy(&mut self, component: &[u8], settings: Value) -> std::result::Result<(), String> {
+        let last = (0..self.setup.partitions).filter_map(|partition| self.worker().task(partition)?.last_time());
+        let at = last.max().map_or(i64::MIN, |time| time + 1);
+        self.commit(component, settings, at)
+    }
+
+    /// As [`deploy`](Stage::deploy), from this event time on.
+    pub fn deploy_at(&mut self, component: &[u8], settings: Value, at: Millis) -> std::result::Result<(), String> {
+        self.commit(component, settings, START + at)
+    }
+
+    fn commit(&mut self, component: &[u8], settings: Value, at: i64) -> std::result::Result<(), String> {
         let wiring = Arc::new(self.wire(component, &settings)?);
-        self.worker().accepts(&wiring)?;
-        self.worker().activate(wiring.clone());
-        self.remember(component, settings, wiring);
-        Ok(())
-    }
-
-    /// As [`deploy`](Stage::deploy); something happens between the question whether they are accepted, and the order.
-    pub fn deploy_after(&mut self, component: &[u8], settings: Value, meanwhile: impl FnOnce(&mut Stage)) {
-        let wiring = Arc::new(self.wire(component, &settings).expect("rules that fit"));
-        self.worker().accepts(&wiring).expect("accepted");
-        meanwhile(self);
-        self.worker().activate(wiring.clone());
-        self.remember(component, settings, wiring);
-    }
-
-    /// Other rules for the next start, as another file does.
-    pub fn replace_rules(&mut self, component: &[u8], settings: Value) {
-        assert!(self.life.is_none(), "it runs: deploy them");
-        let wiring = self.wire(component, &settings).expect("rules that fit");
-        self.remember(component, settings, Arc::new(wiring));
-    }
-
-    fn remember(&mut self, component: &[u8], settings: Value, wiring: Arc<Wiring>) {
+        if wiring.rules.version() == self.wiring.rules.version() {
+            return Ok(());
+        }
+        for partition in 0..self.setup.partitions {
+            if let Some(task) = self.worker().task(partition) {
+                task.accepts(&wiring)?;
+            }
+        }
+        let mut orders = Orders::clone(&self.orders);
+        orders.commit(at, wiring.clone());
+        self.orders = Arc::new(orders);
+        let orders = self.orders.clone();
+        self.worker().order(orders);
         self.wiring = wiring;
         self.setup.component = component.to_vec();
         self.setup.config.rules.settings = settings;
+        Ok(())
     }
 
     /// The settings of the rules.
@@ -236,6 +238,6 @@ impl Stage {
         let starts = ranks
             .map(|rank| Ok(life.log.bounds(rank, partition)?.0))
             .collect::<Result<Vec<_>>>()?;
-        Task::open(partition, self.layout.clone(), self.wiring.clone(), restored, &starts)
+        Task::open(partition, self.layout.clone(), self.orders.clone(), restored, &starts)
     }
 }
