@@ -133,20 +133,23 @@ pub struct Running {
     pub version: String,
     /// Versions of the tasks of this instance.
     pub tasks: BTreeMap<Partition, String>,
-    /// All deploys.
-    #[serde(flatten)]
-    pub deploys: Deploys,
+    /// All deploys that count, in order.
+    pub deploys: Vec<OneDeploy>,
+    /// The deploy that each task of the pipeline took over last.
+    pub taken: BTreeMap<Partition, u64>,
 }
 
 pub(super) async fn get(State(shared): State<Shared>) -> Response {
     let health = (shared.surface.health)();
     let tasks = health.tasks.into_iter().map(|task| (task.partition, task.version));
+    let Deploys { deploys, taken } = (shared.surface.deploys)();
     Json(Running {
         pipeline: health.pipeline,
         instance: health.instance,
         version: health.version,
         tasks: tasks.collect(),
-        deploys: (shared.surface.deploys)(),
+        deploys,
+        taken,
     })
     .into_response()
 }

@@ -65,17 +65,17 @@ pub fn list(running: &Running) -> String {
             one.settings
         )
     };
-    let lines: Vec<String> = running.deploys.deploys.iter().rev().map(line).collect();
+    let lines: Vec<String> = running.deploys.iter().rev().map(line).collect();
     lines.join("\n")
 }
 
 /// What runs.
 pub fn status(running: &Running) -> String {
     let mut text = format!("{}: {}", running.pipeline, running.version);
-    let deploys = &running.deploys.deploys;
+    let deploys = &running.deploys;
     if let Some(last) = deploys.last() {
         text += &match (last.state.as_str(), &last.why) {
-            ("open", _) => format!("\n{}", progress(last, running.deploys.taken.len())),
+            ("open", _) => format!("\n{}", progress(last, running.taken.len())),
             ("cancelled", Some(why)) => format!("\ndeploy {} was cancelled: {why}", last.number),
             _ => String::new(),
         };
@@ -84,7 +84,7 @@ pub fn status(running: &Running) -> String {
         let found = deploys.iter().find(|one| one.number == *number);
         found.map_or("?", |one| one.version.as_str())
     };
-    for (task, number) in &running.deploys.taken {
+    for (task, number) in &running.taken {
         text += &format!("\n  task {task}: {} (deploy {number})", versions(number));
         let held = deploys.last().filter(|last| last.state == "open");
         if let Some(at) = held.and_then(|last| last.prepared.get(task)) {

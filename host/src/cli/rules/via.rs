@@ -2,7 +2,7 @@
 
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
-use crate::http::{COMPONENT_TYPE, Deployed, Refused, Running, WISH_HEADER, Wish};
+use crate::http::{COMPONENT_TYPE, Deployed, Deploys, Refused, Running, WISH_HEADER, Wish};
 use crate::pipeline::control::author::Author;
 use crate::pipeline::control::status;
 use crate::rules::Version;
@@ -103,17 +103,17 @@ impl Via {
                         .map(|known| Version(known.deploy.version).to_string())
                 };
                 let newest = control.newest().map(|known| known.deploy.number);
-                let deploys = status::deploys(control, *tasks);
+                let Deploys { deploys, taken } = status::deploys(control, *tasks);
                 Ok(Running {
                     pipeline: author.pipeline.clone(),
                     instance: String::new(),
                     version: newest.and_then(version).unwrap_or_default(),
-                    tasks: deploys
-                        .taken
+                    tasks: taken
                         .iter()
                         .filter_map(|(task, number)| Some((*task, version(*number)?)))
                         .collect(),
                     deploys,
+                    taken,
                 })
             }
             Via::Http(url) => understood(call(client()?.get(format!("{url}/rules")), url, None)?, url),
@@ -183,9 +183,9 @@ fn call(
                 looked = look => looked,
             };
             if let Some(running) = running
-                && let Some(open) = running.deploys.deploys.last().filter(|last| last.state == "open")
+                && let Some(open) = running.deploys.last().filter(|last| last.state == "open")
             {
-                progress(show::progress(open, running.deploys.taken.len()));
+                progress(show::progress(open, running.taken.len()));
             }
         }
     })
