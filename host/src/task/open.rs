@@ -108,6 +108,7 @@ impl Task {
             until: NEVER,
             awaited: None,
             delta: Delta::new(),
+            swept: Delta::new(),
             sweep: sweep.clone(),
             tally: super::Tally::default(),
             sealed: None,

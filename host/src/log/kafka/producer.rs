@@ -30,8 +30,8 @@ const PRODUCER: &[(&str, &str)] = &[
     // 16 KB batches cost four times the CPU.
     ("batch.size", "1000000"),
     ("batch.num.messages", "10000"),
-    // Draining cuts it short; it lets batches fill while a burst is produced.
-    ("linger.ms", "5"),
+    // Draining cuts it short. Shorter ones make librdkafka poll without rest for the last millisecond of each.
+    ("linger.ms", "200"),
     ("compression.codec", "lz4"),
 ];
 
@@ -215,6 +215,7 @@ impl Thread {
         ];
         let client = self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0)?;
         let deadline = Instant::now() + INIT_TIMEOUT;
+        connect(&client);
         loop {
             // SAFETY: the client is live; the error is taken over.
             let done = unsafe { Fault::taken(rd_kafka_init_transactions(client.raw, millis(INIT_TRY))) };
@@ -230,6 +231,19 @@ impl Thread {
             client,
         });
         Ok(())
+    }
+}
+
+/// Waits until a broker is connected, or not: librdkafka looks for the transactions' coordinator at once, and if it has no
+/// connection yet only again after 500 ms, which every start and every renewal would wait for.
+fn connect(client: &Client) {
+    let mut metadata = std::ptr::null();
+    // SAFETY: the client is live; what comes back is ours until it is destroyed. A failure is told by what comes next.
+    unsafe {
+        let code = rd_kafka_metadata(client.raw, 0, std::ptr::null_mut(), &mut metadata, millis(INIT_TRY));
+        if code == RD_KAFKA_RESP_ERR_NO_ERROR {
+            rd_kafka_metadata_destroy(metadata);
+        }
     }
 }
 
