@@ -93,11 +93,9 @@ pub struct Task {
     orders: Arc<Orders>,
     /// The orders were looked at, since the task opened or started over.
     obeyed: bool,
-    /// The deploy that it took over last.
+    /// The deploys that it took over last, holds for, and refused last.
     deployed: Number,
-    /// The deploy that it holds for.
     prepared: Option<Prepared>,
-    /// The last deploy that it has refused.
     refused: Number,
     /// What takes over next.
     next: Option<Committed>,
@@ -402,30 +400,6 @@ impl Task {
             aside.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
         }
         aside
-    }
-
-    /// Do these rules know everything that is pending?
-    pub fn accepts(&self, wiring: &Wiring) -> Result<(), String> {
-        let description = wiring.rules.description();
-        for timer in self.timers.iter() {
-            if let StepKey::Timer { kind, .. } = timer {
-                let name = self.names.timers.get(usize::from(*kind)).map_or("?", String::as_str);
-                if !description.timers.iter().any(|known| known == name) {
-                    return Err(format!(
-                        "timers of kind '{name}' are pending, and these rules don't declare it"
-                    ));
-                }
-            }
-        }
-        for (name, _) in self.lookups.iter() {
-            let name = self.names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
-            if !description.lookups.iter().any(|known| known.name == name) {
-                return Err(format!(
-                    "lookups '{name}' are pending, and these rules don't declare it"
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// The committed meta.

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::registry::confluent::Confluent;
 use crate::registry::folder::Folder;
 use crate::registry::{NoSchema, Schemas};
-use crate::rules::{Engine, Rules, Version};
+use crate::rules::{Engine, Rules};
 use crate::service::http::HttpServices;
 use crate::store::Directory;
 use crate::task::Layout;
@@ -26,9 +26,6 @@ use std::time::Duration;
 
 /// Between two tries to reach what is away at the start.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Each wait for the control topic, at the start.
-const CONTROL_WAIT: Duration = Duration::from_millis(20);
 
 /// How often the end of the instance is looked for.
 const LOOK: Duration = Duration::from_millis(200);
@@ -121,13 +118,14 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     let metrics = Arc::new(Metrics::of(&config));
 
     let outputs = output_partitions(&config, log.as_ref())?;
-    // What was deployed wins over the file, which names only the first rules.
     let followed = patiently(&stop, || {
-        let mut following = Following::begin(log.clone(), layout.clone())?;
-        following.catch_up(CONTROL_WAIT)?;
-        Ok(following)
+        let following = Following::begin(log.clone(), layout.clone())?;
+        let empty = following.end()? <= following.position();
+        Ok((following, empty))
     })?;
-    let Some(following) = followed else { return Ok(()) };
+    let Some((following, empty)) = followed else {
+        return Ok(());
+    };
     let compiled = compiling
         .join()
         .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
@@ -144,22 +142,11 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
             Err(misfits) => findings.extend(misfits),
         }
     }
-    let deployed = following.control().newest().map(|known| known.deploy.version);
-    if deployed.is_none() {
+    // What was deployed wins over the file, which names only the first rules.
+    if empty {
         passed("the rules don't fit", findings)?;
     }
     let first = wiring.map(|wiring| First::new(component, &config.rules.settings, wiring));
-    if let Some(deployed) = deployed
-        && first
-            .as_ref()
-            .is_none_or(|first| first.wiring.rules.version().0 != deployed)
-    {
-        tracing::warn!(
-            file = %config.rules.file.display(),
-            version = %Version(deployed),
-            "the rules that were deployed last win over the file, which names only the first ones"
-        );
-    }
 
     let directory = config
         .state

@@ -132,6 +132,30 @@ impl Task {
         }
     }
 
+    /// Do these rules know everything that is pending?
+    pub fn accepts(&self, wiring: &Wiring) -> Result<(), String> {
+        let description = wiring.rules.description();
+        for timer in self.timers.iter() {
+            if let StepKey::Timer { kind, .. } = timer {
+                let name = self.names.timers.get(usize::from(*kind)).map_or("?", String::as_str);
+                if !description.timers.iter().any(|known| known == name) {
+                    return Err(format!(
+                        "timers of kind '{name}' are pending, and these rules don't declare it"
+                    ));
+                }
+            }
+        }
+        for (name, _) in self.lookups.iter() {
+            let name = self.names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
+            if !description.lookups.iter().any(|known| known.name == name) {
+                return Err(format!(
+                    "lookups '{name}' are pending, and these rules don't declare it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes to the control topic, in the transaction of the open epoch.
     fn tell(&mut self, record: &Record, epoch: &mut Epoch) {
         // The same again, of an epoch that was dropped, is the same order.
@@ -279,10 +303,5 @@ impl Task {
         epoch.header("pelton.reason", reason.as_bytes());
         epoch.header(header, name.as_bytes());
         epoch.header("pelton.version", version.as_bytes());
-    }
-
-    /// The deploy that it has taken over last.
-    pub fn deployed(&self) -> Number {
-        self.deployed
     }
 }

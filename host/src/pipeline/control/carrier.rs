@@ -6,13 +6,14 @@
 //! - A deploy that is not decided within the limit is cancelled, so that no task holds for ever.
 //! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
 
-use super::compile::{Compile, Job, Told, declared, hash};
+mod say;
+
+use super::compile::{Compile, Job, Told, declared};
 use super::follow::Following;
-use super::publish::Sheet;
-use crate::control::{Control, Declared, Deploy, Number, Order, Record, Report, Stage, VersionId, nonce};
+use crate::control::{Control, Declared, Number, VersionId};
 use crate::error::{Failure, Result};
 use crate::log::{Log, Outcome, Producer};
-use crate::record::{Offset, Partition};
+use crate::record::Offset;
 use crate::task::{Layout, Orders, Prepare, Status, Wiring};
 use crate::worker::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +73,8 @@ pub struct Carrier {
     parts: Parts,
     /// The end of the topic when the instance started: what stands below was there before.
     begun: Option<Offset>,
+    /// The file's rules were compared with what was deployed.
+    looked: bool,
     orders: Arc<Orders>,
     control: Arc<Control>,
     wirings: BTreeMap<VersionId, Arc<Wiring>>,
@@ -101,6 +104,7 @@ impl Carrier {
         }
         Carrier {
             begun: None,
+            looked: false,
             orders: Arc::default(),
             control: Arc::new(parts.following.control().clone()),
             wirings,
@@ -261,6 +265,7 @@ impl Carrier {
         if self.position() < self.written.max(begun) {
             return Ok(());
         }
+        self.look_at_file()?;
         let sheet = self.sheet(now, tasks);
         if sheet.is_empty() {
             return Ok(());
@@ -280,105 +285,6 @@ impl Carrier {
             self.in_flight = true;
         }
         Ok(())
-    }
-
-    /// What is to be said now.
-    fn sheet(&mut self, now: Now, tasks: &[Status]) -> Sheet {
-        let mut sheet = Sheet::default();
-        if self.control.last() == 0 {
-            self.first(now, &mut sheet);
-            return sheet;
-        }
-        let Some(open) = self.control.open() else {
-            self.open = None;
-            return sheet;
-        };
-        let (number, version) = (open.deploy.number, open.deploy.version);
-        let due = self.control.due();
-        let (_, since, due_since) = match self.open {
-            Some(known) if known.0 == number => known,
-            _ => (number, now.mono, None),
-        };
-        let due_since = due.as_ref().map(|_| due_since.unwrap_or(now.mono));
-        self.open = Some((number, since, due_since));
-        let mine: Vec<Partition> = tasks.iter().map(|task| task.partition).collect();
-        let late = |since: Duration, limit: Duration| {
-            let grace = if mine.contains(&0) {
-                Duration::ZERO
-            } else {
-                OTHERS_AFTER
-            };
-            now.mono.saturating_sub(since) >= limit + grace
-        };
-        let order = if let Some(why) = self.failed.get(&version) {
-            let why = format!("it does not fit instance '{}': {why}", self.parts.name.1);
-            Some(Order::Cancel(why))
-        } else if let (Some(Record::Order { order, .. }), Some(since)) = (due, due_since) {
-            late(since, Duration::ZERO).then_some(order)
-        } else if late(since, self.parts.limit) {
-            Some(Order::Cancel(format!(
-                "it was not decided within {:?}: the tasks {:?} have not answered; does an instance run for each?",
-                self.parts.limit,
-                self.control.missing()
-            )))
-        } else {
-            None
-        };
-        let own = |made: u64| {
-            let when = now.wall.to_be_bytes();
-            nonce(&[
-                self.parts.name.1.as_bytes(),
-                &when,
-                &made.to_be_bytes(),
-                &number.to_be_bytes(),
-            ])
-        };
-        if let Some(order) = order {
-            self.orders_made += 1;
-            let record = Record::Order { number, order };
-            sheet.record(&self.parts.layout, &record, &own(self.orders_made), now.wall);
-            return sheet;
-        }
-        let stage = match (self.wirings.contains_key(&version), self.fetched.contains(&version)) {
-            (true, _) => Stage::Ready,
-            (false, true) => Stage::Fetched,
-            (false, false) => return sheet,
-        };
-        let report = Report { stage, tasks: mine };
-        if open.reports.get(&self.parts.name.1) != Some(&report) {
-            let instance = self.parts.name.1.clone();
-            let record = Record::Report {
-                number,
-                instance,
-                report,
-            };
-            sheet.record(&self.parts.layout, &record, &own(0), now.wall);
-        }
-        sheet
-    }
-
-    /// The file's rules are the first deploy.
-    fn first(&self, now: Now, sheet: &mut Sheet) {
-        let Some(first) = &self.parts.first else { return };
-        let component = hash(&first.component);
-        let instance = &self.parts.name.1;
-        let deploy = Deploy {
-            number: 1,
-            nonce: nonce(&[instance.as_bytes(), &now.wall.to_be_bytes()]),
-            version: first.wiring.rules.version().0,
-            component,
-            bytes: first.component.len() as u64,
-            settings: first.settings.clone(),
-            at: None,
-            one_way: false,
-            drop_timers: false,
-            author: format!("the file of instance '{instance}'"),
-            written: now.wall,
-            declared: first.declared.clone(),
-        };
-        let layout = &self.parts.layout;
-        sheet.component(layout, &component, &first.component, now.wall);
-        sheet.record(layout, &Record::Deploy(deploy), &[0; 16], now.wall);
     }
 
     /// Makes the orders anew, if they have changed.

@@ -168,3 +168,6 @@ pub fn is(version: &VersionId, wiring: Arc<Wiring>) -> Result<Arc<Wiring>, Strin
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;
