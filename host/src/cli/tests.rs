@@ -218,10 +218,10 @@ fn rules_are_deployed_and_shown() {
             String::new()
         )
     );
-    assert_eq!(
-        deploy(&[&good, "--json"]).1,
-        "{\"at\":60000,\"findings\":[],\"number\":3,\"previous\":\"old\",\"version\":\"new\"}\n"
-    );
+    let told: serde_json::Value = serde_json::from_str(&deploy(&[&good, "--json"]).1).unwrap();
+    let expected =
+        serde_json::json!({ "version": "new", "previous": "old", "number": 3, "at": 60_000, "findings": [] });
+    assert_eq!(told, expected);
     let (code, _, err) = deploy(&[&bad]);
     assert_eq!(
         (code, err.as_str()),
