@@ -207,8 +207,11 @@ fn rules_are_deployed_and_shown() {
             String::new()
         )
     );
-    let (code, list, _) = pelton(&["rules", "list", "--to", &url]);
-    assert!(code == OK && list.contains("   1  v1  from the beginning\n"), "{list}");
+    let (code, shown, _) = pelton(&["rules", "list", "--to", &url]);
+    assert!(
+        code == OK && shown.contains("   1  v1  from the beginning\n"),
+        "{shown}"
+    );
     let deploy = |args: &[&str]| pelton(&[&["rules", "deploy", "--to", &url], args].concat());
     assert_eq!(
         deploy(&[&good, "--settings", &toml]),

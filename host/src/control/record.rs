@@ -17,6 +17,8 @@ const FORMAT: u8 = 1;
 pub const CHUNK_BYTES: usize = 512 << 10;
 
 /// A record, but for chunks.
+// Decoded one at a time, a few a deploy: a box would be in the way and save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A version that shall take over.
