@@ -76,9 +76,10 @@ pub(super) fn test(test: &Test, out: &mut dyn Write, err: &mut dyn Write) -> u8 
     } else {
         let took: Duration = all.iter().map(|played| played.took).sum();
         let (count, ways) = (all.len(), Way::all(test.seed).count());
-        let verdict = match failed {
-            0 => format!("{count} scenarios hold"),
-            failed => format!("{failed} of {count} scenarios don't hold"),
+        let verdict = match (failed, count) {
+            (0, 1) => "the scenario holds".to_owned(),
+            (0, count) => format!("all {count} scenarios hold"),
+            (failed, count) => format!("{} of {count} scenarios hold", count - failed),
         };
         say(
             out,

@@ -13,7 +13,8 @@ pub struct Compiler(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
-    compiled: Mutex<HashMap<Key, Rules>>,
+    /// What became of it: rules, or why they were refused.
+    compiled: Mutex<HashMap<Key, Result<Rules, String>>>,
 }
 
 impl Compiler {
@@ -32,12 +33,11 @@ impl Compiler {
         let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
         // Held while it compiles: another test with the same rules waits for them.
         let mut compiled = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rules) = compiled.get(&key) {
-            return Ok(rules.clone());
-        }
-        let rules = self.0.engine.compile(component, &settings, limits);
-        let rules = rules.map_err(|why| why.to_string())?;
-        compiled.insert(key, rules.clone());
-        Ok(rules)
+        let known = compiled.entry(key);
+        let compile = || {
+            let rules = self.0.engine.compile(component, &settings, limits);
+            rules.map_err(|why| why.to_string())
+        };
+        known.or_insert_with(compile).clone()
     }
 }

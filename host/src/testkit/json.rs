@@ -55,15 +55,13 @@ impl Values {
         Ok(datum)
     }
 
-    /// A value as it stands in an input's topic. `declared`: the rules' schema of it. Where the event time is a field that is
-    /// not given, it is `at`.
+    /// A value as it stands in an input's topic: the first of these texts that fits. `declared`: the rules' schema of it.
     pub fn input(
         &self,
         input: &Input,
         schemas: Option<&dyn Schemas>,
         declared: Option<&str>,
-        fields: Fields,
-        at: Millis,
+        texts: Vec<String>,
     ) -> Result<Vec<u8>, String> {
         let (id, schema) = match input.format {
             Format::Json => (0, declared.map(Arc::from)),
@@ -73,33 +71,13 @@ impl Values {
                 (id, Some(schema))
             }
         };
-        let mut times = vec![None];
-        if let TimeSource::Field(field) = &input.time
-            && !fields.contains_key(field)
-        {
-            // As its schema has it: a text in ISO-8601, or plain milliseconds.
-            let mut iso = vec![b'"'];
-            write_millis(at, &mut iso);
-            iso.push(b'"');
-            let iso = String::from_utf8_lossy(&iso).into_owned();
-            times = vec![Some((field, iso)), Some((field, at.to_string()))];
-        }
         let mut first = None;
-        for time in times {
-            let mut fields = fields.clone();
-            if let Some((field, text)) = time {
-                let text = RawValue::from_string(text).map_err(|why| why.to_string())?;
-                fields.insert(field.clone(), text);
-            }
-            let json = object(&fields);
+        for json in texts {
             let datum = schema.as_deref().map(|schema| self.datum(schema, &json)).transpose();
-            let value = datum.map(|datum| match (input.format, datum) {
-                (Format::Avro, Some(datum)) => [&[0], &id.to_be_bytes()[..], &datum].concat(),
-                _ => json.into_bytes(),
-            });
-            match value {
-                Ok(value) => return Ok(value),
-                Err(why) => first = first.or(Some(why)),
+            match (datum, input.format) {
+                (Ok(Some(datum)), Format::Avro) => return Ok([&[0], &id.to_be_bytes()[..], &datum].concat()),
+                (Ok(_), _) => return Ok(json.into_bytes()),
+                (Err(why), _) => first = first.or(Some(why)),
             }
         }
         Err(first.unwrap_or_default())
@@ -119,8 +97,35 @@ impl Values {
     }
 }
 
+/// The texts that a value may be meant as. Of an object: with the fields of `base` that it does not have, and with `at` where its event
+/// time is a field that is not given, as its schema has it: a text in ISO-8601, or plain milliseconds.
+pub(super) fn meant(value: &str, base: Option<&Fields>, time: &TimeSource, at: Millis) -> Result<Vec<String>, String> {
+    if !value.starts_with('{') {
+        return Ok(vec![value.to_owned()]);
+    }
+    let given: Fields = serde_json::from_str(value).map_err(|why| why.to_string())?;
+    let mut fields = base.cloned().unwrap_or_default();
+    fields.extend(given);
+    let TimeSource::Field(field) = time else {
+        return Ok(vec![object(&fields)]);
+    };
+    if fields.contains_key(field) {
+        return Ok(vec![object(&fields)]);
+    }
+    let mut iso = vec![b'"'];
+    write_millis(at, &mut iso);
+    iso.push(b'"');
+    let mut texts = vec![];
+    for text in [String::from_utf8_lossy(&iso).into_owned(), at.to_string()] {
+        let text = RawValue::from_string(text).map_err(|why| why.to_string())?;
+        fields.insert(field.clone(), text);
+        texts.push(object(&fields));
+    }
+    Ok(texts)
+}
+
 /// The text of an object.
-pub(super) fn object(fields: &Fields) -> String {
+fn object(fields: &Fields) -> String {
     let field = |(name, value): (&String, &Box<RawValue>)| format!("{}:{}", quoted(name), value.get());
     format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
 }

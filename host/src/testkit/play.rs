@@ -106,7 +106,7 @@ fn same(file: &File, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
     let differ = |line: usize, head: &str, text: String| Problem {
         line,
         text: format!(
-            "{head}\nthe rules are not deterministic: {way}, they do something else (-) than {} (+ is {way})\n{}",
+            "{head}\nthe rules are not deterministic: {way}, they do something else (+) than {} (-)\n{}",
             Way::Burst,
             text.trim_end()
         ),

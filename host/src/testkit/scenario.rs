@@ -3,7 +3,7 @@
 //! Rule: what comes is said as lines, one a thing, words first: so a test reads what a file holds.
 
 use super::diff::word;
-use super::json::{Fields, Values, at_path, object};
+use super::json::{Fields, Values, at_path, meant};
 use super::look::lossy;
 use super::script::Which;
 use super::{Cell, Letter, Setup, Stage, show_time};
@@ -126,19 +126,15 @@ impl Scenario {
         let value = match value {
             None => None,
             Some(value) => {
-                let given: Fields =
-                    serde_json::from_str(value).map_err(|why| format!("expected a JSON object: {why}"))?;
-                let mut fields = self.bases.get(input).cloned().unwrap_or_default();
-                fields.extend(given);
-                let declared = self.stage.wiring().inputs[rank]
-                    .as_ref()
-                    .map(|(_, schema)| schema.as_str());
                 let (of, schemas) = (&setup.config.inputs[rank], setup.schemas.as_deref());
-                let made = self.values.input(of, schemas, declared, fields.clone(), at);
-                Some(match (made, of.format) {
+                let texts = meant(value, self.bases.get(input), &of.time, at)?;
+                let declared = self.stage.wiring().inputs[rank].as_ref();
+                let declared = declared.map(|(_, schema)| schema.as_str());
+                let as_is = texts[0].clone();
+                Some(match (self.values.input(of, schemas, declared, texts), of.format) {
                     (Ok(value), _) => value,
                     // What does not fit may come in JSON: the pipeline says what becomes of it.
-                    (Err(_), Format::Json) => object(&fields).into_bytes(),
+                    (Err(_), Format::Json) => as_is.into_bytes(),
                     (Err(why), Format::Avro) => {
                         return Err(format!("the value does not fit the topic's schema: {why}"));
                     }

@@ -15,9 +15,13 @@ use serde_json::Value;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Milliseconds: a hundred years, beyond all that scenarios play in.
 const ANY_TIME: Millis = 36_500 * 86_400_000;
+
+/// For a call of the rules, at least: on a busy machine a limit of time must not decide how a scenario ends.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes the external services of a life.
 pub type MakeServices = Arc<dyn Fn() -> Box<dyn Services>>;
@@ -107,8 +111,8 @@ impl Setup {
     }
 
     /// A pipeline by its file, with `key=value` overrides, and its rules: `component`, else those that the file names. What a test
-    /// does not have is left out: more workers, a folder for state, HTTP, a registry of schemas ([`Declared`] instead), and the limit
-    /// to the future, because the clock stands still while event time leaps. Err: everything that must be mended.
+    /// does not have is left out: more workers, a folder for state, HTTP, a registry of schemas (instead: what the rules declare), and
+    /// the limit to the future, because the clock stands still while event time leaps. Err: everything that must be mended.
     pub fn open(compiler: Compiler, file: &Path, component: Option<&Path>, sets: &[String]) -> Result<Setup, String> {
         let findings = |findings: Vec<crate::config::Finding>| {
             let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -119,6 +123,7 @@ impl Setup {
         for input in &mut config.inputs {
             input.max_ahead = ANY_TIME;
         }
+        config.rules.time_limit = config.rules.time_limit.max(PATIENCE);
         let path = component.unwrap_or(&config.rules.file);
         let component = std::fs::read(path);
         let component =
