@@ -87,9 +87,10 @@ pub fn print(report: &Report) {
     let cut = sum(text, "pelton_batches_cut_total", &[]);
     let state = sum(text, "pelton_state_bytes", &[]);
     println!(
-        "state            {:>12} rows, {:.1} MB; {cut} batches cut",
+        "state            {:>12} rows, {:.1} MB; changelog {:.1} MB; {cut} batches cut",
         sum(text, "pelton_state_rows", &[]),
-        state / 1e6
+        state / 1e6,
+        sum(text, "pelton_changelog_bytes", &[]) / 1e6
     );
     println!();
     println!("us a money event, by thread:");
