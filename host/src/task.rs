@@ -156,7 +156,7 @@ impl Guest {
     }
 
     fn sandbox(&mut self) -> Result<&mut Sandbox<View>, Trap> {
-        if self.sandbox.is_none() {
+        if self.sandbox.is_none() || self.wiring.fresh {
             self.sandbox = Some(Sandbox::new(&self.wiring.rules)?);
         }
         match &mut self.sandbox {

@@ -44,6 +44,7 @@ pub struct Pipeline {
     rules: PathBuf,
     sets: Vec<String>,
     seed: u64,
+    restless: bool,
 }
 
 /// The compiler of this process: each component is compiled once, however many tests there are.
@@ -65,7 +66,14 @@ impl Pipeline {
             rules: rules.into(),
             sets: vec![],
             seed: 1,
+            restless: true,
         }
+    }
+
+    /// Random runs without aborts and crashes: for scenarios that [`wait`](Scenario::wait), because silence is measured anew after each.
+    pub fn steady(mut self) -> Pipeline {
+        self.restless = false;
+        self
     }
 
     /// With another value of a key of the file: `rules.settings.dedup_ttl=10s`.
@@ -95,6 +103,7 @@ impl Pipeline {
     pub fn scenario_in(&self, way: Way) -> Scenario {
         let setup = Setup {
             way,
+            restless: self.restless,
             ..done(self.setup())
         };
         Scenario::of(done(testkit::Scenario::new(setup)))

@@ -26,6 +26,7 @@ fn odd(what: &str, scenario: &str) -> (TempDir, PathBuf) {
         r#"
 name = "odd"
 kafka."bootstrap.servers" = "nowhere"
+schemas.registry = "http://nowhere" # not asked
 defaults.format = "avro"
 inputs.in.topic = "in"
 outputs.out.topic = "out"
@@ -89,6 +90,19 @@ fn what_holds_is_said_in_a_line() {
         (code, &said["ok"], &said["scenarios"][0]["ok"]),
         (0, &true.into(), &true.into())
     );
+}
+
+/// What the README shows is true.
+#[test]
+fn the_example_of_the_readme_holds() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).expect("a file");
+    let (_, example) = readme.split_once("```text\nbase wallet").expect("the example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.scenario");
+    fs::write(&file, format!("base wallet{example}")).expect("a file");
+    let (code, out) = money(&file, &[]);
+    assert_eq!(code, 0, "{out}");
 }
 
 /// The line, what was expected, what came, and the fields that differ.

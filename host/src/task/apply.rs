@@ -83,9 +83,6 @@ impl Task {
         self.tally.inputs += self.batch.inputs.len() as u64;
         self.tally.guest_nanos += before.elapsed().as_nanos() as u64;
         guest.spent += cpu_time().saturating_sub(cpu);
-        if guest.wiring.fresh {
-            guest.renew();
-        }
         result.map_err(|trap| {
             self.tally.traps += 1;
             guest.renew();
