@@ -37,6 +37,8 @@ struct Run {
     /// What was sent or refused after it was looked at last: the step that would look, and its lines.
     unseen: Vec<(String, Vec<String>)>,
     misses: Vec<(String, u64)>,
+    /// Inputs and journal, read again from their start, come to the same; else how not.
+    replayed: Result<(), String>,
 }
 
 /// Plays a file in every way. `setup`: the pipeline; `folder`: where the files of its swaps are; `seed`: of the first of the
@@ -73,6 +75,12 @@ pub fn play(file: &File, setup: &Setup, folder: &Path, seed: u64, update: bool) 
                 }
             }
             Some(first) => report.problems = same(file, first, &run, way),
+        }
+        if let Err(text) = &run.replayed
+            && report.problems.is_empty()
+        {
+            let (line, text) = (file.lines.len(), text.clone());
+            report.problems.push(Problem { line, text });
         }
         // What is wrong in one way is not shown again for the others.
         if !report.problems.is_empty() {
@@ -186,12 +194,12 @@ fn run(file: &File, setup: Setup, folder: &Path) -> Result<Run, Problem> {
         text,
     };
     let unseen = player.unseen(&mut scenario).map_err(last)?;
-    scenario.check_replay().map_err(last)?;
     player.count(&mut scenario);
     Ok(Run {
         looks,
         unseen,
         misses: player.misses.into_iter().collect(),
+        replayed: scenario.check_replay(),
     })
 }
 
