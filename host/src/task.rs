@@ -91,6 +91,8 @@ pub struct Task {
 
     // the open epoch's changes, and what is committed
     delta: Delta,
+    /// The sweep's part of the last delta: its memory is used again.
+    swept: Delta,
     sweep: SweepState,
     tally: Tally,
     sealed: Option<seal::Sealed>,

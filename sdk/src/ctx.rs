@@ -188,13 +188,20 @@ impl<'a> Work<'a> {
         self.overlay.cell(on, self.key, start)
     }
 
+    /// What the step at hand will need: it goes on the list of the batch's one call.
+    #[inline]
+    pub(crate) fn prefetch(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) {
+        let cell = self.want(on, name);
+        self.overlay.prefetched(cell);
+    }
+
     /// Puts on the list of the next call what is not known.
     #[inline]
-    pub(crate) fn want(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn want(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) -> usize {
         let cell = self.cell(on, name);
         let found = &mut self.overlay.cells[cell];
         if !found.slot.is_unknown(self.of) {
-            return;
+            return cell;
         }
         let of = self.of;
         found.slot = if on & PAGE == 0 {
@@ -215,6 +222,7 @@ impl<'a> Work<'a> {
             limit: if on & PAGE == 0 { 1 } else { PAGE_LEN },
         });
         self.asked.push(cell as u32);
+        cell
     }
 }
 

@@ -81,6 +81,11 @@ pub(crate) struct Overlay<'a> {
     pub(crate) names: Vec<u8>,
     /// The entries of the pages.
     pub(crate) found: Vec<FoundEntry<'a>>,
+    /// The cells that each step has named before the handlers run, one step after the other; and where each step's begin.
+    named: Vec<u32>,
+    begins: Vec<u32>,
+    /// Those of the step at hand: it mostly comes back to them, and looks here before it hashes.
+    own: std::ops::Range<usize>,
     /// Slots that the step at hand has changed, as they were before.
     undo: Vec<(u32, Slot<'a>)>,
     clears: Vec<Clear>,
@@ -103,6 +108,9 @@ impl<'a> Overlay<'a> {
             cells: recycle(self.cells),
             names: self.names,
             found: recycle(self.found),
+            named: self.named,
+            begins: self.begins,
+            own: 0..0,
             undo: recycle(self.undo),
             clears: self.clears,
             written: self.written,
@@ -110,6 +118,8 @@ impl<'a> Overlay<'a> {
             seq: 0,
         };
         overlay.names.clear();
+        overlay.named.clear();
+        overlay.begins.clear();
         overlay.clears.clear();
         overlay.written.resize_with(stores, Vec::new);
         overlay.written.iter_mut().for_each(Vec::clear);
@@ -128,7 +138,19 @@ impl<'a> Overlay<'a> {
     }
 
     /// The cell of a name that was just appended to `names` from `start` on. A name that is known is taken off again.
+    #[inline]
     pub(crate) fn cell(&mut self, on: u32, key: Span, start: usize) -> usize {
+        for &cell in &self.named[self.own.clone()] {
+            let known = &self.cells[cell as usize];
+            if known.on == on && equal(known.name.of(&self.names), &self.names[start..]) {
+                self.names.truncate(start);
+                return cell as usize;
+            }
+        }
+        self.hashed(on, key, start)
+    }
+
+    fn hashed(&mut self, on: u32, key: Span, start: usize) -> usize {
         let hash = hash(on, key, &self.names[start..]);
         let mut at = hash as usize & self.mask;
         loop {
@@ -243,6 +265,28 @@ impl<'a> Overlay<'a> {
             head: Span::since(&self.names, start),
             seq: self.seq,
         });
+    }
+
+    /// A step begins to name the state that it will need.
+    #[inline]
+    pub(crate) fn prefetching(&mut self) {
+        let start = self.named.len();
+        self.begins.push(start as u32);
+        self.own = start..start;
+    }
+
+    /// The step at hand has named this.
+    #[inline]
+    pub(crate) fn prefetched(&mut self, cell: usize) {
+        self.named.push(cell as u32);
+        self.own.end = self.named.len();
+    }
+
+    /// The handler of step `of` begins: the cells that it has named are at hand.
+    #[inline]
+    pub(crate) fn handling(&mut self, of: usize) {
+        let end = self.begins.get(of + 1).map_or(self.named.len(), |&end| end as usize);
+        self.own = self.begins[of] as usize..end;
     }
 
     /// The step at hand begins; the writes of the one before it stand.

@@ -84,6 +84,7 @@ fn step_all<'a, R: Rules>(rules: &R, shared: &'a Shared<'a>, steps: &mut Vec<Res
     let mut reads = Reads { shared };
     for (of, input) in batch.inputs.iter().enumerate() {
         let step = decode::<R>(shared, input);
+        shared.work.borrow_mut().overlay.prefetching();
         if let Ok(step) = &step {
             shared.work.borrow_mut().begin(of, input.time, input.key);
             rules.reads(step, &mut reads);
@@ -92,7 +93,11 @@ fn step_all<'a, R: Rules>(rules: &R, shared: &'a Shared<'a>, steps: &mut Vec<Res
     }
     shared.ask();
     for (of, (input, step)) in batch.inputs.iter().zip(steps.drain(..)).enumerate() {
-        shared.work.borrow_mut().begin(of, input.time, input.key);
+        {
+            let mut work = shared.work.borrow_mut();
+            work.begin(of, input.time, input.key);
+            work.overlay.handling(of);
+        }
         let mut ctx = Ctx {
             shared,
             now: input.time,

@@ -88,7 +88,7 @@ impl<T: Datum> Value<T> {
     /// This step will read it.
     #[inline]
     pub fn want(&self, reads: &mut Reads) {
-        reads.shared.work.borrow_mut().want(self.at.store.into(), |_| ());
+        reads.shared.work.borrow_mut().prefetch(self.at.store.into(), |_| ());
     }
 }
 
@@ -174,14 +174,14 @@ impl<E: Entry, T: Datum> Map<E, T> {
     /// This step will read the entry.
     #[inline]
     pub fn want(&self, reads: &mut Reads, entry: E::Of<'_>) {
-        reads.shared.work.borrow_mut().want(self.at.store.into(), whole(entry));
+        reads.shared.work.borrow_mut().prefetch(self.at.store.into(), whole(entry));
     }
 
     /// This step will scan or drain the entries that start so.
     #[inline]
     pub fn want_scan(&self, reads: &mut Reads, head: E::Head<'_>) {
         let mut work = reads.shared.work.borrow_mut();
-        work.want(u32::from(self.at.store) | PAGE, |out| E::put_head(head, out));
+        work.prefetch(u32::from(self.at.store) | PAGE, |out| E::put_head(head, out));
     }
 }
 
@@ -223,7 +223,7 @@ impl<E: Entry> Set<E> {
     /// This step will look for it.
     #[inline]
     pub fn want(&self, reads: &mut Reads, entry: E::Of<'_>) {
-        reads.shared.work.borrow_mut().want(self.at.store.into(), whole(entry));
+        reads.shared.work.borrow_mut().prefetch(self.at.store.into(), whole(entry));
     }
 }
 

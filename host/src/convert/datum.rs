@@ -278,8 +278,15 @@ impl Shapes {
     }
 
     /// Moves the cursor behind a value. `STRICT`: it is one in every respect; else only its extent counts.
+    #[inline]
     pub fn walk<const STRICT: bool>(&self, ix: Ix, cursor: &mut Cursor, depth: u32) -> Result<()> {
-        match self.shapes[ix as usize] {
+        let mut shape = self.shapes[ix as usize];
+        if let Shape::Union { from, count } = shape {
+            let branch = cursor.index(count as usize, "a union has no branch of this number")?;
+            // Avro has no union directly in a union.
+            shape = self.shapes[self.kids[from as usize + branch] as usize];
+        }
+        match shape {
             Shape::Null => {}
             Shape::Boolean => _ = cursor.boolean()?,
             Shape::Int => _ = cursor.int()?,
@@ -301,8 +308,16 @@ impl Shapes {
                 }
             }
             Shape::Enum { symbols } => _ = cursor.index(symbols as usize, "an enum has no symbol of this number")?,
+            nested => return self.nested::<STRICT>(nested, cursor, depth),
+        }
+        Ok(())
+    }
+
+    /// What holds other values. Apart, so that a record's plain fields cost no call.
+    fn nested<const STRICT: bool>(&self, shape: Shape, cursor: &mut Cursor, depth: u32) -> Result<()> {
+        let depth = deeper(depth)?;
+        match shape {
             Shape::Array { item, may_be_empty } => {
-                let depth = deeper(depth)?;
                 let mut index = 0;
                 while let Some(block) = cursor.block(may_be_empty)? {
                     for _ in 0..block.count {
@@ -314,7 +329,6 @@ impl Shapes {
                 }
             }
             Shape::Map { value } => {
-                let depth = deeper(depth)?;
                 let mut index = 0;
                 while let Some(block) = cursor.block(false)? {
                     for _ in 0..block.count {
@@ -332,12 +346,7 @@ impl Shapes {
                     cursor.end_block(&block)?;
                 }
             }
-            Shape::Union { from, count } => {
-                let branch = cursor.index(count as usize, "a union has no branch of this number")?;
-                self.walk::<STRICT>(self.kids[from as usize + branch], cursor, depth)?;
-            }
             Shape::Record { from, count } => {
-                let depth = deeper(depth)?;
                 let fields = from as usize..(from + count) as usize;
                 for (kid, place) in self.kids[fields.clone()].iter().zip(fields) {
                     if let Err(error) = self.walk::<STRICT>(*kid, cursor, depth) {
@@ -345,6 +354,8 @@ impl Shapes {
                     }
                 }
             }
+            // All others are plain.
+            _ => {}
         }
         Ok(())
     }

@@ -143,7 +143,7 @@ impl Rows {
         let old = self.rows[slot as usize].open;
         let need = page::live(self.arena.block(old.0)) + page::cost(entry, cell.value);
         let new = if need <= PAGE_MAX {
-            let new = self.rebuild(old, need + need / 8);
+            let new = self.rebuild(old, need + need / 4 + SLACK);
             let fits = page::put(self.arena.block_mut(new.0), store, entry, cell);
             assert!(fits, "a page was made too small");
             new

@@ -92,6 +92,7 @@ impl Task {
             sequence: 0,
             announced: [0; 32],
             delta: Delta::new(),
+            swept: Delta::new(),
             sweep: sweep.clone(),
             tally: super::Tally::default(),
             sealed: None,

@@ -54,7 +54,8 @@ impl Task {
     /// When an epoch is sealed already.
     pub fn seal(&mut self, epoch: &mut Epoch) {
         assert!(self.sealed.is_none(), "one epoch is in its commit at most");
-        let mut old = Delta::new();
+        let mut old = std::mem::take(&mut self.swept);
+        old.clear();
         let mut round = self.committed.round;
         let mut complete = None;
         if self.sweep(self.delta.bytes() + META_BYTES, &mut old) {
@@ -93,6 +94,7 @@ impl Task {
             }
         }
         self.delta.clear();
+        self.swept = old;
         for (rank, input) in meta.inputs.iter().enumerate() {
             epoch
                 .transaction

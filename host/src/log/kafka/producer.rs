@@ -211,6 +211,7 @@ impl Thread {
         ];
         let client = self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0)?;
         let deadline = Instant::now() + INIT_TIMEOUT;
+        connect(&client);
         loop {
             // SAFETY: the client is live; the error is taken over.
             let done = unsafe { Fault::taken(rd_kafka_init_transactions(client.raw, millis(INIT_TRY))) };
@@ -226,6 +227,19 @@ impl Thread {
             client,
         });
         Ok(())
+    }
+}
+
+/// Waits until a broker is connected, or not: librdkafka looks for the transactions' coordinator at once, and if it has no
+/// connection yet only again after 500 ms, which every start and every renewal would wait for.
+fn connect(client: &Client) {
+    let mut metadata = std::ptr::null();
+    // SAFETY: the client is live; what comes back is ours until it is destroyed. A failure is told by what comes next.
+    unsafe {
+        let code = rd_kafka_metadata(client.raw, 0, std::ptr::null_mut(), &mut metadata, millis(INIT_TRY));
+        if code == RD_KAFKA_RESP_ERR_NO_ERROR {
+            rd_kafka_metadata_destroy(metadata);
+        }
     }
 }
 
