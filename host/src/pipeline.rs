@@ -11,7 +11,8 @@ mod signal;
 mod start;
 mod threads;
 
-pub use deploy::{Deployer, wire};
+pub(crate) use deploy::misfits;
+pub use deploy::{Deployer, limits, wire};
 pub use signal::stop_signal;
 #[cfg(feature = "kafka")]
 pub use start::kafka;

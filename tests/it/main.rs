@@ -3,6 +3,7 @@
 mod guest_forms;
 #[cfg(feature = "kafka")]
 mod kafka_port;
+mod new;
 #[cfg(all(feature = "kafka", feature = "rocks"))]
 mod pipeline_kafka;
 #[cfg(feature = "kafka")]
@@ -11,4 +12,5 @@ mod rules;
 mod same_result;
 mod scenarios;
 mod sim;
+mod testkit;
 mod tidy;

@@ -127,7 +127,7 @@ pub fn wire(
 }
 
 /// What a new version may not change: shapes of stores, and values of stores that can't be read any more.
-fn misfits(old: &Wiring, new: &Wiring) -> Result<(), String> {
+pub(crate) fn misfits(old: &Wiring, new: &Wiring) -> Result<(), String> {
     for before in &old.rules.description().stores {
         let Some(after) = new
             .rules
