@@ -89,9 +89,10 @@ impl Guest for Odd {
             "remember" => {
                 // What no rules may do: how many calls there were.
                 let start = effects.bytes.len() as u32;
-                effects
-                    .bytes
-                    .extend(CALLS.fetch_add(1, Ordering::Relaxed).to_string().bytes());
+                let calls = CALLS.fetch_add(1, Ordering::Relaxed).to_string();
+                // An Avro length is doubled; no number of calls has 64 digits.
+                effects.bytes.push(2 * calls.len() as u8);
+                effects.bytes.extend(calls.bytes());
                 let len = effects.bytes.len() as u32 - start;
                 let value = Span { start, len };
                 (odd.what, odd.on, odd.at, odd.value) = (Action::Send, 0, batch.inputs[last].time, value);
