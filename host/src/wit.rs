@@ -1,67 +1,53 @@
 //! The words of the WIT package in Rust: what the host and the rules say to each other.
 //!
-//! Rule: `wit/rules.wit` is the only definition. These are plain structs that own their lists, and [`Span`] is the same
-//! type everywhere in the host.
+//! Rule: `wit/rules.wit` is the only definition. The types are written here and not generated, because lists of records
+//! cross the boundary as wholes ([`List`]) and not field by field; that they fit is checked, name by name, whenever a
+//! component is loaded. [`Span`] is the same type everywhere in the host.
 
-#![expect(
-    clippy::derivable_impls,
-    reason = "the structs are generated, and the enums beside them have no default"
-)]
+pub mod host;
+mod list;
+pub mod types;
 
-wasmtime::component::bindgen!({
-    path: "../wit",
-    world: "pelton:rules/rules",
-    additional_derives: [PartialEq, Eq],
-    imports: { default: trappable },
-});
+pub use host::{Cell, Found, Level, Question, Read};
+pub use list::List;
+pub use types::{Action, Batch, Channel, Description, Effect, Effects, Happening, Header, Input, Lookup, Shape, Span, Store};
 
-pub use pelton::rules::host::{Cell, Found, Level, Question, Read};
-pub use pelton::rules::types::{Action, Channel, Effect, Happening, Header, Input, Lookup, Shape, Span, Store};
+use wasmtime::component::{Func, Instance, TypedFunc};
+use wasmtime::{AsContextMut, Result};
 
-impl Default for Span {
-    fn default() -> Self {
-        Span { start: 0, len: 0 }
-    }
+/// The exports of a component's instance.
+pub struct Rules {
+    describe: Func,
+    process: Func,
 }
 
-impl Default for Batch {
-    fn default() -> Self {
-        Batch {
-            inputs: Vec::new(),
-            headers: Vec::new(),
-            bytes: Vec::new(),
-        }
+impl Rules {
+    /// Finds them. Err: one is not there, or has another type.
+    pub fn new(mut store: impl AsContextMut, instance: &Instance) -> Result<Rules> {
+        let mut find = |name: &str| {
+            let missing = || wasmtime::Error::msg(format!("no exported function `{name}`"));
+            instance.get_func(&mut store, name).ok_or_else(missing)
+        };
+        let (describe, process) = (find("describe")?, find("process")?);
+        let store = store.as_context();
+        let checked = describe.typed::<(&str,), (Result<Description, String>,)>(&store);
+        checked.map_err(|error| error.context("function `describe`"))?;
+        let checked = process.typed::<(&Batch,), (Effects,)>(&store);
+        checked.map_err(|error| error.context("function `process`"))?;
+        Ok(Rules { describe, process })
     }
-}
 
-impl Default for Effects {
-    fn default() -> Self {
-        Effects {
-            effects: Vec::new(),
-            headers: Vec::new(),
-            bytes: Vec::new(),
-        }
+    /// See `describe`.
+    pub fn describe(&self, store: impl AsContextMut, settings: &str) -> Result<Result<Description, String>> {
+        // SAFETY: `new` has checked this type. (A function with a type borrows, so it can't be kept.)
+        let typed = unsafe { TypedFunc::<(&str,), (Result<Description, String>,)>::new_unchecked(self.describe) };
+        typed.call(store, (settings,)).map(|(result,)| result)
     }
-}
 
-impl Default for Found {
-    fn default() -> Self {
-        Found {
-            cells: Vec::new(),
-            bytes: Vec::new(),
-        }
-    }
-}
-
-impl Default for Description {
-    fn default() -> Self {
-        Description {
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            stores: Vec::new(),
-            lookups: Vec::new(),
-            timers: Vec::new(),
-            counters: Vec::new(),
-        }
+    /// See `process`.
+    pub fn process(&self, store: impl AsContextMut, batch: &Batch) -> Result<Effects> {
+        // SAFETY: `new` has checked this type.
+        let typed = unsafe { TypedFunc::<(&Batch,), (Effects,)>::new_unchecked(self.process) };
+        typed.call(store, (batch,)).map(|(effects,)| effects)
     }
 }

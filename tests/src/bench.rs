@@ -12,4 +12,4 @@ mod workload;
 pub use report::print;
 pub use run::{Options, Report, embedded};
 #[cfg(feature = "kafka")]
-pub use run::{kafka, wire};
+pub use run::kafka;

@@ -98,8 +98,9 @@ impl Rows {
         let (mut last, mut next, mut looks, mut taken) = (None, 0, 0, Vec::new());
         let mut ahead = self.index.from(self.flushed).skip(AHEAD);
         for (tag, slot) in self.index.from(self.flushed) {
-            // Rows of one tag are taken together: the tag is all that is remembered.
-            if last != Some(tag) && (into.bytes() >= goal || looks >= LOOKS) {
+            // Rows of one tag are taken together: the tag is all that is remembered. The first is always taken, so that a
+            // slice gets on, and tag 0 is never where the next one begins: 0 says that the flush is through.
+            if last.is_some_and(|last| last != tag) && (into.bytes() >= goal || looks >= LOOKS) {
                 next = tag;
                 break;
             }

@@ -376,3 +376,18 @@ fn the_dead_go_by_the_sweep_alone() {
     }
     assert_eq!((rows.len(), rows.arena.used()), (0, 0));
 }
+
+#[test]
+fn a_slice_without_a_budget_takes_a_row_all_the_same() {
+    let mut rows = Rows::new();
+    rows.track();
+    for tag in 0..3u64 {
+        let slot = rows.slot(tag << 32, &tag.to_be_bytes());
+        rows.put(slot, 1, 1, b"", b"value", 100);
+    }
+    rows.seal();
+    rows.commit(50);
+    let mut dirty = Dirty::new();
+    let done = [0; 3].map(|budget| rows.take_dirty(budget, 50, &mut dirty));
+    assert_eq!((done, dirty.rows().count()), ([false, false, true], 3));
+}

@@ -5,12 +5,11 @@
 
 use super::sandbox::{self, Inside};
 use super::{Description, Refused, Version, load, wasi};
-use crate::wit::RulesPre;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, OptLevel};
 
 /// Resolution of the time limits: a call runs at most so much longer than its limit, on a machine that is not overloaded.
@@ -83,7 +82,7 @@ pub struct Rules(pub(super) Arc<Compiled>);
 
 /// What all sandboxes of one version share.
 pub(super) struct Compiled {
-    pub(super) pre: RulesPre<Inside>,
+    pub(super) pre: InstancePre<Inside>,
     pub(super) version: Version,
     pub(super) settings: String,
     pub(super) limits: Limits,
@@ -124,6 +123,8 @@ impl Engine {
             .wasm_memory64(false)
             // A compilation beside running tasks must not take all cores.
             .parallel_compilation(false);
+        #[cfg(feature = "profiling")]
+        config.profiler(wasmtime::ProfilingStrategy::PerfMap);
         let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
         let (stop, stopped) = mpsc::channel();
         let clock = engine.clone();
@@ -150,10 +151,9 @@ impl Engine {
         load::check(&component)?;
         let mut linker = Linker::<Inside>::new(engine);
         let unlinked = |error: wasmtime::Error| Refused::ImportType(format!("{error:#}"));
-        crate::wit::Rules::add_to_linker::<_, HasSelf<_>>(&mut linker, |inside| inside).map_err(unlinked)?;
+        crate::wit::host::link(&mut linker).map_err(unlinked)?;
         wasi::link(&mut linker, &component).map_err(unlinked)?;
         let pre = linker.instantiate_pre(&component).map_err(unlinked)?;
-        let pre = RulesPre::new(pre).map_err(|error| Refused::ExportType(format!("{error:#}")))?;
         let mut compiled = Compiled {
             pre,
             version: Version::of(wasm, settings),

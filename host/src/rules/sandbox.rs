@@ -40,11 +40,15 @@ impl<S: State> Sandbox<S> {
             Ok(instance) => instance,
             Err(error) => return Err(store.data_mut().trap(error)),
         };
-        match instance.call_describe(&mut store, &compiled.settings) {
+        let rules = match wit::Rules::new(&mut store, &instance) {
+            Ok(rules) => rules,
+            Err(error) => return Err(store.data_mut().trap(error)),
+        };
+        match rules.describe(&mut store, &compiled.settings) {
             // The same settings give the same answer: it was checked when the rules were compiled.
             Ok(Ok(_)) => Ok(Sandbox {
                 store,
-                rules: instance,
+                rules,
                 compiled,
                 dead: false,
                 state: std::marker::PhantomData,
@@ -69,7 +73,7 @@ impl<S: State> Sandbox<S> {
         let inside = self.store.data_mut();
         inside.begin(inputs);
         inside.exchange(state);
-        let result = self.rules.call_process(&mut self.store, batch);
+        let result = self.rules.process(&mut self.store, batch);
         let inside = self.store.data_mut();
         inside.exchange(state);
         inside.inputs = None;
@@ -88,12 +92,12 @@ impl<S: State> Sandbox<S> {
 /// The first start: everything that can't be known without running the guest.
 pub(super) fn describe(compiled: &Compiled) -> Result<Description, Refused> {
     let mut store = open::<Nothing>(compiled);
-    let instance = match compiled.pre.instance_pre().instantiate(&mut store) {
+    let instance = match compiled.pre.instantiate(&mut store) {
         Ok(instance) => instance,
         Err(error) => return Err(Refused::Start(store.data_mut().trap(error))),
     };
     let rules = wit::Rules::new(&mut store, &instance).map_err(|error| Refused::ExportType(format!("{error:#}")))?;
-    match rules.call_describe(&mut store, &compiled.settings) {
+    match rules.describe(&mut store, &compiled.settings) {
         Ok(Ok(description)) => Ok(description),
         Ok(Err(text)) => Err(Refused::Settings(text)),
         Err(error) => Err(Refused::Start(store.data_mut().trap(error))),
@@ -235,23 +239,20 @@ impl ResourceLimiter for Inside {
     }
 }
 
-impl wit::pelton::rules::types::Host for Inside {}
-
-impl wit::pelton::rules::host::Host for Inside {
-    fn get_many(&mut self, reads: Vec<Read>, bytes: Vec<u8>) -> wasmtime::Result<Found> {
+impl wit::host::Host for Inside {
+    fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> wasmtime::Result<Found> {
         let Some(inputs) = self.inputs else {
             return Err(self.end(Kind::Host, "get-many was called outside of process"));
         };
-        if let Err(text) = verify::reads(&reads, &bytes, inputs, &self.description) {
+        if let Err(text) = verify::reads(reads, bytes, inputs, &self.description) {
             return Err(self.end(Kind::Host, text));
         }
-        AnyState::get_many(&mut *self.state, &reads, &bytes).map_err(|text| self.end(Kind::Host, text))
+        AnyState::get_many(&mut *self.state, reads, bytes).map_err(|text| self.end(Kind::Host, text))
     }
 
-    fn log(&mut self, level: Level, mut message: String) -> wasmtime::Result<()> {
+    fn log(&mut self, level: Level, mut message: String) {
         message.truncate(message.floor_char_boundary(MAX_LINE));
         self.line(level, message);
-        Ok(())
     }
 }
 

@@ -60,7 +60,7 @@ impl State for View {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String> {
         self.calls += 1;
         let mut found = Found {
-            cells: Vec::with_capacity(reads.len()),
+            cells: Vec::with_capacity(reads.len()).into(),
             bytes: Vec::with_capacity(reads.len() * 64),
         };
         for (of, read) in reads.iter().enumerate() {

@@ -46,6 +46,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Keys of the pipeline's file.
     pub sets: Vec<String>,
+    /// Measure the wire alone, too, on Kafka: before the pipeline, so that neither meets a broker that has just started.
+    pub wire: bool,
 }
 
 /// What was measured.
@@ -75,9 +77,9 @@ pub struct Report {
     pub load: f64,
 }
 
-/// On a real Kafka.
+/// On a real Kafka. And what the wire alone costs, for as many records of the same size, if it is asked for.
 #[cfg(feature = "kafka")]
-pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<Report> {
+pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<(Report, Option<crate::wire::WireReport>)> {
     let service = SessionService::start(Behaviour::default())?;
     let mut sets = vec![format!("kafka.bootstrap.servers={}", rig.brokers())];
     sets.extend(options.sets.clone());
@@ -92,17 +94,16 @@ pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<Report> {
         rig.create(&owned.name, owned.partitions, &settings)?;
     }
     let written = workload::produce(options.workload.clone(), rig)?;
+    let size = written.bytes / written.made.records().max(1);
+    let wire = match options.wire {
+        true => Some(crate::wire::wire(rig, written.made.money, size as usize)?),
+        false => None,
+    };
     let layout = Arc::new(Layout::new(&config, PARTITIONS));
     let names = layout.topics.clone();
     let log = pelton::log::kafka::Kafka::new(names, &config.kafka, &config.name, &config.instance)?;
-    measure(config, layout, Arc::new(log), written, options, rig.pid())
-}
-
-/// What the wire alone costs, for as many records of the same size.
-#[cfg(feature = "kafka")]
-pub fn wire(rig: &crate::rig::Rig, written: &Written) -> Result<crate::wire::WireReport> {
-    let size = written.bytes / written.made.records().max(1);
-    crate::wire::wire(rig, written.made.money, size as usize)
+    let report = measure(config, layout, Arc::new(log), written, options, rig.pid())?;
+    Ok((report, wire))
 }
 
 /// On the log in this process: the engine alone.

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use pelton_demo::traffic::Parameters;
-use pelton_tests::bench::{Options, Report, embedded, print};
+use pelton_tests::bench::{Options, embedded, print};
 use std::path::PathBuf;
 
 /// The money pipeline on a real Kafka: events a second, CPU, memory.
@@ -23,7 +23,7 @@ struct Args {
     /// State in memory and in the changelog only, without RocksDB.
     #[arg(long)]
     no_state_dir: bool,
-    /// Without the wire beside it.
+    /// Without the wire, which runs first: the broker is then one that has just started.
     #[arg(long)]
     no_wire: bool,
     /// The rules.
@@ -47,27 +47,26 @@ fn main() -> anyhow::Result<()> {
         rules: args.rules.clone(),
         state: (!args.no_state_dir && !args.embedded).then(|| state.path().to_owned()),
         sets: args.sets.clone(),
+        wire: !args.no_wire,
     };
     if args.embedded {
         print(&embedded(&options)?);
         return Ok(());
     }
-    on_kafka(&args, &options)
+    on_kafka(&options)
 }
 
 #[cfg(feature = "kafka")]
-fn on_kafka(args: &Args, options: &Options) -> anyhow::Result<()> {
-    use pelton_tests::bench::{kafka, wire};
+fn on_kafka(options: &Options) -> anyhow::Result<()> {
     let rig = pelton_tests::rig::Rig::kafka()?;
-    let report: Report = kafka(options, &rig)?;
+    let (report, wire) = pelton_tests::bench::kafka(options, &rig)?;
     print(&report);
-    if args.no_wire {
+    let Some(wire) = wire else {
         return Ok(());
-    }
-    let wire = wire(&rig, &report.written)?;
+    };
     let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / report.written.made.money as f64;
     println!();
-    println!("the wire alone: as many records of the same size in and out, no logic:");
+    println!("the wire alone, before it: as many records of the same size in and out, no logic:");
     println!(
         "  {:>12} records/s, {:.2} us of CPU a record, broker {:.2} us",
         pelton_demo::show::grouped(wire.rate() as u64),
@@ -83,7 +82,6 @@ fn on_kafka(args: &Args, options: &Options) -> anyhow::Result<()> {
 }
 
 #[cfg(not(feature = "kafka"))]
-fn on_kafka(_args: &Args, _options: &Options) -> anyhow::Result<()> {
-    let _: fn(&Report) = print;
+fn on_kafka(_options: &Options) -> anyhow::Result<()> {
     anyhow::bail!("this build has no Kafka: try --embedded")
 }

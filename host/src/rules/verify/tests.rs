@@ -45,8 +45,8 @@ fn effect(what: Action, of: u32) -> Effect {
 /// The verdict on these effects of four inputs, with `bytes` zero bytes.
 fn verdict(list: Vec<Effect>, headers: Vec<Header>, bytes: usize) -> Result<(), Wrong> {
     let effects = Effects {
-        effects: list,
-        headers,
+        effects: list.into(),
+        headers: headers.into(),
         bytes: vec![0; bytes],
     };
     verify(&effects, 4, &description())
@@ -208,17 +208,18 @@ fn times_and_text() {
         effects: vec![Effect {
             value: span(1),
             ..effect(Action::Reject, 0)
-        }],
-        headers: vec![],
+        }]
+        .into(),
+        headers: vec![].into(),
         bytes: vec![0xff],
     };
     assert!(verify(&effects, 1, &description()).unwrap_err().what.contains("UTF-8"));
-    effects.effects = vec![effect(Action::Send, 0)];
+    effects.effects = vec![effect(Action::Send, 0)].into();
     effects.headers = vec![Header {
         of: 0,
         name: span(1),
         value: NONE,
-    }];
+    }].into();
     assert!(verify(&effects, 1, &description()).unwrap_err().what.contains("UTF-8"));
     effects.headers[0] = Header {
         of: 0,
@@ -232,7 +233,7 @@ fn times_and_text() {
 fn without_inputs_there_are_no_effects() {
     assert_eq!(verify(&Effects::default(), 0, &description()), Ok(()));
     let effects = Effects {
-        effects: vec![effect(Action::Count, 0)],
+        effects: vec![effect(Action::Count, 0)].into(),
         ..Effects::default()
     };
     assert!(verify(&effects, 0, &description()).is_err());
@@ -278,7 +279,7 @@ proptest! {
         if sorted {
             list.sort_by_key(|effect| effect.of);
         }
-        let effects = Effects { effects: list, headers: vec![], bytes: vec![b'x'; 10] };
+        let effects = Effects { effects: list.into(), headers: vec![].into(), bytes: vec![b'x'; 10] };
         let rules = description();
         let verdict = verify(&effects, 4, &rules);
         if let Err(wrong) = verdict {
@@ -286,7 +287,7 @@ proptest! {
             return Ok(());
         }
         let mut last = 0;
-        for effect in &effects.effects {
+        for effect in effects.effects.iter() {
             prop_assert!(effect.of >= last && effect.of < 4);
             last = effect.of;
             let on = usize::from(effect.on);
