@@ -209,15 +209,22 @@ impl Thread {
             ("enable.idempotence", "true"),
             ("delivery.report.only.error", "false"),
         ];
-        let client = self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0)?;
+        let handle = || self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0);
+        let mut client = handle()?;
         let deadline = Instant::now() + INIT_TIMEOUT;
         loop {
             // SAFETY: the client is live; the error is taken over.
             let done = unsafe { Fault::taken(rd_kafka_init_transactions(client.raw, millis(INIT_TRY))) };
             let Err(fault) = done else { break };
             let failure = client.failure(&format!("producer {}", self.id), &fault);
-            if !fault.again || matches!(failure, Failure::Fatal(_)) || Instant::now() >= deadline {
+            if matches!(failure, Failure::Fatal(_)) || Instant::now() >= deadline {
                 return Err(failure);
+            }
+            match failure {
+                // Another one with this id has begun at the same time. Who stays is decided by the group.
+                Failure::Fenced(_) => client = handle()?,
+                _ if fault.again => {}
+                failure => return Err(failure),
             }
         }
         self.suspect = false;
