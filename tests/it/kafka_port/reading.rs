@@ -287,7 +287,6 @@ fn properties_that_break_exactly_once_are_refused_with_the_reason() {
 /// One partition fails while another one goes on: what was fetched around the error is all there.
 #[test]
 fn an_error_costs_no_record_that_came_with_it() {
-    const COUNT: usize = 200;
     let rig = Rig::shared();
     let (lead, missing) = (rig.topic("lead", 1).unwrap(), Rig::unique("missing"));
     let properties = [
@@ -303,7 +302,7 @@ fn an_error_costs_no_record_that_came_with_it() {
     // than the error does.)
     let begun = Instant::now();
     let mut written = 0;
-    while written < COUNT || begun.elapsed() < Duration::from_secs(3) {
+    while written < 4 || begun.elapsed() < Duration::from_secs(3) {
         rig.produce(&lead, &numbered(1)).unwrap();
         written += 1;
     }
