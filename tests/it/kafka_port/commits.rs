@@ -228,36 +228,3 @@ fn many_transactions_in_a_row_keep_the_order() {
         assert!(number(0) < number(1));
     }
 }
-
-/// Two that take the same transactional id from each other in the middle of large transactions: each fence is a doubt, the
-/// process lives on, and what is read is whole transactions.
-#[test]
-fn producers_that_fence_each_other_in_the_middle_of_transactions_end_in_doubt_and_nothing_worse() {
-    const ROUNDS: usize = 60;
-    const RECORDS: usize = 400;
-    let rig = Rig::shared();
-    let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 4).unwrap());
-    let kafka = kafka(rig, &[&lead, &out], &Rig::unique("group"), "a");
-    let (_group, _) = joined(&kafka);
-    let id = Rig::unique("id");
-    let mut producers = [kafka.producer(&id).unwrap(), kafka.producer(&id).unwrap()];
-    let value = "v".repeat(10_000);
-    let mut doubts = 0;
-    for round in 0..ROUNDS {
-        let [ours, theirs] = &mut producers;
-        if round % 2 == 0 {
-            ours.renew().unwrap();
-        }
-        let records: Vec<_> = (0..RECORDS)
-            .map(|at| (1, (at % 4) as i32, "k", value.as_str()))
-            .collect();
-        ours.submit(transaction(&kafka, &records, &[(0, 0, round as i64)]));
-        theirs.renew().unwrap();
-        let (_, outcome) = ours.outcome(PATIENCE).expect("an outcome");
-        doubts += usize::from(matches!(outcome, Outcome::Ambiguous(_)));
-        producers.swap(0, 1);
-    }
-    assert!(doubts > 0, "nobody was fenced in the middle");
-    let read = rig.read(&out).unwrap().len();
-    assert_eq!(read % RECORDS, 0, "{read} records are not whole transactions");
-}

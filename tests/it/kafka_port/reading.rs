@@ -283,39 +283,3 @@ fn properties_that_break_exactly_once_are_refused_with_the_reason() {
     assert!(refused("acks", "1").contains("acks: a commit could be lost"));
     assert!(refused("no.such.property", "1").contains("no.such.property"));
 }
-
-/// One partition fails while another one goes on: what was fetched around the error is all there.
-#[test]
-fn an_error_costs_no_record_that_came_with_it() {
-    let rig = Rig::shared();
-    let (lead, missing) = (rig.topic("lead", 1).unwrap(), Rig::unique("missing"));
-    let properties = [
-        ("bootstrap.servers".into(), rig.brokers()),
-        // An unknown topic is told of after so long.
-        ("topic.metadata.propagation.max.ms".into(), "300".into()),
-    ];
-    let kafka = Kafka::new([lead.clone(), missing].into(), &properties, &Rig::unique("group"), "a").unwrap();
-    let mut reader = kafka.reader(Duration::from_secs(5)).unwrap();
-    reader.assign(0, 0, 0).unwrap();
-    reader.assign(1, 0, 0).unwrap();
-    // Nobody polls meanwhile, so the error comes between records. (Each is acknowledged before the next one: that takes longer
-    // than the error does.)
-    let begun = Instant::now();
-    let mut written = 0;
-    while written < 4 || begun.elapsed() < Duration::from_secs(3) {
-        rig.produce(&lead, &numbered(1)).unwrap();
-        written += 1;
-    }
-    let (mut got, mut failures) = (vec![], 0);
-    let deadline = Instant::now() + PATIENCE;
-    while offsets(&got, 0).len() < written {
-        assert!(
-            Instant::now() < deadline,
-            "{} of {written} records came",
-            offsets(&got, 0).len()
-        );
-        failures += usize::from(reader.poll(Duration::from_millis(20), &mut got).is_err());
-    }
-    assert_eq!(offsets(&got, 0), (0..written as i64).collect::<Vec<_>>());
-    assert!(failures > 0, "the missing topic was told of");
-}

@@ -202,8 +202,8 @@ impl Thread {
         outcome
     }
 
-    /// Gives the handle up. It is emptied first: destroyed with messages in transit, a fenced one has been seen to corrupt
-    /// the heap. Behind this, nothing points into the arena.
+    /// Gives the handle up. It is emptied first: a process has been seen to end with a corrupted heap right after a
+    /// fenced one was destroyed with messages in transit. Behind this, nothing points into the arena.
     fn discard(&mut self) {
         let Some(open) = self.open.take() else { return };
         // SAFETY: the client is live. Reports of what is purged are served by the flush; what it leaves is the destroy's.
