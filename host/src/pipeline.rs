@@ -5,6 +5,7 @@
 
 mod assignment;
 mod deploy;
+mod health;
 mod memory;
 pub mod preflight;
 mod signal;
@@ -13,24 +14,25 @@ mod threads;
 
 pub(crate) use deploy::misfits;
 pub use deploy::{Deployer, limits, wire};
+pub use health::health;
 pub use signal::stop_signal;
 #[cfg(feature = "kafka")]
 pub use start::kafka;
-pub use start::{health, output_partitions, run, run_on, schemas};
+pub use start::{output_partitions, run, run_on, schemas};
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::log::{Log, Producer};
 use crate::metrics::Metrics;
-use crate::record::Partition;
 use crate::registry::Schemas;
 use crate::service::Services;
 use crate::store::Store;
 use crate::task::{Layout, Status, Wiring};
+use health::Tasks;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use threads::{Command, Event};
 
@@ -62,7 +64,7 @@ pub struct Running {
     stop: Arc<AtomicBool>,
     supervisor: Option<JoinHandle<Result<()>>>,
     commands: Vec<Sender<Command>>,
-    statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+    tasks: Tasks,
     /// What runs now, for tasks that open later.
     wiring: Arc<Mutex<Arc<Wiring>>>,
 }
@@ -72,7 +74,7 @@ impl Running {
     pub fn start(mut parts: Parts) -> Result<Running> {
         memory::keep();
         let stop = Arc::new(AtomicBool::new(false));
-        let statuses: Arc<Mutex<BTreeMap<Partition, Status>>> = Arc::default();
+        let tasks = Tasks::default();
         let (events, inbox) = channel::<Event>();
         let mut commands = vec![];
         let mut workers = vec![];
@@ -96,13 +98,7 @@ impl Running {
             );
             let (sender, receiver) = channel();
             commands.push(sender);
-            workers.push(threads::spawn(
-                index,
-                worker,
-                receiver,
-                events.clone(),
-                statuses.clone(),
-            )?);
+            workers.push(threads::spawn(index, worker, receiver, events.clone(), tasks.clone())?);
         }
         let wiring = Arc::new(Mutex::new(parts.wiring));
         let group = parts.log.join()?;
@@ -113,6 +109,7 @@ impl Running {
             config: parts.config,
             wiring: wiring.clone(),
             metrics: parts.metrics,
+            tasks: tasks.clone(),
             stores: parts.stores,
             commands: commands.clone(),
             events,
@@ -129,24 +126,14 @@ impl Running {
             stop,
             supervisor: Some(supervisor),
             commands,
-            statuses,
+            tasks,
             wiring,
         })
     }
 
-    /// How its tasks stand.
+    /// How the tasks stand that run.
     pub fn statuses(&self) -> Vec<Status> {
-        self.statuses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
-    }
-
-    /// A handle for health.
-    pub fn status_handle(&self) -> Arc<Mutex<BTreeMap<Partition, Status>>> {
-        self.statuses.clone()
+        self.tasks.running()
     }
 
     /// True when it has ended by itself: [`stop`](Running::stop) says why.

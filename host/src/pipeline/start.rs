@@ -1,22 +1,21 @@
 //! `pelton run`: from a checked config to a running instance, and back.
 
-use super::{Deployer, Parts, Running, Stores, deploy, preflight, transactional_id};
+use super::{Deployer, Parts, Running, Stores, deploy, health, preflight, transactional_id};
 use crate::config::{Config, Finding, Level, SchemaSource};
 use crate::error::{Failure, Result};
-use crate::http::{Health, Surface, TaskHealth, TaskState, serve};
+use crate::http::{Surface, serve};
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::record::NEVER;
 use crate::registry::confluent::Confluent;
 use crate::registry::folder::Folder;
 use crate::registry::{NoSchema, Schemas};
-use crate::rules::{Engine, Rules, Version};
+use crate::rules::{Engine, Rules};
 use crate::service::http::HttpServices;
 use crate::store::Directory;
 use crate::task::Layout;
 use anyhow::{Context, bail};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -292,38 +291,4 @@ fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
         bail!("state.dir is given, and this build of pelton has no RocksDB: build it with the feature 'rocks'");
     }
     Ok(None)
-}
-
-/// What an instance says about itself.
-pub fn health(
-    config: &Arc<Config>,
-    running: &Running,
-    deployer: &Arc<Deployer>,
-) -> Arc<dyn Fn() -> Health + Send + Sync> {
-    let statuses = running.status_handle();
-    let (config, deployer) = (config.clone(), deployer.clone());
-    Arc::new(move || {
-        let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        let task = |status: &crate::task::Status| TaskHealth {
-            partition: status.partition,
-            state: TaskState::Running,
-            version: Version(status.version).to_string(),
-            watermark: (status.watermark != NEVER).then_some(status.watermark),
-            position: config
-                .inputs
-                .iter()
-                .map(|input| input.name.clone())
-                .zip(status.positions.clone())
-                .collect(),
-            message: None,
-        };
-        Health {
-            ok: true,
-            pipeline: config.name.clone(),
-            instance: config.instance.clone(),
-            version: deployer.version(),
-            message: None,
-            tasks: statuses.values().map(task).collect(),
-        }
-    })
 }

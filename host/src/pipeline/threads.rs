@@ -1,14 +1,14 @@
 //! A worker's thread: it drives the worker's loop with the machine's clock.
 
+use super::health::Tasks;
 use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::record::{Millis, Partition};
-use crate::task::{Status, Task, Wiring};
+use crate::task::{Task, Wiring};
 use crate::worker::{Now, Worker};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -68,11 +68,11 @@ pub fn spawn(
     mut worker: Worker,
     commands: Receiver<Command>,
     events: Sender<Event>,
-    statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+    tasks: Tasks,
 ) -> Result<JoinHandle<()>> {
     let thread = move || {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            drive(&mut worker, &commands, &events, &statuses)
+            drive(&mut worker, &commands, &events, &tasks)
         }));
         let failed = match result {
             Ok(Ok(())) => return,
@@ -95,12 +95,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .to_owned()
 }
 
-fn drive(
-    worker: &mut Worker,
-    commands: &Receiver<Command>,
-    events: &Sender<Event>,
-    statuses: &Mutex<BTreeMap<Partition, Status>>,
-) -> Result<()> {
+fn drive(worker: &mut Worker, commands: &Receiver<Command>, events: &Sender<Event>, tasks: &Tasks) -> Result<()> {
     let start = Instant::now();
     let mut told = Duration::ZERO;
     let mut said: Option<Duration> = None;
@@ -148,11 +143,7 @@ fn drive(
         }
         let closed = worker.take_closed();
         if !closed.is_empty() {
-            let mut statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
-            closed.iter().for_each(|partition| {
-                statuses.remove(partition);
-            });
-            drop(statuses);
+            closed.iter().for_each(|partition| tasks.gone(*partition));
             let _ = events.send(Event::Closed(closed));
         }
         for (partition, before) in worker.take_truncations() {
@@ -160,9 +151,9 @@ fn drive(
         }
         if now.mono - told >= STATUS_EVERY {
             told = now.mono;
-            let mut statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
-            for status in worker.status() {
-                statuses.insert(status.partition, status);
+            worker.status().into_iter().for_each(|status| tasks.runs(status));
+            for (partition, read) in worker.restoring() {
+                tasks.restores(partition, read, None, || true);
             }
         }
     }

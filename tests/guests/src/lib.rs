@@ -89,10 +89,12 @@ impl Guest for Odd {
             "remember" => {
                 // What no rules may do: how many calls there were.
                 let start = effects.bytes.len() as u32;
-                let calls = CALLS.fetch_add(1, Ordering::Relaxed).min(9) as u8;
-                // A datum of one byte, with its length in front.
-                effects.bytes.extend([2, b'0' + calls]);
-                let value = Span { start, len: 2 };
+                let calls = CALLS.fetch_add(1, Ordering::Relaxed).to_string();
+                // An Avro length is doubled; no number of calls has 64 digits.
+                effects.bytes.push(2 * calls.len() as u8);
+                effects.bytes.extend(calls.bytes());
+                let len = effects.bytes.len() as u32 - start;
+                let value = Span { start, len };
                 (odd.what, odd.on, odd.at, odd.value) = (Action::Send, 0, batch.inputs[last].time, value);
             }
             "span-beyond" => odd.value = beyond,
