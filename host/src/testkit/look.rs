@@ -91,8 +91,8 @@ pub struct Timer {
 /// What of a run must be the same, however it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// By output: partition, key, timestamp, value. Tasks don't wait for each other, so the order is one by key.
-    pub outputs: Vec<Vec<(Partition, Option<Vec<u8>>, Millis, Option<Vec<u8>>)>>,
+    /// By output, in the order of their keys: tasks don't wait for each other. Their offsets, which commits and aborts move, are left out.
+    pub outputs: Vec<Vec<Sent>>,
     /// What was refused: origin and why.
     pub letters: Vec<Letter>,
     /// What the stores hold.
@@ -222,15 +222,10 @@ impl Stage {
 
     /// What must be the same, however the run goes.
     pub fn outcome(&self) -> Result<Outcome> {
-        let of = |output| -> Result<Vec<_>> {
-            let sent = self.sent(output)?.into_iter().map(|Sent { partition, record }| {
-                let Owned {
-                    timestamp, key, value, ..
-                } = record;
-                (partition, key, timestamp, value)
-            });
-            let mut sent: Vec<_> = sent.collect();
-            sent.sort_by(|a, b| a.1.cmp(&b.1));
+        let of = |output| -> Result<Vec<Sent>> {
+            let mut sent = self.sent(output)?;
+            sent.iter_mut().for_each(|sent| sent.record.offset = 0);
+            sent.sort_by(|a, b| a.record.key.cmp(&b.record.key));
             Ok(sent)
         };
         let outputs = (0..self.setup.config.outputs.len()).map(of);
