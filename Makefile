@@ -20,7 +20,7 @@ help: ## What there is
 demo: ## The money pipeline on live generated traffic, no Kafka needed (ARGS=--help: its options)
 	@.ci/setup demo
 	cargo build -p guest-enrich $(WASM)
-	cargo run --release -p pelton-demo --no-default-features -- --set rules.file=$(GUEST) $(ARGS)
+	PELTON_DEMO_RULES=$(GUEST) cargo run --release -p pelton-demo --no-default-features -- $(ARGS)
 
 test: ## Every test, with a real Kafka and a real schema registry
 	@.ci/setup test

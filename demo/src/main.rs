@@ -1,11 +1,12 @@
 //! `make demo`: the money pipeline on the embedded log, with live generated traffic and a session service over real HTTP.
 //!
 //! Everything but Kafka is the real thing: the guest component, the worker, transactions, timers, lookups. It ends by itself,
-//! with a summary that adds up.
+//! with a summary that adds up. Another pipeline's file (`--file`) runs on the same traffic: those of its topics that it reads.
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use pelton::config::Config;
+use pelton::convert::JsonWriter;
 use pelton::http::serve;
 use pelton::log::embedded::{Clock, Embedded, Record};
 use pelton::metrics::{Metrics, TaskMetrics};
@@ -17,12 +18,13 @@ use pelton::pipeline::{Parts, Running, output_partitions, surface};
 use pelton::record::NEVER;
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
-use pelton::rules::{Engine, Version};
+use pelton::rules::{Description, Engine, Version};
 use pelton::service::http::HttpServices;
 use pelton::task::Layout;
 use pelton_demo::session_service::{Behaviour, SessionService};
 use pelton_demo::show::{Progress, Screen, Totals, grouped, readable};
-use pelton_demo::traffic::{Format, Made, Parameters, Stream, Traffic};
+use pelton_demo::traffic::{Format, Parameters, Stream, Traffic};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +55,9 @@ struct Args {
     #[arg(long, default_value = "127.0.0.1:9464")]
     http: SocketAddr,
 }
+
+/// What the money rules count, and their summary needs.
+const MONEY_COUNTERS: [&str; 4] = ["duplicates", "ignored", "sessions", "user_changes"];
 
 /// Partitions of every topic.
 const PARTITIONS: i32 = 4;
@@ -110,6 +115,7 @@ fn main() -> anyhow::Result<()> {
         .worker_threads(1)
         .enable_all()
         .build()?;
+    let (shown, description) = (schemas.clone(), wiring.rules.description().clone());
     let metrics = Arc::new(Metrics::of(&config));
     let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
     let running = Running::start(Parts {
@@ -140,26 +146,26 @@ fn main() -> anyhow::Result<()> {
             args.http
         )),
     }
+    let traffic: Vec<Stream> = Stream::ALL
+        .into_iter()
+        .filter(|stream| config.inputs.iter().any(|input| input.topic == stream.topic()))
+        .collect();
+    if traffic.is_empty() {
+        let topics: Vec<&str> = Stream::ALL.iter().map(|stream| stream.topic()).collect();
+        bail!("the pipeline reads none of the demo's topics: {}", topics.join(", "));
+    }
     let demo = Demo {
+        traffic,
+        appended: Cell::new(0),
+        schemas: shown,
+        description,
+        metrics: metrics.clone(),
         tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
-        rules: metrics.rules(
-            &[],
-            &[
-                "duplicates".into(),
-                "ignored".into(),
-                "sessions".into(),
-                "user_changes".into(),
-            ],
-        ),
         cluster,
         board: running.board().clone(),
         running,
         screen,
-        output: config
-            .outputs
-            .first()
-            .map(|output| output.topic.clone())
-            .unwrap_or_default(),
+        config: config.clone(),
     };
     demo.run(&args)?;
     drop(service);
@@ -167,13 +173,19 @@ fn main() -> anyhow::Result<()> {
 }
 
 struct Demo {
+    /// The streams that the pipeline reads.
+    traffic: Vec<Stream>,
+    /// Records of them so far.
+    appended: Cell<u64>,
+    schemas: Arc<dyn Schemas>,
+    description: Description,
+    metrics: Arc<Metrics>,
     tasks: Vec<TaskMetrics>,
-    rules: pelton::metrics::RulesMetrics,
     cluster: Embedded,
     running: Running,
     board: Arc<Board>,
     screen: Screen,
-    output: String,
+    config: Arc<Config>,
 }
 
 impl Demo {
@@ -195,7 +207,7 @@ impl Demo {
         let (mut shown, mut looked) = (Instant::now(), (Instant::now(), 0));
         let mut per_second = 0.0;
         while begun.elapsed() < Duration::from_secs(args.seconds) && !self.running.has_ended() {
-            let behind = self.appended(&traffic.made()).saturating_sub(self.processed());
+            let behind = self.appended.get().saturating_sub(self.processed());
             if behind < BEHIND_MAX {
                 self.append(&mut traffic)?;
             }
@@ -217,7 +229,7 @@ impl Demo {
             std::thread::sleep(Duration::from_millis(5));
         }
         let seconds = begun.elapsed().as_secs_f64();
-        self.end(traffic.made(), seconds)
+        self.end(seconds)
     }
 
     /// Writes what is due by now into the log.
@@ -225,6 +237,9 @@ impl Demo {
         let now = now();
         self.cluster.appending(|log| {
             while let Some(item) = traffic.due(now) {
+                if !self.traffic.contains(&item.stream) {
+                    continue;
+                }
                 let record = Record {
                     key: Some(item.key),
                     value: Some(item.value),
@@ -232,13 +247,10 @@ impl Demo {
                     headers: &[],
                 };
                 log.append(item.stream.topic(), item.partition, record)?;
+                self.appended.set(self.appended.get() + 1);
             }
             anyhow::Ok(())
         })
-    }
-
-    fn appended(&self, made: &Made) -> u64 {
-        made.records()
     }
 
     fn processed(&self) -> u64 {
@@ -264,47 +276,90 @@ impl Demo {
         }
     }
 
-    /// The newest enriched event.
+    /// The newest record of the first output.
     fn show(&self) {
+        let Some(output) = self.config.outputs.first() else {
+            return;
+        };
         let partition = (now() / 1000 % i64::from(PARTITIONS)) as i32;
-        if let Ok(Some(newest)) = self.cluster.last(&self.output, partition)
-            && let Some(text) = newest.value.as_deref().and_then(readable)
-        {
-            self.screen.line(&text);
-        }
+        let Ok(Some(newest)) = self.cluster.last(&output.topic, partition) else {
+            return;
+        };
+        let value = newest.value.as_deref().unwrap_or_default();
+        let text = match self.is_money() {
+            true => readable(value),
+            false => as_json(self.schemas.as_ref(), value).map(|json| format!("{}: {json}", output.name)),
+        };
+        text.iter().for_each(|text| self.screen.line(text));
     }
 
-    fn end(self, made: Made, seconds: f64) -> anyhow::Result<()> {
+    /// The money rules, or others that count as they do.
+    fn is_money(&self) -> bool {
+        MONEY_COUNTERS
+            .iter()
+            .all(|name| self.description.counters.iter().any(|known| known == name))
+    }
+
+    fn end(self, seconds: f64) -> anyhow::Result<()> {
         // What is open is committed; so the numbers are those of whole epochs.
+        let is_money = self.is_money();
         let ended = self.running.stop();
         self.screen.end();
         ended?;
         let sum = |of: &dyn Fn(&TaskMetrics) -> u64| self.tasks.iter().map(of).sum::<u64>();
-        let count = |index: usize| self.rules.counters[index].get();
+        let count = |name: &str| self.metrics.rules(&[], &[name.to_owned()]).counters[0].get();
         let processed: u64 = sum(&|task| task.events_in.iter().map(|counter| counter.get()).sum());
         let gauge = |of: &dyn Fn(&TaskMetrics) -> i64| self.tasks.iter().map(of).sum::<i64>().max(0) as u64;
+        let read = self.appended.get();
+        let sent = sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum());
+        let dead_letters = sum(&|task| task.dead_letters.iter().map(|counter| counter.get()).sum());
+        let (timers, asked) = (
+            gauge(&|task| task.timers.get()),
+            gauge(&|task| task.lookups_pending.get()),
+        );
+        let rate = grouped((processed as f64 / seconds) as u64);
+        if !is_money {
+            // What others count does not add up to what they read.
+            let mut lines = vec![("read", read), ("waiting", read - processed), ("sent", sent)];
+            lines.extend([("dead letters", dead_letters), ("timers", timers), ("asked", asked)]);
+            let counters = self.description.counters.iter();
+            lines.extend(counters.map(|name| (name.as_str(), count(name))));
+            for (name, count) in lines {
+                println!("  {name:<14}{:>14}", grouped(count));
+            }
+            println!("{rate} events a second, for {seconds:.1} s");
+            return Ok(());
+        }
+        let [duplicates, ignored, sessions, user_changes] = MONEY_COUNTERS.map(count);
         let totals = Totals {
-            read: made.records(),
-            enriched: sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum()),
-            duplicates: count(0),
-            ignored: count(1),
-            sessions: count(2),
-            user_changes: count(3),
-            pending: gauge(&|task| task.timers.get()),
-            asked: gauge(&|task| task.lookups_pending.get()),
-            dead_letters: sum(&|task| task.dead_letters.iter().map(|counter| counter.get()).sum()),
-            waiting: made.records() - processed,
+            read,
+            enriched: sent,
+            duplicates,
+            ignored,
+            sessions,
+            user_changes,
+            pending: timers,
+            asked,
+            dead_letters,
+            waiting: read - processed,
         };
         println!("{totals}");
-        println!(
-            "{} events a second, for {seconds:.1} s",
-            grouped((processed as f64 / seconds) as u64)
-        );
+        println!("{rate} events a second, for {seconds:.1} s");
         if !totals.adds_up() {
             bail!("the totals don't add up: that is a bug");
         }
         Ok(())
     }
+}
+
+/// An Avro record as JSON.
+fn as_json(schemas: &dyn Schemas, value: &[u8]) -> Option<String> {
+    let (head, datum) = value.split_at_checked(5)?;
+    let id = u32::from_be_bytes(head[1..].try_into().ok()?);
+    let mut json = vec![];
+    let writer = JsonWriter::new(&schemas.by_id(id).ok()?).ok()?;
+    writer.convert(datum, &mut json).ok()?;
+    String::from_utf8(json).ok()
 }
 
 /// Milliseconds since 1970.

@@ -1,12 +1,14 @@
 //! The command line.
 //!
 //! Rule: what a program reads goes to standard output, everything else to standard error, and the exit code says how it ended:
-//! 0 it went well; 1 findings in the config, or a deploy was refused; 2 wrong usage; 3 it failed while it ran; 130 it was told
-//! twice to stop.
+//! 0 it went well; 1 findings in the config, a deploy was refused, or a scenario does not hold; 2 wrong usage; 3 it failed
+//! while it ran; 130 it was told twice to stop.
 
 mod check;
 mod logging;
+mod new;
 mod rules;
+mod test;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +35,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 it went well; 1 findings in the config, or a deploy was refused; 2 wrong usage; \
+const EXIT_CODES: &str = "Exit codes: 0 it went well; 1 findings in the config, a deploy was refused, or a \
+scenario does not hold; 2 wrong usage; \
 3 it failed while it ran; 130 it was told twice to stop.\nRUST_LOG=debug shows more.";
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +60,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make a project of rules that builds, is tested, and runs in the demo at once.
+    New {
+        /// Its folder, whose last part is its name.
+        folder: PathBuf,
+        /// A clone of Pelton's repository, whose SDK it uses; otherwise the one that this binary was built in.
+        #[arg(long, value_name = "PATH")]
+        clone: Option<PathBuf>,
+    },
+    /// Play scenarios: files that say what happens to a pipeline and what comes of it, with its real rules and without a Kafka.
+    #[command(after_help = crate::testkit::file::GRAMMAR)]
+    Test(test::Test),
     /// The rules of a running pipeline.
     #[command(subcommand)]
     Rules(rules::Rules),
@@ -99,6 +113,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
     match cli.command {
         Command::Run { file, log } => run(file, log, err),
         Command::Check { file, offline, json } => check::check(&file.file, &file.sets, offline, json, out),
+        Command::New { folder, clone } => new::new(&folder, clone.as_deref(), out, err),
+        Command::Test(test) => test::test(&test, out, err),
         Command::Rules(rules) => rules::run(rules, out, err),
         Command::Config { avro } => {
             say(out, if avro { AVRO } else { JSON });

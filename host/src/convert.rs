@@ -28,6 +28,7 @@ mod validator;
 mod tests;
 
 pub use canonical::fingerprint;
+pub(crate) use instant::write_millis;
 pub use json_reader::JsonReader;
 pub use json_writer::JsonWriter;
 pub use resolver::{Resolver, incompatibilities};

@@ -75,13 +75,15 @@ pub struct TaskHealth {
     pub partition: Partition,
     /// What it does.
     pub state: TaskState,
-    /// Version of the rules that it is at.
-    pub version: String,
+    /// Since when it does that, in milliseconds since 1970.
+    pub since: Millis,
+    /// Version of the rules that it is at; none while it restores.
+    pub version: Option<String>,
     /// Event time that it has come to, in milliseconds since 1970; none before its first record.
     pub watermark: Option<Millis>,
     /// Committed offset of the first record that is not processed, by stream.
     pub position: BTreeMap<String, Offset>,
-    /// Why it is stopped.
+    /// How its restore goes, and what that waits for.
     pub message: Option<String>,
 }
 

@@ -41,6 +41,7 @@ pub mod task;
 // process
 pub mod http;
 pub mod pipeline;
+pub mod testkit;
 pub mod worker;
 
 // edge

@@ -38,6 +38,13 @@ pub fn id(step: &StepKey, sequence: u64, index: u32) -> Box<[u8]> {
     bytes.into()
 }
 
+/// The step that asked the question of this id, its number after that step, and the number of the question in it: questions
+/// are in the order of these. None: it is no id.
+pub fn asked_by(id: &[u8]) -> Option<(StepKey, u64, u32)> {
+    let Id(step, sequence, index) = postcard::from_bytes(id).ok()?;
+    Some((step.into_owned(), sequence, index))
+}
+
 impl Lookups {
     /// Adds a question; returns the one that it replaces.
     pub fn ask(&mut self, name: LookupName, pending: Pending) -> Option<Pending> {

@@ -5,6 +5,7 @@
 
 mod assignment;
 pub mod control;
+mod health;
 mod memory;
 pub mod preflight;
 mod signal;
@@ -23,7 +24,6 @@ use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::log::{Log, Producer};
 use crate::metrics::Metrics;
-use crate::record::Partition;
 use crate::registry::Schemas;
 use crate::service::Services;
 use crate::store::Store;
@@ -33,10 +33,11 @@ use control::board::Board;
 use control::carrier::{self, Carrier, First};
 use control::compile::Compile;
 use control::follow::Following;
+use health::Tasks;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use threads::Event;
 
@@ -72,7 +73,7 @@ pub struct Running {
     stop: Arc<AtomicBool>,
     supervisor: Option<JoinHandle<Result<()>>>,
     control: Option<JoinHandle<()>>,
-    statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+    tasks: Tasks,
     board: Arc<Board>,
     author: Arc<Author>,
 }
@@ -82,7 +83,7 @@ impl Running {
     pub fn start(mut parts: Parts) -> Result<Running> {
         memory::keep();
         let stop = Arc::new(AtomicBool::new(false));
-        let statuses: Arc<Mutex<BTreeMap<Partition, Status>>> = Arc::default();
+        let tasks = Tasks::default();
         let (events, inbox) = channel::<Event>();
         let mut commands = vec![];
         let mut workers = vec![];
@@ -106,13 +107,7 @@ impl Running {
             );
             let (sender, receiver) = channel();
             commands.push(sender);
-            workers.push(threads::spawn(
-                index,
-                worker,
-                receiver,
-                events.clone(),
-                statuses.clone(),
-            )?);
+            workers.push(threads::spawn(index, worker, receiver, events.clone(), tasks.clone())?);
         }
         let (board, config) = (Arc::new(Board::default()), &parts.config);
         let carrier = Carrier::new(carrier::Parts {
@@ -138,7 +133,7 @@ impl Running {
             board.clone(),
             commands.clone(),
             events.clone(),
-            statuses.clone(),
+            tasks.clone(),
             stop.clone(),
         )?;
         let group = parts.log.join()?;
@@ -149,6 +144,7 @@ impl Running {
             config: parts.config,
             board: board.clone(),
             metrics: parts.metrics,
+            tasks: tasks.clone(),
             stores: parts.stores,
             commands,
             events,
@@ -173,25 +169,15 @@ impl Running {
             stop,
             supervisor: Some(supervisor),
             control: Some(control),
-            statuses,
+            tasks,
             board,
             author,
         })
     }
 
-    /// How its tasks stand.
+    /// How the tasks stand that run.
     pub fn statuses(&self) -> Vec<Status> {
-        self.statuses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
-    }
-
-    /// A handle for health.
-    pub fn status_handle(&self) -> Arc<Mutex<BTreeMap<Partition, Status>>> {
-        self.statuses.clone()
+        self.tasks.running()
     }
 
     /// What it knows of versions.

@@ -11,6 +11,7 @@
 
 mod apply;
 mod arrive;
+mod dump;
 pub mod epoch;
 mod idle;
 pub mod layout;
@@ -26,6 +27,7 @@ pub mod tally;
 mod view;
 pub mod wiring;
 
+pub use dump::Stored;
 pub use epoch::Epoch;
 pub use layout::Layout;
 pub use orders::{Orders, Prepare};
@@ -35,7 +37,7 @@ pub use tally::Tally;
 pub use wiring::Wiring;
 
 use crate::control::{Committed, Number, VersionId};
-use crate::delta::{self, Change, Delta};
+use crate::delta::Delta;
 use crate::inbox::Inbox;
 use crate::journal::Ending;
 use crate::log::Chunk;
@@ -46,7 +48,6 @@ use crate::record::{Millis, Offset, Partition, Rank, StepKey};
 use crate::rows::Rows;
 use crate::rules::{Batch, Sandbox, Trap};
 use crate::service::Question;
-use crate::sweep::Cursor;
 use crate::timers::Timers;
 use plan::Planned;
 use replay::Replay;
@@ -173,7 +174,7 @@ impl Guest {
     }
 
     fn sandbox(&mut self) -> Result<&mut Sandbox<View>, Trap> {
-        if self.sandbox.is_none() {
+        if self.sandbox.is_none() || self.wiring.fresh {
             self.sandbox = Some(Sandbox::new(&self.wiring.rules)?);
         }
         match &mut self.sandbox {
@@ -182,9 +183,6 @@ impl Guest {
         }
     }
 }
-
-/// An entry of a store: key, store, entry, expiry, value.
-pub type Stored = (Vec<u8>, String, Vec<u8>, Millis, Vec<u8>);
 
 /// How a task stands, for health and metrics.
 #[derive(Clone, Debug, Default)]
@@ -333,37 +331,6 @@ impl Task {
     /// Reads of state beyond the first call of a batch, by the index of the store: drained.
     pub fn misses(&mut self) -> impl Iterator<Item = u64> {
         self.view.misses.iter_mut().map(std::mem::take)
-    }
-
-    /// Everything that the stores hold and that has not expired by the last step, for tests and queries: key, store, entry,
-    /// expiry, value; sorted.
-    pub fn dump(&mut self) -> Vec<Stored> {
-        let mut delta = Delta::new();
-        self.view
-            .rows
-            .sweep(&mut Cursor::new(), usize::MAX, self.last.time(), &mut delta);
-        let mut cells = vec![];
-        for change in delta.records().flat_map(delta::read) {
-            if let Ok(Change::Put {
-                key,
-                store,
-                entry,
-                expires,
-                value,
-                ..
-            }) = change
-            {
-                let store = self.names.stores[usize::from(store)].clone();
-                cells.push((key.to_vec(), store, entry.to_vec(), expires, value.to_vec()));
-            }
-        }
-        cells.sort();
-        cells
-    }
-
-    /// The timers that are set, in order.
-    pub fn timers(&self) -> impl Iterator<Item = &StepKey> {
-        self.timers.iter()
     }
 
     /// Committed position in the changelog.

@@ -10,7 +10,9 @@ pub mod types;
 
 pub use host::{Cell, Found, Level, Question, Read};
 pub use list::List;
-pub use types::{Action, Batch, Channel, Description, Effect, Effects, Happening, Header, Input, Lookup, Shape, Span, Store};
+pub use types::{
+    Action, Batch, Channel, Description, Effect, Effects, Happening, Header, Input, Lookup, Shape, Span, Store,
+};
 
 use wasmtime::component::{Func, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result};

@@ -6,6 +6,7 @@
 //! - The loop owns no clock, no thread and no randomness: whoever drives it says what time it is. The same worker runs on
 //!   Kafka, on the embedded log, and in the simulator.
 
+mod beat;
 mod close;
 mod commit;
 mod flush;

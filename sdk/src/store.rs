@@ -174,7 +174,11 @@ impl<E: Entry, T: Datum> Map<E, T> {
     /// This step will read the entry.
     #[inline]
     pub fn want(&self, reads: &mut Reads, entry: E::Of<'_>) {
-        reads.shared.work.borrow_mut().prefetch(self.at.store.into(), whole(entry));
+        reads
+            .shared
+            .work
+            .borrow_mut()
+            .prefetch(self.at.store.into(), whole(entry));
     }
 
     /// This step will scan or drain the entries that start so.
@@ -223,7 +227,11 @@ impl<E: Entry> Set<E> {
     /// This step will look for it.
     #[inline]
     pub fn want(&self, reads: &mut Reads, entry: E::Of<'_>) {
-        reads.shared.work.borrow_mut().prefetch(self.at.store.into(), whole(entry));
+        reads
+            .shared
+            .work
+            .borrow_mut()
+            .prefetch(self.at.store.into(), whole(entry));
     }
 }
 

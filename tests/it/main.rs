@@ -4,6 +4,7 @@ mod deploys;
 mod guest_forms;
 #[cfg(feature = "kafka")]
 mod kafka_port;
+mod new;
 #[cfg(all(feature = "kafka", feature = "rocks"))]
 mod pipeline_kafka;
 #[cfg(feature = "kafka")]
@@ -12,4 +13,5 @@ mod rules;
 mod same_result;
 mod scenarios;
 mod sim;
+mod testkit;
 mod tidy;

@@ -10,6 +10,6 @@ mod run;
 mod workload;
 
 pub use report::print;
-pub use run::{Options, Report, embedded};
 #[cfg(feature = "kafka")]
 pub use run::kafka;
+pub use run::{Options, Report, embedded};

@@ -104,11 +104,25 @@ impl Rig {
         self.server().as_ref().map(Server::pid)
     }
 
-    /// Stops the broker. What it has written is there at the next [`Rig::start`]. (In order: what a broker without replicas
-    /// keeps when it is killed is not what is tested here.)
+    /// Kills the broker, as a crash of its process does: what it has acknowledged is in the system's page cache, and there at
+    /// the next [`Rig::start`].
+    pub fn kill(&self) {
+        *self.server() = None;
+    }
+
+    /// Stops the broker in order. What it has written is there at the next [`Rig::start`].
     pub fn stop(&self) {
         if let Some(server) = self.server().take() {
             server.stop();
+        }
+    }
+
+    /// The broker stands still, with all its connections, or goes on.
+    pub fn freeze(&self, still: bool) {
+        let signal = if still { libc::SIGSTOP } else { libc::SIGCONT };
+        if let Some(pid) = self.pid() {
+            // SAFETY: a signal to our own child, which has not been waited for: its id is still its own.
+            unsafe { libc::kill(pid as libc::pid_t, signal) };
         }
     }
 

@@ -1,7 +1,6 @@
-//! A stage for scenarios: the real worker and real rules on the log in memory, under a clock that the test moves.
+//! A stage for scenarios of the money pipeline: the testkit's, with the events of the contract and words for what comes of them.
 //!
-//! Rules: one thread, no sleep, no chance that is not a seed's; nothing is replaced but the clock and, where a test wants it
-//! so, the external service. Times are milliseconds since [`START`].
+//! Rules: those of [`pelton::testkit`]. Times are milliseconds since [`START`].
 //!
 //! ```no_run
 //! use pelton_tests::stage::{SECOND, always, money};
@@ -18,7 +17,6 @@ mod event;
 mod life;
 mod look;
 mod seen;
-mod service;
 mod setup;
 
 pub use crate::auditor::Format;
@@ -26,20 +24,17 @@ pub use event::{
     Event, Money, Stream, address, birth_date, bytes, kind_of_wallet, long, money, nothing, other_user, session,
     session_closed,
 };
-pub use seen::{Cell, DeadLetter, Output};
-pub use service::Script;
-pub use setup::{Dice, Setup, Way, always, always_with, compile};
+pub use pelton::testkit::{Dice, Letter as DeadLetter, Way};
+pub use seen::{Cell, Output};
+pub use setup::{Setup, always, always_with, compiler};
 
-use life::Life;
 use pelton::config::Config;
 use pelton::error::Failure;
-use pelton::log::embedded::{Clock, Embedded, Owned};
-use pelton::metrics::Metrics;
+use pelton::log::embedded::{Embedded, Owned};
 use pelton::murmur2;
 use pelton::record::Partition;
 use pelton::service::Answer;
-use pelton::task::{Layout, Orders, Wiring};
-use std::sync::Arc;
+use pelton::testkit::{self, Script, Which};
 use std::time::Duration;
 
 /// Milliseconds.
@@ -60,31 +55,12 @@ pub const DAY: Millis = 24 * HOUR;
 /// Out of orderness of the contract's inputs.
 const DISORDER: Millis = 20 * SECOND;
 
-/// How far a turn moves the clock.
-const TURN: Duration = Duration::from_millis(10);
-
-/// So many turns in which nothing happens: an epoch is committed after five of them, and its outcome told after a few more.
-const AT_REST: u32 = 16;
-
-/// More turns than any scenario takes.
-const RESTLESS: u32 = 100_000;
-
 /// See the module.
 pub struct Stage {
-    setup: Setup,
+    engine: testkit::Stage,
+    format: Format,
     /// The log.
     pub cluster: Embedded,
-    clock: Clock,
-    layout: Arc<Layout>,
-    wiring: Arc<Wiring>,
-    /// Everything that was deployed.
-    orders: Arc<Orders>,
-    metrics: Arc<Metrics>,
-    script: Script,
-    life: Option<Life>,
-    dice: Option<Dice>,
-    /// The process dies after so many turns; and then each time again, where there is a second number.
-    fatal: Option<(u32, Option<u32>)>,
 }
 
 /// A user, to be told something about.
@@ -93,61 +69,18 @@ pub struct User<'a> {
     id: &'a str,
 }
 
+#[track_caller]
+fn alive<T>(done: Result<T, Failure>) -> T {
+    done.unwrap_or_else(|why| panic!("the instance has ended: {why}"))
+}
+
 impl Stage {
-    fn new(setup: Setup, wall: Millis) -> Stage {
-        let clock = Clock::manual(wall);
-        let cluster = Embedded::new(&setup.cluster, clock.clone());
-        let config = &setup.config;
-        let stamped: &[_] = if setup.append_time {
-            &[("message.timestamp.type", "LogAppendTime")]
-        } else {
-            &[]
-        };
-        for input in &config.inputs {
-            cluster
-                .create_topic(&input.topic, setup.partitions, stamped)
-                .expect("a new topic");
+    fn of(engine: testkit::Stage, format: Format) -> Stage {
+        Stage {
+            cluster: engine.cluster().clone(),
+            engine,
+            format,
         }
-        for output in &config.outputs {
-            cluster
-                .create_topic(&output.topic, setup.output_partitions, &[])
-                .expect("a new topic");
-        }
-        for owned in config.owned_topics(setup.partitions) {
-            cluster
-                .create_topic(&owned.name, owned.partitions, &[])
-                .expect("a new topic");
-        }
-        let limits = pelton::rules::Limits {
-            memory: config.rules.memory_limit,
-            time: config.rules.time_limit,
-            ..pelton::rules::Limits::default()
-        };
-        let rules = compile(&setup.component, &config.rules.settings, limits).expect("rules that fit");
-        let outputs = vec![setup.output_partitions; config.outputs.len()];
-        let wiring = Wiring::new(rules, config, Some(setup.schemas.as_ref()), &outputs);
-        let wiring = wiring.unwrap_or_else(|misfits| panic!("the rules don't fit: {misfits:?}"));
-        let dice = match setup.way {
-            Way::Restless(seed) if setup.restless => Some(Dice::new(seed + 2000)),
-            _ => None,
-        };
-        let wiring = Arc::new(wiring);
-        let mut stage = Stage {
-            orders: Arc::new(Orders::only(wiring.clone())),
-            layout: Arc::new(Layout::new(config, setup.partitions)),
-            metrics: Arc::new(Metrics::of(config)),
-            wiring,
-            setup,
-            cluster,
-            clock,
-            script: Script::default(),
-            life: None,
-            dice,
-            fatal: None,
-        };
-        stage.let_loose();
-        stage.start();
-        stage
     }
 
     /// Another stage, where the same inputs come again from their start, with the journal: it must give the same.
@@ -157,41 +90,7 @@ impl Stage {
 
     /// As [`replay`](Stage::replay), with a change of the pipeline's file.
     pub fn replay_with(&self, change: impl FnOnce(&mut Config)) -> Stage {
-        let mut setup = Setup {
-            way: Way::Burst,
-            disk: None,
-            ..self.setup.clone()
-        };
-        change(&mut setup.config);
-        let mut stage = Stage::new(setup, self.clock.wall());
-        stage.crash();
-        stage.orders = self.orders.clone();
-        let journal = self.setup.config.journal_topic();
-        let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
-        for topic in inputs.chain([&journal]) {
-            for partition in 0..self.setup.partitions {
-                for record in self.committed(topic, partition) {
-                    stage.append(topic, partition, &record);
-                }
-            }
-        }
-        stage.start();
-        stage.settle();
-        stage
-    }
-
-    /// Appends a record of another log.
-    fn append(&self, topic: &str, partition: Partition, record: &Owned) {
-        let headers = record
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_slice()));
-        let headers: Vec<(&[u8], &[u8])> = headers.collect();
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        let offset = self
-            .cluster
-            .append(topic, partition, key, value, record.timestamp, &headers);
-        offset.expect("a record fits");
+        Stage::of(alive(self.engine.replay(change)), self.format)
     }
 
     /// Something about a user.
@@ -202,15 +101,21 @@ impl Stage {
     /// An event comes into its topic. Its offset.
     pub fn put(&mut self, event: impl Into<Event>) -> i64 {
         let event = event.into();
-        let partition = murmur2::partition(event.user.as_bytes(), self.setup.partitions);
-        let bytes = event.bytes(self.setup.format);
+        let partition = murmur2::partition(event.user.as_bytes(), self.partitions());
+        let bytes = event.bytes(self.format);
         self.raw(event.stream, partition, Some(event.user.as_bytes()), Some(&bytes))
     }
 
     /// Any record comes into an input topic. Its offset.
     pub fn raw(&mut self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) -> i64 {
-        let wall = self.clock.wall();
-        let appended = self.cluster.append(stream.topic(), partition, key, value, wall, &[]);
+        let record = Owned {
+            offset: 0,
+            timestamp: self.engine.clock().wall(),
+            key: key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
+            headers: vec![],
+        };
+        let appended = self.engine.append(stream.topic(), partition, &record);
         appended.expect("a record fits")
     }
 
@@ -225,34 +130,36 @@ impl Stage {
 
     /// Event time of one stream comes to `at`.
     pub fn flow(&mut self, stream: Stream, at: Millis) {
-        for partition in 0..self.setup.partitions {
+        for partition in 0..self.partitions() {
             let user = self.user_of(partition);
-            let bytes = nothing(stream, &user, at + DISORDER).bytes(self.setup.format);
+            let bytes = nothing(stream, &user, at + DISORDER).bytes(self.format);
             self.raw(stream, partition, Some(user.as_bytes()), Some(&bytes));
         }
+    }
+
+    fn partitions(&self) -> i32 {
+        self.engine.setup().partitions
     }
 
     /// A user whose key belongs to this partition, and who does nothing else.
     fn user_of(&self, partition: Partition) -> String {
         let mut users = (0..).map(|number| format!("nobody-{number}"));
-        let its = |user: &String| murmur2::partition(user.as_bytes(), self.setup.partitions) == partition;
+        let its = |user: &String| murmur2::partition(user.as_bytes(), self.partitions()) == partition;
         users.find(its).expect("murmur2 leaves no partition out")
     }
 
     /// Nothing comes for so long.
     pub fn advance(&mut self, by: Duration) {
-        let end = self.clock.now() + by;
-        while self.clock.now() < end {
-            self.clock
-                .advance(Duration::from_millis(500).min(end - self.clock.now()));
-            self.turn().unwrap_or_else(|why| panic!("the worker has ended: {why}"));
-        }
-        self.settle();
+        alive(self.engine.advance(by));
     }
 
     /// The session service answers the open questions for a session; asked again, it says the same again.
     pub fn reply(&mut self, session: &str, answer: Answer) {
-        assert!(self.script.always(session, answer) > 0, "nobody asks for {session}");
+        let which = Which {
+            service: None,
+            end: format!("/{session}"),
+        };
+        assert!(self.script().always(which, answer) > 0, "nobody asks for {session}");
         self.settle();
     }
 
@@ -268,7 +175,7 @@ impl Stage {
     pub fn answered(&mut self) {
         let begun = std::time::Instant::now();
         while self.status().iter().any(|status| status.lookups > 0) {
-            self.turn().unwrap_or_else(|why| panic!("the worker has ended: {why}"));
+            alive(self.turn());
             assert!(begun.elapsed() < Duration::from_secs(60), "no answer");
             std::thread::yield_now();
         }
@@ -277,59 +184,32 @@ impl Stage {
 
     /// Moves the clock alone.
     pub fn pass(&mut self, by: Duration) {
-        self.clock.advance(by);
+        self.engine.clock().advance(by);
     }
 
     /// The script of the session service.
     pub fn script(&self) -> &Script {
-        &self.script
+        self.engine.script()
     }
 
     /// All that can be done is done, and committed.
     pub fn settle(&mut self) {
-        self.try_settle()
-            .unwrap_or_else(|why| panic!("the worker has ended: {why}"));
+        alive(self.try_settle());
     }
 
     /// As [`settle`](Stage::settle). Err: the instance has ended, why; it is gone.
     pub fn try_settle(&mut self) -> Result<(), Failure> {
-        let mut quiet = 0;
-        for _ in 0..RESTLESS {
-            if self.dies() {
-                self.crash();
-                self.start();
-                quiet = 0;
-            }
-            self.clock.advance(TURN);
-            quiet = if self.turn()? { 0 } else { quiet + 1 };
-            if quiet > AT_REST {
-                return Ok(());
-            }
-        }
-        panic!("it never comes to rest");
-    }
-
-    fn dies(&mut self) -> bool {
-        let by_chance = self.dice.as_mut().is_some_and(|dice| dice.below(64) == 0);
-        let Some((left, again)) = &mut self.fatal else {
-            return by_chance;
-        };
-        if *left > 0 {
-            *left -= 1;
-            return by_chance;
-        }
-        self.fatal = again.map(|turns| (turns, Some(turns)));
-        true
+        self.engine.settle()
     }
 
     /// The process dies after so many turns more, and is started again.
     pub fn crash_after(&mut self, turns: u32) {
-        self.fatal = Some((turns, None));
+        self.engine.crash_after(turns, false);
     }
 
     /// The process dies after so many turns, again and again.
     pub fn crash_every(&mut self, turns: u32) {
-        self.fatal = Some((turns, Some(turns)));
+        self.engine.crash_after(turns, true);
     }
 }
 

@@ -141,7 +141,10 @@ pub struct Running {
 
 pub(super) async fn get(State(shared): State<Shared>) -> Response {
     let health = (shared.surface.health)();
-    let tasks = health.tasks.into_iter().map(|task| (task.partition, task.version));
+    let tasks = health
+        .tasks
+        .into_iter()
+        .filter_map(|task| Some((task.partition, task.version?)));
     let Deploys { deploys, taken } = (shared.surface.deploys)();
     Json(Running {
         pipeline: health.pipeline,

@@ -8,7 +8,8 @@ fn task(state: TaskState) -> TaskHealth {
     TaskHealth {
         partition: 2,
         state,
-        version: "old".into(),
+        since: 1_000,
+        version: Some("old".into()),
         watermark: Some(1_500),
         position: [("wallet".to_string(), 7)].into(),
         message: None,

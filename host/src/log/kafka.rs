@@ -49,7 +49,8 @@ const COMMON: &[(&str, &str)] = &[
     // A commit is followed at once by the next transaction, which the broker refuses for some milliseconds.
     ("retry.backoff.ms", "5"),
     ("reconnect.backoff.ms", "20"),
-    ("reconnect.backoff.max.ms", "1000"),
+    // A broker that stays away is asked less and less often, by some dozens of connections; those of the others stand.
+    ("reconnect.backoff.max.ms", "3000"),
     ("socket.nagle.disable", "true"),
     // Notice a broker that has gone silent within the session time-out.
     ("socket.timeout.ms", "10000"),

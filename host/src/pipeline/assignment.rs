@@ -9,6 +9,7 @@
 
 use super::Stores;
 use super::control::board::Board;
+use super::health::Tasks;
 use super::threads::{Command, Event, SAY_EVERY};
 use crate::config::{Config, Start};
 use crate::error::{Failure, Result};
@@ -36,6 +37,10 @@ const RESTORES: u32 = 3;
 /// A worker that does not close its tasks within this is stuck: beyond transaction time-outs and their retries.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The same when the process was told to stop: then whoever has told it waits, and a crash loses nothing. Below the 30 s
+/// after which container platforms kill.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
 /// A member that is fenced twice within this has a rival by the same instance id: a broker's restart fences it once.
 const RIVAL: Duration = Duration::from_secs(60);
 
@@ -48,6 +53,7 @@ pub struct Supervisor {
     /// The versions that tasks open with.
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
+    pub tasks: Tasks,
     pub stores: Option<Stores>,
     pub commands: Vec<Sender<Command>>,
     pub events: Sender<Event>,
@@ -66,7 +72,7 @@ impl Supervisor {
         let result = self.serve(&mut owned);
         let result = match result {
             // Told to stop: every task finishes what it has open.
-            Ok(()) => self.close(&owned, false),
+            Ok(()) => self.stop(&owned),
             failed => failed,
         };
         for worker in &self.commands {
@@ -84,7 +90,14 @@ impl Supervisor {
 
     fn serve(&mut self, owned: &mut Vec<Partition>) -> Result<()> {
         let mut said: Option<Instant> = None;
+        let mut looked = Instant::now();
         while !self.stop.load(Ordering::Acquire) {
+            if looked.elapsed() >= SAY_EVERY {
+                looked = Instant::now();
+                for (task, how) in self.tasks.restoring() {
+                    tracing::warn!(task, "still restoring: {how}");
+                }
+            }
             match self.group.poll(POLL) {
                 Ok(Some(Membership::Assigned(partitions))) => {
                     tracing::info!(?partitions, "assigned");
@@ -176,8 +189,33 @@ impl Supervisor {
         }
     }
 
+    /// Told to stop.
+    fn stop(&mut self, owned: &[Partition]) -> Result<()> {
+        let open = self.close_within(owned, false, STOP_DEADLINE)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Fatal(format!(
+            "told to stop, but the open epoch of the tasks {open:?} could not be committed within {} s: are the brokers \
+             away? Nothing is lost: the next start does it again",
+            STOP_DEADLINE.as_secs()
+        )))
+    }
+
     /// Closes tasks, and waits until that is done.
     fn close(&mut self, partitions: &[Partition], lost: bool) -> Result<()> {
+        let open = self.close_within(partitions, lost, CLOSE_DEADLINE)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Fatal(format!(
+            "the tasks {open:?} were not closed within {CLOSE_DEADLINE:?}: the process ends, so that another one may have \
+             them"
+        )))
+    }
+
+    /// Closes tasks, and waits for it, but not longer than this. Those that are open still.
+    fn close_within(&mut self, partitions: &[Partition], lost: bool, wait: Duration) -> Result<Vec<Partition>> {
         let assignment = self.log.assignment();
         let mut open: Vec<Partition> = vec![];
         for partition in partitions {
@@ -185,6 +223,7 @@ impl Supervisor {
                 Some(gone) => {
                     gone.store(true, Ordering::Release);
                     self.board.forget(*partition);
+                    self.tasks.gone(*partition);
                 }
                 None => open.push(*partition),
             }
@@ -199,19 +238,16 @@ impl Supervisor {
             };
             let _ = worker.send(command);
         }
-        let deadline = Instant::now() + CLOSE_DEADLINE;
+        let deadline = Instant::now() + wait;
         while !open.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(event) = self.inbox.recv_timeout(left) else {
-                return Err(Failure::Fatal(format!(
-                    "the tasks {open:?} were not closed within {CLOSE_DEADLINE:?}: the process ends, so that another one may \
-                     have them"
-                )));
+                return Ok(open);
             };
             let closed = self.handle(event)?;
             open.retain(|partition| !closed.contains(partition));
         }
-        Ok(())
+        Ok(open)
     }
 
     fn restore(&mut self, partition: Partition) -> Result<()> {
@@ -219,6 +255,7 @@ impl Supervisor {
         self.restoring.insert(partition, gone.clone());
         let (log, layout, config) = (self.log.clone(), self.layout.clone(), self.config.clone());
         let ratio = self.metrics.task(partition).restored_ratio;
+        let tasks = self.tasks.clone();
         let (board, stores, events) = (self.board.clone(), self.stores.clone(), self.events.clone());
         std::thread::Builder::new()
             .name(format!("restore-{partition}"))
@@ -243,6 +280,11 @@ impl Supervisor {
                             restoring.step(store, POLL)
                         }
                     };
+                    let why = match &stepped {
+                        Err(Failure::Retry(why)) => Some(why.as_str()),
+                        _ => None,
+                    };
+                    tasks.restores(partition, restoring.progress(), why, || !gone.load(Ordering::Acquire));
                     match stepped {
                         Ok(None) => {
                             ratio.set(restoring.progress());

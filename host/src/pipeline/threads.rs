@@ -2,15 +2,15 @@
 
 use super::control::board::Board;
 use super::control::carrier::Carrier;
+use super::health::Tasks;
 use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::record::{Millis, Partition};
-use crate::task::{Orders, Status, Task};
+use crate::task::{Orders, Task};
 use crate::worker::{Now, Worker};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -71,11 +71,11 @@ pub fn spawn(
     mut worker: Worker,
     commands: Receiver<Command>,
     events: Sender<Event>,
-    statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+    tasks: Tasks,
 ) -> Result<JoinHandle<()>> {
     let thread = move || {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            drive(&mut worker, &commands, &events, &statuses)
+            drive(&mut worker, &commands, &events, &tasks)
         }));
         let failed = match result {
             Ok(Ok(())) => return,
@@ -98,12 +98,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .to_owned()
 }
 
-fn drive(
-    worker: &mut Worker,
-    commands: &Receiver<Command>,
-    events: &Sender<Event>,
-    statuses: &Mutex<BTreeMap<Partition, Status>>,
-) -> Result<()> {
+fn drive(worker: &mut Worker, commands: &Receiver<Command>, events: &Sender<Event>, tasks: &Tasks) -> Result<()> {
     let start = Instant::now();
     let mut told = Duration::ZERO;
     let mut said: Option<Duration> = None;
@@ -148,11 +143,7 @@ fn drive(
         }
         let closed = worker.take_closed();
         if !closed.is_empty() {
-            let mut statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
-            closed.iter().for_each(|partition| {
-                statuses.remove(partition);
-            });
-            drop(statuses);
+            closed.iter().for_each(|partition| tasks.gone(*partition));
             let _ = events.send(Event::Closed(closed));
         }
         for (partition, before) in worker.take_truncations() {
@@ -160,9 +151,9 @@ fn drive(
         }
         if now.mono - told >= STATUS_EVERY {
             told = now.mono;
-            let mut statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
-            for status in worker.status() {
-                statuses.insert(status.partition, status);
+            worker.status().into_iter().for_each(|status| tasks.runs(status));
+            for (partition, read) in worker.restoring() {
+                tasks.restores(partition, read, None, || true);
             }
         }
     }
@@ -174,22 +165,18 @@ pub fn carry(
     board: Arc<Board>,
     commands: Vec<Sender<Command>>,
     events: Sender<Event>,
-    statuses: Arc<Mutex<BTreeMap<Partition, Status>>>,
+    tasks: Tasks,
     stop: Arc<AtomicBool>,
 ) -> Result<JoinHandle<()>> {
     let thread = move || {
         let start = Instant::now();
         let mut said: Option<Instant> = None;
         while !stop.load(Ordering::Acquire) {
-            let tasks: Vec<Status> = {
-                let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner);
-                statuses.values().cloned().collect()
-            };
             let now = Now {
                 mono: start.elapsed(),
                 wall: wall(),
             };
-            match carrier.step(now, CONTROL_WAIT, &tasks, &board.wanted()) {
+            match carrier.step(now, CONTROL_WAIT, &tasks.running(), &board.wanted()) {
                 Ok(changed) => {
                     if changed {
                         // The workers first: a task that the board lets open comes behind this.

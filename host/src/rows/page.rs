@@ -108,13 +108,28 @@ pub fn copy(from: &[u8], to: &mut [u8]) {
 /// Copies a page into a block that has room for its live part, without garbage and without what is expired at `now`.
 pub fn rebuild(from: &[u8], to: &mut [u8], now: Millis) {
     init(to, key(from));
-    for at in 0..count(from) {
-        let (store, entry, cell) = at_place(from, at);
-        if now < cell.expires {
-            let fits = append(to, fingerprint(store, entry), store, entry, cell);
-            debug_assert!(fits, "a rebuilt page is not larger than its live part");
+    let start = directory(from);
+    let (places, _) = from[start..start + count(from) * DIRECTORY].as_chunks::<DIRECTORY>();
+    let end = to.len();
+    let (mut heap, mut kept, mut soonest) = (0, start, FOREVER);
+    for place in places {
+        // A cell is copied as it is, and keeps its fingerprint.
+        let cell = &from[from.len() - short(place, 0)..];
+        let expires = long(cell, 8);
+        if now < expires {
+            let size = CELL + short(cell, 4) + short(cell, 6);
+            heap += size;
+            to[end - heap..end - heap + size].copy_from_slice(&cell[..size]);
+            set_short(to, kept, heap);
+            to[kept + 2..kept + 4].copy_from_slice(&place[2..]);
+            kept += DIRECTORY;
+            soonest = soonest.min(expires);
         }
     }
+    debug_assert!(kept + heap <= end, "a rebuilt page is not larger than its live part");
+    set_short(to, COUNT, (kept - start) / DIRECTORY);
+    set_short(to, HEAP, heap);
+    to[SOONEST..SOONEST + 8].copy_from_slice(&soonest.to_le_bytes());
 }
 
 /// The cell at a place of the directory: (store, entry, cell).

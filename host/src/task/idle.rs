@@ -9,6 +9,7 @@
 
 use super::Task;
 use super::epoch::Epoch;
+use crate::inbox::Inbox;
 use crate::journal::Entry;
 use crate::record::{Millis, NEVER, Rank, StepKey};
 use std::time::Duration;
@@ -38,12 +39,7 @@ impl Task {
             let busy = self.inboxes.iter().zip(&idle).filter(|(_, idle)| !**idle);
             busy.map(|(inbox, _)| inbox.watermark()).min().unwrap_or(NEVER)
         } else {
-            let highest = self
-                .inboxes
-                .iter()
-                .map(|inbox| inbox.watermark())
-                .max()
-                .unwrap_or(NEVER);
+            let highest = self.inboxes.iter().map(Inbox::watermark).max().unwrap_or(NEVER);
             let (from, since) = *self.quiet.get_or_insert((highest, now));
             if from == NEVER {
                 NEVER
@@ -66,16 +62,31 @@ impl Task {
         }
         self.beaten = Some(now);
         for (rank, _) in idle.iter().enumerate().filter(|(_, idle)| **idle) {
-            let inbox = &mut self.inboxes[rank];
-            if inbox.watermark() < target {
-                let position = inbox.beat(target);
-                let entry = Entry::Heartbeat {
-                    rank: rank as Rank,
-                    position,
-                    time: target,
-                };
-                epoch.journal(self.layout.journal, self.partition, wall, &entry);
-            }
+            self.beat_input(rank, target, wall, epoch);
+        }
+    }
+
+    /// Event time comes to `target` on every input, as if all had been silent until then: for whoever drives a pipeline by hand.
+    /// Nothing happens while what was read before is read again.
+    pub fn beat_to(&mut self, target: Millis, wall: Millis, epoch: &mut Epoch) {
+        if self.follows_journal() || self.inboxes.iter().any(Inbox::catching_up) {
+            return;
+        }
+        for rank in 0..self.inboxes.len() {
+            self.beat_input(rank, target, wall, epoch);
+        }
+    }
+
+    fn beat_input(&mut self, rank: usize, target: Millis, wall: Millis, epoch: &mut Epoch) {
+        let inbox = &mut self.inboxes[rank];
+        if inbox.watermark() < target {
+            let position = inbox.beat(target);
+            let entry = Entry::Heartbeat {
+                rank: rank as Rank,
+                position,
+                time: target,
+            };
+            epoch.journal(self.layout.journal, self.partition, wall, &entry);
         }
     }
 

@@ -341,7 +341,8 @@ impl Span {
             return Ok(true);
         }
         let mut arrivals = vec![];
-        self.reader.poll(wait, &mut arrivals)?;
+        // What has come before a failure does not come again.
+        let polled = self.reader.poll(wait, &mut arrivals);
         for arrival in arrivals {
             match arrival {
                 Arrival::Records(chunk) if chunk.topic == self.topic => {
@@ -364,6 +365,7 @@ impl Span {
                 Arrival::Records(_) => {}
             }
         }
+        polled?;
         Ok(self.position >= self.end)
     }
 }

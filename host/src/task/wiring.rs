@@ -22,6 +22,8 @@ pub struct Wiring {
     pub lookups: Vec<LookupWire>,
     /// Inputs in one call, at most.
     pub batch: usize,
+    /// Each call gets a fresh instance: for tests, because a guest's memory must not matter.
+    pub fresh: bool,
     configured: Vec<Input>,
 }
 
@@ -172,6 +174,7 @@ impl Wiring {
             outputs,
             lookups,
             batch: config.rules.batch,
+            fresh: false,
             configured: config.inputs.clone(),
         };
         if let Err(why) = wiring.readers() {

@@ -101,27 +101,42 @@ impl Worker {
             self.services.forget(partition);
             self.flushes.forget(partition);
             task.abort();
+            tracing::info!(task = partition, "reads its changelog again");
             self.restoring
                 .push(Restoring::resume(self.log.clone(), self.layout.clone(), task));
         }
         Ok(true)
     }
 
+    /// The tasks that read their changelog again, and how much of it they have read: from 0 to 1.
+    pub fn restoring(&self) -> impl Iterator<Item = (Partition, f64)> {
+        let progress = |restoring: &Restoring| (restoring.partition(), restoring.progress());
+        self.restoring.iter().map(progress)
+    }
+
     /// Tasks that read their changelog go on with it. True: one of them is there.
     pub(super) fn restore(&mut self) -> Result<bool> {
         let mut busy = false;
+        let mut away = false;
         for mut restoring in std::mem::take(&mut self.restoring) {
             let partition = restoring.partition();
+            if away {
+                // Each would wait for the same broker in vain, and commands would wait for all of them.
+                self.restoring.push(restoring);
+                continue;
+            }
             match restoring.step(None, READ_WAIT) {
                 Ok(Some(restored)) => {
                     let orders = self.orders.clone();
                     let task = Task::open(partition, self.layout.clone(), orders, restored, &[])?;
+                    tracing::info!(task = partition, "goes on");
                     self.resume(task);
                     busy = true;
                 }
                 Ok(None) => self.restoring.push(restoring),
                 Err(Failure::Retry(why)) => {
                     tracing::warn!(task = partition, %why, "the changelog can't be read yet");
+                    away = true;
                     self.restoring.push(restoring);
                 }
                 Err(other) => return Err(other),

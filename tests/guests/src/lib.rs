@@ -8,6 +8,7 @@ use pelton::rules::host::{self, Level, Question, Read};
 use pelton::rules::types::{Action, Channel, Effect, Happening, Header, Lookup, Shape, Span, Store};
 use std::hint::black_box;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 struct Odd;
 
@@ -16,7 +17,10 @@ export!(Odd);
 /// What to do, as `describe` was told.
 static DO: OnceLock<String> = OnceLock::new();
 
-/// An event with this value is the one that `panic-on-poison` and its like wait for.
+/// Calls of this instance that had an effect.
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+/// An event whose value ends so is the one that `panic-on-poison` and its like wait for.
 const POISON: &[u8] = b"poison";
 
 const BYTES: &str = r#""bytes""#;
@@ -49,7 +53,7 @@ impl Guest for Odd {
         let poisoned = batch
             .inputs
             .iter()
-            .any(|input| bytes_of(input.value, &batch.bytes) == POISON);
+            .any(|input| bytes_of(input.value, &batch.bytes).ends_with(POISON));
         match what {
             "panic" => panic!("no reason at all"),
             "panic-on-poison" if poisoned => panic!("poison"),
@@ -66,6 +70,9 @@ impl Guest for Odd {
             host::get_many(&[read], &[]);
         }
         let mut effects = echo(&batch);
+        if what == "read-twice" {
+            effects = echo(&batch);
+        }
         let last = batch.inputs.len().saturating_sub(1);
         let Some(first) = effects.effects.first().copied() else {
             return effects;
@@ -79,6 +86,17 @@ impl Guest for Odd {
             ..first
         };
         match what {
+            "remember" => {
+                // What no rules may do: how many calls there were.
+                let start = effects.bytes.len() as u32;
+                let calls = CALLS.fetch_add(1, Ordering::Relaxed).to_string();
+                // An Avro length is doubled; no number of calls has 64 digits.
+                effects.bytes.push(2 * calls.len() as u8);
+                effects.bytes.extend(calls.bytes());
+                let len = effects.bytes.len() as u32 - start;
+                let value = Span { start, len };
+                (odd.what, odd.on, odd.at, odd.value) = (Action::Send, 0, batch.inputs[last].time, value);
+            }
             "span-beyond" => odd.value = beyond,
             "span-overflow" => {
                 odd.value = Span {

@@ -16,8 +16,9 @@ use pelton::pipeline::control::follow::Following;
 use pelton::pipeline::{Parts, Running};
 use pelton::record::Partition;
 use pelton::task::{Layout, Wiring};
+use pelton::testkit::Script;
 use pelton_tests::auditor::read_enriched;
-use pelton_tests::stage::{Format, Millis, SECOND, START, Script, Stream, compile, money, nothing};
+use pelton_tests::stage::{Format, Millis, SECOND, START, Stream, compiler, money, nothing};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,7 +122,7 @@ impl Fleet {
         Arc::new(move |component, settings| {
             before();
             let settings: Value = serde_json::from_str(settings).expect("settings are JSON");
-            let rules = compile(component, &settings, limits(&config))?;
+            let rules = compiler().compile(component, &settings, limits(&config))?;
             let outputs = vec![PARTITIONS; config.outputs.len()];
             Wiring::new(rules, &config, None, &outputs)
                 .map(Arc::new)

@@ -38,10 +38,15 @@ fn two_instances_do_what_one_would_also_when_one_joins_later_and_is_killed() {
 }
 
 #[test]
-#[ignore = "about one run in seven fails: the process that stays has once gone silent after a fence of its producer"]
+#[ignore = "seen once: a process aborts with a corrupted heap when its producer is fenced; not yet green 25 times in a row since"]
 fn of_two_processes_that_run_as_the_same_instance_one_ends_and_nothing_is_doubled() {
     let mut stage = Stage::new(Rig::shared(), Source::None);
-    let sets = ["workers=1", "kafka.heartbeat.interval.ms=500"];
+    let sets = [
+        "workers=1",
+        "kafka.heartbeat.interval.ms=500",
+        // The two may fight for longer than a partition is silent: what comes then would be late.
+        "defaults.idle_after=10m",
+    ];
     let mut tail = stage.tail();
     let mut parts = stage.parts(varied(Format::Json, 12_000), 3);
     parts.put(&mut stage);

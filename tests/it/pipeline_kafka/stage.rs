@@ -200,12 +200,12 @@ impl Drop for Stage {
                 eprintln!("{}:\n{said}", entry.path().display());
             }
         }
-        for (what, shown) in [("dead-letters", 3), ("journal", 0)] {
+        for (what, shown) in [("dead-letters", 3), ("journal", 0), ("enriched", 0)] {
             // A broker that is away has nothing to show.
             let Ok(records) = self.rig.read(&format!("{}-{what}", self.name)) else {
                 continue;
             };
-            eprintln!("{what}: {} records", records.len());
+            eprintln!("{what}: {} committed records", records.len());
             for record in records.iter().take(shown) {
                 let headers: Vec<_> = record
                     .headers

@@ -60,3 +60,39 @@ fn a_stopped_instance_leaves_the_group_so_that_another_one_starts_at_once() {
     all.check(&tail.records);
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
+
+#[test]
+fn told_to_stop_while_the_broker_does_not_answer_it_gives_up_in_time_and_the_next_start_goes_on() {
+    let rig: &'static Rig = Box::leak(Box::new(Rig::kafka().unwrap()));
+    let mut stage = Stage::new(rig, Source::None);
+    // What is written below is still open when the broker falls silent.
+    let sets = ["workers=1", "epoch.interval=3s"];
+    let mut tail = stage.tail();
+    let mut parts = stage.parts(varied(Format::Json, 8_000), 2);
+    parts.put(&mut stage);
+    let mut process = stage.run(&sets);
+    tail.until(500, PATIENCE, || process.lives());
+    parts.put(&mut stage);
+    rig.freeze(true);
+    let begun = Instant::now();
+    process.terminate();
+    // The epoch is in doubt, or aborted for certain, if the broker fell silent before anything of it was sent.
+    let code = process.code(PATIENCE);
+    assert!(matches!(code, 0 | 3), "{code}: {}", process.said());
+    let took = begun.elapsed();
+    println!("it gave up after {took:?}");
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    assert!(
+        process.said().to_lowercase().contains("nothing is lost"),
+        "{}",
+        process.said()
+    );
+    rig.freeze(false);
+    let expected = stage.expected();
+    let mut process = stage.run(&sets);
+    tail.until(expected.count(), PATIENCE, || process.lives());
+    process.stop();
+    tail.follow(Duration::from_millis(300));
+    expected.check(&tail.records);
+    rig.stop();
+}

@@ -11,6 +11,8 @@ pub struct Tail {
     consumer: BaseConsumer,
     /// In the order they came; within a partition that of the offsets.
     pub records: Vec<Read>,
+    /// The last error of the consumer, for people.
+    trouble: Option<String>,
 }
 
 impl Tail {
@@ -24,13 +26,19 @@ impl Tail {
             .set("fetch.wait.max.ms", "20");
         let consumer: BaseConsumer = config.create().unwrap();
         let mut list = TopicPartitionList::new();
-        for partition in 0..rig.partitions(topic).unwrap() {
+        let partitions = rig.partitions(topic).unwrap();
+        assert!(
+            partitions > 0,
+            "the broker does not know {topic}: nothing would ever come"
+        );
+        for partition in 0..partitions {
             list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&list).unwrap();
         Tail {
             consumer,
             records: vec![],
+            trouble: None,
         }
     }
 
@@ -59,7 +67,7 @@ impl Tail {
                             .collect()
                     }),
                 }),
-                Some(Err(_)) => {}
+                Some(Err(why)) => self.trouble = Some(why.to_string()),
                 None if left.is_zero() => return,
                 None => {}
             }
@@ -76,8 +84,10 @@ impl Tail {
             alive();
             assert!(
                 Instant::now() < deadline,
-                "only {} records of {count} in {patience:?}",
-                self.records.len()
+                "only {} records of {count} in {patience:?}; at {:?}, last error {:?}",
+                self.records.len(),
+                self.consumer.position(),
+                self.trouble
             );
             self.follow(Duration::from_millis(20));
         }

@@ -34,7 +34,7 @@ fn odd(what: &str, way: Way) -> Setup {
     let mut setup = Setup::money(Format::Avro);
     setup.way = way;
     setup.component = std::fs::read(env!("GUEST_ODD_WASM")).expect("tests/build.rs has made it");
-    setup.schemas = Arc::new(Bytes);
+    setup.schemas = Some(Arc::new(Bytes));
     let config = &mut setup.config;
     config.rules.settings = serde_json::json!({ "do": what });
     config.rules.time_limit = Duration::from_millis(50);

@@ -176,10 +176,10 @@ struct Registry {
 impl Registry {
     fn of(setup: &mut Setup) -> Arc<Registry> {
         let registry = Arc::new(Registry {
-            schemas: setup.schemas.clone(),
+            schemas: setup.schemas.clone().expect("the folder of the examples"),
             away: AtomicBool::new(false),
         });
-        setup.schemas = registry.clone();
+        setup.schemas = Some(registry.clone());
         registry
     }
 

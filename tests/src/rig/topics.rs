@@ -113,7 +113,7 @@ impl ProducerContext for Deliveries {
 }
 
 impl Rig {
-    /// Makes a topic.
+    /// Makes a topic, and waits until the broker shows it: until then it says of it that it has no partitions.
     pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
         let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
@@ -126,7 +126,22 @@ impl Rig {
         made.into_iter().try_for_each(|one| match one {
             Ok(_) => Ok(()),
             Err((topic, code)) => bail!("topic {topic} can't be made: {code}"),
-        })
+        })?;
+        let deadline = Instant::now() + TIMEOUT;
+        while self.led(topic)? < partitions {
+            if Instant::now() > deadline {
+                bail!("topic {topic} was made, but the broker does not show it");
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of partitions that have a leader.
+    fn led(&self, topic: &str) -> Result<i32> {
+        let client: BaseConsumer = self.client().create()?;
+        let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.filter(|partition| partition.leader() >= 0).count() as i32)
     }
 
     /// Makes a topic with a name of its own; returns the name.

@@ -22,6 +22,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A member that is fenced twice within this ends.
+const RIVAL: Duration = Duration::from_secs(60);
+
 /// What an instance is made of.
 pub struct Parts {
     pub config: Config,
@@ -50,6 +53,8 @@ pub struct Life {
     owned: Vec<Partition>,
     inbox: VecDeque<Event>,
     closing: Option<Closing>,
+    /// When this member was fenced last.
+    fenced: Option<Duration>,
 }
 
 /// A worker's thread.
@@ -86,7 +91,15 @@ enum Event {
 struct Closing {
     open: Vec<Partition>,
     release: Vec<Partition>,
-    leave: bool,
+    then: After,
+}
+
+/// What it does when all is closed.
+enum After {
+    Release,
+    Leave,
+    /// It was fenced.
+    Join,
 }
 
 impl Life {
@@ -138,11 +151,13 @@ impl Life {
             owned: vec![],
             inbox: VecDeque::new(),
             closing: None,
+            fenced: None,
         })
     }
 
     /// A turn of the supervisor. False: it has left the group, as it was told, and the process ends.
-    pub fn supervise(&mut self) -> Result<bool> {
+    /// [`Fenced`](Failure::Fenced): again, so soon that it ends.
+    pub fn supervise(&mut self, now: Duration) -> Result<bool> {
         if self.closing.is_some() {
             return self.go_on_closing();
         }
@@ -157,9 +172,15 @@ impl Life {
                     self.restore(partition);
                 }
             }
-            Ok(Some(Membership::Revoked(partitions))) => return self.close(partitions, false, false),
-            Ok(Some(Membership::Lost(partitions))) => return self.close(partitions, true, false),
+            Ok(Some(Membership::Revoked(partitions))) => return self.close(partitions, false, After::Release),
+            Ok(Some(Membership::Lost(partitions))) => return self.close(partitions, true, After::Release),
             Ok(None) | Err(Failure::Retry(_)) => {}
+            Err(Failure::Fenced(_)) if self.fenced.is_none_or(|at| now - at >= RIVAL) => {
+                self.fenced = Some(now);
+                self.group.leave();
+                let gone = self.owned.clone();
+                return self.close(gone, true, After::Join);
+            }
             Err(other) => return Err(other),
         }
         while let Some(event) = self.inbox.pop_front() {
@@ -172,7 +193,7 @@ impl Life {
     pub fn stop(&mut self) -> Result<bool> {
         match self.closing {
             Some(_) => Ok(true),
-            None => self.close(self.owned.clone(), false, true),
+            None => self.close(self.owned.clone(), false, After::Leave),
         }
     }
 
@@ -202,7 +223,7 @@ impl Life {
         &mut self.seats[partition as usize % count]
     }
 
-    fn close(&mut self, partitions: Vec<Partition>, lost: bool, leave: bool) -> Result<bool> {
+    fn close(&mut self, partitions: Vec<Partition>, lost: bool, then: After) -> Result<bool> {
         self.owned.retain(|partition| !partitions.contains(partition));
         let assignment = self.log.assignment();
         let mut open = vec![];
@@ -224,7 +245,7 @@ impl Life {
         self.closing = Some(Closing {
             open,
             release: partitions,
-            leave,
+            then,
         });
         self.go_on_closing()
     }
@@ -239,14 +260,19 @@ impl Life {
                 closing.open.retain(|partition| !closed.contains(partition));
             }
         }
-        let Some(Closing { release, leave, .. }) = self.closing.take() else {
+        let Some(Closing { release, then, .. }) = self.closing.take() else {
             return Ok(true);
         };
-        self.group.released(&release)?;
-        if leave {
-            self.group.leave();
+        match then {
+            After::Release => self.group.released(&release)?,
+            After::Join => self.group = self.log.join()?,
+            After::Leave => {
+                self.group.released(&release)?;
+                self.group.leave();
+                return Ok(false);
+            }
         }
-        Ok(!leave)
+        Ok(true)
     }
 
     fn restore(&mut self, partition: Partition) {

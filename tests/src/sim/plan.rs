@@ -64,6 +64,8 @@ pub struct Chaos {
     pub stops: f64,
     /// An instance is thought dead.
     pub evictions: f64,
+    /// The coordinator takes a member for a second one of its name, and fences it.
+    pub fences: f64,
     /// An instance stands still for a while.
     pub freezes: f64,
     /// A disk becomes full, or has room again.
@@ -98,7 +100,7 @@ impl Plan {
             closing: None,
         };
         let out_of_orderness = dice.pick(&[0, 1_000, 5_000, 20_000]);
-        Plan {
+        let mut plan = Plan {
             seed,
             format,
             partitions,
@@ -127,12 +129,15 @@ impl Plan {
                 kills: rough(dice, 0.005),
                 stops: rough(dice, 0.005),
                 evictions: rough(dice, 0.005),
+                fences: 0.0,
                 freezes: rough(dice, 0.003),
                 full_disks: rough(dice, 0.002),
                 aborted_inputs: rough(dice, 0.3),
                 looks: 0.01,
             },
             traffic: traffic::make(&shape, dice),
-        }
+        };
+        plan.chaos.fences = rough(dice, 0.005);
+        plan
     }
 }

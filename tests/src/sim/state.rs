@@ -3,7 +3,7 @@
 use super::world::Wrong;
 use crate::auditor::{self, Expected, Place, StepWhat};
 use pelton::record::StepKey;
-use pelton::task::Task;
+use pelton::task::{Stored, Task};
 
 /// Bytes of a place in an entry's name.
 const PLACE: usize = 18;
@@ -77,7 +77,15 @@ fn pending_name(session: &str, place: &Place) -> Vec<u8> {
 /// Stores, timers and lookups of a task, as sorted lines.
 pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {
     let mut lines = vec![];
-    for (key, store, entry, expires, value) in task.dump() {
+    for stored in task.dump() {
+        let Stored {
+            key,
+            store,
+            entry,
+            expires,
+            value,
+            ..
+        } = stored;
         let value = match store.as_str() {
             "pending" | "asked" => {
                 // The store's schema is the output's.

@@ -53,6 +53,9 @@ impl World {
         } else if self.dice.chance(chaos.evictions) {
             what = "is evicted";
             self.cluster.evict(&self.processes[number].name);
+        } else if self.dice.chance(chaos.fences) {
+            what = "is fenced";
+            self.cluster.fence(&self.processes[number].name);
         } else if self.dice.chance(chaos.freezes) {
             what = "freezes";
             let length = Duration::from_millis(self.dice.between(1..=15_000) as u64);
@@ -68,7 +71,7 @@ impl World {
     }
 
     /// Kills a process: what it had in memory is gone, and some of what its disk had not flushed.
-    fn kill(&mut self, number: usize) {
+    pub(super) fn kill(&mut self, number: usize) {
         let process = &mut self.processes[number];
         self.cluster.kill(&process.name);
         if process.life.take().is_some()

@@ -242,7 +242,15 @@ impl World {
     fn supervise(&mut self, number: usize) -> Result<(), Wrong> {
         let process = &mut self.processes[number];
         let Some(life) = &mut process.life else { return Ok(()) };
-        if !life.supervise().map_err(|why| ended(life, &why))? {
+        let goes_on = match life.supervise(self.clock.now()) {
+            // Twice in a row: it ends, as it is.
+            Err(Failure::Fenced(_)) => {
+                self.kill(number);
+                return Ok(());
+            }
+            supervised => supervised.map_err(|why| ended(life, &why))?,
+        };
+        if !goes_on {
             process.life = None;
             if self.trace {
                 println!("{:?} instance {number} has left", self.clock.now());

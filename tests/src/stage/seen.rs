@@ -3,7 +3,6 @@
 use super::{Millis, START};
 use crate::auditor::{Enriched, Format, read_enriched};
 use pelton::log::embedded::Owned;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// An output record.
@@ -56,49 +55,6 @@ impl fmt::Display for Output {
             write!(f, " session {country}")?;
         }
         Ok(())
-    }
-}
-
-/// A refused input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// As it came.
-    pub key: Option<Vec<u8>>,
-    /// As it came.
-    pub value: Option<Vec<u8>>,
-    /// Those it came with, and Pelton's own.
-    pub headers: BTreeMap<String, String>,
-}
-
-impl DeadLetter {
-    pub(super) fn new(record: Owned) -> DeadLetter {
-        let headers = record.headers.iter().map(|(name, value)| (name.clone(), text(value)));
-        DeadLetter {
-            headers: headers.collect(),
-            key: record.key,
-            value: record.value,
-        }
-    }
-
-    /// Why it was refused.
-    pub fn reason(&self) -> &str {
-        self.header("pelton.reason")
-    }
-
-    /// Where it came from: `topic/partition/offset`.
-    pub fn origin(&self) -> String {
-        let part = |name| self.header(name);
-        format!(
-            "{}/{}/{}",
-            part("pelton.topic"),
-            part("pelton.partition"),
-            part("pelton.offset")
-        )
-    }
-
-    /// A header; empty when there is none.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
     }
 }
 

@@ -1,18 +1,13 @@
-//! What is on the stage: the pipeline, its rules, and the ways in which a scenario is run.
+//! What is on the stage: the money pipeline, and the ways in which a scenario is run.
 
-use super::{START, Stage};
+use super::{START, Stage, Way};
 use crate::auditor::Format;
 use pelton::config::Config;
-use pelton::log::embedded::{Call, Fate, Fetch, Truth, What};
-use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
-use pelton::rules::{Engine, Limits, Rules};
-use pelton::service::Services;
-use pelton::store::memory::Disk;
-use std::collections::HashMap;
+use pelton::testkit::{self, Compiler};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 /// The money rules, as built by tests/build.rs.
 const MONEY: &str = env!("GUEST_ENRICH_WASM");
@@ -22,44 +17,31 @@ const MONEY: &str = env!("GUEST_ENRICH_WASM");
 pub struct Setup {
     /// How inputs and outputs are written.
     pub format: Format,
-    /// Stands for the identity of the cluster.
-    pub cluster: String,
-    /// Of every topic but the outputs.
-    pub partitions: i32,
-    /// Of the outputs.
-    pub output_partitions: i32,
-    /// True: the broker says when a record of an input was appended.
-    pub append_time: bool,
-    /// The pipeline's file.
-    pub config: Config,
-    /// The rules.
-    pub component: Vec<u8>,
-    /// Where schemas come from.
-    pub schemas: Arc<dyn Schemas>,
-    /// Local state; none: the changelog alone.
-    pub disk: Option<Disk>,
-    /// Other services than the script.
-    pub services: Option<Arc<dyn Fn() -> Box<dyn Services>>>,
-    /// False: where fetches are cut at random, epochs are still never aborted, and nobody crashes. For scenarios in which time
-    /// passes, because silence is measured anew after each of these.
-    pub restless: bool,
-    /// How the run goes.
-    pub way: Way,
+    pipeline: testkit::Setup,
 }
 
-/// How a run goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// Everything that is there at once.
-    Burst,
-    /// One input a call of the rules.
-    OneByOne,
-    /// By a seed: a few inputs a call, a few records a fetch; aborted and ambiguous epochs, crashes with fresh instances.
-    Restless(u64),
+impl Deref for Setup {
+    type Target = testkit::Setup;
+
+    fn deref(&self) -> &testkit::Setup {
+        &self.pipeline
+    }
+}
+
+impl DerefMut for Setup {
+    fn deref_mut(&mut self) -> &mut testkit::Setup {
+        &mut self.pipeline
+    }
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The compiler of this process: rules are compiled once.
+pub fn compiler() -> Compiler {
+    static COMPILER: OnceLock<Compiler> = OnceLock::new();
+    COMPILER.get_or_init(|| Compiler::new().expect("an engine")).clone()
 }
 
 impl Setup {
@@ -73,19 +55,14 @@ impl Setup {
         let sets = ["workers=1", "http=off", "defaults.max_ahead=36500d"].map(String::from);
         let config = Config::load(&root().join(file), &sets).unwrap_or_else(|findings| panic!("{file}: {findings:?}"));
         let schemas = Folder::open(&root().join("examples/schemas")).expect("the schemas of the examples");
+        let component = std::fs::read(MONEY).expect("tests/build.rs has made it");
+        let pipeline = testkit::Setup::new(compiler(), config, component, Some(Arc::new(schemas)));
         Setup {
             format,
-            cluster: "stage".to_owned(),
-            partitions: 1,
-            output_partitions: 1,
-            append_time: false,
-            config,
-            component: std::fs::read(MONEY).expect("tests/build.rs has made it"),
-            schemas: Arc::new(schemas),
-            disk: None,
-            services: None,
-            restless: true,
-            way: Way::Burst,
+            pipeline: testkit::Setup {
+                start: START,
+                ..pipeline
+            },
         }
     }
 
@@ -96,13 +73,9 @@ impl Setup {
     }
 
     /// Starts it.
-    pub fn start(mut self) -> Stage {
-        self.config.rules.batch = match self.way {
-            Way::Burst => self.config.rules.batch,
-            Way::OneByOne => 1,
-            Way::Restless(seed) => 1 + seed as usize % 5,
-        };
-        Stage::new(self, START)
+    pub fn start(self) -> Stage {
+        let engine = testkit::Stage::new(self.pipeline);
+        Stage::of(engine.unwrap_or_else(|why| panic!("{why}")), self.format)
     }
 }
 
@@ -114,13 +87,12 @@ pub fn always(scenario: impl Fn(&mut Stage)) {
 
 /// As [`always`], with a change of the pipeline.
 pub fn always_with(change: impl Fn(&mut Setup), scenario: impl Fn(&mut Stage)) {
-    let seeds = (1..=4).map(Way::Restless);
-    for way in [Way::Burst, Way::OneByOne].into_iter().chain(seeds) {
+    for way in Way::all(1) {
         for format in [Format::Avro, Format::Json] {
             let mut setup = Setup::money(format);
             setup.way = way;
             change(&mut setup);
-            let _said = OnPanic(format!("the run: {format:?}, {way:?}"));
+            let _said = OnPanic(format!("the run: {format:?}, {way}"));
             let mut stage = setup.start();
             scenario(&mut stage);
             stage.check_replay();
@@ -136,95 +108,5 @@ impl Drop for OnPanic {
         if std::thread::panicking() {
             eprintln!("{}", self.0);
         }
-    }
-}
-
-/// Rules, compiled once in this process.
-pub fn compile(component: &[u8], settings: &serde_json::Value, limits: Limits) -> Result<Rules, String> {
-    type Key = (Vec<u8>, String, String);
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    static COMPILED: OnceLock<Mutex<HashMap<Key, Rules>>> = OnceLock::new();
-    let settings = settings.to_string();
-    let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
-    let mut compiled = COMPILED
-        .get_or_init(Default::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    if let Some(rules) = compiled.get(&key) {
-        return Ok(rules.clone());
-    }
-    let engine = ENGINE.get_or_init(|| Engine::new().expect("an engine"));
-    let rules = engine
-        .compile(component, &settings, limits)
-        .map_err(|why| why.to_string())?;
-    compiled.insert(key, rules.clone());
-    Ok(rules)
-}
-
-/// Chance, by a seed.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// The same seed gives the same numbers.
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    /// A number below `n`.
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % n
-    }
-}
-
-impl Stage {
-    /// Makes the log as restless as the way says.
-    pub(super) fn let_loose(&self) {
-        let Way::Restless(seed) = self.setup.way else { return };
-        let mut dice = Dice::new(seed);
-        self.cluster
-            .set_limits(Some(Box::new(move |_: Fetch<'_>| dice.below(5) as usize)));
-        if !self.setup.restless {
-            return;
-        }
-        let mut dice = Dice::new(seed + 1000);
-        self.cluster.set_fates(Some(Box::new(move |call: Call<'_>| {
-            let truth = match dice.below(8) {
-                0 => Truth::Abort,
-                1 if call.what == What::Submit => Truth::Dangle,
-                _ => Truth::Commit,
-            };
-            let doubt = call.what == What::Submit && dice.below(6) == 0;
-            let polls = dice.below(3) as u32;
-            Fate {
-                truth,
-                doubt,
-                polls,
-                ..Fate::GOOD
-            }
-        })));
-    }
-
-    /// The limits of the rules' sandboxes.
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
-            memory: self.setup.config.rules.memory_limit,
-            time: self.setup.config.rules.time_limit,
-            ..Limits::default()
-        }
-    }
-
-    /// Partitions of the outputs, by index.
-    pub(super) fn output_partitions(&self) -> Vec<i32> {
-        vec![self.setup.output_partitions; self.setup.config.outputs.len()]
-    }
-
-    /// How often ends of partitions are proved: four times within the shortest `idle_after`.
-    pub(super) fn proofs(&self) -> Duration {
-        let shortest = self.setup.config.inputs.iter().map(|input| input.idle_after).min();
-        shortest.unwrap_or_default() / 4
     }
 }

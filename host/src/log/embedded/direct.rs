@@ -196,6 +196,11 @@ impl Embedded {
         self.change(|state| state.evict(instance));
     }
 
+    /// Fences the member of an instance by its own name, as a coordinator does that was restarted, or that a rival has joined.
+    pub fn fence(&self, instance: &str) {
+        self.change(|state| state.fence(instance));
+    }
+
     /// Kills all incarnations of an instance that there are: their calls fail from now on. What they have open dangles,
     /// and the group keeps the member until it times out, is evicted, or comes back.
     pub fn kill(&self, instance: &str) {

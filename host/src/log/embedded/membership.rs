@@ -238,6 +238,7 @@ impl State {
         state.holds.clear();
         state.revoking.clear();
         state.joined = false;
+        state.assignment += 1;
         let known = state.member.take().map(|(id, _)| id);
         if let Some(group) = self.groups.get_mut(&name)
             && group
@@ -246,6 +247,16 @@ impl State {
                 .is_some_and(|member| Some(member.id) == known)
         {
             group.remove(&instance);
+        }
+    }
+
+    /// Takes an instance for a second one of its name, as a coordinator does that was restarted: who has joined is fenced.
+    pub fn fence(&mut self, instance: &str) {
+        for group in self.groups.values_mut() {
+            if let Some(member) = group.members.get_mut(instance) {
+                self.members += 1;
+                member.id = self.members;
+            }
         }
     }
 

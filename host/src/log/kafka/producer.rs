@@ -38,6 +38,9 @@ const PRODUCER: &[(&str, &str)] = &[
 /// `init_transactions`: longer than the abort of what a dead producer left open takes.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// For the reports of what was purged: they are there at once.
+const PURGED: Duration = Duration::from_secs(5);
+
 /// For one try of it.
 const INIT_TRY: Duration = Duration::from_secs(5);
 
@@ -198,14 +201,27 @@ impl Thread {
         open.client.serve();
         self.suspect = slow || open.client.troubles() != before;
         if let Outcome::Ambiguous(_) = outcome {
-            // Waits for librdkafka's threads: behind this, nothing points into the arena.
-            self.open = None;
+            self.discard();
         }
         outcome
     }
 
+    /// Gives the handle up. It is emptied first: a process has been seen to end with a corrupted heap right after a
+    /// fenced one was destroyed with messages in transit. Behind this, nothing points into the arena.
+    fn discard(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        // SAFETY: the client is live. Reports of what is purged are served by the flush; what it leaves is the destroy's.
+        unsafe {
+            rd_kafka_purge(
+                open.client.raw,
+                (RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT) as i32,
+            );
+            rd_kafka_flush(open.client.raw, millis(PURGED));
+        }
+    }
+
     fn renew(&mut self) -> Result<()> {
-        self.open = None;
+        self.discard();
         let timeout = TRANSACTION_TIMEOUT_MS.to_string();
         let defaults = [COMMON, PRODUCER, &[("transaction.timeout.ms", timeout.as_str())]].concat();
         let fixed = [
@@ -213,7 +229,8 @@ impl Thread {
             ("enable.idempotence", "true"),
             ("delivery.report.only.error", "false"),
         ];
-        let client = self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0)?;
+        let handle = || self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0);
+        let mut client = handle()?;
         let deadline = Instant::now() + INIT_TIMEOUT;
         connect(&client);
         loop {
@@ -221,8 +238,14 @@ impl Thread {
             let done = unsafe { Fault::taken(rd_kafka_init_transactions(client.raw, millis(INIT_TRY))) };
             let Err(fault) = done else { break };
             let failure = client.failure(&format!("producer {}", self.id), &fault);
-            if !fault.again || matches!(failure, Failure::Fatal(_)) || Instant::now() >= deadline {
+            if matches!(failure, Failure::Fatal(_)) || Instant::now() >= deadline {
                 return Err(failure);
+            }
+            match failure {
+                // Another one with this id has begun at the same time. Who stays is decided by the group.
+                Failure::Fenced(_) => client = handle()?,
+                _ if fault.again => {}
+                failure => return Err(failure),
             }
         }
         self.suspect = false;

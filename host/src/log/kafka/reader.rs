@@ -118,14 +118,17 @@ impl KafkaReader {
         count
     }
 
-    /// Hands over the first `count` messages of the batch.
+    /// Hands over the first `count` messages of the batch. An error among them is told behind them all: what came with it
+    /// does not come again.
     fn hand_over(&mut self, count: usize, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
+        let mut told = Ok(());
         let mut at = 0;
         while at < count {
             // SAFETY: consume has put live messages into 0..count; they are destroyed behind this call.
             let first = unsafe { &*self.batch[at] };
             if first.err != RD_KAFKA_RESP_ERR_NO_ERROR {
-                self.told(first, fresh, arrivals)?;
+                let failed = self.told(first, fresh, arrivals);
+                told = told.and(failed);
                 at += 1;
                 continue;
             }
@@ -139,7 +142,7 @@ impl KafkaReader {
             self.run(at, at + length, arrivals);
             at += length;
         }
-        Ok(())
+        told
     }
 
     /// A run of records of one partition.

@@ -13,15 +13,20 @@ use std::sync::Arc;
 
 /// Everything there is to say of a version that shall follow what is committed.
 pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
-    let mut findings = vec![];
     let committed = control.deploys().iter();
     let committed = committed.filter(|known| matches!(known.state, State::Committed(_)));
     let earlier: Vec<&Declared> = committed.map(|known| &known.deploy.declared).collect();
+    compare(&earlier, new, one_way)
+}
+
+/// The same, of what the versions before have declared, the running one last.
+pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Finding> {
+    let mut findings = vec![];
     let Some(running) = earlier.last() else {
         return findings;
     };
     for store in &new.stores {
-        stores(store, &earlier, running, one_way, &mut findings);
+        stores(store, earlier, running, one_way, &mut findings);
     }
     let gone = |store: &&Store| new.stores.iter().all(|kept| kept.name != store.name);
     for store in running.stores.iter().filter(gone) {

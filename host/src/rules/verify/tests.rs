@@ -219,7 +219,8 @@ fn times_and_text() {
         of: 0,
         name: span(1),
         value: NONE,
-    }].into();
+    }]
+    .into();
     assert!(verify(&effects, 1, &description()).unwrap_err().what.contains("UTF-8"));
     effects.headers[0] = Header {
         of: 0,

@@ -1,0 +1,239 @@
+//! `pelton test`: scenarios as files, played in every way.
+
+use super::{FINDINGS, OK, say};
+use crate::testkit::file::File;
+use crate::testkit::play::{Problem, Report, play};
+use crate::testkit::{Compiler, Setup, Way};
+use clap::Args;
+use serde_json::json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// Folders of files NAME.scenario, or such files.
+    #[arg(default_value = "scenarios")]
+    paths: Vec<PathBuf>,
+    /// The pipeline's file; otherwise the pelton.toml beside the scenarios, or the nearest one above.
+    #[arg(long, value_name = "FILE")]
+    pipeline: Option<PathBuf>,
+    /// The rules; otherwise those that the pipeline's file names.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Override a key of the pipeline's file: --set rules.settings.dedup_ttl=10s
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Write what the rules do into the files, in place of what was expected.
+    #[arg(long)]
+    update: bool,
+    /// Of the random cuts, as a failure says it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A file that was played.
+struct Played {
+    path: PathBuf,
+    report: Report,
+    took: Duration,
+    /// It was changed.
+    written: bool,
+}
+
+/// Plays them; the exit code.
+pub(super) fn test(test: &Test, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let begun = Instant::now();
+    let setup = match open(test) {
+        Ok(setup) => setup,
+        Err(why) => {
+            say(err, &format!("{why}\n"));
+            return FINDINGS;
+        }
+    };
+    let files = match files(&test.paths) {
+        Ok(files) => files,
+        Err(why) => {
+            say(err, &format!("{why}\n"));
+            return FINDINGS;
+        }
+    };
+    let ready = begun.elapsed();
+    let mut all = vec![];
+    for path in files {
+        let played = one(test, &setup, path);
+        if !test.json {
+            say(out, &shown(&played));
+        }
+        all.push(played);
+    }
+    let failed = all.iter().filter(|played| !played.report.problems.is_empty()).count();
+    if test.json {
+        say(out, &format!("{}\n", as_json(&all, ready)));
+    } else {
+        let took: Duration = all.iter().map(|played| played.took).sum();
+        let (count, ways) = (all.len(), Way::all(test.seed).count());
+        let verdict = match (failed, count) {
+            (0, 1) => "the scenario holds".to_owned(),
+            (0, count) => format!("all {count} scenarios hold"),
+            (failed, count) => format!("{} of {count} scenarios hold", count - failed),
+        };
+        say(
+            out,
+            &format!(
+                "{verdict}; each was played in {ways} ways: {} ms, after {} ms to compile the rules\n",
+                took.as_millis(),
+                ready.as_millis()
+            ),
+        );
+    }
+    if failed == 0 { OK } else { FINDINGS }
+}
+
+fn open(test: &Test) -> Result<Setup, String> {
+    let pipeline = match &test.pipeline {
+        Some(file) => file.clone(),
+        None => nearest(test.paths.first().map_or(Path::new("."), PathBuf::as_path))?,
+    };
+    let setup = Setup::open(Compiler::new()?, &pipeline, test.rules.as_deref(), &test.sets)?;
+    // Compiled once, and told apart from the time that scenarios take; what does not fit is said once.
+    crate::testkit::Scenario::new(setup.clone()).map_err(|why| format!("{}: {why}", pipeline.display()))?;
+    Ok(setup)
+}
+
+/// The pelton.toml beside the scenarios, or the nearest one above.
+fn nearest(path: &Path) -> Result<PathBuf, String> {
+    let from = path
+        .canonicalize()
+        .map_err(|why| format!("{} can't be read: {why}", path.display()))?;
+    let found = from
+        .ancestors()
+        .map(|folder| folder.join("pelton.toml"))
+        .find(|file| file.is_file());
+    found.ok_or_else(|| {
+        let path = path.display();
+        format!("there is no pelton.toml beside {path}, nor above; name the pipeline's file: --pipeline FILE")
+    })
+}
+
+/// The scenarios, by name.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let unreadable = |path: &Path, why: std::io::Error| format!("{} can't be read: {why}", path.display());
+    let mut files = vec![];
+    for path in paths {
+        if path.is_file() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut its = vec![];
+        for entry in std::fs::read_dir(path).map_err(|why| unreadable(path, why))? {
+            let file = entry.map_err(|why| unreadable(path, why))?.path();
+            if file.extension().is_some_and(|ending| ending == "scenario") {
+                its.push(file);
+            }
+        }
+        if its.is_empty() {
+            return Err(format!(
+                "{} has no files NAME.scenario; `pelton test --help` says what stands in one",
+                path.display()
+            ));
+        }
+        its.sort();
+        files.append(&mut its);
+    }
+    Ok(files)
+}
+
+fn one(test: &Test, setup: &Setup, path: PathBuf) -> Played {
+    let begun = Instant::now();
+    let problem = |line, text| Report {
+        problems: vec![Problem { line, text }],
+        ..Report::default()
+    };
+    let mut written = false;
+    let report = match std::fs::read_to_string(&path).map(|text| (File::parse(&text), text)) {
+        Err(why) => problem(0, format!("it can't be read: {why}")),
+        Ok((Err(wrong), _)) => Report {
+            problems: wrong
+                .into_iter()
+                .map(|wrong| Problem {
+                    line: wrong.line,
+                    text: wrong.why,
+                })
+                .collect(),
+            ..Report::default()
+        },
+        Ok((Ok(file), text)) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let report = play(&file, setup, folder, test.seed, test.update);
+            match &report.updated {
+                Some(updated) if *updated != text => match std::fs::write(&path, updated) {
+                    Ok(()) => {
+                        written = true;
+                        report
+                    }
+                    Err(why) => problem(0, format!("it can't be written: {why}")),
+                },
+                _ => report,
+            }
+        }
+    };
+    Played {
+        path,
+        report,
+        took: begun.elapsed(),
+        written,
+    }
+}
+
+fn shown(played: &Played) -> String {
+    let (path, report) = (played.path.display(), &played.report);
+    let mut text = match (report.problems.is_empty(), played.written) {
+        (false, _) => format!("FAIL    {path}\n"),
+        (true, true) => format!("updated {path}\n"),
+        (true, false) => format!("ok      {path}\n"),
+    };
+    for Problem { line, text: why } in &report.problems {
+        text += &format!("  line {line}: {}\n", why.replace('\n', "\n    "));
+    }
+    if !report.misses.is_empty() {
+        let stores: Vec<String> = report
+            .misses
+            .iter()
+            .map(|(store, count)| format!("{store} {count}"))
+            .collect();
+        text += &format!(
+            "  read without being named before (prefetch misses): {}\n",
+            stores.join(", ")
+        );
+    }
+    text
+}
+
+fn as_json(all: &[Played], ready: Duration) -> serde_json::Value {
+    let scenario = |played: &Played| {
+        let problems = played.report.problems.iter();
+        let misses: serde_json::Map<_, _> = played
+            .report
+            .misses
+            .iter()
+            .map(|(store, count)| (store.clone(), json!(count)))
+            .collect();
+        json!({
+            "file": played.path.display().to_string(),
+            "ok": played.report.problems.is_empty(),
+            "problems": problems.map(|problem| json!({ "line": problem.line, "text": problem.text })).collect::<Vec<_>>(),
+            "misses": misses,
+            "updated": played.written,
+            "ms": played.took.as_millis() as u64,
+        })
+    };
+    json!({
+        "ok": all.iter().all(|played| played.report.problems.is_empty()),
+        "compile_ms": ready.as_millis() as u64,
+        "scenarios": all.iter().map(scenario).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,210 @@
+//! What each task of this instance does, and since when: for health, the demo and the benchmark.
+//!
+//! Rule: a task is in here from the moment it is ours until it is closed, also while it restores: nothing that takes too
+//! long is silent.
+
+use super::Running;
+use crate::config::Config;
+use crate::http::{Health, TaskHealth, TaskState};
+use crate::record::{NEVER, Partition};
+use crate::rules::Version;
+use crate::task::Status;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// A restore that has not come further for so long is somebody's business: beyond elections and transaction time-outs.
+const STANDS_STILL: Duration = Duration::from_secs(60);
+
+/// The tasks of an instance.
+#[derive(Clone, Default)]
+pub struct Tasks(Arc<Mutex<BTreeMap<Partition, Standing>>>);
+
+/// What a task does.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Since when.
+    since: SystemTime,
+    now: Doing,
+}
+
+#[derive(Clone, Debug)]
+enum Doing {
+    Runs(Status),
+    Restores {
+        /// Of its changelog, from 0 to 1.
+        read: f64,
+        /// When that was less.
+        moved: Instant,
+        /// What it waits for.
+        why: Option<String>,
+    },
+}
+
+impl Tasks {
+    /// A task has read so much of its changelog, from 0 to 1; `why`: what it waits for. Nothing if it is not `wanted` any
+    /// more, which is asked when nobody can change it.
+    pub fn restores(&self, task: Partition, read: f64, why: Option<&str>, wanted: impl FnOnce() -> bool) {
+        let mut tasks = self.lock();
+        if !wanted() {
+            return;
+        }
+        let before = tasks.get(&task).map(|standing| (standing.since, &standing.now));
+        let (since, moved) = match before {
+            Some((since, Doing::Restores { read: last, moved, .. })) if *last == read => (since, *moved),
+            Some((since, Doing::Restores { .. })) => (since, Instant::now()),
+            _ => (SystemTime::now(), Instant::now()),
+        };
+        let why = why.map(str::to_owned);
+        let now = Doing::Restores { read, moved, why };
+        tasks.insert(task, Standing { since, now });
+    }
+
+    /// A task runs.
+    pub fn runs(&self, status: Status) {
+        let mut tasks = self.lock();
+        let since = match tasks.get(&status.partition) {
+            Some(Standing {
+                since,
+                now: Doing::Runs(_),
+            }) => *since,
+            _ => SystemTime::now(),
+        };
+        let task = status.partition;
+        let now = Doing::Runs(status);
+        tasks.insert(task, Standing { since, now });
+    }
+
+    /// A task is not ours any more.
+    pub fn gone(&self, task: Partition) {
+        self.lock().remove(&task);
+    }
+
+    /// Those that run.
+    pub fn running(&self) -> Vec<Status> {
+        let status = |standing: &Standing| match &standing.now {
+            Doing::Runs(status) => Some(status.clone()),
+            Doing::Restores { .. } => None,
+        };
+        self.lock().values().filter_map(status).collect()
+    }
+
+    /// Those that restore, with what they are at, for people.
+    pub fn restoring(&self) -> Vec<(Partition, String)> {
+        let text = |(task, standing): (&Partition, &Standing)| Some((*task, standing.text()?));
+        self.lock().iter().filter_map(text).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, Standing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing {
+    /// How a restore goes; none: it runs.
+    fn text(&self) -> Option<String> {
+        let Doing::Restores { read, moved, why } = &self.now else {
+            return None;
+        };
+        let mut text = format!("{:.0} % of the changelog is read", read * 100.0);
+        if moved.elapsed() >= Duration::from_secs(1) {
+            text += &format!(", nothing for {} s", moved.elapsed().as_secs());
+        }
+        if let Some(why) = why {
+            text += &format!("; it waits: {why}");
+        }
+        Some(text)
+    }
+
+    fn stands_still(&self) -> bool {
+        matches!(&self.now, Doing::Restores { moved, .. } if moved.elapsed() >= STANDS_STILL)
+    }
+
+    fn health(&self, task: Partition, config: &Config) -> TaskHealth {
+        let since = self.since.duration_since(SystemTime::UNIX_EPOCH);
+        let status = match &self.now {
+            Doing::Runs(status) => Some(status),
+            Doing::Restores { .. } => None,
+        };
+        let names = config.inputs.iter().map(|input| input.name.clone());
+        TaskHealth {
+            partition: task,
+            state: match &self.now {
+                Doing::Runs(_) => TaskState::Running,
+                Doing::Restores { .. } => TaskState::Restoring,
+            },
+            since: since.map_or(0, |since| since.as_millis() as i64),
+            version: status.map(|status| Version(status.version).to_string()),
+            watermark: status.map(|status| status.watermark).filter(|time| *time != NEVER),
+            position: status.map_or_else(BTreeMap::new, |status| {
+                names.zip(status.positions.iter().copied()).collect()
+            }),
+            message: self.text(),
+        }
+    }
+}
+
+/// What an instance says about itself.
+pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health + Send + Sync> {
+    let (tasks, board, config) = (running.tasks.clone(), running.board().clone(), config.clone());
+    Arc::new(move || {
+        let tasks = tasks.lock();
+        let still: Vec<_> = (tasks.iter().filter(|(_, standing)| standing.stands_still()))
+            .map(|(task, _)| *task)
+            .collect();
+        Health {
+            ok: still.is_empty(),
+            pipeline: config.name.clone(),
+            instance: config.instance.clone(),
+            version: board
+                .version()
+                .map_or_else(String::new, |version| Version(version).to_string()),
+            message: (!still.is_empty()).then(|| format!("the restores of the tasks {still:?} stand still")),
+            tasks: tasks
+                .iter()
+                .map(|(task, standing)| standing.health(*task, &config))
+                .collect(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_restores_is_shown_with_what_it_waits_for_until_it_runs_or_is_gone() {
+        let tasks = Tasks::default();
+        tasks.restores(3, 0.25, Some("broker away"), || true);
+        let before = tasks.lock()[&3].since;
+        tasks.restores(3, 0.5, None, || true);
+        assert_eq!(tasks.restoring(), [(3, "50 % of the changelog is read".into())]);
+        assert_eq!(tasks.lock()[&3].since, before, "it is still the same restore");
+        assert!(tasks.running().is_empty());
+        tasks.runs(Status {
+            partition: 3,
+            ..Status::default()
+        });
+        assert!(tasks.restoring().is_empty());
+        assert_eq!(tasks.running().len(), 1);
+        tasks.gone(3);
+        tasks.restores(3, 0.5, None, || false);
+        assert!(tasks.running().is_empty() && tasks.restoring().is_empty());
+    }
+
+    #[test]
+    fn a_restore_that_stands_still_is_told() {
+        let tasks = Tasks::default();
+        tasks.restores(3, 0.5, Some("broker away"), || true);
+        let mut still = tasks.lock()[&3].clone();
+        assert!(!still.stands_still());
+        if let Doing::Restores { moved, .. } = &mut still.now {
+            *moved -= STANDS_STILL;
+        }
+        assert!(still.stands_still());
+        assert_eq!(
+            still.text().as_deref(),
+            Some("50 % of the changelog is read, nothing for 60 s; it waits: broker away")
+        );
+    }
+}

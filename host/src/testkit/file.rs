@@ -1,0 +1,290 @@
+//! A scenario as a file, for rules in any language.
+//!
+//! Rule: a line is a step, and an indented line belongs to the one above. `#` begins a comment. An expectation is a step whose indented
+//! lines are what must come: so a file is read, compared and brought up to date line by line. The words of a step are in [`GRAMMAR`].
+
+use super::diff::{unquoted, words};
+use super::parse_time;
+use crate::config::parse_duration;
+use crate::record::Millis;
+use serde_json::Value;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+/// What may stand in a file, for people.
+pub const GRAMMAR: &str = r#"A scenario is a file NAME.scenario. A line is a step, an indented line belongs to the one above, # begins a comment.
+A TIME is since the start (2026-01-01T00:00:00Z): 0s, 1m30s. VALUEs are JSON. A KEY with spaces stands in quotes.
+
+  base INPUT VALUE                fields that every value of the input has which does not say otherwise
+  send INPUT KEY TIME VALUE       a record comes; its event time is TIME unless the value has one; null: no value
+  advance TIME                    event time comes to TIME: what is before it is done, what comes later for it is late
+  wait DURATION                   nothing comes for so long, by the clock: silent inputs become idle
+  reply LOOKUP END VALUE          the service answers the open questions whose URL ends with END (*: all of them)
+  reply LOOKUP END absent         ... that there is nothing
+  reply LOOKUP END unavailable    ... not at all
+  crash                           the process is killed and started again
+  restart                         the process is stopped and started again
+  swap FILE [SETTINGS]            other rules from here on; same: the same component
+  swap FILE [SETTINGS] refused    ... which are refused for the reason below (a part of it)
+
+  expect OUTPUT [FIELD ...]       records sent since the last time: KEY TIME VALUE, or the FIELDs (a.b) of the value
+  dead-letters                    inputs refused since the last time: KEY INPUT "REASON"
+  state STORE                     what it holds: KEY [ENTRY] VALUE [until TIME]
+  timers                          those that are set: KEY TIME NAME
+  counters                        those that are not zero: NAME NUMBER
+  questions                       those without a reply: LOOKUP URL
+"#;
+
+/// A file, read.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its lines.
+    pub lines: Vec<String>,
+    /// Its steps.
+    pub steps: Vec<Step>,
+}
+
+/// A step of a file.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Index of its line.
+    pub line: usize,
+    /// Indices of the lines that belong to it.
+    pub body: Range<usize>,
+    /// What happens.
+    pub what: What,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// Fields of all values of an input.
+    Base { input: String, value: String },
+    /// A record.
+    Send {
+        input: String,
+        key: String,
+        at: Millis,
+        value: Option<String>,
+    },
+    /// Event time.
+    Advance(Millis),
+    /// The clock.
+    Wait(Duration),
+    /// A reply: a body, or how there is none.
+    Reply { lookup: String, end: String, answer: Reply },
+    /// A kill.
+    Crash,
+    /// A stop.
+    Restart,
+    /// Other rules; no file: the same.
+    Swap {
+        file: Option<String>,
+        settings: Option<Value>,
+        refused: bool,
+    },
+    /// What must have come.
+    Look(Look),
+}
+
+/// How a service replies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// With this.
+    Body(String),
+    /// That there is nothing.
+    Absent,
+    /// Not at all.
+    Unavailable,
+}
+
+/// What is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Records of an output, and the fields of them.
+    Output { name: String, paths: Vec<String> },
+    /// What was refused.
+    DeadLetters,
+    /// What a store holds.
+    State(String),
+    /// What is set.
+    Timers,
+    /// What was counted.
+    Counters,
+    /// What was asked.
+    Questions,
+}
+
+/// What can't be read: line (from 1 on), and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// From 1 on.
+    pub line: usize,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.why)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl File {
+    /// Reads a file's text. Err: everything that is wrong.
+    pub fn parse(text: &str) -> Result<File, Vec<Unreadable>> {
+        let lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+        let (mut steps, mut wrong) = (vec![], vec![]);
+        let mut at = 0;
+        while at < lines.len() {
+            let line = at;
+            at += 1;
+            let text = &lines[line];
+            if text.is_empty() || text.starts_with('#') {
+                continue;
+            }
+            if text.starts_with(char::is_whitespace) {
+                let why = "an indented line belongs to a step above it, and there is none".to_owned();
+                wrong.push(Unreadable { line: line + 1, why });
+                continue;
+            }
+            // Up to the last indented line: empty ones behind it stand between the steps.
+            let mut end = at;
+            while at < lines.len() && (lines[at].is_empty() || lines[at].starts_with(char::is_whitespace)) {
+                at += 1;
+                if !lines[at - 1].is_empty() {
+                    end = at;
+                }
+            }
+            at = end;
+            let body = line + 1..end;
+            match what(text, &lines[body.clone()]) {
+                Ok(what) => steps.push(Step { line, body, what }),
+                Err(why) => wrong.push(Unreadable { line: line + 1, why }),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(File { lines, steps })
+        } else {
+            Err(wrong)
+        }
+    }
+}
+
+impl Step {
+    /// The indented lines, without comments.
+    pub fn expected(&self, file: &File) -> Vec<String> {
+        let lines = file.lines[self.body.clone()].iter().map(|line| line.trim().to_owned());
+        lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect()
+    }
+}
+
+const STEPS: [&str; 14] = [
+    "base",
+    "send",
+    "advance",
+    "wait",
+    "reply",
+    "crash",
+    "restart",
+    "swap",
+    "expect",
+    "dead-letters",
+    "state",
+    "timers",
+    "counters",
+    "questions",
+];
+
+/// A step, from its line and those that belong to it.
+fn what(head: &str, body: &[String]) -> Result<What, String> {
+    let name = head.split_whitespace().next().unwrap_or_default();
+    // A look's lines are not of its head; all others may be broken where people like.
+    let looks = ["expect", "dead-letters", "state", "timers", "counters", "questions"].contains(&name);
+    let refusal = name == "swap" && head.ends_with(" refused");
+    let text = match looks || refusal {
+        true => head.to_owned(),
+        false => [&[head.to_owned()], body].concat().join("\n"),
+    };
+    let words = words(&text)?;
+    let usage = || {
+        let line = GRAMMAR.lines().find(|line| line.trim().split(' ').next() == Some(name));
+        let line = line.map_or(name, str::trim);
+        Err(format!("expected: {}", line.split("  ").next().unwrap_or(line)))
+    };
+    Ok(match words[..] {
+        ["base", input, value] => What::Base {
+            input: unquoted(input),
+            value: value.to_owned(),
+        },
+        ["send", input, key, at, value] => What::Send {
+            input: unquoted(input),
+            key: unquoted(key),
+            at: time(at)?,
+            value: (value != "null").then(|| value.to_owned()),
+        },
+        ["advance", at] => What::Advance(time(at)?),
+        ["wait", by] => {
+            What::Wait(parse_duration(by).ok_or_else(|| format!("{by}: expected a duration, such as 30s"))?)
+        }
+        ["reply", lookup, end, answer] => What::Reply {
+            lookup: unquoted(lookup),
+            end: if end == "*" { String::new() } else { unquoted(end) },
+            answer: match answer {
+                "absent" => Reply::Absent,
+                "unavailable" => Reply::Unavailable,
+                body => Reply::Body(body.to_owned()),
+            },
+        },
+        ["crash"] => What::Crash,
+        ["restart"] => What::Restart,
+        ["swap", file, ref rest @ ..] => {
+            let (settings, refused) = match rest {
+                [] => (None, false),
+                ["refused"] => (None, true),
+                [settings] => (Some(*settings), false),
+                [settings, "refused"] => (Some(*settings), true),
+                _ => return usage(),
+            };
+            let object = |text: &str| {
+                let parsed = serde_json::from_str(text).ok().filter(Value::is_object);
+                parsed.ok_or_else(|| format!("{text}: expected the settings as a JSON object"))
+            };
+            What::Swap {
+                file: (file != "same").then(|| unquoted(file)),
+                settings: settings.map(object).transpose()?,
+                refused,
+            }
+        }
+        ["expect", output, ref paths @ ..] => What::Look(Look::Output {
+            name: unquoted(output),
+            paths: paths.iter().map(ToString::to_string).collect(),
+        }),
+        ["dead-letters"] => What::Look(Look::DeadLetters),
+        ["state", store] => What::Look(Look::State(unquoted(store))),
+        ["timers"] => What::Look(Look::Timers),
+        ["counters"] => What::Look(Look::Counters),
+        ["questions"] => What::Look(Look::Questions),
+        _ if STEPS.contains(&name) => return usage(),
+        _ => {
+            let close = STEPS.iter().max_by(|a, b| {
+                let like = |known: &str| strsim::jaro_winkler(known, name);
+                like(a).total_cmp(&like(b))
+            });
+            let close = close.map_or(String::new(), |close| format!("; did you mean {close}?"));
+            return Err(format!(
+                "there is no step `{name}`{close} There are: {}",
+                STEPS.join(", ")
+            ));
+        }
+    })
+}
+
+fn time(text: &str) -> Result<Millis, String> {
+    parse_time(text).ok_or_else(|| format!("{text}: expected a time since the start, such as 1m30s"))
+}

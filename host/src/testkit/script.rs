@@ -1,0 +1,123 @@
+//! The external services as a script: they answer when and what the test says.
+//!
+//! Rule: answers come in the order in which the questions were asked by the steps, whatever crash had them asked again.
+
+use crate::lookups;
+use crate::record::Partition;
+use crate::service::{Answer, Question, Reply, Services};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The script; clones are the same. It outlives the instances that ask.
+#[derive(Clone, Default)]
+pub struct Script(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Asked, and not answered, by the life that asks.
+    open: Vec<Question>,
+    /// Answered, and not fetched.
+    replies: Vec<Reply>,
+    /// What is answered at once. The last one that fits.
+    standing: Vec<(Which, Answer)>,
+    asked: u64,
+}
+
+/// Questions that have the same answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// Index of the service; none: any.
+    pub service: Option<u16>,
+    /// The end of the URL; empty: any.
+    pub end: String,
+}
+
+impl Which {
+    fn fits(&self, question: &Question) -> bool {
+        self.service.is_none_or(|service| service == question.service)
+            && question.request.ends_with(self.end.as_bytes())
+    }
+}
+
+impl State {
+    fn answer(&mut self, question: Question, answer: Answer) {
+        let Question { task, id, .. } = question;
+        self.replies.push(Reply { task, id, answer });
+    }
+}
+
+impl Script {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked was a test; between two statements it is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new life asks: what an earlier one asked is not answered any more.
+    pub fn services(&self) -> Box<dyn Services> {
+        let mut state = self.state();
+        (state.open, state.replies) = (vec![], vec![]);
+        drop(state);
+        Box::new(Scripted(self.clone()))
+    }
+
+    /// From now on these questions have this answer at once; open ones too. How many of those there were.
+    pub fn always(&self, which: Which, answer: Answer) -> usize {
+        let mut state = self.state();
+        let open = std::mem::take(&mut state.open);
+        let (its, others): (Vec<_>, Vec<_>) = open.into_iter().partition(|question| which.fits(question));
+        state.open = others;
+        let count = its.len();
+        for question in its {
+            state.answer(question, answer.clone());
+        }
+        state.standing.push((which, answer));
+        count
+    }
+
+    /// Nothing is answered at once any more.
+    pub fn be_silent(&self) {
+        self.state().standing.clear();
+    }
+
+    /// A reply as it is, to whatever question: late, doubled, invented.
+    pub fn push(&self, reply: Reply) {
+        self.state().replies.push(reply);
+    }
+
+    /// Questions without an answer, in the order of the steps that asked them.
+    pub fn open(&self) -> Vec<Question> {
+        let mut open = self.state().open.clone();
+        open.sort_by_key(|question| (question.task, lookups::asked_by(&question.id)));
+        open
+    }
+
+    /// How many questions there were so far, those asked again included.
+    pub fn asked(&self) -> u64 {
+        self.state().asked
+    }
+}
+
+struct Scripted(Script);
+
+impl Services for Scripted {
+    fn ask(&mut self, question: Question) {
+        let mut state = self.0.state();
+        state.asked += 1;
+        let standing = state.standing.iter().rev().find(|(which, _)| which.fits(&question));
+        match standing.map(|(_, answer)| answer.clone()) {
+            Some(answer) => state.answer(question, answer),
+            None => state.open.push(question),
+        }
+    }
+
+    fn replies(&mut self, into: &mut Vec<Reply>) {
+        let mut replies = std::mem::take(&mut self.0.state().replies);
+        replies.sort_by_key(|reply| (reply.task, lookups::asked_by(&reply.id)));
+        into.append(&mut replies);
+    }
+
+    fn forget(&mut self, task: Partition) {
+        let mut state = self.0.state();
+        state.open.retain(|question| question.task != task);
+        state.replies.retain(|reply| reply.task != task);
+    }
+}
