@@ -82,7 +82,11 @@ fn told_to_stop_while_the_broker_does_not_answer_it_gives_up_in_time_and_the_nex
     let took = begun.elapsed();
     println!("it gave up after {took:?}");
     assert!(took < Duration::from_secs(40), "{took:?}");
-    assert!(process.said().to_lowercase().contains("nothing is lost"), "{}", process.said());
+    assert!(
+        process.said().to_lowercase().contains("nothing is lost"),
+        "{}",
+        process.said()
+    );
     rig.freeze(false);
     let expected = stage.expected();
     let mut process = stage.run(&sets);
