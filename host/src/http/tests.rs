@@ -79,7 +79,7 @@ fn metrics_and_health_are_served() {
     );
     let (status, text) = call(get(&well, "/health"));
     assert_eq!(status, 200);
-    let expected = r#"{"ok":true,"pipeline":"money","instance":"0","version":"old","message":null,"tasks":[{"partition":2,"state":"running","version":"old","watermark":1500,"position":{"wallet":7},"message":null}]}"#;
+    let expected = r#"{"ok":true,"pipeline":"money","instance":"0","version":"old","message":null,"tasks":[{"partition":2,"state":"running","since":1000,"version":"old","watermark":1500,"position":{"wallet":7},"message":null}]}"#;
     assert_eq!(text, expected);
     assert_eq!(call(get(&ill, "/health")).0, 503);
     let expected = r#"{"pipeline":"money","instance":"0","version":"old","tasks":{"2":"old"},"deploys":[],"taken":{}}"#;
