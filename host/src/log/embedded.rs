@@ -206,6 +206,18 @@ impl Log for Instance {
             topics,
             self.client,
             transactional_id,
+            true,
+        )?))
+    }
+
+    fn publisher(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
+        let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
+        Ok(Box::new(producer::EmbeddedProducer::new(
+            cluster,
+            topics,
+            self.client,
+            transactional_id,
+            false,
         )?))
     }
 

@@ -127,8 +127,8 @@ impl Worker {
             }
             match restoring.step(None, READ_WAIT) {
                 Ok(Some(restored)) => {
-                    let wiring = self.wanted.clone();
-                    let task = Task::open(partition, self.layout.clone(), wiring, restored, &[])?;
+                    let orders = self.orders.clone();
+                    let task = Task::open(partition, self.layout.clone(), orders, restored, &[])?;
                     tracing::info!(task = partition, "goes on");
                     self.resume(task);
                     busy = true;
