@@ -2,12 +2,14 @@
 //!
 //! Rule: a flush is fuzzy. Its stamp is the changelog position at its start; rows follow in slices, as they are committed
 //! by then. The changelog is cut only before what the store and the last complete round of the sweep both don't need.
+//! A flush that has begun is taken to its end, or its task is closed: rows that a slice has taken count as stored from then
+//! on, so a stamp that left the others out, or a failure that nobody heard of, would lose them.
 
 use super::{Now, Worker};
 use crate::record::{Offset, Partition};
 use crate::rows::Dirty;
 use crate::store::Stamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Bytes of rows handed over in one turn: copying them takes about 0.2 ms.
@@ -26,6 +28,11 @@ pub struct Flushes {
     now: Option<(Partition, Stamp)>,
     tasks: BTreeMap<Partition, Progress>,
     not_before: Duration,
+    /// Tasks of which a flush has failed: what the store has of them must go before another one begins, or rows that are
+    /// gone would come back with the next start.
+    failed: BTreeSet<Partition>,
+    /// The store has nothing of these tasks any more, and their rows don't know it yet: they were reading their changelog.
+    wiped: BTreeSet<Partition>,
     identity: Option<(String, String)>,
 }
 
@@ -42,9 +49,11 @@ struct Progress {
 }
 
 impl Flushes {
-    /// The task is gone, or starts over.
+    /// The task is gone.
     pub fn forget(&mut self, task: Partition) {
         self.tasks.remove(&task);
+        self.wiped.remove(&task);
+        self.failed.remove(&task);
         self.now.take_if(|(flushing, _)| *flushing == task);
     }
 }
@@ -63,21 +72,32 @@ impl Worker {
                     }
                     Err(why) => {
                         tracing::error!(task, %why, "state could not be flushed; it is safe in the changelog");
-                        self.flushes.not_before = now.mono + AFTER_FAILURE;
+                        self.flushes.not_before = now.mono;
                         self.flushes.now.take_if(|(flushing, _)| *flushing == task);
-                        if let Err(why) = store.wipe(task) {
-                            tracing::error!(task, %why, "the stored state could not be wiped");
-                        }
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = None;
                         }
-                        if let Some(task) = self.tasks.get_mut(&task) {
-                            task.rows_mut().mark_dirty();
-                        }
+                        self.flushes.failed.insert(task);
                     }
                 }
             }
             if now.mono >= self.flushes.not_before {
+                while let Some(task) = self.flushes.failed.first().copied() {
+                    self.flushes.not_before = now.mono + AFTER_FAILURE;
+                    if let Err(why) = store.wipe(task) {
+                        tracing::error!(task, %why, "the stored state can't be wiped yet");
+                        break;
+                    }
+                    self.flushes.failed.remove(&task);
+                    self.flushes.wiped.insert(task);
+                }
+            }
+            for (partition, task) in &mut self.tasks {
+                if self.flushes.wiped.remove(partition) {
+                    task.rows_mut().mark_dirty();
+                }
+            }
+            if now.mono >= self.flushes.not_before && self.flushes.failed.is_empty() {
                 self.flush_slice();
             }
         }

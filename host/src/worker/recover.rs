@@ -99,7 +99,8 @@ impl Worker {
         for (partition, mut task) in std::mem::take(&mut self.tasks) {
             self.unread(partition);
             self.services.forget(partition);
-            self.flushes.forget(partition);
+            // A flush under way goes on when the task does: committed rows are what they were, and so are its stamp and how
+            // far it has come.
             task.abort();
             tracing::info!(task = partition, "reads its changelog again");
             self.restoring
