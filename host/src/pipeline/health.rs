@@ -29,6 +29,7 @@ pub struct Standing {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each task, and most run")]
 enum Doing {
     Runs(Status),
     Restores {

@@ -339,6 +339,10 @@ impl Life {
     }
 
     /// The name of its process.
+    #[expect(
+        clippy::misnamed_getters,
+        reason = "an instance is known by the name of its instance, not of its pipeline"
+    )]
     pub fn name(&self) -> &str {
         &self.config.instance
     }

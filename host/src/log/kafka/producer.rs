@@ -212,10 +212,7 @@ impl Thread {
         let Some(open) = self.open.take() else { return };
         // SAFETY: the client is live. Reports of what is purged are served by the flush; what it leaves is the destroy's.
         unsafe {
-            rd_kafka_purge(
-                open.client.raw,
-                (RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT) as i32,
-            );
+            rd_kafka_purge(open.client.raw, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
             rd_kafka_flush(open.client.raw, millis(PURGED));
         }
     }

@@ -63,7 +63,9 @@ impl Writer {
     pub fn send(&self, task: Partition, bytes: usize, work: Work) {
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
         // The thread ends only with `self`; should it have panicked, no flush is ever reported, and `wait` says so.
-        _ = self.work.as_ref().map(|to| to.send((task, bytes, work)));
+        if let Some(to) = &self.work {
+            _ = to.send((task, bytes, work));
+        }
     }
 
     /// Waits until all that was handed over is written.
