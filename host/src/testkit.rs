@@ -20,10 +20,11 @@ mod script;
 mod setup;
 mod time;
 
+pub use crate::task::Stored;
 pub use compiler::Compiler;
 pub use diff::{differences, words};
 pub use life::Prepared;
-pub use look::{Cell, Letter, Outcome, Sent, Timer};
+pub use look::{Letter, Outcome, Sent, Timer};
 pub use scenario::{Question, Scenario};
 pub use script::{Script, Which};
 pub use setup::{Dice, MakeServices, Setup, Way};

@@ -72,7 +72,7 @@ impl Stage {
 
     /// What the stores hold, as the changelog alone rebuilds it.
     pub fn state(&self) -> Vec<Cell> {
-        let cell = |cell: pelton::testkit::Cell| Cell {
+        let cell = |cell: pelton::testkit::Stored| Cell {
             key: seen::text(&cell.key),
             store: cell.store,
             entry: cell.entry,
