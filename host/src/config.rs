@@ -220,6 +220,8 @@ pub struct State {
     pub dir: Option<PathBuf>,
     /// Flush to disk when the unflushed log of a task has so many bytes (or the size of its state, if that is more).
     pub flush_bytes: u64,
+    /// The changelog is compressed as the outputs are.
+    pub compress: bool,
 }
 
 /// The pace of commits and the bounds of what waits.

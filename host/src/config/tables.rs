@@ -188,6 +188,7 @@ pub(super) fn state(mut at: Section, folder: &Path) -> State {
     let state = State {
         dir: at.text("dir").map(|dir| folder.join(dir)),
         flush_bytes: at.size("flush_bytes", MIB..=1024 * GIB, 256 * MIB),
+        compress: at.choice("compression", &[("none", false), ("producer", true)], false),
     };
     at.finish();
     state
