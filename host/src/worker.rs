@@ -170,8 +170,14 @@ impl Worker {
     pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
         self.assignment = assignment;
         let partition = task.partition();
-        if let Some(store) = &mut self.store {
-            store.open(partition)?;
+        match self.store.as_mut().map(|store| store.open(partition)) {
+            // It is a cache: what the task has in memory is whole without it.
+            Some(Err(Failure::Retry(why))) => {
+                tracing::warn!(task = partition, %why, "the stored state can't be opened: it is wiped before the next flush");
+                self.flushes.spoil(partition);
+            }
+            Some(Err(other)) => return Err(other),
+            Some(Ok(_)) | None => {}
         }
         self.resume(task);
         // A commit at once: the group's offsets are this member's from now on.

@@ -15,6 +15,7 @@ impl Worker {
                 self.closing.insert(*partition);
             } else {
                 self.restoring.retain(|restoring| restoring.partition() != *partition);
+                self.remove(*partition);
                 self.closed.push(*partition);
             }
         }

@@ -1,13 +1,17 @@
 //! Flushing committed state to the local store, late and in slices; and cutting the changelog.
 //!
-//! Rule: a flush is fuzzy. Its stamp is the changelog position at its start; rows follow in slices, as they are committed
-//! by then. The changelog is cut only before what the store and the last complete round of the sweep both don't need.
+//! Rules:
+//! - A flush is fuzzy. Its stamp is the changelog position at its start; rows follow in slices, as they are committed by then. It
+//!   outlives an epoch that fails, because only committed rows are in it.
+//! - A store that a flush has failed on lacks rows that memory takes for flushed. It is wiped, and every row is dirty again,
+//!   before the next flush begins; as long as the wipe fails too (the disk is full), none begins.
+//! - The changelog is cut only before what the store and the last complete round of the sweep both don't need.
 
 use super::{Now, Worker};
 use crate::record::{Offset, Partition};
 use crate::rows::Dirty;
 use crate::store::Stamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Bytes of rows handed over in one turn: copying them takes about 0.2 ms.
@@ -25,6 +29,8 @@ pub struct Flushes {
     /// The one under way.
     now: Option<(Partition, Stamp)>,
     tasks: BTreeMap<Partition, Progress>,
+    /// Tasks whose stored state must be wiped before anything else is written to it.
+    spoiled: BTreeSet<Partition>,
     not_before: Duration,
     identity: Option<(String, String)>,
 }
@@ -39,12 +45,21 @@ struct Progress {
     complete: Option<Offset>,
     /// Last cut.
     cut: Offset,
+    /// The last flush has failed.
+    failed: bool,
 }
 
 impl Flushes {
-    /// The task is gone, or starts over.
+    /// The task is gone. What is stored is some first part of what was handed over: good enough for whoever loads it.
     pub fn forget(&mut self, task: Partition) {
         self.tasks.remove(&task);
+        self.spoiled.remove(&task);
+        self.now.take_if(|(flushing, _)| *flushing == task);
+    }
+
+    /// What is stored can't be written on.
+    pub fn spoil(&mut self, task: Partition) {
+        self.spoiled.insert(task);
         self.now.take_if(|(flushing, _)| *flushing == task);
     }
 }
@@ -59,26 +74,28 @@ impl Worker {
                     Ok(stamp) => {
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = Some(stamp.offset);
+                            if std::mem::take(&mut progress.failed) {
+                                tracing::info!(task, "state is flushed again");
+                            }
                         }
                     }
                     Err(why) => {
-                        tracing::error!(task, %why, "state could not be flushed; it is safe in the changelog");
+                        tracing::error!(
+                            task,
+                            %why,
+                            "state could not be flushed: it is safe in the changelog, and flushed whole later"
+                        );
                         self.flushes.not_before = now.mono + AFTER_FAILURE;
-                        self.flushes.now.take_if(|(flushing, _)| *flushing == task);
-                        if let Err(why) = store.wipe(task) {
-                            tracing::error!(task, %why, "the stored state could not be wiped");
-                        }
+                        self.flushes.spoil(task);
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = None;
-                        }
-                        if let Some(task) = self.tasks.get_mut(&task) {
-                            task.rows_mut().mark_dirty();
+                            progress.failed = true;
                         }
                     }
                 }
             }
             if now.mono >= self.flushes.not_before {
-                self.flush_slice();
+                self.flush_slice(now);
             }
         }
         self.cut();
@@ -91,6 +108,7 @@ impl Worker {
                 begun: task.changelog(),
                 complete: None,
                 cut: 0,
+                failed: false,
             });
             if let Some(complete) = task.take_complete() {
                 progress.complete = Some(complete);
@@ -98,7 +116,7 @@ impl Worker {
         }
     }
 
-    fn flush_slice(&mut self) {
+    fn flush_slice(&mut self, now: Now) {
         let Some(store) = &mut self.store else { return };
         if let Some((partition, stamp)) = &self.flushes.now {
             if !store.ready() {
@@ -121,7 +139,8 @@ impl Worker {
             let begun = self.flushes.tasks.get(*partition).map_or(0, |progress| progress.begun);
             let status = task.status();
             // A changelog record is up to 512 KiB, but most are an epoch's few KiB: bytes are what the task counts.
-            task.changelog() > begun && task.unflushed() >= self.flush_bytes.max(status.state_bytes as u64)
+            self.flushes.spoiled.contains(*partition)
+                || task.changelog() > begun && task.unflushed() >= self.flush_bytes.max(status.state_bytes as u64)
         });
         let Some(partition) = due.map(|(partition, _)| *partition) else {
             return;
@@ -137,6 +156,15 @@ impl Worker {
         let Some(task) = self.tasks.get_mut(&partition) else {
             return;
         };
+        if self.flushes.spoiled.contains(&partition) {
+            if let Err(why) = store.wipe(partition) {
+                tracing::warn!(task = partition, %why, "the stored state could not be wiped: tried again later");
+                self.flushes.not_before = now.mono + AFTER_FAILURE;
+                return;
+            }
+            self.flushes.spoiled.remove(&partition);
+            task.rows_mut().mark_dirty();
+        }
         let stamp = Stamp {
             cluster,
             topic,

@@ -99,7 +99,6 @@ impl Worker {
         for (partition, mut task) in std::mem::take(&mut self.tasks) {
             self.unread(partition);
             self.services.forget(partition);
-            self.flushes.forget(partition);
             task.abort();
             tracing::info!(task = partition, "reads its changelog again");
             self.restoring

@@ -151,8 +151,8 @@ struct Trouble {
     last: String,
     /// All brokers are away; told once.
     down: bool,
-    /// The brokers don't accept our credentials; told once.
-    refused: Option<String>,
+    /// The brokers don't accept us, or we don't accept them: why, and what to look at; told once.
+    refused: Option<(String, &'static str)>,
 }
 
 /// One handle of librdkafka, with its threads and connections.
@@ -187,8 +187,11 @@ impl Client {
             .trouble
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(why) = trouble.refused.take() {
-            return Err(Failure::Fatal(format!("Kafka at {} refuses us: {why}", self.brokers)));
+        if let Some((why, cure)) = trouble.refused.take() {
+            return Err(Failure::Fatal(format!(
+                "no connection to Kafka at {}: {why}; check {cure} under [kafka]",
+                self.brokers
+            )));
         }
         if std::mem::take(&mut trouble.down) {
             return Err(Failure::Retry(format!(
@@ -259,9 +262,14 @@ unsafe extern "C" fn on_error(_: *mut rd_kafka_t, code: c_int, reason: *const c_
         trouble.down = true;
         return;
     }
-    let certificate = code == RD_KAFKA_RESP_ERR__SSL as c_int && reason.contains("certificate verify failed");
-    if code == RD_KAFKA_RESP_ERR__AUTHENTICATION as c_int || certificate {
-        trouble.refused = Some(reason.clone());
+    if code == RD_KAFKA_RESP_ERR__AUTHENTICATION as c_int {
+        let cure = "sasl.mechanism, sasl.username and sasl.password";
+        trouble.refused = Some((reason.clone(), cure));
+    }
+    if code == RD_KAFKA_RESP_ERR__SSL as c_int && reason.contains("certificate verify failed") {
+        let cure =
+            "ssl.ca.location (who has signed the brokers' certificates) and bootstrap.servers (the names in them)";
+        trouble.refused = Some((reason.clone(), cure));
     }
     trouble.last = reason;
 }
