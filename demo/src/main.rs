@@ -7,14 +7,18 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use pelton::config::Config;
 use pelton::convert::JsonWriter;
-use pelton::http::{Surface, serve};
+use pelton::http::serve;
 use pelton::log::embedded::{Clock, Embedded, Record};
 use pelton::metrics::{Metrics, TaskMetrics};
-use pelton::pipeline::{Deployer, Parts, Running, health, output_partitions, wire};
+use pelton::pipeline::control::board::Board;
+use pelton::pipeline::control::carrier::First;
+use pelton::pipeline::control::compile::compiler;
+use pelton::pipeline::control::follow::Following;
+use pelton::pipeline::{Parts, Running, output_partitions, surface};
 use pelton::record::NEVER;
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
-use pelton::rules::{Description, Engine};
+use pelton::rules::{Description, Engine, Version};
 use pelton::service::http::HttpServices;
 use pelton::task::Layout;
 use pelton_demo::session_service::{Behaviour, SessionService};
@@ -104,15 +108,8 @@ fn main() -> anyhow::Result<()> {
     let engine = Engine::new().map_err(anyhow::Error::msg)?;
     let outputs = output_partitions(&config, log.as_ref())?;
     let settings = config.rules.settings.clone();
-    let wired = wire(
-        &engine,
-        &component,
-        &settings,
-        &config,
-        Some(schemas.as_ref()),
-        &outputs,
-    );
-    let wiring = Arc::new(wired.map_err(anyhow::Error::msg)?);
+    let compile = compiler(engine, config.clone(), Some(schemas.clone()), outputs);
+    let wiring = compile(&component, &settings.to_string()).map_err(anyhow::Error::msg)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -123,31 +120,20 @@ fn main() -> anyhow::Result<()> {
     let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
     let running = Running::start(Parts {
         config: config.clone(),
+        following: Following::begin(log.clone(), layout.clone())?,
         layout,
-        wiring: wiring.clone(),
+        compile,
+        first: Some(First::new(component, &settings, wiring)),
         log,
-        schemas: Some(schemas.clone()),
+        schemas: Some(schemas),
         stores: None,
         services: Box::new(move || Box::new(services.share())),
         metrics: metrics.clone(),
     })?;
-    let deployer = Arc::new(Deployer::new(
-        engine,
-        config.clone(),
-        Some(schemas),
-        outputs,
-        &running,
-        (wiring, settings),
-    ));
-    let surface = Surface {
-        metrics: metrics.clone(),
-        health: health(&config, &running, &deployer),
-        deploy: Arc::new({
-            let deployer = deployer.clone();
-            move |new| deployer.deploy(new)
-        }),
-    };
-    let server = serve(args.http, surface);
+    let server = serve(
+        args.http,
+        surface(&config, &running, metrics.clone(), PARTITIONS as usize),
+    );
 
     let screen = Screen::new();
     match &server {
@@ -176,8 +162,8 @@ fn main() -> anyhow::Result<()> {
         metrics: metrics.clone(),
         tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
         cluster,
+        board: running.board().clone(),
         running,
-        deployer,
         screen,
         config: config.clone(),
     };
@@ -197,7 +183,7 @@ struct Demo {
     tasks: Vec<TaskMetrics>,
     cluster: Embedded,
     running: Running,
-    deployer: Arc<Deployer>,
+    board: Arc<Board>,
     screen: Screen,
     config: Arc<Config>,
 }
@@ -283,7 +269,10 @@ impl Demo {
             per_second,
             watermark,
             lag: watermark.map_or(0, |watermark| now() - watermark),
-            rules: self.deployer.version(),
+            rules: self
+                .board
+                .version()
+                .map_or_else(String::new, |version| Version(version).to_string()),
         }
     }
 

@@ -71,33 +71,14 @@ enum Command {
     /// Play scenarios: files that say what happens to a pipeline and what comes of it, with its real rules and without a Kafka.
     #[command(after_help = crate::testkit::file::GRAMMAR)]
     Test(test::Test),
-    /// Rules of a running instance.
+    /// The rules of a running pipeline.
     #[command(subcommand)]
-    Rules(Rules),
+    Rules(rules::Rules),
     /// Print an annotated file with every key and its default: pelton config > pelton.toml
     Config {
         /// For topics in Avro.
         #[arg(long)]
         avro: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum Rules {
-    /// Put new rules into a running instance, between two steps; if they are refused, the old ones run on.
-    Deploy {
-        /// A component, or a core module for wasm32-unknown-unknown.
-        component: PathBuf,
-        /// The rules' settings, an object in JSON or TOML; otherwise the running ones stay.
-        #[arg(long, value_name = "FILE")]
-        settings: Option<PathBuf>,
-        #[command(flatten)]
-        at: Instance,
-    },
-    /// Which version runs.
-    Status {
-        #[command(flatten)]
-        at: Instance,
     },
 }
 
@@ -109,16 +90,6 @@ struct File {
     /// Override a key: --set inputs.wallet.topic=other
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct Instance {
-    /// Address of the instance (`http` in its file).
-    #[arg(long = "to", value_name = "URL", default_value = "http://127.0.0.1:9464")]
-    url: String,
-    /// One JSON object, for programs.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -144,12 +115,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
         Command::Check { file, offline, json } => check::check(&file.file, &file.sets, offline, json, out),
         Command::New { folder, clone } => new::new(&folder, clone.as_deref(), out, err),
         Command::Test(test) => test::test(&test, out, err),
-        Command::Rules(Rules::Deploy {
-            component,
-            settings,
-            at,
-        }) => rules::deploy(&component, settings.as_deref(), &at, out, err),
-        Command::Rules(Rules::Status { at }) => rules::status(&at, out, err),
+        Command::Rules(rules) => rules::run(rules, out, err),
         Command::Config { avro } => {
             say(out, if avro { AVRO } else { JSON });
             OK

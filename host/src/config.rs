@@ -209,6 +209,8 @@ pub struct RulesFile {
     pub time_limit: Duration,
     /// Inputs handed over in one call, at most.
     pub batch: usize,
+    /// A deploy that the tasks have not all answered within this is cancelled.
+    pub deploy_limit: Duration,
 }
 
 /// Local state.

@@ -48,6 +48,18 @@ pub const MAX_OUT: usize = 64 << 20;
 /// Items without any bytes (nulls, empty records) in one datum, at most: ten bytes may claim 2^63 of them.
 pub const MAX_EMPTY_ITEMS: u32 = 1 << 16;
 
+/// A time as ISO-8601.
+pub fn iso(at: crate::record::Millis) -> String {
+    let mut text = vec![];
+    instant::write_millis(at, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The time of a text: ISO-8601 with an offset, or a number of milliseconds since 1970.
+pub fn instant(text: &str) -> Option<crate::record::Millis> {
+    text.parse().ok().or_else(|| instant::parse_millis(text.as_bytes()))
+}
+
 /// Why a value can't be read: what, and where in it. Cheap until it is displayed; allocated only when there is one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unreadable(Box<Fault>);

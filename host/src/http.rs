@@ -4,17 +4,19 @@
 //! browser can't deploy: the body's content type needs a preflight, which is not answered, and a loopback address answers to
 //! its own names only.
 
+mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use rules::{Back, Deployed, Deploys, Finding, OneDeploy, Running, WISH_HEADER, Wish};
+
 use crate::metrics::Metrics;
 use crate::record::{Millis, Offset, Partition};
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,9 +29,6 @@ use tokio::sync::{Mutex, oneshot};
 
 /// Largest component that is taken. A debug build of a guest has some 10 MiB.
 pub const COMPONENT_LIMIT: usize = 64 << 20;
-
-/// Header of `POST /rules`: the rules' settings, a JSON object. Without it the running settings stay.
-pub const SETTINGS_HEADER: &str = "pelton-settings";
 
 /// Content type of a component.
 pub const COMPONENT_TYPE: &str = "application/wasm";
@@ -44,8 +43,12 @@ pub struct Surface {
     pub metrics: Arc<Metrics>,
     /// For `/health` and `GET /rules`; quick.
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
+    /// For `GET /rules`; quick.
+    pub deploys: Arc<dyn Fn() -> Deploys + Send + Sync>,
     /// For `POST /rules`, one at a time. Err: refused, why; the old rules run on.
-    pub deploy: Arc<dyn Fn(Deploy) -> Result<Deployed, String> + Send + Sync>,
+    pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, String> + Send + Sync>,
+    /// For `POST /rules/cancel`: the number of what it cancelled. Err: why not.
+    pub cancel: Arc<dyn Fn() -> Result<u64, String> + Send + Sync>,
 }
 
 /// How an instance is.
@@ -94,24 +97,6 @@ pub enum TaskState {
     Running,
     /// Needs somebody's help.
     Stopped,
-}
-
-/// New rules.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Deploy {
-    /// A component, or a core module.
-    pub component: Bytes,
-    /// None: the running settings.
-    pub settings: Option<serde_json::Value>,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployed {
-    /// Version that runs now: SHA-256 over component and settings, in hex.
-    pub version: String,
-    /// Version that ran before.
-    pub previous: String,
 }
 
 /// Why not.
@@ -186,7 +171,8 @@ fn router(surface: Surface, address: SocketAddr) -> Router {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/health", get(health))
-        .route("/rules", get(rules).post(deploy))
+        .route("/rules", get(rules::get).post(rules::deploy))
+        .route("/rules/cancel", post(rules::cancel))
         .layer(DefaultBodyLimit::max(COMPONENT_LIMIT))
         .with_state(Shared {
             surface,
@@ -239,62 +225,4 @@ async fn health(State(shared): State<Shared>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(health)).into_response()
-}
-
-async fn rules(State(shared): State<Shared>) -> Response {
-    let health = (shared.surface.health)();
-    let tasks: BTreeMap<Partition, String> = health
-        .tasks
-        .into_iter()
-        .filter_map(|task| Some((task.partition, task.version?)))
-        .collect();
-    Json(serde_json::json!({ "pipeline": health.pipeline, "version": health.version, "tasks": tasks })).into_response()
-}
-
-async fn deploy(State(shared): State<Shared>, headers: HeaderMap, component: Bytes) -> Response {
-    if headers
-        .get(header::CONTENT_TYPE)
-        .is_none_or(|kind| kind != COMPONENT_TYPE)
-    {
-        return refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("send the component as content-type: {COMPONENT_TYPE}"),
-        );
-    }
-    let settings = match headers
-        .get(SETTINGS_HEADER)
-        .map(|value| serde_json::from_slice(value.as_bytes()))
-    {
-        None => None,
-        Some(Ok(settings @ serde_json::Value::Object(_))) => Some(settings),
-        Some(_) => {
-            return refuse(
-                StatusCode::BAD_REQUEST,
-                format!("{SETTINGS_HEADER} must be a JSON object"),
-            );
-        }
-    };
-    // Owned by the blocking part: who hangs up does not let a second one in.
-    let Ok(alone) = Arc::clone(&shared.deploying).try_lock_owned() else {
-        return refuse(
-            StatusCode::CONFLICT,
-            "another deploy is on its way; try again when it is through",
-        );
-    };
-    let result = tokio::task::spawn_blocking(move || {
-        let result = (shared.surface.deploy)(Deploy { component, settings });
-        drop(alone);
-        result
-    });
-    match result.await {
-        Ok(Ok(deployed)) => Json(deployed).into_response(),
-        Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
-        Err(panic) => {
-            tracing::error!(%panic, "a deploy failed by a bug; the old rules run on");
-            refuse(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the deploy failed by a bug, see the log; the old rules run on",
-            )
-        }
-    }
 }

@@ -4,12 +4,13 @@
 //! effects, and is an input like any other. Recovery never reads the journal (the meta holds what is needed); a replay
 //! from the start follows it.
 
+use crate::control::{Number, VersionId};
 use crate::record::{Millis, Offset, Rank, StepKey};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// First byte of every entry.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// One journaled input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +68,9 @@ pub enum Happening {
     /// This version of the rules from here on.
     Rules {
         /// SHA-256 over component and settings.
-        version: [u8; 32],
+        version: VersionId,
+        /// Number of the deploy.
+        number: Number,
     },
 }
 
@@ -158,7 +161,10 @@ mod tests {
             Entry::After {
                 anchor: StepKey::Start,
                 sequence: 0,
-                what: Happening::Rules { version: [3; 32] },
+                what: Happening::Rules {
+                    version: [3; 32],
+                    number: 2,
+                },
             },
             Entry::Trapped {
                 step: anchor,

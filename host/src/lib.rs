@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod record;
 
 // pure: no I/O, no async, no clock, no thread
+pub mod control;
 pub mod convert;
 pub mod delta;
 pub mod inbox;

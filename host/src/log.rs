@@ -97,7 +97,7 @@ pub struct Transaction {
     pub records: Vec<Outgoing>,
     /// (name, value) of headers.
     pub headers: Vec<(Span, Span)>,
-    /// Input positions: the group's offsets. Never empty (an empty list fences nothing).
+    /// Input positions: the group's offsets. Never empty (an empty list fences nothing), but of a [`Log::publisher`].
     pub offsets: Vec<(TopicIx, Partition, Offset)>,
     /// The assignment counter ([`Log::assignment`]) that the epoch began with.
     pub assignment: u64,
@@ -190,6 +190,9 @@ pub trait Log: Send + Sync {
     fn reader(&self, proofs: Duration) -> Result<Box<dyn Reader>>;
     /// A producer; what an older one with this id left open is aborted first (`init_transactions`).
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>>;
+    /// A producer without a member behind it: its transactions pass no gate and carry no offsets. For the control topic, where
+    /// the order of the records decides, and not who wrote them.
+    fn publisher(&self, transactional_id: &str) -> Result<Box<dyn Producer>>;
     /// Joins the pipeline's group, once.
     fn join(&self) -> Result<Box<dyn Group>>;
     /// The assignment counter: raised at each change of assignment, before the change is told.

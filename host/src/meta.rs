@@ -3,6 +3,7 @@
 //! Rule: the meta of the last committed delta, and the state that the changelog rebuilds, are all that recovery needs; it
 //! re-reads the inputs from `next`, recomputes effective times, and skips what is not above `last`.
 
+use crate::control::{Number, VersionId};
 use crate::journal::Verdict;
 use crate::record::{Millis, Offset, StepKey};
 use crate::watermark::Clock;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// First byte of both records.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Position of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,12 +26,27 @@ pub struct Meta {
     pub sequence: u64,
     /// The rules that made the last steps: SHA-256 over component and settings.
     pub version: [u8; 32],
+    /// The deploy of that version that it took over.
+    pub deployed: Number,
+    /// The deploy that it holds for, until that is decided.
+    pub prepared: Option<Prepared>,
     /// Where the sweep is.
     pub sweep: Vec<u8>,
     /// The journal is being followed up to there: the rest of it decides, nothing is decided anew. None: it is not.
     pub follows: Option<Offset>,
     /// Changelog position at which the sweep's round began: from there on the log rebuilds the state, once it is complete.
     pub round: Offset,
+}
+
+/// A task holds for a deploy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Which one.
+    pub number: Number,
+    /// Its version.
+    pub version: VersionId,
+    /// No step of this time or a later one is taken.
+    pub until: Millis,
 }
 
 /// Position of one input partition.

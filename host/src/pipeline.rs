@@ -4,21 +4,21 @@
 //! can't keep that ends the process.
 
 mod assignment;
-mod deploy;
+pub mod control;
 mod health;
 mod memory;
 pub mod preflight;
 mod signal;
 mod start;
+mod surface;
 mod threads;
 
-pub(crate) use deploy::misfits;
-pub use deploy::{Deployer, limits, wire};
-pub use health::health;
 pub use signal::stop_signal;
 #[cfg(feature = "kafka")]
 pub use start::kafka;
-pub use start::{output_partitions, run, run_on, schemas};
+pub use start::{author, output_partitions, run, run_on, schemas};
+pub use surface::surface;
+pub use threads::wall;
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
@@ -27,14 +27,19 @@ use crate::metrics::Metrics;
 use crate::registry::Schemas;
 use crate::service::Services;
 use crate::store::Store;
-use crate::task::{Layout, Status, Wiring};
+use crate::task::{Layout, Status};
+use control::author::Author;
+use control::board::Board;
+use control::carrier::{self, Carrier, First};
+use control::compile::Compile;
+use control::follow::Following;
 use health::Tasks;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
-use threads::{Command, Event};
+use threads::Event;
 
 /// Makes a handle of the local store for a worker, or for a restore.
 pub type Stores = Arc<dyn Fn() -> Box<dyn Store> + Send + Sync>;
@@ -45,8 +50,12 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// Its order and topics.
     pub layout: Arc<Layout>,
-    /// Its rules.
-    pub wiring: Arc<Wiring>,
+    /// Compiles versions of its rules.
+    pub compile: Compile,
+    /// The rules that the file names; none is needed when something was deployed.
+    pub first: Option<First>,
+    /// What was read of the control topic so far.
+    pub following: Following,
     /// The cluster.
     pub log: Arc<dyn Log>,
     /// Where schemas come from.
@@ -63,10 +72,10 @@ pub struct Parts {
 pub struct Running {
     stop: Arc<AtomicBool>,
     supervisor: Option<JoinHandle<Result<()>>>,
-    commands: Vec<Sender<Command>>,
+    control: Option<JoinHandle<()>>,
     tasks: Tasks,
-    /// What runs now, for tasks that open later.
-    wiring: Arc<Mutex<Arc<Wiring>>>,
+    board: Arc<Board>,
+    author: Arc<Author>,
 }
 
 impl Running {
@@ -92,7 +101,7 @@ impl Running {
                 index,
                 &parts.config,
                 parts.layout.clone(),
-                parts.wiring.clone(),
+                Arc::default(),
                 ports,
                 parts.metrics.clone(),
             );
@@ -100,18 +109,44 @@ impl Running {
             commands.push(sender);
             workers.push(threads::spawn(index, worker, receiver, events.clone(), tasks.clone())?);
         }
-        let wiring = Arc::new(Mutex::new(parts.wiring));
+        let (board, config) = (Arc::new(Board::default()), &parts.config);
+        let carrier = Carrier::new(carrier::Parts {
+            log: parts.log.clone(),
+            layout: parts.layout.clone(),
+            following: parts.following,
+            name: (config.name.clone(), config.instance.clone()),
+            compile: parts.compile.clone(),
+            first: parts.first,
+            limit: config.rules.deploy_limit,
+            threads: true,
+        });
+        let author = Arc::new(Author {
+            log: parts.log.clone(),
+            layout: parts.layout.clone(),
+            compile: parts.compile,
+            pipeline: config.name.clone(),
+            name: format!("instance '{}'", config.instance),
+            limit: config.rules.deploy_limit,
+        });
+        let control = threads::carry(
+            carrier,
+            board.clone(),
+            commands.clone(),
+            events.clone(),
+            tasks.clone(),
+            stop.clone(),
+        )?;
         let group = parts.log.join()?;
         let supervisor = assignment::Supervisor {
             group,
             log: parts.log,
             layout: parts.layout,
             config: parts.config,
-            wiring: wiring.clone(),
+            board: board.clone(),
             metrics: parts.metrics,
             tasks: tasks.clone(),
             stores: parts.stores,
-            commands: commands.clone(),
+            commands,
             events,
             inbox,
             restoring: BTreeMap::new(),
@@ -120,20 +155,39 @@ impl Running {
         };
         let supervisor = std::thread::Builder::new()
             .name("supervisor".into())
-            .spawn(move || supervisor.run(workers))
+            .spawn({
+                let stop = stop.clone();
+                move || {
+                    let result = supervisor.run(workers);
+                    // The control thread ends with it.
+                    stop.store(true, Ordering::Release);
+                    result
+                }
+            })
             .map_err(|e| Failure::Fatal(format!("no thread for the supervisor: {e}")))?;
         Ok(Running {
             stop,
             supervisor: Some(supervisor),
-            commands,
+            control: Some(control),
             tasks,
-            wiring,
+            board,
+            author,
         })
     }
 
     /// How the tasks stand that run.
     pub fn statuses(&self) -> Vec<Status> {
         self.tasks.running()
+    }
+
+    /// What it knows of versions.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Deploys to the pipeline.
+    pub fn author(&self) -> &Arc<Author> {
+        &self.author
     }
 
     /// True when it has ended by itself: [`stop`](Running::stop) says why.
@@ -151,9 +205,13 @@ impl Running {
         let Some(supervisor) = self.supervisor.take() else {
             return Ok(());
         };
-        supervisor
+        let result = supervisor
             .join()
-            .unwrap_or_else(|_| Err(Failure::Fatal("the supervisor panicked".into())))
+            .unwrap_or_else(|_| Err(Failure::Fatal("the supervisor panicked".into())));
+        if let Some(control) = self.control.take() {
+            let _ = control.join();
+        }
+        result
     }
 }
 

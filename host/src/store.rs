@@ -56,11 +56,11 @@ pub trait Store: Send {
     fn write(&mut self, task: Partition, rows: Dirty);
     /// All rows are handed over. The stamp counts, durably, once it is reported.
     fn finish(&mut self, task: Partition, stamp: Stamp);
-    /// The end of a flush, at its finish: its stamp, or why it failed. Then rows that were handed over are missing, so every
-    /// later flush fails too, until the task is wiped ([`wipe`](Store::wipe)) and all its rows are handed over again
-    /// ([`Rows::mark_dirty`](crate::rows::Rows::mark_dirty)).
+    /// The end of a flush, at its finish: its stamp, or why it failed. Then rows that were handed over are missing: [`wipe`](Store::wipe),
+    /// [`Rows::mark_dirty`](crate::rows::Rows::mark_dirty), and begin anew, later. (Trying again without the wipe would leave rows
+    /// that are gone: memory has forgotten them.)
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)>;
-    /// Removes a task's state. [`Retry`](crate::error::Failure::Retry): it may be there still, whole or not; call it again.
+    /// Removes a task's state.
     fn wipe(&mut self, task: Partition) -> Result<()>;
     /// The task is somebody else's: lets go of it, keeps what is on disk. A flush under way has no report.
     fn close(&mut self, task: Partition);

@@ -16,6 +16,7 @@ pub mod epoch;
 mod idle;
 pub mod layout;
 mod open;
+pub mod orders;
 mod plan;
 mod replay;
 pub mod restore;
@@ -29,17 +30,19 @@ pub mod wiring;
 pub use dump::Stored;
 pub use epoch::Epoch;
 pub use layout::Layout;
+pub use orders::{Orders, Prepare};
 pub use restore::Restored;
 pub use sources::Sources;
 pub use tally::Tally;
 pub use wiring::Wiring;
 
+use crate::control::{Committed, Number, VersionId};
 use crate::delta::Delta;
 use crate::inbox::Inbox;
 use crate::journal::Ending;
 use crate::log::Chunk;
 use crate::lookups::Lookups;
-use crate::meta::{Meta, Names};
+use crate::meta::{Meta, Names, Prepared};
 use crate::order::Order;
 use crate::record::{Millis, Offset, Partition, Rank, StepKey};
 use crate::rows::Rows;
@@ -86,8 +89,21 @@ pub struct Task {
     ids: Ids,
     last: StepKey,
     sequence: u64,
-    /// The version that the last steps were taken by, as meta and journal say.
-    announced: [u8; 32],
+
+    // which version the next steps take: see `orders`
+    orders: Arc<Orders>,
+    /// The orders were looked at, since the task opened or started over.
+    obeyed: bool,
+    /// The deploys that it took over last, holds for, and refused last.
+    deployed: Number,
+    prepared: Option<Prepared>,
+    refused: Number,
+    /// What takes over next.
+    next: Option<Committed>,
+    /// No step of this time or a later one is planned.
+    until: Millis,
+    /// The version that the journal demands, which is being compiled.
+    awaited: Option<VersionId>,
 
     // the open epoch's changes, and what is committed
     delta: Delta,
@@ -198,7 +214,15 @@ pub struct Status {
     /// Bytes of changelog that a restore would read: about two rounds of the sweep.
     pub log_bytes: u64,
     /// The rules' version.
-    pub version: [u8; 32],
+    pub version: VersionId,
+    /// The deploy that it took over last.
+    pub deployed: Number,
+    /// The deploy that it holds for.
+    pub prepared: Option<Prepared>,
+    /// The rules' version, as committed.
+    pub committed: VersionId,
+    /// A version that it waits for.
+    pub wants: Option<VersionId>,
 }
 
 impl Task {
@@ -212,9 +236,9 @@ impl Task {
         &self.wiring
     }
 
-    /// True when it runs these rules, and the journal says so.
-    pub fn runs(&self, wiring: &Arc<Wiring>) -> bool {
-        Arc::ptr_eq(&self.wiring, wiring) && self.announced == wiring.rules.version().0
+    /// The rules that its last committed steps took.
+    pub fn committed_wiring(&self) -> &Arc<Wiring> {
+        &self.committed_wiring
     }
 
     /// Where reading must go on, by rank: after opening, and after each [`abort`](Task::abort).
@@ -297,6 +321,10 @@ impl Task {
             changelog: self.changelog,
             log_bytes: self.rounds.0 + self.rounds.1,
             version: self.wiring.rules.version().0,
+            deployed: self.deployed,
+            prepared: self.prepared,
+            committed: self.committed.version,
+            wants: self.wants(),
         }
     }
 
@@ -341,37 +369,12 @@ impl Task {
         aside
     }
 
-    /// Do these rules know everything that is pending?
-    pub fn accepts(&self, wiring: &Wiring) -> Result<(), String> {
-        let description = wiring.rules.description();
-        for timer in self.timers.iter() {
-            if let StepKey::Timer { kind, .. } = timer {
-                let name = self.timer_name(*kind);
-                if !description.timers.iter().any(|known| known == name) {
-                    return Err(format!(
-                        "timers of kind '{name}' are pending, and these rules don't declare it"
-                    ));
-                }
-            }
-        }
-        for (name, _) in self.lookups.iter() {
-            let name = self.names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
-            if !description.lookups.iter().any(|known| known.name == name) {
-                return Err(format!(
-                    "lookups '{name}' are pending, and these rules don't declare it"
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// The committed meta.
     pub fn committed(&self) -> &Meta {
         &self.committed
     }
 
-    fn bind(&mut self, wiring: Arc<Wiring>) -> Result<(), String> {
-        self.accepts(&wiring)?;
+    fn bind(&mut self, wiring: Arc<Wiring>) {
         let description = wiring.rules.description();
         let names = &mut self.names;
         let ids = Ids {
@@ -410,6 +413,5 @@ impl Task {
         self.ids = ids;
         self.limit = wiring.batch;
         self.wiring = wiring;
-        Ok(())
     }
 }

@@ -20,21 +20,24 @@ mod script;
 mod setup;
 mod time;
 
+pub use crate::task::Stored;
 pub use compiler::Compiler;
 pub use diff::{differences, words};
 pub use life::Prepared;
-pub use look::{Cell, Letter, Outcome, Sent, Timer};
+pub use look::{Letter, Outcome, Sent, Timer};
 pub use scenario::{Question, Scenario};
 pub use script::{Script, Which};
 pub use setup::{Dice, MakeServices, Setup, Way};
 pub use time::{parse_time, show_time};
 
 use crate::config::Config;
+use crate::control::Declared;
 use crate::error::{Failure, Result};
 use crate::log::embedded::{Clock, Embedded, Owned};
 use crate::metrics::Metrics;
+use crate::pipeline::control::compile::declared;
 use crate::record::{Millis, Offset, Partition};
-use crate::task::{Layout, Wiring};
+use crate::task::{Layout, Orders, Wiring};
 use life::Life;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +58,9 @@ pub struct Stage {
     clock: Clock,
     layout: Arc<Layout>,
     wiring: Arc<Wiring>,
+    /// Everything that was deployed: the versions, and what each has declared.
+    orders: Arc<Orders>,
+    declared: Vec<Declared>,
     metrics: Arc<Metrics>,
     script: Script,
     life: Option<Life>,
@@ -101,10 +107,13 @@ impl Stage {
             Way::Restless(seed) if setup.restless => Some(Dice::new(seed.wrapping_add(2000))),
             _ => None,
         };
+        let wiring = Arc::new(wiring);
         let stage = Stage {
+            orders: Arc::new(Orders::only(wiring.clone())),
+            declared: vec![declared(&wiring)],
             layout: Arc::new(Layout::new(config, setup.partitions)),
             metrics: Arc::new(Metrics::of(config)),
-            wiring: Arc::new(wiring),
+            wiring,
             setup,
             cluster,
             clock,
@@ -127,6 +136,8 @@ impl Stage {
         };
         change(&mut setup.config);
         let mut stage = Stage::idle(setup, self.clock.wall())?;
+        // What took over when stands in the journal.
+        stage.orders = self.orders.clone();
         let journal = self.setup.config.journal_topic();
         let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
         for topic in inputs.chain([&journal]) {

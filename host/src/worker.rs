@@ -23,7 +23,7 @@ use crate::registry::Schemas;
 use crate::service::{Answer, Reply, Services};
 use crate::store::Store;
 use crate::task::restore::Restoring;
-use crate::task::{Epoch, Guest, Layout, Sources, Status, Task, Wiring};
+use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task, Wiring};
 use commit::Flight;
 use flush::Flushes;
 use spent::Spent;
@@ -81,10 +81,8 @@ pub struct Worker {
     store: Option<Box<dyn Store>>,
     sources: Sources,
     guests: Vec<Guest>,
-    /// What every task shall run.
-    wanted: Arc<Wiring>,
-    /// Why a task could not take the wanted rules: said once.
-    refusal: Option<String>,
+    /// Which versions the tasks take.
+    orders: Arc<Orders>,
     tasks: BTreeMap<Partition, Task>,
     /// Tasks that read the changelog again, after an ambiguous commit.
     restoring: Vec<Restoring>,
@@ -123,7 +121,7 @@ impl Worker {
         index: usize,
         config: &Config,
         layout: Arc<Layout>,
-        wiring: Arc<Wiring>,
+        orders: Arc<Orders>,
         ports: Ports,
         metrics: Arc<Metrics>,
     ) -> Worker {
@@ -139,8 +137,7 @@ impl Worker {
             store: ports.store,
             sources: Sources::new(&config.inputs, ports.schemas),
             guests: vec![],
-            wanted: wiring.clone(),
-            refusal: None,
+            orders,
             tasks: BTreeMap::new(),
             restoring: vec![],
             epoch: Epoch::default(),
@@ -156,7 +153,7 @@ impl Worker {
             paused: BTreeSet::new(),
             flushes: Flushes::default(),
             truncations: vec![],
-            telemetry: Telemetry::new(metrics, index, wiring.rules.description()),
+            telemetry: Telemetry::new(metrics, index),
             spent: Spent::default(),
             now: Now::default(),
             chores_at: Duration::ZERO,
@@ -170,14 +167,8 @@ impl Worker {
     pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
         self.assignment = assignment;
         let partition = task.partition();
-        match self.store.as_mut().map(|store| store.open(partition)) {
-            // It is a cache: what the task has in memory is whole without it.
-            Some(Err(Failure::Retry(why))) => {
-                tracing::warn!(task = partition, %why, "the stored state can't be opened: it is wiped before the next flush");
-                self.flushes.spoil(partition);
-            }
-            Some(Err(other)) => return Err(other),
-            Some(Ok(_)) | None => {}
+        if let Some(store) = &mut self.store {
+            store.open(partition)?;
         }
         self.resume(task);
         // A commit at once: the group's offsets are this member's from now on.
@@ -190,15 +181,9 @@ impl Worker {
         self.assignment = assignment;
     }
 
-    /// From the next step on, every task runs these rules. They must have been accepted by [`accepts`](Worker::accepts).
-    pub fn activate(&mut self, wiring: Arc<Wiring>) {
-        self.telemetry.rules(wiring.rules.description());
-        self.wanted = wiring;
-    }
-
-    /// Do these rules know everything that is pending in the tasks? Err: what they don't know.
-    pub fn accepts(&self, wiring: &Wiring) -> std::result::Result<(), String> {
-        self.tasks.values().try_for_each(|task| task.accepts(wiring))
+    /// Its tasks follow these orders from the next turn on.
+    pub fn order(&mut self, orders: Arc<Orders>) {
+        self.orders = orders;
     }
 
     /// How its tasks stand.
@@ -233,7 +218,7 @@ impl Worker {
         self.spent.seam(Part::Commit);
         busy |= self.take_replies();
         if self.closing.is_empty() && !self.stale {
-            self.switch(now);
+            self.obey(now);
             busy |= self.run_tasks(now);
         }
         self.spent.seam(Part::Steps);
@@ -348,17 +333,12 @@ impl Worker {
         busy
     }
 
-    /// Tasks that don't run the wanted rules yet get them, between two steps.
-    fn switch(&mut self, now: Now) {
+    /// Tasks learn of new orders, between two steps.
+    fn obey(&mut self, now: Now) {
         for task in self.tasks.values_mut() {
-            if !task.runs(&self.wanted)
-                && let Err(why) = task.activate(self.wanted.clone(), now.wall, &mut self.epoch)
-                && self.refusal.as_ref() != Some(&why)
-            {
-                tracing::error!(task = task.partition(), %why, "the new rules can't take over this task");
-                self.refusal = Some(why);
-            }
+            task.obey(&self.orders, &mut self.epoch);
         }
+        self.opened_now(now);
     }
 
     fn run_tasks(&mut self, now: Now) -> bool {

@@ -1,5 +1,6 @@
 //! Pelton as a whole: one test binary, a module a subject.
 
+mod deploys;
 mod guest_forms;
 #[cfg(feature = "kafka")]
 mod kafka_port;

@@ -21,7 +21,7 @@ const LONG: &[(&str, usize)] = &[
     ("host/src/convert/resolver/compile.rs", 450),
     ("host/src/rows.rs", 450),
     ("host/src/task.rs", 450),
-    ("host/src/task/apply.rs", 450),
+    ("host/src/task/apply.rs", 460),
     ("host/src/worker.rs", 460),
     ("sdk/src/ctx.rs", 500),
     ("sdk/src/testkit/host.rs", 450),
@@ -51,6 +51,10 @@ const SLEEPS: &[(&str, &str)] = &[
     (
         "tests/src/rig/registry.rs",
         "asks a server that starts again and again, until a deadline",
+    ),
+    (
+        "tests/it/deploys/",
+        "instances with threads, by the real clock: a poll with a deadline",
     ),
 ];
 

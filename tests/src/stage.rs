@@ -61,7 +61,6 @@ pub struct Stage {
     format: Format,
     /// The log.
     pub cluster: Embedded,
-    replayable: bool,
 }
 
 /// A user, to be told something about.
@@ -81,7 +80,6 @@ impl Stage {
             cluster: engine.cluster().clone(),
             engine,
             format,
-            replayable: true,
         }
     }
 

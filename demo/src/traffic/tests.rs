@@ -190,21 +190,3 @@ fn live_traffic_waits_for_the_clock() {
     assert!(traffic.ended());
     assert_eq!(traffic.made().money, 20_000);
 }
-
-/// `cargo test --release -p pelton-demo rate -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn rate() {
-    let mut traffic = Traffic::new(Parameters::default());
-    let start = std::time::Instant::now();
-    let mut bytes = 0;
-    while let Some(item) = traffic.next() {
-        bytes += item.value.len();
-    }
-    let (records, seconds) = (traffic.made().records(), start.elapsed().as_secs_f64());
-    println!(
-        "{:.0} records/s, {:.0} MB/s",
-        records as f64 / seconds,
-        bytes as f64 / 1e6 / seconds
-    );
-}

@@ -1,92 +1,141 @@
-//! `pelton rules`: talks to a running instance over its local HTTP.
+//! `pelton rules`: deploys to a running pipeline, and says how deploys stand.
+//!
+//! Rule: every command goes to a running instance over its HTTP, or with `--config` to the brokers alone; what it says, and
+//! what it does, is the same.
 
-use super::{FAILED, FINDINGS, Instance, OK, say};
-use crate::http::{COMPONENT_TYPE, Deployed, Refused, SETTINGS_HEADER};
-use reqwest::{Client, RequestBuilder, StatusCode};
+mod show;
+mod via;
+
+use super::{FINDINGS, OK, say};
+use crate::convert;
+use crate::http::{Back, Wish};
+use crate::record::Millis;
+use clap::{Args, Subcommand};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use via::Via;
 
-/// A large component takes a minute to compile on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Rules {
+    /// Let other rules take over, on all instances at one event time; if they are refused, the old ones run on.
+    Deploy {
+        /// A component, or a core module for wasm32-unknown-unknown.
+        component: PathBuf,
+        /// The rules' settings, an object in JSON or TOML; otherwise the running ones stay.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        to: Target,
+    },
+    /// Change single settings: pelton rules set dedup_ttl=5s
+    Set {
+        /// The value is JSON; what is none is text.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        changes: Vec<String>,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        to: Target,
+    },
+    /// Go back to the version before, from now on; what was committed stays as it is.
+    Rollback {
+        /// To this deploy.
+        #[arg(long = "deploy", value_name = "NUMBER")]
+        number: Option<u64>,
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        to: Target,
+    },
+    /// Cancel the deploy that is under way: one that is not committed yet.
+    Cancel {
+        #[command(flatten)]
+        to: Target,
+    },
+    /// All deploys.
+    List {
+        #[command(flatten)]
+        to: Target,
+    },
+    /// Which version runs, in each task; and how far a deploy is.
+    Status {
+        #[command(flatten)]
+        to: Target,
+    },
+}
+
+/// How a version takes over.
+#[derive(Debug, Args)]
+pub(super) struct How {
+    /// From this event time on: ISO-8601 with an offset, or milliseconds since 1970. Otherwise from where the tasks are.
+    #[arg(long, value_name = "EVENT_TIME", value_parser = event_time)]
+    at: Option<Millis>,
+    /// Allow what earlier versions could not read: there may be no way back.
+    #[arg(long)]
+    one_way: bool,
+    /// Pending timers and lookups that the new rules don't know go to the dead letters.
+    #[arg(long)]
+    drop_timers: bool,
+    /// Only check.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Whom to tell.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// Address of a running instance (`http` in its file).
+    #[arg(long = "to", value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    url: String,
+    /// The pipeline's file: through Kafka alone, no instance is asked.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    config: Option<PathBuf>,
+    /// One JSON object, for programs.
+    #[arg(long)]
+    json: bool,
+}
 
 /// Why a command did not go well, and its exit code.
+#[derive(Debug)]
 struct Trouble(u8, String);
 
-/// `pelton rules deploy`
-pub(super) fn deploy(
-    component: &Path,
-    settings: Option<&Path>,
-    at: &Instance,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> u8 {
-    let result = try_deploy(component, settings, at).map(|deployed| match at.json {
-        true => serde_json::json!(deployed).to_string(),
-        false if deployed.version == deployed.previous => format!("{} runs already", deployed.version),
-        false => format!("{} runs; it was {}", deployed.version, deployed.previous),
-    });
-    told(result, out, err)
+fn event_time(text: &str) -> Result<Millis, String> {
+    convert::instant(text).ok_or_else(|| "expected 2026-01-31T12:00:00Z, or milliseconds since 1970".into())
 }
 
-fn try_deploy(component: &Path, settings: Option<&Path>, at: &Instance) -> Result<Deployed, Trouble> {
-    let read = |path: &Path| {
-        let cure = |error| Trouble(FINDINGS, format!("{} can't be read: {error}", path.display()));
-        std::fs::read(path).map_err(cure)
-    };
-    let mut request = client()?
-        .post(url(at, "rules"))
-        .header("content-type", COMPONENT_TYPE)
-        .body(read(component)?);
-    if let Some(path) = settings {
-        let text = String::from_utf8_lossy(&read(path)?).into_owned();
-        let cure = || Trouble(FINDINGS, format!("{} is no object in JSON or TOML", path.display()));
-        let parsed = serde_json::from_str::<Value>(&text)
-            .ok()
-            .or_else(|| toml::from_str(&text).ok());
-        let object = parsed.filter(Value::is_object).ok_or_else(cure)?;
-        request = request.header(SETTINGS_HEADER, object.to_string());
-    }
-    let (status, body) = call(request, at)?;
-    match status {
-        StatusCode::OK => understood(&body, at),
-        // Whoever answers otherwise is no instance, or says so in its own words.
-        status => {
-            let why = serde_json::from_str(&body).map_or(body, |refused: Refused| refused.error);
-            let code = if status == StatusCode::UNPROCESSABLE_ENTITY {
-                FINDINGS
-            } else {
-                FAILED
+/// Does it; the exit code.
+pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let result = match rules {
+        Rules::Deploy {
+            component,
+            settings,
+            how,
+            to,
+        } => read(&component, settings.as_deref()).and_then(|(component, settings)| {
+            let wish = Wish {
+                component: Some(component),
+                settings,
+                ..how.wish()
             };
-            Err(Trouble(
-                code,
-                format!("refused ({status}): {why}; the old rules run on"),
-            ))
+            deploy(wish, &to, err)
+        }),
+        Rules::Set { changes, how, to } => set(&changes).and_then(|set| deploy(Wish { set, ..how.wish() }, &to, err)),
+        Rules::Rollback { number, how, to } => {
+            let back = Some(number.map_or(Back::Before, Back::To));
+            deploy(Wish { back, ..how.wish() }, &to, err)
         }
-    }
-}
-
-/// `pelton rules status`
-pub(super) fn status(at: &Instance, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let result = client()
-        .and_then(|client| call(client.get(url(at, "rules")), at))
-        .and_then(|(_, body)| {
-            let status: Value = understood(&body, at)?;
-            if at.json {
-                return Ok(status.to_string());
-            }
-            let word = |value: &Value| value.as_str().unwrap_or("?").to_string();
-            let mut text = format!("{}: {}", word(&status["pipeline"]), word(&status["version"]));
-            for (partition, version) in status["tasks"].as_object().into_iter().flatten() {
-                text += &format!("\n  task {partition}: {}", word(version));
-            }
-            Ok(text)
-        });
-    told(result, out, err)
-}
-
-fn told(result: Result<String, Trouble>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+        Rules::Cancel { to } => Via::of(&to).and_then(|via| via.cancel()).map(|number| match to.json {
+            true => serde_json::json!({ "cancelled": number }).to_string(),
+            false => format!("deploy {number} is cancelled; the old rules run on"),
+        }),
+        Rules::List { to } => status(&to, show::list),
+        Rules::Status { to } => status(&to, show::status),
+    };
     match result {
         Ok(text) => {
             say(out, &format!("{text}\n"));
@@ -99,38 +148,65 @@ fn told(result: Result<String, Trouble>, out: &mut dyn Write, err: &mut dyn Writ
     }
 }
 
-fn url(at: &Instance, path: &str) -> String {
-    format!("{}/{path}", at.url.trim_end_matches('/'))
+impl How {
+    fn wish(&self) -> Wish {
+        Wish {
+            at: self.at,
+            one_way: self.one_way,
+            drop_timers: self.drop_timers,
+            dry_run: self.dry_run,
+            ..Wish::default()
+        }
+    }
 }
 
-fn client() -> Result<Client, Trouble> {
-    Client::builder()
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| Trouble(FAILED, format!("no HTTP client: {error}")))
-}
-
-fn understood<T: serde::de::DeserializeOwned>(body: &str, at: &Instance) -> Result<T, Trouble> {
-    serde_json::from_str(body).map_err(|_| Trouble(FAILED, format!("what answers at {} is no Pelton instance", at.url)))
-}
-
-fn call(request: RequestBuilder, at: &Instance) -> Result<(StatusCode, String), Trouble> {
-    let away = |error: &dyn std::fmt::Display| {
-        Trouble(
-            FAILED,
-            format!(
-                "no instance answers at {}: {error}; is it running, and is `http` in its file this address?",
-                at.url
-            ),
-        )
+fn deploy(wish: Wish, to: &Target, err: &mut dyn Write) -> Result<String, Trouble> {
+    let mut said = String::new();
+    let mut progress = |text: String| {
+        if !to.json && text != said {
+            say(err, &format!("{text}\n"));
+            said = text;
+        }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| away(&error))?;
-    runtime.block_on(async {
-        let response = request.send().await.map_err(|error| away(&error))?;
-        let status = response.status();
-        Ok((status, response.text().await.map_err(|error| away(&error))?))
+    let dry_run = wish.dry_run;
+    let deployed = Via::of(to)?.deploy(wish, &mut progress)?;
+    Ok(match to.json {
+        true => serde_json::json!(deployed).to_string(),
+        false => show::deployed(&deployed, dry_run),
     })
+}
+
+fn status(to: &Target, show: fn(&crate::http::Running) -> String) -> Result<String, Trouble> {
+    let running = Via::of(to)?.status()?;
+    Ok(match to.json {
+        true => serde_json::json!(running).to_string(),
+        false => show(&running),
+    })
+}
+
+fn read(component: &Path, settings: Option<&Path>) -> Result<(Vec<u8>, Option<Value>), Trouble> {
+    let read = |path: &Path| {
+        let cure = |error| Trouble(FINDINGS, format!("{} can't be read: {error}", path.display()));
+        std::fs::read(path).map_err(cure)
+    };
+    let component = read(component)?;
+    let Some(path) = settings else {
+        return Ok((component, None));
+    };
+    let text = String::from_utf8_lossy(&read(path)?).into_owned();
+    let parsed = serde_json::from_str::<Value>(&text).ok();
+    let parsed = parsed.or_else(|| toml::from_str(&text).ok()).filter(Value::is_object);
+    let cure = || Trouble(FINDINGS, format!("{} is no object in JSON or TOML", path.display()));
+    Ok((component, Some(parsed.ok_or_else(cure)?)))
+}
+
+fn set(changes: &[String]) -> Result<BTreeMap<String, Value>, Trouble> {
+    let one = |change: &String| {
+        let (key, value) = change
+            .split_once('=')
+            .ok_or_else(|| Trouble(FINDINGS, format!("{change}: expected KEY=VALUE")))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+        Ok((key.to_owned(), value))
+    };
+    changes.iter().map(one).collect()
 }

@@ -1,7 +1,7 @@
 //! The commands as they are called, with their output and exit codes.
 
 use super::*;
-use crate::http::{Deployed, Health, Surface, serve};
+use crate::http::{Back, Deployed, Deploys, Health, OneDeploy, Surface, Wish, serve};
 use crate::metrics::Metrics;
 use crate::pipeline::stop_signal;
 use clap::CommandFactory;
@@ -123,6 +123,31 @@ fn check_says_when_the_registry_is_away() {
     assert!(out.contains("does not answer") && !out.contains("s3cret"), "{out}");
 }
 
+fn one(number: u64, state: &str, at: Option<i64>) -> OneDeploy {
+    OneDeploy {
+        number,
+        version: format!("v{number}"),
+        component: "c".into(),
+        settings: serde_json::json!({}),
+        state: state.into(),
+        at,
+        why: None,
+        author: "somebody".into(),
+        written: 0,
+        one_way: false,
+        prepared: if state == "open" {
+            [(0, Some(7_000))].into()
+        } else {
+            [].into()
+        },
+        instances: if state == "open" {
+            [("a".to_string(), "ready".to_string())].into()
+        } else {
+            [].into()
+        },
+    }
+}
+
 #[test]
 fn rules_are_deployed_and_shown() {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -137,18 +162,26 @@ fn rules_are_deployed_and_shown() {
             message: None,
             tasks: vec![],
         }),
-        deploy: Arc::new(move |deploy| {
-            let bad = deploy.component.is_empty();
-            sink.lock().unwrap().push(deploy);
+        deploys: Arc::new(|| Deploys {
+            deploys: vec![one(1, "committed", None), one(2, "open", Some(1_000))],
+            taken: [(0, 1), (1, 1)].into(),
+        }),
+        deploy: Arc::new(move |wish: Wish| {
+            let bad = wish.component.as_ref().is_some_and(Vec::is_empty);
+            sink.lock().unwrap().push(wish);
             if bad {
                 Err("no world".into())
             } else {
                 Ok(Deployed {
                     version: "new".into(),
                     previous: "old".into(),
+                    number: 3,
+                    at: Some(60_000),
+                    findings: vec![],
                 })
             }
         }),
+        cancel: Arc::new(|| Ok(2)),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
     let url = format!("http://{}/", server.address);
@@ -166,17 +199,32 @@ fn rules_are_deployed_and_shown() {
     );
     assert_eq!(
         pelton(&["rules", "status", "--to", &url]),
-        (OK, "money: old\n".into(), String::new())
+        (
+            OK,
+            "money: old\ndeploy 2: 1 of 2 tasks hold; instances: a ready\n  task 0: v1 (deploy 1), holds at \
+             1970-01-01T00:00:07.000Z\n  task 1: v1 (deploy 1)\n"
+                .into(),
+            String::new()
+        )
+    );
+    let (code, shown, _) = pelton(&["rules", "list", "--to", &url]);
+    assert!(
+        code == OK && shown.contains("   1  v1  from the beginning\n"),
+        "{shown}"
     );
     let deploy = |args: &[&str]| pelton(&[&["rules", "deploy", "--to", &url], args].concat());
     assert_eq!(
         deploy(&[&good, "--settings", &toml]),
-        (OK, "new runs; it was old\n".into(), String::new())
+        (
+            OK,
+            "deploy 3: new from 1970-01-01T00:01:00.000Z on; before that old\n".into(),
+            String::new()
+        )
     );
-    assert_eq!(
-        deploy(&[&good, "--json"]).1,
-        "{\"version\":\"new\",\"previous\":\"old\"}\n"
-    );
+    let told: serde_json::Value = serde_json::from_str(&deploy(&[&good, "--json"]).1).unwrap();
+    let expected =
+        serde_json::json!({ "version": "new", "previous": "old", "number": 3, "at": 60_000, "findings": [] });
+    assert_eq!(told, expected);
     let (code, _, err) = deploy(&[&bad]);
     assert_eq!(
         (code, err.as_str()),
@@ -187,12 +235,27 @@ fn rules_are_deployed_and_shown() {
     );
     assert_eq!(deploy(&[&good, "--settings", &list]).0, FINDINGS);
     assert_eq!(deploy(&["not/there.wasm"]).0, FINDINGS);
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.len(), 3);
+    let rules = |args: &[&str]| pelton(&[&["rules"], args, &["--to", &url]].concat());
+    assert_eq!(rules(&["set", "ttl=5s", "max=3"]).0, OK);
+    assert_eq!(rules(&["set", "ttl"]).0, FINDINGS);
     assert_eq!(
-        (&seen[0].component[..], &seen[0].settings),
-        (&b"code"[..], &Some(serde_json::json!({ "ttl": "1m" })))
+        rules(&["rollback", "--deploy", "1", "--at", "1970-01-01T00:00:01Z"]).0,
+        OK
     );
+    assert_eq!(rules(&["rollback", "--at", "soon"]).0, USAGE);
+    assert_eq!(rules(&["cancel"]).1, "deploy 2 is cancelled; the old rules run on\n");
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 5);
+    assert_eq!(
+        (seen[0].component.as_deref(), &seen[0].settings),
+        (Some(&b"code"[..]), &Some(serde_json::json!({ "ttl": "1m" })))
+    );
+    assert_eq!(seen[3].component, None);
+    assert_eq!(
+        serde_json::json!(seen[3].set),
+        serde_json::json!({ "max": 3, "ttl": "5s" })
+    );
+    assert_eq!((seen[4].back, seen[4].at), (Some(Back::To(1)), Some(1_000)));
     drop(server);
     let (code, _, err) = pelton(&["rules", "status", "--to", &url]);
     assert!(code == FAILED && err.contains("no instance answers"), "{err}");

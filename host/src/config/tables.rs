@@ -165,6 +165,7 @@ pub(super) fn rules(mut at: Section, folder: &Path) -> RulesFile {
         memory_limit: at.size("memory_limit", MIB..=4 * GIB, 64 * MIB) as usize,
         time_limit: at.duration("time_limit", MILLISECOND..=600 * SECOND, 100 * MILLISECOND),
         batch: at.number("batch", 1..=65_536, 256) as usize,
+        deploy_limit: at.duration("deploy_limit", SECOND..=86_400 * SECOND, 300 * SECOND),
     };
     at.finish();
     rules

@@ -16,7 +16,7 @@ fn task(state: TaskState) -> TaskHealth {
     }
 }
 
-fn surface(deploy: impl Fn(Deploy) -> Result<Deployed, String> + Send + Sync + 'static, ok: bool) -> Surface {
+fn surface(deploy: impl Fn(Wish) -> Result<Deployed, String> + Send + Sync + 'static, ok: bool) -> Surface {
     let metrics = Metrics::new(vec!["wallet".into()], vec![], vec![]);
     metrics.task(2).events_in[0].inc_by(41);
     let state = if ok { TaskState::Running } else { TaskState::Stopped };
@@ -31,7 +31,9 @@ fn surface(deploy: impl Fn(Deploy) -> Result<Deployed, String> + Send + Sync + '
     Surface {
         metrics: Arc::new(metrics),
         health: Arc::new(move || health.clone()),
+        deploys: Arc::new(Deploys::default),
         deploy: Arc::new(deploy),
+        cancel: Arc::new(|| Err("no deploy is under way".into())),
     }
 }
 
@@ -39,7 +41,7 @@ fn start(surface: Surface) -> Server {
     serve("127.0.0.1:0".parse().unwrap(), surface).unwrap()
 }
 
-fn refusing(_: Deploy) -> Result<Deployed, String> {
+fn refusing(_: Wish) -> Result<Deployed, String> {
     Err("the component imports wasi:nn".into())
 }
 
@@ -77,10 +79,10 @@ fn metrics_and_health_are_served() {
     );
     let (status, text) = call(get(&well, "/health"));
     assert_eq!(status, 200);
-    let expected = r#"{"ok":true,"pipeline":"money","instance":"0","version":"old","message":null,"tasks":[{"partition":2,"state":"running","version":"old","watermark":1500,"position":{"wallet":7},"message":null}]}"#;
+    let expected = r#"{"ok":true,"pipeline":"money","instance":"0","version":"old","message":null,"tasks":[{"partition":2,"state":"running","since":1000,"version":"old","watermark":1500,"position":{"wallet":7},"message":null}]}"#;
     assert_eq!(text, expected);
     assert_eq!(call(get(&ill, "/health")).0, 503);
-    let expected = r#"{"pipeline":"money","version":"old","tasks":{"2":"old"}}"#;
+    let expected = r#"{"pipeline":"money","instance":"0","version":"old","tasks":{"2":"old"},"deploys":[],"taken":{}}"#;
     assert_eq!(call(get(&well, "/rules")), (200, expected.into()));
 }
 
@@ -92,23 +94,45 @@ fn a_deploy_gets_its_bytes_and_settings() {
         Ok(Deployed {
             version: "new".into(),
             previous: "old".into(),
+            number: 2,
+            at: Some(5),
+            findings: vec![],
         })
     };
     let server = start(surface(deploy, true));
-    let (status, text) = call(post(&server, vec![7; 3 << 20]).header(SETTINGS_HEADER, r#"{"ttl":"1m ü"}"#));
-    assert_eq!((status, text.as_str()), (200, r#"{"version":"new","previous":"old"}"#));
+    let (status, text) =
+        call(post(&server, vec![7; 3 << 20]).header(WISH_HEADER, r#"{"settings":{"ttl":"1m ü"},"one_way":true}"#));
+    let expected = r#"{"version":"new","previous":"old","number":2,"at":5,"findings":[]}"#;
+    assert_eq!((status, text.as_str()), (200, expected));
     let deploy = seen.recv().unwrap();
-    assert_eq!(deploy.component, vec![7; 3 << 20]);
+    assert_eq!((deploy.component, deploy.one_way), (Some(vec![7; 3 << 20]), true));
     assert_eq!(deploy.settings, Some(serde_json::json!({ "ttl": "1m ü" })));
     assert_eq!(call(post(&server, vec![])).0, 200);
     assert_eq!(seen.recv().unwrap().settings, None);
+    let change = |path: &str, kind: &str| {
+        Client::new()
+            .post(format!("http://{}{path}", server.address))
+            .header("content-type", kind.to_string())
+    };
+    let set = change("/rules", "application/json").body(r#"{"set":{"ttl":"5s"},"back":"before"}"#);
+    assert_eq!(call(set).0, 200);
+    let wish = seen.recv().unwrap();
+    assert_eq!((wish.component, wish.back), (None, Some(Back::Before)));
+    assert_eq!(wish.set["ttl"], "5s");
+    assert_eq!(call(change("/rules", "application/json").body(r#"{"sett":{}}"#)).0, 400);
+    assert_eq!(call(change("/rules/cancel", "text/plain").body("{}")).0, 415);
+    let (status, text) = call(change("/rules/cancel", "application/json").body("{}"));
+    assert_eq!((status, text.as_str()), (422, r#"{"error":"no deploy is under way"}"#));
 }
 
 #[test]
 fn what_is_wrong_is_refused_before_the_deploy() {
     let deploy = |_| -> Result<Deployed, String> { panic!("a bug") };
     let server = start(surface(deploy, true));
-    assert_eq!(call(post(&server, vec![1]).header(SETTINGS_HEADER, "[]")).0, 400);
+    assert_eq!(
+        call(post(&server, vec![1]).header(WISH_HEADER, r#"{"settings":[]}"#)).0,
+        400
+    );
     assert_eq!(call(post(&server, vec![0; COMPONENT_LIMIT + 1])).0, 413);
     let plain = Client::new().post(format!("http://{}/rules", server.address)).body("x");
     assert_eq!(call(plain).0, 415);
@@ -141,6 +165,9 @@ fn one_deploy_at_a_time_and_the_rest_goes_on() {
         Ok(Deployed {
             version: "new".into(),
             previous: "old".into(),
+            number: 2,
+            at: Some(5),
+            findings: vec![],
         })
     };
     let server = start(surface(deploy, true));

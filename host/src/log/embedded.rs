@@ -126,6 +126,13 @@ impl Instance {
         &self.topics[topic as usize]
     }
 
+    /// `gated`: its transactions pass the gate of the group's membership.
+    fn producing(&self, transactional_id: &str, gated: bool) -> Result<Box<dyn Producer>> {
+        let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
+        let producer = producer::EmbeddedProducer::new(cluster, topics, self.client, transactional_id, gated)?;
+        Ok(Box::new(producer))
+    }
+
     /// A call of this instance, refused after it was killed.
     fn call<R>(&self, call: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
         self.cluster.change(|state| {
@@ -200,13 +207,11 @@ impl Log for Instance {
     }
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
-        let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
-        Ok(Box::new(producer::EmbeddedProducer::new(
-            cluster,
-            topics,
-            self.client,
-            transactional_id,
-        )?))
+        self.producing(transactional_id, true)
+    }
+
+    fn publisher(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
+        self.producing(transactional_id, false)
     }
 
     fn join(&self) -> Result<Box<dyn Group>> {

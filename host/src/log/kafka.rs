@@ -241,6 +241,15 @@ impl Log for Kafka {
         Ok(Box::new(producer::KafkaProducer::open(
             self.shared.clone(),
             transactional_id,
+            true,
+        )?))
+    }
+
+    fn publisher(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
+        Ok(Box::new(producer::KafkaProducer::open(
+            self.shared.clone(),
+            transactional_id,
+            false,
         )?))
     }
 

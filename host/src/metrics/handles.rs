@@ -63,11 +63,13 @@ pub enum DeadLetter {
     Trap,
     /// What the rules made of it is larger than Kafka takes.
     TooLarge,
+    /// It was pending when rules took over that don't know it.
+    Dropped,
 }
 
 impl DeadLetter {
     /// All of them, in the order of their numbers.
-    pub const ALL: [DeadLetter; 7] = [
+    pub const ALL: [DeadLetter; 8] = [
         DeadLetter::Unreadable,
         DeadLetter::NoKey,
         DeadLetter::NoValue,
@@ -75,6 +77,7 @@ impl DeadLetter {
         DeadLetter::Rejected,
         DeadLetter::Trap,
         DeadLetter::TooLarge,
+        DeadLetter::Dropped,
     ];
 
     /// As a label.
@@ -87,6 +90,7 @@ impl DeadLetter {
             DeadLetter::Rejected => "rejected",
             DeadLetter::Trap => "trap",
             DeadLetter::TooLarge => "too_large",
+            DeadLetter::Dropped => "dropped",
         }
     }
 }

@@ -8,6 +8,7 @@
 //!   so it drops everything and joins again; fenced again soon, another process has the id, and this one ends.
 
 use super::Stores;
+use super::control::board::Board;
 use super::health::Tasks;
 use super::threads::{Command, Event, SAY_EVERY};
 use crate::config::{Config, Start};
@@ -16,16 +17,19 @@ use crate::log::{Group, Log, Membership};
 use crate::metrics::Metrics;
 use crate::record::{Offset, Partition, TopicIx};
 use crate::task::restore::Restoring;
-use crate::task::{Layout, Task, Wiring};
+use crate::task::{Layout, Task};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Each wait for a change of membership.
 const POLL: Duration = Duration::from_millis(50);
+
+/// Between two looks whether a task's version is there.
+const VERSIONS: Duration = Duration::from_millis(5);
 
 /// Restores of a task that may begin again, when the changelog was cut under them.
 const RESTORES: u32 = 3;
@@ -46,8 +50,8 @@ pub struct Supervisor {
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
     pub config: Arc<Config>,
-    /// What runs now, for tasks that open later.
-    pub wiring: Arc<Mutex<Arc<Wiring>>>,
+    /// The versions that tasks open with.
+    pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
     pub tasks: Tasks,
     pub stores: Option<Stores>,
@@ -218,6 +222,7 @@ impl Supervisor {
             match self.restoring.remove(partition) {
                 Some(gone) => {
                     gone.store(true, Ordering::Release);
+                    self.board.forget(*partition);
                     self.tasks.gone(*partition);
                 }
                 None => open.push(*partition),
@@ -251,24 +256,26 @@ impl Supervisor {
         let (log, layout, config) = (self.log.clone(), self.layout.clone(), self.config.clone());
         let ratio = self.metrics.task(partition).restored_ratio;
         let tasks = self.tasks.clone();
-        let (wiring, stores, events) = (self.wiring.clone(), self.stores.clone(), self.events.clone());
+        let (board, stores, events) = (self.board.clone(), self.stores.clone(), self.events.clone());
         std::thread::Builder::new()
             .name(format!("restore-{partition}"))
             .spawn(move || {
                 let mut store = stores.map(|stores| stores());
                 let mut restoring = Restoring::begin(log.clone(), layout.clone(), partition);
                 let mut begins = None;
+                let mut restored = None;
                 let mut again = RESTORES;
                 let task = loop {
                     if gone.load(Ordering::Acquire) {
                         return;
                     }
-                    let stepped = match &begins {
-                        None => starts(&config, log.as_ref(), partition).map(|starts| {
-                            begins = Some(starts);
+                    let stepped = match (&begins, &restored) {
+                        (None, _) => begin(&config, log.as_ref(), &layout, partition).map(|begin| {
+                            begins = Some(begin);
                             None
                         }),
-                        Some(_) => {
+                        (Some(_), Some(_)) => Ok(restored.take()),
+                        (Some(_), None) => {
                             let store = store.as_mut().map(|store| &mut **store as _);
                             restoring.step(store, POLL)
                         }
@@ -282,10 +289,18 @@ impl Supervisor {
                         Ok(None) => {
                             ratio.set(restoring.progress());
                         }
-                        Ok(Some(restored)) => {
-                            let wiring = wiring.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                            let starts = begins.unwrap_or_default();
-                            break Task::open(partition, layout, wiring, restored, &starts).map(Box::new);
+                        Ok(Some(state)) => {
+                            let (starts, end) = begins.clone().unwrap_or_default();
+                            match board.opening(partition, end, state.meta.as_ref()) {
+                                Ok(Some(orders)) => {
+                                    break Task::open(partition, layout, orders, state, &starts).map(Box::new);
+                                }
+                                Ok(None) => {
+                                    restored = Some(state);
+                                    std::thread::sleep(VERSIONS);
+                                }
+                                Err(why) => break Err(why),
+                            }
                         }
                         Err(Failure::Retry(why)) => {
                             tracing::warn!(task = partition, %why, "the restore waits");
@@ -305,6 +320,11 @@ impl Supervisor {
             .map(drop)
             .map_err(|e| Failure::Fatal(format!("no thread for a restore: {e}")))
     }
+}
+
+/// Where a task begins: see [`starts`]; and the end of the control topic, now that the task is assigned.
+fn begin(config: &Config, log: &dyn Log, layout: &Layout, partition: Partition) -> Result<(Vec<Offset>, Offset)> {
+    Ok((starts(config, log, partition)?, log.bounds(layout.control, 0)?.1))
 }
 
 /// Where the inputs of a task begin that has never committed, by rank.

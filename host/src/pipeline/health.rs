@@ -3,7 +3,7 @@
 //! Rule: a task is in here from the moment it is ours until it is closed, also while it restores: nothing that takes too
 //! long is silent.
 
-use super::{Deployer, Running};
+use super::Running;
 use crate::config::Config;
 use crate::http::{Health, TaskHealth, TaskState};
 use crate::record::{NEVER, Partition};
@@ -29,6 +29,7 @@ pub struct Standing {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each task, and most run")]
 enum Doing {
     Runs(Status),
     Restores {
@@ -145,12 +146,8 @@ impl Standing {
 }
 
 /// What an instance says about itself.
-pub fn health(
-    config: &Arc<Config>,
-    running: &Running,
-    deployer: &Arc<Deployer>,
-) -> Arc<dyn Fn() -> Health + Send + Sync> {
-    let (tasks, config, deployer) = (running.tasks.clone(), config.clone(), deployer.clone());
+pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health + Send + Sync> {
+    let (tasks, board, config) = (running.tasks.clone(), running.board().clone(), config.clone());
     Arc::new(move || {
         let tasks = tasks.lock();
         let still: Vec<_> = (tasks.iter().filter(|(_, standing)| standing.stands_still()))
@@ -160,7 +157,9 @@ pub fn health(
             ok: still.is_empty(),
             pipeline: config.name.clone(),
             instance: config.instance.clone(),
-            version: deployer.version(),
+            version: board
+                .version()
+                .map_or_else(String::new, |version| Version(version).to_string()),
             message: (!still.is_empty()).then(|| format!("the restores of the tasks {still:?} stand still")),
             tasks: tasks
                 .iter()

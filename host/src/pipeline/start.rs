@@ -1,9 +1,14 @@
 //! `pelton run`: from a checked config to a running instance, and back.
 
-use super::{Deployer, Parts, Running, Stores, deploy, health, preflight, transactional_id};
+#[cfg(feature = "kafka")]
+use super::control::author::Author;
+use super::control::carrier::First;
+use super::control::compile::compiler;
+use super::control::follow::Following;
+use super::{Parts, Running, Stores, preflight, surface, transactional_id};
 use crate::config::{Config, Finding, Level, SchemaSource};
 use crate::error::{Failure, Result};
-use crate::http::{Surface, serve};
+use crate::http::serve;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::confluent::Confluent;
@@ -45,6 +50,39 @@ pub fn kafka(config: &Config) -> Result<crate::log::kafka::Kafka> {
     crate::log::kafka::Kafka::new(names.topics, &properties, &config.name, &config.instance)
 }
 
+/// Whoever deploys to a pipeline through Kafka alone. The runtime serves its registry.
+#[cfg(feature = "kafka")]
+pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<Author> {
+    let config = Arc::new(config);
+    let log = Arc::new(kafka(&config)?);
+    let lead = config.inputs.first().context("the pipeline has no input")?;
+    let partitions = log.topic(&lead.topic)?;
+    let partitions = partitions
+        .with_context(|| format!("there is no topic '{}'", lead.topic))?
+        .partitions;
+    let name = config.control_topic();
+    if log.topic(&name)?.is_none() {
+        bail!("there is no topic '{name}': the pipeline has never run");
+    }
+    let schemas = schemas(&config, runtime)?;
+    let outputs = output_partitions(&config, log.as_ref())?;
+    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    Ok(Author {
+        log,
+        layout: Arc::new(Layout::new(&config, partitions)),
+        compile: compiler(engine, config.clone(), schemas, outputs),
+        pipeline: config.name.clone(),
+        name: "the command line".into(),
+        limit: config.rules.deploy_limit,
+    })
+}
+
+/// This build has no Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn author(_config: Config, _runtime: &tokio::runtime::Handle) -> anyhow::Result<super::control::author::Author> {
+    bail!("this build of pelton has no Kafka: name a running instance with --to")
+}
+
 /// This build has no Kafka.
 #[cfg(not(feature = "kafka"))]
 pub fn run(_config: Config) -> anyhow::Result<()> {
@@ -80,12 +118,20 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     let metrics = Arc::new(Metrics::of(&config));
 
     let outputs = output_partitions(&config, log.as_ref())?;
+    let followed = patiently(&stop, || {
+        let following = Following::begin(log.clone(), layout.clone())?;
+        let empty = following.end()? <= following.position();
+        Ok((following, empty))
+    })?;
+    let Some((following, empty)) = followed else {
+        return Ok(());
+    };
     let compiled = compiling
         .join()
         .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
     let Compiled {
         engine,
-        settings,
+        component,
         rules,
         mut findings,
     } = compiled?;
@@ -96,8 +142,11 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
             Err(misfits) => findings.extend(misfits),
         }
     }
-    passed("the rules don't fit", findings)?;
-    let wiring = wiring.context("rules that are not wired have a finding")?;
+    // What was deployed wins over the file, which names only the first rules.
+    if empty {
+        passed("the rules don't fit", findings)?;
+    }
+    let first = wiring.map(|wiring| First::new(component, &config.rules.settings, wiring));
 
     let directory = config
         .state
@@ -118,40 +167,25 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     let parts = Parts {
         config: config.clone(),
         layout,
-        wiring: wiring.clone(),
+        compile: compiler(engine, config.clone(), schemas.clone(), outputs),
+        first,
+        following,
         log,
-        schemas: schemas.clone(),
+        schemas,
         stores,
         services: Box::new(move || Box::new(services.share())),
         metrics: metrics.clone(),
     };
+    let tasks = partitions as usize;
     let running = Running::start(parts)?;
-    let deployer = Arc::new(Deployer::new(
-        engine,
-        config.clone(),
-        schemas,
-        outputs,
-        &running,
-        (wiring, settings),
-    ));
     let _server = match config.http {
         Some(address) => {
-            let deploying = deployer.clone();
-            let surface = Surface {
-                metrics,
-                health: health(&config, &running, &deployer),
-                deploy: Arc::new(move |new| deploying.deploy(new)),
-            };
+            let surface = surface(&config, &running, metrics, tasks);
             Some(serve(address, surface).with_context(|| format!("http = \"{address}\" can't be served"))?)
         }
         None => None,
     };
-    tracing::info!(
-        pipeline = config.name,
-        instance = config.instance,
-        version = deployer.version(),
-        "running"
-    );
+    tracing::info!(pipeline = config.name, instance = config.instance, "running");
     loop {
         match stop.recv_timeout(LOOK) {
             Err(RecvTimeoutError::Timeout) if !running.has_ended() => {}
@@ -159,14 +193,15 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
         }
     }
     running.stop()?;
-    tracing::info!("stopped: the open epoch is committed");
+    // The last epoch is committed, or the broker has aborted it; the next start does it again then.
+    tracing::info!("stopped: nothing is lost");
     Ok(())
 }
 
-/// The rules that a start begins with.
+/// The rules that the file names.
 struct Compiled {
     engine: Engine,
-    settings: serde_json::Value,
+    component: Vec<u8>,
     /// None: an error is among the findings.
     rules: Option<Rules>,
     findings: Vec<Finding>,
@@ -176,11 +211,22 @@ struct Compiled {
 fn compile(config: Arc<Config>) -> std::io::Result<JoinHandle<anyhow::Result<Compiled>>> {
     std::thread::Builder::new().name("compile".into()).spawn(move || {
         let engine = Engine::new().map_err(anyhow::Error::msg)?;
-        let (component, settings) = rules(&config)?;
-        let (rules, findings) = preflight::rules(&engine, &component, &settings, &config);
+        let component = match component(&config) {
+            Ok(component) => component,
+            Err(why) => {
+                let finding = Finding::error("rules.file", "", format!("{why:#}"));
+                return Ok(Compiled {
+                    engine,
+                    component: vec![],
+                    rules: None,
+                    findings: vec![finding],
+                });
+            }
+        };
+        let (rules, findings) = preflight::rules(&engine, &component, &config.rules.settings, &config);
         Ok(Compiled {
             engine,
-            settings,
+            component,
             rules,
             findings,
         })
@@ -263,19 +309,10 @@ pub fn schemas(
     made.map(Some)
 }
 
-/// The rules deployed last, else those that the file names.
-fn rules(config: &Config) -> anyhow::Result<(Vec<u8>, serde_json::Value)> {
-    if let Some(kept) = deploy::kept(config).context("the rules kept from the last deploy can't be read")? {
-        tracing::warn!(
-            file = %config.rules.file.display(),
-            "the rules that were deployed last win over the file, which names only the first ones"
-        );
-        return Ok(kept);
-    }
+/// The file's component.
+fn component(config: &Config) -> anyhow::Result<Vec<u8>> {
     let file = &config.rules.file;
-    let component = std::fs::read(file)
-        .with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))?;
-    Ok((component, config.rules.settings.clone()))
+    std::fs::read(file).with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))
 }
 
 #[cfg(feature = "rocks")]

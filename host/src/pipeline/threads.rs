@@ -1,19 +1,24 @@
 //! A worker's thread: it drives the worker's loop with the machine's clock.
 
+use super::control::board::Board;
+use super::control::carrier::Carrier;
 use super::health::Tasks;
 use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::record::{Millis, Partition};
-use crate::task::{Task, Wiring};
+use crate::task::{Orders, Task};
 use crate::worker::{Now, Worker};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A worker without records waits for them so long; replies and orders wait as long.
 const WAIT: Duration = Duration::from_millis(10);
+
+/// The control topic is waited for so long; what tasks need is looked at as often.
+const CONTROL_WAIT: Duration = Duration::from_millis(50);
 
 /// How often statuses are told.
 const STATUS_EVERY: Duration = Duration::from_millis(100);
@@ -31,10 +36,8 @@ pub enum Command {
     Close(Vec<Partition>, u64),
     /// These tasks are lost already.
     Lose(Vec<Partition>, u64),
-    /// Can these rules take over?
-    Accepts(Arc<Wiring>, Sender<std::result::Result<(), String>>),
-    /// They do, from the next step on.
-    Activate(Arc<Wiring>),
+    /// Which versions its tasks take.
+    Order(Arc<Orders>),
     /// All tasks are closed: end.
     End,
 }
@@ -117,10 +120,7 @@ fn drive(worker: &mut Worker, commands: &Receiver<Command>, events: &Sender<Even
                 Some(Command::Reassigned(assignment)) => worker.reassigned(assignment),
                 Some(Command::Close(partitions, assignment)) => worker.close(&partitions, assignment),
                 Some(Command::Lose(partitions, assignment)) => worker.lose(&partitions, assignment),
-                Some(Command::Accepts(wiring, answer)) => {
-                    let _ = answer.send(worker.accepts(&wiring));
-                }
-                Some(Command::Activate(wiring)) => worker.activate(wiring),
+                Some(Command::Order(orders)) => worker.order(orders),
                 // The supervisor is gone: so is the instance.
                 Some(Command::End) | None => return Ok(()),
             }
@@ -157,6 +157,53 @@ fn drive(worker: &mut Worker, commands: &Receiver<Command>, events: &Sender<Even
             }
         }
     }
+}
+
+/// Starts the thread that reads and writes the control topic, until it is told to stop.
+pub fn carry(
+    mut carrier: Carrier,
+    board: Arc<Board>,
+    commands: Vec<Sender<Command>>,
+    events: Sender<Event>,
+    tasks: Tasks,
+    stop: Arc<AtomicBool>,
+) -> Result<JoinHandle<()>> {
+    let thread = move || {
+        let start = Instant::now();
+        let mut said: Option<Instant> = None;
+        while !stop.load(Ordering::Acquire) {
+            let now = Now {
+                mono: start.elapsed(),
+                wall: wall(),
+            };
+            match carrier.step(now, CONTROL_WAIT, &tasks.running(), &board.wanted()) {
+                Ok(changed) => {
+                    if changed {
+                        // The workers first: a task that the board lets open comes behind this.
+                        for worker in &commands {
+                            let _ = worker.send(Command::Order(carrier.orders().clone()));
+                        }
+                    }
+                    board.tell(&carrier);
+                }
+                Err(Failure::Retry(why)) => {
+                    if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                        said = Some(Instant::now());
+                        tracing::warn!(%why, "the control topic can't be read or written");
+                    }
+                    std::thread::sleep(STATUS_EVERY);
+                }
+                Err(other) => {
+                    let _ = events.send(Event::Failed(other));
+                    return;
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(thread)
+        .map_err(|e| Failure::Fatal(format!("no thread for the control topic: {e}")))
 }
 
 /// Milliseconds since 1970.

@@ -8,7 +8,7 @@ use crate::delta::{Change, Delta};
 use crate::error::{Failure, Result};
 use crate::record::Partition;
 use crate::rows::Dirty;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -55,7 +55,6 @@ impl Disk {
         Memory {
             disk: self.clone(),
             flushes: HashMap::new(),
-            spoiled: HashSet::new(),
             ended: Vec::new(),
         }
     }
@@ -68,7 +67,7 @@ impl Disk {
         }
     }
 
-    /// While it is full, flushes and wipes fail.
+    /// While it is full, flushes fail.
     pub fn set_full(&self, full: bool) {
         self.contents().full = full;
     }
@@ -79,18 +78,18 @@ impl Disk {
     }
 }
 
-fn full() -> Failure {
-    Failure::Retry("the disk is full: make room".to_owned())
+/// A flush under way.
+#[derive(Debug)]
+struct Flush {
+    number: u64,
+    failed: bool,
 }
 
 /// A [`Store`] on a [`Disk`].
 #[derive(Debug)]
 pub struct Memory {
     disk: Disk,
-    /// Those under way, by their numbers.
-    flushes: HashMap<Partition, u64>,
-    /// Tasks whose flush has failed, until they are wiped.
-    spoiled: HashSet<Partition>,
+    flushes: HashMap<Partition, Flush>,
     ended: Vec<(Partition, Result<Stamp>)>,
 }
 
@@ -101,14 +100,12 @@ impl Memory {
     }
 
     fn append(&mut self, task: Partition, writes: impl Iterator<Item = Write>) {
-        if !self.flushes.contains_key(&task) {
+        let Some(flush) = self.flushes.get_mut(&task) else {
             return;
-        }
+        };
         let mut contents = self.disk.contents();
-        if contents.full {
-            self.spoiled.insert(task);
-        }
-        if !self.spoiled.contains(&task) {
+        flush.failed |= contents.full;
+        if !flush.failed {
             contents.tasks.entry(task).or_default().tail.extend(writes);
         }
     }
@@ -116,7 +113,6 @@ impl Memory {
 
 impl Store for Memory {
     fn open(&mut self, task: Partition) -> Result<Option<Stamp>> {
-        self.spoiled.remove(&task);
         // What another worker of this process wrote is there, and survives like all that is written.
         if let Some(stored) = self.disk.contents().tasks.get_mut(&task) {
             stored.keep(usize::MAX);
@@ -150,7 +146,7 @@ impl Store for Memory {
     fn begin(&mut self, task: Partition, aside: Delta) {
         let old = self.stamp(task).map(|(_, flush)| flush);
         let number = old.map_or(1, |flush| flush + 1);
-        self.flushes.insert(task, number);
+        self.flushes.insert(task, Flush { number, failed: false });
         // Flushed or not: keys of other flushes may be there.
         let contents = self.disk.contents();
         let stored = contents.tasks.get(&task);
@@ -179,16 +175,18 @@ impl Store for Memory {
     }
 
     fn finish(&mut self, task: Partition, stamp: Stamp) {
-        let Some(number) = self.flushes.get(&task).copied() else {
+        let Some(number) = self.flushes.get(&task).map(|flush| flush.number) else {
             return;
         };
         self.append(
             task,
             [(STAMP.to_vec(), Some(layout::encode_stamp(&stamp, number)))].into_iter(),
         );
-        self.flushes.remove(&task);
-        if self.spoiled.contains(&task) {
-            return self.ended.push((task, Err(full())));
+        let failed = self.flushes.remove(&task).is_some_and(|flush| flush.failed);
+        if failed {
+            return self
+                .ended
+                .push((task, Err(Failure::Retry("the disk is full: make room".to_owned()))));
         }
         if let Some(stored) = self.disk.contents().tasks.get_mut(&task) {
             stored.keep(usize::MAX);
@@ -202,12 +200,7 @@ impl Store for Memory {
 
     fn wipe(&mut self, task: Partition) -> Result<()> {
         self.close(task);
-        let mut contents = self.disk.contents();
-        if contents.full {
-            return Err(full());
-        }
-        contents.tasks.remove(&task);
-        self.spoiled.remove(&task);
+        self.disk.contents().tasks.remove(&task);
         Ok(())
     }
 

@@ -6,7 +6,6 @@
 //! Everything here is read in one pass at a start, and written sorted: so no bloom filters, a small block cache, and small
 //! write buffers.
 
-mod database;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -17,7 +16,6 @@ use crate::delta::{Change, Delta};
 use crate::error::{Failure, Result};
 use crate::record::Partition;
 use crate::rows::Dirty;
-use database::Database;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
     ErrorKind, LogLevel, MultiThreaded, Options, ReadOptions,
@@ -41,20 +39,33 @@ const WAITING_MAX: usize = 8 << 20;
 /// The database of an instance. Clones are the same; the last one closes it.
 #[derive(Clone)]
 pub struct Rocks {
-    database: Arc<Database>,
+    db: Arc<Db>,
     writer: Arc<Writer>,
+    cache: Cache,
 }
 
 impl Rocks {
     /// Opens it below the data directory. One that is damaged is removed: the changelog has everything.
     pub fn open(directory: &Directory) -> Result<Self> {
+        let path = directory.path().join("state");
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
-        let database = Database::open(directory.path().join("state"), cache);
-        // Whoever starts the process again tries again.
-        let database = database.map_err(|why| Failure::Fatal(why.to_string()))?;
-        let database = Arc::new(database);
-        let writer = Arc::new(Writer::start(database.clone())?);
-        Ok(Self { database, writer })
+        let db = match open(&path, &cache) {
+            Err(e) if damaged(&e) => {
+                tracing::warn!(path = %path.display(), error = %e, "state on disk is damaged; removed, to be restored from the changelog");
+                std::fs::remove_dir_all(&path)
+                    .map_err(|e| Failure::Fatal(format!("can't remove the damaged {}: {e}", path.display())))?;
+                open(&path, &cache)
+            }
+            opened => opened,
+        };
+        let db = Arc::new(db.map_err(|e| {
+            Failure::Fatal(format!(
+                "can't open the state at {}: {e}; is another process using it, or the disk full?",
+                path.display()
+            ))
+        })?);
+        let writer = Arc::new(Writer::start(db.clone())?);
+        Ok(Self { db, writer, cache })
     }
 
     /// A worker's view of it.
@@ -79,26 +90,7 @@ fn damaged(error: &rocksdb::Error) -> bool {
     }
 }
 
-/// Opens what is there, or makes it; what is damaged is removed first.
-fn open(path: &Path, cache: &Cache) -> Result<Db> {
-    let db = match try_open(path, cache) {
-        Err(e) if damaged(&e) => {
-            tracing::warn!(path = %path.display(), error = %e, "state on disk is damaged; removed, to be restored from the changelog");
-            std::fs::remove_dir_all(path)
-                .map_err(|e| Failure::Fatal(format!("can't remove the damaged {}: {e}", path.display())))?;
-            try_open(path, cache)
-        }
-        opened => opened,
-    };
-    db.map_err(|e| {
-        Failure::Retry(format!(
-            "can't open the state at {}: {e}; is another process using it, or the disk full?",
-            path.display()
-        ))
-    })
-}
-
-fn try_open(path: &Path, cache: &Cache) -> std::result::Result<Db, rocksdb::Error> {
+fn open(path: &Path, cache: &Cache) -> std::result::Result<Db, rocksdb::Error> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_db_write_buffer_size(WRITE_BUFFERS);
@@ -167,39 +159,36 @@ pub struct RocksStore {
     ends: Receiver<(Partition, u64, Result<Stamp>)>,
 }
 
-fn visit(db: &Db, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
-    let mut options = ReadOptions::default();
-    options.set_iterate_lower_bound(from);
-    options.set_iterate_upper_bound(to);
-    options.fill_cache(false);
-    options.set_readahead_size(2 << 20);
-    let mut pairs = db.raw_iterator_cf_opt(&family(db, task)?, options);
-    pairs.seek_to_first();
-    while let Some(record) = pairs.value() {
-        layout::visit(record, visit)?;
-        pairs.next();
+impl RocksStore {
+    fn visit(&self, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
+        let db = &self.rocks.db;
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(to);
+        options.fill_cache(false);
+        options.set_readahead_size(2 << 20);
+        let mut pairs = db.raw_iterator_cf_opt(&family(db, task)?, options);
+        pairs.seek_to_first();
+        while let Some(record) = pairs.value() {
+            layout::visit(record, visit)?;
+            pairs.next();
+        }
+        pairs.status().map_err(|e| failure(&e))
     }
-    pairs.status().map_err(|e| failure(&e))
-}
-
-/// Makes the family of a task.
-fn create(db: &Db, task: Partition, cache: &Cache) -> Result<()> {
-    db.create_cf(name(task), &family_options(cache))
-        .map_err(|e| failure(&e))
 }
 
 impl Store for RocksStore {
     fn open(&mut self, task: Partition) -> Result<Option<Stamp>> {
-        self.rocks.writer.send(task, 0, Work::Anew);
         self.rocks.writer.wait()?;
         self.next_stay += 1;
         self.stays.insert(task, self.next_stay);
-        let database = &self.rocks.database;
-        let found = database.with(|db, _| match db.cf_handle(&name(task)) {
-            Some(_) => stamp(db, task),
-            None => Ok(None),
-        });
-        match found {
+        let db = &self.rocks.db;
+        if db.cf_handle(&name(task)).is_none() {
+            db.create_cf(name(task), &family_options(&self.rocks.cache))
+                .map_err(|e| failure(&e))?;
+            return Ok(None);
+        }
+        match stamp(db, task) {
             Ok(Some((stamp, _))) => Ok(Some(stamp)),
             Ok(None) | Err(Failure::Corrupted(_)) => {
                 self.wipe(task)?;
@@ -211,14 +200,16 @@ impl Store for RocksStore {
 
     fn load(&mut self, task: Partition, visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
         self.rocks.writer.wait()?;
-        self.rocks.database.with(|db, _| {
-            let Some((_, flush)) = stamp(db, task)? else {
-                return Ok(());
-            };
-            let (aside, end) = (layout::aside_key(flush, 0), layout::aside_key(flush + 1, 0));
-            self::visit(db, task, &[ROW], &[ROW + 1], visit)?;
-            self::visit(db, task, &aside, &end, visit)
-        })
+        let Some((_, flush)) = stamp(&self.rocks.db, task)? else {
+            return Ok(());
+        };
+        self.visit(task, &[ROW], &[ROW + 1], visit)?;
+        self.visit(
+            task,
+            &layout::aside_key(flush, 0),
+            &layout::aside_key(flush + 1, 0),
+            visit,
+        )
     }
 
     fn ready(&self) -> bool {
@@ -250,19 +241,12 @@ impl Store for RocksStore {
 
     fn wipe(&mut self, task: Partition) -> Result<()> {
         self.rocks.writer.wait()?;
-        let database = &self.rocks.database;
-        database.mend()?;
-        let wiped = database.with(|db, _| {
-            if db.cf_handle(&name(task)).is_some() {
-                db.drop_cf(&name(task)).map_err(|e| failure(&e))?;
-            }
-            create(db, task, &database.cache)
-        });
-        match &wiped {
-            Ok(()) => self.rocks.writer.send(task, 0, Work::Anew),
-            Err(_) => database.doubt(),
+        let db = &self.rocks.db;
+        if db.cf_handle(&name(task)).is_some() {
+            db.drop_cf(&name(task)).map_err(|e| failure(&e))?;
         }
-        wiped
+        db.create_cf(name(task), &family_options(&self.rocks.cache))
+            .map_err(|e| failure(&e))
     }
 
     fn close(&mut self, task: Partition) {

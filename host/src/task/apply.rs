@@ -22,6 +22,7 @@ use crate::record::{FOREVER, Span, StepKey};
 use crate::rules::{Action, Effect, Effects, verify};
 use crate::service::Question;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How much longer an input may take that stands alone, after a trap.
@@ -31,8 +32,13 @@ impl Task {
     /// Takes the next steps, at most one batch of them. False: there is none now.
     pub fn run(&mut self, guest: &mut Guest, sources: &mut Sources, epoch: &mut Epoch) -> bool {
         self.follow_journal(epoch);
+        if !Arc::ptr_eq(&guest.wiring, &self.wiring) {
+            // The journal has just said so: with its sandbox, then.
+            return true;
+        }
         if !self.plan(guest, sources) {
-            return false;
+            // The next steps may be another version's.
+            return self.take_over_if_due(epoch);
         }
         epoch.touched.insert(self.partition);
         if self.batch.inputs.is_empty() {

@@ -51,8 +51,11 @@ impl Task {
         if target <= before {
             return;
         }
-        let frees = self.order.earliest().is_some_and(|time| time < target)
-            || self.timers.first().is_some_and(|timer| timer.time() < target);
+        // What waits behind an order is freed by that alone.
+        let held = self.until <= before;
+        let frees = !held
+            && (self.order.earliest().is_some_and(|time| time < target)
+                || self.timers.first().is_some_and(|timer| timer.time() < target));
         let often = self.beaten.is_some_and(|at| now.saturating_sub(at) < BEAT_EVERY);
         if !frees && often {
             return;

@@ -24,6 +24,8 @@ pub struct Layout {
     pub journal: TopicIx,
     /// The refused inputs.
     pub dead_letters: TopicIx,
+    /// Versions and orders: one partition, for all tasks.
+    pub control: TopicIx,
     /// Partitions of every input: number of tasks.
     pub partitions: i32,
     /// See the module.
@@ -56,6 +58,7 @@ impl Layout {
             config.changelog_topic(),
             config.journal_topic(),
             config.dead_letters_topic(),
+            config.control_topic(),
         ];
         let mut topics: Vec<String> = config.inputs.iter().map(|input| input.topic.clone()).collect();
         let outputs = topics.len() as TopicIx;
@@ -80,6 +83,7 @@ impl Layout {
             changelog: first,
             journal: first + 1,
             dead_letters: first + 2,
+            control: first + 3,
             partitions,
             fingerprint: fingerprint(config, partitions),
             buffer_bytes: config.epoch.buffer_bytes,

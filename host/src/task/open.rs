@@ -1,34 +1,41 @@
-//! A task opens, starts over after a dropped epoch, and changes its rules.
+//! A task opens, and starts over after a dropped epoch.
 //!
 //! Rule: opening and starting over are the same: everything that is not committed is built again from the committed meta.
 
-use super::epoch::Epoch;
 use super::replay::Replay;
 use super::seal::SweepState;
-use super::{Ids, Layout, Restored, Task, Wiring};
+use super::{Ids, Layout, Orders, Restored, Task};
 use crate::delta::Delta;
 use crate::error::{Failure, Result};
 use crate::inbox::Inbox;
-use crate::journal::{Entry, Happening, Verdict};
+use crate::journal::Verdict;
 use crate::meta::{self, InputMeta, Meta};
 use crate::order::Order;
-use crate::record::{Millis, Offset, Partition, StepKey};
+use crate::record::{Millis, NEVER, Offset, Partition, StepKey};
 use crate::rows;
-use crate::rules::Batch;
+use crate::rules::{Batch, Version};
 use crate::store::scratch::Scratch;
 use crate::watermark::Clock;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl Task {
-    /// Opens a task on what was restored. `starts`: where inputs begin, by rank, when it has never committed.
+    /// Opens a task on what was restored. `orders`: the version that it begins with must be compiled. `starts`: where inputs
+    /// begin, by rank, when it has never committed.
     pub fn open(
         partition: Partition,
         layout: Arc<Layout>,
-        wiring: Arc<Wiring>,
+        orders: Arc<Orders>,
         restored: Restored,
         starts: &[Offset],
     ) -> Result<Task> {
+        let (deployed, wiring) = orders.opening(restored.meta.as_ref()).map_err(|version| {
+            Failure::Fatal(format!(
+                "task {partition}: its rules {} are not at hand: they are neither on the control topic nor in the file",
+                Version(version)
+            ))
+        })?;
+        let wiring = wiring.clone();
         let mut names = restored.names;
         if names.hash.is_empty() {
             names.hash = rows::HASH.to_owned();
@@ -59,6 +66,8 @@ impl Task {
                 last: StepKey::Start,
                 sequence: 0,
                 version: wiring.rules.version().0,
+                deployed,
+                prepared: None,
                 sweep: vec![],
                 follows: end,
                 round: restored.changelog,
@@ -90,7 +99,14 @@ impl Task {
             ids: Ids::default(),
             last: StepKey::Start,
             sequence: 0,
-            announced: [0; 32],
+            orders,
+            obeyed: false,
+            deployed,
+            prepared: None,
+            refused: 0,
+            next: None,
+            until: NEVER,
+            awaited: None,
             delta: Delta::new(),
             swept: Delta::new(),
             sweep: sweep.clone(),
@@ -112,7 +128,7 @@ impl Task {
             layout,
         };
         task.accepts(&task.wiring.clone())
-            .map_err(|why| Failure::Fatal(format!("task {partition}: {why}: start with rules that know them")))?;
+            .map_err(|why| Failure::Fatal(format!("task {partition}: {why}, although they set it")))?;
         task.start_over();
         Ok(task)
     }
@@ -148,50 +164,16 @@ impl Task {
         if let Some(replay) = &mut self.replay {
             replay.resume(&self.last, self.sequence);
         }
-        self.announced = self.committed.version;
         self.names = self.committed_names.clone();
         self.spans.clear();
-        let wiring = self.committed_wiring.clone();
-        if let Err(why) = self.bind(wiring) {
-            // These rules took the last committed step: they know whatever is pending.
-            panic!("task {}: {why}, although they set it", self.partition);
-        }
-    }
-
-    /// From the next step on, these rules. Journaled in the open epoch. Err: they don't know what is pending; nothing changed.
-    pub fn activate(
-        &mut self,
-        wiring: Arc<Wiring>,
-        wall: Millis,
-        epoch: &mut Epoch,
-    ) -> std::result::Result<(), String> {
-        let version = wiring.rules.version().0;
-        if !Arc::ptr_eq(&self.wiring, &wiring) {
-            let old = self.wiring.clone();
-            if let Err(why) = self.bind(wiring) {
-                // The old ones were bound to the same state before.
-                let _ = self.bind(old);
-                return Err(why);
-            }
-        }
-        if version == self.announced {
-            return Ok(());
-        }
-        self.announced = version;
-        let what = Happening::Rules { version };
-        let entry = Entry::After {
-            anchor: self.last.clone(),
-            sequence: self.sequence,
-            what,
-        };
-        epoch.journal(self.layout.journal, self.partition, wall, &entry);
-        self.sequence += 1;
-        Ok(())
-    }
-
-    /// The rules' version that took the last committed steps; none: it has never committed.
-    pub fn committed_version(&self) -> [u8; 32] {
-        self.committed.version
+        self.bind(self.committed_wiring.clone());
+        // The orders of now are looked at before the next step.
+        self.obeyed = false;
+        self.refused = 0;
+        self.awaited = None;
+        self.deployed = self.committed.deployed;
+        self.prepared = self.committed.prepared;
+        self.bind_order();
     }
 
     /// True, once, when a replay of the journal has ended: pending questions may be asked.

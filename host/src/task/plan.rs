@@ -87,7 +87,8 @@ impl Task {
     }
 
     fn plan_order(&mut self) {
-        let watermark = self.watermark();
+        // What an order holds back is behind the bound, as what is not final is.
+        let watermark = self.watermark().min(self.until);
         if self.plan.len() >= self.limit || self.awaits_reply() {
             return;
         }

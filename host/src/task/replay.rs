@@ -95,28 +95,49 @@ impl Task {
             .map(|replay| replay.end)
     }
 
-    /// Offers the next journaled reply, when its place is reached.
+    /// Does what the journal says of the place that is reached: the next reply is offered, a version takes over.
     pub(super) fn follow_journal(&mut self, epoch: &mut Epoch) {
-        let Some(replay) = self.replay.as_mut().filter(|replay| !replay.over) else {
-            return;
-        };
-        while self.replies.is_empty()
+        self.awaited = None;
+        while let Some(replay) = self.replay.as_mut().filter(|replay| !replay.over)
+            && self.replies.is_empty()
             && let Some((anchor, _, what)) = replay.after.get(replay.next)
             && *anchor == self.last
         {
-            match what {
+            let (version, number) = match what {
                 Happening::Reply { id, answer } => {
                     replay.given = Some(id.clone());
                     self.replies.push_back((id.clone(), answer.clone()));
+                    replay.next += 1;
+                    continue;
                 }
-                // Which component that was is known by its version only; the one at hand goes on.
-                Happening::Rules { .. } => self.sequence += 1,
+                Happening::Rules { version, number } => (*version, *number),
+            };
+            let wiring = self.orders.wirings.get(&version).cloned();
+            if wiring.is_none() && self.orders.committed.iter().any(|known| known.version == version) {
+                // It is being compiled.
+                self.awaited = Some(version);
+                return;
             }
             replay.next += 1;
+            match wiring {
+                Some(wiring) => self.take_over(number, wiring, epoch),
+                None => {
+                    tracing::error!(
+                        task = self.partition,
+                        deploy = number,
+                        "the journal says that a version took over here that the control topic does not know: the one at hand goes on"
+                    );
+                    self.sequence += 1;
+                }
+            }
         }
+        let Some(replay) = self.replay.as_mut().filter(|replay| !replay.over) else {
+            return;
+        };
         let traps_behind = replay.trapped_until.as_ref().is_none_or(|last| *last < self.last);
         if replay.next == replay.after.len() && traps_behind && self.replies.is_empty() {
             replay.over = true;
+            self.bind_order();
             // To be committed, also when no step comes.
             epoch.touched.insert(self.partition);
         }

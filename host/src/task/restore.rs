@@ -293,12 +293,6 @@ impl Restoring {
         state.settle();
         state.rows.mark_clean();
         state.changelog = stamp.offset;
-        tracing::info!(
-            task = self.partition,
-            stamp = stamp.offset,
-            log_end = end,
-            "the stored state is loaded: the changelog is read from its stamp on"
-        );
         Ok(())
     }
 

@@ -70,6 +70,8 @@ impl Task {
             last: self.last.clone(),
             sequence: self.sequence,
             version: self.wiring.rules.version().0,
+            deployed: self.deployed,
+            prepared: self.prepared,
             sweep: meta::encode(&self.sweep),
             follows: self.follows(),
             round,

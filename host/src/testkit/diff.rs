@@ -133,7 +133,8 @@ fn compare(path: &str, old: &str, new: &str, lines: &mut Vec<String>) {
         return;
     }
     let objects = old.starts_with('{') && new.starts_with('{');
-    if !objects && !(old.starts_with('[') && new.starts_with('[')) {
+    let arrays = old.starts_with('[') && new.starts_with('[');
+    if !(objects || arrays) {
         let at = if path.is_empty() { "the value" } else { path };
         return lines.push(match (old, new) {
             ("null", _) => format!("{at} is {other}, and is not expected"),

@@ -126,8 +126,10 @@ pub(super) fn meant(value: &str, base: Option<&Fields>, time: &TimeSource, at: M
 
 /// The text of an object.
 fn object(fields: &Fields) -> String {
-    let field = |(name, value): (&String, &Box<RawValue>)| format!("{}:{}", quoted(name), value.get());
-    format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
+    let fields = fields
+        .iter()
+        .map(|(name, value)| format!("{}:{}", quoted(name), value.get()));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
 /// A JSON text.
@@ -146,10 +148,9 @@ fn canonical_value(value: &RawValue) -> String {
     match text.as_bytes().first() {
         Some(b'{') => {
             let fields: Fields = serde_json::from_str(text).unwrap_or_default();
-            let field = |(name, value): (&String, &Box<RawValue>)| {
-                (value.get() != "null").then(|| format!("{}:{}", quoted(name), canonical_value(value)))
-            };
-            format!("{{{}}}", fields.iter().filter_map(field).collect::<Vec<_>>().join(","))
+            let fields = fields.iter().filter(|(_, value)| value.get() != "null");
+            let fields = fields.map(|(name, value)| format!("{}:{}", quoted(name), canonical_value(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         }
         Some(b'[') => {
             let items = items(text);

@@ -7,12 +7,14 @@ use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::log::embedded::Instance;
 use crate::log::{Group, Log, Membership};
-use crate::pipeline::{misfits, transactional_id};
-use crate::record::Partition;
+use crate::pipeline::control::checks::compare;
+use crate::pipeline::control::compile::declared;
+use crate::pipeline::transactional_id;
+use crate::record::{Millis, NEVER, Partition};
 use crate::store::Store;
 use crate::store::memory::Disk;
 use crate::task::restore::Restoring;
-use crate::task::{Layout, Task, Wiring};
+use crate::task::{Layout, Orders, Task, Wiring};
 use crate::worker::{Now, Ports, Worker};
 use serde_json::Value;
 use std::sync::Arc;
@@ -71,9 +73,9 @@ impl Stage {
             schemas: self.setup.schemas.clone(),
             store: self.disk_store().map(|store| Box::new(store) as Box<dyn Store>),
         };
-        let (layout, wiring) = (self.layout.clone(), self.wiring.clone());
+        let (layout, orders) = (self.layout.clone(), self.orders.clone());
         self.life = Some(Life {
-            worker: Worker::new(0, config, layout, wiring, ports, self.metrics.clone()),
+            worker: Worker::new(0, config, layout, orders, ports, self.metrics.clone()),
             group: log.join()?,
             log,
             owned: vec![],
@@ -120,11 +122,21 @@ impl Stage {
     }
 
     /// New rules, or new settings, checked as a deploy does. Err: refused, why; the old ones run on.
-    pub fn prepare(&self, component: &[u8], settings: Value) -> Result<Prepared> {
+    pub fn prepare(&mut self, component: &[u8], settings: Value) -> Result<Prepared> {
         let wiring = Arc::new(self.setup.wire(component, &settings).map_err(Failure::Fatal)?);
-        if let Some(life) = &self.life {
-            misfits(&self.wiring, &wiring).map_err(Failure::Fatal)?;
-            life.worker.accepts(&wiring).map_err(Failure::Fatal)?;
+        let earlier: Vec<_> = self.declared.iter().collect();
+        let findings = compare(&earlier, &declared(&wiring), false).into_iter();
+        let errors = findings.filter(|finding| finding.error);
+        let errors: Vec<String> = errors
+            .map(|finding| format!("{} {}", finding.what, finding.why))
+            .collect();
+        if !errors.is_empty() {
+            return fatal(errors.join("\n"));
+        }
+        for partition in 0..self.setup.partitions {
+            let task = self.life.as_mut().and_then(|life| life.worker.task(partition));
+            task.map_or(Ok(()), |task| task.accepts(&wiring))
+                .map_err(Failure::Fatal)?;
         }
         Ok(Prepared {
             wiring,
@@ -133,15 +145,39 @@ impl Stage {
         })
     }
 
-    /// They take over between two steps; where no instance runs, they come with the next start, as another file does.
-    pub fn activate(&mut self, prepared: Prepared) {
+    /// They take over from where the tasks are.
+    pub fn activate(&mut self, prepared: Prepared) -> Result<()> {
+        let mut last = NEVER;
+        for partition in 0..self.setup.partitions {
+            let running = self
+                .life
+                .as_mut()
+                .and_then(|life| life.worker.task(partition)?.last_time());
+            let time = match self.life {
+                Some(_) => running,
+                None => self.rebuilt(partition)?.last_time(),
+            };
+            last = last.max(time.unwrap_or(NEVER));
+        }
+        self.activate_at(prepared, if last == NEVER { NEVER } else { last + 1 });
+        Ok(())
+    }
+
+    /// They take over from this event time on, to which no task has come yet.
+    pub fn activate_at(&mut self, prepared: Prepared, at: Millis) {
         let Prepared {
             wiring,
             component,
             settings,
         } = prepared;
-        if let Some(life) = &mut self.life {
-            life.worker.activate(wiring.clone());
+        if wiring.rules.version() != self.wiring.rules.version() {
+            let mut orders = Orders::clone(&self.orders);
+            orders.commit(at, wiring.clone());
+            self.orders = Arc::new(orders);
+            self.declared.push(declared(&wiring));
+            if let Some(life) = &mut self.life {
+                life.worker.order(self.orders.clone());
+            }
         }
         self.wiring = wiring;
         self.setup.component = component;
@@ -233,7 +269,7 @@ impl Stage {
         let ranks = 0..self.layout.inputs.len() as u16;
         let starts = ranks.map(|rank| Ok(log.bounds(rank, partition)?.0));
         let starts = starts.collect::<Result<Vec<_>>>()?;
-        Task::open(partition, self.layout.clone(), self.wiring.clone(), restored, &starts)
+        Task::open(partition, self.layout.clone(), self.orders.clone(), restored, &starts)
     }
 
     /// The task as the changelog alone rebuilds it, beside the running one.
@@ -250,7 +286,6 @@ impl Stage {
             }
         };
         let starts = vec![0; self.layout.inputs.len()];
-        let wiring: Arc<Wiring> = self.wiring.clone();
-        Task::open(partition, self.layout.clone(), wiring, restored, &starts)
+        Task::open(partition, self.layout.clone(), self.orders.clone(), restored, &starts)
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Failure, Result};
 use crate::journal::Entry;
 use crate::log::embedded::Owned;
 use crate::record::{Millis, Partition, StepKey};
-use crate::task::Status;
+use crate::task::{Status, Stored};
 use std::collections::BTreeMap;
 
 /// A record of an output.
@@ -60,23 +60,6 @@ impl Letter {
     }
 }
 
-/// Live state of a key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cell {
-    /// The key.
-    pub key: Vec<u8>,
-    /// The store.
-    pub store: String,
-    /// The entry; empty where the store holds one value a key.
-    pub entry: Vec<u8>,
-    /// Milliseconds since 1970; the largest: never.
-    pub expires: Millis,
-    /// What the value was written in, Avro JSON.
-    pub schema: String,
-    /// The datum.
-    pub value: Vec<u8>,
-}
-
 /// A timer that is set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
@@ -91,12 +74,12 @@ pub struct Timer {
 /// What of a run must be the same, however it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// By output: partition, key, timestamp, value. Tasks don't wait for each other, so the order is one by key.
-    pub outputs: Vec<Vec<(Partition, Option<Vec<u8>>, Millis, Option<Vec<u8>>)>>,
+    /// By output, in the order of their keys: tasks don't wait for each other. Their offsets, which commits and aborts move, are left out.
+    pub outputs: Vec<Vec<Sent>>,
     /// What was refused: origin and why.
     pub letters: Vec<Letter>,
     /// What the stores hold.
-    pub state: Vec<Cell>,
+    pub state: Vec<Stored>,
     /// The timers that are set.
     pub timers: Vec<Timer>,
 }
@@ -185,18 +168,10 @@ impl Stage {
     }
 
     /// What the stores hold, as the changelog alone rebuilds it.
-    pub fn state(&self) -> Result<Vec<Cell>> {
+    pub fn state(&self) -> Result<Vec<Stored>> {
         let mut cells = vec![];
         for partition in 0..self.setup.partitions {
-            let stored = self.rebuilt(partition)?.dump();
-            cells.extend(stored.into_iter().map(|stored| Cell {
-                key: stored.key,
-                store: stored.store,
-                entry: stored.entry,
-                expires: stored.expires,
-                schema: stored.schema,
-                value: stored.value,
-            }));
+            cells.extend(self.rebuilt(partition)?.dump());
         }
         Ok(cells)
     }
@@ -222,15 +197,10 @@ impl Stage {
 
     /// What must be the same, however the run goes.
     pub fn outcome(&self) -> Result<Outcome> {
-        let of = |output| -> Result<Vec<_>> {
-            let sent = self.sent(output)?.into_iter().map(|Sent { partition, record }| {
-                let Owned {
-                    timestamp, key, value, ..
-                } = record;
-                (partition, key, timestamp, value)
-            });
-            let mut sent: Vec<_> = sent.collect();
-            sent.sort_by(|a, b| a.1.cmp(&b.1));
+        let of = |output| -> Result<Vec<Sent>> {
+            let mut sent = self.sent(output)?;
+            sent.iter_mut().for_each(|sent| sent.record.offset = 0);
+            sent.sort_by(|a, b| a.record.key.cmp(&b.record.key));
             Ok(sent)
         };
         let outputs = (0..self.setup.config.outputs.len()).map(of);

@@ -218,7 +218,7 @@ impl Scenario {
         let component = component.map_or_else(|| setup.component.clone(), <[u8]>::to_vec);
         let settings = settings.unwrap_or_else(|| setup.config.rules.settings.clone());
         let prepared = self.stage.prepare(&component, settings).map_err(said)?;
-        self.stage.activate(prepared);
+        self.stage.activate(prepared).map_err(said)?;
         self.swapped = true;
         self.settle()
     }

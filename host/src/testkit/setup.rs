@@ -4,7 +4,7 @@ use super::schemas::Declared;
 use super::{Compiler, Stage};
 use crate::config::{Config, SchemaSource};
 use crate::log::embedded::{Call, Fate, Fetch, Truth, What};
-use crate::pipeline::limits;
+use crate::pipeline::control::compile::limits;
 use crate::record::Millis;
 use crate::registry::Schemas;
 use crate::registry::folder::Folder;

@@ -71,7 +71,7 @@ impl Worker {
                     let next = positions.iter().find(place).map(|(_, _, next)| *next);
                     if let (Some(task), Some(next)) = (self.tasks.get_mut(partition), next) {
                         let tally = task.commit(next);
-                        self.telemetry.committed(*partition, &tally);
+                        self.telemetry.committed(*partition, task.committed_wiring(), &tally);
                     }
                 }
                 for question in flight.questions {

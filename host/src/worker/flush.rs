@@ -1,11 +1,9 @@
 //! Flushing committed state to the local store, late and in slices; and cutting the changelog.
 //!
-//! Rules:
-//! - A flush is fuzzy. Its stamp is the changelog position at its start; rows follow in slices, as they are committed by then. It
-//!   outlives an epoch that fails, because only committed rows are in it.
-//! - A store that a flush has failed on lacks rows that memory takes for flushed. It is wiped, and every row is dirty again,
-//!   before the next flush begins; as long as the wipe fails too (the disk is full), none begins.
-//! - The changelog is cut only before what the store and the last complete round of the sweep both don't need.
+//! Rule: a flush is fuzzy. Its stamp is the changelog position at its start; rows follow in slices, as they are committed
+//! by then. The changelog is cut only before what the store and the last complete round of the sweep both don't need.
+//! A flush that has begun is taken to its end, or its task is closed: rows that a slice has taken count as stored from then
+//! on, so a stamp that left the others out, or a failure that nobody heard of, would lose them.
 
 use super::{Now, Worker};
 use crate::record::{Offset, Partition};
@@ -29,9 +27,12 @@ pub struct Flushes {
     /// The one under way.
     now: Option<(Partition, Stamp)>,
     tasks: BTreeMap<Partition, Progress>,
-    /// Tasks whose stored state must be wiped before anything else is written to it.
-    spoiled: BTreeSet<Partition>,
     not_before: Duration,
+    /// Tasks of which a flush has failed: what the store has of them must go before another one begins, or rows that are
+    /// gone would come back with the next start.
+    failed: BTreeSet<Partition>,
+    /// The store has nothing of these tasks any more, and their rows don't know it yet: they were reading their changelog.
+    wiped: BTreeSet<Partition>,
     identity: Option<(String, String)>,
 }
 
@@ -45,21 +46,14 @@ struct Progress {
     complete: Option<Offset>,
     /// Last cut.
     cut: Offset,
-    /// The last flush has failed.
-    failed: bool,
 }
 
 impl Flushes {
-    /// The task is gone. What is stored is some first part of what was handed over: good enough for whoever loads it.
+    /// The task is gone.
     pub fn forget(&mut self, task: Partition) {
         self.tasks.remove(&task);
-        self.spoiled.remove(&task);
-        self.now.take_if(|(flushing, _)| *flushing == task);
-    }
-
-    /// What is stored can't be written on.
-    pub fn spoil(&mut self, task: Partition) {
-        self.spoiled.insert(task);
+        self.wiped.remove(&task);
+        self.failed.remove(&task);
         self.now.take_if(|(flushing, _)| *flushing == task);
     }
 }
@@ -74,28 +68,37 @@ impl Worker {
                     Ok(stamp) => {
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = Some(stamp.offset);
-                            if std::mem::take(&mut progress.failed) {
-                                tracing::info!(task, "state is flushed again");
-                            }
                         }
                     }
                     Err(why) => {
-                        tracing::error!(
-                            task,
-                            %why,
-                            "state could not be flushed: it is safe in the changelog, and flushed whole later"
-                        );
-                        self.flushes.not_before = now.mono + AFTER_FAILURE;
-                        self.flushes.spoil(task);
+                        tracing::error!(task, %why, "state could not be flushed; it is safe in the changelog");
+                        self.flushes.not_before = now.mono;
+                        self.flushes.now.take_if(|(flushing, _)| *flushing == task);
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = None;
-                            progress.failed = true;
                         }
+                        self.flushes.failed.insert(task);
                     }
                 }
             }
             if now.mono >= self.flushes.not_before {
-                self.flush_slice(now);
+                while let Some(task) = self.flushes.failed.first().copied() {
+                    self.flushes.not_before = now.mono + AFTER_FAILURE;
+                    if let Err(why) = store.wipe(task) {
+                        tracing::error!(task, %why, "the stored state can't be wiped yet");
+                        break;
+                    }
+                    self.flushes.failed.remove(&task);
+                    self.flushes.wiped.insert(task);
+                }
+            }
+            for (partition, task) in &mut self.tasks {
+                if self.flushes.wiped.remove(partition) {
+                    task.rows_mut().mark_dirty();
+                }
+            }
+            if now.mono >= self.flushes.not_before && self.flushes.failed.is_empty() {
+                self.flush_slice();
             }
         }
         self.cut();
@@ -108,7 +111,6 @@ impl Worker {
                 begun: task.changelog(),
                 complete: None,
                 cut: 0,
-                failed: false,
             });
             if let Some(complete) = task.take_complete() {
                 progress.complete = Some(complete);
@@ -116,7 +118,7 @@ impl Worker {
         }
     }
 
-    fn flush_slice(&mut self, now: Now) {
+    fn flush_slice(&mut self) {
         let Some(store) = &mut self.store else { return };
         if let Some((partition, stamp)) = &self.flushes.now {
             if !store.ready() {
@@ -139,8 +141,7 @@ impl Worker {
             let begun = self.flushes.tasks.get(*partition).map_or(0, |progress| progress.begun);
             let status = task.status();
             // A changelog record is up to 512 KiB, but most are an epoch's few KiB: bytes are what the task counts.
-            self.flushes.spoiled.contains(*partition)
-                || task.changelog() > begun && task.unflushed() >= self.flush_bytes.max(status.state_bytes as u64)
+            task.changelog() > begun && task.unflushed() >= self.flush_bytes.max(status.state_bytes as u64)
         });
         let Some(partition) = due.map(|(partition, _)| *partition) else {
             return;
@@ -156,15 +157,6 @@ impl Worker {
         let Some(task) = self.tasks.get_mut(&partition) else {
             return;
         };
-        if self.flushes.spoiled.contains(&partition) {
-            if let Err(why) = store.wipe(partition) {
-                tracing::warn!(task = partition, %why, "the stored state could not be wiped: tried again later");
-                self.flushes.not_before = now.mono + AFTER_FAILURE;
-                return;
-            }
-            self.flushes.spoiled.remove(&partition);
-            task.rows_mut().mark_dirty();
-        }
         let stamp = Stamp {
             cluster,
             topic,

@@ -99,6 +99,8 @@ impl Worker {
         for (partition, mut task) in std::mem::take(&mut self.tasks) {
             self.unread(partition);
             self.services.forget(partition);
+            // A flush under way goes on when the task does: committed rows are what they were, and so are its stamp and how
+            // far it has come.
             task.abort();
             tracing::info!(task = partition, "reads its changelog again");
             self.restoring
@@ -126,8 +128,8 @@ impl Worker {
             }
             match restoring.step(None, READ_WAIT) {
                 Ok(Some(restored)) => {
-                    let wiring = self.wanted.clone();
-                    let task = Task::open(partition, self.layout.clone(), wiring, restored, &[])?;
+                    let orders = self.orders.clone();
+                    let task = Task::open(partition, self.layout.clone(), orders, restored, &[])?;
                     tracing::info!(task = partition, "goes on");
                     self.resume(task);
                     busy = true;

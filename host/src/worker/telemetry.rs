@@ -4,8 +4,8 @@ use super::Now;
 use super::spent::Spent;
 use crate::metrics::{Metrics, RulesMetrics, TaskMetrics, WorkerMetrics};
 use crate::record::Partition;
-use crate::rules::{Description, Version};
-use crate::task::{Tally, Task};
+use crate::rules::Version;
+use crate::task::{Tally, Task, Wiring};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     worker: WorkerMetrics,
-    rules: RulesMetrics,
+    /// By version: of every one that a task has counted by.
+    rules: BTreeMap<Version, RulesMetrics>,
     tasks: BTreeMap<Partition, TaskMetrics>,
     look_at: Duration,
     /// Foreign keys were warned of.
@@ -25,27 +26,22 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Of a worker by its number, running these rules.
-    pub fn new(metrics: Arc<Metrics>, worker: usize, description: &Description) -> Telemetry {
-        let rules = rules(&metrics, description);
+    /// Of a worker by its number.
+    pub fn new(metrics: Arc<Metrics>, worker: usize) -> Telemetry {
         let worker = metrics.worker(worker);
         Telemetry {
             metrics,
             worker,
-            rules,
+            rules: BTreeMap::new(),
             tasks: BTreeMap::new(),
             look_at: Duration::ZERO,
             warned: false,
         }
     }
 
-    /// Other rules run from now on.
-    pub fn rules(&mut self, description: &Description) {
-        self.rules = rules(&self.metrics, description);
-    }
-
-    /// What a task did in a committed epoch.
-    pub fn committed(&mut self, task: Partition, tally: &Tally) {
+    /// What a task did in a committed epoch, which it ended with these rules.
+    pub fn committed(&mut self, task: Partition, wiring: &Wiring, tally: &Tally) {
+        let rules = rules(&mut self.rules, &self.metrics, wiring);
         let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
         let add = |to: &[prometheus_client::metrics::counter::Counter], from: &[u64]| {
             for (counter, by) in to.iter().zip(from) {
@@ -64,7 +60,7 @@ impl Telemetry {
         }
         add(&metrics.events_out, &tally.outputs);
         add(&metrics.dead_letters, &tally.dead_letters);
-        add(&self.rules.counters, &tally.counts);
+        add(&rules.counters, &tally.counts);
         metrics.cuts.inc_by(tally.cuts);
         metrics.traps.inc_by(tally.traps);
         if tally.calls > 0 {
@@ -130,7 +126,8 @@ impl Telemetry {
         for (gauge, position) in metrics.position.iter().zip(&status.positions) {
             gauge.set(*position);
         }
-        for (counter, misses) in self.rules.misses.iter().zip(task.misses()) {
+        let rules = rules(&mut self.rules, &self.metrics, task.wiring());
+        for (counter, misses) in rules.misses.iter().zip(task.misses()) {
             counter.inc_by(misses);
         }
         self.metrics.version(partition, &Version(status.version).to_string());
@@ -144,7 +141,11 @@ impl Telemetry {
     }
 }
 
-fn rules(metrics: &Metrics, description: &Description) -> RulesMetrics {
-    let stores: Vec<String> = description.stores.iter().map(|store| store.name.clone()).collect();
-    metrics.rules(&stores, &description.counters)
+/// The handles of a version, made at its first sight.
+fn rules<'a>(known: &'a mut BTreeMap<Version, RulesMetrics>, metrics: &Metrics, wiring: &Wiring) -> &'a RulesMetrics {
+    known.entry(wiring.rules.version()).or_insert_with(|| {
+        let description = wiring.rules.description();
+        let stores: Vec<String> = description.stores.iter().map(|store| store.name.clone()).collect();
+        metrics.rules(&stores, &description.counters)
+    })
 }

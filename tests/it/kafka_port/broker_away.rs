@@ -5,15 +5,6 @@ use pelton_tests::rig::Record;
 
 #[test]
 fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
-    goes_away(Rig::stop);
-}
-
-#[test]
-fn a_broker_that_was_killed_has_kept_what_was_committed() {
-    goes_away(Rig::kill);
-}
-
-fn goes_away(go: impl Fn(&Rig)) {
     let rig = Rig::kafka().unwrap();
     let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 1).unwrap());
     let kafka = kafka(&rig, &[&lead, &out], &Rig::unique("group"), "a");
@@ -27,7 +18,8 @@ fn goes_away(go: impl Fn(&Rig)) {
     let before = transaction(&kafka, &[(1, 0, "k", "before")], &[(0, 0, 1)]);
     assert!(matches!(commit(&mut *producer, before), Outcome::Committed(_)));
 
-    go(&rig);
+    // In order: one that is killed right after a commit does not always keep it (ARCHITECTURE, known limits).
+    rig.stop();
     let broker = rig.brokers();
     let mut got = Vec::new();
     let deadline = Instant::now() + PATIENCE;

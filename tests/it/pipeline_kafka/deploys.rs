@@ -7,21 +7,27 @@ use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::Output;
 
-/// A user of partition 1.
-fn user() -> String {
+/// A user of this partition.
+fn user_of(partition: i32) -> String {
     let mut ids = (0..).map(|number| format!("00000000-0000-0000-0000-{number:012}"));
-    ids.find(|id| pelton::murmur2::partition(id.as_bytes(), PARTITIONS) == 1)
+    ids.find(|id| pelton::murmur2::partition(id.as_bytes(), PARTITIONS) == partition)
         .expect("one of many")
 }
 
 /// Money without a session at this second; the id says whether it is a duplicate.
 fn money(id: u32, second: i64) -> Record {
+    money_of(1, id, second)
+}
+
+/// The same of any partition.
+fn money_of(partition: i32, id: u32, second: i64) -> Record {
+    let user = user_of(partition);
     let event = json!({
-        "type": "PaymentEvent", "id": format!("00000000-0000-0000-0001-{id:012}"), "userId": user(),
+        "type": "PaymentEvent", "id": format!("00000000-0000-0000-{partition:04}-{id:012}"), "userId": user,
         "processedAt": time(second), "amount": 1.5, "currency": "EUR", "openingBalance": 1, "closingBalance": 2.5,
         "moneyType": "bet", "paymentRelatedThing": "", "isOldMoneyEvent": false,
     });
-    Record::json(user(), &event).at(1)
+    Record::json(user, &event).at(partition)
 }
 
 fn time(second: i64) -> String {
@@ -30,8 +36,13 @@ fn time(second: i64) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Lets everything before this second, and 20 more, become final.
+/// Lets everything before this second, less 20, become final in partition 1.
 fn tick(stage: &mut Stage, second: i64) {
+    tick_of(1, stage, second);
+}
+
+fn tick_of(partition: i32, stage: &mut Stage, second: i64) {
+    let user = user_of(partition);
     for (rank, (kind, field)) in [
         ("UserSessionClosedEvent", "reason"),
         ("OtherUserEvent", "somethingUtil"),
@@ -40,8 +51,8 @@ fn tick(stage: &mut Stage, second: i64) {
     .into_iter()
     .enumerate()
     {
-        let event = json!({ "type": kind, "id": "0", "userId": user(), "processedAt": time(second), field: "" });
-        stage.put(rank, vec![Record::json(user(), &event).at(1)]);
+        let event = json!({ "type": kind, "id": "0", "userId": user, "processedAt": time(second), field: "" });
+        stage.put(rank, vec![Record::json(user.as_str(), &event).at(partition)]);
     }
 }
 
@@ -55,7 +66,8 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     let mut stage = Stage::new(Rig::shared(), Source::None);
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let http = format!("http={address}");
-    let sets = ["state.dir=data", http.as_str()];
+    // No state.dir: what was deployed is on the control topic.
+    let sets = [http.as_str()];
     let url = format!("http://{address}");
     let status = || {
         let (code, text) = told(&words(&["rules", "status", "--json", "--to", &url]));
@@ -83,14 +95,14 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     assert_eq!(code, Some(0), "{text}");
     let second = status().expect("it answers")["version"].clone();
     assert!(second != first && text.contains(second.as_str().unwrap()), "{text}");
-    eventually("the task runs the new rules", || {
-        status().is_some_and(|now| now["tasks"]["1"] == second)
-    });
 
     // Ten seconds are enough now.
     stage.put(2, vec![money(3, 1_200), money(3, 1_210)]);
     tick(&mut stage, 1_300);
     tail.until(4, PATIENCE, || {});
+    eventually("the task runs the new rules", || {
+        status().is_some_and(|now| now["tasks"]["1"] == second && now["taken"]["1"] == 2)
+    });
 
     // Refused: the new ones run on.
     let nonsense = stage.path("nonsense.json");
@@ -119,4 +131,93 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     process.stop();
     tail.follow(Duration::from_millis(200));
     assert_eq!(tail.records.len(), 8);
+}
+
+/// Money of all partitions at these seconds, each with a double ten seconds later; the first of them is the id.
+fn doubles(stage: &mut Stage, seconds: std::ops::Range<i64>) {
+    let both = |partition: i32, second: i64| [second, second + 10].map(|at| money_of(partition, second as u32, at));
+    let all = (0..PARTITIONS).flat_map(|partition| seconds.clone().flat_map(move |second| both(partition, second)));
+    stage.put(2, all.collect());
+}
+
+/// Two processes, each killed in the middle of a deploy: all tasks take it over at one time, to the millisecond.
+#[test]
+fn a_deploy_over_two_processes_of_which_one_is_killed() {
+    let mut stage = Stage::new(Rig::shared(), Source::None);
+    let sets = ["workers=1", "kafka.session.timeout.ms=6000"];
+    let mut tail = stage.tail();
+    let mut a = stage.run(&[&sets[..], &["instance=a"]].concat());
+    a.says("open task=3", PATIENCE);
+    let mut b = stage.run_in("log-b", &[&sets[..], &["instance=b"]].concat());
+    b.says("open task=", PATIENCE);
+    let file = stage.file().display().to_string();
+    let rules = |words_of: &[&str]| told(&words(&[&["rules"], words_of, &["--config", &file, "--json"]].concat()));
+    let json = |(code, text): (Option<i32>, String)| -> Value {
+        assert_eq!(code, Some(0), "{text}");
+        serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_else(|why| panic!("{why}: {text}"))
+    };
+    let ticks = |stage: &mut Stage, second| (0..PARTITIONS).for_each(|of| tick_of(of, stage, second));
+
+    doubles(&mut stage, 1_000..1_050);
+    ticks(&mut stage, 1_045);
+    tail.until(4 * 20, PATIENCE, || (a.lives(), b.lives()).0);
+    // b dies, and nobody has noticed yet: its tasks answer when a has taken them over.
+    b.kill();
+    let first = json(rules(&["set", "dedup_ttl=5s"]));
+    let at = first["at"].as_i64().expect("it is committed") / 1000;
+    doubles(&mut stage, 1_100..1_120);
+    let mut b = stage.run_in("log-b", &[&sets[..], &["instance=b"]].concat());
+    ticks(&mut stage, 1_200);
+    let after = |at: i64, range: std::ops::Range<i64>| range.filter(|second| *second >= at).count();
+    let count = 4 * (50 + after(at + 1, 1_000..1_050) + 40);
+    tail.until(count, PATIENCE, || (a.lives(), b.lives()).0);
+
+    // And now it is killed as soon as there is something to answer.
+    let back = std::thread::scope(|scope| {
+        let deploying = scope.spawn(|| rules(&["rollback"]));
+        eventually("a deploy", || {
+            let status = json(rules(&["status"]));
+            status["deploys"].as_array().is_some_and(|deploys| deploys.len() == 3)
+        });
+        b.kill();
+        json(deploying.join().expect("no panic"))
+    });
+    let back_at = back["at"].as_i64().expect("it is committed") / 1000;
+    assert!(back_at >= 1_100, "{back}");
+    doubles(&mut stage, 1_300..1_320);
+    ticks(&mut stage, 1_400);
+    tail.until(count + 4 * 20, PATIENCE, || a.lives());
+    let b = stage.run_in("log-b", &[&sets[..], &["instance=b"]].concat());
+    doubles(&mut stage, 1_500..1_510);
+    ticks(&mut stage, 1_600);
+    tail.until(count + 4 * 30, PATIENCE, || a.lives());
+    let status = json(rules(&["status"]));
+    assert!(
+        (0..PARTITIONS).all(|task| status["taken"][task.to_string()] == 3),
+        "{status}"
+    );
+    a.stop();
+    b.stop();
+    tail.follow(Duration::from_millis(300));
+    assert_eq!(tail.records.len(), count + 4 * 30);
+    let mut seen = std::collections::BTreeMap::<String, usize>::new();
+    for record in &tail.records {
+        let value: Value = serde_json::from_slice(record.value.as_ref().expect("a value")).expect("JSON");
+        *seen
+            .entry(value["money"]["id"].as_str().expect("an id").to_owned())
+            .or_default() += 1;
+    }
+    let seconds = (1_000..1_050)
+        .chain(1_100..1_120)
+        .chain(1_300..1_320)
+        .chain(1_500..1_510);
+    for (partition, second) in seconds.flat_map(|second| (0..PARTITIONS).map(move |of| (of, second))) {
+        let id = format!("00000000-0000-0000-{partition:04}-{second:012}");
+        let short = second > at && second < 1_300;
+        assert_eq!(
+            seen.get(&id),
+            Some(&if short { 2 } else { 1 }),
+            "{id}, deployed at {at}"
+        );
+    }
 }

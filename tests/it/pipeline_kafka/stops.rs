@@ -76,11 +76,17 @@ fn told_to_stop_while_the_broker_does_not_answer_it_gives_up_in_time_and_the_nex
     rig.freeze(true);
     let begun = Instant::now();
     process.terminate();
-    assert_eq!(process.code(PATIENCE), 3, "{}", process.said());
+    // The epoch is in doubt, or aborted for certain, if the broker fell silent before anything of it was sent.
+    let code = process.code(PATIENCE);
+    assert!(matches!(code, 0 | 3), "{code}: {}", process.said());
     let took = begun.elapsed();
     println!("it gave up after {took:?}");
     assert!(took < Duration::from_secs(40), "{took:?}");
-    assert!(process.said().contains("Nothing is lost"), "{}", process.said());
+    assert!(
+        process.said().to_lowercase().contains("nothing is lost"),
+        "{}",
+        process.said()
+    );
     rig.freeze(false);
     let expected = stage.expected();
     let mut process = stage.run(&sets);

@@ -9,7 +9,10 @@ use pelton::config::{Config, SchemaSource};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
-use pelton::pipeline::{Parts, Running, Stores, output_partitions, wire as wire_rules};
+use pelton::pipeline::control::carrier::First;
+use pelton::pipeline::control::compile::compiler;
+use pelton::pipeline::control::follow::Following;
+use pelton::pipeline::{Parts, Running, Stores, output_partitions};
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::rules::Engine;
@@ -167,15 +170,10 @@ fn measure(
     let component = std::fs::read(&options.rules).with_context(|| options.rules.display().to_string())?;
     let engine = Engine::new().map_err(anyhow::Error::msg)?;
     let outputs = output_partitions(&config, log.as_ref())?;
-    let wired = wire_rules(
-        &engine,
-        &component,
-        &config.rules.settings,
-        &config,
-        Some(schemas.as_ref()),
-        &outputs,
-    );
-    let wiring = Arc::new(wired.map_err(anyhow::Error::msg)?);
+    let compile = compiler(engine, config.clone(), Some(schemas.clone()), outputs);
+    let settings = &config.rules.settings;
+    let wiring = compile(&component, &settings.to_string()).map_err(anyhow::Error::msg)?;
+    let first = Some(First::new(component, settings, wiring));
     let stores = stores(&config, log.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -194,8 +192,10 @@ fn measure(
     let (begun, ours) = (Instant::now(), cpu::own());
     let running = Running::start(Parts {
         config: config.clone(),
+        following: Following::begin(log.clone(), layout.clone())?,
         layout,
-        wiring: wiring.clone(),
+        compile,
+        first,
         log,
         schemas: Some(schemas),
         stores,

@@ -84,8 +84,8 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
             Ok(None) => {}
             Ok(Some(restored)) => {
                 let starts = vec![0; world.config.inputs.len()];
-                let (layout, wiring) = (world.layout.clone(), world.wiring.clone());
-                let task = Task::open(partition, layout, wiring, restored, &starts);
+                let (layout, orders) = (world.layout.clone(), world.orders.clone());
+                let task = Task::open(partition, layout, orders, restored, &starts);
                 return task.map(Some).map_err(|why| format!("task {partition}: {why}"));
             }
             Err(Failure::Retry(_)) => return Ok(None),

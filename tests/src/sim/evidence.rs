@@ -282,6 +282,7 @@ pub fn written(world: &World) -> Offset {
 fn places(world: &World) -> impl Iterator<Item = (TopicIx, i32)> {
     (0..world.layout.topics.len() as TopicIx).flat_map(|topic| {
         let partitions = match topic == world.layout.outputs {
+            _ if topic == world.layout.control => 1,
             true => world.plan.output_partitions,
             false => world.plan.partitions,
         };

@@ -14,7 +14,7 @@ use pelton::registry::Schemas;
 use pelton::store::Store;
 use pelton::store::memory::{Disk, Memory};
 use pelton::task::restore::Restoring;
-use pelton::task::{Layout, Task, Wiring};
+use pelton::task::{Layout, Orders, Task};
 use pelton::worker::{Now, Ports, Worker};
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -29,7 +29,7 @@ const RIVAL: Duration = Duration::from_secs(60);
 pub struct Parts {
     pub config: Config,
     pub layout: Arc<Layout>,
-    pub wiring: Arc<Wiring>,
+    pub orders: Arc<Orders>,
     pub log: Arc<dyn Log>,
     pub schemas: Option<Arc<dyn Schemas>>,
     pub disk: Option<Disk>,
@@ -41,7 +41,7 @@ pub struct Parts {
 pub struct Life {
     config: Config,
     layout: Arc<Layout>,
-    wiring: Arc<Wiring>,
+    orders: Arc<Orders>,
     log: Arc<dyn Log>,
     disk: Option<Disk>,
     group: Box<dyn Group>,
@@ -109,7 +109,7 @@ impl Life {
         let Parts {
             config,
             layout,
-            wiring,
+            orders,
             log,
             schemas,
             disk,
@@ -131,7 +131,7 @@ impl Life {
                 schemas: schemas.clone(),
                 store: disk.as_ref().map(|disk| Box::new(disk.store()) as Box<dyn Store>),
             };
-            let worker = Worker::new(index, &config, layout.clone(), wiring.clone(), ports, metrics.clone());
+            let worker = Worker::new(index, &config, layout.clone(), orders.clone(), ports, metrics.clone());
             seats.push(Seat {
                 worker,
                 desk,
@@ -142,7 +142,7 @@ impl Life {
             group: log.join()?,
             config,
             layout,
-            wiring,
+            orders,
             log,
             disk,
             seats,
@@ -307,8 +307,8 @@ impl Life {
         let starts: Result<Vec<Offset>> = (0..self.layout.inputs.len())
             .map(|rank| Ok(self.log.bounds(rank as u16, restore.partition)?.0))
             .collect();
-        let (layout, wiring) = (self.layout.clone(), self.wiring.clone());
-        let open = |starts: Vec<_>| Task::open(restore.partition, layout, wiring, restored, &starts);
+        let (layout, orders) = (self.layout.clone(), self.orders.clone());
+        let open = |starts: Vec<_>| Task::open(restore.partition, layout, orders, restored, &starts);
         restore.done = Some(starts.and_then(open).map(Box::new));
     }
 
@@ -339,6 +339,10 @@ impl Life {
     }
 
     /// The name of its process.
+    #[expect(
+        clippy::misnamed_getters,
+        reason = "an instance is known by the name of its instance, not of its pipeline"
+    )]
     pub fn name(&self) -> &str {
         &self.config.instance
     }

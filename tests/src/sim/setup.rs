@@ -12,7 +12,7 @@ use pelton::log::embedded::{Clock, Embedded};
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::store::memory::Disk;
-use pelton::task::{Layout, Wiring};
+use pelton::task::{Layout, Orders, Wiring};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,7 @@ impl World {
             &[plan.output_partitions],
         );
         let wiring = Arc::new(wiring.unwrap_or_else(|misfits| panic!("{misfits:?}")));
+        let orders = Arc::new(Orders::only(wiring));
         let layout = Arc::new(Layout::new(&config, plan.partitions));
         let processes = plan.instances.iter().enumerate().map(|(number, workers)| Process {
             name: number.to_string(),
@@ -76,7 +77,7 @@ impl World {
             plan,
             cluster,
             layout,
-            wiring,
+            orders,
             config,
             report: Report::default(),
             dice: dice.fork(),

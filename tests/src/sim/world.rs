@@ -16,7 +16,7 @@ use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Record};
 use pelton::registry::Schemas;
 use pelton::store::memory::Disk;
-use pelton::task::{Layout, Wiring};
+use pelton::task::{Layout, Orders};
 use pelton::worker::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct World {
     pub plan: Plan,
     pub cluster: Embedded,
     pub layout: Arc<Layout>,
-    pub wiring: Arc<Wiring>,
+    pub orders: Arc<Orders>,
     pub config: Config,
     pub report: Report,
     pub(super) dice: Dice,
@@ -273,7 +273,7 @@ impl World {
             .instance(self.layout.topics.clone(), &config.name, &process.name);
         let parts = Parts {
             layout: self.layout.clone(),
-            wiring: self.wiring.clone(),
+            orders: self.orders.clone(),
             log: Arc::new(log) as Arc<dyn Log>,
             schemas: self.schemas.clone(),
             disk: process.disk.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Rule: what the testkit says can't be ends the test.
 
-use super::{Stage, alive};
+use super::{Millis, START, Stage, alive};
 use pelton::config::Config;
 use pelton::error::Failure;
 use pelton::worker::Worker;
@@ -39,21 +39,16 @@ impl Stage {
     /// New rules, or new settings, for the running instance. Err: refused, why; the old ones run on.
     pub fn deploy(&mut self, component: &[u8], settings: Value) -> Result<(), String> {
         let prepared = self.engine.prepare(component, settings);
-        self.engine.activate(prepared.map_err(|why| why.to_string())?);
+        alive(self.engine.activate(prepared.map_err(|why| why.to_string())?));
         Ok(())
     }
 
-    /// As [`deploy`](Stage::deploy); something happens between the question whether they are accepted, and the order.
-    pub fn deploy_after(&mut self, component: &[u8], settings: Value, meanwhile: impl FnOnce(&mut Stage)) {
-        let prepared = self.engine.prepare(component, settings).expect("accepted");
-        meanwhile(self);
-        self.engine.activate(prepared);
-    }
-
-    /// Other rules for the next start, as another file does.
-    pub fn replace_rules(&mut self, component: &[u8], settings: Value) {
-        assert!(self.engine.worker().is_err(), "it runs: deploy them");
-        self.deploy(component, settings).expect("rules that fit");
+    /// As [`deploy`](Stage::deploy), from this event time on.
+    pub fn deploy_at(&mut self, component: &[u8], settings: Value, at: Millis) -> Result<(), String> {
+        let prepared = self.engine.prepare(component, settings);
+        self.engine
+            .activate_at(prepared.map_err(|why| why.to_string())?, START + at);
+        Ok(())
     }
 
     /// The settings of the rules.

@@ -82,11 +82,13 @@ pub(super) struct KafkaProducer {
     jobs: Option<Sender<Job>>,
     done: Receiver<(Transaction, Outcome)>,
     in_flight: bool,
+    /// False: a publisher's.
+    gated: bool,
     thread: Option<JoinHandle<()>>,
 }
 
 impl KafkaProducer {
-    pub fn open(shared: Arc<Shared>, transactional_id: &str) -> Result<KafkaProducer> {
+    pub fn open(shared: Arc<Shared>, transactional_id: &str, gated: bool) -> Result<KafkaProducer> {
         let (jobs, todo) = channel();
         let (results, done) = channel();
         let mut thread = Thread {
@@ -103,6 +105,7 @@ impl KafkaProducer {
             jobs: Some(jobs),
             done,
             in_flight: false,
+            gated,
             thread: Some(started),
         };
         producer.renew()?;
@@ -118,7 +121,8 @@ impl KafkaProducer {
 impl Producer for KafkaProducer {
     fn submit(&mut self, transaction: Transaction) {
         assert!(!self.in_flight, "one transaction is in flight already");
-        assert!(
+        assert_eq!(
+            self.gated,
             !transaction.offsets.is_empty(),
             "a transaction without offsets fences nothing"
         );
@@ -208,10 +212,7 @@ impl Thread {
         let Some(open) = self.open.take() else { return };
         // SAFETY: the client is live. Reports of what is purged are served by the flush; what it leaves is the destroy's.
         unsafe {
-            rd_kafka_purge(
-                open.client.raw,
-                (RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT) as i32,
-            );
+            rd_kafka_purge(open.client.raw, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
             rd_kafka_flush(open.client.raw, millis(PURGED));
         }
     }

@@ -3,7 +3,7 @@
 use super::names;
 use crate::config::{Config, Finding, Format, Level};
 use crate::convert;
-use crate::pipeline::deploy;
+use crate::pipeline::control::compile;
 use crate::registry::{NoSchema, Schemas};
 use crate::rules::{Engine, Refused, Rules};
 use crate::task::Wiring;
@@ -16,7 +16,7 @@ pub fn rules(
     settings: &serde_json::Value,
     config: &Config,
 ) -> (Option<Rules>, Vec<Finding>) {
-    let compiled = engine.compile(component, &settings.to_string(), deploy::limits(config));
+    let compiled = engine.compile(component, &settings.to_string(), compile::limits(config));
     let rules = match compiled {
         Ok(rules) => rules,
         Err(refused) => {

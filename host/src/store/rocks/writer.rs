@@ -1,11 +1,9 @@
 //! The thread that writes to RocksDB.
 //!
 //! Rule: work is done in the order in which it was handed over. The first failure of a flush ends it: nothing more of it is
-//! written, and its finish reports the failure instead of a stamp; so does every later flush of the task, because rows are missing,
-//! until its state is wiped, or opened anew. The thread never waits for the disk to get room: RocksDB
+//! written, and its finish reports the failure instead of a stamp. The thread never waits for the disk to get room: RocksDB
 //! would, without a word, for as long as that takes, and so would whoever opens or ends a task.
 
-use super::database::{Database, errors};
 use super::{Db, failure, family, stamp};
 use crate::delta::Delta;
 use crate::error::{Failure, Result};
@@ -13,7 +11,7 @@ use crate::record::Partition;
 use crate::rows::Dirty;
 use crate::store::Stamp;
 use crate::store::layout::{self, ASIDE, STAMP};
-use rocksdb::properties::NUM_IMMUTABLE_MEM_TABLE;
+use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE};
 use rocksdb::{ErrorKind, FlushOptions, WriteBatch, WriteOptions};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,8 +29,6 @@ pub enum Work {
     Write(Dirty),
     /// The stamp, the task's stay, and where to report.
     Finish(Stamp, u64, Sender<(Partition, u64, Result<Stamp>)>),
-    /// What is stored is all that there is of the task: earlier failures are over.
-    Anew,
     /// All before it is done.
     Reached(SyncSender<()>),
 }
@@ -44,13 +40,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn start(database: Arc<Database>) -> Result<Self> {
+    pub fn start(db: Arc<Db>) -> Result<Self> {
         let (work, todo) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let done = waiting.clone();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || run(&database, &todo, &done));
+            .spawn(move || run(&db, &todo, &done));
         let thread = thread.map_err(|e| Failure::Fatal(format!("can't start the thread of the store: {e}")))?;
         Ok(Self {
             work: Some(work),
@@ -67,7 +63,9 @@ impl Writer {
     pub fn send(&self, task: Partition, bytes: usize, work: Work) {
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
         // The thread ends only with `self`; should it have panicked, no flush is ever reported, and `wait` says so.
-        _ = self.work.as_ref().map(|to| to.send((task, bytes, work)));
+        if let Some(to) = &self.work {
+            _ = to.send((task, bytes, work));
+        }
     }
 
     /// Waits until all that was handed over is written.
@@ -89,27 +87,20 @@ impl Drop for Writer {
 /// A flush under way.
 struct Flush {
     number: u64,
-    /// The opening of the database that it belongs to.
-    opening: u64,
     /// What RocksDB had failed at in the background when it began.
     errors: u64,
 }
 
-fn run(database: &Database, todo: &Receiver<(Partition, usize, Work)>, waiting: &AtomicUsize) {
-    // Those under way: what there is of them. And what has failed, until the task begins anew.
+fn run(db: &Db, todo: &Receiver<(Partition, usize, Work)>, waiting: &AtomicUsize) {
+    // Those under way: what there is of them, or why they have failed.
     let mut flushes: HashMap<Partition, Result<Flush>> = HashMap::new();
     for (task, bytes, work) in todo {
         match work {
-            Work::Begin(aside) => {
-                if !matches!(flushes.get(&task), Some(Err(_))) {
-                    flushes.insert(task, database.with(|db, opening| begin(db, opening, task, &aside)));
-                }
-            }
-            Work::Anew => _ = flushes.remove(&task),
+            Work::Begin(aside) => _ = flushes.insert(task, begin(db, task, &aside)),
             Work::Write(rows) => {
                 if let Some(state) = flushes.get_mut(&task)
                     && let Ok(flush) = state
-                    && let Err(failure) = database.with(|db, opening| write(db, opening, task, &rows, flush))
+                    && let Err(failure) = write(db, task, &rows, flush)
                 {
                     *state = Err(failure);
                 }
@@ -118,12 +109,7 @@ fn run(database: &Database, todo: &Receiver<(Partition, usize, Work)>, waiting: 
                 let flush = flushes
                     .remove(&task)
                     .unwrap_or_else(|| Err(Failure::Fatal("no flush has begun".to_owned())));
-                let result = flush
-                    .and_then(|flush| database.with(|db, opening| finish(db, opening, task, &stamp, &flush)))
-                    .map(|()| stamp);
-                if let Err(failure) = &result {
-                    flushes.insert(task, Err(failure.clone()));
-                }
+                let result = flush.and_then(|flush| finish(db, task, &stamp, &flush)).map(|()| stamp);
                 // Nobody listens: the worker has ended.
                 _ = report.send((task, stay, result));
             }
@@ -133,14 +119,10 @@ fn run(database: &Database, todo: &Receiver<(Partition, usize, Work)>, waiting: 
     }
 }
 
-/// A flush that began before the database was opened again has lost what was in memory of it.
-fn same(opening: u64, flush: &Flush) -> Result<()> {
-    match opening == flush.opening {
-        true => Ok(()),
-        false => Err(Failure::Retry(
-            "state on disk: opened again in the middle of the flush".to_owned(),
-        )),
-    }
+/// How often RocksDB has failed in the background.
+fn errors(db: &Db) -> Result<u64> {
+    let count = db.property_int_value(BACKGROUND_ERRORS).map_err(|e| failure(&e))?;
+    Ok(count.unwrap_or(0))
 }
 
 /// Waits a moment for RocksDB to flush; [`Failure::Retry`] when it has failed at that since `errors`.
@@ -168,7 +150,7 @@ fn put(db: &Db, batch: &WriteBatch, errors: u64) -> Result<()> {
 }
 
 /// Removes what flushes left that nobody finished, or that are over, and writes what is beside the rows under a new number.
-fn begin(db: &Db, opening: u64, task: Partition, aside: &Delta) -> Result<Flush> {
+fn begin(db: &Db, task: Partition, aside: &Delta) -> Result<Flush> {
     let family = family(db, task)?;
     let errors = errors(db)?;
     let old = stamp(db, task)?.map(|(_, flush)| flush);
@@ -182,15 +164,10 @@ fn begin(db: &Db, opening: u64, task: Partition, aside: &Delta) -> Result<Flush>
         batch.put_cf(&family, layout::aside_key(number, n), record);
         put(db, &batch, errors)?;
     }
-    Ok(Flush {
-        number,
-        opening,
-        errors,
-    })
+    Ok(Flush { number, errors })
 }
 
-fn write(db: &Db, opening: u64, task: Partition, rows: &Dirty, flush: &Flush) -> Result<()> {
-    same(opening, flush)?;
+fn write(db: &Db, task: Partition, rows: &Dirty, flush: &Flush) -> Result<()> {
     let family = family(db, task)?;
     let mut batch = WriteBatch::default();
     for (hash, key, record) in rows.rows() {
@@ -203,8 +180,7 @@ fn write(db: &Db, opening: u64, task: Partition, rows: &Dirty, flush: &Flush) ->
 }
 
 /// The stamp follows its data, and both reach the disk.
-fn finish(db: &Db, opening: u64, task: Partition, stamp: &Stamp, flush: &Flush) -> Result<()> {
-    same(opening, flush)?;
+fn finish(db: &Db, task: Partition, stamp: &Stamp, flush: &Flush) -> Result<()> {
     let family = family(db, task)?;
     let mut batch = WriteBatch::default();
     batch.put_cf(&family, STAMP, layout::encode_stamp(stamp, flush.number));

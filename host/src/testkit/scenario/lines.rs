@@ -2,7 +2,7 @@
 
 use super::super::diff::word;
 use super::super::json::{Values, at_path, quoted};
-use super::super::{Cell, Letter, differences, show_time};
+use super::super::{Letter, Stored, differences, show_time};
 use super::{Result, Scenario, said, unknown};
 use crate::log::embedded::Owned;
 use crate::record::{FOREVER, Millis};
@@ -47,7 +47,7 @@ impl Scenario {
         let shape = shape.ok_or_else(|| unknown("store", store, stores.iter().map(|known| &known.name)))?;
         let mut lines = vec![];
         for cell in self.stage.state().map_err(said)? {
-            let Cell {
+            let Stored {
                 key,
                 store: of,
                 entry,

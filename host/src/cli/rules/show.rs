@@ -1,0 +1,105 @@
+//! How deploys stand, as text.
+//!
+//! Rule: what a person needs to decide what to do next, and no more; programs have `--json`.
+
+use crate::convert::iso;
+use crate::http::{Deployed, OneDeploy, Running};
+
+/// What became of a deploy.
+pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
+    let Deployed {
+        version,
+        previous,
+        number,
+        at,
+        findings,
+    } = deployed;
+    let mut text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    text += &match at {
+        _ if version == previous => format!("{version} runs already"),
+        _ if dry_run => format!("{version} could take over from {previous}, as deploy {number}; nothing was changed"),
+        Some(at) => format!(
+            "deploy {number}: {version} from {} on; before that {previous}",
+            iso(*at)
+        ),
+        None => format!("deploy {number}: {version}; it was {previous}"),
+    };
+    text
+}
+
+/// How far a deploy is that is not decided yet.
+pub fn progress(one: &OneDeploy, tasks: usize) -> String {
+    let mut instances: Vec<String> = one
+        .instances
+        .iter()
+        .map(|(name, stage)| format!("{name} {stage}"))
+        .collect();
+    if instances.is_empty() {
+        instances.push("none has said anything yet".into());
+    }
+    format!(
+        "deploy {}: {} of {tasks} tasks hold; instances: {}",
+        one.number,
+        one.prepared.len(),
+        instances.join(", ")
+    )
+}
+
+/// All deploys, the newest first.
+pub fn list(running: &Running) -> String {
+    let line = |one: &OneDeploy| {
+        let state = match (one.state.as_str(), one.at, &one.why) {
+            ("committed", Some(at), _) => format!("from {} on", iso(at)),
+            ("committed", None, _) => "from the beginning".into(),
+            ("cancelled", _, Some(why)) => format!("cancelled: {why}"),
+            (state, ..) => state.into(),
+        };
+        let one_way = if one.one_way { ", one way" } else { "" };
+        format!(
+            "{:>4}  {}  {state}{one_way}\n      by {}, {}; component {}, settings {}",
+            one.number,
+            one.version,
+            one.author,
+            iso(one.written),
+            one.component,
+            one.settings
+        )
+    };
+    let lines: Vec<String> = running.deploys.iter().rev().map(line).collect();
+    lines.join("\n")
+}
+
+/// What runs.
+pub fn status(running: &Running) -> String {
+    let mut text = format!("{}: {}", running.pipeline, running.version);
+    let deploys = &running.deploys;
+    if let Some(last) = deploys.last() {
+        text += &match (last.state.as_str(), &last.why) {
+            ("open", _) => format!("\n{}", progress(last, running.taken.len())),
+            ("cancelled", Some(why)) => format!("\ndeploy {} was cancelled: {why}", last.number),
+            _ => String::new(),
+        };
+    }
+    let versions = |number: &u64| {
+        let found = deploys.iter().find(|one| one.number == *number);
+        found.map_or("?", |one| one.version.as_str())
+    };
+    for (task, number) in &running.taken {
+        text += &format!("\n  task {task}: {} (deploy {number})", versions(number));
+        let held = deploys.last().filter(|last| last.state == "open");
+        if let Some(at) = held.and_then(|last| last.prepared.get(task)) {
+            let at = at.map_or_else(|| "its beginning".into(), iso);
+            text += &format!(", holds at {at}");
+        }
+        let next = deploys
+            .iter()
+            .filter(|one| one.state == "committed" && one.number > *number)
+            .min_by_key(|one| (one.at, std::cmp::Reverse(one.number)));
+        if let Some(next) = next
+            && let Some(at) = next.at
+        {
+            text += &format!("; {} from {} on", next.version, iso(at));
+        }
+    }
+    text
+}

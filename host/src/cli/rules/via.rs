@@ -1,0 +1,192 @@
+//! The two ways to a pipeline: a running instance's HTTP, and the brokers alone.
+
+use super::super::{FAILED, FINDINGS};
+use super::{Target, Trouble, show};
+use crate::http::{COMPONENT_TYPE, Deployed, Deploys, Refused, Running, WISH_HEADER, Wish};
+use crate::pipeline::control::author::Author;
+use crate::pipeline::control::status;
+use crate::rules::Version;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use std::time::Duration;
+
+/// A large component takes a minute to compile on a busy machine, and then all instances must answer.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Between two looks how far a deploy is.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// See the module.
+pub enum Via {
+    /// Address of an instance.
+    Http(String),
+    /// Whoever deploys by the control topic.
+    Kafka {
+        author: Box<Author>,
+        tasks: usize,
+        /// Serves the author's registry.
+        _runtime: tokio::runtime::Runtime,
+    },
+}
+
+impl Via {
+    /// As the arguments say.
+    pub fn of(to: &Target) -> Result<Via, Trouble> {
+        let Some(file) = &to.config else {
+            return Ok(Via::Http(to.url.trim_end_matches('/').to_owned()));
+        };
+        let config = crate::config::Config::load(file, &[]).map_err(|findings| {
+            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            Trouble(FINDINGS, lines.join("\n"))
+        })?;
+        let failed = |why: String| Trouble(FAILED, why);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| failed(format!("no thread for the registry: {error}")))?;
+        let author = crate::pipeline::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
+        let tasks = author.layout.partitions as usize;
+        Ok(Via::Kafka {
+            author: Box::new(author),
+            tasks,
+            _runtime: runtime,
+        })
+    }
+
+    /// Deploys, and waits until it is decided.
+    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(String)) -> Result<Deployed, Trouble> {
+        match self {
+            Via::Kafka { author, tasks, .. } => author
+                .deploy(wish, &mut |known, _| {
+                    progress(show::progress(&status::one(known), *tasks))
+                })
+                .map_err(|why| Trouble(FINDINGS, format!("refused: {why}; the old rules run on"))),
+            Via::Http(url) => {
+                let mut wish = wish;
+                let component = wish.component.take();
+                let rest = serde_json::json!(wish).to_string();
+                let request = client()?.post(format!("{url}/rules"));
+                let request = match component {
+                    Some(component) => request
+                        .header("content-type", COMPONENT_TYPE)
+                        .header(WISH_HEADER, rest)
+                        .body(component),
+                    None => request.header("content-type", "application/json").body(rest),
+                };
+                understood(call(request, url, Some(progress))?, url)
+            }
+        }
+    }
+
+    /// Cancels what is under way; its number.
+    pub fn cancel(&self) -> Result<u64, Trouble> {
+        match self {
+            Via::Kafka { author, .. } => author.cancel().map_err(|why| Trouble(FINDINGS, why)),
+            Via::Http(url) => {
+                let request = client()?.post(format!("{url}/rules/cancel"));
+                let request = request.header("content-type", "application/json").body("{}");
+                let answer: serde_json::Value = understood(call(request, url, None)?, url)?;
+                Ok(answer["cancelled"].as_u64().unwrap_or(0))
+            }
+        }
+    }
+
+    /// How deploys stand.
+    pub fn status(&self) -> Result<Running, Trouble> {
+        match self {
+            Via::Kafka { author, tasks, .. } => {
+                let following = author.read().map_err(|why| Trouble(FAILED, why))?;
+                let control = following.control();
+                let version = |number| {
+                    control
+                        .known(number)
+                        .map(|known| Version(known.deploy.version).to_string())
+                };
+                let newest = control.newest().map(|known| known.deploy.number);
+                let Deploys { deploys, taken } = status::deploys(control, *tasks);
+                Ok(Running {
+                    pipeline: author.pipeline.clone(),
+                    instance: String::new(),
+                    version: newest.and_then(version).unwrap_or_default(),
+                    tasks: taken
+                        .iter()
+                        .filter_map(|(task, number)| Some((*task, version(*number)?)))
+                        .collect(),
+                    deploys,
+                    taken,
+                })
+            }
+            Via::Http(url) => understood(call(client()?.get(format!("{url}/rules")), url, None)?, url),
+        }
+    }
+}
+
+fn client() -> Result<Client, Trouble> {
+    Client::builder()
+        .timeout(PATIENCE)
+        .build()
+        .map_err(|error| Trouble(FAILED, format!("no HTTP client: {error}")))
+}
+
+fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, String), url: &str) -> Result<T, Trouble> {
+    if status == StatusCode::OK {
+        return serde_json::from_str(&body)
+            .map_err(|_| Trouble(FAILED, format!("what answers at {url} is no Pelton instance")));
+    }
+    // Whoever answers otherwise is no instance, or says so in its own words.
+    let why = serde_json::from_str(&body).map_or(body, |refused: Refused| refused.error);
+    let code = match status {
+        StatusCode::UNPROCESSABLE_ENTITY => FINDINGS,
+        _ => FAILED,
+    };
+    Err(Trouble(
+        code,
+        format!("refused ({status}): {why}; the old rules run on"),
+    ))
+}
+
+/// Status and body; meanwhile `progress` is told how far the deploy is.
+fn call(
+    request: RequestBuilder,
+    url: &str,
+    mut progress: Option<&mut dyn FnMut(String)>,
+) -> Result<(StatusCode, String), Trouble> {
+    let away = |error: &dyn std::fmt::Display| {
+        Trouble(
+            FAILED,
+            format!("no instance answers at {url}: {error}; is it running, and is `http` in its file this address?"),
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| away(&error))?;
+    runtime.block_on(async {
+        let answer = async {
+            let response = request.send().await.map_err(|error| away(&error))?;
+            let status = response.status();
+            Ok((status, response.text().await.map_err(|error| away(&error))?))
+        };
+        tokio::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let Some(progress) = &mut progress else { continue };
+            let look = async {
+                let response = client().ok()?.get(format!("{url}/rules")).send().await.ok()?;
+                serde_json::from_str(&response.text().await.ok()?).ok()
+            };
+            let running: Option<Running> = tokio::select! {
+                answer = &mut answer => return answer,
+                looked = look => looked,
+            };
+            if let Some(running) = running
+                && let Some(open) = running.deploys.last().filter(|last| last.state == "open")
+            {
+                progress(show::progress(open, running.taken.len()));
+            }
+        }
+    })
+}

@@ -1,0 +1,304 @@
+//! The protocol under every order of records that authors, tasks and deciders can make.
+
+use super::*;
+use proptest::prelude::*;
+
+const TASKS: usize = 3;
+
+fn deploy(number: Number, nonce: u8, at: Option<Millis>) -> Deploy {
+    Deploy {
+        number,
+        nonce: [nonce; 16],
+        version: [nonce; 32],
+        component: [nonce; 32],
+        bytes: 1,
+        settings: "{}".into(),
+        at,
+        one_way: false,
+        drop_timers: false,
+        author: "test".into(),
+        written: 0,
+        declared: Declared::default(),
+    }
+}
+
+fn answer(number: Number, task: Partition, position: Millis) -> Record {
+    Record::Answer { number, task, position }
+}
+
+fn cancel(number: Number) -> Record {
+    let order = Order::Cancel("no".into());
+    Record::Order { number, order }
+}
+
+#[test]
+fn records_come_back() {
+    let report = Report {
+        stage: Stage::Ready,
+        tasks: vec![0, 2],
+    };
+    for record in [
+        Record::Deploy(deploy(7, 1, Some(-5))),
+        cancel(7),
+        Record::Order {
+            number: 7,
+            order: Order::Commit(12),
+        },
+        answer(7, 2, i64::MIN),
+        Record::Report {
+            number: 7,
+            instance: "a".into(),
+            report,
+        },
+        Record::Taken { task: 1, number: 7 },
+        Record::Pruned { number: 3 },
+    ] {
+        assert_eq!(Record::decode(&record.value()), Ok(record.clone()));
+        assert_eq!(Key::decode(&record.key(&[1; 16])), Key::Other);
+    }
+    assert_eq!(Record::decode(&[9, 9]), Err(NotARecord));
+    assert_eq!(Key::decode(&Key::chunk(&[3; 32], 260)), Key::Chunk([3; 32], 260));
+}
+
+/// Compaction keeps the last record of a key: an order must never replace another one.
+#[test]
+fn orders_have_keys_of_their_own() {
+    let (one, other) = (nonce(&[b"a", b"bc"]), nonce(&[b"ab", b"c"]));
+    assert_ne!(one, other);
+    assert_ne!(cancel(2).key(&one), cancel(2).key(&other));
+    assert_ne!(
+        Record::Deploy(deploy(2, 1, None)).key(&one),
+        Record::Deploy(deploy(2, 2, None)).key(&one)
+    );
+    assert_eq!(answer(2, 1, 5).key(&one), answer(2, 1, 9).key(&other));
+}
+
+#[test]
+fn the_first_holds_from_the_beginning() {
+    let mut control = Control::new(TASKS);
+    assert!(matches!(
+        control.apply(Record::Deploy(deploy(2, 1, None))),
+        Effect::Refused(_)
+    ));
+    assert_eq!(control.apply(Record::Deploy(deploy(1, 1, None))), Effect::Changed);
+    assert!(matches!(
+        control.apply(Record::Deploy(deploy(1, 2, None))),
+        Effect::Refused(_)
+    ));
+    assert_eq!(control.committed().len(), 1);
+    assert_eq!(
+        (control.committed()[0].at, control.last(), control.open()),
+        (NEVER, 1, None)
+    );
+}
+
+#[test]
+fn now_is_the_latest_position() {
+    let mut control = Control::new(TASKS);
+    control.apply(Record::Deploy(deploy(1, 1, None)));
+    control.apply(Record::Deploy(deploy(2, 2, None)));
+    for (task, position) in [(0, 10), (2, NEVER)] {
+        control.apply(answer(2, task, position));
+        assert_eq!(control.due(), None);
+    }
+    assert_eq!(control.missing(), [1]);
+    control.apply(answer(2, 1, 30));
+    let order = Order::Commit(31);
+    assert_eq!(control.due(), Some(Record::Order { number: 2, order }));
+}
+
+/// While one is undecided no other is taken; a late order means nothing.
+#[test]
+fn one_after_the_other() {
+    let mut control = Control::new(TASKS);
+    control.apply(Record::Deploy(deploy(1, 1, None)));
+    control.apply(Record::Deploy(deploy(2, 2, Some(100))));
+    assert!(matches!(
+        control.apply(Record::Deploy(deploy(3, 3, None))),
+        Effect::Refused(_)
+    ));
+    assert_eq!(control.apply(cancel(2)), Effect::Changed);
+    let order = Order::Commit(100);
+    assert_eq!(control.apply(Record::Order { number: 2, order }), Effect::None);
+    assert_eq!(control.committed().len(), 1);
+    assert_eq!(control.apply(Record::Deploy(deploy(3, 3, None))), Effect::Changed);
+}
+
+/// A later deploy with an earlier time takes the place of one that nobody has come to yet.
+#[test]
+fn a_higher_number_wins() {
+    let at = |number, at| Committed {
+        number,
+        version: [number as u8; 32],
+        at,
+    };
+    let committed = [at(1, NEVER), at(2, 100), at(3, 50), at(5, 200)];
+    let mut taken = 0;
+    let mut seen = vec![];
+    while let Some(next) = next(&committed, taken) {
+        taken = next.number;
+        seen.push((next.number, next.at));
+    }
+    assert_eq!(seen, [(1, NEVER), (3, 50), (5, 200)]);
+}
+
+#[test]
+fn ready_instances_cover_the_tasks() {
+    let mut control = Control::new(TASKS);
+    control.apply(Record::Deploy(deploy(1, 1, None)));
+    control.apply(Record::Deploy(deploy(2, 2, None)));
+    let mut report = |instance: &str, stage, tasks: &[Partition]| {
+        let tasks = tasks.to_vec();
+        control.apply(Record::Report {
+            number: 2,
+            instance: instance.into(),
+            report: Report { stage, tasks },
+        });
+        control.open().expect("open").covered
+    };
+    assert!(!report("a", Stage::Ready, &[0, 1]));
+    assert!(!report("b", Stage::Fetched, &[2]));
+    assert!(report("b", Stage::Ready, &[2]));
+    // Once covered, always: tasks may hold already.
+    assert!(report("b", Stage::Ready, &[]));
+}
+
+/// What somebody does in the model below.
+#[derive(Clone, Debug)]
+enum Move {
+    /// An author has read so much of the log, and deploys.
+    Deploy(usize, Option<Millis>),
+    /// A task's instance has read so much, and the task answers if there is something to answer; else it takes steps.
+    Task(usize, usize),
+    /// Whoever has read so much decides, if a commit is due.
+    Decide(usize),
+    /// Whoever has read so much gives up.
+    GiveUp(usize),
+    /// A task is somewhere else from now on: its new instance has read all.
+    Moves(usize),
+}
+
+/// A task of the model: what its meta says.
+#[derive(Clone, Debug, Default)]
+struct Task {
+    /// Records of the log that its instance has read.
+    read: usize,
+    /// Times of the steps that it has taken, with the version of each.
+    steps: Vec<(Millis, VersionId)>,
+    taken: Number,
+    /// (number, bound): no step of this time or a later one.
+    holds: Option<(Number, Millis)>,
+}
+
+fn read(log: &[Record], to: usize) -> Control {
+    let mut control = Control::new(TASKS);
+    for record in &log[..to.min(log.len())] {
+        control.apply(record.clone());
+    }
+    control
+}
+
+impl Task {
+    /// The task reads on, answers, and takes one step if nothing holds it.
+    fn turn(&mut self, log: &mut Vec<Record>, task: usize, to: usize) {
+        self.read = self.read.max(to.min(log.len()));
+        let control = read(log, self.read);
+        let position = self.steps.last().map_or(NEVER, |(time, _)| *time);
+        if let Some((number, _)) = self.holds
+            && control.known(number).is_some_and(|known| known.state != State::Open)
+        {
+            self.holds = None;
+        }
+        if let Some(open) = control.open()
+            && self.holds.is_none()
+        {
+            let number = open.deploy.number;
+            match open.deploy.at {
+                Some(at) if position >= at => log.push(cancel(number)),
+                at => {
+                    self.holds = Some((number, at.unwrap_or(position.saturating_add(1))));
+                    log.push(answer(number, task as Partition, position));
+                }
+            }
+        }
+        let time = position.max(0) + 7;
+        if self.holds.is_some_and(|(_, bound)| time >= bound) {
+            return;
+        }
+        let committed = control.committed();
+        while let Some(next) = next(&committed, self.taken)
+            && next.at <= time
+        {
+            self.taken = next.number;
+        }
+        let version = committed.iter().find(|known| known.number == self.taken);
+        if let Some(version) = version {
+            self.steps.push((time, version.version));
+        }
+    }
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let lag = 0..4_usize;
+    let at = prop::option::of(0..300_i64);
+    let one = prop_oneof![
+        2 => (lag.clone(), at).prop_map(|(lag, at)| Move::Deploy(lag, at)),
+        12 => (0..TASKS, lag.clone()).prop_map(|(task, lag)| Move::Task(task, lag)),
+        3 => lag.clone().prop_map(Move::Decide),
+        1 => lag.prop_map(Move::GiveUp),
+        1 => (0..TASKS).prop_map(Move::Moves),
+    ];
+    prop::collection::vec(one, 1..200)
+}
+
+proptest! {
+    /// Two authors at once, deciders that lag, tasks that lag and move: whoever reads the same agrees, and every step of
+    /// every task was taken by the version that the whole log says.
+    #[test]
+    fn every_step_has_the_version_of_its_time(moves in moves()) {
+        let mut log = vec![Record::Deploy(deploy(1, 1, None))];
+        let mut tasks: Vec<Task> = vec![Task::default(); TASKS];
+        let mut nonces = 1;
+        for one in moves {
+            let seen = |lag: usize| log.len().saturating_sub(lag).max(1);
+            match one {
+                Move::Deploy(lag, at) => {
+                    let control = read(&log, seen(lag));
+                    nonces += 1;
+                    if control.open().is_none() {
+                        log.push(Record::Deploy(deploy(control.last() + 1, nonces, at)));
+                    }
+                }
+                Move::Task(task, lag) => {
+                    let to = seen(lag);
+                    tasks[task].turn(&mut log, task, to);
+                }
+                Move::Decide(lag) => log.extend(read(&log, seen(lag)).due()),
+                Move::GiveUp(lag) => {
+                    let number = read(&log, seen(lag)).open().map(|open| open.deploy.number);
+                    log.extend(number.map(cancel));
+                }
+                Move::Moves(task) => {
+                    let to = log.len();
+                    tasks[task].turn(&mut log, task, to);
+                }
+            }
+        }
+        let end = read(&log, log.len());
+        let committed = end.committed();
+        for (number, task) in tasks.iter().enumerate() {
+            for (time, version) in &task.steps {
+                let holds = committed.iter().rev().find(|deploy| deploy.at <= *time);
+                prop_assert_eq!(holds.map(|deploy| &deploy.version), Some(version), "task {} at {}", number, time);
+            }
+        }
+        // Reading on never takes back what was decided.
+        let mut before = Control::new(TASKS);
+        for record in &log {
+            let old = before.committed();
+            before.apply(record.clone());
+            prop_assert!(before.committed().starts_with(&old));
+        }
+        prop_assert_eq!(before, end);
+    }
+}

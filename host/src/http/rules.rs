@@ -1,0 +1,227 @@
+//! `/rules`: what runs, and how another version is asked for.
+//!
+//! Rule: whoever asks gets the answer when it is decided; a request that changes something has a content type that a page in
+//! a browser can't send without a preflight.
+
+use super::{COMPONENT_TYPE, Shared, refuse};
+use crate::record::{Millis, Partition};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Header of `POST /rules`: the rest of the [`Wish`], as JSON.
+pub const WISH_HEADER: &str = "pelton-deploy";
+
+/// What shall be deployed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wish {
+    /// A component, or a core module. None: the running one.
+    #[serde(skip)]
+    pub component: Option<Vec<u8>>,
+    /// An object. None: the running settings.
+    pub settings: Option<Value>,
+    /// Changes of single settings, behind that.
+    pub set: BTreeMap<String, Value>,
+    /// Go back to what was committed once; for component and settings that are not given.
+    pub back: Option<Back>,
+    /// From this event time on, in milliseconds since 1970; none: from where the tasks are now.
+    pub at: Option<Millis>,
+    /// What it writes may be such that earlier versions can't read it.
+    pub one_way: bool,
+    /// Pending timers and lookups that it does not know go to the dead letters.
+    pub drop_timers: bool,
+    /// Only look.
+    pub dry_run: bool,
+}
+
+/// Which deploy to go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Back {
+    /// The last one of another version.
+    Before,
+    /// By its number.
+    To(u64),
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Version that runs, or will run: SHA-256 over component and settings; its first 12 hex digits.
+    pub version: String,
+    /// Version that ran before.
+    pub previous: String,
+    /// Number of the deploy; that of the running one, when nothing was to be done.
+    pub number: u64,
+    /// It holds from this event time on, in milliseconds since 1970; none: nothing was done.
+    pub at: Option<Millis>,
+    /// What there is to know.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing to know about a deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// True: it can't be deployed so.
+    pub error: bool,
+    /// What: `store 'sessions'`.
+    pub what: String,
+    /// Why, and what to do.
+    pub why: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let level = if self.error { "error" } else { "note" };
+        write!(f, "{level}: {}: {}", self.what, self.why)
+    }
+}
+
+/// How the deploys of a pipeline stand.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Deploys {
+    /// All that count, in order.
+    pub deploys: Vec<OneDeploy>,
+    /// The deploy that each task took over last.
+    pub taken: BTreeMap<Partition, u64>,
+}
+
+/// A deploy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OneDeploy {
+    /// Its number.
+    pub number: u64,
+    /// Its version: the first 12 hex digits.
+    pub version: String,
+    /// SHA-256 of its component, likewise.
+    pub component: String,
+    /// The rules' settings.
+    pub settings: Value,
+    /// `open`, `committed` or `cancelled`.
+    pub state: String,
+    /// It holds from this event time on; none: from the beginning, or from when it is decided.
+    pub at: Option<Millis>,
+    /// Why it was cancelled.
+    pub why: Option<String>,
+    /// Who deployed it.
+    pub author: String,
+    /// When, by the author's clock: milliseconds since 1970.
+    pub written: Millis,
+    /// There is no way back behind it.
+    pub one_way: bool,
+    /// Of one that is open: tasks that hold for it, with the time of their last step.
+    pub prepared: BTreeMap<Partition, Option<Millis>>,
+    /// Of one that is open: how far instances are with it, `fetched` or `ready`.
+    pub instances: BTreeMap<String, String>,
+}
+
+/// Answer of `GET /rules`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Which of its processes answers.
+    pub instance: String,
+    /// Version that runs, or will run.
+    pub version: String,
+    /// Versions of the tasks of this instance.
+    pub tasks: BTreeMap<Partition, String>,
+    /// All deploys that count, in order.
+    pub deploys: Vec<OneDeploy>,
+    /// The deploy that each task of the pipeline took over last.
+    pub taken: BTreeMap<Partition, u64>,
+}
+
+pub(super) async fn get(State(shared): State<Shared>) -> Response {
+    let health = (shared.surface.health)();
+    let tasks = health
+        .tasks
+        .into_iter()
+        .filter_map(|task| Some((task.partition, task.version?)));
+    let Deploys { deploys, taken } = (shared.surface.deploys)();
+    Json(Running {
+        pipeline: health.pipeline,
+        instance: health.instance,
+        version: health.version,
+        tasks: tasks.collect(),
+        deploys,
+        taken,
+    })
+    .into_response()
+}
+
+/// A component, with the rest of the wish in a header; or a wish without a component, as JSON.
+pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let (wish, component) = match kind {
+        Some(kind) if kind == COMPONENT_TYPE.as_bytes() => {
+            let wish = headers.get(WISH_HEADER).map_or(&b"{}"[..], |wish| wish.as_bytes());
+            (wish.to_vec(), Some(body.to_vec()))
+        }
+        Some(b"application/json") => (body.to_vec(), None),
+        _ => {
+            return refuse(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                format!("send the component as content-type: {COMPONENT_TYPE}, or a change as application/json"),
+            );
+        }
+    };
+    let wish = match serde_json::from_slice::<Wish>(&wish) {
+        Ok(wish) if wish.settings.as_ref().is_none_or(Value::is_object) => Wish { component, ..wish },
+        Ok(_) => return refuse(StatusCode::BAD_REQUEST, "settings must be a JSON object"),
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the wish can't be read: {why}")),
+    };
+    // Owned by the blocking part: who hangs up does not let a second one in.
+    let Ok(alone) = Arc::clone(&shared.deploying).try_lock_owned() else {
+        return refuse(
+            StatusCode::CONFLICT,
+            "another deploy is on its way; try again when it is through",
+        );
+    };
+    let result = tokio::task::spawn_blocking(move || {
+        let result = (shared.surface.deploy)(wish);
+        drop(alone);
+        result
+    });
+    answer(result.await)
+}
+
+/// Cancels what is under way.
+pub(super) async fn cancel(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    if headers
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| kind != "application/json")
+    {
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send it as content-type: application/json",
+        );
+    }
+    let result = tokio::task::spawn_blocking(move || (shared.surface.cancel)());
+    answer(
+        result
+            .await
+            .map(|result| result.map(|number| serde_json::json!({ "cancelled": number }))),
+    )
+}
+
+fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task::JoinError>) -> Response {
+    match result {
+        Ok(Ok(done)) => Json(done).into_response(),
+        Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
+        Err(panic) => {
+            tracing::error!(%panic, "a deploy failed by a bug; the old rules run on");
+            refuse(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the deploy failed by a bug, see the log; the old rules run on",
+            )
+        }
+    }
+}

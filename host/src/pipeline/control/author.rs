@@ -1,0 +1,287 @@
+//! Whoever deploys: reads what is, checks, writes a deploy, and waits until it is decided.
+//!
+//! Rule: everything goes through the control topic, so it is the same from a running instance and from a command that knows
+//! the brokers only. If the author dies, the instances decide without it.
+
+use super::checks;
+use super::compile::{Compile, declared, hash};
+use super::follow::Following;
+use super::publish::Sheet;
+use crate::control::{Control, Declared, Deploy, Known, Number, Order, Record, State, VersionId, nonce};
+use crate::error::Failure;
+use crate::http::{Back, Deployed, Finding, Wish};
+use crate::log::{Log, Outcome};
+use crate::record::Millis;
+use crate::rules::Version;
+use crate::task::Layout;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Each wait for the topic.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Brokers that don't answer for so long are away.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// Beyond the limit after which the instances give a deploy up.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// See the module.
+pub struct Author {
+    pub log: Arc<dyn Log>,
+    pub layout: Arc<Layout>,
+    pub compile: Compile,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Who deploys, for people.
+    pub name: String,
+    /// The instances give a deploy up after so long.
+    pub limit: Duration,
+}
+
+impl Author {
+    /// Everything that stands on the topic now.
+    pub fn read(&self) -> Result<Following, String> {
+        patiently(|| {
+            let mut following = Following::begin(self.log.clone(), self.layout.clone())?;
+            following.catch_up(WAIT)?;
+            Ok(following)
+        })
+    }
+
+    /// Checks, deploys, and waits until it is decided. `progress`: told at each change. Err: refused, why.
+    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed, String> {
+        let mut following = self.read()?;
+        let control = following.control().clone();
+        let newest = control
+            .newest()
+            .ok_or("there is no deploy yet: the first instance that runs makes one of the rules that its file names")?;
+        if let Some(open) = control.open() {
+            let Deploy { number, author, .. } = &open.deploy;
+            return Err(format!(
+                "deploy {number} (by {author}) is not decided yet: see `pelton rules status`, or `pelton rules cancel`"
+            ));
+        }
+        let (component, settings) = self.wanted(&following, newest, &wish)?;
+        let version = Version::of(&component, &settings);
+        let previous = Version(newest.deploy.version).to_string();
+        if version.0 == newest.deploy.version {
+            return Ok(Deployed {
+                version: previous.clone(),
+                previous,
+                number: newest.deploy.number,
+                at: None,
+                findings: vec![],
+            });
+        }
+        let wiring = (self.compile)(&component, &settings)?;
+        let declared = declared(&wiring);
+        let findings = checks::check(&control, &declared, wish.one_way);
+        if findings.iter().any(|finding| finding.error) {
+            return Err(lines(&findings));
+        }
+        let number = control.last() + 1;
+        if wish.dry_run {
+            return Ok(Deployed {
+                version: version.to_string(),
+                previous,
+                number,
+                at: wish.at,
+                findings,
+            });
+        }
+        let deploy = self.record(number, version.0, &component, settings, declared, &wish);
+        let (own, hash) = (deploy.nonce, deploy.component);
+        let mut sheet = Sheet::default();
+        if !following.has(&hash, component.len() as u64) {
+            sheet.component(&self.layout, &hash, &component, deploy.written);
+        }
+        let written = deploy.written;
+        sheet.record(&self.layout, &Record::Deploy(deploy), &own, written);
+        self.publish(sheet)?;
+        patiently(|| following.catch_up(WAIT))?;
+        match following.control().known(number) {
+            Some(known) if known.deploy.nonce == own => {}
+            Some(known) => {
+                return Err(format!(
+                    "{} has deployed at the same time, and was first: look at `pelton rules status`, and deploy again",
+                    known.deploy.author
+                ));
+            }
+            None => return Err("the deploy did not get through to the control topic; deploy again".into()),
+        }
+        let at = self.decided(&mut following, number, progress)?;
+        Ok(Deployed {
+            version: version.to_string(),
+            previous,
+            number,
+            at: Some(at),
+            findings,
+        })
+    }
+
+    fn record(
+        &self,
+        number: Number,
+        version: VersionId,
+        component: &[u8],
+        settings: String,
+        declared: Declared,
+        wish: &Wish,
+    ) -> Deploy {
+        let written = crate::pipeline::wall();
+        let process = std::process::id().to_be_bytes();
+        let moment = Instant::now();
+        Deploy {
+            number,
+            nonce: nonce(&[
+                self.name.as_bytes(),
+                &process,
+                &written.to_be_bytes(),
+                format!("{moment:?}").as_bytes(),
+                &version,
+            ]),
+            version,
+            component: hash(component),
+            bytes: component.len() as u64,
+            settings,
+            at: wish.at,
+            one_way: wish.one_way,
+            drop_timers: wish.drop_timers,
+            author: self.name.clone(),
+            written,
+            declared,
+        }
+    }
+
+    /// Component and settings of a wish.
+    fn wanted(&self, following: &Following, newest: &Known, wish: &Wish) -> Result<(Vec<u8>, String), String> {
+        let control = following.control();
+        let base = match wish.back {
+            None => newest,
+            Some(Back::Before) => control
+                .before(newest.deploy.number)
+                .ok_or("there is no earlier version to go back to")?,
+            Some(Back::To(number)) => control
+                .known(number)
+                .filter(|known| matches!(known.state, State::Committed(_)))
+                .ok_or(format!("deploy {number} was never committed: see `pelton rules list`"))?,
+        };
+        let component = match &wish.component {
+            Some(component) => component.clone(),
+            None => {
+                let fetch = following
+                    .fetch(&base.deploy)
+                    .ok_or("its component is not on the control topic any more: it was pruned; deploy its file")?;
+                fetch.run(WAIT).map_err(|why| why.to_string())?
+            }
+        };
+        let mut settings = match &wish.settings {
+            Some(settings) => settings.clone(),
+            None => serde_json::from_str(&base.deploy.settings)
+                .map_err(|why| format!("the settings of deploy {} are no JSON: {why}", base.deploy.number))?,
+        };
+        if !wish.set.is_empty() {
+            let object = settings.as_object_mut().ok_or("the running settings are no object")?;
+            object.extend(wish.set.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        Ok((component, settings.to_string()))
+    }
+
+    /// Waits until a deploy is decided; the time that it holds from.
+    fn decided(
+        &self,
+        following: &mut Following,
+        number: Number,
+        progress: &mut dyn FnMut(&Known, &Control),
+    ) -> Result<Millis, String> {
+        let begun = Instant::now();
+        let mut given_up = false;
+        let mut told = None;
+        loop {
+            let known = following.control().known(number).ok_or("the deploy is gone")?;
+            if told.as_ref() != Some(known) {
+                told = Some(known.clone());
+                progress(known, following.control());
+            }
+            match &known.state {
+                State::Committed(at) => return Ok(*at),
+                State::Cancelled(why) => return Err(why.clone()),
+                State::Open => {}
+            }
+            if !given_up && begun.elapsed() > self.limit + SLACK {
+                given_up = true;
+                self.order(
+                    number,
+                    Order::Cancel(format!("no instance decided it within {:?}", self.limit + SLACK)),
+                )?;
+            }
+            patiently(|| following.poll(WAIT))?;
+        }
+    }
+
+    /// Cancels the deploy that is under way; its number.
+    pub fn cancel(&self) -> Result<Number, String> {
+        let mut following = self.read()?;
+        let open = following.control().open().ok_or(
+            "no deploy is under way. One that is committed can't be cancelled: `pelton rules rollback` deploys the one before",
+        )?;
+        let number = open.deploy.number;
+        self.order(number, Order::Cancel(format!("cancelled by {}", self.name)))?;
+        patiently(|| following.catch_up(WAIT))?;
+        match following.control().known(number).map(|known| &known.state) {
+            Some(State::Cancelled(_)) => Ok(number),
+            Some(State::Committed(at)) => Err(format!("deploy {number} was committed just before, from {at} on")),
+            _ => Err("the cancel did not get through to the control topic; try again".into()),
+        }
+    }
+
+    fn order(&self, number: Number, order: Order) -> Result<(), String> {
+        let wall = crate::pipeline::wall();
+        let own = nonce(&[
+            self.name.as_bytes(),
+            &std::process::id().to_be_bytes(),
+            &wall.to_be_bytes(),
+            format!("{:?}", Instant::now()).as_bytes(),
+        ]);
+        let mut sheet = Sheet::default();
+        sheet.record(&self.layout, &Record::Order { number, order }, &own, wall);
+        self.publish(sheet)
+    }
+
+    /// Writes all of it. In doubt, the topic says whether it is there.
+    fn publish(&self, sheet: Sheet) -> Result<(), String> {
+        let mut publisher = patiently(|| self.log.publisher(&format!("{}-author", self.pipeline)))?;
+        publisher.submit(sheet.transaction());
+        let begun = Instant::now();
+        loop {
+            match publisher.outcome(WAIT) {
+                Some((_, Outcome::Committed(_))) => return Ok(()),
+                Some((_, Outcome::Aborted(why))) => {
+                    return Err(format!("the control topic could not be written: {why}"));
+                }
+                // Whoever has the id now may be another author; what was written is decided all the same.
+                Some((_, Outcome::Ambiguous(_))) => return patiently(|| publisher.renew()),
+                None if begun.elapsed() > AWAY => return Err("the control topic could not be written in time".into()),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+}
+
+/// Tries until it goes through, or the brokers are away for too long.
+fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T, String> {
+    let begun = Instant::now();
+    loop {
+        match call() {
+            Err(Failure::Retry(why)) if begun.elapsed() > AWAY => return Err(why),
+            Err(Failure::Retry(_)) => std::thread::sleep(WAIT),
+            other => return other.map_err(|why| why.to_string()),
+        }
+    }
+}
+
+/// One finding a line.
+pub fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

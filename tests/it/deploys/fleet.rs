@@ -1,0 +1,247 @@
+//! Instances of the money pipeline in this process, on one log in memory, with all their threads and by the real clock.
+//!
+//! Rule: which version took an input can be seen from outside: each money event comes a second time, ten seconds of event
+//! time later. Where the first one was taken by rules that remember it for a minute, the second is a duplicate and vanishes;
+//! where by rules that remember it for five seconds, both come out.
+
+use pelton::config::Config;
+use pelton::log::Log;
+use pelton::log::embedded::{Clock, Embedded};
+use pelton::metrics::Metrics;
+use pelton::murmur2;
+use pelton::pipeline::control::author::Author;
+use pelton::pipeline::control::carrier::First;
+use pelton::pipeline::control::compile::{Compile, limits};
+use pelton::pipeline::control::follow::Following;
+use pelton::pipeline::{Parts, Running};
+use pelton::record::Partition;
+use pelton::task::{Layout, Wiring};
+use pelton::testkit::Script;
+use pelton_tests::auditor::read_enriched;
+use pelton_tests::stage::{Format, Millis, SECOND, START, Stream, compiler, money, nothing};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Partitions of every topic.
+pub const PARTITIONS: i32 = 4;
+
+/// Longer than anything takes here, on a busy machine too.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Between a money event and its double.
+const DOUBLE_AFTER: Millis = 10 * SECOND;
+
+/// Remembers money for a minute: doubles vanish.
+pub fn long() -> Value {
+    json!({ "dedup_ttl": "1m", "session_ttl": "1d", "pending_ttl": "1h" })
+}
+
+/// Remembers money for five seconds: doubles come out.
+pub fn short() -> Value {
+    json!({ "dedup_ttl": "5s", "session_ttl": "1d", "pending_ttl": "1h" })
+}
+
+/// See the module.
+pub struct Fleet {
+    pub cluster: Embedded,
+    config: Config,
+    layout: Arc<Layout>,
+    /// Money events so far: their times, since the beginning.
+    times: Vec<Millis>,
+}
+
+/// The money rules.
+pub fn component() -> Vec<u8> {
+    std::fs::read(env!("GUEST_ENRICH_WASM")).expect("tests/build.rs has made it")
+}
+
+/// A user whose key belongs to this partition.
+fn user(partition: Partition) -> String {
+    let mut users = (0..).map(|number| format!("user-{number}"));
+    users
+        .find(|user| murmur2::partition(user.as_bytes(), PARTITIONS) == partition)
+        .expect("murmur2 leaves no partition out")
+}
+
+/// Asks again and again, until it is so.
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+impl Fleet {
+    /// Topics, and no instance yet. The file's rules remember for long.
+    pub fn new() -> Fleet {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-json/pelton.toml");
+        let sets = [
+            "workers=2",
+            "http=off",
+            "defaults.max_ahead=36500d",
+            "defaults.idle_after=1h",
+        ]
+        .map(String::from);
+        let mut config = Config::load(&file, &sets).unwrap_or_else(|findings| panic!("{findings:?}"));
+        config.rules.settings = long();
+        let cluster = Embedded::new("fleet", Clock::real());
+        let outputs = config.outputs.iter().map(|output| &output.topic);
+        for topic in config.inputs.iter().map(|input| &input.topic).chain(outputs) {
+            cluster.create_topic(topic, PARTITIONS, &[]).expect("a new topic");
+        }
+        for owned in config.owned_topics(PARTITIONS) {
+            cluster
+                .create_topic(&owned.name, owned.partitions, &[])
+                .expect("a new topic");
+        }
+        Fleet {
+            cluster,
+            layout: Arc::new(Layout::new(&config, PARTITIONS)),
+            config,
+            times: vec![],
+        }
+    }
+
+    /// How long instances wait for the answers of all tasks.
+    pub fn limit(&mut self, limit: Duration) {
+        self.config.rules.deploy_limit = limit;
+    }
+
+    fn log(&self, instance: &str) -> Arc<dyn Log> {
+        let topics = self.layout.topics.clone();
+        Arc::new(self.cluster.instance(topics, &self.config.name, instance))
+    }
+
+    /// Compiles as the instances do. `before`: called before each.
+    fn compile(&self, before: impl Fn() + Send + Sync + 'static) -> Compile {
+        let config = self.config.clone();
+        Arc::new(move |component, settings| {
+            before();
+            let settings: Value = serde_json::from_str(settings).expect("settings are JSON");
+            let rules = compiler().compile(component, &settings, limits(&config))?;
+            let outputs = vec![PARTITIONS; config.outputs.len()];
+            Wiring::new(rules, &config, None, &outputs)
+                .map(Arc::new)
+                .map_err(|misfits| misfits.iter().map(ToString::to_string).collect())
+        })
+    }
+
+    /// Starts an instance.
+    pub fn start(&self, instance: &str) -> Running {
+        self.start_with(instance, long(), || {})
+    }
+
+    /// Starts an instance whose file has these settings; `before`: called on its compiling thread before each compilation.
+    pub fn start_with(&self, instance: &str, settings: Value, before: impl Fn() + Send + Sync + 'static) -> Running {
+        let mut config = self.config.clone();
+        config.instance = instance.to_owned();
+        let log = self.log(instance);
+        let wiring = self.compile(|| {})(&component(), &settings.to_string()).expect("rules that fit");
+        let script = Script::default();
+        let parts = Parts {
+            following: Following::begin(log.clone(), self.layout.clone()).expect("a control topic"),
+            layout: self.layout.clone(),
+            compile: self.compile(before),
+            first: Some(First::new(component(), &settings, wiring)),
+            log,
+            schemas: None,
+            stores: None,
+            services: Box::new(move || script.services()),
+            metrics: Arc::new(Metrics::of(&config)),
+            config: Arc::new(config),
+        };
+        Running::start(parts).expect("it starts")
+    }
+
+    /// Somebody who deploys without an instance.
+    pub fn author(&self, name: &str) -> Author {
+        Author {
+            log: self.log(name),
+            layout: self.layout.clone(),
+            compile: self.compile(|| {}),
+            pipeline: self.config.name.clone(),
+            name: name.to_owned(),
+            limit: self.config.rules.deploy_limit,
+        }
+    }
+
+    /// Money of every partition at this time, and its double later. A fresh user of money each, so that nothing is late.
+    pub fn put(&mut self, at: Millis) {
+        for partition in 0..PARTITIONS {
+            let user = user(partition);
+            for time in [at, at + DOUBLE_AFTER] {
+                let event: pelton_tests::stage::Event = money(&user, &format!("{partition}-{at}"), time).into();
+                self.raw(event.stream, &user, partition, &event.bytes(Format::Json));
+            }
+        }
+        self.times.push(at);
+    }
+
+    /// All before this time is final.
+    pub fn flow_to(&self, at: Millis) {
+        self.flow(&[0, 1, 2, 3], at);
+    }
+
+    /// The same, of these tasks.
+    pub fn flow(&self, tasks: &[Partition], at: Millis) {
+        for &partition in tasks {
+            let user = user(partition);
+            for stream in Stream::ALL {
+                let event = nothing(stream, &user, at + 20 * SECOND);
+                self.raw(stream, &user, partition, &event.bytes(Format::Json));
+            }
+        }
+    }
+
+    fn raw(&self, stream: Stream, user: &str, partition: Partition, bytes: &[u8]) {
+        let appended = self.cluster.append(
+            stream.topic(),
+            partition,
+            Some(user.as_bytes()),
+            Some(bytes),
+            START,
+            &[],
+        );
+        appended.expect("a record fits");
+    }
+
+    /// How often each money event came out.
+    fn outputs(&self) -> BTreeMap<String, usize> {
+        let mut seen = BTreeMap::new();
+        for partition in 0..PARTITIONS {
+            let topic = &self.config.outputs[0].topic;
+            for record in self.cluster.read_all(topic, partition, true).expect("the output") {
+                let value = record.value.expect("an output has a value");
+                let enriched = read_enriched(Format::Json, &value).expect("an enriched event");
+                *seen.entry(enriched.money.id).or_default() += 1;
+            }
+        }
+        seen
+    }
+
+    /// Waits until everything came out, as the versions say: `short` at a time since the beginning? And nothing else.
+    pub fn check(&self, is_short: impl Fn(Millis) -> bool) {
+        let mut expected = BTreeMap::new();
+        for at in &self.times {
+            for partition in 0..PARTITIONS {
+                expected.insert(format!("{partition}-{at}"), if is_short(*at) { 2 } else { 1 });
+            }
+        }
+        let count: usize = expected.values().sum();
+        let deadline = Instant::now() + PATIENCE;
+        while self.outputs().values().sum::<usize>() < count && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(self.outputs(), expected);
+    }
+
+    /// Waits until everything that is final has come out.
+    pub fn through(&self) {
+        let count = self.times.len() * PARTITIONS as usize;
+        eventually("outputs", || self.outputs().len() == count);
+    }
+}
