@@ -110,6 +110,11 @@ impl Rig {
         self.server().as_ref().map(Server::pid)
     }
 
+    /// What the broker has said.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path("broker.log")).unwrap_or_default()
+    }
+
     /// Kills the broker, as a crash of its process does: what it has acknowledged is in the system's page cache, and there at
     /// the next [`Rig::start`].
     pub fn kill(&self) {

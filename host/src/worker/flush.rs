@@ -4,12 +4,14 @@
 //! by then. The changelog is cut only before what the store and the last complete round of the sweep both don't need.
 //! A flush that has begun is taken to its end, or its task is closed: rows that a slice has taken count as stored from then
 //! on, so a stamp that left the others out, or a failure that nobody heard of, would lose them.
+//! What is expired as of the last *committed* step is left out, and no more: the steps of the open epoch may be taken again.
 
 use super::{Now, Worker};
 use crate::record::{Offset, Partition};
 use crate::rows::Dirty;
 use crate::store::Stamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of rows handed over in one turn: copying them takes about 0.2 ms.
@@ -28,9 +30,9 @@ pub struct Flushes {
     now: Option<(Partition, Stamp)>,
     tasks: BTreeMap<Partition, Progress>,
     not_before: Duration,
-    /// Tasks of which a flush has failed: what the store has of them must go before another one begins, or rows that are
-    /// gone would come back with the next start.
-    failed: BTreeSet<Partition>,
+    /// Tasks of which a flush has failed, or whose rows are not those that the store has, and why: what the store has of them
+    /// must go before another one begins, or rows that are gone would come back with the next start.
+    failed: BTreeMap<Partition, Arc<str>>,
     /// The store has nothing of these tasks any more, and their rows don't know it yet: they were reading their changelog.
     wiped: BTreeSet<Partition>,
     identity: Option<(String, String)>,
@@ -49,6 +51,16 @@ struct Progress {
 }
 
 impl Flushes {
+    /// The store has not got what a flush would be written over: it is wiped first.
+    pub fn fail(&mut self, task: Partition, why: &str) {
+        self.failed.insert(task, why.into());
+    }
+
+    /// Why a task is not stored at present.
+    pub fn failure(&self, task: Partition) -> Option<Arc<str>> {
+        self.failed.get(&task).cloned()
+    }
+
     /// The task is gone.
     pub fn forget(&mut self, task: Partition) {
         self.tasks.remove(&task);
@@ -72,23 +84,30 @@ impl Worker {
                     }
                     Err(why) => {
                         tracing::error!(task, %why, "state could not be flushed; it is safe in the changelog");
+                        self.telemetry.unstored(task, true);
                         self.flushes.not_before = now.mono;
                         self.flushes.now.take_if(|(flushing, _)| *flushing == task);
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = None;
                         }
-                        self.flushes.failed.insert(task);
+                        self.flushes.fail(task, &why.to_string());
                     }
                 }
             }
             if now.mono >= self.flushes.not_before {
-                while let Some(task) = self.flushes.failed.first().copied() {
+                while let Some(task) = self.flushes.failed.keys().next().copied() {
                     self.flushes.not_before = now.mono + AFTER_FAILURE;
                     if let Err(why) = store.wipe(task) {
-                        tracing::error!(task, %why, "the stored state can't be wiped yet");
+                        tracing::error!(
+                            task,
+                            %why,
+                            "the stored state can't be wiped yet: nothing is stored until then, and nothing is lost; \
+                             make room on the disk and restart this process"
+                        );
                         break;
                     }
                     self.flushes.failed.remove(&task);
+                    self.telemetry.unstored(task, false);
                     self.flushes.wiped.insert(task);
                 }
             }
@@ -128,7 +147,7 @@ impl Worker {
                 return;
             };
             let mut rows = Dirty::default();
-            let now = task.last_time().unwrap_or(i64::MIN);
+            let now = task.committed().last.time();
             let done = task.rows_mut().take_dirty(SLICE, now, &mut rows);
             store.write(*partition, rows);
             if done {

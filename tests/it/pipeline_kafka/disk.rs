@@ -1,10 +1,11 @@
-//! The disk of the local state is full, and has room again.
+//! The disk of the local state is full.
 //!
 //! Rule: the state on disk is a cache. Without it everything goes on, and nothing of it is trusted that is not whole.
 
 use super::*;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -43,36 +44,72 @@ impl Drop for Small {
     }
 }
 
+/// What the process answers; empty: nothing.
+fn ask(address: SocketAddr, path: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut stream) = TcpStream::connect(address) {
+        // An answer that breaks off is as good as none.
+        let _ = write!(stream, "GET {path} HTTP/1.0\r\n\r\n");
+        let _ = stream.read_to_string(&mut answer);
+    }
+    answer
+}
+
 #[test]
-fn a_full_disk_stops_nothing_and_the_same_process_flushes_again_when_there_is_room() {
+fn a_full_disk_stops_nothing_and_nothing_is_lost_by_restarts_without_room_and_with_it() {
     let Some(small) = Small::mount() else {
         println!("skipped: a small file system can't be mounted here (it takes root)");
         return;
     };
     let mut stage = Stage::new(Rig::shared(), Source::None);
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dir = format!("state.dir={}", small.path().join("data").display());
-    let sets = [dir.as_str(), "state.flush_bytes=1MiB", "workers=2"];
+    let http = format!("http={address}");
+    let sets = [
+        dir.as_str(),
+        http.as_str(),
+        "state.flush_bytes=64KiB",
+        "workers=2",
+        // What comes after so long a silence would be late.
+        "defaults.idle_after=1h",
+    ];
     let mut tail = stage.tail();
-    let mut parts = stage.parts(varied(Format::Json, 100_000), 4);
-    let first = parts.next(&mut stage).expect("four parts");
+    let mut parts = stage.parts(varied(Format::Json, 100_000), 5);
     let mut process = stage.run(&sets);
+    let first = parts.next(&mut stage).expect("five parts");
     tail.until(first.count(), PATIENCE, || process.lives());
+    assert!(ask(address, "/metrics").contains("pelton_unstored{partition=\"0\"} 0"));
 
     let filler = small.fill();
-    let second = parts.next(&mut stage).expect("four parts");
+    let second = parts.next(&mut stage).expect("five parts");
     tail.until(second.count(), PATIENCE, || process.lives());
     process.says("state could not be flushed", PATIENCE);
-    process.says("make room", PATIENCE);
-    // Every task has tried in vain, perhaps, and the outputs come all the same.
-    let third = parts.next(&mut stage).expect("four parts");
+    // The outputs come all the same, and whoever asks is told.
+    let third = parts.next(&mut stage).expect("five parts");
     tail.until(third.count(), PATIENCE, || process.lives());
+    let health = ask(address, "/health");
+    assert!(
+        health.starts_with("HTTP/1.0 200") && health.contains("is not stored on this machine"),
+        "{health}"
+    );
+    let metrics = ask(address, "/metrics");
+    assert!(
+        (0..PARTITIONS).any(|task| metrics.contains(&format!("pelton_unstored{{partition=\"{task}\"}} 1"))),
+        "{metrics}"
+    );
+    process.kill();
+
+    // There is no room still.
+    let mut process = stage.run(&sets);
+    let fourth = parts.next(&mut stage).expect("five parts");
+    tail.until(fourth.count(), PATIENCE, || process.lives());
+    process.says("there is no stored state to be had", PATIENCE);
+    assert!(ask(address, "/health").contains("is not stored on this machine"));
+    process.kill();
 
     std::fs::remove_file(filler).unwrap();
-    process.says("state is flushed again", PATIENCE);
-    process.kill();
-    let all = parts.next(&mut stage).expect("four parts");
+    let all = parts.next(&mut stage).expect("five parts");
     let mut process = stage.run(&sets);
-    process.says("the stored state is loaded", PATIENCE);
     tail.until(all.count(), PATIENCE, || process.lives());
     process.stop();
     tail.follow(Duration::from_millis(200));

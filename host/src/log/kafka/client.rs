@@ -180,6 +180,27 @@ impl Client {
         self.callbacks.troubles.load(Ordering::Relaxed)
     }
 
+    /// Err, once: the brokers don't accept us, or we don't accept them. It is no use to wait for an answer.
+    pub fn refusal(&self) -> Result<()> {
+        self.serve();
+        let mut trouble = self
+            .callbacks
+            .trouble
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.refused(&mut trouble)
+    }
+
+    fn refused(&self, trouble: &mut Trouble) -> Result<()> {
+        match trouble.refused.take() {
+            None => Ok(()),
+            Some((why, cure)) => Err(Failure::Fatal(format!(
+                "no connection to Kafka at {}: {why}; check {cure} under [kafka]",
+                self.brokers
+            ))),
+        }
+    }
+
     /// What the connections have to tell, once: that no broker answers, or that our credentials are refused.
     pub fn alarm(&self) -> Result<()> {
         let mut trouble = self
@@ -187,12 +208,7 @@ impl Client {
             .trouble
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some((why, cure)) = trouble.refused.take() {
-            return Err(Failure::Fatal(format!(
-                "no connection to Kafka at {}: {why}; check {cure} under [kafka]",
-                self.brokers
-            )));
-        }
+        self.refused(&mut trouble)?;
         if std::mem::take(&mut trouble.down) {
             return Err(Failure::Retry(format!(
                 "no Kafka broker of {} answers: {}",
