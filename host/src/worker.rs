@@ -174,24 +174,7 @@ impl Worker {
     pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
         self.assignment = assignment;
         let partition = task.partition();
-        if let Some(store) = &mut self.store {
-            let why = match store.open(partition) {
-                Ok(stamp) if stamp.as_ref().map(|stamp| stamp.offset) == task.stored() => None,
-                Ok(_) => Some("what is stored is not what the task was restored from".to_owned()),
-                // The disk is full, say: the task does without.
-                Err(Failure::Retry(why)) => Some(why),
-                Err(other) => return Err(other),
-            };
-            if let Some(why) = why {
-                tracing::error!(
-                    task = partition,
-                    why,
-                    "state is not stored until the store can be wiped; it is safe in the changelog"
-                );
-                self.flushes.fail(partition, &why);
-                self.telemetry.unstored(partition, true);
-            }
-        }
+        self.open_store(&task)?;
         self.resume(task);
         // A commit at once: the group's offsets are this member's from now on.
         self.epoch.touched.insert(partition);
@@ -210,11 +193,7 @@ impl Worker {
 
     /// How its tasks stand.
     pub fn status(&self) -> Vec<Status> {
-        let status = |task: &Task| Status {
-            unstored: self.flushes.failure(task.partition()),
-            ..task.status()
-        };
-        self.tasks.values().map(status).collect()
+        self.tasks.values().map(|task| self.flushes.status(task)).collect()
     }
 
     /// A task, for tests and queries.

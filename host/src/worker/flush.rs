@@ -7,9 +7,11 @@
 //! What is expired as of the last *committed* step is left out, and no more: the steps of the open epoch may be taken again.
 
 use super::{Now, Worker};
+use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition};
 use crate::rows::Dirty;
 use crate::store::Stamp;
+use crate::task::{Status, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,14 +53,12 @@ struct Progress {
 }
 
 impl Flushes {
-    /// The store has not got what a flush would be written over: it is wiped first.
-    pub fn fail(&mut self, task: Partition, why: &str) {
-        self.failed.insert(task, why.into());
-    }
-
-    /// Why a task is not stored at present.
-    pub fn failure(&self, task: Partition) -> Option<Arc<str>> {
-        self.failed.get(&task).cloned()
+    /// How a task stands, and whether it can be stored at present.
+    pub fn status(&self, task: &Task) -> Status {
+        Status {
+            unstored: self.failed.get(&task.partition()).cloned(),
+            ..task.status()
+        }
     }
 
     /// The task is gone.
@@ -71,6 +71,27 @@ impl Flushes {
 }
 
 impl Worker {
+    /// Opens the store of a new task. What the first flush is written over must be what the rows were restored from, or it goes.
+    pub(super) fn open_store(&mut self, task: &Task) -> Result<()> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let partition = task.partition();
+        let why = match store.open(partition) {
+            Ok(stamp) if stamp.as_ref().map(|stamp| stamp.offset) == task.stored() => return Ok(()),
+            Ok(_) => "what is stored is not what the task was restored from".to_owned(),
+            // The disk is full, say: the task does without.
+            Err(Failure::Retry(why)) => why,
+            Err(other) => return Err(other),
+        };
+        tracing::error!(
+            task = partition,
+            why,
+            "state is not stored until the store can be wiped; it is safe in the changelog"
+        );
+        self.flushes.failed.insert(partition, why.into());
+        self.telemetry.unstored(partition, true);
+        Ok(())
+    }
+
     /// A slice of the flush under way, or a new flush when one is due.
     pub(super) fn flush(&mut self, now: Now) {
         self.note_progress();
@@ -90,7 +111,7 @@ impl Worker {
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = None;
                         }
-                        self.flushes.fail(task, &why.to_string());
+                        self.flushes.failed.insert(task, why.to_string().into());
                     }
                 }
             }
