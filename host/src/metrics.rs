@@ -116,6 +116,8 @@ families! {
     timers: Gauge = Gauge::default, NONE, "timers_pending", "Timers that are set";
     lookups_pending: Gauge = Gauge::default, NONE, "lookups_pending", "Lookups without a reply";
     restored: FloatGauge = FloatGauge::default, NONE, "restored_ratio", "How much of the changelog is replayed: 1 when the task runs";
+    unstored: Gauge = Gauge::default, NONE, "unstored",
+        "1 while the local disk can't take the task's state: nothing is lost, but a restart reads the whole changelog";
     rules_info: Gauge = Gauge::default, NONE, "rules_info", "Version of the rules that the task is at: 1";
     // by worker
     epochs: Counter = Counter::default, NONE, "epochs", "Epochs, by how they ended: committed, aborted or ambiguous";
@@ -196,6 +198,7 @@ impl Metrics {
             timers: all.timers.get_or_create_owned(&task),
             lookups_pending: all.lookups_pending.get_or_create_owned(&task),
             restored_ratio: all.restored.get_or_create_owned(&task),
+            unstored: all.unstored.get_or_create_owned(&task),
         }
     }
 

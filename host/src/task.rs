@@ -117,6 +117,8 @@ pub struct Task {
     committed_names: Names,
     committed_wiring: Arc<Wiring>,
     changelog: Offset,
+    /// The stamp of what the local store had when it was restored.
+    stored: Option<Offset>,
     /// Bytes of changelog since the last flush began.
     unflushed: u64,
     /// Bytes of changelog of the last complete round of the sweep, and of the one under way.
@@ -223,6 +225,8 @@ pub struct Status {
     pub committed: VersionId,
     /// A version that it waits for.
     pub wants: Option<VersionId>,
+    /// Why the local store can't take its state; the worker knows.
+    pub unstored: Option<Arc<str>>,
 }
 
 impl Task {
@@ -325,6 +329,7 @@ impl Task {
             prepared: self.prepared,
             committed: self.committed.version,
             wants: self.wants(),
+            unstored: None,
         }
     }
 
@@ -341,6 +346,11 @@ impl Task {
     /// Its rows, to be flushed.
     pub fn rows_mut(&mut self) -> &mut Rows {
         &mut self.view.rows
+    }
+
+    /// The stamp of the stored state that it was restored from; none: from the changelog alone.
+    pub fn stored(&self) -> Option<Offset> {
+        self.stored
     }
 
     /// Bytes of changelog since the last flush began.

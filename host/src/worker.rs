@@ -174,9 +174,7 @@ impl Worker {
     pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
         self.assignment = assignment;
         let partition = task.partition();
-        if let Some(store) = &mut self.store {
-            store.open(partition)?;
-        }
+        self.open_store(&task)?;
         self.resume(task);
         // A commit at once: the group's offsets are this member's from now on.
         self.epoch.touched.insert(partition);
@@ -195,7 +193,7 @@ impl Worker {
 
     /// How its tasks stand.
     pub fn status(&self) -> Vec<Status> {
-        self.tasks.values().map(Task::status).collect()
+        self.tasks.values().map(|task| self.flushes.status(task)).collect()
     }
 
     /// A task, for tests and queries.

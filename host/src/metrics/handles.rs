@@ -134,6 +134,8 @@ pub struct TaskMetrics {
     pub lookups_pending: Gauge,
     /// From 0 to 1.
     pub restored_ratio: FloatGauge,
+    /// 0 or 1.
+    pub unstored: Gauge,
 }
 
 impl TaskMetrics {

@@ -35,6 +35,7 @@ fn every_metric_is_shown_with_its_name() {
     task.timers.set(22);
     task.lookups_pending.set(23);
     task.restored_ratio.set(0.5);
+    task.unstored.set(1);
     metrics.version(3, "abc");
     let worker = metrics.worker(0);
     worker.committed.inc_by(24);
@@ -78,6 +79,7 @@ fn every_metric_is_shown_with_its_name() {
         (r#"pelton_timers_pending{partition="3"}"#, 22.0),
         (r#"pelton_lookups_pending{partition="3"}"#, 23.0),
         (r#"pelton_restored_ratio{partition="3"}"#, 0.5),
+        (r#"pelton_unstored{partition="3"}"#, 1.0),
         (r#"pelton_rules_info{partition="3",version="abc"}"#, 1.0),
         (r#"pelton_epochs_total{worker="0",outcome="committed"}"#, 24.0),
         (r#"pelton_epochs_total{worker="0",outcome="aborted"}"#, 25.0),

@@ -140,7 +140,12 @@ impl Standing {
             position: status.map_or_else(BTreeMap::new, |status| {
                 names.zip(status.positions.iter().copied()).collect()
             }),
-            message: self.text(),
+            message: self.text().or_else(|| {
+                let why = status?.unstored.as_ref()?;
+                Some(format!(
+                    "its state is not stored on this machine: {why}; nothing is lost, but its next restore is slow"
+                ))
+            }),
         }
     }
 }

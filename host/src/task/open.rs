@@ -116,6 +116,7 @@ impl Task {
             committed_sweep: sweep,
             committed_wiring: wiring,
             changelog: restored.changelog,
+            stored: restored.stored,
             unflushed: 0,
             rounds: (restored.bytes, 0),
             complete: None,

@@ -89,6 +89,12 @@ impl Telemetry {
         self.worker.ambiguous.inc();
     }
 
+    /// The local store has not got a task since its last flush failed, or has it again.
+    pub fn unstored(&mut self, task: Partition, unstored: bool) {
+        let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
+        metrics.unstored.set(i64::from(unstored));
+    }
+
     /// Sets the gauges, when it is time.
     pub fn look(&mut self, now: Now, tasks: &mut BTreeMap<Partition, Task>, spent: &mut Spent) {
         if now.mono < self.look_at {
