@@ -76,7 +76,11 @@ impl Worker {
         let Some(store) = &mut self.store else { return Ok(()) };
         let partition = task.partition();
         let why = match store.open(partition) {
-            Ok(stamp) if stamp.as_ref().map(|stamp| stamp.offset) == task.stored() => return Ok(()),
+            Ok(stamp) if stamp.as_ref().map(|stamp| stamp.offset) == task.stored() => {
+                // It may have been here before.
+                self.telemetry.unstored(partition, false);
+                return Ok(());
+            }
             Ok(_) => "what is stored is not what the task was restored from".to_owned(),
             // The disk is full, say: the task does without.
             Err(Failure::Retry(why)) => why,

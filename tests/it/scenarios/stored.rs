@@ -59,8 +59,9 @@ impl World {
         }
     }
 
+    /// Event time of the last wave; what flows before it must have a time, too.
     fn now(&self) -> i64 {
-        self.kinds.len() as i64 * MINUTE
+        (self.kinds.len() as i64 + 2) * MINUTE
     }
 
     /// Everybody gets money of another kind, and a row that is long again. Nothing of it is done yet.
@@ -177,7 +178,6 @@ impl World {
 }
 
 #[test]
-#[ignore = "not seen green yet"]
 fn a_doubt_at_any_turn_of_a_flush() {
     for turns in 0..9 {
         let mut world = World::new(|_| {});
@@ -192,7 +192,6 @@ fn a_doubt_at_any_turn_of_a_flush() {
 
 /// The flush fails while nobody knows how a commit ended: the task that reads its changelog hears of it.
 #[test]
-#[ignore = "not seen green yet"]
 fn a_full_disk_and_a_doubt_at_any_turn_of_a_flush() {
     let mut failed = 0;
     for full in [0, 2, 4] {
@@ -216,7 +215,6 @@ fn a_full_disk_and_a_doubt_at_any_turn_of_a_flush() {
 
 /// The task moves to a process whose disk is full: it does without, and stores everything when there is room.
 #[test]
-#[ignore = "not seen green yet"]
 fn a_start_on_a_full_disk() {
     for stored in [false, true] {
         let mut world = World::new(|_| {});
@@ -227,11 +225,10 @@ fn a_start_on_a_full_disk() {
         world.disk.set_full(true);
         world.stage.start();
         world.stage.settle();
-        if stored {
-            // It was loaded from there; only writing fails.
-            world.begin_flush();
-            world.turns(MANY);
-        }
+        assert!(!world.is_unstored());
+        // Where something is stored it was loaded; only writing fails.
+        world.begin_flush();
+        world.turns(MANY);
         assert!(world.is_unstored());
         world.disk.set_full(false);
         world.flush();
@@ -242,7 +239,6 @@ fn a_start_on_a_full_disk() {
 
 /// What expires in an epoch that is lost is not expired yet when its steps are taken again.
 #[test]
-#[ignore = "not seen green yet"]
 fn a_crash_while_an_epoch_is_open_over_a_flush() {
     let mut world = World::new(|config| config.rules.settings = serde_json::json!({ "dedup_ttl": "1h" }));
     world.begin_flush();
