@@ -173,7 +173,9 @@ pub fn takeovers(
             let must = of(deploys, next.time);
             if taken != must {
                 return Err(format!(
-                    "by the journal the step {next:?} is of deploy {taken}, and it belongs to deploy {must} of {deploys:?}"
+                    "by the journal the step {next:?}, behind {behind:?}, is of deploy {taken}, and it belongs to deploy {must} of \
+                     {deploys:?}; the journal goes on with {:?}",
+                    journal.peek()
                 ));
             }
         }
