@@ -114,11 +114,19 @@ fn again(world: &World) -> Result<(), Wrong> {
         ..world.plan.clone()
     };
     let mut again = World::replay(world, plan);
-    again.run().map_err(|why| format!("made again from its journal: {why}"))?;
+    again
+        .run()
+        .map_err(|why| format!("made again from its journal: {why}"))?;
     let (is, must) = (results(&again)?, results(world)?);
     match is.iter().zip(&must).find(|(is, must)| is != must) {
         None if is.len() == must.len() => Ok(()),
-        None => Err(format!("made again from its journal, there are {} outputs, and were {}", is.len(), must.len())),
-        Some((is, must)) => Err(format!("made again from its journal, an output is {is:?}, and was {must:?}")),
+        None => Err(format!(
+            "made again from its journal, there are {} outputs, and were {}",
+            is.len(),
+            must.len()
+        )),
+        Some((is, must)) => Err(format!(
+            "made again from its journal, an output is {is:?}, and was {must:?}"
+        )),
     }
 }

@@ -76,7 +76,12 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
         match (one, open.map(|at| &said[at])) {
             (Said::Deploy { .. }, Some(_)) => decided.refused += 1,
             (Said::Deploy { number, .. }, None) if *number != last + 1 => decided.refused += 1,
-            (Said::Deploy { number: 1, settings, .. }, None) => {
+            (
+                Said::Deploy {
+                    number: 1, settings, ..
+                },
+                None,
+            ) => {
                 last = 1;
                 decided.committed.push(Deployed {
                     number: 1,
@@ -88,10 +93,7 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
                 last = *number;
                 open = Some(place);
             }
-            (
-                Said::Commit { number: of, at: from },
-                Some(Said::Deploy { number, at, settings }),
-            ) if of == number => {
+            (Said::Commit { number: of, at: from }, Some(Said::Deploy { number, at, settings })) if of == number => {
                 let begun = open.take().unwrap_or_default();
                 justified(*number, *at, *from, &said[begun..place], tasks)?;
                 decided.committed.push(Deployed {
@@ -128,7 +130,9 @@ fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks
     let latest = answers.values().copied().max().unwrap_or(NEVER);
     let must = at.unwrap_or(latest.saturating_add(1));
     if answers.len() != tasks {
-        return Err(format!("deploy {number} is committed, and answered by {answers:?} only, of {tasks} tasks"));
+        return Err(format!(
+            "deploy {number} is committed, and answered by {answers:?} only, of {tasks} tasks"
+        ));
     }
     if from != must || latest >= from {
         return Err(format!(
@@ -159,7 +163,10 @@ pub fn takeovers(
     for (behind, next) in behind.zip(next) {
         while let Some(takeover) = journal.next_if(|takeover| takeover.behind.as_ref() == behind) {
             let number = takeover.number;
-            let at = deploys.iter().find(|deploy| deploy.number == number).map(|deploy| deploy.at);
+            let at = deploys
+                .iter()
+                .find(|deploy| deploy.number == number)
+                .map(|deploy| deploy.at);
             let in_time = |at: Millis| next.map_or(at < watermark, |next| at <= next.time);
             if number <= taken || !at.is_some_and(in_time) {
                 return Err(format!(

@@ -177,9 +177,7 @@ impl Rules<'_> {
                 self.send(step, key, enriched.with(Some(country)), false, deploy);
             }
             None => {
-                let due = now
-                    .saturating_add(settings.pending_ttl)
-                    .max(now.saturating_add(1));
+                let due = now.saturating_add(settings.pending_ttl).max(now.saturating_add(1));
                 state.pending.insert((session, place), (enriched, due));
             }
         }

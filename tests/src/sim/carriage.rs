@@ -32,7 +32,13 @@ pub struct Carriage {
 
 impl Carriage {
     /// Of an instance that starts with the rules of its file.
-    pub fn new(config: &Config, layout: &Arc<Layout>, log: &Arc<dyn Log>, bench: &Bench, file: usize) -> Result<Carriage> {
+    pub fn new(
+        config: &Config,
+        layout: &Arc<Layout>,
+        log: &Arc<dyn Log>,
+        bench: &Bench,
+        file: usize,
+    ) -> Result<Carriage> {
         let jobs = Jobs::default();
         let queue = jobs.clone();
         let carrier = Carrier::new(Parts {

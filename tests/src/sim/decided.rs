@@ -48,10 +48,20 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     let mut following = following.map_err(|why| why.to_string())?;
     following.catch_up(Duration::ZERO).map_err(|why| why.to_string())?;
     let control = following.control();
-    let is: Vec<_> = control.committed().iter().map(|deploy| (deploy.number, deploy.at)).collect();
-    let must: Vec<_> = decided.committed.iter().map(|deploy| (deploy.number, deploy.at)).collect();
+    let is: Vec<_> = control
+        .committed()
+        .iter()
+        .map(|deploy| (deploy.number, deploy.at))
+        .collect();
+    let must: Vec<_> = decided
+        .committed
+        .iter()
+        .map(|deploy| (deploy.number, deploy.at))
+        .collect();
     if is != must {
-        return Err(format!("the host says that these deploys hold: {is:?}, and they are {must:?}"));
+        return Err(format!(
+            "the host says that these deploys hold: {is:?}, and they are {must:?}"
+        ));
     }
     let cancelled = |number: &u64| {
         let known = control.known(*number);
@@ -64,7 +74,10 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
         let Some(life) = &process.life else { continue };
         if life.carriage.control() != control {
             let has = life.carriage.control();
-            return Err(format!("instance {} knows of {has:?}, and there is {control:?}", process.name));
+            return Err(format!(
+                "instance {} knows of {has:?}, and there is {control:?}",
+                process.name
+            ));
         }
         for status in life.seats.iter().flat_map(|seat| seat.worker.status()) {
             if let Some(prepared) = status.prepared {

@@ -341,7 +341,10 @@ impl Life {
         }
         if now.mono - *told >= STATUS_EVERY {
             *told = now.mono;
-            worker.status().into_iter().for_each(|status| self.carriage.runs(status));
+            worker
+                .status()
+                .into_iter()
+                .for_each(|status| self.carriage.runs(status));
             for (partition, _) in worker.restoring() {
                 self.carriage.gone(partition);
             }

@@ -58,8 +58,9 @@ impl Restore {
             Some(begins) => begins.clone(),
             None => {
                 let inputs = 0..self.layout.inputs.len() as u16;
-                let starts: Result<Vec<Offset>> =
-                    inputs.map(|rank| Ok(self.log.bounds(rank, self.partition)?.0)).collect();
+                let starts: Result<Vec<Offset>> = inputs
+                    .map(|rank| Ok(self.log.bounds(rank, self.partition)?.0))
+                    .collect();
                 self.begins = Some((starts?, self.log.bounds(self.layout.control, 0)?.1));
                 return Ok(None);
             }

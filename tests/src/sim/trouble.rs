@@ -5,8 +5,8 @@
 
 use super::check;
 use super::dice::Dice;
-use super::plan::Chaos;
 use super::mortal::Fuse;
+use super::plan::Chaos;
 use super::world::{World, Wrong};
 use pelton::log::embedded::{Call, Fate, Fetch, Truth, What};
 use std::time::Duration;

@@ -97,9 +97,8 @@ pub fn read(settings: &str) -> Option<Settings> {
     })
 }
 
-static IDS: LazyLock<[VersionId; VERSIONS.len()]> = LazyLock::new(|| {
-    std::array::from_fn(|version| Version::of(component(version), &settings(version).to_string()).0)
-});
+static IDS: LazyLock<[VersionId; VERSIONS.len()]> =
+    LazyLock::new(|| std::array::from_fn(|version| Version::of(component(version), &settings(version).to_string()).0));
 
 /// Its id.
 pub fn id(version: usize) -> VersionId {

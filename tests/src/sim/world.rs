@@ -2,10 +2,10 @@
 //!
 //! Rule: nothing in it happens but by a draw of the seed, so the same seed gives the same run.
 
+use super::author::Author;
 use super::check;
 use super::dice::Dice;
 use super::evidence;
-use super::author::Author;
 use super::instance::{Life, Parts};
 use super::mortal::{Fuse, Mortal};
 use super::plan::{Act, Plan};
