@@ -31,7 +31,7 @@ use crate::task::{Layout, Status};
 use control::author::Author;
 use control::board::Board;
 use control::carrier::{self, Carrier, First};
-use control::compile::Compile;
+use control::compile::{Compile, on_threads};
 use control::follow::Following;
 use health::Tasks;
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ impl Running {
             compile: parts.compile.clone(),
             first: parts.first,
             limit: config.rules.deploy_limit,
-            threads: true,
+            start: on_threads(),
         });
         let author = Arc::new(Author {
             log: parts.log.clone(),

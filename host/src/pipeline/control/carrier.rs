@@ -8,7 +8,7 @@
 
 mod say;
 
-use super::compile::{Compile, Job, Told, declared};
+use super::compile::{Compile, Job, Start, Told, declared};
 use super::follow::Following;
 use crate::control::{Control, Declared, Number, VersionId};
 use crate::error::{Failure, Result};
@@ -64,8 +64,8 @@ pub struct Parts {
     pub first: Option<First>,
     /// A deploy that is not decided within this is cancelled.
     pub limit: Duration,
-    /// False: compilations run on the thread that drives the carrier.
-    pub threads: bool,
+    /// How compilations run.
+    pub start: Start,
 }
 
 /// See the module.
@@ -216,14 +216,7 @@ impl Carrier {
             };
             self.under_way.insert(version);
             let (compile, tell) = (self.parts.compile.clone(), self.tell.clone());
-            if !self.parts.threads {
-                job.run(&compile, &tell);
-                self.hear();
-                continue;
-            }
-            let started = std::thread::Builder::new()
-                .name("compile".into())
-                .spawn(move || job.run(&compile, &tell));
+            let started = (self.parts.start)(Box::new(move || job.run(&compile, &tell)));
             if let Err(why) = started {
                 tracing::warn!(%why, "no thread for a compilation: it is tried again");
                 self.under_way.remove(&version);
