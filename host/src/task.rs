@@ -13,6 +13,7 @@ mod apply;
 mod arrive;
 mod dump;
 pub mod epoch;
+pub mod faults;
 mod idle;
 pub mod layout;
 mod open;
@@ -29,6 +30,7 @@ pub mod wiring;
 
 pub use dump::Stored;
 pub use epoch::Epoch;
+pub use faults::Faults;
 pub use layout::Layout;
 pub use orders::{Orders, Prepare};
 pub use restore::Restored;
@@ -100,6 +102,8 @@ pub struct Task {
     refused: Number,
     /// What takes over next.
     next: Option<Committed>,
+    /// The deploy that it took over was withdrawn: `next` takes over before anything else.
+    fallen: bool,
     /// No step of this time or a later one is planned.
     until: Millis,
     /// The version that the journal demands, which is being compiled.
@@ -150,6 +154,8 @@ pub struct Guest {
     sandbox: Option<Sandbox<View>>,
     /// CPU time of calls: whoever drives it takes it.
     pub spent: Duration,
+    /// How often it was at fault.
+    pub faults: Faults,
 }
 
 impl Guest {
@@ -160,11 +166,13 @@ impl Guest {
             .readers()
             .unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
         let sandbox = Some(Sandbox::new(&wiring.rules)?);
+        let faults = Faults::new(wiring.budget);
         Ok(Guest {
             wiring,
             readers,
             sandbox,
             spent: Duration::ZERO,
+            faults,
         })
     }
 
@@ -223,6 +231,8 @@ pub struct Status {
     pub committed: VersionId,
     /// A version that it waits for.
     pub wants: Option<VersionId>,
+    /// Its deploy is over a budget: why, and whether it has stopped for that.
+    pub trouble: Option<(String, bool)>,
 }
 
 impl Task {
@@ -234,6 +244,11 @@ impl Task {
     /// The rules that its next step takes.
     pub fn wiring(&self) -> &Arc<Wiring> {
         &self.wiring
+    }
+
+    /// The deploy that it took over last.
+    pub fn deployed(&self) -> Number {
+        self.deployed
     }
 
     /// The rules that its last committed steps took.
@@ -325,6 +340,7 @@ impl Task {
             prepared: self.prepared,
             committed: self.committed.version,
             wants: self.wants(),
+            trouble: None,
         }
     }
 

@@ -12,9 +12,11 @@ mod commit;
 mod flush;
 mod recover;
 mod spent;
+mod stopped;
 mod telemetry;
 
 use crate::config::{Config, OnDataLoss};
+use crate::control::Number;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Log, Producer, Reader, Transaction};
 use crate::metrics::{Metrics, Part};
@@ -83,6 +85,8 @@ pub struct Worker {
     guests: Vec<Guest>,
     /// Which versions the tasks take.
     orders: Arc<Orders>,
+    /// Deploys that no task takes a step by, and why: see `stopped`.
+    stopped: BTreeMap<Number, String>,
     tasks: BTreeMap<Partition, Task>,
     /// Tasks that read the changelog again, after an ambiguous commit.
     restoring: Vec<Restoring>,
@@ -138,6 +142,7 @@ impl Worker {
             sources: Sources::new(&config.inputs, ports.schemas),
             guests: vec![],
             orders,
+            stopped: BTreeMap::new(),
             tasks: BTreeMap::new(),
             restoring: vec![],
             epoch: Epoch::default(),
@@ -183,12 +188,14 @@ impl Worker {
 
     /// Its tasks follow these orders from the next turn on.
     pub fn order(&mut self, orders: Arc<Orders>) {
+        self.telemetry.withdrawn(orders.withdrawn.len());
         self.orders = orders;
+        self.start_again();
     }
 
     /// How its tasks stand.
     pub fn status(&self) -> Vec<Status> {
-        self.tasks.values().map(Task::status).collect()
+        self.tasks.values().map(|task| self.standing(task)).collect()
     }
 
     /// A task, for tests and queries.
@@ -343,8 +350,13 @@ impl Worker {
 
     fn run_tasks(&mut self, now: Now) -> bool {
         let mut busy = false;
+        let mut trouble = None;
         for task in self.tasks.values_mut() {
             for _ in 0..BATCHES_A_TURN {
+                let deployed = task.deployed();
+                if trouble.is_some() || self.stopped.contains_key(&deployed) {
+                    break;
+                }
                 if self.flight.is_some() && self.epoch.bytes() > OVERFULL * self.pace.bytes {
                     break;
                 }
@@ -352,16 +364,26 @@ impl Worker {
                     Ok(guest) => guest,
                     Err(why) => {
                         tracing::error!(%why, "the rules can't be instantiated");
+                        if self.orders.stops.contains(&deployed) {
+                            trouble = Some((deployed, format!("the rules can't be instantiated: {why}")));
+                        }
                         break;
                     }
                 };
-                if !task.run(guest, &mut self.sources, &mut self.epoch) {
+                let ran = task.run(guest, &mut self.sources, &mut self.epoch);
+                if guest.faults.over() && self.orders.stops.contains(&deployed) {
+                    trouble = Some((deployed, guest.faults.why()));
+                }
+                if !ran {
                     break;
                 }
                 busy = true;
             }
         }
         self.opened_now(now);
+        if let Some((deploy, why)) = trouble {
+            self.stop(deploy, why);
+        }
         busy
     }
 
@@ -402,7 +424,8 @@ impl Worker {
                 }
             }
         }
-        self.telemetry.look(now, &mut self.tasks, &mut self.spent);
+        self.telemetry
+            .look(now, &mut self.tasks, &self.stopped, &mut self.spent);
         self.opened_now(now);
         self.find_lost();
         // Versions that no task runs any more: their instances go.

@@ -42,7 +42,7 @@ fn wrong(what: &str) -> Wrong {
 fn a_batch_goes_in_and_effects_come_out() {
     let rules = odd("echo");
     let mut sandbox = Sandbox::new(&rules).unwrap();
-    let mut state = Memory::with(&[(1, "stored")]);
+    let mut state = Memory::with(&[(0, "stored")]);
     for _ in 0..2 {
         let effects = sandbox.process(&batch(&["first", "second"]), &mut state, 1).unwrap();
         verify(&effects, 2, rules.description()).unwrap();
@@ -55,8 +55,9 @@ fn a_batch_goes_in_and_effects_come_out() {
             said,
             [
                 (Action::Put, 0, &b"first"[..]),
+                (Action::Send, 0, &b"stored"[..]),
                 (Action::Put, 1, &b"second"[..]),
-                (Action::Send, 1, &b"stored"[..]),
+                (Action::Send, 1, &b"first"[..]),
             ]
         );
     }

@@ -19,7 +19,7 @@ use crate::lookups::{self, Pending};
 use crate::metrics::{DeadLetter, cpu_time};
 use crate::murmur2;
 use crate::record::{FOREVER, Span, StepKey};
-use crate::rules::{Action, Effect, Effects, verify};
+use crate::rules::{Action, Effect, Effects, Kind, verify};
 use crate::service::Question;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +35,10 @@ impl Task {
         if !Arc::ptr_eq(&guest.wiring, &self.wiring) {
             // The journal has just said so: with its sandbox, then.
             return true;
+        }
+        if self.fallen {
+            // What is there instead is being compiled.
+            return false;
         }
         if !self.plan(guest, sources) {
             // The next steps may be another version's.
@@ -57,7 +61,7 @@ impl Task {
                     let _ = wrong;
                     self.limit = 1;
                 }
-                Err(wrong) => self.bury(DeadLetter::Trap, wrong.what, guest, epoch),
+                Err(wrong) => self.bury(wrong.what, guest, epoch),
             },
             Err(_) if self.batch.inputs.len() > 1 => self.limit = (self.batch.inputs.len() / 2).max(1),
             Err(_) => match self.call(guest, PATIENCE) {
@@ -66,11 +70,11 @@ impl Task {
                 }
                 Ok(_) => {
                     let why = "the rules returned effects that can't be applied".to_owned();
-                    self.bury(DeadLetter::Trap, why, guest, epoch);
+                    self.bury(why, guest, epoch);
                 }
                 Err(reason) => {
                     self.journal_trap(&reason, guest, epoch);
-                    self.bury(DeadLetter::Trap, reason, guest, epoch);
+                    self.bury(reason, guest, epoch);
                 }
             },
         }
@@ -87,23 +91,33 @@ impl Task {
         };
         self.tally.calls += 1;
         self.tally.inputs += self.batch.inputs.len() as u64;
-        self.tally.guest_nanos += before.elapsed().as_nanos() as u64;
+        let took = before.elapsed();
+        self.tally.guest_nanos += took.as_nanos() as u64;
         guest.spent += cpu_time().saturating_sub(cpu);
+        if patience > 1 {
+            guest
+                .faults
+                .slow(took, "an input that needed more time than rules.time_limit");
+        }
         result.map_err(|trap| {
             self.tally.traps += 1;
             guest.renew();
+            if trap.kind == Kind::Time {
+                guest.faults.slow(took, &trap.text);
+            }
             trap.to_string()
         })
     }
 
     /// The one input of the call is refused.
-    fn bury(&mut self, kind: DeadLetter, reason: String, guest: &Guest, epoch: &mut Epoch) {
+    fn bury(&mut self, reason: String, guest: &mut Guest, epoch: &mut Epoch) {
         for planned in &mut self.plan {
             if planned.input.take().is_some() {
-                planned.kind = kind;
+                planned.kind = DeadLetter::Trap;
                 planned.dead.clone_from(&reason);
             }
         }
+        self.fault(&reason, guest);
         self.apply(&Effects::default(), guest, epoch);
     }
 
@@ -125,8 +139,17 @@ impl Task {
         epoch.journal(self.layout.journal, self.partition, planned.time, &entry);
     }
 
+    /// An input goes to the dead letters by the rules' fault. (Again, by a journal that is followed: it was counted then.)
+    fn fault(&mut self, reason: &str, guest: &mut Guest) {
+        self.tally.faults += 1;
+        if !self.follows_journal() {
+            guest.faults.fault(reason);
+        }
+    }
+
     /// Applies the effects of the planned steps, in order, until one is not next any more.
-    fn apply(&mut self, effects: &Effects, guest: &Guest, epoch: &mut Epoch) {
+    fn apply(&mut self, effects: &Effects, guest: &mut Guest, epoch: &mut Epoch) {
+        guest.faults.handed(self.batch.inputs.len());
         let mut plan = std::mem::take(&mut self.plan);
         let mut from = 0;
         for planned in &mut plan {
@@ -141,8 +164,9 @@ impl Task {
                 }
                 from = range.end;
                 if let Err(why) = self.check(effects, range.clone(), guest) {
+                    self.fault(&why, guest);
                     planned.dead = why;
-                    planned.kind = DeadLetter::Rejected;
+                    planned.kind = DeadLetter::Trap;
                     range = from..from;
                 }
             }
@@ -227,6 +251,7 @@ impl Task {
             let (valid, what) = match effect.what {
                 Action::Send | Action::SendKeyed => (&guest.wiring.outputs[usize::from(effect.on)].valid, "output"),
                 Action::Ask => (&guest.wiring.lookups[usize::from(effect.on)].valid, "request"),
+                Action::Put => (&guest.wiring.stores[usize::from(effect.on)], "entry of a store"),
                 _ => continue,
             };
             valid

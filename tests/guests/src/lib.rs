@@ -2,13 +2,23 @@
 //!
 //! Rule: written on the bindings alone, without the SDK, so that it can say what the SDK never would.
 
-wit_bindgen::generate!({ path: "../../wit", world: "rules" });
+wit_bindgen::generate!({
+    path: ["../../wit", "wit"],
+    world: "test:odd/odd",
+    generate_all,
+    inline: "package test:odd;
+        world odd {
+            include pelton:rules/rules@0.1.0;
+            import wasi:clocks/monotonic-clock@0.2.6;
+        }",
+});
 
 use pelton::rules::host::{self, Level, Question, Read};
-use pelton::rules::types::{Action, Channel, Effect, Happening, Header, Lookup, Shape, Span, Store};
+use pelton::rules::types::{Action, Channel, Effect, Happening, Header, Input, Lookup, Shape, Span, Store};
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use wasi::clocks::monotonic_clock;
 
 struct Odd;
 
@@ -16,6 +26,9 @@ export!(Odd);
 
 /// What to do, as `describe` was told.
 static DO: OnceLock<String> = OnceLock::new();
+
+/// What `keep` stores, whatever comes.
+static DATUM: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// Calls of this instance that had an effect.
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -28,8 +41,10 @@ const BYTES: &str = r#""bytes""#;
 impl Guest for Odd {
     fn describe(settings: String) -> Result<Description, String> {
         std::panic::set_hook(Box::new(|info| host::log(Level::Error, &info.to_string())));
-        // {"do": "..."}: the fourth piece between quotes.
-        let what = settings.split('"').nth(3).unwrap_or("echo").to_string();
+        // {"do": "...", "with": "...", "and": "..."}: every fourth piece between quotes.
+        let mut pieces = settings.split('"').skip(3).step_by(4);
+        let what = pieces.next().unwrap_or("echo").to_string();
+        let with = pieces.next().unwrap_or("");
         let mut description = description();
         match what.as_str() {
             "refuse-settings" => return Err("no odds today".into()),
@@ -40,6 +55,13 @@ impl Guest for Odd {
             "no-name" => description.timers.push(String::new()),
             "no-schema" => description.outputs[0].schema = "no schema".into(),
             "request-no-record" => description.lookups[0].request = BYTES.into(),
+            "keep" => {
+                description.stores[usize::from(VALUES)].schema = text_of(with);
+                let datum = unhex(pieces.next().unwrap_or(""));
+                DATUM.set(datum).map_err(|_| "described twice".to_string())?;
+            }
+            "time" => description.timers = vec![with.into()],
+            "no-lookup" => description.lookups.clear(),
             "too-many-names" => description.counters = (0..70_000).map(|i| i.to_string()).collect(),
             _ => {}
         }
@@ -61,6 +83,7 @@ impl Guest for Odd {
             "loop-on-poison" if poisoned => run_for_ever(),
             "eat" => eat(),
             "eat-on-poison" if poisoned => eat(),
+            "clock" => drop(black_box(monotonic_clock::now())),
             "recurse" => drop(black_box(recurse(black_box(1)))),
             "recurse-wide" => drop(black_box(recurse_wide(black_box(1)))),
             "chatter" => (0..100_000).for_each(|i| host::log(Level::Info, &format!("chatter {i}"))),
@@ -70,8 +93,12 @@ impl Guest for Odd {
             host::get_many(&[read], &[]);
         }
         let mut effects = echo(&batch);
-        if what == "read-twice" {
-            effects = echo(&batch);
+        match what {
+            "read-twice" => effects = echo(&batch),
+            "keep" => keep(&batch, &mut effects),
+            "time" | "timer-past" => time(&batch, &mut effects, what == "time"),
+            "ask" => ask(&batch, &mut effects),
+            _ => {}
         }
         let last = batch.inputs.len().saturating_sub(1);
         let Some(first) = effects.effects.first().copied() else {
@@ -123,6 +150,17 @@ impl Guest for Odd {
                     len: 1 << 20,
                 };
                 effects.bytes.resize(effects.bytes.len() + (1 << 20), 0);
+            }
+            "no-datum" => {
+                let start = effects.bytes.len() as u32;
+                effects.bytes.push(0xff);
+                let value = Span { start, len: 1 };
+                (odd.what, odd.on, odd.at, odd.value) = (Action::Send, 0, batch.inputs[last].time, value);
+            }
+            "no-datum-kept" => {
+                let start = effects.bytes.len() as u32;
+                effects.bytes.push(0xff);
+                odd.value = Span { start, len: 1 };
             }
             "flood" => effects.effects.resize(10_000_000, odd),
             "flood-a-little" => effects.effects.resize(5_000, odd),
@@ -189,7 +227,7 @@ fn odd_read(what: &str) -> Option<Read> {
 }
 
 /// Good manners: for each event, the stored value of its key goes to the output, and its own is stored; in one call to
-/// the host. (Two events of a key in one batch: both see the state before the batch.)
+/// the host.
 fn echo(batch: &Batch) -> Effects {
     let none = Span { start: 0, len: 0 };
     let reads: Vec<Read> = (0..batch.inputs.len() as u32)
@@ -228,8 +266,13 @@ fn echo(batch: &Batch) -> Effects {
             name: none,
             value,
         });
-        if let Some(cell) = cells.next_if(|cell| cell.of == of) {
-            let value = keep(bytes_of(cell.value, &found.bytes));
+        // The host answers as of the batch's start: what an event before it stores comes first.
+        let cell = cells.next_if(|cell| cell.of == of);
+        let same = |other: &&Input| other.what == Happening::Event && key_of(other) == key_of(input);
+        let earlier = batch.inputs[..i].iter().rfind(same);
+        let before = earlier.map(|earlier| bytes_of(earlier.value, &batch.bytes));
+        if let Some(before) = before.or_else(|| cell.map(|cell| bytes_of(cell.value, &found.bytes))) {
+            let value = keep(before);
             effects.push(Effect {
                 what: Action::Send,
                 on: 0,
@@ -245,6 +288,92 @@ fn echo(batch: &Batch) -> Effects {
         headers: Vec::new(),
         bytes,
     }
+}
+
+/// As [`echo`], of whatever the store holds, as bytes; and what it stores is always the same. Only to be looked at: a value
+/// that ends in "look" stores nothing.
+fn keep(batch: &Batch, effects: &mut Effects) {
+    let looks = |of: u32| bytes_of(batch.inputs[of as usize].value, &batch.bytes).ends_with(b"look");
+    effects
+        .effects
+        .retain(|effect| effect.what != Action::Put || !looks(effect.of));
+    let datum = DATUM.get().map_or(&[][..], Vec::as_slice);
+    for effect in &mut effects.effects {
+        let value = match effect.what {
+            Action::Put => datum.to_vec(),
+            _ => {
+                let held = bytes_of(effect.value, &effects.bytes);
+                // An Avro length is doubled; these are shorter than 64 bytes.
+                [&[2 * held.len() as u8], held].concat()
+            }
+        };
+        let start = effects.bytes.len() as u32;
+        effects.bytes.extend(&value);
+        let len = value.len() as u32;
+        effect.value = Span { start, len };
+    }
+}
+
+/// A timer a minute after each event, or long before it.
+fn time(batch: &Batch, effects: &mut Effects, ahead: bool) {
+    each_event(batch, effects, |_, input| Effect {
+        what: Action::SetTimer,
+        on: 0,
+        of: 0,
+        at: if ahead { input.time + 60_000 } else { 0 },
+        name: Span { start: 0, len: 0 },
+        value: Span { start: 0, len: 0 },
+    });
+}
+
+/// A question for each event.
+fn ask(batch: &Batch, effects: &mut Effects) {
+    each_event(batch, effects, |bytes, _| {
+        let start = bytes.len() as u32;
+        // An Avro string of one letter.
+        bytes.extend([2, b'x']);
+        Effect {
+            what: Action::Ask,
+            on: 0,
+            of: 0,
+            at: 0,
+            name: Span { start: 0, len: 0 },
+            value: Span { start, len: 2 },
+        }
+    });
+}
+
+/// One more effect for each event, behind its others.
+fn each_event(batch: &Batch, effects: &mut Effects, mut one: impl FnMut(&mut Vec<u8>, &Input) -> Effect) {
+    for (of, input) in batch.inputs.iter().enumerate() {
+        if input.what == Happening::Event {
+            let effect = one(&mut effects.bytes, input);
+            effects.effects.push(Effect {
+                of: of as u32,
+                ..effect
+            });
+        }
+    }
+    effects.effects.sort_by_key(|effect| effect.of);
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .map(|digit| digit as u8)
+        .collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// A schema has quotes, so that it comes in hex.
+fn text_of(hex: &str) -> String {
+    String::from_utf8_lossy(&unhex(hex)).into_owned()
+}
+
+/// Equal keys of a batch stand at one place.
+fn key_of(input: &Input) -> (u32, u32) {
+    (input.key.start, input.key.len)
 }
 
 fn bytes_of(span: Span, bytes: &[u8]) -> &[u8] {
