@@ -11,6 +11,7 @@
 
 mod apply;
 mod arrive;
+mod dead_letter;
 mod dump;
 pub mod epoch;
 pub mod faults;

@@ -186,13 +186,6 @@ impl Worker {
         self.assignment = assignment;
     }
 
-    /// Its tasks follow these orders from the next turn on.
-    pub fn order(&mut self, orders: Arc<Orders>) {
-        self.telemetry.withdrawn(orders.withdrawn.len());
-        self.orders = orders;
-        self.start_again();
-    }
-
     /// How its tasks stand.
     pub fn status(&self) -> Vec<Status> {
         self.tasks.values().map(|task| self.standing(task)).collect()

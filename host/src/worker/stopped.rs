@@ -5,7 +5,7 @@
 
 use super::Worker;
 use crate::control::Number;
-use crate::task::{Status, Task};
+use crate::task::{Orders, Status, Task};
 use std::sync::Arc;
 
 impl Worker {
@@ -19,9 +19,11 @@ impl Worker {
         }
     }
 
-    /// There are new orders: what was withdrawn, or may go on, is stopped no more.
-    pub(super) fn start_again(&mut self) {
-        self.stopped.retain(|deploy, _| self.orders.stops.contains(deploy));
+    /// Its tasks follow these orders from the next turn on. What was withdrawn, or may go on, is stopped no more.
+    pub fn order(&mut self, orders: Arc<Orders>) {
+        self.telemetry.withdrawn(orders.withdrawn.len());
+        self.stopped.retain(|deploy, _| orders.stops.contains(deploy));
+        self.orders = orders;
     }
 
     /// How a task stands, and whether its rules are over a budget.

@@ -20,6 +20,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wasi::clocks::monotonic_clock;
 
+mod greed;
+
+use greed::{eat, recurse, recurse_wide, run_for_ever};
+
 struct Odd;
 
 export!(Odd);
@@ -95,7 +99,7 @@ impl Guest for Odd {
         let mut effects = echo(&batch);
         match what {
             "read-twice" => effects = echo(&batch),
-            "keep" => keep(&batch, &mut effects),
+            "keep" => effects = keep(&batch),
             "time" | "timer-past" => time(&batch, &mut effects, what == "time"),
             "ask" => ask(&batch, &mut effects),
             _ => {}
@@ -229,6 +233,15 @@ fn odd_read(what: &str) -> Option<Read> {
 /// Good manners: for each event, the stored value of its key goes to the output, and its own is stored; in one call to
 /// the host.
 fn echo(batch: &Batch) -> Effects {
+    remember(batch, Some, <[u8]>::to_vec)
+}
+
+/// For each event: what its key holds goes to the output, made into that; and what its value comes to is held, if anything.
+fn remember<'a>(
+    batch: &'a Batch,
+    stored: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
+    sent: impl Fn(&[u8]) -> Vec<u8>,
+) -> Effects {
     let none = Span { start: 0, len: 0 };
     let reads: Vec<Read> = (0..batch.inputs.len() as u32)
         .map(|of| Read {
@@ -252,27 +265,32 @@ fn echo(batch: &Batch) -> Effects {
             len: piece.len() as u32,
         }
     };
+    let holds = |input: &'a Input| match input.what {
+        Happening::Event => stored(bytes_of(input.value, &batch.bytes)),
+        _ => None,
+    };
     for (i, input) in batch.inputs.iter().enumerate() {
         let of = i as u32;
+        let cell = cells.next_if(|cell| cell.of == of);
         if input.what != Happening::Event {
             continue;
         }
-        let value = keep(bytes_of(input.value, &batch.bytes));
-        effects.push(Effect {
-            what: Action::Put,
-            on: VALUES,
-            of,
-            at: i64::MAX,
-            name: none,
-            value,
-        });
+        if let Some(value) = holds(input) {
+            let value = keep(value);
+            effects.push(Effect {
+                what: Action::Put,
+                on: VALUES,
+                of,
+                at: i64::MAX,
+                name: none,
+                value,
+            });
+        }
         // The host answers as of the batch's start: what an event before it stores comes first.
-        let cell = cells.next_if(|cell| cell.of == of);
-        let same = |other: &&Input| other.what == Happening::Event && key_of(other) == key_of(input);
-        let earlier = batch.inputs[..i].iter().rfind(same);
-        let before = earlier.map(|earlier| bytes_of(earlier.value, &batch.bytes));
-        if let Some(before) = before.or_else(|| cell.map(|cell| bytes_of(cell.value, &found.bytes))) {
-            let value = keep(before);
+        let same = batch.inputs[..i].iter().filter(|other| key_of(other) == key_of(input));
+        let earlier = same.filter_map(holds).next_back();
+        if let Some(before) = earlier.or_else(|| cell.map(|cell| bytes_of(cell.value, &found.bytes))) {
+            let value = keep(&sent(before));
             effects.push(Effect {
                 what: Action::Send,
                 on: 0,
@@ -290,28 +308,13 @@ fn echo(batch: &Batch) -> Effects {
     }
 }
 
-/// As [`echo`], of whatever the store holds, as bytes; and what it stores is always the same. Only to be looked at: a value
-/// that ends in "look" stores nothing.
-fn keep(batch: &Batch, effects: &mut Effects) {
-    let looks = |of: u32| bytes_of(batch.inputs[of as usize].value, &batch.bytes).ends_with(b"look");
-    effects
-        .effects
-        .retain(|effect| effect.what != Action::Put || !looks(effect.of));
+/// As [`echo`], but what it stores is always the same datum, and what it finds it sends as bytes, whatever it is. A value that
+/// ends in "look" stores nothing.
+fn keep(batch: &Batch) -> Effects {
     let datum = DATUM.get().map_or(&[][..], Vec::as_slice);
-    for effect in &mut effects.effects {
-        let value = match effect.what {
-            Action::Put => datum.to_vec(),
-            _ => {
-                let held = bytes_of(effect.value, &effects.bytes);
-                // An Avro length is doubled; these are shorter than 64 bytes.
-                [&[2 * held.len() as u8], held].concat()
-            }
-        };
-        let start = effects.bytes.len() as u32;
-        effects.bytes.extend(&value);
-        let len = value.len() as u32;
-        effect.value = Span { start, len };
-    }
+    let stored = |value: &[u8]| (!value.ends_with(b"look")).then_some(datum);
+    // An Avro length is doubled; these are shorter than 64 bytes.
+    remember(batch, stored, |held| [&[2 * held.len() as u8], held].concat())
 }
 
 /// A timer a minute after each event, or long before it.
@@ -378,37 +381,4 @@ fn key_of(input: &Input) -> (u32, u32) {
 
 fn bytes_of(span: Span, bytes: &[u8]) -> &[u8] {
     &bytes[span.start as usize..][..span.len as usize]
-}
-
-fn run_for_ever() {
-    let mut i = 0_u64;
-    while black_box(true) {
-        i = black_box(i + 1);
-    }
-}
-
-fn eat() {
-    let mut eaten = Vec::new();
-    loop {
-        eaten.push(black_box(vec![1_u8; 1 << 20]));
-    }
-}
-
-/// Deep in calls, with little on the stack in memory: the native stack ends first.
-fn recurse(n: u64) -> u64 {
-    if black_box(n) == 0 {
-        0
-    } else {
-        recurse(black_box(n + 1)) + black_box(1)
-    }
-}
-
-/// Deep in calls with a lot on the stack in memory, which ends first.
-fn recurse_wide(n: u64) -> u64 {
-    let wide = black_box([n; 512]);
-    if black_box(n) == 0 {
-        0
-    } else {
-        recurse_wide(n + 1) + black_box(wide)[7]
-    }
 }

@@ -61,11 +61,8 @@ fn a_task_far_behind_goes_back_where_it_is() {
         (0..200).for_each(|_| line.put(1, "poison"));
         line.check("behind");
     }
-    assert!(
-        (1..=6).contains(&line.dead_letters().len()),
-        "{:?}",
-        line.dead_letters()
-    );
+    assert!(line.running().board().control().fallen().is_some());
+    assert!(line.dead_letters().len() <= 6, "{:?}", line.dead_letters());
 }
 
 /// There is nothing before the first version: it goes on, and says so.

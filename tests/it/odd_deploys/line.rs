@@ -66,8 +66,17 @@ pub struct Line {
 }
 
 impl Line {
-    /// An instance of the odd guest that does this, with small budgets.
+    /// An instance of the odd guest that does this, with a small budget of faults, and all the time.
     pub fn of(settings: Value) -> Line {
+        Line::with(settings, Duration::from_secs(60), Duration::ZERO)
+    }
+
+    /// The same, with little time for a call, and a budget of it.
+    pub fn hasty(settings: Value) -> Line {
+        Line::with(settings, Duration::from_millis(50), Duration::from_millis(800))
+    }
+
+    fn with(settings: Value, time_limit: Duration, time_budget: Duration) -> Line {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-avro/pelton.toml");
         let sets = ["workers=1", "http=off", "instance=a", "epoch.interval=10ms"].map(String::from);
         let mut config = Config::load(&file, &sets).unwrap_or_else(|findings| panic!("{findings:?}"));
@@ -85,11 +94,11 @@ impl Line {
         config.lookups[0].name = "service".to_owned();
         config.lookups[0].url = "http://localhost/{id}".to_owned();
         config.rules.settings = settings;
-        config.rules.time_limit = Duration::from_millis(20);
+        config.rules.time_limit = time_limit;
         config.rules.batch = 64;
         config.rules.budget = Budget {
             faults: 5,
-            time: Duration::from_millis(500),
+            time: time_budget,
             window: 1000,
         };
         let cluster = Embedded::new("line", Clock::real());
@@ -289,12 +298,26 @@ impl Line {
         assert_eq!(self.sent(), expected, "{what}");
     }
 
-    /// Bytes of the changelogs.
-    pub fn changelog(&self) -> usize {
-        let topic = format!("{}-changelog", self.config.name);
-        let bytes = |record: Owned| record.value.map_or(0, |value| value.len());
-        let of = |partition| self.read(&topic, partition).into_iter().map(bytes).sum::<usize>();
-        (0..PARTITIONS).map(of).sum()
+    /// The ends of the changelogs.
+    pub fn changelogs(&self) -> Vec<i64> {
+        let end = |partition| self.cluster.offsets(&self.changelog(), partition).expect("a topic").1;
+        (0..PARTITIONS).map(end).collect()
+    }
+
+    /// Bytes of the changelogs behind these ends.
+    pub fn written_behind(&self, ends: &[i64]) -> usize {
+        let of = |(partition, end): (Partition, &i64)| {
+            let records = self.read(&self.changelog(), partition).into_iter();
+            let behind = records.filter(|record| record.offset >= *end);
+            behind
+                .map(|record| record.value.map_or(0, |value| value.len()))
+                .sum::<usize>()
+        };
+        (0..).zip(ends).map(of).sum()
+    }
+
+    fn changelog(&self) -> String {
+        format!("{}-changelog", self.config.name)
     }
 }
 
