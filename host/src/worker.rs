@@ -10,6 +10,7 @@ mod beat;
 mod close;
 mod commit;
 mod flush;
+mod guests;
 mod recover;
 mod spent;
 mod stopped;
@@ -25,7 +26,7 @@ use crate::registry::Schemas;
 use crate::service::{Answer, Reply, Services};
 use crate::store::Store;
 use crate::task::restore::Restoring;
-use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task, Wiring};
+use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task};
 use commit::Flight;
 use flush::Flushes;
 use spent::Spent;
@@ -370,7 +371,7 @@ impl Worker {
                 if self.flight.is_some() && self.epoch.bytes() > OVERFULL * self.pace.bytes {
                     break;
                 }
-                let guest = match guest(&mut self.guests, task.wiring()) {
+                let guest = match guests::of(&mut self.guests, task.wiring()) {
                     Ok(guest) => guest,
                     Err(why) => {
                         tracing::error!(%why, "the rules can't be instantiated");
@@ -439,10 +440,7 @@ impl Worker {
             .look(now, &mut self.tasks, &self.stopped, &mut self.spent);
         self.opened_now(now);
         self.find_lost();
-        // Versions that no task runs any more: their instances go.
-        let tasks = &self.tasks;
-        self.guests
-            .retain(|guest| tasks.values().any(|task| Arc::ptr_eq(task.wiring(), &guest.wiring)));
+        guests::forget(&mut self.guests, &self.tasks);
         Ok(())
     }
 }
@@ -458,19 +456,4 @@ fn reading<'a>(
     } else {
         tasks.get_mut(&partition)
     }
-}
-
-/// The instance of a version, made at its first use.
-fn guest<'a>(
-    guests: &'a mut Vec<Guest>,
-    wiring: &Arc<Wiring>,
-) -> std::result::Result<&'a mut Guest, crate::rules::Trap> {
-    let index = match guests.iter().position(|guest| Arc::ptr_eq(&guest.wiring, wiring)) {
-        Some(index) => index,
-        None => {
-            guests.push(Guest::new(wiring.clone())?);
-            guests.len() - 1
-        }
-    };
-    Ok(&mut guests[index])
 }
