@@ -211,7 +211,7 @@ fn wrong_effects_are_refused_and_blamed() {
         ("store-unknown", 2, "`on` is 99, the rules have 2 stores"),
         ("entry-in-value-store", 2, "store `values` has one value"),
         ("reject-not-alone", 2, "only effect"),
-        ("header-of-put", 2, "a header names effect 3"),
+        ("header-of-put", 2, "a header names effect 5"),
         ("too-large", 2, "262144 at most"),
         ("flood-a-little", 2, "more than 4096"),
     ] {
