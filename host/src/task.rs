@@ -11,8 +11,10 @@
 
 mod apply;
 mod arrive;
+mod dead_letter;
 mod dump;
 pub mod epoch;
+pub mod faults;
 mod idle;
 pub mod layout;
 mod open;
@@ -29,6 +31,7 @@ pub mod wiring;
 
 pub use dump::Stored;
 pub use epoch::Epoch;
+pub use faults::Faults;
 pub use layout::Layout;
 pub use orders::{Orders, Prepare};
 pub use restore::Restored;
@@ -100,6 +103,8 @@ pub struct Task {
     refused: Number,
     /// What takes over next.
     next: Option<Committed>,
+    /// The deploy that it took over was withdrawn: `next` takes over before anything else.
+    fallen: bool,
     /// No step of this time or a later one is planned.
     until: Millis,
     /// The version that the journal demands, which is being compiled.
@@ -152,6 +157,8 @@ pub struct Guest {
     sandbox: Option<Sandbox<View>>,
     /// CPU time of calls: whoever drives it takes it.
     pub spent: Duration,
+    /// How often it was at fault.
+    pub faults: Faults,
 }
 
 impl Guest {
@@ -162,11 +169,13 @@ impl Guest {
             .readers()
             .unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
         let sandbox = Some(Sandbox::new(&wiring.rules)?);
+        let faults = Faults::new(wiring.budget);
         Ok(Guest {
             wiring,
             readers,
             sandbox,
             spent: Duration::ZERO,
+            faults,
         })
     }
 
@@ -227,6 +236,8 @@ pub struct Status {
     pub wants: Option<VersionId>,
     /// Why the local store can't take its state; the worker knows.
     pub unstored: Option<Arc<str>>,
+    /// Its deploy is over a budget: why, and whether it has stopped for that.
+    pub trouble: Option<(String, bool)>,
 }
 
 impl Task {
@@ -238,6 +249,11 @@ impl Task {
     /// The rules that its next step takes.
     pub fn wiring(&self) -> &Arc<Wiring> {
         &self.wiring
+    }
+
+    /// The deploy that it took over last.
+    pub fn deployed(&self) -> Number {
+        self.deployed
     }
 
     /// The rules that its last committed steps took.
@@ -330,6 +346,7 @@ impl Task {
             committed: self.committed.version,
             wants: self.wants(),
             unstored: None,
+            trouble: None,
         }
     }
 

@@ -104,11 +104,11 @@ pub struct OneDeploy {
     pub component: String,
     /// The rules' settings.
     pub settings: Value,
-    /// `open`, `committed` or `cancelled`.
+    /// `open`, `committed`, `cancelled` or `withdrawn`.
     pub state: String,
     /// It holds from this event time on; none: from the beginning, or from when it is decided.
     pub at: Option<Millis>,
-    /// Why it was cancelled.
+    /// Why it was cancelled or withdrawn.
     pub why: Option<String>,
     /// Who deployed it.
     pub author: String,
@@ -137,10 +137,17 @@ pub struct Running {
     pub deploys: Vec<OneDeploy>,
     /// The deploy that each task of the pipeline took over last.
     pub taken: BTreeMap<Partition, u64>,
+    /// What is the matter with tasks of this instance.
+    #[serde(default)]
+    pub troubles: BTreeMap<Partition, String>,
 }
 
 pub(super) async fn get(State(shared): State<Shared>) -> Response {
     let health = (shared.surface.health)();
+    let troubles = health.tasks.iter();
+    let troubles = troubles
+        .filter_map(|task| Some((task.partition, task.message.clone()?)))
+        .collect();
     let tasks = health
         .tasks
         .into_iter()
@@ -153,6 +160,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
         tasks: tasks.collect(),
         deploys,
         taken,
+        troubles,
     })
     .into_response()
 }

@@ -105,6 +105,7 @@ impl Task {
             prepared: None,
             refused: 0,
             next: None,
+            fallen: false,
             until: NEVER,
             awaited: None,
             delta: Delta::new(),

@@ -6,6 +6,7 @@
 //! - A deploy that is not decided within the limit is cancelled, so that no task holds for ever.
 //! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
 
+mod back;
 mod say;
 
 use super::compile::{Compile, Job, Start, Told, declared};
@@ -189,7 +190,10 @@ impl Carrier {
         let of_tasks = tasks
             .iter()
             .flat_map(|task| task.wants.into_iter().chain([task.version, task.committed]));
-        let open = self.control.open().into_iter().chain(self.control.newest());
+        // The one to go back to, too: a task that goes back does not wait for a compilation.
+        let newest = self.control.newest();
+        let back = newest.and_then(|newest| self.control.before(newest.deploy.number));
+        let open = self.control.open().into_iter().chain(newest).chain(back);
         let open = open.map(|known| known.deploy.version);
         of_tasks.chain(wanted.iter().copied()).chain(open).collect()
     }
@@ -300,12 +304,19 @@ impl Carrier {
             drop_timers: open.deploy.drop_timers,
         });
         let old = &self.orders;
-        let same = old.decided == decided && old.prepare == prepare && old.wirings.keys().eq(self.wirings.keys());
+        let withdrawn = control.withdrawn();
+        let same = old.decided == decided
+            && old.prepare == prepare
+            && old.withdrawn == withdrawn
+            && old.wirings.keys().eq(self.wirings.keys());
         if same {
             return false;
         }
+        self.say_withdrawn();
         self.orders = Arc::new(Orders {
             committed: control.committed(),
+            stops: self.stops(),
+            withdrawn,
             decided,
             prepare,
             wirings: self.wirings.clone(),
