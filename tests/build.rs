@@ -3,7 +3,7 @@
 //! The tests find them by `env!("GUEST_ODD_WASM")` and `env!("GUEST_ENRICH_WASM")`.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Package and file of each guest, and the variable that names its file.
@@ -17,7 +17,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = out.join("guests");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Of this run, not of the one that compiled this: checkouts may share a target folder.
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
     let mut build = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"));
     build
         .current_dir(&root)

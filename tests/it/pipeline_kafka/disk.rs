@@ -49,7 +49,7 @@ fn ask(address: SocketAddr, path: &str) -> String {
     let mut answer = String::new();
     if let Ok(mut stream) = TcpStream::connect(address) {
         // An answer that breaks off is as good as none.
-        let _ = write!(stream, "GET {path} HTTP/1.0\r\n\r\n");
+        let _ = write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         let _ = stream.read_to_string(&mut answer);
     }
     answer
@@ -79,7 +79,8 @@ fn a_full_disk_stops_nothing_and_nothing_is_lost_by_restarts_without_room_and_wi
     let mut process = stage.run(&sets);
     let first = parts.next(&mut stage).expect("ten parts");
     tail.until(first.count(), PATIENCE, || process.lives());
-    assert!(ask(address, "/metrics").contains("pelton_unstored{partition=\"0\"} 0"));
+    let metrics = ask(address, "/metrics");
+    assert!(metrics.contains("pelton_unstored{partition=\"0\"} 0"), "{metrics}");
 
     let filler = small.fill();
     // A flush is due when as much was written as the state holds.
