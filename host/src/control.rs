@@ -15,12 +15,14 @@
 //!                                                                           \-> cancel: every task goes on as it was
 
 mod record;
+pub mod shadow;
 #[cfg(test)]
 mod tests;
 
 pub use record::{CHUNK_BYTES, Declared, Deploy, Key, NotARecord, Order, Record, Report, Stage, Store, nonce};
 
 use crate::record::{Millis, NEVER, Partition};
+use shadow::Shadows;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +43,7 @@ pub struct Control {
     taken: BTreeMap<Partition, Number>,
     /// Deploys whose components were removed: all up to this one.
     pruned: Number,
+    shadows: Shadows,
 }
 
 /// A deploy, and what became of it.
@@ -99,6 +102,7 @@ impl Control {
             deploys: vec![],
             taken: BTreeMap::new(),
             pruned: 0,
+            shadows: Shadows::default(),
         }
     }
 
@@ -114,6 +118,9 @@ impl Control {
                     Order::Commit(at) => State::Committed(at),
                     Order::Cancel(why) => State::Cancelled(why),
                 };
+                if matches!(known.state, State::Committed(_)) {
+                    self.shadows.committed(number);
+                }
                 Effect::Changed
             }
             Record::Answer { number, task, position } => {
@@ -145,6 +152,10 @@ impl Control {
             Record::Pruned { number } => {
                 self.pruned = self.pruned.max(number);
                 Effect::Changed
+            }
+            Record::Shadow(said) => {
+                let undecided = self.open().map(|open| open.deploy.number);
+                self.shadows.apply(said, undecided)
             }
         }
     }
@@ -233,10 +244,17 @@ impl Control {
         self.deploys.iter().filter_map(committed).collect()
     }
 
-    /// The last deploy of a version: where its component and settings stand.
+    /// The last deploy of a version, or the shadow: where its component and settings stand.
     pub fn of_version(&self, version: &VersionId) -> Option<&Deploy> {
-        let its = |known: &&Known| known.deploy.version == *version;
-        self.deploys.iter().rev().find(its).map(|known| &known.deploy)
+        let its = |deploy: &&Deploy| deploy.version == *version;
+        let deploys = self.deploys.iter().rev().map(|known| &known.deploy);
+        let shadow = self.shadows.last().map(|known| &known.shadow.deploy);
+        deploys.chain(shadow).find(its)
+    }
+
+    /// What runs beside.
+    pub fn shadows(&self) -> &Shadows {
+        &self.shadows
     }
 
     /// The deploy that a task has taken over last.

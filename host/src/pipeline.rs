@@ -118,6 +118,8 @@ impl Running {
             compile: parts.compile.clone(),
             first: parts.first,
             limit: config.rules.deploy_limit,
+            inputs: config.inputs.clone(),
+            schemas: parts.schemas.clone(),
             threads: true,
         });
         let author = Arc::new(Author {

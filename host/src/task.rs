@@ -21,6 +21,7 @@ mod plan;
 mod replay;
 pub mod restore;
 mod seal;
+pub mod shadow;
 mod shelf;
 pub mod sources;
 pub mod tally;
@@ -116,6 +117,7 @@ pub struct Task {
     committed_sweep: SweepState,
     committed_names: Names,
     committed_wiring: Arc<Wiring>,
+    shadow: Option<Box<shadow::Link>>,
     changelog: Offset,
     /// Bytes of changelog since the last flush began.
     unflushed: u64,
@@ -375,8 +377,16 @@ impl Task {
     }
 
     fn bind(&mut self, wiring: Arc<Wiring>) {
+        self.ids = Ids::bind(&wiring, &mut self.names, &mut self.view);
+        self.limit = wiring.batch;
+        self.wiring = wiring;
+    }
+}
+
+impl Ids {
+    /// Gives ids to everything that these rules name, and lets the view read by their schemas.
+    fn bind(wiring: &Wiring, names: &mut Names, view: &mut View) -> Ids {
         let description = wiring.rules.description();
-        let names = &mut self.names;
         let ids = Ids {
             timers: description
                 .timers
@@ -407,11 +417,9 @@ impl Task {
                 }
             }
         }
-        self.view.misses = vec![0; stores.len()];
-        self.view.stores = stores;
-        self.view.resolvers = resolvers;
-        self.ids = ids;
-        self.limit = wiring.batch;
-        self.wiring = wiring;
+        view.misses = vec![0; stores.len()];
+        view.stores = stores;
+        view.resolvers = resolvers;
+        ids
     }
 }

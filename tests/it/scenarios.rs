@@ -11,6 +11,7 @@ mod first;
 mod lookup;
 mod restart;
 mod session;
+mod shadow;
 mod time;
 mod unreadable;
 mod user;

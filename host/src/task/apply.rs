@@ -88,7 +88,9 @@ impl Task {
         self.tally.calls += 1;
         self.tally.inputs += self.batch.inputs.len() as u64;
         self.tally.guest_nanos += before.elapsed().as_nanos() as u64;
-        guest.spent += cpu_time().saturating_sub(cpu);
+        let spent = cpu_time().saturating_sub(cpu);
+        guest.spent += spent;
+        self.tally.guest_cpu_nanos += spent.as_nanos() as u64;
         result.map_err(|trap| {
             self.tally.traps += 1;
             guest.renew();
@@ -128,7 +130,8 @@ impl Task {
     /// Applies the effects of the planned steps, in order, until one is not next any more.
     fn apply(&mut self, effects: &Effects, guest: &Guest, epoch: &mut Epoch) {
         let mut plan = std::mem::take(&mut self.plan);
-        let mut from = 0;
+        self.tape(&plan);
+        let (mut from, mut taken) = (0, 0);
         for planned in &mut plan {
             if !self.still_next(planned) {
                 self.tally.cuts += 1;
@@ -154,7 +157,9 @@ impl Task {
                 self.dead_letter(planned, guest, epoch);
             }
             self.leave(planned);
+            taken += 1;
         }
+        self.tape_taken(&plan[..taken], effects);
         self.plan = plan;
     }
 

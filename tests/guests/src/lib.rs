@@ -191,6 +191,7 @@ fn odd_read(what: &str) -> Option<Read> {
 /// Good manners: for each event, the stored value of its key goes to the output, and its own is stored; in one call to
 /// the host. (Two events of a key in one batch: both see the state before the batch.)
 fn echo(batch: &Batch) -> Effects {
+    let shouts = DO.get().is_some_and(|what| what == "shout-on-poison");
     let none = Span { start: 0, len: 0 };
     let reads: Vec<Read> = (0..batch.inputs.len() as u32)
         .map(|of| Read {
@@ -229,7 +230,11 @@ fn echo(batch: &Batch) -> Effects {
             value,
         });
         if let Some(cell) = cells.next_if(|cell| cell.of == of) {
-            let value = keep(bytes_of(cell.value, &found.bytes));
+            let mut value = bytes_of(cell.value, &found.bytes).to_vec();
+            if shouts && value.ends_with(POISON) {
+                value.make_ascii_uppercase();
+            }
+            let value = keep(&value);
             effects.push(Effect {
                 what: Action::Send,
                 on: 0,

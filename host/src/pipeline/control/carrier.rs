@@ -7,13 +7,17 @@
 //! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
 
 mod say;
+mod shadow;
 
 use super::compile::{Compile, Job, Told, declared};
 use super::follow::Following;
+use crate::config::Input;
 use crate::control::{Control, Declared, Number, VersionId};
 use crate::error::{Failure, Result};
 use crate::log::{Log, Outcome, Producer};
 use crate::record::Offset;
+use crate::registry::Schemas;
+use crate::task::shadow::Trial;
 use crate::task::{Layout, Orders, Prepare, Status, Wiring};
 use crate::worker::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +68,10 @@ pub struct Parts {
     pub first: Option<First>,
     /// A deploy that is not decided within this is cancelled.
     pub limit: Duration,
-    /// False: compilations run on the thread that drives the carrier.
+    /// The inputs, and where their schemas come from.
+    pub inputs: Vec<Input>,
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// False: compilations run on the thread that drives the carrier, and nobody plays shadows.
     pub threads: bool,
 }
 
@@ -92,6 +99,7 @@ pub struct Carrier {
     orders_made: u64,
     /// The undecided deploy, since when it is known, and since when its commit is due.
     open: Option<(Number, Duration, Option<Duration>)>,
+    shadow: shadow::Held,
 }
 
 impl Carrier {
@@ -119,6 +127,7 @@ impl Carrier {
             written: 0,
             orders_made: 0,
             open: None,
+            shadow: shadow::Held::default(),
             parts,
         }
     }
@@ -191,7 +200,10 @@ impl Carrier {
             .flat_map(|task| task.wants.into_iter().chain([task.version, task.committed]));
         let open = self.control.open().into_iter().chain(self.control.newest());
         let open = open.map(|known| known.deploy.version);
-        of_tasks.chain(wanted.iter().copied()).chain(open).collect()
+        let shadow = self.control.shadows().under_way();
+        let shadow = shadow.map(|known| known.shadow.deploy.version);
+        let beside = open.chain(shadow);
+        of_tasks.chain(wanted.iter().copied()).chain(beside).collect()
     }
 
     fn compile(&mut self, tasks: &[Status], wanted: &[VersionId]) {
@@ -266,7 +278,8 @@ impl Carrier {
             return Ok(());
         }
         self.look_at_file()?;
-        let sheet = self.sheet(now, tasks);
+        let mut sheet = self.sheet(now, tasks);
+        self.say_shadow(now, tasks, &mut sheet);
         if sheet.is_empty() {
             return Ok(());
         }
@@ -294,7 +307,7 @@ impl Carrier {
         if spare > KEEP {
             self.wirings.retain(|version, _| needed.contains(version));
         }
-        let control = &self.control;
+        let control = self.control.clone();
         let decided = control.last() - u64::from(control.open().is_some());
         let prepare = control.open().filter(|open| {
             let deploy = &open.deploy;
@@ -306,8 +319,13 @@ impl Carrier {
             at: open.deploy.at,
             drop_timers: open.deploy.drop_timers,
         });
+        let shadow = self.trial();
         let old = &self.orders;
-        let same = old.decided == decided && old.prepare == prepare && old.wirings.keys().eq(self.wirings.keys());
+        let runs = |orders: &Option<Arc<Trial>>| orders.as_ref().map(|trial| trial.number);
+        let same = old.decided == decided
+            && old.prepare == prepare
+            && old.wirings.keys().eq(self.wirings.keys())
+            && runs(&old.shadow) == runs(&shadow);
         if same {
             return false;
         }
@@ -316,6 +334,7 @@ impl Carrier {
             decided,
             prepare,
             wirings: self.wirings.clone(),
+            shadow,
         });
         true
     }
