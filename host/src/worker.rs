@@ -38,6 +38,10 @@ const BATCHES_A_TURN: usize = 8;
 /// An epoch that waits for the one before it may grow to so many times its normal size; then its tasks wait.
 const OVERFULL: usize = 2;
 
+/// A worker that is never out of work commits so many times less often than `epoch.interval` says: records wait for it anyway, and
+/// a transaction costs the broker some milliseconds of CPU, whatever is in it.
+const PATIENCE: u32 = 4;
+
 /// How often idleness, pauses and held records are looked at.
 const CHORES_EVERY: Duration = Duration::from_millis(10);
 
@@ -91,6 +95,8 @@ pub struct Worker {
     spare: Transaction,
     /// When the open epoch got its first step.
     opened: Option<Duration>,
+    /// It was out of work since the open epoch began.
+    rested: bool,
     /// The assignment counter that holds for the tasks at hand.
     assignment: u64,
     flight: Option<Flight>,
@@ -143,6 +149,7 @@ impl Worker {
             epoch: Epoch::default(),
             spare: Transaction::default(),
             opened: None,
+            rested: false,
             assignment,
             flight: None,
             stale: false,
@@ -230,7 +237,9 @@ impl Worker {
         self.close_when_through();
         self.spent.seam(Part::Commit);
         let wait = if busy { Duration::ZERO } else { self.wait(now, wait) };
-        busy |= self.fetch(now, wait)?;
+        let fetched = self.fetch(now, wait)?;
+        self.rested |= !busy && !fetched;
+        busy |= fetched;
         if chores {
             self.chores(now)?;
         }
@@ -244,10 +253,18 @@ impl Worker {
         let commit = match (self.flight.is_some(), self.opened) {
             // How it ended comes without a wake-up.
             (true, _) => Duration::from_millis(1),
-            (false, Some(opened)) => (opened + self.pace.interval).saturating_sub(now.mono),
+            (false, Some(opened)) => (opened + self.interval()).saturating_sub(now.mono),
             (false, None) => wait,
         };
         wait.min(commit)
+    }
+
+    /// How long an epoch stays open.
+    pub(super) fn interval(&self) -> Duration {
+        if self.rested {
+            return self.pace.interval;
+        }
+        (self.pace.interval * PATIENCE).min(self.pace.transaction_timeout / 2)
     }
 
     fn fetch(&mut self, now: Now, wait: Duration) -> Result<bool> {
@@ -368,6 +385,7 @@ impl Worker {
     fn opened_now(&mut self, now: Now) {
         if !self.epoch.is_empty() && self.opened.is_none() {
             self.opened = Some(now.mono);
+            self.rested = false;
         }
     }
 

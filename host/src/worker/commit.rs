@@ -22,7 +22,7 @@ impl Worker {
     /// Seals the open epoch and hands it to the producer, when it is time and the one before it is through.
     pub(super) fn seal_when_due(&mut self, now: Now) {
         let Some(opened) = self.opened else { return };
-        let due = now.mono.saturating_sub(opened) >= self.pace.interval
+        let due = now.mono.saturating_sub(opened) >= self.interval()
             || self.epoch.bytes() >= self.pace.bytes
             || !self.closing.is_empty();
         if self.flight.is_some() || self.renew || self.stale || !due {

@@ -29,10 +29,10 @@ use std::time::{Duration, Instant};
 /// Partitions of every topic.
 const PARTITIONS: i32 = 4;
 
-/// Runs of the wire before the pipeline's, the last of which counts. A broker that has just started spends more CPU on
-/// compiling itself than on our records.
+/// A broker that has just started spends a third of its CPU on compiling itself. So a run with this part of the money events
+/// comes before the one that counts.
 #[cfg(feature = "kafka")]
-const WARM: usize = 3;
+const WARM_PART: u64 = 3;
 
 /// The end is looked for so often.
 const LOOK: Duration = Duration::from_millis(2);
@@ -54,8 +54,10 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Keys of the pipeline's file.
     pub sets: Vec<String>,
-    /// Measure the wire alone, too, on Kafka: before the pipeline, so that neither meets a broker that has just started.
+    /// Measure the wire alone, too, on Kafka.
     pub wire: bool,
+    /// Let the broker get warm first, by a smaller run.
+    pub warm: bool,
 }
 
 /// What was measured.
@@ -85,9 +87,30 @@ pub struct Report {
     pub load: f64,
 }
 
-/// On a real Kafka. And what the wire alone costs, for as many records of the same size, if it is asked for.
+/// On a real Kafka. And then what the wire alone costs, for as many records of the same size, if it is asked for.
 #[cfg(feature = "kafka")]
 pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<(Report, Option<crate::wire::WireReport>)> {
+    if options.warm {
+        let mut small = options.clone();
+        small.workload.money = (options.workload.money / WARM_PART).max(1);
+        small.state = None;
+        small.sets.push("name=warm-up".to_string());
+        let (config, _) = on_broker(&small, rig)?;
+        // The topics are made anew for the run that counts.
+        for topic in inputs(&config).chain(outputs(&config)) {
+            rig.delete(topic)?;
+        }
+    }
+    let (_, report) = on_broker(options, rig)?;
+    let size = report.written.bytes / report.written.made.records().max(1);
+    let wire = || crate::wire::wire(rig, report.written.made.money, size as usize);
+    let wire = options.wire.then(wire).transpose()?;
+    Ok((report, wire))
+}
+
+/// Makes the topics, fills them, runs. Returns the pipeline's file, too.
+#[cfg(feature = "kafka")]
+fn on_broker(options: &Options, rig: &crate::rig::Rig) -> Result<(Arc<Config>, Report)> {
     let service = SessionService::start(Behaviour::default())?;
     let mut sets = vec![format!("kafka.bootstrap.servers={}", rig.brokers())];
     sets.extend(options.sets.clone());
@@ -102,16 +125,11 @@ pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<(Report, Option
         rig.create(&owned.name, owned.partitions, &settings)?;
     }
     let written = workload::produce(options.workload.clone(), rig)?;
-    let size = written.bytes / written.made.records().max(1);
-    let mut wire = None;
-    for _ in 0..if options.wire { WARM } else { 0 } {
-        wire = Some(crate::wire::wire(rig, written.made.money, size as usize)?);
-    }
     let layout = Arc::new(Layout::new(&config, PARTITIONS));
     let names = layout.topics.clone();
     let log = pelton::log::kafka::Kafka::new(names, &config.kafka, &config.name, &config.instance)?;
-    let report = measure(config, layout, Arc::new(log), written, options, rig.pid())?;
-    Ok((report, wire))
+    let report = measure(config.clone(), layout, Arc::new(log), written, options, rig.pid())?;
+    Ok((config, report))
 }
 
 /// On the log in this process: the engine alone.

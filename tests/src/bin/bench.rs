@@ -23,9 +23,12 @@ struct Args {
     /// State in memory and in the changelog only, without RocksDB.
     #[arg(long)]
     no_state_dir: bool,
-    /// Without the wire, which runs first: the broker is then one that has just started.
+    /// Without the wire.
     #[arg(long)]
     no_wire: bool,
+    /// Without the smaller run before: the broker is then one that has just started, and compiles itself.
+    #[arg(long)]
+    cold: bool,
     /// The rules.
     #[arg(long, default_value = env!("GUEST_ENRICH_WASM"))]
     rules: PathBuf,
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         state: (!args.no_state_dir && !args.embedded).then(|| state.path().to_owned()),
         sets: args.sets.clone(),
         wire: !args.no_wire,
+        warm: !args.cold,
     };
     if args.embedded {
         print(&embedded(&options)?);
@@ -66,7 +70,7 @@ fn on_kafka(options: &Options) -> anyhow::Result<()> {
     };
     let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / report.written.made.money as f64;
     println!();
-    println!("the wire alone, before it: as many records of the same size in and out, no logic:");
+    println!("the wire alone, after it: as many records of the same size in and out, no logic:");
     println!(
         "  {:>12} records/s, {:.2} us of CPU a record, broker {:.2} us",
         pelton_demo::show::grouped(wire.rate() as u64),

@@ -113,6 +113,18 @@ impl ProducerContext for Deliveries {
 }
 
 impl Rig {
+    /// Removes a topic.
+    pub fn delete(&self, topic: &str) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let removed = runtime.block_on(admin.delete_topics(&[topic], &options))?;
+        removed.into_iter().try_for_each(|one| match one {
+            Ok(_) => Ok(()),
+            Err((topic, code)) => bail!("topic {topic} can't be removed: {code}"),
+        })
+    }
+
     /// Makes a topic, and waits until the broker shows it: until then it says of it that it has no partitions.
     pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
