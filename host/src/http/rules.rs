@@ -99,7 +99,7 @@ pub struct Deploys {
     /// The deploy that each task took over last.
     pub taken: BTreeMap<Partition, u64>,
     /// The last shadow, without what differs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowing>,
 }
 
@@ -148,7 +148,7 @@ pub struct Running {
     /// The deploy that each task of the pipeline took over last.
     pub taken: BTreeMap<Partition, u64>,
     /// The last shadow, without what differs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowing>,
 }
 

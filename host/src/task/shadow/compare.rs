@@ -62,29 +62,24 @@ impl Comparison {
         let (old, new) = (live.rules.description(), trial.wiring.rules.description());
         let place = |at: Option<usize>| at.map(|at| at as u16);
         let mut notes = vec![];
-        let mut note = |what: &str, name: &str, live: &str, shadow: &str| {
-            if live != shadow {
+        let mut note = |what: &str, name: &str, old: Option<&String>, new: &String| {
+            if old.is_some_and(|old| old != new) {
                 notes.push(format!(
                     "{what} '{name}': the schemas differ; values are compared in the live one"
                 ));
             }
         };
-        for (what, old, new) in [("output", &old.outputs, &new.outputs)] {
-            for new in new {
-                let same = old.iter().find(|old| old.name == new.name);
-                same.iter()
-                    .for_each(|old| note(what, &new.name, &old.schema, &new.schema));
-            }
+        for new in &new.outputs {
+            let same = old.outputs.iter().find(|old| old.name == new.name);
+            note("output", &new.name, same.map(|old| &old.schema), &new.schema);
         }
         for new in &new.stores {
             let same = old.stores.iter().find(|old| old.name == new.name);
-            same.iter()
-                .for_each(|old| note("store", &new.name, &old.schema, &new.schema));
+            note("store", &new.name, same.map(|old| &old.schema), &new.schema);
         }
         for new in &new.lookups {
             let same = old.lookups.iter().find(|old| old.name == new.name);
-            same.iter()
-                .for_each(|old| note("lookup", &new.name, &old.request, &new.request));
+            note("lookup", &new.name, same.map(|old| &old.request), &new.request);
         }
         Comparison {
             report: Report {
