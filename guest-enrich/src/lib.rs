@@ -25,6 +25,9 @@ pub struct Settings {
     /// How long money waits for its session before the session service is asked.
     #[setting(default = "1h")]
     pending_ttl: Duration,
+    /// Stands in front of each money type that is written: outputs show which settings made them.
+    #[setting(default = "")]
+    label: String,
 }
 
 /// The input streams, in the order of the pipeline's file: at the same time, a session and a user come before the money.
@@ -52,6 +55,7 @@ pub enum Reply<'a> {
 /// State of a user, outputs and lookups.
 pub struct Enrich {
     pending_ttl: Duration,
+    label: String,
     /// Ids of the money seen lately.
     seen: Set<Text>,
     /// Money types seen ever.
@@ -89,6 +93,7 @@ impl Rules for Enrich {
     fn new(set: Settings, declare: &mut Declare) -> Self {
         Enrich {
             pending_ttl: set.pending_ttl,
+            label: set.label,
             seen: declare.set("seen").ttl(set.dedup_ttl),
             types: declare.set("types"),
             user: declare.value("user"),

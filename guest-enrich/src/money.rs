@@ -29,10 +29,21 @@ impl Enrich {
             first_occurrence: self.types.insert(ctx, money.money_type),
         };
         match money.user_session_id {
-            None => self.enriched.send(ctx, &enriched),
+            None => self.send(ctx, &enriched),
             Some(session) if late || money.is_old_money_event => self.ask(ctx, session, place, &enriched),
             Some(session) => self.join(ctx, session, place, enriched),
         }
+    }
+
+    /// Writes it, with the label.
+    pub(crate) fn send(&self, ctx: &mut Ctx, enriched: &MoneyEnriched) {
+        if self.label.is_empty() {
+            return self.enriched.send(ctx, enriched);
+        }
+        let labelled = format!("{}{}", self.label, enriched.money.money_type);
+        let mut enriched = *enriched;
+        enriched.money.money_type = &labelled;
+        self.enriched.send(ctx, &enriched);
     }
 }
 

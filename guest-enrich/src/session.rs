@@ -15,7 +15,7 @@ impl Enrich {
     pub(crate) fn join<'a>(&self, ctx: &mut Ctx<'a>, session: &'a str, place: Place, mut money: MoneyEnriched<'a>) {
         money.session_info = self.sessions.get(ctx, session);
         if money.session_info.is_some() {
-            return self.enriched.send(ctx, &money);
+            return self.send(ctx, &money);
         }
         self.waited.add(ctx, 1);
         self.pending.put(ctx, (session, place), &money);
@@ -35,7 +35,7 @@ impl Enrich {
         for ((session, place), mut money) in self.pending.drain(ctx, created.id) {
             ctx.cancel(Due::SessionMissing(session, place));
             money.session_info = Some(info);
-            self.enriched.send(ctx, &money);
+            self.send(ctx, &money);
         }
     }
 
@@ -73,6 +73,6 @@ impl Enrich {
             self.unanswered.add(ctx, 1);
         }
         money.session_info = answer.ok();
-        self.enriched.send(ctx, &money);
+        self.send(ctx, &money);
     }
 }

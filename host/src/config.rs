@@ -211,6 +211,19 @@ pub struct RulesFile {
     pub batch: usize,
     /// A deploy that the tasks have not all answered within this is cancelled.
     pub deploy_limit: Duration,
+    /// How much a deployed version may be at fault, on one worker, before it is withdrawn.
+    pub budget: Budget,
+}
+
+/// What a version may take, on one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// So many inputs that go to the dead letters by its fault; 0: any number.
+    pub faults: usize,
+    /// So much time in calls that took too long; 0: any.
+    pub time: Duration,
+    /// Within so many inputs.
+    pub window: u64,
 }
 
 /// Local state.
@@ -220,6 +233,8 @@ pub struct State {
     pub dir: Option<PathBuf>,
     /// Flush to disk when the unflushed log of a task has so many bytes (or the size of its state, if that is more).
     pub flush_bytes: u64,
+    /// The changelog is compressed as the outputs are.
+    pub compress: bool,
 }
 
 /// The pace of commits and the bounds of what waits.

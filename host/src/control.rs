@@ -13,13 +13,18 @@
 //!
 //!     deploy -> instances fetch, compile, check, report -> tasks hold, answer -> commit: every task takes it over at T
 //!                                                                           \-> cancel: every task goes on as it was
+//!
+//! A committed deploy that turns out to be at fault is withdrawn, by the first order that says so: from there on everything is
+//! as if it had not been committed, but for the steps that it has taken. See `withdrawn`.
 
 mod record;
 pub mod shadow;
 #[cfg(test)]
 mod tests;
+mod withdrawn;
 
 pub use record::{CHUNK_BYTES, Declared, Deploy, Key, NotARecord, Order, Record, Report, Stage, Store, nonce};
+pub use withdrawn::{Way, Withdrawn};
 
 use crate::record::{Millis, NEVER, Partition};
 use shadow::Shadows;
@@ -70,6 +75,8 @@ pub enum State {
     Committed(Millis),
     /// It never held. Why.
     Cancelled(String),
+    /// It held from this time on, in some tasks, until it was withdrawn. Why.
+    Withdrawn(Millis, String),
 }
 
 /// A committed deploy, as tasks are told of it.
@@ -111,15 +118,20 @@ impl Control {
         match record {
             Record::Deploy(deploy) => self.deploy(deploy),
             Record::Order { number, order } => {
-                let Some(known) = self.open_mut(number) else {
+                let Some(known) = self.known_mut(number) else {
                     return Effect::None;
                 };
-                known.state = match order {
-                    Order::Commit(at) => State::Committed(at),
-                    Order::Cancel(why) => State::Cancelled(why),
+                known.state = match (order, &known.state) {
+                    (Order::Commit(at), State::Open) => State::Committed(at),
+                    (Order::Cancel(why), State::Open) => State::Cancelled(why),
+                    // The first one holds for whoever has no other.
+                    (Order::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
+                    _ => return Effect::None,
                 };
-                if matches!(known.state, State::Committed(_)) {
-                    self.shadows.committed(number);
+                match known.state {
+                    State::Committed(_) => self.shadows.ended(format!("deploy {number} was committed")),
+                    State::Withdrawn(..) => self.shadows.ended(format!("deploy {number} was withdrawn")),
+                    _ => {}
                 }
                 Effect::Changed
             }

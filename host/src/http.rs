@@ -87,7 +87,7 @@ pub struct TaskHealth {
     pub watermark: Option<Millis>,
     /// Committed offset of the first record that is not processed, by stream.
     pub position: BTreeMap<String, Offset>,
-    /// How its restore goes, and what that waits for.
+    /// How its restore goes, and what that waits for; or what is the matter with its rules.
     pub message: Option<String>,
 }
 

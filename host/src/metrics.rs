@@ -110,12 +110,17 @@ families! {
     dead_letters: Counter = Counter::default, NONE, "dead_letters", "Inputs sent to the dead letters, by kind of reason";
     cuts: Counter = Counter::default, NONE, "batches_cut", "Batches of which a part was handed over again, to keep the order";
     traps: Counter = Counter::default, NONE, "traps", "Calls of the rules that trapped";
+    rules_faults: Counter = Counter::default, NONE, "rules_faults",
+        "Inputs that went to the dead letters by the rules' fault: a trap, or effects that can't be applied";
+    rules_stopped: Gauge = Gauge::default, NONE, "rules_stopped", "1 while the task takes no step, because its rules are over a budget";
     state_rows: Gauge = Gauge::default, NONE, "state_rows", "Keys with state";
     state_bytes: Gauge = Gauge::default, bytes(), "state", "State, in memory and on disk";
     log_bytes: Gauge = Gauge::default, bytes(), "changelog", "The changelog that backs the state; about four times the state at most";
     timers: Gauge = Gauge::default, NONE, "timers_pending", "Timers that are set";
     lookups_pending: Gauge = Gauge::default, NONE, "lookups_pending", "Lookups without a reply";
     restored: FloatGauge = FloatGauge::default, NONE, "restored_ratio", "How much of the changelog is replayed: 1 when the task runs";
+    unstored: Gauge = Gauge::default, NONE, "unstored",
+        "1 while the local disk can't take the task's state: nothing is lost, but a restart reads the whole changelog";
     rules_info: Gauge = Gauge::default, NONE, "rules_info", "Version of the rules that the task is at: 1";
     // by worker
     epochs: Counter = Counter::default, NONE, "epochs", "Epochs, by how they ended: committed, aborted or ambiguous";
@@ -124,6 +129,7 @@ families! {
     guest_seconds: Histogram = short_times, seconds(), "guest", "Time in the rules, a call";
     worker_cpu: FloatCounter = FloatCounter::default, seconds(), "worker_cpu",
         "CPU time of a worker's thread, by part: poll, arrive, rules, steps, commit, other";
+    withdrawn: Gauge = Gauge::default, NONE, "deploys_withdrawn", "Deploys that were withdrawn by themselves, because they were over a budget";
     // by name
     misses: Counter = Counter::default, NONE, "state_misses", "Reads that `reads` did not name before: one more call each, by store";
     rule_counts: Counter = Counter::default, NONE, "rules_count", "What the rules count, by their own names";
@@ -190,12 +196,15 @@ impl Metrics {
             }),
             cuts: all.cuts.get_or_create_owned(&task),
             traps: all.traps.get_or_create_owned(&task),
+            rules_faults: all.rules_faults.get_or_create_owned(&task),
+            rules_stopped: all.rules_stopped.get_or_create_owned(&task),
             state_rows: all.state_rows.get_or_create_owned(&task),
             state_bytes: all.state_bytes.get_or_create_owned(&task),
             log_bytes: all.log_bytes.get_or_create_owned(&task),
             timers: all.timers.get_or_create_owned(&task),
             lookups_pending: all.lookups_pending.get_or_create_owned(&task),
             restored_ratio: all.restored.get_or_create_owned(&task),
+            unstored: all.unstored.get_or_create_owned(&task),
         }
     }
 
@@ -254,6 +263,7 @@ impl Metrics {
             committed: ended("committed"),
             aborted: ended("aborted"),
             ambiguous: ended("ambiguous"),
+            withdrawn: all.withdrawn.get_or_create_owned(&vec![worker.clone()]),
             commit_seconds: all.commit_seconds.get_or_create_owned(&labels),
             batch_inputs: all.batch_size.get_or_create_owned(&labels),
             guest_seconds: all.guest_seconds.get_or_create_owned(&labels),

@@ -31,7 +31,7 @@ use crate::task::{Layout, Status};
 use control::author::Author;
 use control::board::Board;
 use control::carrier::{self, Carrier, First};
-use control::compile::Compile;
+use control::compile::{Compile, on_threads};
 use control::follow::Following;
 use health::Tasks;
 use std::collections::BTreeMap;
@@ -120,7 +120,8 @@ impl Running {
             limit: config.rules.deploy_limit,
             inputs: config.inputs.clone(),
             schemas: parts.schemas.clone(),
-            threads: true,
+            plays: true,
+            start: on_threads(),
         });
         let author = Arc::new(Author {
             log: parts.log.clone(),

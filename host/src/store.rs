@@ -43,7 +43,8 @@ pub struct Stamp {
 /// `begin`, `write` and `finish` only hand over and never block; how a flush ended comes by [`flushed`](Store::flushed).
 /// The others wait for what was handed over before.
 pub trait Store: Send {
-    /// Opens a task's state. None: nothing is there, or it can't be used (it is wiped then).
+    /// Opens a task's state. None: nothing is there, or it can't be used (it is wiped then). [`Retry`](crate::error::Failure::Retry):
+    /// it can't be used as long as it is not wiped.
     fn open(&mut self, task: Partition) -> Result<Option<Stamp>>;
     /// Everything that the stamp stands for: rows as `Put`, then what [`begin`](Store::begin) got, in its order. Entries may
     /// be expired, and rows newer than the stamp.
@@ -60,7 +61,7 @@ pub trait Store: Send {
     /// [`Rows::mark_dirty`](crate::rows::Rows::mark_dirty), and begin anew, later. (Trying again without the wipe would leave rows
     /// that are gone: memory has forgotten them.)
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)>;
-    /// Removes a task's state.
+    /// Removes a task's state. [`Retry`](crate::error::Failure::Retry): it may be there still, whole or not; call it again.
     fn wipe(&mut self, task: Partition) -> Result<()>;
     /// The task is somebody else's: lets go of it, keeps what is on disk. A flush under way has no report.
     fn close(&mut self, task: Partition);

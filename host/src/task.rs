@@ -11,9 +11,12 @@
 
 mod apply;
 mod arrive;
+mod dead_letter;
 mod dump;
 pub mod epoch;
+pub mod faults;
 mod idle;
+mod ids;
 pub mod layout;
 mod open;
 pub mod orders;
@@ -30,6 +33,7 @@ pub mod wiring;
 
 pub use dump::Stored;
 pub use epoch::Epoch;
+pub use faults::Faults;
 pub use layout::Layout;
 pub use orders::{Orders, Prepare};
 pub use restore::Restored;
@@ -50,6 +54,7 @@ use crate::rows::Rows;
 use crate::rules::{Batch, Sandbox, Trap};
 use crate::service::Question;
 use crate::timers::Timers;
+use ids::Ids;
 use plan::Planned;
 use replay::Replay;
 use seal::SweepState;
@@ -58,7 +63,7 @@ use sources::Readers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use view::{StoreIds, View};
+use view::View;
 
 /// See the module.
 pub struct Task {
@@ -101,6 +106,8 @@ pub struct Task {
     refused: Number,
     /// What takes over next.
     next: Option<Committed>,
+    /// The deploy that it took over was withdrawn: `next` takes over before anything else.
+    fallen: bool,
     /// No step of this time or a later one is planned.
     until: Millis,
     /// The version that the journal demands, which is being compiled.
@@ -119,6 +126,8 @@ pub struct Task {
     committed_wiring: Arc<Wiring>,
     shadow: Option<Box<shadow::Link>>,
     changelog: Offset,
+    /// The stamp of what the local store had when it was restored.
+    stored: Option<Offset>,
     /// Bytes of changelog since the last flush began.
     unflushed: u64,
     /// Bytes of changelog of the last complete round of the sweep, and of the one under way.
@@ -137,13 +146,6 @@ pub struct Task {
     limit: usize,
 }
 
-/// Permanent ids of what the description names, by its indices.
-#[derive(Default)]
-struct Ids {
-    timers: Vec<u16>,
-    lookups: Vec<u16>,
-}
-
 /// A version of the rules on one worker: what runs it.
 pub struct Guest {
     /// The version.
@@ -152,6 +154,8 @@ pub struct Guest {
     sandbox: Option<Sandbox<View>>,
     /// CPU time of calls: whoever drives it takes it.
     pub spent: Duration,
+    /// How often it was at fault.
+    pub faults: Faults,
 }
 
 impl Guest {
@@ -162,11 +166,13 @@ impl Guest {
             .readers()
             .unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
         let sandbox = Some(Sandbox::new(&wiring.rules)?);
+        let faults = Faults::new(wiring.budget);
         Ok(Guest {
             wiring,
             readers,
             sandbox,
             spent: Duration::ZERO,
+            faults,
         })
     }
 
@@ -225,6 +231,10 @@ pub struct Status {
     pub committed: VersionId,
     /// A version that it waits for.
     pub wants: Option<VersionId>,
+    /// Why the local store can't take its state; the worker knows.
+    pub unstored: Option<Arc<str>>,
+    /// Its deploy is over a budget: why, and whether it has stopped for that.
+    pub trouble: Option<(String, bool)>,
 }
 
 impl Task {
@@ -236,6 +246,11 @@ impl Task {
     /// The rules that its next step takes.
     pub fn wiring(&self) -> &Arc<Wiring> {
         &self.wiring
+    }
+
+    /// The deploy that it took over last.
+    pub fn deployed(&self) -> Number {
+        self.deployed
     }
 
     /// The rules that its last committed steps took.
@@ -327,6 +342,8 @@ impl Task {
             prepared: self.prepared,
             committed: self.committed.version,
             wants: self.wants(),
+            unstored: None,
+            trouble: None,
         }
     }
 
@@ -343,6 +360,11 @@ impl Task {
     /// Its rows, to be flushed.
     pub fn rows_mut(&mut self) -> &mut Rows {
         &mut self.view.rows
+    }
+
+    /// The stamp of the stored state that it was restored from; none: from the changelog alone.
+    pub fn stored(&self) -> Option<Offset> {
+        self.stored
     }
 
     /// Bytes of changelog since the last flush began.
@@ -380,46 +402,5 @@ impl Task {
         self.ids = Ids::bind(&wiring, &mut self.names, &mut self.view);
         self.limit = wiring.batch;
         self.wiring = wiring;
-    }
-}
-
-impl Ids {
-    /// Gives ids to everything that these rules name, and lets the view read by their schemas.
-    fn bind(wiring: &Wiring, names: &mut Names, view: &mut View) -> Ids {
-        let description = wiring.rules.description();
-        let ids = Ids {
-            timers: description
-                .timers
-                .iter()
-                .map(|name| Names::id(&mut names.timers, name))
-                .collect(),
-            lookups: description
-                .lookups
-                .iter()
-                .map(|lookup| Names::id(&mut names.lookups, &lookup.name))
-                .collect(),
-        };
-        let stores: Vec<StoreIds> = description
-            .stores
-            .iter()
-            .map(|store| StoreIds {
-                store: Names::id(&mut names.stores, &store.name),
-                schema: Names::id(&mut names.schemas, &store.schema),
-            })
-            .collect();
-        let mut resolvers = vec![];
-        for (index, (ids, store)) in stores.iter().zip(&description.stores).enumerate() {
-            for (written, schema) in names.schemas.iter().enumerate() {
-                if written as u16 != ids.schema
-                    && let Ok(resolver) = crate::convert::Resolver::new(schema, &store.schema)
-                {
-                    resolvers.push(((index as u16, written as u16), resolver));
-                }
-            }
-        }
-        view.misses = vec![0; stores.len()];
-        view.stores = stores;
-        view.resolvers = resolvers;
-        ids
     }
 }

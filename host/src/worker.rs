@@ -10,11 +10,14 @@ mod beat;
 mod close;
 mod commit;
 mod flush;
+mod guests;
 mod recover;
 mod spent;
+mod stopped;
 mod telemetry;
 
 use crate::config::{Config, OnDataLoss};
+use crate::control::Number;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Log, Producer, Reader, Transaction};
 use crate::metrics::{Metrics, Part};
@@ -23,7 +26,7 @@ use crate::registry::Schemas;
 use crate::service::{Answer, Reply, Services};
 use crate::store::Store;
 use crate::task::restore::Restoring;
-use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task, Wiring};
+use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task};
 use commit::Flight;
 use flush::Flushes;
 use spent::Spent;
@@ -37,10 +40,6 @@ const BATCHES_A_TURN: usize = 8;
 
 /// An epoch that waits for the one before it may grow to so many times its normal size; then its tasks wait.
 const OVERFULL: usize = 2;
-
-/// A worker that is never out of work commits so many times less often than `epoch.interval` says: records wait for it anyway, and
-/// a transaction costs the broker some milliseconds of CPU, whatever is in it.
-const PATIENCE: u32 = 4;
 
 /// How often idleness, pauses and held records are looked at.
 const CHORES_EVERY: Duration = Duration::from_millis(10);
@@ -87,6 +86,8 @@ pub struct Worker {
     guests: Vec<Guest>,
     /// Which versions the tasks take.
     orders: Arc<Orders>,
+    /// Deploys that no task takes a step by, and why: see `stopped`.
+    stopped: BTreeMap<Number, String>,
     tasks: BTreeMap<Partition, Task>,
     /// Tasks that read the changelog again, after an ambiguous commit.
     restoring: Vec<Restoring>,
@@ -144,6 +145,7 @@ impl Worker {
             sources: Sources::new(&config.inputs, ports.schemas),
             guests: vec![],
             orders,
+            stopped: BTreeMap::new(),
             tasks: BTreeMap::new(),
             restoring: vec![],
             epoch: Epoch::default(),
@@ -174,9 +176,7 @@ impl Worker {
     pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
         self.assignment = assignment;
         let partition = task.partition();
-        if let Some(store) = &mut self.store {
-            store.open(partition)?;
-        }
+        self.open_store(&task)?;
         self.resume(task);
         // A commit at once: the group's offsets are this member's from now on.
         self.epoch.touched.insert(partition);
@@ -188,14 +188,9 @@ impl Worker {
         self.assignment = assignment;
     }
 
-    /// Its tasks follow these orders from the next turn on.
-    pub fn order(&mut self, orders: Arc<Orders>) {
-        self.orders = orders;
-    }
-
     /// How its tasks stand.
     pub fn status(&self) -> Vec<Status> {
-        self.tasks.values().map(Task::status).collect()
+        self.tasks.values().map(|task| self.standing(task)).collect()
     }
 
     /// A task, for tests and queries.
@@ -257,14 +252,6 @@ impl Worker {
             (false, None) => wait,
         };
         wait.min(commit)
-    }
-
-    /// How long an epoch stays open.
-    pub(super) fn interval(&self) -> Duration {
-        if self.rested {
-            return self.pace.interval;
-        }
-        (self.pace.interval * PATIENCE).min(self.pace.transaction_timeout / 2)
     }
 
     fn fetch(&mut self, now: Now, wait: Duration) -> Result<bool> {
@@ -360,25 +347,40 @@ impl Worker {
 
     fn run_tasks(&mut self, now: Now) -> bool {
         let mut busy = false;
+        let mut trouble = None;
         for task in self.tasks.values_mut() {
             for _ in 0..BATCHES_A_TURN {
+                let deployed = task.deployed();
+                if trouble.is_some() || self.stopped.contains_key(&deployed) {
+                    break;
+                }
                 if self.flight.is_some() && self.epoch.bytes() > OVERFULL * self.pace.bytes {
                     break;
                 }
-                let guest = match guest(&mut self.guests, task.wiring()) {
+                let guest = match guests::of(&mut self.guests, task.wiring()) {
                     Ok(guest) => guest,
                     Err(why) => {
                         tracing::error!(%why, "the rules can't be instantiated");
+                        if self.orders.stops.contains(&deployed) {
+                            trouble = Some((deployed, format!("the rules can't be instantiated: {why}")));
+                        }
                         break;
                     }
                 };
-                if !task.run(guest, &mut self.sources, &mut self.epoch) {
+                let ran = task.run(guest, &mut self.sources, &mut self.epoch);
+                if guest.faults.over() && self.orders.stops.contains(&deployed) {
+                    trouble = Some((deployed, guest.faults.why()));
+                }
+                if !ran {
                     break;
                 }
                 busy = true;
             }
         }
         self.opened_now(now);
+        if let Some((deploy, why)) = trouble {
+            self.stop(deploy, why);
+        }
         busy
     }
 
@@ -420,13 +422,11 @@ impl Worker {
                 }
             }
         }
-        self.telemetry.look(now, &mut self.tasks, &mut self.spent);
+        self.telemetry
+            .look(now, &mut self.tasks, &self.stopped, &mut self.spent);
         self.opened_now(now);
         self.find_lost();
-        // Versions that no task runs any more: their instances go.
-        let tasks = &self.tasks;
-        self.guests
-            .retain(|guest| tasks.values().any(|task| Arc::ptr_eq(task.wiring(), &guest.wiring)));
+        guests::forget(&mut self.guests, &self.tasks);
         Ok(())
     }
 }
@@ -442,19 +442,4 @@ fn reading<'a>(
     } else {
         tasks.get_mut(&partition)
     }
-}
-
-/// The instance of a version, made at its first use.
-fn guest<'a>(
-    guests: &'a mut Vec<Guest>,
-    wiring: &Arc<Wiring>,
-) -> std::result::Result<&'a mut Guest, crate::rules::Trap> {
-    let index = match guests.iter().position(|guest| Arc::ptr_eq(&guest.wiring, wiring)) {
-        Some(index) => index,
-        None => {
-            guests.push(Guest::new(wiring.clone())?);
-            guests.len() - 1
-        }
-    };
-    Ok(&mut guests[index])
 }

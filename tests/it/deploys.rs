@@ -1,6 +1,6 @@
 //! Deploys over several instances, on the log in memory: every input is taken by the version that its event time calls for.
 
-mod fleet;
+pub mod fleet;
 mod shadow;
 
 use fleet::{Fleet, PARTITIONS, component, eventually, long, short};

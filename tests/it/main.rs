@@ -5,6 +5,7 @@ mod guest_forms;
 #[cfg(feature = "kafka")]
 mod kafka_port;
 mod new;
+mod odd_deploys;
 #[cfg(all(feature = "kafka", feature = "rocks"))]
 mod pipeline_kafka;
 #[cfg(feature = "kafka")]

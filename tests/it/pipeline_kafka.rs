@@ -4,6 +4,7 @@
 
 mod away;
 mod deploys;
+mod disk;
 mod expected;
 mod formats;
 mod gate;
@@ -12,6 +13,7 @@ mod letters;
 mod members;
 mod process;
 mod refusals;
+mod secure;
 mod stage;
 mod stops;
 mod tail;

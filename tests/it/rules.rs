@@ -42,7 +42,7 @@ fn wrong(what: &str) -> Wrong {
 fn a_batch_goes_in_and_effects_come_out() {
     let rules = odd("echo");
     let mut sandbox = Sandbox::new(&rules).unwrap();
-    let mut state = Memory::with(&[(1, "stored")]);
+    let mut state = Memory::with(&[(0, "stored")]);
     for _ in 0..2 {
         let effects = sandbox.process(&batch(&["first", "second"]), &mut state, 1).unwrap();
         verify(&effects, 2, rules.description()).unwrap();
@@ -55,8 +55,9 @@ fn a_batch_goes_in_and_effects_come_out() {
             said,
             [
                 (Action::Put, 0, &b"first"[..]),
+                (Action::Send, 0, &b"stored"[..]),
                 (Action::Put, 1, &b"second"[..]),
-                (Action::Send, 1, &b"stored"[..]),
+                (Action::Send, 1, &b"first"[..]),
             ]
         );
     }
@@ -210,7 +211,7 @@ fn wrong_effects_are_refused_and_blamed() {
         ("store-unknown", 2, "`on` is 99, the rules have 2 stores"),
         ("entry-in-value-store", 2, "store `values` has one value"),
         ("reject-not-alone", 2, "only effect"),
-        ("header-of-put", 2, "a header names effect 3"),
+        ("header-of-put", 2, "a header names effect 5"),
         ("too-large", 2, "262144 at most"),
         ("flood-a-little", 2, "more than 4096"),
     ] {

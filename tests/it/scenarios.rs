@@ -12,6 +12,7 @@ mod lookup;
 mod restart;
 mod session;
 mod shadow;
+mod stored;
 mod time;
 mod unreadable;
 mod user;

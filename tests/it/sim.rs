@@ -1,6 +1,6 @@
 //! The simulator over many seeds.
 
-use pelton_tests::sim::{Failure, Plan, Report, run};
+use pelton_tests::sim::{Failure, Kind, Report, run};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +20,15 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn seeds_end_as_the_auditor_says() {
+    all(Kind::One);
+}
+
+#[test]
+fn deploys_end_as_the_auditor_says() {
+    all(Kind::Deploys);
+}
+
+fn all(kind: Kind) {
     let seeds = seeds();
     let next = AtomicU64::new(seeds.start);
     let failures = Mutex::new(Vec::<Failure>::new());
@@ -33,7 +42,7 @@ fn seeds_end_as_the_auditor_says() {
                     if seed >= seeds.end {
                         return;
                     }
-                    match run(seed) {
+                    match run(kind, seed) {
                         Ok(report) => total.lock().unwrap().add(&report),
                         Err(failure) => failures.lock().unwrap().push(failure),
                     }
@@ -54,17 +63,27 @@ fn seeds_end_as_the_auditor_says() {
 /// The seed of `PELTON_SEED`, with what the host says about it.
 #[test]
 fn one() {
+    repeat(Kind::One);
+}
+
+/// The same, of a run with deploys.
+#[test]
+fn deploy() {
+    repeat(Kind::Deploys);
+}
+
+fn repeat(kind: Kind) {
     let seed = std::env::var("PELTON_SEED").map_or(0, |seed| seed.parse().expect("a number"));
     if std::env::var_os("PELTON_TRACE").is_some() {
         _ = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::DEBUG)
             .without_time()
             .try_init();
-        let mut plan = Plan::of(seed);
+        let mut plan = kind.plan(seed);
         plan.traffic.clear();
         println!("{plan:#?}");
     }
-    match run(seed) {
+    match run(kind, seed) {
         Ok(report) => println!("{report:?}"),
         Err(failure) => panic!("{failure}"),
     }
@@ -73,9 +92,11 @@ fn one() {
 /// Nothing but the seed decides.
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for seed in 0..10 {
-        if let (Ok(once), Ok(twice)) = (run(seed), run(seed)) {
-            assert_eq!(once, twice, "seed {seed}");
+    for kind in [Kind::One, Kind::Deploys] {
+        for seed in 0..10 {
+            if let (Ok(once), Ok(twice)) = (run(kind, seed), run(kind, seed)) {
+                assert_eq!(once, twice, "{kind:?}, seed {seed}");
+            }
         }
     }
 }

@@ -157,11 +157,11 @@ fn files_are_brought_up_to_date() {
     assert_eq!(fs::read_to_string(&file).expect("a file"), text, "nothing more to do");
 }
 
-/// The odd guest sees the state before its batch: two records of a key in one batch are not what they are one by one.
+/// The odd guest sees the state before its batch only: two records of a key in one batch are not what they are one by one.
 #[test]
 fn rules_that_depend_on_their_batch_are_caught() {
     let (code, out) = played(
-        "echo",
+        "by-batch",
         "send in k 1s \"a\"\nsend in k 2s \"b\"\nadvance 1m\nexpect out\n",
     );
     assert_eq!(code, 1);
@@ -173,7 +173,7 @@ fn rules_that_depend_on_their_batch_are_caught() {
     assert!(out.starts_with(expected), "{out}");
     // One by one it is as it should be, but not when all is read again from the start.
     let (code, out) = played(
-        "echo",
+        "by-batch",
         "send in k 1s \"a\"\nadvance 2s\nsend in k 2s \"b\"\nadvance 1m\nexpect out\n  k 2s \"a\"\n",
     );
     assert_eq!(code, 1);

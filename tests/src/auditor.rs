@@ -3,12 +3,14 @@
 //! Rule: it shares no code with the host, the SDK or the rules. It knows the whole log and the whole journal of a task
 //! before it begins, and is written for clarity: everything is a sorted list.
 
+mod deploys;
 mod order;
 mod read;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use deploys::{Decided, Said, Takeover, decide, takeovers};
 pub use read::{Decimal, Enriched, Event, Money, UserInfo, read, read_enriched};
 pub use rules::{Counters, State};
 
@@ -106,6 +108,8 @@ pub struct Reply {
     pub asked_by: StepKey,
     /// What came.
     pub answer: Answer,
+    /// The deploy whose rules take it: the last one that the journal names before it; 1: none.
+    pub deploy: u64,
 }
 
 /// What a task has read, and what it was told.
@@ -117,6 +121,8 @@ pub struct Task {
     pub heartbeats: Vec<Heartbeat>,
     /// In the journal's order.
     pub replies: Vec<Reply>,
+    /// "These rules from here on", in the journal's order.
+    pub takeovers: Vec<Takeover>,
     /// (rank, offset) of records that were journaled as too far ahead of the wall clock.
     pub too_far_ahead: Vec<(u16, i64)>,
     /// Steps beyond this one are not taken; none: all that are final.
@@ -138,6 +144,34 @@ pub struct Parameters {
     pub session_ttl: Millis,
     /// See RULES: session.
     pub pending_ttl: Millis,
+    /// Stands in front of each money type that is written.
+    pub label: String,
+    /// The deploys behind the first one that are committed. The first are the rules above.
+    pub deploys: Vec<Deployed>,
+}
+
+/// Other rules, from a time on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// Its number.
+    pub number: u64,
+    /// Steps of this time and of later ones are its.
+    pub at: Millis,
+    /// See [`Parameters`].
+    pub settings: Settings,
+}
+
+/// What the rules are told; see [`Parameters`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// See RULES: dedup.
+    pub dedup_ttl: Millis,
+    /// See RULES: session.
+    pub session_ttl: Millis,
+    /// See RULES: session.
+    pub pending_ttl: Millis,
+    /// Stands in front of each money type that is written.
+    pub label: String,
 }
 
 impl Default for Parameters {
@@ -150,6 +184,8 @@ impl Default for Parameters {
             dedup_ttl: 60_000,
             session_ttl: 86_400_000,
             pending_ttl: 3_600_000,
+            label: String::new(),
+            deploys: vec![],
         }
     }
 }
@@ -183,6 +219,8 @@ pub struct Output {
     pub step: StepKey,
     /// True when a reply sent it.
     pub looked_up: bool,
+    /// The deploy whose rules must have made it.
+    pub deploy: u64,
     /// The user id.
     pub key: Vec<u8>,
     /// Time of the step.
@@ -250,10 +288,10 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
             }
         }
         for reply in task.replies.iter().filter(|reply| reply.anchor == step) {
-            rules.reply(&step, &reply.asked_by, &reply.answer);
+            rules.reply(&step, &reply.asked_by, &reply.answer, reply.deploy);
         }
         if let Some(answer) = rules.asked_at(&step).and_then(|session| service(&session)) {
-            rules.reply(&step, &step, &answer);
+            rules.reply(&step, &step, &answer, deploys::of(&parameters.deploys, step.time));
         }
         expected.steps.push(step);
     }

@@ -6,6 +6,7 @@
 mod jars;
 mod process;
 mod registry;
+pub mod secure;
 mod topics;
 
 pub use registry::Registry;
@@ -43,9 +44,13 @@ impl Rig {
 
     /// The same, with more settings in its `server.properties`.
     pub fn kafka_with(settings: &[(&str, &str)]) -> Result<Rig> {
+        Rig::with(free_ports()?, settings, &[])
+    }
+
+    /// The same on these ports, of the broker and of the controller; `format`: more words for the tool that formats the storage.
+    fn with([port, controller]: [u16; 2], settings: &[(&str, &str)], format: &[&str]) -> Result<Rig> {
         let libs = jars::kafka()?;
         let folder = Folder::new("kafka")?;
-        let [port, controller] = free_ports()?;
         std::fs::write(
             folder.path("server.properties"),
             properties(&folder, port, controller, settings),
@@ -61,6 +66,7 @@ impl Rig {
             .java("kafka.tools.StorageTool")
             .args(["format", "--standalone", "-t", cluster, "-c"])
             .arg(rig.folder.path("server.properties"))
+            .args(format)
             .output()?;
         if !made.status.success() {
             bail!(
@@ -102,6 +108,11 @@ impl Rig {
     /// The process id of the broker, while it runs: for its CPU time.
     pub fn pid(&self) -> Option<u32> {
         self.server().as_ref().map(Server::pid)
+    }
+
+    /// What the broker has said.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path("broker.log")).unwrap_or_default()
     }
 
     /// Kills the broker, as a crash of its process does: what it has acknowledged is in the system's page cache, and there at
@@ -195,7 +206,8 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
     ports.try_into().ok().context("as many ports as were asked for")
 }
 
-/// One node that is broker and controller; internal topics small enough to be made in no time.
+/// One node that is broker and controller; internal topics small enough to be made in no time. Of a setting that is given twice
+/// the last one holds.
 fn properties(folder: &Folder, port: u16, controller: u16, more: &[(&str, &str)]) -> String {
     let mut lines = format!(
         "process.roles=broker,controller\n\

@@ -5,18 +5,24 @@
 //!
 //! At the end all is made good, and what stands in the topics is compared with the auditor: see `check`.
 
+mod author;
+mod carriage;
 mod check;
+mod decided;
+mod deploying;
 mod dice;
 mod evidence;
 mod instance;
+mod mortal;
 mod plan;
 mod report;
-mod rules;
+mod restore;
 mod service;
 mod setup;
 mod state;
 mod traffic;
 mod trouble;
+mod versions;
 mod world;
 
 pub use evidence::{Output, results};
@@ -27,31 +33,66 @@ pub use world::{World, Wrong};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// What kind of run a seed decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One version of the rules.
+    One,
+    /// Other versions are deployed.
+    Deploys,
+}
+
+impl Kind {
+    /// What a seed decides.
+    pub fn plan(self, seed: u64) -> Plan {
+        match self {
+            Kind::One => Plan::of(seed),
+            Kind::Deploys => Plan::with_deploys(seed),
+        }
+    }
+
+    /// The test that repeats a seed.
+    fn test(self) -> &'static str {
+        match self {
+            Kind::One => "sim::one",
+            Kind::Deploys => "sim::deploy",
+        }
+    }
+}
+
 /// A run that did not end as it must.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Repeats it.
+    /// Repeats it, with the kind.
     pub seed: u64,
+    /// Of which kind it is.
+    pub kind: Kind,
     /// What is wrong.
     pub why: Wrong,
 }
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Failure { seed, why } = self;
+        let Failure { seed, kind, why } = self;
         write!(
             f,
             "seed {seed}: {why}\nrepeat it (PELTON_TRACE=1 says more):\n  PELTON_SEED={seed} cargo test --release -p pelton-tests \
-             --no-default-features --test it sim::one -- --nocapture"
+             --no-default-features --test it {} -- --exact --nocapture",
+            kind.test()
         )
     }
 }
 
 /// Runs what a seed decides.
-pub fn run(seed: u64) -> Result<Report, Failure> {
+pub fn run(kind: Kind, seed: u64) -> Result<Report, Failure> {
     let run = || {
-        let mut world = World::new(Plan::of(seed));
-        world.run().map(|()| world.report)
+        let mut world = World::new(kind.plan(seed));
+        world.run()?;
+        if world.plan.is_replayed() {
+            again(&world)?;
+            world.report.replays += 1;
+        }
+        Ok(world.report)
     };
     let why = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(report)) => return Ok(report),
@@ -62,5 +103,30 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
             format!("a panic: {}", text.unwrap_or("without a message"))
         }
     };
-    Err(Failure { seed, why })
+    Err(Failure { seed, kind, why })
+}
+
+/// The journal is followed from the start, by another number of workers and in other batches: the same bytes come out.
+fn again(world: &World) -> Result<(), Wrong> {
+    let plan = Plan {
+        batch: [1, 7, 64][world.plan.seed as usize / 4 % 3],
+        instances: [vec![1], vec![2], vec![1, 1]][world.plan.seed as usize / 12 % 3].clone(),
+        ..world.plan.clone()
+    };
+    let mut again = World::replay(world, plan);
+    again
+        .run()
+        .map_err(|why| format!("made again from its journal: {why}"))?;
+    let (is, must) = (results(&again)?, results(world)?);
+    match is.iter().zip(&must).find(|(is, must)| is != must) {
+        None if is.len() == must.len() => Ok(()),
+        None => Err(format!(
+            "made again from its journal, there are {} outputs, and were {}",
+            is.len(),
+            must.len()
+        )),
+        Some((is, must)) => Err(format!(
+            "made again from its journal, an output is {is:?}, and was {must:?}"
+        )),
+    }
 }

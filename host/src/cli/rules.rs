@@ -75,6 +75,25 @@ pub(super) enum Rules {
         #[command(flatten)]
         to: Target,
     },
+    /// Remove components that nobody needs any more from the control topic: not what runs, not the version before, not what a
+    /// task is at, and not what ran for as long as the journal is kept. The stores of old versions stay.
+    Prune {
+        /// Keep so many of the last versions; two at least.
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        keep: usize,
+        /// Keep this deploy, too; may be given several times.
+        #[arg(long = "deploy", value_name = "NUMBER")]
+        also: Vec<u64>,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        /// The pipeline's file: it is done through Kafka.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// One JSON object, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// All deploys.
     List {
         #[command(flatten)]
@@ -173,6 +192,13 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
                 (false, Cancelled::Deploy(number)) => format!("deploy {number} is cancelled; the old rules run on"),
                 (false, Cancelled::Shadow(number)) => format!("shadow {number} is over; nothing else has changed"),
             }),
+        Rules::Prune {
+            keep,
+            also,
+            dry_run,
+            config,
+            json,
+        } => via::prune(&config, keep, also, dry_run).map(|gone| show::pruned(&gone, dry_run, json)),
         Rules::List { to } => status(&to, show::list),
         Rules::Status { to } => status(&to, show::status),
     };

@@ -1,7 +1,7 @@
 //! The commands as they are called, with their output and exit codes.
 
 use super::*;
-use crate::http::{Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Surface, Wish, serve};
+use crate::http::{Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Surface, TaskHealth, TaskState, Wish, serve};
 use crate::metrics::Metrics;
 use crate::pipeline::stop_signal;
 use clap::CommandFactory;
@@ -262,6 +262,56 @@ fn rules_are_deployed_and_shown() {
     drop(server);
     let (code, _, err) = pelton(&["rules", "status", "--to", &url]);
     assert!(code == FAILED && err.contains("no instance answers"), "{err}");
+}
+
+/// A deploy that went back by itself says why, where people look.
+#[test]
+fn what_was_withdrawn_is_shown() {
+    let surface = Surface {
+        metrics: Arc::new(Metrics::new(vec![], vec![], vec![])),
+        health: Arc::new(|| Health {
+            ok: true,
+            pipeline: "money".into(),
+            instance: "0".into(),
+            version: "v1".into(),
+            message: None,
+            tasks: vec![TaskHealth {
+                partition: 0,
+                state: TaskState::Running,
+                since: 0,
+                version: Some("v1".into()),
+                watermark: None,
+                position: Default::default(),
+                message: Some("it is at fault".into()),
+            }],
+        }),
+        deploys: Arc::new(|| Deploys {
+            deploys: vec![
+                one(1, "committed", None),
+                one(2, "committed", Some(1_000)),
+                OneDeploy {
+                    why: Some("too many traps".into()),
+                    ..one(3, "withdrawn", Some(2_000))
+                },
+            ],
+            taken: [(0, 1), (1, 2)].into(),
+            shadow: None,
+        }),
+        deploy: Arc::new(|_| Err("nobody asks".into())),
+        cancel: Arc::new(|| Err("nobody asks".into())),
+        shadow: Arc::new(|| None),
+    };
+    let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
+    let url = format!("http://{}/", server.address);
+    assert_eq!(
+        pelton(&["rules", "status", "--to", &url]).1,
+        "money: v1\ndeploy 3 (v3) was withdrawn by itself: too many traps; what it has committed stays\n  \
+         task 0: v1 (deploy 1); v2 takes over when all before 1970-01-01T00:00:01.000Z is processed\n    \
+         it is at fault\n  task 1: v2 (deploy 2)\n"
+    );
+    let (_, list, _) = pelton(&["rules", "list", "--to", &url]);
+    let line = "   3  v3  from 1970-01-01T00:00:02.000Z on, until it was withdrawn: too many traps\n";
+    assert!(list.starts_with(line), "{list}");
 }
 
 #[test]

@@ -166,6 +166,11 @@ pub(super) fn rules(mut at: Section, folder: &Path) -> RulesFile {
         time_limit: at.duration("time_limit", MILLISECOND..=600 * SECOND, 100 * MILLISECOND),
         batch: at.number("batch", 1..=65_536, 256) as usize,
         deploy_limit: at.duration("deploy_limit", SECOND..=86_400 * SECOND, 300 * SECOND),
+        budget: Budget {
+            faults: at.number("fault_budget", 0..=1_000_000, 20) as usize,
+            time: at.duration("time_budget", Duration::ZERO..=86_400 * SECOND, 5 * SECOND),
+            window: at.number("budget_window", 1..=1_000_000_000, 10_000) as u64,
+        },
     };
     at.finish();
     rules
@@ -188,6 +193,7 @@ pub(super) fn state(mut at: Section, folder: &Path) -> State {
     let state = State {
         dir: at.text("dir").map(|dir| folder.join(dir)),
         flush_bytes: at.size("flush_bytes", MIB..=1024 * GIB, 256 * MIB),
+        compress: at.choice("compression", &[("none", false), ("producer", true)], false),
     };
     at.finish();
     state

@@ -72,6 +72,8 @@ pub enum Order {
     Commit(Millis),
     /// No task does. Why.
     Cancel(String),
+    /// Of a deploy that is committed: whoever has taken it over goes back, and nobody takes it over any more. Why.
+    Withdraw(String),
 }
 
 /// A version that shall take over.

@@ -2,7 +2,7 @@
 //!
 //! Rules:
 //! - A shadow decides nothing: no task waits for it, and what it does stays with it. It is over when somebody says so, or
-//!   when other rules are committed; the first of these on the topic counts. Until then its report is kept.
+//!   when other rules are committed or taken back; the first of these on the topic counts. Until then its report is kept.
 //! - Shadows are numbered by themselves. One names the number after the last that its author saw; of two with one number the
 //!   first counts. While one is under way, or a deploy is not decided, no other is taken.
 //! - A task is in one stay of it at most: its report tells what that stay has seen, and how it ended.
@@ -26,6 +26,8 @@ pub struct Shadow {
 }
 
 /// What the topic says of a shadow.
+// Decoded one at a time, as the records of deploys are.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Said {
     /// It shall begin.
@@ -141,11 +143,11 @@ impl Shadows {
         Effect::Changed
     }
 
-    /// Other rules are committed.
-    pub(super) fn committed(&mut self, deploy: Number) {
+    /// Other rules are live, or will be.
+    pub(super) fn ended(&mut self, why: String) {
         let count = self.count;
         if let Some(known) = self.under_way_mut(count) {
-            known.over = Some(format!("deploy {deploy} was committed"));
+            known.over = Some(why);
         }
     }
 

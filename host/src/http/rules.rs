@@ -114,11 +114,11 @@ pub struct OneDeploy {
     pub component: String,
     /// The rules' settings.
     pub settings: Value,
-    /// `open`, `committed` or `cancelled`.
+    /// `open`, `committed`, `cancelled` or `withdrawn`.
     pub state: String,
     /// It holds from this event time on; none: from the beginning, or from when it is decided.
     pub at: Option<Millis>,
-    /// Why it was cancelled.
+    /// Why it was cancelled or withdrawn.
     pub why: Option<String>,
     /// Who deployed it.
     pub author: String,
@@ -150,10 +150,17 @@ pub struct Running {
     /// The last shadow, without what differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowing>,
+    /// What is the matter with tasks of this instance.
+    #[serde(default)]
+    pub troubles: BTreeMap<Partition, String>,
 }
 
 pub(super) async fn get(State(shared): State<Shared>) -> Response {
     let health = (shared.surface.health)();
+    let troubles = health.tasks.iter();
+    let troubles = troubles
+        .filter_map(|task| Some((task.partition, task.message.clone()?)))
+        .collect();
     let tasks = health
         .tasks
         .into_iter()
@@ -167,6 +174,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
         deploys,
         taken,
         shadow,
+        troubles,
     })
     .into_response()
 }

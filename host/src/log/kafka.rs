@@ -95,6 +95,8 @@ struct Shared {
     names: Vec<CString>,
     group: String,
     instance: String,
+    /// Its records are never compressed.
+    plain: Option<TopicIx>,
     /// Raised at each change of assignment, before it is told.
     assignment: AtomicU64,
     member: Mutex<Option<Arc<Member>>>,
@@ -113,6 +115,7 @@ impl Kafka {
             topics,
             group: group.to_string(),
             instance: instance.to_string(),
+            plain: None,
             assignment: AtomicU64::new(0),
             member: Mutex::new(None),
         };
@@ -123,6 +126,16 @@ impl Kafka {
             committed,
             uncommitted,
         })
+    }
+
+    /// Records of this topic are not compressed, whatever the properties say. Before anything is made of it.
+    ///
+    /// # Panics
+    /// When a reader, a producer or a member of it is there.
+    pub fn plain(mut self, topic: TopicIx) -> Kafka {
+        let shared = Arc::get_mut(&mut self.shared).expect("nobody else has it: see the panics");
+        shared.plain = Some(topic);
+        self
     }
 
     fn name(&self, topic: TopicIx) -> &str {

@@ -59,7 +59,7 @@ pub enum DeadLetter {
     TooFarAhead,
     /// The rules refused it.
     Rejected,
-    /// The rules trapped on it, twice.
+    /// The rules trapped on it, twice, or what they made of it can't be applied.
     Trap,
     /// What the rules made of it is larger than Kafka takes.
     TooLarge,
@@ -122,6 +122,10 @@ pub struct TaskMetrics {
     pub cuts: Counter,
     /// Calls that trapped.
     pub traps: Counter,
+    /// Inputs refused by the rules' fault.
+    pub rules_faults: Counter,
+    /// 1: it takes no step, because its rules are over a budget.
+    pub rules_stopped: Gauge,
     /// Keys with state.
     pub state_rows: Gauge,
     /// Bytes of state.
@@ -134,6 +138,8 @@ pub struct TaskMetrics {
     pub lookups_pending: Gauge,
     /// From 0 to 1.
     pub restored_ratio: FloatGauge,
+    /// 0 or 1.
+    pub unstored: Gauge,
 }
 
 impl TaskMetrics {
@@ -209,6 +215,8 @@ pub struct WorkerMetrics {
     pub aborted: Counter,
     /// Epochs of which nobody knew, at first.
     pub ambiguous: Counter,
+    /// Deploys that were withdrawn.
+    pub withdrawn: Gauge,
     /// From the end of an epoch to its commit.
     pub commit_seconds: Histogram,
     /// Inputs of a call.

@@ -29,17 +29,21 @@ fn every_metric_is_shown_with_its_name() {
     task.dead_letter(DeadLetter::TooFarAhead).inc_by(16);
     task.cuts.inc_by(17);
     task.traps.inc_by(18);
+    task.rules_faults.inc_by(35);
+    task.rules_stopped.set(1);
     task.state_rows.set(19);
     task.state_bytes.set(20);
     task.log_bytes.set(21);
     task.timers.set(22);
     task.lookups_pending.set(23);
     task.restored_ratio.set(0.5);
+    task.unstored.set(1);
     metrics.version(3, "abc");
     let worker = metrics.worker(0);
     worker.committed.inc_by(24);
     worker.aborted.inc_by(25);
     worker.ambiguous.inc_by(26);
+    worker.withdrawn.set(34);
     worker.commit_seconds.observe(0.006);
     worker.batch_inputs.observe(64.0);
     worker.guest_seconds.observe(0.0001);
@@ -56,6 +60,9 @@ fn every_metric_is_shown_with_its_name() {
     lookup.waiting.set(33);
     lookup.breaker_open.set(1);
     let expected = [
+        (r#"pelton_rules_faults_total{partition="3"}"#, 35.0),
+        (r#"pelton_rules_stopped{partition="3"}"#, 1.0),
+        (r#"pelton_deploys_withdrawn{worker="0"}"#, 34.0),
         (r#"pelton_worker_cpu_seconds_total{worker="0",part="poll"}"#, 0.25),
         (r#"pelton_events_in_total{partition="3",stream="wallet"}"#, 10.0),
         (r#"pelton_events_late_total{partition="3",stream="session"}"#, 11.0),
@@ -78,6 +85,7 @@ fn every_metric_is_shown_with_its_name() {
         (r#"pelton_timers_pending{partition="3"}"#, 22.0),
         (r#"pelton_lookups_pending{partition="3"}"#, 23.0),
         (r#"pelton_restored_ratio{partition="3"}"#, 0.5),
+        (r#"pelton_unstored{partition="3"}"#, 1.0),
         (r#"pelton_rules_info{partition="3",version="abc"}"#, 1.0),
         (r#"pelton_epochs_total{worker="0",outcome="committed"}"#, 24.0),
         (r#"pelton_epochs_total{worker="0",outcome="aborted"}"#, 25.0),

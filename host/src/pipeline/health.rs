@@ -5,6 +5,7 @@
 
 use super::Running;
 use crate::config::Config;
+use crate::control::{Control, Way};
 use crate::http::{Health, TaskHealth, TaskState};
 use crate::record::{NEVER, Partition};
 use crate::rules::Version;
@@ -121,7 +122,7 @@ impl Standing {
         matches!(&self.now, Doing::Restores { moved, .. } if moved.elapsed() >= STANDS_STILL)
     }
 
-    fn health(&self, task: Partition, config: &Config) -> TaskHealth {
+    fn health(&self, task: Partition, config: &Config, control: &Control) -> TaskHealth {
         let since = self.since.duration_since(SystemTime::UNIX_EPOCH);
         let status = match &self.now {
             Doing::Runs(status) => Some(status),
@@ -131,6 +132,7 @@ impl Standing {
         TaskHealth {
             partition: task,
             state: match &self.now {
+                Doing::Runs(status) if waits_for_rules(status, control) => TaskState::Stopped,
                 Doing::Runs(_) => TaskState::Running,
                 Doing::Restores { .. } => TaskState::Restoring,
             },
@@ -140,30 +142,71 @@ impl Standing {
             position: status.map_or_else(BTreeMap::new, |status| {
                 names.zip(status.positions.iter().copied()).collect()
             }),
-            message: self.text(),
+            message: self.text().or_else(|| trouble(status?, control)).or_else(|| {
+                let why = status?.unstored.as_ref()?;
+                Some(format!(
+                    "its state is not stored on this machine: {why}; nothing is lost, but its next restore is slow"
+                ))
+            }),
         }
     }
+}
+
+/// Its rules are over a budget, and nobody but a person can give it others.
+fn waits_for_rules(status: &Status, control: &Control) -> bool {
+    status.trouble.is_some() && control.way_back(status.deployed) == Way::Stop
+}
+
+/// What is the matter with its rules.
+fn trouble(status: &Status, control: &Control) -> Option<String> {
+    let (why, stopped) = status.trouble.as_ref()?;
+    let number = status.deployed;
+    let then = match (control.way_back(number), stopped) {
+        (Way::Stop, _) => {
+            "it was deployed one-way, so there is no way back: the task waits for other rules; deploy them"
+        }
+        (Way::Back, _) => "it is being withdrawn",
+        (Way::On, false) => "there is no version to go back to: it goes on",
+        (Way::On, true) => "it goes on with another one",
+    };
+    Some(format!("deploy {number} is at fault: {why}; {then}"))
 }
 
 /// What an instance says about itself.
 pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health + Send + Sync> {
     let (tasks, board, config) = (running.tasks.clone(), running.board().clone(), config.clone());
     Arc::new(move || {
+        let control = board.control();
         let tasks = tasks.lock();
+        let waiting =
+            |standing: &Standing| matches!(&standing.now, Doing::Runs(status) if waits_for_rules(status, &control));
+        let waits: Vec<_> = tasks
+            .iter()
+            .filter(|(_, standing)| waiting(standing))
+            .map(|(task, _)| *task)
+            .collect();
+        let message = match control.fallen() {
+            _ if !waits.is_empty() => Some(format!("the tasks {waits:?} wait for other rules")),
+            Some((number, why)) => Some(format!("deploy {number} was withdrawn: {why}")),
+            None => None,
+        };
         let still: Vec<_> = (tasks.iter().filter(|(_, standing)| standing.stands_still()))
             .map(|(task, _)| *task)
             .collect();
         Health {
-            ok: still.is_empty(),
+            ok: still.is_empty() && waits.is_empty(),
             pipeline: config.name.clone(),
             instance: config.instance.clone(),
             version: board
                 .version()
                 .map_or_else(String::new, |version| Version(version).to_string()),
-            message: (!still.is_empty()).then(|| format!("the restores of the tasks {still:?} stand still")),
+            message: match still.is_empty() {
+                false => Some(format!("the restores of the tasks {still:?} stand still")),
+                true => message,
+            },
             tasks: tasks
                 .iter()
-                .map(|(task, standing)| standing.health(*task, &config))
+                .map(|(task, standing)| standing.health(*task, &config, &control))
                 .collect(),
         }
     })

@@ -46,8 +46,13 @@ pub fn kafka(config: &Config) -> Result<crate::log::kafka::Kafka> {
     if properties.iter().all(|(key, _)| key != TIMEOUT) {
         properties.push((TIMEOUT.into(), config.epoch.transaction_timeout.as_millis().to_string()));
     }
-    let names = Layout::new(config, 0);
-    crate::log::kafka::Kafka::new(names.topics, &properties, &config.name, &config.instance)
+    let layout = Layout::new(config, 0);
+    let changelog = layout.changelog;
+    let kafka = crate::log::kafka::Kafka::new(layout.topics, &properties, &config.name, &config.instance)?;
+    Ok(match config.state.compress {
+        true => kafka,
+        false => kafka.plain(changelog),
+    })
 }
 
 /// Whoever deploys to a pipeline through Kafka alone. The runtime serves its registry.

@@ -67,7 +67,7 @@ impl Disk {
         }
     }
 
-    /// While it is full, flushes fail.
+    /// While it is full, flushes and wipes fail.
     pub fn set_full(&self, full: bool) {
         self.contents().full = full;
     }
@@ -76,6 +76,10 @@ impl Disk {
         // Whoever panicked with the lock held was a test; the data are whole between two statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn full() -> Failure {
+    Failure::Retry("the disk is full: make room".to_owned())
 }
 
 /// A flush under way.
@@ -184,9 +188,7 @@ impl Store for Memory {
         );
         let failed = self.flushes.remove(&task).is_some_and(|flush| flush.failed);
         if failed {
-            return self
-                .ended
-                .push((task, Err(Failure::Retry("the disk is full: make room".to_owned()))));
+            return self.ended.push((task, Err(full())));
         }
         if let Some(stored) = self.disk.contents().tasks.get_mut(&task) {
             stored.keep(usize::MAX);
@@ -200,7 +202,11 @@ impl Store for Memory {
 
     fn wipe(&mut self, task: Partition) -> Result<()> {
         self.close(task);
-        self.disk.contents().tasks.remove(&task);
+        let mut contents = self.disk.contents();
+        if contents.full {
+            return Err(full());
+        }
+        contents.tasks.remove(&task);
         Ok(())
     }
 

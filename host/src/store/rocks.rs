@@ -36,9 +36,13 @@ const BLOCK_CACHE: usize = 8 << 20;
 /// No slices are taken while so much waits for the writer: eight of 1 MiB.
 const WAITING_MAX: usize = 8 << 20;
 
-/// The database of an instance. Clones are the same; the last one closes it.
+/// The database of an instance, or why the disk has no room for one: then every call says so, and the tasks go on with their
+/// changelogs alone. Clones are the same; the last one closes it.
 #[derive(Clone)]
-pub struct Rocks {
+pub struct Rocks(Result<Open>);
+
+#[derive(Clone)]
+struct Open {
     db: Arc<Db>,
     writer: Arc<Writer>,
     cache: Cache,
@@ -58,14 +62,18 @@ impl Rocks {
             }
             opened => opened,
         };
-        let db = Arc::new(db.map_err(|e| {
-            Failure::Fatal(format!(
-                "can't open the state at {}: {e}; is another process using it, or the disk full?",
-                path.display()
-            ))
-        })?);
+        let db = match db {
+            Ok(db) => Arc::new(db),
+            Err(e) => {
+                let text = format!("can't open the state at {}: {e}", path.display());
+                return match e.as_ref().contains("No space left") {
+                    true => Ok(Self(Err(Failure::Retry(format!("{text}; make room"))))),
+                    false => Err(Failure::Fatal(format!("{text}; is another process using it?"))),
+                };
+            }
+        };
         let writer = Arc::new(Writer::start(db.clone())?);
-        Ok(Self { db, writer, cache })
+        Ok(Self(Ok(Open { db, writer, cache })))
     }
 
     /// A worker's view of it.
@@ -160,31 +168,34 @@ pub struct RocksStore {
 }
 
 impl RocksStore {
-    fn visit(&self, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
-        let db = &self.rocks.db;
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound(from);
-        options.set_iterate_upper_bound(to);
-        options.fill_cache(false);
-        options.set_readahead_size(2 << 20);
-        let mut pairs = db.raw_iterator_cf_opt(&family(db, task)?, options);
-        pairs.seek_to_first();
-        while let Some(record) = pairs.value() {
-            layout::visit(record, visit)?;
-            pairs.next();
-        }
-        pairs.status().map_err(|e| failure(&e))
+    fn rocks(&self) -> Result<&Open> {
+        self.rocks.0.as_ref().map_err(Failure::clone)
     }
+}
+
+fn visit(db: &Db, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(from);
+    options.set_iterate_upper_bound(to);
+    options.fill_cache(false);
+    options.set_readahead_size(2 << 20);
+    let mut pairs = db.raw_iterator_cf_opt(&family(db, task)?, options);
+    pairs.seek_to_first();
+    while let Some(record) = pairs.value() {
+        layout::visit(record, visit)?;
+        pairs.next();
+    }
+    pairs.status().map_err(|e| failure(&e))
 }
 
 impl Store for RocksStore {
     fn open(&mut self, task: Partition) -> Result<Option<Stamp>> {
-        self.rocks.writer.wait()?;
         self.next_stay += 1;
         self.stays.insert(task, self.next_stay);
-        let db = &self.rocks.db;
+        let Open { db, writer, cache } = self.rocks()?;
+        writer.wait()?;
         if db.cf_handle(&name(task)).is_none() {
-            db.create_cf(name(task), &family_options(&self.rocks.cache))
+            db.create_cf(name(task), &family_options(cache))
                 .map_err(|e| failure(&e))?;
             return Ok(None);
         }
@@ -198,37 +209,42 @@ impl Store for RocksStore {
         }
     }
 
-    fn load(&mut self, task: Partition, visit: &mut dyn FnMut(Change<'_>)) -> Result<()> {
-        self.rocks.writer.wait()?;
-        let Some((_, flush)) = stamp(&self.rocks.db, task)? else {
+    fn load(&mut self, task: Partition, each: &mut dyn FnMut(Change<'_>)) -> Result<()> {
+        let Open { db, writer, .. } = self.rocks()?;
+        writer.wait()?;
+        let Some((_, flush)) = stamp(db, task)? else {
             return Ok(());
         };
-        self.visit(task, &[ROW], &[ROW + 1], visit)?;
-        self.visit(
-            task,
-            &layout::aside_key(flush, 0),
-            &layout::aside_key(flush + 1, 0),
-            visit,
-        )
+        visit(db, task, &[ROW], &[ROW + 1], each)?;
+        let (from, to) = (layout::aside_key(flush, 0), layout::aside_key(flush + 1, 0));
+        visit(db, task, &from, &to, each)
     }
 
     fn ready(&self) -> bool {
-        self.rocks.writer.waiting() < WAITING_MAX
+        self.rocks().is_ok_and(|rocks| rocks.writer.waiting() < WAITING_MAX)
     }
 
     fn begin(&mut self, task: Partition, aside: Delta) {
-        self.rocks.writer.send(task, aside.bytes(), Work::Begin(aside));
+        if let Ok(rocks) = self.rocks() {
+            rocks.writer.send(task, aside.bytes(), Work::Begin(aside));
+        }
     }
 
     fn write(&mut self, task: Partition, rows: Dirty) {
-        self.rocks.writer.send(task, rows.bytes(), Work::Write(rows));
+        if let Ok(rocks) = self.rocks() {
+            rocks.writer.send(task, rows.bytes(), Work::Write(rows));
+        }
     }
 
     fn finish(&mut self, task: Partition, stamp: Stamp) {
         let stay = self.stays.get(&task).copied().unwrap_or(0);
-        self.rocks
-            .writer
-            .send(task, 0, Work::Finish(stamp, stay, self.sender.clone()));
+        match self.rocks() {
+            Ok(rocks) => rocks
+                .writer
+                .send(task, 0, Work::Finish(stamp, stay, self.sender.clone())),
+            // We hold the other end.
+            Err(why) => _ = self.sender.send((task, stay, Err(why))),
+        }
     }
 
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)> {
@@ -240,12 +256,12 @@ impl Store for RocksStore {
     }
 
     fn wipe(&mut self, task: Partition) -> Result<()> {
-        self.rocks.writer.wait()?;
-        let db = &self.rocks.db;
+        let Open { db, writer, cache } = self.rocks()?;
+        writer.wait()?;
         if db.cf_handle(&name(task)).is_some() {
             db.drop_cf(&name(task)).map_err(|e| failure(&e))?;
         }
-        db.create_cf(name(task), &family_options(&self.rocks.cache))
+        db.create_cf(name(task), &family_options(cache))
             .map_err(|e| failure(&e))
     }
 

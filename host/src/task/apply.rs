@@ -14,12 +14,12 @@ use super::sources::Sources;
 use super::tally::Tally;
 use super::wiring::Form;
 use super::{Guest, Task};
-use crate::journal::{Ending, Entry as Journaled, Happening as Journal};
+use crate::journal::{Entry as Journaled, Happening as Journal};
 use crate::lookups::{self, Pending};
 use crate::metrics::{DeadLetter, cpu_time};
 use crate::murmur2;
-use crate::record::{FOREVER, Span, StepKey};
-use crate::rules::{Action, Effect, Effects, verify};
+use crate::record::{FOREVER, StepKey};
+use crate::rules::{Action, Effect, Effects, Kind, verify};
 use crate::service::Question;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +35,10 @@ impl Task {
         if !Arc::ptr_eq(&guest.wiring, &self.wiring) {
             // The journal has just said so: with its sandbox, then.
             return true;
+        }
+        if self.fallen {
+            // What is there instead is being compiled.
+            return false;
         }
         if !self.plan(guest, sources) {
             // The next steps may be another version's.
@@ -57,7 +61,7 @@ impl Task {
                     let _ = wrong;
                     self.limit = 1;
                 }
-                Err(wrong) => self.bury(DeadLetter::Trap, wrong.what, guest, epoch),
+                Err(wrong) => self.bury(wrong.what, guest, epoch),
             },
             Err(_) if self.batch.inputs.len() > 1 => self.limit = (self.batch.inputs.len() / 2).max(1),
             Err(_) => match self.call(guest, PATIENCE) {
@@ -66,11 +70,11 @@ impl Task {
                 }
                 Ok(_) => {
                     let why = "the rules returned effects that can't be applied".to_owned();
-                    self.bury(DeadLetter::Trap, why, guest, epoch);
+                    self.bury(why, guest, epoch);
                 }
                 Err(reason) => {
                     self.journal_trap(&reason, guest, epoch);
-                    self.bury(DeadLetter::Trap, reason, guest, epoch);
+                    self.bury(reason, guest, epoch);
                 }
             },
         }
@@ -87,25 +91,35 @@ impl Task {
         };
         self.tally.calls += 1;
         self.tally.inputs += self.batch.inputs.len() as u64;
-        self.tally.guest_nanos += before.elapsed().as_nanos() as u64;
+        let took = before.elapsed();
+        self.tally.guest_nanos += took.as_nanos() as u64;
         let spent = cpu_time().saturating_sub(cpu);
         guest.spent += spent;
         self.tally.guest_cpu_nanos += spent.as_nanos() as u64;
+        if patience > 1 {
+            guest
+                .faults
+                .slow(took, "an input that needed more time than rules.time_limit");
+        }
         result.map_err(|trap| {
             self.tally.traps += 1;
             guest.renew();
+            if trap.kind == Kind::Time {
+                guest.faults.slow(took, &trap.text);
+            }
             trap.to_string()
         })
     }
 
     /// The one input of the call is refused.
-    fn bury(&mut self, kind: DeadLetter, reason: String, guest: &Guest, epoch: &mut Epoch) {
+    fn bury(&mut self, reason: String, guest: &mut Guest, epoch: &mut Epoch) {
         for planned in &mut self.plan {
             if planned.input.take().is_some() {
-                planned.kind = kind;
+                planned.kind = DeadLetter::Trap;
                 planned.dead.clone_from(&reason);
             }
         }
+        self.fault(&reason, guest);
         self.apply(&Effects::default(), guest, epoch);
     }
 
@@ -127,8 +141,17 @@ impl Task {
         epoch.journal(self.layout.journal, self.partition, planned.time, &entry);
     }
 
+    /// An input goes to the dead letters by the rules' fault. (Again, by a journal that is followed: it was counted then.)
+    fn fault(&mut self, reason: &str, guest: &mut Guest) {
+        self.tally.faults += 1;
+        if !self.follows_journal() {
+            guest.faults.fault(reason);
+        }
+    }
+
     /// Applies the effects of the planned steps, in order, until one is not next any more.
-    fn apply(&mut self, effects: &Effects, guest: &Guest, epoch: &mut Epoch) {
+    fn apply(&mut self, effects: &Effects, guest: &mut Guest, epoch: &mut Epoch) {
+        guest.faults.handed(self.batch.inputs.len());
         let mut plan = std::mem::take(&mut self.plan);
         self.tape(&plan);
         let (mut from, mut taken) = (0, 0);
@@ -144,8 +167,9 @@ impl Task {
                 }
                 from = range.end;
                 if let Err(why) = self.check(effects, range.clone(), guest) {
+                    self.fault(&why, guest);
                     planned.dead = why;
-                    planned.kind = DeadLetter::Rejected;
+                    planned.kind = DeadLetter::Trap;
                     range = from..from;
                 }
             }
@@ -232,6 +256,7 @@ impl Task {
             let (valid, what) = match effect.what {
                 Action::Send | Action::SendKeyed => (&guest.wiring.outputs[usize::from(effect.on)].valid, "output"),
                 Action::Ask => (&guest.wiring.lookups[usize::from(effect.on)].valid, "request"),
+                Action::Put => (&guest.wiring.stores[usize::from(effect.on)], "entry of a store"),
                 _ => continue,
             };
             valid
@@ -395,65 +420,5 @@ impl Task {
             let name = String::from_utf8_lossy(header.name.of(&effects.bytes)).into_owned();
             epoch.header(&name, header.value.of(&effects.bytes));
         }
-    }
-
-    /// The input as it came, with why and where from.
-    fn dead_letter(&mut self, planned: &Planned, guest: &Guest, epoch: &mut Epoch) {
-        self.tally.dead_letters[planned.kind as usize] += 1;
-        let (topic, partition) = (self.layout.dead_letters, self.partition);
-        let mut origin: Vec<(&str, String)> = vec![];
-        match &planned.what {
-            What::Record(entry) => {
-                let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
-                let piece = |span: Option<Span>| span.map(|span| span.of(&chunk.bytes));
-                let value = piece(record.value).map(|value| [value, &[]]);
-                let timestamp = record.timestamp.max(0);
-                epoch.write(Piece {
-                    topic,
-                    partition,
-                    timestamp,
-                    key: piece(record.key),
-                    value,
-                });
-                for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
-                    let name = String::from_utf8_lossy(name.of(&chunk.bytes)).into_owned();
-                    epoch.header(&name, value.of(&chunk.bytes));
-                }
-                origin.push(("pelton.topic", self.layout.topics[usize::from(chunk.topic)].clone()));
-                origin.push(("pelton.partition", chunk.partition.to_string()));
-                origin.push(("pelton.offset", record.offset.to_string()));
-            }
-            What::Timer(StepKey::Timer { time, key, kind, tag }) => {
-                let value = Some([tag.as_ref(), &[]]);
-                epoch.write(Piece {
-                    topic,
-                    partition,
-                    timestamp: (*time).max(0),
-                    key: Some(key),
-                    value,
-                });
-                origin.push(("pelton.timer", self.names.timers[usize::from(*kind)].clone()));
-            }
-            What::Timer(_) => return,
-            What::Reply { name, ending, .. } => {
-                let value = match ending {
-                    Ending::Body(body) => Some([body.as_slice(), &[]]),
-                    Ending::Absent | Ending::Unavailable => None,
-                };
-                epoch.write(Piece {
-                    topic,
-                    partition,
-                    timestamp: planned.time.max(0),
-                    key: Some(&name.0),
-                    value,
-                });
-                origin.push(("pelton.lookup", self.names.lookups[usize::from(name.1)].clone()));
-            }
-        }
-        epoch.header("pelton.reason", planned.dead.as_bytes());
-        for (name, value) in origin {
-            epoch.header(name, value.as_bytes());
-        }
-        epoch.header("pelton.version", guest.wiring.rules.version().to_string().as_bytes());
     }
 }

@@ -5,17 +5,19 @@
 //!   on the control topic, in one transaction.
 //! - A deploy takes over in front of the first step of its time or a later one, in the transaction of that step, and the
 //!   journal says so. The task's meta says which one it took over last; nothing else decides the version of its steps.
+//! - When all before its time is final, and no reply can come, it takes over without a step: the next one is its.
+//! - A task whose deploy is withdrawn goes back before it takes another step or reply, and the journal says so.
 //! - All of it is one bound of the order's release ([`Task::until`]): a step costs nothing more.
 
 use super::epoch::{Epoch, Piece};
 use super::shadow::Trial;
 use super::{Task, Wiring};
-use crate::control::{self, Committed, Number, Order, Record, VersionId, nonce};
+use crate::control::{self, Committed, Number, Order, Record, VersionId, Withdrawn, nonce};
 use crate::journal::{Entry, Happening};
 use crate::meta::{Meta, Prepared};
 use crate::metrics::DeadLetter;
 use crate::record::{FOREVER, Millis, NEVER, StepKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the tasks of an instance are told; made anew at each change.
@@ -23,6 +25,10 @@ use std::sync::Arc;
 pub struct Orders {
     /// All committed deploys, by number.
     pub committed: Vec<Committed>,
+    /// Those that were withdrawn.
+    pub withdrawn: Vec<Withdrawn>,
+    /// Those whose tasks stop when they are over their budget.
+    pub stops: BTreeSet<Number>,
     /// Every deploy up to this one is decided.
     pub decided: Number,
     /// The deploy that tasks shall hold for.
@@ -78,7 +84,8 @@ impl Task {
     /// Follows new orders. What it answers, and that it holds, go into the open epoch.
     pub fn obey(&mut self, orders: &Arc<Orders>, epoch: &mut Epoch) {
         if self.obeyed && Arc::ptr_eq(&self.orders, orders) {
-            return;
+            // It may have been told while it followed its journal.
+            return self.go_back(epoch);
         }
         self.orders = orders.clone();
         self.obeyed = true;
@@ -95,6 +102,18 @@ impl Task {
         }
         self.follow_shadow(epoch);
         self.bind_order();
+        self.go_back(epoch);
+    }
+
+    /// Its deploy was withdrawn: what is there instead takes over at once, or as soon as it is compiled.
+    fn go_back(&mut self, epoch: &mut Epoch) {
+        let Some(next) = self.next.filter(|_| self.fallen) else {
+            return;
+        };
+        if let Some(wiring) = self.orders.wirings.get(&next.version).cloned() {
+            self.journal_rules(next, epoch);
+            self.take_over(next.number, wiring, epoch);
+        }
     }
 
     /// Holds for a deploy, or refuses it.
@@ -178,9 +197,15 @@ impl Task {
     /// Sets the bound: what is held for, and what takes over next. A journal that is followed says itself what takes over.
     pub(super) fn bind_order(&mut self) {
         self.next = None;
+        self.fallen = false;
         self.until = FOREVER;
+        let withdrawn = self.orders.withdrawn.iter().find(|one| one.number == self.deployed);
         if !self.obeyed {
             // Nothing is known of what was ordered meanwhile.
+            self.until = NEVER;
+        } else if let Some(withdrawn) = withdrawn.filter(|_| !self.follows_journal()) {
+            self.next = withdrawn.instead;
+            self.fallen = true;
             self.until = NEVER;
         } else if !self.follows_journal() {
             self.next = control::next(&self.orders.committed, self.deployed).copied();
@@ -191,7 +216,7 @@ impl Task {
 
     /// The next deploy takes over, if the next step is of its time or a later one. True: it did.
     pub(super) fn take_over_if_due(&mut self, epoch: &mut Epoch) -> bool {
-        let Some(next) = self.next.filter(|next| next.at == self.until) else {
+        let Some(next) = self.next.filter(|next| next.at == self.until && !self.fallen) else {
             return false;
         };
         let watermark = self.watermark();
@@ -201,13 +226,25 @@ impl Task {
         let record = self.order.ready(watermark, 1).front().map(|entry| entry.time);
         let timer = self.timers.first().map(StepKey::time);
         let step = record.into_iter().chain(timer).min();
-        if step.is_none_or(|time| time < next.at || time >= watermark) {
+        // A step that is final comes first. Where none is, all later ones are of its time: only a reply would stand before it.
+        let waits = match step.filter(|time| *time < watermark) {
+            Some(time) => time < next.at,
+            None => !self.lookups.is_empty(),
+        };
+        if waits {
             return false;
         }
         let Some(wiring) = self.orders.wirings.get(&next.version).cloned() else {
             // It is being compiled.
             return false;
         };
+        self.journal_rules(next, epoch);
+        self.take_over(next.number, wiring, epoch);
+        true
+    }
+
+    /// "This version from here."
+    fn journal_rules(&self, next: Committed, epoch: &mut Epoch) {
         let what = Happening::Rules {
             version: next.version,
             number: next.number,
@@ -218,8 +255,6 @@ impl Task {
             what,
         };
         epoch.journal(self.layout.journal, self.partition, next.at.max(0), &entry);
-        self.take_over(next.number, wiring, epoch);
-        true
     }
 
     /// From the next step on: this version. What is pending and unknown to it goes to the dead letters.

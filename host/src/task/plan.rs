@@ -94,7 +94,9 @@ impl Task {
         }
         let want = self.limit - self.plan.len();
         let bound = self.replay.as_ref().and_then(|replay| replay.bound());
-        let mut records = self.order.ready(watermark, want).iter().peekable();
+        // What was ready under a later bound stays so, when an order has brought the bound back.
+        let ready = self.order.ready(watermark, want).iter();
+        let mut records = ready.take_while(|entry| entry.time < watermark).peekable();
         let mut timers = self
             .timers
             .iter()

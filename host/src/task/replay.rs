@@ -113,7 +113,9 @@ impl Task {
                 Happening::Rules { version, number } => (*version, *number),
             };
             let wiring = self.orders.wirings.get(&version).cloned();
-            if wiring.is_none() && self.orders.committed.iter().any(|known| known.version == version) {
+            let committed = self.orders.committed.iter().map(|known| known.version);
+            let withdrawn = self.orders.withdrawn.iter().map(|known| known.version);
+            if wiring.is_none() && committed.chain(withdrawn).any(|known| known == version) {
                 // It is being compiled.
                 self.awaited = Some(version);
                 return;

@@ -4,7 +4,9 @@
 //! - The group's committed offsets are read first (stable: no open transaction holds others back), *then* the
 //!   changelog's high watermark, and the changelog is replayed up to there. In the other order committed state is lost.
 //! - The meta in the changelog is the authority on positions; the group's offsets must agree, and are only compared.
-//! - A stamp below the log's start, above its end, or of another cluster or topic: wipe, and restore from the log.
+//! - The store only shortens it: see `stored`.
+
+mod stored;
 
 use super::{Layout, Task};
 use crate::delta::{self, Change};
@@ -35,6 +37,8 @@ pub struct Restored {
     pub meta: Option<Meta>,
     /// Changelog position behind everything applied.
     pub changelog: Offset,
+    /// The stamp of the stored state that it was built on.
+    pub stored: Option<Offset>,
     /// The group's offsets, by rank.
     pub offsets: Vec<Option<Offset>>,
     /// The journal, where it is to be followed.
@@ -257,45 +261,6 @@ impl Restoring {
             position: from,
             end,
         })
-    }
-
-    fn load(&mut self, store: &mut dyn Store, start: Offset, end: Offset) -> Result<()> {
-        let Some(stamp) = store.open(self.partition)? else {
-            return Ok(());
-        };
-        let name = &self.layout.topics[usize::from(self.layout.changelog)];
-        let topic = self.log.topic(name)?.map(|info| info.id).unwrap_or_default();
-        let cluster = self.log.cluster()?;
-        if stamp.cluster != cluster || stamp.topic != topic || stamp.offset < start || stamp.offset > end {
-            tracing::warn!(
-                task = self.partition,
-                stamp = stamp.offset,
-                log_start = start,
-                log_end = end,
-                "the stored state does not fit the changelog: it is wiped, and restored from there"
-            );
-            return store.wipe(self.partition);
-        }
-        let state = &mut self.state;
-        let mut wrong = None;
-        store.load(self.partition, &mut |change| {
-            if wrong.is_none() {
-                wrong = state.apply(change).err();
-            }
-        })?;
-        if let Some(wrong) = wrong {
-            tracing::warn!(task = self.partition, %wrong, "the stored state can't be read: it is wiped");
-            *state = Restored {
-                changelog: start,
-                offsets: std::mem::take(&mut state.offsets),
-                ..Restored::default()
-            };
-            return store.wipe(self.partition);
-        }
-        state.settle();
-        state.rows.mark_clean();
-        state.changelog = stamp.offset;
-        Ok(())
     }
 
     /// The group's offsets are sent in the transaction of the meta: they must agree.

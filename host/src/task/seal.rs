@@ -18,6 +18,10 @@ use std::sync::Arc;
 /// The meta's share of a delta, for the sweep's budget: a meta of three inputs is about so long.
 const META_BYTES: usize = 128;
 
+/// The sweep writes one byte for so many of changes: the log between two rounds is then at most 1 + 2 times the state, and a
+/// restore reads at most two such. One for one would make it twice 1 + 1, and every event a quarter longer in the log.
+const CHANGES_PER_SWEPT: usize = 2;
+
 /// What is sealed: it becomes the committed state, or nothing.
 pub struct Sealed {
     meta: Meta,
@@ -58,7 +62,7 @@ impl Task {
         old.clear();
         let mut round = self.committed.round;
         let mut complete = None;
-        if self.sweep(self.delta.bytes() + META_BYTES, &mut old) {
+        if self.sweep((self.delta.bytes() + META_BYTES) / CHANGES_PER_SWEPT, &mut old) {
             complete = Some(round);
             // At or before the first record of this delta: aborted ones may lie between.
             round = self.changelog;

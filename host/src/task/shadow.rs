@@ -35,8 +35,8 @@ impl Task {
     /// Begins with the shadow of the orders, or ends with one that is over.
     pub(super) fn follow_shadow(&mut self, epoch: &mut Epoch) {
         let wanted = self.orders.shadow.as_ref();
-        let same = |link: &Box<Link>| wanted.is_some_and(|wanted| std::sync::Arc::ptr_eq(wanted, link.trial()));
-        if self.shadow.as_ref().is_some_and(same) {
+        let same = |link: &Link| wanted.is_some_and(|wanted| std::sync::Arc::ptr_eq(wanted, link.trial()));
+        if self.shadow.as_deref().is_some_and(same) {
             return;
         }
         if let Some(old) = self.shadow.take() {

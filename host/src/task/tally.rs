@@ -21,6 +21,8 @@ pub struct Tally {
     pub cuts: u64,
     /// Calls that trapped.
     pub traps: u64,
+    /// Inputs that were refused by the rules' fault: see [`Faults`](super::Faults).
+    pub faults: u64,
     /// Calls of the rules.
     pub calls: u64,
     /// Inputs of these calls.

@@ -4,7 +4,7 @@
 //! missing.
 
 use super::sources::Readers;
-use crate::config::{Config, Format, Input};
+use crate::config::{Budget, Config, Format, Input};
 use crate::convert::{JsonReader, JsonWriter, Template, Validator};
 use crate::record::TopicIx;
 use crate::registry::Schemas;
@@ -20,8 +20,12 @@ pub struct Wiring {
     pub outputs: Vec<OutputWire>,
     /// Whom lookups ask.
     pub lookups: Vec<LookupWire>,
+    /// What the values of stores must be.
+    pub stores: Vec<Validator>,
     /// Inputs in one call, at most.
     pub batch: usize,
+    /// How much it may be at fault.
+    pub budget: Budget,
     /// Each call gets a fresh instance: for tests, because a guest's memory must not matter.
     pub fresh: bool,
     configured: Vec<Input>,
@@ -168,12 +172,22 @@ impl Wiring {
             }
         }
 
+        let mut stores = vec![];
+        for store in &description.stores {
+            match Validator::new(&store.schema) {
+                Ok(valid) => stores.push(valid),
+                Err(why) => miss(format!("store '{}'", store.name), why.to_string()),
+            }
+        }
+
         let wiring = Wiring {
             rules,
             inputs,
             outputs,
             lookups,
+            stores,
             batch: config.rules.batch,
+            budget: config.rules.budget,
             fresh: false,
             configured: config.inputs.clone(),
         };

@@ -11,6 +11,10 @@ use crate::service::Question;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// A worker that is never out of work commits so many times less often than `epoch.interval` says: records wait for it anyway, and
+/// a transaction costs the broker some milliseconds of CPU, whatever is in it.
+const PATIENCE: u32 = 4;
+
 /// An epoch in its commit.
 pub struct Flight {
     touched: BTreeSet<Partition>,
@@ -19,6 +23,14 @@ pub struct Flight {
 }
 
 impl Worker {
+    /// How long an epoch stays open.
+    pub(super) fn interval(&self) -> Duration {
+        if self.rested {
+            return self.pace.interval;
+        }
+        (self.pace.interval * PATIENCE).min(self.pace.transaction_timeout / 2)
+    }
+
     /// Seals the open epoch and hands it to the producer, when it is time and the one before it is through.
     pub(super) fn seal_when_due(&mut self, now: Now) {
         let Some(opened) = self.opened else { return };

@@ -4,12 +4,16 @@
 //! by then. The changelog is cut only before what the store and the last complete round of the sweep both don't need.
 //! A flush that has begun is taken to its end, or its task is closed: rows that a slice has taken count as stored from then
 //! on, so a stamp that left the others out, or a failure that nobody heard of, would lose them.
+//! What is expired as of the last *committed* step is left out, and no more: the steps of the open epoch may be taken again.
 
 use super::{Now, Worker};
+use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition};
 use crate::rows::Dirty;
 use crate::store::Stamp;
+use crate::task::{Status, Task};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of rows handed over in one turn: copying them takes about 0.2 ms.
@@ -28,9 +32,9 @@ pub struct Flushes {
     now: Option<(Partition, Stamp)>,
     tasks: BTreeMap<Partition, Progress>,
     not_before: Duration,
-    /// Tasks of which a flush has failed: what the store has of them must go before another one begins, or rows that are
-    /// gone would come back with the next start.
-    failed: BTreeSet<Partition>,
+    /// Tasks of which a flush has failed, or whose rows are not those that the store has, and why: what the store has of them
+    /// must go before another one begins, or rows that are gone would come back with the next start.
+    failed: BTreeMap<Partition, Arc<str>>,
     /// The store has nothing of these tasks any more, and their rows don't know it yet: they were reading their changelog.
     wiped: BTreeSet<Partition>,
     identity: Option<(String, String)>,
@@ -49,6 +53,14 @@ struct Progress {
 }
 
 impl Flushes {
+    /// How a task stands, and whether it can be stored at present.
+    pub fn status(&self, task: &Task) -> Status {
+        Status {
+            unstored: self.failed.get(&task.partition()).cloned(),
+            ..task.status()
+        }
+    }
+
     /// The task is gone.
     pub fn forget(&mut self, task: Partition) {
         self.tasks.remove(&task);
@@ -59,6 +71,31 @@ impl Flushes {
 }
 
 impl Worker {
+    /// Opens the store of a new task. What the first flush is written over must be what the rows were restored from, or it goes.
+    pub(super) fn open_store(&mut self, task: &Task) -> Result<()> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let partition = task.partition();
+        let why = match store.open(partition) {
+            Ok(stamp) if stamp.as_ref().map(|stamp| stamp.offset) == task.stored() => {
+                // It may have been here before.
+                self.telemetry.unstored(partition, false);
+                return Ok(());
+            }
+            Ok(_) => "what is stored is not what the task was restored from".to_owned(),
+            // The disk is full, say: the task does without.
+            Err(Failure::Retry(why)) => why,
+            Err(other) => return Err(other),
+        };
+        tracing::error!(
+            task = partition,
+            why,
+            "state is not stored until the store can be wiped; it is safe in the changelog"
+        );
+        self.flushes.failed.insert(partition, why.into());
+        self.telemetry.unstored(partition, true);
+        Ok(())
+    }
+
     /// A slice of the flush under way, or a new flush when one is due.
     pub(super) fn flush(&mut self, now: Now) {
         self.note_progress();
@@ -72,23 +109,30 @@ impl Worker {
                     }
                     Err(why) => {
                         tracing::error!(task, %why, "state could not be flushed; it is safe in the changelog");
+                        self.telemetry.unstored(task, true);
                         self.flushes.not_before = now.mono;
                         self.flushes.now.take_if(|(flushing, _)| *flushing == task);
                         if let Some(progress) = self.flushes.tasks.get_mut(&task) {
                             progress.stamped = None;
                         }
-                        self.flushes.failed.insert(task);
+                        self.flushes.failed.insert(task, why.to_string().into());
                     }
                 }
             }
             if now.mono >= self.flushes.not_before {
-                while let Some(task) = self.flushes.failed.first().copied() {
+                while let Some(task) = self.flushes.failed.keys().next().copied() {
                     self.flushes.not_before = now.mono + AFTER_FAILURE;
                     if let Err(why) = store.wipe(task) {
-                        tracing::error!(task, %why, "the stored state can't be wiped yet");
+                        tracing::error!(
+                            task,
+                            %why,
+                            "the stored state can't be wiped yet: nothing is stored until then, and nothing is lost; \
+                             make room on the disk and restart this process"
+                        );
                         break;
                     }
                     self.flushes.failed.remove(&task);
+                    self.telemetry.unstored(task, false);
                     self.flushes.wiped.insert(task);
                 }
             }
@@ -128,7 +172,7 @@ impl Worker {
                 return;
             };
             let mut rows = Dirty::default();
-            let now = task.last_time().unwrap_or(i64::MIN);
+            let now = task.committed().last.time();
             let done = task.rows_mut().take_dirty(SLICE, now, &mut rows);
             store.write(*partition, rows);
             if done {

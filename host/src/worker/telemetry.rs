@@ -2,6 +2,7 @@
 
 use super::Now;
 use super::spent::Spent;
+use crate::control::Number;
 use crate::metrics::{Metrics, RulesMetrics, TaskMetrics, WorkerMetrics};
 use crate::record::Partition;
 use crate::rules::Version;
@@ -63,6 +64,7 @@ impl Telemetry {
         add(&rules.counters, &tally.counts);
         metrics.cuts.inc_by(tally.cuts);
         metrics.traps.inc_by(tally.traps);
+        metrics.rules_faults.inc_by(tally.faults);
         if tally.calls > 0 {
             self.worker
                 .batch_inputs
@@ -89,8 +91,25 @@ impl Telemetry {
         self.worker.ambiguous.inc();
     }
 
-    /// Sets the gauges, when it is time.
-    pub fn look(&mut self, now: Now, tasks: &mut BTreeMap<Partition, Task>, spent: &mut Spent) {
+    /// The local store has not got a task since its last flush failed, or has it again.
+    pub fn unstored(&mut self, task: Partition, unstored: bool) {
+        let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
+        metrics.unstored.set(i64::from(unstored));
+    }
+
+    /// So many deploys were withdrawn.
+    pub fn withdrawn(&self, deploys: usize) {
+        self.worker.withdrawn.set(deploys as i64);
+    }
+
+    /// Sets the gauges, when it is time. `stopped`: deploys that no task takes a step by.
+    pub fn look(
+        &mut self,
+        now: Now,
+        tasks: &mut BTreeMap<Partition, Task>,
+        stopped: &BTreeMap<Number, String>,
+        spent: &mut Spent,
+    ) {
         if now.mono < self.look_at {
             return;
         }
@@ -99,11 +118,12 @@ impl Telemetry {
         }
         self.look_at = now.mono + LOOK_EVERY;
         for task in tasks.values_mut() {
-            self.look_at_task(now, task);
+            let metrics = self.look_at_task(now, task);
+            metrics.rules_stopped.set(stopped.contains_key(&task.deployed()).into());
         }
     }
 
-    fn look_at_task(&mut self, now: Now, task: &mut Task) {
+    fn look_at_task(&mut self, now: Now, task: &mut Task) -> &TaskMetrics {
         let status = task.status();
         let partition = status.partition;
         let metrics = self
@@ -131,6 +151,7 @@ impl Telemetry {
             counter.inc_by(misses);
         }
         self.metrics.version(partition, &Version(status.version).to_string());
+        metrics
     }
 
     /// The task is closed; its gauges are told a last time.

@@ -2,13 +2,27 @@
 //!
 //! Rule: written on the bindings alone, without the SDK, so that it can say what the SDK never would.
 
-wit_bindgen::generate!({ path: "../../wit", world: "rules" });
+wit_bindgen::generate!({
+    path: ["../../wit", "wit"],
+    world: "test:odd/odd",
+    generate_all,
+    inline: "package test:odd;
+        world odd {
+            include pelton:rules/rules@0.1.0;
+            import wasi:clocks/monotonic-clock@0.2.6;
+        }",
+});
 
 use pelton::rules::host::{self, Level, Question, Read};
-use pelton::rules::types::{Action, Channel, Effect, Happening, Header, Lookup, Shape, Span, Store};
+use pelton::rules::types::{Action, Channel, Effect, Happening, Header, Input, Lookup, Shape, Span, Store};
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use wasi::clocks::monotonic_clock;
+
+mod greed;
+
+use greed::{eat, recurse, recurse_wide, run_for_ever};
 
 struct Odd;
 
@@ -16,6 +30,9 @@ export!(Odd);
 
 /// What to do, as `describe` was told.
 static DO: OnceLock<String> = OnceLock::new();
+
+/// What `keep` stores, whatever comes.
+static DATUM: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// Calls of this instance that had an effect.
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -28,8 +45,10 @@ const BYTES: &str = r#""bytes""#;
 impl Guest for Odd {
     fn describe(settings: String) -> Result<Description, String> {
         std::panic::set_hook(Box::new(|info| host::log(Level::Error, &info.to_string())));
-        // {"do": "..."}: the fourth piece between quotes.
-        let what = settings.split('"').nth(3).unwrap_or("echo").to_string();
+        // {"do": "...", "with": "...", "and": "..."}: every fourth piece between quotes.
+        let mut pieces = settings.split('"').skip(3).step_by(4);
+        let what = pieces.next().unwrap_or("echo").to_string();
+        let with = pieces.next().unwrap_or("");
         let mut description = description();
         match what.as_str() {
             "refuse-settings" => return Err("no odds today".into()),
@@ -40,6 +59,13 @@ impl Guest for Odd {
             "no-name" => description.timers.push(String::new()),
             "no-schema" => description.outputs[0].schema = "no schema".into(),
             "request-no-record" => description.lookups[0].request = BYTES.into(),
+            "keep" => {
+                description.stores[usize::from(VALUES)].schema = text_of(with);
+                let datum = unhex(pieces.next().unwrap_or(""));
+                DATUM.set(datum).map_err(|_| "described twice".to_string())?;
+            }
+            "time" => description.timers = vec![with.into()],
+            "no-lookup" => description.lookups.clear(),
             "too-many-names" => description.counters = (0..70_000).map(|i| i.to_string()).collect(),
             _ => {}
         }
@@ -61,6 +87,7 @@ impl Guest for Odd {
             "loop-on-poison" if poisoned => run_for_ever(),
             "eat" => eat(),
             "eat-on-poison" if poisoned => eat(),
+            "clock" => drop(black_box(monotonic_clock::now())),
             "recurse" => drop(black_box(recurse(black_box(1)))),
             "recurse-wide" => drop(black_box(recurse_wide(black_box(1)))),
             "chatter" => (0..100_000).for_each(|i| host::log(Level::Info, &format!("chatter {i}"))),
@@ -70,8 +97,12 @@ impl Guest for Odd {
             host::get_many(&[read], &[]);
         }
         let mut effects = echo(&batch);
-        if what == "read-twice" {
-            effects = echo(&batch);
+        match what {
+            "read-twice" => effects = echo(&batch),
+            "keep" => effects = keep(&batch),
+            "time" | "timer-past" => time(&batch, &mut effects, what == "time"),
+            "ask" => ask(&batch, &mut effects),
+            _ => {}
         }
         let last = batch.inputs.len().saturating_sub(1);
         let Some(first) = effects.effects.first().copied() else {
@@ -123,6 +154,17 @@ impl Guest for Odd {
                     len: 1 << 20,
                 };
                 effects.bytes.resize(effects.bytes.len() + (1 << 20), 0);
+            }
+            "no-datum" => {
+                let start = effects.bytes.len() as u32;
+                effects.bytes.push(0xff);
+                let value = Span { start, len: 1 };
+                (odd.what, odd.on, odd.at, odd.value) = (Action::Send, 0, batch.inputs[last].time, value);
+            }
+            "no-datum-kept" => {
+                let start = effects.bytes.len() as u32;
+                effects.bytes.push(0xff);
+                odd.value = Span { start, len: 1 };
             }
             "flood" => effects.effects.resize(10_000_000, odd),
             "flood-a-little" => effects.effects.resize(5_000, odd),
@@ -189,9 +231,21 @@ fn odd_read(what: &str) -> Option<Read> {
 }
 
 /// Good manners: for each event, the stored value of its key goes to the output, and its own is stored; in one call to
-/// the host. (Two events of a key in one batch: both see the state before the batch.)
+/// the host.
 fn echo(batch: &Batch) -> Effects {
     let shouts = DO.get().is_some_and(|what| what == "shout-on-poison");
+    remember(batch, Some, |held| match shouts && held.ends_with(POISON) {
+        true => held.to_ascii_uppercase(),
+        false => held.to_vec(),
+    })
+}
+
+/// For each event: what its key holds goes to the output, made into that; and what its value comes to is held, if anything.
+fn remember<'a>(
+    batch: &'a Batch,
+    stored: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
+    sent: impl Fn(&[u8]) -> Vec<u8>,
+) -> Effects {
     let none = Span { start: 0, len: 0 };
     let reads: Vec<Read> = (0..batch.inputs.len() as u32)
         .map(|of| Read {
@@ -215,26 +269,34 @@ fn echo(batch: &Batch) -> Effects {
             len: piece.len() as u32,
         }
     };
+    let holds = |input: &'a Input| match input.what {
+        Happening::Event => stored(bytes_of(input.value, &batch.bytes)),
+        _ => None,
+    };
+    // What no rules may do: to depend on how inputs are cut into batches.
+    let by_batch = DO.get().is_some_and(|what| what == "by-batch");
     for (i, input) in batch.inputs.iter().enumerate() {
         let of = i as u32;
+        let cell = cells.next_if(|cell| cell.of == of);
         if input.what != Happening::Event {
             continue;
         }
-        let value = keep(bytes_of(input.value, &batch.bytes));
-        effects.push(Effect {
-            what: Action::Put,
-            on: VALUES,
-            of,
-            at: i64::MAX,
-            name: none,
-            value,
-        });
-        if let Some(cell) = cells.next_if(|cell| cell.of == of) {
-            let mut value = bytes_of(cell.value, &found.bytes).to_vec();
-            if shouts && value.ends_with(POISON) {
-                value.make_ascii_uppercase();
-            }
-            let value = keep(&value);
+        if let Some(value) = holds(input) {
+            let value = keep(value);
+            effects.push(Effect {
+                what: Action::Put,
+                on: VALUES,
+                of,
+                at: i64::MAX,
+                name: none,
+                value,
+            });
+        }
+        // The host answers as of the batch's start: what an event before it stores comes first.
+        let same = batch.inputs[..i].iter().filter(|other| key_of(other) == key_of(input));
+        let earlier = same.filter_map(holds).next_back().filter(|_| !by_batch);
+        if let Some(before) = earlier.or_else(|| cell.map(|cell| bytes_of(cell.value, &found.bytes))) {
+            let value = keep(&sent(before));
             effects.push(Effect {
                 what: Action::Send,
                 on: 0,
@@ -252,39 +314,77 @@ fn echo(batch: &Batch) -> Effects {
     }
 }
 
+/// As [`echo`], but what it stores is always the same datum, and what it finds it sends as bytes, whatever it is. A value that
+/// ends in "look" stores nothing.
+fn keep(batch: &Batch) -> Effects {
+    let datum = DATUM.get().map_or(&[][..], Vec::as_slice);
+    let stored = |value: &[u8]| (!value.ends_with(b"look")).then_some(datum);
+    // An Avro length is doubled; these are shorter than 64 bytes.
+    remember(batch, stored, |held| [&[2 * held.len() as u8], held].concat())
+}
+
+/// A timer a minute after each event, or long before it.
+fn time(batch: &Batch, effects: &mut Effects, ahead: bool) {
+    each_event(batch, effects, |_, input| Effect {
+        what: Action::SetTimer,
+        on: 0,
+        of: 0,
+        at: if ahead { input.time + 60_000 } else { 0 },
+        name: Span { start: 0, len: 0 },
+        value: Span { start: 0, len: 0 },
+    });
+}
+
+/// A question for each event.
+fn ask(batch: &Batch, effects: &mut Effects) {
+    each_event(batch, effects, |bytes, _| {
+        let start = bytes.len() as u32;
+        // An Avro string of one letter.
+        bytes.extend([2, b'x']);
+        Effect {
+            what: Action::Ask,
+            on: 0,
+            of: 0,
+            at: 0,
+            name: Span { start: 0, len: 0 },
+            value: Span { start, len: 2 },
+        }
+    });
+}
+
+/// One more effect for each event, behind its others.
+fn each_event(batch: &Batch, effects: &mut Effects, mut one: impl FnMut(&mut Vec<u8>, &Input) -> Effect) {
+    for (of, input) in batch.inputs.iter().enumerate() {
+        if input.what == Happening::Event {
+            let effect = one(&mut effects.bytes, input);
+            effects.effects.push(Effect {
+                of: of as u32,
+                ..effect
+            });
+        }
+    }
+    effects.effects.sort_by_key(|effect| effect.of);
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter_map(|digit| digit.to_digit(16))
+        .map(|digit| digit as u8)
+        .collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// A schema has quotes, so that it comes in hex.
+fn text_of(hex: &str) -> String {
+    String::from_utf8_lossy(&unhex(hex)).into_owned()
+}
+
+/// Equal keys of a batch stand at one place.
+fn key_of(input: &Input) -> (u32, u32) {
+    (input.key.start, input.key.len)
+}
+
 fn bytes_of(span: Span, bytes: &[u8]) -> &[u8] {
     &bytes[span.start as usize..][..span.len as usize]
-}
-
-fn run_for_ever() {
-    let mut i = 0_u64;
-    while black_box(true) {
-        i = black_box(i + 1);
-    }
-}
-
-fn eat() {
-    let mut eaten = Vec::new();
-    loop {
-        eaten.push(black_box(vec![1_u8; 1 << 20]));
-    }
-}
-
-/// Deep in calls, with little on the stack in memory: the native stack ends first.
-fn recurse(n: u64) -> u64 {
-    if black_box(n) == 0 {
-        0
-    } else {
-        recurse(black_box(n + 1)) + black_box(1)
-    }
-}
-
-/// Deep in calls with a lot on the stack in memory, which ends first.
-fn recurse_wide(n: u64) -> u64 {
-    let wide = black_box([n; 512]);
-    if black_box(n) == 0 {
-        0
-    } else {
-        recurse_wide(n + 1) + black_box(wide)[7]
-    }
 }

@@ -200,6 +200,9 @@ impl Drop for Stage {
                 eprintln!("{}:\n{said}", entry.path().display());
             }
         }
+        let broker = self.rig.said();
+        let lines: Vec<_> = broker.lines().collect();
+        eprintln!("broker:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
         for (what, shown) in [("dead-letters", 3), ("journal", 0), ("enriched", 0)] {
             // A broker that is away has nothing to show.
             let Ok(records) = self.rig.read(&format!("{}-{what}", self.name)) else {

@@ -1,6 +1,8 @@
 //! The rules of the money pipeline: RULES, sentence by sentence.
 
-use super::{Answer, Enriched, Event, Millis, Money, Output, Parameters, Place, StepKey, StepWhat, UserInfo};
+use super::{
+    Answer, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, UserInfo, deploys,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of a user. What has expired stays in it; see [`State::alive`].
@@ -47,6 +49,8 @@ pub struct Counters {
 
 pub(super) struct Rules<'a> {
     parameters: &'a Parameters,
+    /// Those of the first deploy.
+    first: Settings,
     pub users: BTreeMap<Vec<u8>, State>,
     pub outputs: Vec<Output>,
     pub counters: Counters,
@@ -55,11 +59,28 @@ pub(super) struct Rules<'a> {
 impl Rules<'_> {
     pub fn new(parameters: &Parameters) -> Rules<'_> {
         Rules {
+            first: Settings {
+                dedup_ttl: parameters.dedup_ttl,
+                session_ttl: parameters.session_ttl,
+                pending_ttl: parameters.pending_ttl,
+                label: parameters.label.clone(),
+            },
             parameters,
             users: BTreeMap::new(),
             outputs: Vec::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// What a step of this time goes by: the deploy, and its settings.
+    fn at(&self, time: Millis) -> (u64, Settings) {
+        let number = deploys::of(&self.parameters.deploys, time);
+        (number, self.settings(number))
+    }
+
+    fn settings(&self, number: u64) -> Settings {
+        let its = self.parameters.deploys.iter().find(|deploy| deploy.number == number);
+        its.map_or(&self.first, |deploy| &deploy.settings).clone()
     }
 
     /// The timer that is due first.
@@ -85,6 +106,7 @@ impl Rules<'_> {
 
     pub fn event(&mut self, step: &StepKey, key: &[u8], event: Event, late: bool) {
         let now = step.time;
+        let (deploy, settings) = self.at(now);
         let state = self.users.entry(key.to_vec()).or_default();
         match event {
             Event::Ignored { .. } => self.counters.ignored += 1,
@@ -98,7 +120,7 @@ impl Rules<'_> {
             }
             Event::Session { id, country, .. } => {
                 self.counters.sessions += 1;
-                let expires = now.saturating_add(self.parameters.session_ttl);
+                let expires = now.saturating_add(settings.session_ttl);
                 state.sessions.insert(id.clone(), (country.clone(), expires));
                 let waits = std::mem::take(&mut state.pending);
                 let (released, others) = waits.into_iter().partition(|((session, _), _)| *session == id);
@@ -106,7 +128,7 @@ impl Rules<'_> {
                 // In the order of their places.
                 let released: BTreeMap<_, _> = released;
                 for (_, (enriched, _)) in released {
-                    self.send(step, key, enriched.with(Some(country.clone())), false);
+                    self.send(step, key, enriched.with(Some(country.clone())), false, deploy);
                 }
             }
             Event::Money(money) => self.money(step, key, money, late),
@@ -123,8 +145,9 @@ impl Rules<'_> {
             rank,
             offset,
         };
+        let (deploy, settings) = self.at(now);
         let state = self.users.entry(key.to_vec()).or_default();
-        let expires = now.saturating_add(self.parameters.dedup_ttl);
+        let expires = now.saturating_add(settings.dedup_ttl);
         if state
             .seen
             .insert(money.id.clone(), expires)
@@ -142,7 +165,7 @@ impl Rules<'_> {
             first,
         };
         let Some(session) = enriched.money.session.clone() else {
-            return self.send(step, key, enriched, false);
+            return self.send(step, key, enriched, false, deploy);
         };
         if late || old {
             state.asked.insert(step.clone(), (place, enriched));
@@ -151,12 +174,10 @@ impl Rules<'_> {
         match state.sessions.get(&session).filter(|(_, expires)| now < *expires) {
             Some((country, _)) => {
                 let country = country.clone();
-                self.send(step, key, enriched.with(Some(country)), false);
+                self.send(step, key, enriched.with(Some(country)), false, deploy);
             }
             None => {
-                let due = now
-                    .saturating_add(self.parameters.pending_ttl)
-                    .max(now.saturating_add(1));
+                let due = now.saturating_add(settings.pending_ttl).max(now.saturating_add(1));
                 state.pending.insert((session, place), (enriched, due));
             }
         }
@@ -173,8 +194,8 @@ impl Rules<'_> {
         }
     }
 
-    /// A reply comes right behind a step. One that nobody waits for is dropped.
-    pub fn reply(&mut self, anchor: &StepKey, asked_by: &StepKey, answer: &Answer) {
+    /// A reply comes right behind a step, to the rules of this deploy. One that nobody waits for is dropped.
+    pub fn reply(&mut self, anchor: &StepKey, asked_by: &StepKey, answer: &Answer, deploy: u64) {
         let asked = self
             .users
             .iter_mut()
@@ -192,14 +213,16 @@ impl Rules<'_> {
                 country
             }
         };
-        self.send(anchor, &key, enriched.with(country), true);
+        self.send(anchor, &key, enriched.with(country), true, deploy);
     }
 
-    fn send(&mut self, step: &StepKey, key: &[u8], value: Enriched, looked_up: bool) {
+    fn send(&mut self, step: &StepKey, key: &[u8], mut value: Enriched, looked_up: bool, deploy: u64) {
         let (step, key, timestamp) = (step.clone(), key.to_vec(), step.time);
+        value.money.kind.insert_str(0, &self.settings(deploy).label);
         self.outputs.push(Output {
             step,
             looked_up,
+            deploy,
             key,
             timestamp,
             value,

@@ -106,6 +106,7 @@ impl Case {
             anchor,
             asked_by,
             answer,
+            deploy: 1,
         });
         self
     }

@@ -126,8 +126,7 @@ fn on_broker(options: &Options, rig: &crate::rig::Rig) -> Result<(Arc<Config>, R
     }
     let written = workload::produce(options.workload.clone(), rig)?;
     let layout = Arc::new(Layout::new(&config, PARTITIONS));
-    let names = layout.topics.clone();
-    let log = pelton::log::kafka::Kafka::new(names, &config.kafka, &config.name, &config.instance)?;
+    let log = pelton::pipeline::kafka(&config)?;
     let report = measure(config.clone(), layout, Arc::new(log), written, options, rig.pid())?;
     Ok((config, report))
 }

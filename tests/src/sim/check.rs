@@ -4,6 +4,7 @@
 //! - Outputs and dead letters are those of the auditor, who knows the committed inputs and the committed journal only.
 //! - The changelog, read from its start, rebuilds the state that the auditor expects, and that the task has.
 
+use super::decided;
 use super::evidence::{self, Evidence};
 use super::state;
 use super::world::{World, Wrong};
@@ -31,7 +32,8 @@ pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
         None => return Err(format!("task {partition} has state, and has taken no step")),
         until => task.until = until,
     }
-    let expected = auditor::audit(&task, &evidence::parameters(world));
+    let expected = auditor::audit(&task, &evidence::parameters(world)?);
+    check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
     check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
     check_offsets(world, &rebuilt)?;
     let evidence = Evidence::of(world, partition)?;
@@ -49,7 +51,8 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
             None => return Err(format!("task {partition}: its changelog can't be read at the end")),
         };
         let task = evidence::task(world, partition)?;
-        let expected = auditor::audit(&task, &evidence::parameters(world));
+        let expected = auditor::audit(&task, &evidence::parameters(world)?);
+        check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
         let evidence = Evidence::of(world, partition)?;
         world.report.outputs += expected.outputs.len() as u64;
         world.report.dead_letters += expected.dead_letters.len() as u64;
@@ -68,6 +71,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
         }
     }
     evidence::nothing_else(world)?;
+    decided::end(world)?;
     world.report.fingerprint = evidence::fingerprint(world);
     Ok(())
 }
@@ -84,7 +88,7 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
             Ok(None) => {}
             Ok(Some(restored)) => {
                 let starts = vec![0; world.config.inputs.len()];
-                let (layout, orders) = (world.layout.clone(), world.orders.clone());
+                let (layout, orders) = (world.layout.clone(), world.all_versions());
                 let task = Task::open(partition, layout, orders, restored, &starts);
                 return task.map(Some).map_err(|why| format!("task {partition}: {why}"));
             }
@@ -111,6 +115,12 @@ fn check_state(task: &mut Task, expected: &Expected, which: &str) -> Result<(), 
     let is = state::state_of(task)?;
     let must = state::state_expected(expected);
     same(&format!("{which}, its state"), &is, &must)
+}
+
+/// The journal names a version wherever another one takes over.
+fn check_versions(world: &World, task: &auditor::Task, expected: &Expected) -> Result<(), Wrong> {
+    let deploys = evidence::parameters(world)?.deploys;
+    auditor::takeovers(&task.takeovers, &expected.steps, expected.watermark, &deploys)
 }
 
 /// The group's offsets are those of the meta.

@@ -1,10 +1,11 @@
 //! What stands in the topics, in the auditor's words.
 
 use super::check::same;
-use super::rules::TTLS;
+use super::decided::decided;
 use super::state::{host_step, step};
+use super::versions;
 use super::world::{World, Wrong};
-use crate::auditor::{self, Answer, Enriched, Expected, Heartbeat, Record, Refusal, Reply};
+use crate::auditor::{self, Answer, Enriched, Expected, Heartbeat, Record, Refusal, Reply, Takeover};
 use pelton::journal::{Ending, Entry, Happening, Verdict};
 use pelton::log::embedded::Owned;
 use pelton::lookups;
@@ -71,17 +72,24 @@ impl Evidence {
     }
 }
 
-/// The parameters of a run.
-pub fn parameters(world: &World) -> auditor::Parameters {
-    let ttls = TTLS[world.plan.ttls];
-    auditor::Parameters {
+/// The parameters of a run, with the deploys that are committed by now.
+pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
+    let mut deploys = decided(world)?.committed.into_iter();
+    let first = match deploys.next() {
+        Some(first) => first.settings,
+        // Nobody has said anything yet.
+        None => versions::read(&versions::settings(world.plan.files[0]).to_string()).ok_or("settings of a file")?,
+    };
+    Ok(auditor::Parameters {
         format: world.plan.format,
         out_of_orderness: world.plan.out_of_orderness.to_vec(),
         max_ahead: vec![world.plan.max_ahead; 3],
-        dedup_ttl: ttls.dedup,
-        session_ttl: ttls.session,
-        pending_ttl: ttls.pending,
-    }
+        dedup_ttl: first.dedup_ttl,
+        session_ttl: first.session_ttl,
+        pending_ttl: first.pending_ttl,
+        label: first.label,
+        deploys: deploys.collect(),
+    })
 }
 
 /// Inputs and journal of a task.
@@ -99,6 +107,7 @@ pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
         task.partitions.push(records.into_iter().map(record).collect());
     }
     let mut replies = vec![];
+    let mut taken = 1;
     for record in read(world, world.layout.journal, partition) {
         let entry = Entry::decode(&record.value.unwrap_or_default()).map_err(|e| e.to_string())?;
         match entry {
@@ -121,17 +130,27 @@ pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
                 anchor,
                 what: Happening::Reply { id, answer },
                 ..
-            } => replies.push((anchor, id, answer)),
+            } => replies.push((anchor, id, answer, taken)),
+            Entry::After {
+                anchor,
+                what: Happening::Rules { version, number },
+                ..
+            } => {
+                taken = number;
+                versions::of(&version).ok_or("the journal names a version that nobody knows")?;
+                let behind = step(&anchor)?;
+                task.takeovers.push(Takeover { behind, number });
+            }
             other => return Err(format!("an unexpected journal entry: {other:?}")),
         }
     }
     // Which step asked with which id: steps do not depend on replies.
-    let steps = auditor::audit(&task, &parameters(world)).steps;
+    let steps = auditor::audit(&task, &parameters(world)?).steps;
     let asking: HashMap<_, _> = steps
         .into_iter()
         .map(|step| (lookups::id(&host_step(&step), 0, 0), step))
         .collect();
-    for (anchor, id, answer) in replies {
+    for (anchor, id, answer, deploy) in replies {
         let anchor = step(&anchor)?.ok_or("a reply before the first step")?;
         let asked_by = asking.get(&id).cloned();
         task.replies.push(Reply {
@@ -142,6 +161,7 @@ pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
                 Ending::Absent => Answer::Absent,
                 Ending::Unavailable => Answer::Unavailable,
             },
+            deploy,
         });
     }
     Ok(task)
@@ -229,7 +249,7 @@ pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
     let mut outputs = vec![];
     let mut expected = BTreeMap::<_, Vec<_>>::new();
     for partition in 0..world.plan.partitions {
-        for output in auditor::audit(&task(world, partition)?, &parameters(world)).outputs {
+        for output in auditor::audit(&task(world, partition)?, &parameters(world)?).outputs {
             expected.entry(output.key).or_default().push(output.looked_up);
         }
     }
@@ -257,7 +277,7 @@ fn partition_of(world: &World, key: &[u8]) -> Option<i32> {
 }
 
 /// Committed records of a partition.
-fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
+pub fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
     let name = &world.layout.topics[usize::from(topic)];
     world
         .cluster

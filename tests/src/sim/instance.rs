@@ -3,7 +3,10 @@
 //! Rule: it does what `pipeline/assignment.rs` and `pipeline/threads.rs` do on threads, no more and no less. What waits in a
 //! channel there waits in a queue here; who goes next is the world's to say.
 
+use super::carriage::Carriage;
+use super::restore::Restore;
 use super::service::Desk;
+use super::versions::Bench;
 use pelton::config::Config;
 use pelton::error::{Failure, Result};
 use pelton::log::{Group, Log, Membership};
@@ -12,8 +15,7 @@ use pelton::pipeline::transactional_id;
 use pelton::record::{Offset, Partition};
 use pelton::registry::Schemas;
 use pelton::store::Store;
-use pelton::store::memory::{Disk, Memory};
-use pelton::task::restore::Restoring;
+use pelton::store::memory::Disk;
 use pelton::task::{Layout, Orders, Task};
 use pelton::worker::{Now, Ports, Worker};
 use std::cell::Cell;
@@ -25,11 +27,16 @@ use std::time::Duration;
 /// A member that is fenced twice within this ends.
 const RIVAL: Duration = Duration::from_secs(60);
 
+/// How often a worker tells how its tasks stand.
+const STATUS_EVERY: Duration = Duration::from_millis(100);
+
 /// What an instance is made of.
 pub struct Parts {
     pub config: Config,
     pub layout: Arc<Layout>,
-    pub orders: Arc<Orders>,
+    pub bench: Bench,
+    /// The version that its file names.
+    pub file: usize,
     pub log: Arc<dyn Log>,
     pub schemas: Option<Arc<dyn Schemas>>,
     pub disk: Option<Disk>,
@@ -39,15 +46,15 @@ pub struct Parts {
 
 /// A running instance.
 pub struct Life {
-    config: Config,
     layout: Arc<Layout>,
-    orders: Arc<Orders>,
     log: Arc<dyn Log>,
     disk: Option<Disk>,
     group: Box<dyn Group>,
+    /// The threads of the control topic.
+    pub carriage: Carriage,
     pub seats: Vec<Seat>,
-    /// Threads that restore.
-    pub restores: Vec<Restore>,
+    /// Threads that restore, and what they have come to and not yet told.
+    pub restores: Vec<(Restore, Option<Result<Box<Task>>>)>,
     /// Restores under way: set when they are not wanted any more.
     restoring: BTreeMap<Partition, Rc<Cell<bool>>>,
     owned: Vec<Partition>,
@@ -62,16 +69,8 @@ pub struct Seat {
     pub worker: Worker,
     pub desk: Desk,
     commands: VecDeque<Command>,
-}
-
-/// A restore's thread.
-pub struct Restore {
-    partition: Partition,
-    gone: Rc<Cell<bool>>,
-    restoring: Restoring,
-    store: Option<Memory>,
-    /// Done, and not yet told.
-    done: Option<Result<Box<Task>>>,
+    /// When it told how its tasks stand.
+    told: Duration,
 }
 
 enum Command {
@@ -79,6 +78,7 @@ enum Command {
     Reassigned(u64),
     Close(Vec<Partition>, u64),
     Lose(Vec<Partition>, u64),
+    Order(Arc<Orders>),
 }
 
 enum Event {
@@ -109,7 +109,8 @@ impl Life {
         let Parts {
             config,
             layout,
-            orders,
+            bench,
+            file,
             log,
             schemas,
             disk,
@@ -131,18 +132,18 @@ impl Life {
                 schemas: schemas.clone(),
                 store: disk.as_ref().map(|disk| Box::new(disk.store()) as Box<dyn Store>),
             };
-            let worker = Worker::new(index, &config, layout.clone(), orders.clone(), ports, metrics.clone());
+            let worker = Worker::new(index, &config, layout.clone(), Arc::default(), ports, metrics.clone());
             seats.push(Seat {
                 worker,
                 desk,
                 commands: VecDeque::new(),
+                told: Duration::ZERO,
             });
         }
         Ok(Life {
+            carriage: Carriage::new(&config, &layout, &log, &bench, file)?,
             group: log.join()?,
-            config,
             layout,
-            orders,
             log,
             disk,
             seats,
@@ -229,7 +230,11 @@ impl Life {
         let mut open = vec![];
         for partition in &partitions {
             match self.restoring.remove(partition) {
-                Some(gone) => gone.set(true),
+                Some(gone) => {
+                    gone.set(true);
+                    self.carriage.board.forget(*partition);
+                    self.carriage.gone(*partition);
+                }
                 None => open.push(*partition),
             }
         }
@@ -276,51 +281,49 @@ impl Life {
     }
 
     fn restore(&mut self, partition: Partition) {
-        let gone = Rc::new(Cell::new(false));
-        self.restoring.insert(partition, gone.clone());
-        self.restores.push(Restore {
-            partition,
-            gone,
-            restoring: Restoring::begin(self.log.clone(), self.layout.clone(), partition),
-            store: self.disk.as_ref().map(Disk::store),
-            done: None,
-        });
+        let store = self.disk.as_ref().map(Disk::store);
+        let restore = Restore::begin(&self.log, &self.layout, partition, store);
+        self.restoring.insert(partition, restore.gone.clone());
+        self.restores.push((restore, None));
     }
 
     /// A step of one restore.
     pub fn step_restore(&mut self, index: usize) {
-        let restore = &mut self.restores[index];
-        if let Some(done) = restore.done.take() {
-            let Restore { partition, gone, .. } = self.restores.remove(index);
+        let (restore, done) = &mut self.restores[index];
+        if let Some(done) = done.take() {
+            let (Restore { partition, gone, .. }, _) = self.restores.remove(index);
             return self.inbox.push_back(Event::Restored(partition, gone, done));
         }
         if restore.gone.get() {
             self.restores.remove(index);
             return;
         }
-        let store = restore.store.as_mut().map(|store| store as &mut dyn Store);
-        let restored = match restore.restoring.step(store, Duration::ZERO) {
-            Ok(None) | Err(Failure::Retry(_)) => return,
-            Ok(Some(restored)) => restored,
-            Err(other) => return restore.done = Some(Err(other)),
-        };
-        let starts: Result<Vec<Offset>> = (0..self.layout.inputs.len())
-            .map(|rank| Ok(self.log.bounds(rank as u16, restore.partition)?.0))
-            .collect();
-        let (layout, orders) = (self.layout.clone(), self.orders.clone());
-        let open = |starts: Vec<_>| Task::open(restore.partition, layout, orders, restored, &starts);
-        restore.done = Some(starts.and_then(open).map(Box::new));
+        self.carriage.gone(restore.partition);
+        *done = restore.step(&self.carriage.board);
+    }
+
+    /// A round of the control topic's thread.
+    pub fn carry(&mut self, now: Now) -> Result<()> {
+        let seats = &mut self.seats;
+        self.carriage.step(now, |orders| {
+            for seat in seats {
+                seat.commands.push_back(Command::Order(orders.clone()));
+            }
+        })
     }
 
     /// A turn of a worker's thread. True: something was done.
     pub fn work(&mut self, index: usize, now: Now) -> Result<bool> {
-        let Seat { worker, commands, .. } = &mut self.seats[index];
+        let Seat {
+            worker, commands, told, ..
+        } = &mut self.seats[index];
         while let Some(command) = commands.pop_front() {
             match command {
                 Command::Open(task, assignment) => worker.open(*task, assignment)?,
                 Command::Reassigned(assignment) => worker.reassigned(assignment),
                 Command::Close(partitions, assignment) => worker.close(&partitions, assignment),
                 Command::Lose(partitions, assignment) => worker.lose(&partitions, assignment),
+                Command::Order(orders) => worker.order(orders),
             }
         }
         let busy = match worker.turn(now, Duration::ZERO) {
@@ -330,21 +333,23 @@ impl Life {
         };
         let closed = worker.take_closed();
         if !closed.is_empty() {
+            closed.iter().for_each(|partition| self.carriage.gone(*partition));
             self.inbox.push_back(Event::Closed(closed));
         }
         for (partition, before) in worker.take_truncations() {
             self.inbox.push_back(Event::Truncate(partition, before));
         }
+        if now.mono - *told >= STATUS_EVERY {
+            *told = now.mono;
+            worker
+                .status()
+                .into_iter()
+                .for_each(|status| self.carriage.runs(status));
+            for (partition, _) in worker.restoring() {
+                self.carriage.gone(partition);
+            }
+        }
         Ok(busy)
-    }
-
-    /// The name of its process.
-    #[expect(
-        clippy::misnamed_getters,
-        reason = "an instance is known by the name of its instance, not of its pipeline"
-    )]
-    pub fn name(&self) -> &str {
-        &self.config.instance
     }
 
     /// Nothing is under way but the work itself.
@@ -352,6 +357,7 @@ impl Life {
         self.closing.is_none()
             && self.restores.is_empty()
             && self.inbox.is_empty()
+            && self.carriage.is_settled()
             && self.seats.iter().all(|seat| seat.commands.is_empty())
     }
 
@@ -362,7 +368,7 @@ impl Life {
             text += &format!(", closes {:?} (still open: {:?})", closing.release, closing.open);
         }
         for restore in &self.restores {
-            text += &format!(", restores {}", restore.partition);
+            text += &format!(", restores {}", restore.0.partition);
         }
         for (index, seat) in self.seats.iter().enumerate() {
             text += &format!("\n  worker {index}: {} questions at the service", seat.desk.waiting());

@@ -1,8 +1,8 @@
 //! What is decided before a run begins: settings, traffic, and how rough the world is.
 
 use super::dice::Dice;
-use super::rules::TTLS;
-use super::traffic::{self, Arrival, Shape};
+use super::traffic::{self, Arrival, START, Shape};
+use super::versions::{DEPLOYED, FILES};
 use crate::auditor::{Format, Millis};
 use std::time::Duration;
 
@@ -35,10 +35,16 @@ pub struct Plan {
     pub buffer_bytes: usize,
     /// See the config.
     pub flush_bytes: u64,
-    /// Index of the rules' settings.
-    pub ttls: usize,
+    /// The versions that the files of instances name; there may be fewer of them.
+    pub files: Vec<usize>,
     /// Number of workers of each instance.
     pub instances: Vec<usize>,
+    /// See the config.
+    pub deploy_limit: Duration,
+    /// How often an instance's compilation has its turn when it could, by instance; there may be fewer of them.
+    pub compiles: Vec<f64>,
+    /// Who deploys what, in order.
+    pub acts: Vec<Act>,
     /// Instances have a disk.
     pub disk: bool,
     /// The service says the same whenever it is asked.
@@ -74,6 +80,36 @@ pub struct Chaos {
     pub aborted_inputs: f64,
     /// Somebody looks at the committed state.
     pub looks: f64,
+    /// A process will die within one of its next calls to the log.
+    pub fuses: f64,
+}
+
+/// Somebody deploys.
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// Milliseconds since the start.
+    pub at: Millis,
+    /// What.
+    pub which: Which,
+    /// From when on; none: now.
+    pub from: Option<Millis>,
+    /// Dies within the call to the log behind so many; true: that one is still made.
+    pub dies: Option<(usize, bool)>,
+    /// An instance that the version does not fit, while the deploy is under way.
+    pub refused_by: Option<usize>,
+}
+
+/// See [`Act`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// A version.
+    Version(usize),
+    /// The component that runs, with one of the other settings for it.
+    Settings(usize),
+    /// The version before.
+    Back,
+    /// None: the deploy under way is cancelled.
+    Cancel,
 }
 
 impl Plan {
@@ -118,7 +154,10 @@ impl Plan {
             epoch_bytes: dice.pick(&[1, 1_000, 16 << 20]),
             buffer_bytes: dice.pick(&[1, 1_000, 32 << 20]),
             flush_bytes: dice.pick(&[1, 1_000, 10_000, 1 << 30]),
-            ttls: dice.below(TTLS.len()),
+            files: vec![dice.below(FILES.end)],
+            deploy_limit: Duration::from_secs(60),
+            compiles: vec![0.5],
+            acts: vec![],
             instances: (0..dice.between(1..=2)).map(|_| dice.between(1..=2) as usize).collect(),
             disk: dice.chance(0.7),
             steady: false,
@@ -134,10 +173,100 @@ impl Plan {
                 full_disks: rough(dice, 0.002),
                 aborted_inputs: rough(dice, 0.3),
                 looks: 0.01,
+                fuses: 0.0,
             },
             traffic: traffic::make(&shape, dice),
         };
         plan.chaos.fences = rough(dice, 0.005);
         plan
     }
+
+    /// Of a seed, with deploys: less traffic, and more that goes wrong around them.
+    pub fn with_deploys(seed: u64) -> Plan {
+        let mut plan = Plan::of(seed);
+        // Other draws than those of the plan without.
+        let dice = &mut Dice::new(seed ^ 0xde91_0135);
+        let rough = |dice: &mut Dice, share: f64| dice.pick(&[0.0, 0.0, share / 5.0, share]);
+        let grain = dice.pick(&[1, 100, 1_000, 1_000]);
+        let shape = Shape {
+            format: plan.format,
+            partitions: plan.partitions,
+            empty: i32::from(dice.chance(0.1)),
+            records: dice.between(30..=120) as usize,
+            users: dice.between(2..=6) as usize,
+            span: dice.pick(&[2_000, 10_000, 30_000]),
+            phases: dice.pick(&[0, 0, 3]),
+            disorder: dice.pick(&[0, 100, 5_000]),
+            grain,
+            late: dice.pick(&[0.0, 0.05, 0.2]),
+            bad: dice.pick(&[0.0, 0.05]),
+            ahead: plan.max_ahead,
+            closing: None,
+        };
+        let out_of_orderness = dice.pick(&[0, 500, 2_000]);
+        plan.out_of_orderness = [out_of_orderness; 3];
+        plan.traffic = traffic::make(&shape, dice);
+        plan.instances = (0..dice.between(1..=3)).map(|_| dice.between(1..=2) as usize).collect();
+        plan.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3, 0.02])).collect();
+        plan.deploy_limit = Duration::from_millis(dice.pick(&[500, 5_000, 60_000, 60_000, 60_000]));
+        if dice.chance(0.2) {
+            plan.files = vec![dice.below(FILES.end), dice.below(FILES.end)];
+        }
+        plan.acts = acts(dice, shape.span, grain);
+        plan.chaos.fuses = rough(dice, 0.01);
+        if plan.is_replayed() {
+            // A replay is later than its inputs, whose append times are gone; and the gaps of a run's own draws, too.
+            plan.append_time = [false; 3];
+            plan.chaos.aborted_inputs = 0.0;
+        }
+        plan
+    }
+
+    /// What a run has written is made again, from its inputs and its journal.
+    pub fn is_replayed(&self) -> bool {
+        !self.acts.is_empty() && self.seed.is_multiple_of(4)
+    }
+}
+
+/// Deploys within so many milliseconds, at times that are multiples of `grain`, as those of the events are.
+fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
+    let mut acts = vec![];
+    for _ in 0..dice.pick(&[1, 1, 2, 2, 3, 5]) {
+        let at = dice.between(0..=span);
+        let act = Act {
+            at,
+            which: match dice.below(6) {
+                0 => Which::Back,
+                1 => Which::Settings(dice.below(16)),
+                _ => Which::Version(dice.between(DEPLOYED.start as i64..=DEPLOYED.end as i64 - 1) as usize),
+            },
+            from: dice.chance(0.6).then(|| {
+                let from = START + at + dice.between(-3_000..=span / 2);
+                from.div_euclid(grain) * grain
+            }),
+            dies: dice.chance(0.2).then(|| (dice.below(12), dice.chance(0.5))),
+            refused_by: dice.chance(0.1).then(|| dice.below(3)),
+        };
+        if dice.chance(0.2) {
+            // Somebody else at the same time.
+            let other = dice.between(DEPLOYED.start as i64..=DEPLOYED.end as i64 - 1) as usize;
+            acts.push(Act {
+                which: Which::Version(other),
+                refused_by: None,
+                ..act.clone()
+            });
+        }
+        if dice.chance(0.2) {
+            acts.push(Act {
+                at: at + dice.between(0..=2_000),
+                which: Which::Cancel,
+                from: None,
+                dies: None,
+                refused_by: None,
+            });
+        }
+        acts.push(act);
+    }
+    acts.sort_by_key(|act| act.at);
+    acts
 }

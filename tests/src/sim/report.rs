@@ -17,6 +17,18 @@ pub struct Report {
     pub troubles: u64,
     /// Looks at committed state.
     pub looks: u64,
+    /// Deploys that hold, without the first ones.
+    pub committed: u64,
+    /// Deploys that never held.
+    pub cancelled: u64,
+    /// Deploys that did not count.
+    pub refused: u64,
+    /// Versions that took over in a task.
+    pub takeovers: u64,
+    /// Processes that died within a call to the log.
+    pub fuses: u64,
+    /// Runs that were made again from their journal.
+    pub replays: u64,
     /// Of everything in the output and the owned topics: two runs of a seed are equal.
     pub fingerprint: u64,
 }
@@ -31,6 +43,12 @@ impl Report {
         self.journaled += other.journaled;
         self.troubles += other.troubles;
         self.looks += other.looks;
+        self.committed += other.committed;
+        self.cancelled += other.cancelled;
+        self.refused += other.refused;
+        self.takeovers += other.takeovers;
+        self.fuses += other.fuses;
+        self.replays += other.replays;
         self.fingerprint ^= other.fingerprint;
     }
 }

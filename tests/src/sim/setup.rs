@@ -1,10 +1,11 @@
 //! How a world is made: topics, rules, and places for instances.
 
 use super::dice::Dice;
+use super::mortal::Fuse;
 use super::plan::Plan;
 use super::report::Report;
-use super::rules;
 use super::traffic::START;
+use super::versions::Bench;
 use super::world::{Process, World};
 use crate::auditor::{Format, Millis};
 use pelton::config::{self, Config};
@@ -12,7 +13,7 @@ use pelton::log::embedded::{Clock, Embedded};
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::store::memory::Disk;
-use pelton::task::{Layout, Orders, Wiring};
+use pelton::task::Layout;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,20 +54,17 @@ impl World {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/schemas");
             Arc::new(Folder::open(&folder).expect("the examples' schemas")) as _
         });
-        let wiring = Wiring::new(
-            rules::rules(plan.ttls),
-            &config,
-            schemas.as_deref(),
-            &[plan.output_partitions],
-        );
-        let wiring = Arc::new(wiring.unwrap_or_else(|misfits| panic!("{misfits:?}")));
-        let orders = Arc::new(Orders::only(wiring));
+        let bench = Bench::new(&config, schemas.clone(), plan.output_partitions);
         let layout = Arc::new(Layout::new(&config, plan.partitions));
         let processes = plan.instances.iter().enumerate().map(|(number, workers)| Process {
             name: number.to_string(),
             workers: *workers,
             workers_ever: *workers,
             disk: plan.disk.then(Disk::new),
+            file: plan.files[number % plan.files.len()],
+            compiles: plan.compiles[number % plan.compiles.len()],
+            bench: bench.another(),
+            fuse: Fuse::new(&cluster, &number.to_string()),
             life: None,
             frozen_until: Duration::ZERO,
         });
@@ -74,10 +72,13 @@ impl World {
         let outside = Arc::new(cluster.instance(layout.topics.clone(), &config.name, "outside"));
         let world = World {
             traffic: plan.traffic.iter().cloned().collect(),
+            acts: plan.acts.iter().cloned().collect(),
+            authors: vec![],
+            acted: 0,
             plan,
             cluster,
             layout,
-            orders,
+            bench,
             config,
             report: Report::default(),
             dice: dice.fork(),
@@ -91,20 +92,19 @@ impl World {
         world
     }
 
-    /// A later world with the inputs and the journal of another one, and nothing else: its tasks follow that journal.
+    /// A later world with the inputs, the journal and the control topic of another one, and nothing else: its tasks follow
+    /// that journal.
     pub fn replay(of: &World, mut plan: Plan) -> World {
         plan.traffic.iter_mut().for_each(|arrival| arrival.at = 0);
+        plan.acts.clear();
         let world = World::at(plan, of.clock.wall());
-        let journal = &world.layout.topics[usize::from(world.layout.journal)];
-        for partition in 0..world.plan.partitions {
-            let entries = of
-                .cluster
-                .read_all(journal, partition, true)
-                .expect("a topic of the run");
+        let journals = (0..world.plan.partitions).map(|partition| (world.layout.journal, partition));
+        for (topic, partition) in journals.chain([(world.layout.control, 0)]) {
+            let name = &world.layout.topics[usize::from(topic)];
+            let entries = of.cluster.read_all(name, partition, true).expect("a topic of the run");
             for entry in entries {
-                let appended = world
-                    .cluster
-                    .append(journal, partition, None, entry.value.as_deref(), 0, &[]);
+                let (key, value) = (entry.key.as_deref(), entry.value.as_deref());
+                let appended = world.cluster.append(name, partition, key, value, 0, &[]);
                 appended.expect("a topic of the run");
             }
         }
@@ -125,6 +125,7 @@ fn config(plan: &Plan) -> Config {
         input.idle_after = plan.idle_after;
     }
     config.rules.batch = plan.batch;
+    config.rules.deploy_limit = plan.deploy_limit;
     config.state.flush_bytes = plan.flush_bytes;
     config.epoch = config::Epoch {
         interval: plan.epoch,

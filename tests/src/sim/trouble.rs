@@ -5,8 +5,9 @@
 
 use super::check;
 use super::dice::Dice;
+use super::mortal::Fuse;
 use super::plan::Chaos;
-use super::world::{World, Wrong, ended};
+use super::world::{World, Wrong};
 use pelton::log::embedded::{Call, Fate, Fetch, Truth, What};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ impl World {
         self.plan.chaos = Chaos::default();
         for process in &mut self.processes {
             process.frozen_until = Duration::ZERO;
+            process.fuse.put_out();
+            process.compiles = 1.0;
             if let Some(disk) = &process.disk {
                 disk.set_full(false);
             }
@@ -46,8 +49,10 @@ impl World {
             let process = &mut self.processes[number];
             if let Some(life) = &mut process.life {
                 what = "is told to stop";
-                if !life.stop().map_err(|why| ended(life, &why))? {
-                    process.life = None;
+                match life.stop() {
+                    Ok(true) => {}
+                    Ok(false) => process.life = None,
+                    Err(why) => self.ended(number, &why)?,
                 }
             }
         } else if self.dice.chance(chaos.evictions) {
@@ -56,6 +61,9 @@ impl World {
         } else if self.dice.chance(chaos.fences) {
             what = "is fenced";
             self.cluster.fence(&self.processes[number].name);
+        } else if self.dice.chance(chaos.fuses) {
+            let (calls, made) = (self.dice.below(30), self.dice.chance(0.5));
+            self.processes[number].fuse.light(calls, made);
         } else if self.dice.chance(chaos.freezes) {
             what = "freezes";
             let length = Duration::from_millis(self.dice.between(1..=15_000) as u64);
@@ -74,6 +82,7 @@ impl World {
     pub(super) fn kill(&mut self, number: usize) {
         let process = &mut self.processes[number];
         self.cluster.kill(&process.name);
+        process.fuse = Fuse::new(&self.cluster, &process.name);
         if process.life.take().is_some()
             && let Some(disk) = &process.disk
         {

@@ -2,14 +2,17 @@
 //!
 //! Rule: nothing in it happens but by a draw of the seed, so the same seed gives the same run.
 
+use super::author::Author;
 use super::check;
 use super::dice::Dice;
 use super::evidence;
 use super::instance::{Life, Parts};
-use super::plan::Plan;
+use super::mortal::{Fuse, Mortal};
+use super::plan::{Act, Plan};
 use super::report::Report;
 use super::service::Desk;
 use super::traffic::START;
+use super::versions::Bench;
 use pelton::config::Config;
 use pelton::error::Failure;
 use pelton::log::Log;
@@ -39,7 +42,8 @@ pub struct World {
     pub plan: Plan,
     pub cluster: Embedded,
     pub layout: Arc<Layout>,
-    pub orders: Arc<Orders>,
+    /// Where whoever looks from outside compiles.
+    pub bench: Bench,
     pub config: Config,
     pub report: Report,
     pub(super) dice: Dice,
@@ -47,6 +51,12 @@ pub struct World {
     pub(super) schemas: Option<Arc<dyn Schemas>>,
     pub(super) processes: Vec<Process>,
     pub(super) traffic: VecDeque<super::traffic::Arrival>,
+    /// What is still to be deployed.
+    pub(super) acts: VecDeque<Act>,
+    /// Whoever deploys now.
+    pub(super) authors: Vec<Author>,
+    /// How many have deployed.
+    pub(super) acted: usize,
     /// Whoever looks from outside.
     pub outside: Arc<dyn Log>,
     pub(super) trace: bool,
@@ -58,6 +68,13 @@ pub(super) struct Process {
     pub workers: usize,
     pub workers_ever: usize,
     pub disk: Option<Disk>,
+    /// The version that its file names.
+    pub file: usize,
+    /// How often a compilation has its turn when it could.
+    pub compiles: f64,
+    pub bench: Bench,
+    /// When it dies within a call.
+    pub fuse: Fuse,
     pub life: Option<Life>,
     pub frozen_until: Duration,
 }
@@ -81,6 +98,7 @@ impl World {
             self.report.steps += 1;
             self.append_due();
             self.trouble()?;
+            self.deploy()?;
             idle = if self.step()? { 0 } else { idle + 1 };
             self.pass_time(idle);
         }
@@ -99,6 +117,7 @@ impl World {
             while self.cluster.unsettled() > 0 {
                 self.cluster.settle(0);
             }
+            self.deploy_all()?;
             for number in 0..self.processes.len() {
                 self.round(number)?;
             }
@@ -125,26 +144,32 @@ impl World {
         let Some(life) = &mut self.processes[number].life else {
             return Ok(());
         };
+        let mut done = life.carry(now);
+        while life.carriage.compile() {}
         for index in (0..life.restores.len()).rev() {
             life.step_restore(index);
         }
         for index in 0..life.seats.len() {
             while life.seats[index].desk.answer(false) {}
-            life.work(index, now).map_err(|why| ended(life, &why))?;
+            done = done.and(life.work(index, now).map(drop));
         }
-        Ok(())
+        done.or_else(|why| self.ended(number, &why))
     }
 
     /// What has to be done still; nothing: the run is through.
     fn waits_for(&self) -> Vec<String> {
         let mut waits = vec![];
+        let deploys = self.acts.len() + self.authors.len();
+        if deploys > 0 {
+            waits.push(format!("{deploys} deploys are still to be made"));
+        }
         let mut open = vec![0; self.plan.partitions as usize];
         for process in &self.processes {
             let Some(life) = &process.life else {
                 waits.push(format!("instance {} is down", process.name));
                 continue;
             };
-            let mut through = life.is_settled();
+            let mut through = life.is_settled() && life.carriage.control().open().is_none();
             for seat in &life.seats {
                 for status in seat.worker.status() {
                     open[status.partition as usize] += 1;
@@ -202,13 +227,18 @@ impl World {
         if self.processes[number].frozen_until > self.clock.now() {
             return Ok(false);
         }
-        let Some(life) = &mut self.processes[number].life else {
+        let process = &mut self.processes[number];
+        let Some(life) = &mut process.life else {
             if self.dice.chance(0.05) {
                 self.start(number)?;
             }
             return Ok(false);
         };
-        match self.dice.below(10) {
+        let now = Now {
+            mono: self.clock.now(),
+            wall: self.clock.wall(),
+        };
+        match self.dice.below(12) {
             0 | 1 => {
                 self.supervise(number)?;
                 Ok(false)
@@ -222,14 +252,22 @@ impl World {
                 let seat = self.dice.below(life.seats.len());
                 Ok(life.seats[seat].desk.answer(true))
             }
+            5 => {
+                let carried = life.carry(now);
+                carried.or_else(|why| self.ended(number, &why)).map(|()| false)
+            }
+            6 => Ok(self.dice.chance(process.compiles) && life.carriage.compile()),
             _ => {
-                let now = Now {
-                    mono: self.clock.now(),
-                    wall: self.clock.wall(),
-                };
                 let seat = self.dice.below(life.seats.len());
-                let busy = life.work(seat, now).map_err(|why| ended(life, &why))?;
+                let worked = life.work(seat, now);
                 let asked = life.seats[seat].desk.take_asked();
+                let busy = match worked {
+                    Ok(busy) => busy,
+                    Err(why) => {
+                        self.ended(number, &why)?;
+                        true
+                    }
+                };
                 // What is decided already may not be seen yet.
                 if self.cluster.unsettled() == 0 {
                     evidence::are_committed(self, asked)?;
@@ -243,13 +281,18 @@ impl World {
         let process = &mut self.processes[number];
         let Some(life) = &mut process.life else { return Ok(()) };
         let goes_on = match life.supervise(self.clock.now()) {
+            Ok(goes_on) => goes_on,
             // Twice in a row: it ends, as it is.
             Err(Failure::Fenced(_)) => {
                 self.kill(number);
                 return Ok(());
             }
-            supervised => supervised.map_err(|why| ended(life, &why))?,
+            Err(why) => {
+                self.ended(number, &why)?;
+                return Ok(());
+            }
         };
+        let process = &mut self.processes[number];
         if !goes_on {
             process.life = None;
             if self.trace {
@@ -268,13 +311,13 @@ impl World {
         let mut config = self.config.clone();
         config.instance.clone_from(&process.name);
         config.workers = process.workers;
-        let log = self
-            .cluster
-            .instance(self.layout.topics.clone(), &config.name, &process.name);
+        let topics = self.layout.topics.clone();
+        let log = Arc::new(self.cluster.instance(topics, &config.name, &process.name)) as Arc<dyn Log>;
         let parts = Parts {
             layout: self.layout.clone(),
-            orders: self.orders.clone(),
-            log: Arc::new(log) as Arc<dyn Log>,
+            bench: process.bench.clone(),
+            file: process.file,
+            log: Arc::new(Mortal::new(log, &process.fuse)),
             schemas: self.schemas.clone(),
             disk: process.disk.clone(),
             desks: (0..config.workers)
@@ -288,8 +331,25 @@ impl World {
         match Life::start(parts, process.workers_ever) {
             Ok(life) => process.life = Some(life),
             Err(Failure::Retry(_)) => {}
-            Err(why) => return Err(format!("instance {number} can't start: {why}")),
+            Err(why) => self.ended(number, &why)?,
         }
+        Ok(())
+    }
+
+    /// A process ends with a failure. Err: it must not.
+    pub(super) fn ended(&mut self, number: usize, why: &Failure) -> Result<(), Wrong> {
+        let process = &self.processes[number];
+        let text = why.to_string();
+        let refused = process.bench.has_refused() && text.contains("don't fit this instance");
+        if process.fuse.is_dead() {
+            self.report.fuses += 1;
+        } else if !refused {
+            return Err(format!("instance {} ends by itself: {why}", process.name));
+        }
+        if self.trace {
+            println!("{:?} instance {number} ends: {why}", self.clock.now());
+        }
+        self.kill(number);
         Ok(())
     }
 
@@ -307,15 +367,19 @@ impl World {
         self.cluster.tick();
     }
 
+    /// All versions that are wired: what a task needs to be looked at.
+    pub(super) fn all_versions(&self) -> Arc<Orders> {
+        let mut orders = Orders::only(self.bench.wiring(self.plan.files[0]));
+        for wiring in self.bench.wired() {
+            orders.wirings.insert(wiring.rules.version().0, wiring.clone());
+        }
+        Arc::new(orders)
+    }
+
     /// The task, wherever it is open.
     pub fn task(&mut self, partition: i32) -> Option<&mut pelton::task::Task> {
         let lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
         let mut seats = lives.flat_map(|life| &mut life.seats);
         seats.find_map(|seat| seat.worker.task(partition))
     }
-}
-
-/// An instance that should go on has ended.
-pub(super) fn ended(life: &Life, why: &Failure) -> Wrong {
-    format!("instance {} ends by itself: {why}", life.name())
 }

@@ -5,6 +5,8 @@
 use super::diff::{head, span, standing};
 use crate::convert::iso;
 use crate::http::{Deployed, OneDeploy, Running};
+use crate::pipeline::control::author::Prunable;
+use crate::rules::Version;
 
 /// What became of a deploy.
 pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
@@ -39,6 +41,30 @@ pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
     text
 }
 
+/// What left the control topic.
+pub fn pruned(gone: &[Prunable], dry_run: bool, json: bool) -> String {
+    if json {
+        let one = |one: &Prunable| {
+            let component = Version(one.component).to_string();
+            serde_json::json!({ "component": component, "bytes": one.bytes, "deploys": one.deploys })
+        };
+        let all: Vec<_> = gone.iter().map(one).collect();
+        return serde_json::json!({ "pruned": all, "dry_run": dry_run }).to_string();
+    }
+    let done = if dry_run { "would be removed" } else { "is removed" };
+    let line = |one: &Prunable| {
+        let component = Version(one.component);
+        format!(
+            "component {component} of the deploys {:?}, {} bytes, {done}",
+            one.deploys, one.bytes
+        )
+    };
+    match gone {
+        [] => "every component on the control topic is needed".into(),
+        some => some.iter().map(line).collect::<Vec<_>>().join("\n"),
+    }
+}
+
 /// How far a deploy is that is not decided yet.
 pub fn progress(one: &OneDeploy, tasks: usize) -> String {
     let mut instances: Vec<String> = one
@@ -64,6 +90,10 @@ pub fn list(running: &Running) -> String {
             ("committed", Some(at), _) => format!("from {} on", iso(at)),
             ("committed", None, _) => "from the beginning".into(),
             ("cancelled", _, Some(why)) => format!("cancelled: {why}"),
+            ("withdrawn", at, Some(why)) => {
+                let from = at.map_or_else(|| "the beginning".into(), iso);
+                format!("from {from} on, until it was withdrawn: {why}")
+            }
             (state, ..) => state.into(),
         };
         let one_way = if one.one_way { ", one way" } else { "" };
@@ -89,6 +119,10 @@ pub fn status(running: &Running) -> String {
         text += &match (last.state.as_str(), &last.why) {
             ("open", _) => format!("\n{}", progress(last, running.taken.len())),
             ("cancelled", Some(why)) => format!("\ndeploy {} was cancelled: {why}", last.number),
+            ("withdrawn", Some(why)) => format!(
+                "\ndeploy {} ({}) was withdrawn by itself: {why}; what it has committed stays",
+                last.number, last.version
+            ),
             _ => String::new(),
         };
     }
@@ -117,7 +151,10 @@ pub fn status(running: &Running) -> String {
         if let Some(next) = next
             && let Some(at) = next.at
         {
-            text += &format!("; {} from {} on", next.version, iso(at));
+            text += &format!("; {} takes over when all before {} is processed", next.version, iso(at));
+        }
+        if let Some(trouble) = running.troubles.get(task) {
+            text += &format!("\n    {trouble}");
         }
     }
     text

@@ -2,11 +2,14 @@
 
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
+use crate::config::Config;
 use crate::http::{COMPONENT_TYPE, Cancelled, Deployed, Deploys, Refused, Running, Shadowing, WISH_HEADER, Wish};
-use crate::pipeline::control::author::Author;
+use crate::pipeline::control::author::{Author, Keep, Prunable};
 use crate::pipeline::control::status;
 use crate::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// A large component takes a minute to compile on a busy machine, and then all instances must answer.
@@ -34,22 +37,12 @@ impl Via {
         let Some(file) = &to.config else {
             return Ok(Via::Http(to.url.trim_end_matches('/').to_owned()));
         };
-        let config = crate::config::Config::load(file, &[]).map_err(|findings| {
-            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-            Trouble(FINDINGS, lines.join("\n"))
-        })?;
-        let failed = |why: String| Trouble(FAILED, why);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|error| failed(format!("no thread for the registry: {error}")))?;
-        let author = crate::pipeline::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
+        let (author, _runtime) = author(load(file)?)?;
         let tasks = author.layout.partitions as usize;
         Ok(Via::Kafka {
             author: Box::new(author),
             tasks,
-            _runtime: runtime,
+            _runtime,
         })
     }
 
@@ -132,11 +125,43 @@ impl Via {
                     deploys,
                     taken,
                     shadow,
+                    troubles: BTreeMap::new(),
                 })
             }
             Via::Http(url) => understood(call(client()?.get(format!("{url}/rules")), url, None)?, url),
         }
     }
+}
+
+fn load(file: &Path) -> Result<Config, Trouble> {
+    Config::load(file, &[]).map_err(|findings| {
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        Trouble(FINDINGS, lines.join("\n"))
+    })
+}
+
+/// Whoever deploys through Kafka, and what serves its registry.
+fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> {
+    let failed = |why: String| Trouble(FAILED, why);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| failed(format!("no thread for the registry: {error}")))?;
+    let author = crate::pipeline::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
+    Ok((author, runtime))
+}
+
+/// Removes components that nobody needs from the control topic.
+pub fn prune(file: &Path, last: usize, also: Vec<u64>, dry_run: bool) -> Result<Vec<Prunable>, Trouble> {
+    let config = load(file)?;
+    let keep = Keep {
+        last,
+        also,
+        ran_within: config.topics.journal_retention,
+    };
+    let (author, _runtime) = author(config)?;
+    author.prune(&keep, dry_run).map_err(|why| Trouble(FINDINGS, why))
 }
 
 fn client() -> Result<Client, Trouble> {

@@ -17,18 +17,28 @@ use std::time::{Duration, Instant};
 /// The broker's own replication factor.
 const REPLICATION: i32 = -1;
 
+/// For one try of the first question; then it is looked whether the brokers refuse us.
+const FIRST_TRY: Duration = Duration::from_millis(250);
+
 /// The id of the cluster.
 pub(super) fn cluster(client: &Client) -> Result<String> {
-    // SAFETY: the client is live; the text is ours, allocated by librdkafka.
-    unsafe {
-        let id = rd_kafka_clusterid(client.raw, millis(QUERY_TIMEOUT));
-        if id.is_null() {
+    let deadline = Instant::now() + QUERY_TIMEOUT;
+    loop {
+        // SAFETY: the client is live; the text is ours, allocated by librdkafka.
+        unsafe {
+            let id = rd_kafka_clusterid(client.raw, millis(FIRST_TRY));
+            if !id.is_null() {
+                let copied = text(id);
+                rd_kafka_mem_free(client.raw, id.cast());
+                return Ok(copied);
+            }
+        }
+        // It is the first question of all: a broker that does not accept us says so at once, and then says nothing more.
+        client.refusal()?;
+        if Instant::now() >= deadline {
             let silence = Fault::of(RD_KAFKA_RESP_ERR__TIMED_OUT);
             return Err(client.failure("id of the cluster", &silence));
         }
-        let copied = text(id);
-        rd_kafka_mem_free(client.raw, id.cast());
-        Ok(copied)
     }
 }
 

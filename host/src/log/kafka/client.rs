@@ -151,8 +151,8 @@ struct Trouble {
     last: String,
     /// All brokers are away; told once.
     down: bool,
-    /// The brokers don't accept our credentials; told once.
-    refused: Option<String>,
+    /// The brokers don't accept us, or we don't accept them: why, and what to look at; told once.
+    refused: Option<(String, &'static str)>,
 }
 
 /// One handle of librdkafka, with its threads and connections.
@@ -180,6 +180,27 @@ impl Client {
         self.callbacks.troubles.load(Ordering::Relaxed)
     }
 
+    /// Err, once: the brokers don't accept us, or we don't accept them. It is no use to wait for an answer.
+    pub fn refusal(&self) -> Result<()> {
+        self.serve();
+        let mut trouble = self
+            .callbacks
+            .trouble
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.refused(&mut trouble)
+    }
+
+    fn refused(&self, trouble: &mut Trouble) -> Result<()> {
+        match trouble.refused.take() {
+            None => Ok(()),
+            Some((why, cure)) => Err(Failure::Fatal(format!(
+                "no connection to Kafka at {}: {why}; check {cure} under [kafka]",
+                self.brokers
+            ))),
+        }
+    }
+
     /// What the connections have to tell, once: that no broker answers, or that our credentials are refused.
     pub fn alarm(&self) -> Result<()> {
         let mut trouble = self
@@ -187,9 +208,7 @@ impl Client {
             .trouble
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(why) = trouble.refused.take() {
-            return Err(Failure::Fatal(format!("Kafka at {} refuses us: {why}", self.brokers)));
-        }
+        self.refused(&mut trouble)?;
         if std::mem::take(&mut trouble.down) {
             return Err(Failure::Retry(format!(
                 "no Kafka broker of {} answers: {}",
@@ -259,9 +278,14 @@ unsafe extern "C" fn on_error(_: *mut rd_kafka_t, code: c_int, reason: *const c_
         trouble.down = true;
         return;
     }
-    let certificate = code == RD_KAFKA_RESP_ERR__SSL as c_int && reason.contains("certificate verify failed");
-    if code == RD_KAFKA_RESP_ERR__AUTHENTICATION as c_int || certificate {
-        trouble.refused = Some(reason.clone());
+    if code == RD_KAFKA_RESP_ERR__AUTHENTICATION as c_int {
+        let cure = "sasl.mechanism, sasl.username and sasl.password";
+        trouble.refused = Some((reason.clone(), cure));
+    }
+    if code == RD_KAFKA_RESP_ERR__SSL as c_int && reason.contains("certificate verify failed") {
+        let cure =
+            "ssl.ca.location (who has signed the brokers' certificates) and bootstrap.servers (the names in them)";
+        trouble.refused = Some((reason.clone(), cure));
     }
     trouble.last = reason;
 }

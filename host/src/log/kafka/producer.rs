@@ -275,7 +275,8 @@ impl Open {
             return Ok(());
         }
         let name = &shared.topics[index as usize];
-        let topic = Topic::new(&self.client, name).map_err(|failure| failure.to_string())?;
+        let topic =
+            Topic::new(&self.client, name, shared.plain != Some(index)).map_err(|failure| failure.to_string())?;
         let mut metadata = std::ptr::null();
         // SAFETY: client and topic are live; what comes back is ours until it is destroyed, and has one topic, as asked.
         let partitions = unsafe {

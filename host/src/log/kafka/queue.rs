@@ -73,10 +73,27 @@ pub(super) struct Topic(pub *mut rd_kafka_topic_t);
 unsafe impl Send for Topic {}
 
 impl Topic {
-    pub fn new(client: &Client, name: &str) -> Result<Topic> {
+    /// Its records are compressed as the client's settings say, or not at all.
+    pub fn new(client: &Client, name: &str, compress: bool) -> Result<Topic> {
         let name_of = c_string(name)?;
-        // SAFETY: the client is live, the name ends with 0; null settings are the client's own.
-        let raw = unsafe { rd_kafka_topic_new(client.raw, name_of.as_ptr(), std::ptr::null_mut()) };
+        let mut settings = std::ptr::null_mut();
+        if !compress {
+            let mut why = [0; 64];
+            // SAFETY: the client is live; these are a copy of its topics' settings. Both strings end with 0, and the buffer's
+            // size is its size.
+            let set = unsafe {
+                settings = rd_kafka_default_topic_conf_dup(client.raw);
+                let (key, value) = (c"compression.codec".as_ptr(), c"none".as_ptr());
+                rd_kafka_topic_conf_set(settings, key, value, why.as_mut_ptr(), why.len())
+            };
+            debug_assert_eq!(
+                set,
+                rd_kafka_conf_res_t::RD_KAFKA_CONF_OK,
+                "a property that librdkafka has"
+            );
+        }
+        // SAFETY: the client is live, the name ends with 0; null settings are the client's own; others are taken over.
+        let raw = unsafe { rd_kafka_topic_new(client.raw, name_of.as_ptr(), settings) };
         if raw.is_null() {
             return Err(Failure::Fatal(format!("topic {name:?}: {}", last_error().text)));
         }

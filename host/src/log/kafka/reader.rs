@@ -309,8 +309,10 @@ impl Reader for KafkaReader {
         self.unassign(topic, partition)?;
         let name = &self.shared.names[topic as usize];
         if !self.topics.iter().any(|(_, known)| *known == topic) {
-            self.topics
-                .push((Topic::new(&self.client, &self.shared.topics[topic as usize])?, topic));
+            self.topics.push((
+                Topic::new(&self.client, &self.shared.topics[topic as usize], true)?,
+                topic,
+            ));
         }
         // SAFETY: the client is live, the name ends with 0; the queue is ours.
         let raw = unsafe { rd_kafka_queue_get_partition(self.client.raw, name.as_ptr(), partition) };

@@ -3,7 +3,10 @@
 //! Rule: everything goes through the control topic, so it is the same from a running instance and from a command that knows
 //! the brokers only. If the author dies, the instances decide without it.
 
+mod prune;
 mod shadow;
+
+pub use prune::{Keep, Prunable};
 
 use super::checks;
 use super::compile::{Compile, declared, hash};
@@ -176,7 +179,7 @@ impl Author {
                 .ok_or("there is no earlier version to go back to")?,
             Some(Back::To(number)) => control
                 .known(number)
-                .filter(|known| matches!(known.state, State::Committed(_)))
+                .filter(|known| matches!(known.state, State::Committed(_) | State::Withdrawn(..)))
                 .map(|known| &known.deploy)
                 .ok_or(format!("deploy {number} was never committed: see `pelton rules list`"))?,
         };
@@ -219,7 +222,7 @@ impl Author {
             }
             match &known.state {
                 State::Committed(at) => return Ok(*at),
-                State::Cancelled(why) => return Err(why.clone()),
+                State::Cancelled(why) | State::Withdrawn(_, why) => return Err(why.clone()),
                 State::Open => {}
             }
             if !given_up && begun.elapsed() > self.limit + SLACK {

@@ -6,10 +6,11 @@
 //! - A deploy that is not decided within the limit is cancelled, so that no task holds for ever.
 //! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
 
+mod back;
 mod say;
 mod shadow;
 
-use super::compile::{Compile, Job, Told, declared};
+use super::compile::{Compile, Job, Start, Told, declared};
 use super::follow::Following;
 use crate::config::Input;
 use crate::control::{Control, Declared, Number, VersionId};
@@ -71,8 +72,10 @@ pub struct Parts {
     /// The inputs, and where their schemas come from.
     pub inputs: Vec<Input>,
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// False: compilations run on the thread that drives the carrier, and nobody plays shadows.
-    pub threads: bool,
+    /// True: shadows have a thread that plays them; false: nobody plays them.
+    pub plays: bool,
+    /// How compilations run.
+    pub start: Start,
 }
 
 /// See the module.
@@ -198,7 +201,10 @@ impl Carrier {
         let of_tasks = tasks
             .iter()
             .flat_map(|task| task.wants.into_iter().chain([task.version, task.committed]));
-        let open = self.control.open().into_iter().chain(self.control.newest());
+        // The one to go back to, too: a task that goes back does not wait for a compilation.
+        let newest = self.control.newest();
+        let back = newest.and_then(|newest| self.control.before(newest.deploy.number));
+        let open = self.control.open().into_iter().chain(newest).chain(back);
         let open = open.map(|known| known.deploy.version);
         let shadow = self.control.shadows().under_way();
         let shadow = shadow.map(|known| known.shadow.deploy.version);
@@ -228,14 +234,7 @@ impl Carrier {
             };
             self.under_way.insert(version);
             let (compile, tell) = (self.parts.compile.clone(), self.tell.clone());
-            if !self.parts.threads {
-                job.run(&compile, &tell);
-                self.hear();
-                continue;
-            }
-            let started = std::thread::Builder::new()
-                .name("compile".into())
-                .spawn(move || job.run(&compile, &tell));
+            let started = (self.parts.start)(Box::new(move || job.run(&compile, &tell)));
             if let Err(why) = started {
                 tracing::warn!(%why, "no thread for a compilation: it is tried again");
                 self.under_way.remove(&version);
@@ -322,15 +321,20 @@ impl Carrier {
         let shadow = self.trial();
         let old = &self.orders;
         let runs = |orders: &Option<Arc<Trial>>| orders.as_ref().map(|trial| trial.number);
+        let withdrawn = control.withdrawn();
         let same = old.decided == decided
             && old.prepare == prepare
+            && old.withdrawn == withdrawn
             && old.wirings.keys().eq(self.wirings.keys())
             && runs(&old.shadow) == runs(&shadow);
         if same {
             return false;
         }
+        self.say_withdrawn();
         self.orders = Arc::new(Orders {
             committed: control.committed(),
+            stops: self.stops(),
+            withdrawn,
             decided,
             prepare,
             wirings: self.wirings.clone(),

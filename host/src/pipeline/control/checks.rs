@@ -13,9 +13,13 @@ use std::sync::Arc;
 
 /// Everything there is to say of a version that shall follow what is committed.
 pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
-    let committed = control.deploys().iter();
-    let committed = committed.filter(|known| matches!(known.state, State::Committed(_)));
-    let earlier: Vec<&Declared> = committed.map(|known| &known.deploy.declared).collect();
+    // What was withdrawn has written, too; what runs comes last.
+    let running = control.newest();
+    let ever = control.deploys().iter().filter(|known| {
+        let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
+        ran && running.is_none_or(|running| running.deploy.number != known.deploy.number)
+    });
+    let earlier: Vec<&Declared> = ever.chain(running).map(|known| &known.deploy.declared).collect();
     compare(&earlier, new, one_way)
 }
 

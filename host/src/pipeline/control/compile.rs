@@ -18,6 +18,9 @@ use std::time::Duration;
 /// Makes wired rules of a component and its settings (JSON). Err: everything that doesn't fit.
 pub type Compile = Arc<dyn Fn(&[u8], &str) -> Result<Arc<Wiring>, String> + Send + Sync>;
 
+/// Runs a compilation, which blocks for seconds, at some time. Err: it can't now.
+pub type Start = Box<dyn FnMut(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send>;
+
 /// Each wait for the pieces of a component.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -35,6 +38,14 @@ pub fn compiler(
         Wiring::new(rules, &config, schemas.as_deref(), &partitions)
             .map(Arc::new)
             .map_err(|misfits| misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// Each compilation on a thread of its own.
+pub fn on_threads() -> Start {
+    Box::new(|job| {
+        let started = std::thread::Builder::new().name("compile".into()).spawn(job);
+        started.map(drop)
     })
 }
 

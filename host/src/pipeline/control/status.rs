@@ -81,6 +81,7 @@ pub fn one(known: &Known) -> OneDeploy {
         State::Open => ("open", deploy.at, None),
         State::Committed(at) => ("committed", time(*at), None),
         State::Cancelled(why) => ("cancelled", None, Some(why.clone())),
+        State::Withdrawn(at, why) => ("withdrawn", time(*at), Some(why.clone())),
     };
     let open = known.state == State::Open;
     OneDeploy {

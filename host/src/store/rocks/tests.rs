@@ -37,7 +37,7 @@ fn child_that_dies() {
     change(&mut rows, &[("a", Some("2")), ("c", Some("2"))]);
     begin(&mut store, &["y", "z"]);
     slices(&mut store, &mut rows);
-    rocks.writer.wait().unwrap();
+    rocks.0.as_ref().unwrap().writer.wait().unwrap();
     std::process::abort();
 }
 

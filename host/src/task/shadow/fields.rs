@@ -24,21 +24,36 @@ pub fn differing(path: &str, live: &str, shadow: &str, into: &mut Vec<Field>) {
         let names: BTreeSet<&String> = live.keys().chain(shadow.keys()).collect();
         let dot = if path.is_empty() { "" } else { "." };
         for name in names {
-            one(&format!("{path}{dot}{name}"), live.get(name), shadow.get(name), into);
+            one(
+                &format!("{path}{dot}{name}"),
+                of(live.get(name)),
+                of(shadow.get(name)),
+                into,
+            );
         }
         return;
     }
     let list = |text: &str| serde_json::from_str::<Vec<Box<RawValue>>>(text).ok();
     if let (Some(live), Some(shadow)) = (list(live), list(shadow)) {
         for index in 0..live.len().max(shadow.len()) {
-            one(&format!("{path}[{index}]"), live.get(index), shadow.get(index), into);
+            one(
+                &format!("{path}[{index}]"),
+                of(live.get(index)),
+                of(shadow.get(index)),
+                into,
+            );
         }
         return;
     }
     into.push(field(path, Some(live), Some(shadow)));
 }
 
-fn one(path: &str, live: Option<&Box<RawValue>>, shadow: Option<&Box<RawValue>>, into: &mut Vec<Field>) {
+#[allow(clippy::borrowed_box)]
+fn of(value: Option<&Box<RawValue>>) -> Option<&RawValue> {
+    value.map(Box::as_ref)
+}
+
+fn one(path: &str, live: Option<&RawValue>, shadow: Option<&RawValue>, into: &mut Vec<Field>) {
     match (live, shadow) {
         (Some(live), Some(shadow)) => differing(path, live.get(), shadow.get(), into),
         (live, shadow) if into.len() < FIELDS => {

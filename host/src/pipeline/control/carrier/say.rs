@@ -21,6 +21,10 @@ impl Carrier {
             self.first(now, &mut sheet);
             return sheet;
         }
+        if let Some(order) = self.back(tasks) {
+            self.order(now, &order, &mut sheet);
+            return sheet;
+        }
         let Some(open) = self.control.open() else {
             self.open = None;
             return sheet;
@@ -56,19 +60,8 @@ impl Carrier {
         } else {
             None
         };
-        let own = |made: u64| {
-            let when = now.wall.to_be_bytes();
-            nonce(&[
-                self.parts.name.1.as_bytes(),
-                &when,
-                &made.to_be_bytes(),
-                &number.to_be_bytes(),
-            ])
-        };
         if let Some(order) = order {
-            self.orders_made += 1;
-            let record = Record::Order { number, order };
-            sheet.record(&self.parts.layout, &record, &own(self.orders_made), now.wall);
+            self.order(now, &Record::Order { number, order }, &mut sheet);
             return sheet;
         }
         let stage = match (self.wirings.contains_key(&version), self.fetched.contains(&version)) {
@@ -84,9 +77,22 @@ impl Carrier {
                 instance,
                 report,
             };
-            sheet.record(&self.parts.layout, &record, &own(0), now.wall);
+            // Its key does not need one.
+            sheet.record(&self.parts.layout, &record, &[0; 16], now.wall);
         }
         sheet
+    }
+
+    /// An order, with a key of its own.
+    fn order(&mut self, now: Now, order: &Record, sheet: &mut Sheet) {
+        self.orders_made += 1;
+        let own = nonce(&[
+            self.parts.name.1.as_bytes(),
+            &now.wall.to_be_bytes(),
+            &self.orders_made.to_be_bytes(),
+            &self.control.last().to_be_bytes(),
+        ]);
+        sheet.record(&self.parts.layout, order, &own, now.wall);
     }
 
     /// Once, when what was there at the start is read: the file counts only where nothing was deployed.

@@ -61,7 +61,7 @@ impl Carrier {
                 Bounds::default(),
             );
             let trial = Arc::new(trial);
-            if self.parts.threads
+            if self.parts.plays
                 && let Err(why) = threads::play(trial.clone())
             {
                 tracing::warn!(%why, "no thread for a shadow: it is dropped when too much waits for it");

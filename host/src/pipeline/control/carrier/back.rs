@@ -1,0 +1,43 @@
+//! Back by itself: an instance says that a deploy is at fault.
+//!
+//! Rule: it follows from what its tasks tell and what was read, so it is said until it is read, and once a deploy.
+
+use super::Carrier;
+use crate::control::{Number, Order, Record, Way};
+use crate::task::Status;
+use std::collections::BTreeSet;
+
+impl Carrier {
+    /// What a deploy that is over a budget comes to. None: nothing is over one, or it can't be withdrawn.
+    pub(super) fn back(&self, tasks: &[Status]) -> Option<Record> {
+        let due = |task: &&Status| self.control.way_back(task.deployed) == Way::Back;
+        let mut over = tasks.iter().filter(due);
+        let (task, why) = over.find_map(|task| Some((task, &task.trouble.as_ref()?.0)))?;
+        let (instance, partition, number) = (&self.parts.name.1, task.partition, task.deployed);
+        let why = format!("instance '{instance}', task {partition}: {why}");
+        let order = Order::Withdraw(why);
+        Some(Record::Order { number, order })
+    }
+
+    /// The deploys whose tasks stop when they are over a budget.
+    pub(super) fn stops(&self) -> BTreeSet<Number> {
+        let committed = self.control.committed().into_iter().map(|deploy| deploy.number);
+        committed
+            .filter(|number| self.control.way_back(*number) != Way::On)
+            .collect()
+    }
+
+    /// Says what was withdrawn since these orders.
+    pub(super) fn say_withdrawn(&self) {
+        for known in self.control.withdrawn().iter().skip(self.orders.withdrawn.len()) {
+            let why = self.control.known(known.number).map(|known| &known.state);
+            let instead = known.instead.map(|instead| instead.number);
+            tracing::error!(
+                deploy = known.number,
+                ?instead,
+                ?why,
+                "a deploy is withdrawn: its tasks go on with another one"
+            );
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Back by itself, when a version is over its budget.
+
+use super::line::{Line, doing};
+use crate::deploys::fleet::eventually;
+use pelton::control::State;
+use pelton::http::{TaskState, Wish};
+use serde_json::json;
+
+/// Whoever looks is told why, and the version can be deployed again by hand, and goes back again.
+#[test]
+fn it_says_why_and_may_be_deployed_again() {
+    let mut line = Line::of(doing("echo"));
+    let good = line.version();
+    for number in [2, 3] {
+        assert_eq!(line.set(doing("panic-on-poison")).expect("accepted").number, number);
+        line.flow(10, "good");
+        line.check("no fault yet");
+        assert_ne!(line.version(), good);
+        line.flow(10, "poison");
+        eventually("back", || line.version() == good);
+        line.check("the old ones have no poison");
+        let health = line.health();
+        let said = health.message.expect("it says so");
+        assert!(
+            health.ok && said.contains(&format!("deploy {number} was withdrawn: instance 'a', task")),
+            "{said}"
+        );
+        assert!(
+            said.contains("more than 5") && said.contains("rules.fault_budget") && said.contains("poison"),
+            "{said}"
+        );
+        eventually("the metrics", || {
+            line.metrics()
+                .contains(&format!("pelton_deploys_withdrawn{{worker=\"0\"}} {}", number - 1))
+        });
+    }
+    // What stands on the control topic is true for a new life, too.
+    line.restart();
+    assert_eq!(line.version(), good);
+    line.flow(10, "poison");
+    line.check("a restart");
+    let control = line.running().board().control();
+    assert!((0..2).all(|task| control.taken(task) == 1));
+    assert!(line.metrics().contains("pelton_rules_stopped{partition=\"0\"} 0"));
+}
+
+/// A task that is far behind goes back where it is, not where the others have come to.
+#[test]
+fn a_task_far_behind_goes_back_where_it_is() {
+    let mut line = Line::of(doing("echo"));
+    line.flow(3, "good");
+    line.set(doing("panic-on-poison")).expect("accepted");
+    let behind = line.now;
+    line.now += 1_000_000;
+    line.put(0, "ahead");
+    line.put(0, "ahead");
+    line.through();
+    line.now = behind;
+    // Far before the time of the other task. Two batches: what is read when it stops, and what comes then.
+    for _ in 0..2 {
+        (0..200).for_each(|_| line.put(1, "poison"));
+        line.check("behind");
+    }
+    assert!(line.running().board().control().fallen().is_some());
+    assert!(line.dead_letters().len() <= 6, "{:?}", line.dead_letters());
+}
+
+/// There is nothing before the first version: it goes on, and says so.
+#[test]
+fn the_first_version_goes_on() {
+    let mut line = Line::of(doing("panic"));
+    line.flow(20, "bad");
+    line.check("all of them");
+    assert_eq!(line.dead_letters().len(), 38);
+    eventually("it says so", || {
+        let health = line.health();
+        let said = |task: &pelton::http::TaskHealth| task.message.clone().unwrap_or_default();
+        health.ok
+            && health
+                .tasks
+                .iter()
+                .any(|task| said(task).contains("no version to go back to: it goes on"))
+    });
+    let good = line.set(doing("echo")).expect("accepted").version;
+    line.flow(20, "good");
+    line.check("others");
+    assert_eq!(line.version(), good);
+}
+
+/// What traps in the version before, too, is in the input: nobody goes on and on back.
+#[test]
+fn nobody_goes_back_twice() {
+    let mut line = Line::of(doing("echo"));
+    let poison = |with: &str| json!({ "do": "panic-on-poison", "with": with });
+    let second = line.set(poison("second")).expect("accepted").version;
+    line.flow(10, "good");
+    line.set(poison("third")).expect("accepted");
+    line.flow(30, "poison");
+    eventually("back", || line.version() == second);
+    line.check("in the second");
+    assert!(line.dead_letters().len() >= 30, "{}", line.dead_letters().len());
+    let control = line.running().board().control();
+    assert!(matches!(
+        control.known(2).expect("it is there").state,
+        State::Committed(_)
+    ));
+    assert_eq!(line.version(), second);
+}
+
+/// Nothing before it can read what it wrote: its tasks stop, and go on with what is deployed then, from where they stopped.
+#[test]
+fn one_way_stops_until_there_are_others() {
+    let mut line = Line::of(doing("echo"));
+    line.flow(5, "good");
+    let one_way = Wish {
+        settings: Some(doing("panic-on-poison")),
+        one_way: true,
+        ..Wish::default()
+    };
+    line.deploy(one_way).expect("accepted");
+    line.flow(20, "poison");
+    eventually("its tasks stop", || {
+        let health = line.health();
+        let said = |task: &pelton::http::TaskHealth| task.message.clone().unwrap_or_default();
+        let stopped =
+            |task: &pelton::http::TaskHealth| task.state == TaskState::Stopped && said(task).contains("one-way");
+        !health.ok && health.tasks.iter().all(stopped)
+    });
+    assert!(line.dead_letters().len() <= 6);
+    let good = line
+        .set(json!({ "do": "echo", "with": "care" }))
+        .expect("accepted")
+        .version;
+    line.flow(5, "good");
+    line.check("from where they stopped");
+    assert!(line.dead_letters().len() <= 6, "{}", line.dead_letters().len());
+    assert_eq!(line.version(), good);
+    eventually("all is well", || line.health().ok);
+}
+
+/// What a version has set that the one before does not know goes to the dead letters when it goes back.
+#[test]
+fn what_the_old_ones_do_not_know_is_not_lost() {
+    let mut line = Line::of(doing("echo"));
+    line.set(json!({ "do": "time", "with": "new" })).expect("accepted");
+    line.flow(6, "good");
+    line.through();
+    line.set(json!({ "do": "panic", "with": "" }))
+        .expect_err("timers of the new kind are pending");
+    assert_eq!(line.dead_letters().len(), 0);
+    let drop_timers = Wish {
+        settings: Some(doing("panic")),
+        drop_timers: true,
+        ..Wish::default()
+    };
+    line.deploy(drop_timers).expect("accepted");
+    line.flow(20, "bad");
+    eventually("back", || line.running().board().control().fallen().is_some());
+    line.check("back with the kind that they know");
+    let dropped = line
+        .dead_letters()
+        .into_values()
+        .filter(|why| why.contains("don't declare 'new'"))
+        .count();
+    assert_eq!(dropped, 6, "one of each key");
+}

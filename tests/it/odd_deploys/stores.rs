@@ -1,0 +1,201 @@
+//! Stored values under other schemas: read as the new ones say, back as the old ones say, and never rewritten for it.
+
+use super::line::Line;
+use pelton::http::{Back, Wish};
+use serde_json::{Value, json};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Rules with one store of this schema that put this datum, and send what they find.
+fn keeping(schema: &str, datum: &[u8]) -> Value {
+    json!({ "do": "keep", "with": hex(schema.as_bytes()), "and": hex(datum) })
+}
+
+fn record(fields: &str) -> String {
+    format!(r#"{{"type": "record", "name": "Kept", "fields": [{fields}]}}"#)
+}
+
+fn back() -> Wish {
+    Wish {
+        back: Some(Back::Before),
+        ..Wish::default()
+    }
+}
+
+/// What the events of this partition's only key have found since the last look: the datums, as bytes.
+struct Found(usize);
+
+impl Found {
+    fn last(&mut self, line: &mut Line, ending: &str) -> Vec<u8> {
+        line.put(0, ending);
+        line.put(0, "look");
+        line.through();
+        let sent = line.sent().into_values().next().unwrap_or_default();
+        assert!(sent.len() > self.0, "it found something");
+        self.0 = sent.len();
+        // Without the length, which is doubled.
+        sent[sent.len() - 1][1..].to_vec()
+    }
+}
+
+/// A change that both sides can read: (what, old schema, its datum, new schema, that datum by it, its own, that by the old).
+type Both<'a> = (&'a str, &'a str, &'a [u8], &'a str, &'a [u8], &'a [u8], &'a [u8]);
+
+#[test]
+fn changes_with_a_way_back() {
+    let a = r#"{"name": "a", "type": "int"}"#;
+    let cases: [Both<'_>; 4] = [
+        (
+            "a field more, with a default",
+            a,
+            &[2],
+            r#"{"name": "a", "type": "int"}, {"name": "b", "type": "string", "default": "x"}"#,
+            &[2, 2, b'x'],
+            &[4, 2, b'y'],
+            &[4],
+        ),
+        (
+            "a field less",
+            r#"{"name": "a", "type": "int"}, {"name": "b", "type": "string", "default": "z"}"#,
+            &[2, 2, b'y'],
+            a,
+            &[2],
+            &[4],
+            &[4, 2, b'z'],
+        ),
+        (
+            "a union with null more",
+            a,
+            &[2],
+            r#"{"name": "a", "type": "int"}, {"name": "b", "type": ["null", "string"], "default": null}"#,
+            &[2, 0],
+            &[4, 2, 2, b'y'],
+            &[4],
+        ),
+        (
+            "another name, and each knows the other's",
+            r#"{"name": "a", "type": "int", "aliases": ["n"]}"#,
+            &[2],
+            r#"{"name": "n", "type": "int", "aliases": ["a"]}"#,
+            &[2],
+            &[4],
+            &[4],
+        ),
+    ];
+    for (what, old, old_datum, new, as_new, new_datum, as_old) in cases {
+        let mut line = Line::of(keeping(&record(old), old_datum));
+        line.keys = 1;
+        let mut found = Found(0);
+        line.put(0, "put");
+        assert_eq!(found.last(&mut line, "look"), old_datum, "{what}");
+        line.set(keeping(&record(new), new_datum))
+            .unwrap_or_else(|why| panic!("{what}: {why}"));
+        assert_eq!(found.last(&mut line, "look"), as_new, "{what}");
+        line.put(0, "put");
+        assert_eq!(found.last(&mut line, "look"), new_datum, "{what}");
+        line.deploy(back()).unwrap_or_else(|why| panic!("{what}: {why}"));
+        assert_eq!(found.last(&mut line, "look"), as_old, "{what}");
+        // Both schemas stand in the state, whoever writes last.
+        line.restart();
+        assert_eq!(found.last(&mut line, "look"), as_old, "{what}");
+        assert_eq!(line.dead_letters().len(), 0, "{what}");
+    }
+}
+
+#[test]
+fn changes_without_a_way_back() {
+    let cases: [(&str, &str, &[u8], &str, &[u8], &[u8]); 3] = [
+        (
+            "wider",
+            r#"{"name": "a", "type": "int"}"#,
+            &[2],
+            r#"{"name": "a", "type": "double"}"#,
+            &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+            &[0; 8],
+        ),
+        (
+            "null is a value, too",
+            r#"{"name": "a", "type": "string"}"#,
+            &[2, b'x'],
+            r#"{"name": "a", "type": ["null", "string"]}"#,
+            &[2, 2, b'x'],
+            &[0],
+        ),
+        (
+            "another name",
+            r#"{"name": "a", "type": "int"}"#,
+            &[2],
+            r#"{"name": "n", "type": "int", "aliases": ["a"]}"#,
+            &[2],
+            &[4],
+        ),
+    ];
+    for (what, old, old_datum, new, as_new, new_datum) in cases {
+        let mut line = Line::of(keeping(&record(old), old_datum));
+        line.keys = 1;
+        let mut found = Found(0);
+        line.put(0, "put");
+        assert_eq!(found.last(&mut line, "look"), old_datum, "{what}");
+        let wish = Wish {
+            settings: Some(keeping(&record(new), new_datum)),
+            ..Wish::default()
+        };
+        let why = line.deploy(wish.clone()).expect_err(what);
+        assert!(
+            why.contains("store 'values'") && why.contains("--one-way"),
+            "{what}: {why}"
+        );
+        assert_eq!(found.last(&mut line, "look"), old_datum, "{what}: the old ones run on");
+        let one_way = Wish { one_way: true, ..wish };
+        line.deploy(one_way).unwrap_or_else(|why| panic!("{what}: {why}"));
+        assert_eq!(found.last(&mut line, "look"), as_new, "{what}");
+        line.put(0, "put");
+        assert_eq!(found.last(&mut line, "look"), new_datum, "{what}");
+        let why = line.deploy(back()).expect_err(what);
+        assert!(why.contains("store 'values'"), "{what}: {why}");
+        assert_eq!(found.last(&mut line, "look"), new_datum, "{what}");
+    }
+    // What can't be read at all is refused either way.
+    let mut line = Line::of(keeping(&record(r#"{"name": "a", "type": "string"}"#), &[2, b'x']));
+    let wish = Wish {
+        settings: Some(keeping(&record(r#"{"name": "a", "type": "int"}"#), &[2])),
+        one_way: true,
+        ..Wish::default()
+    };
+    let why = line.deploy(wish).expect_err("text is no number");
+    assert!(why.contains("could not be read"), "{why}");
+    line.flow(5, "put");
+    line.through();
+}
+
+/// A deploy with another schema writes no row again: neither when it takes over, nor behind it.
+#[test]
+fn no_pass_over_the_data() {
+    let datum = [&[2, 80][..], &[b'x'; 40]].concat();
+    let text = r#"{"name": "a", "type": "int"}, {"name": "s", "type": "string"}"#;
+    let mut line = Line::of(keeping(&record(text), &datum));
+    line.keys = 1_000;
+    line.flow(1_001, "put");
+    line.through();
+    let state = line
+        .running()
+        .statuses()
+        .iter()
+        .map(|status| status.state_bytes)
+        .sum::<usize>();
+    assert!(state > 100_000, "{state}");
+    let before = line.changelogs();
+    let more = format!(r#"{text}, {{"name": "b", "type": "string", "default": ""}}"#);
+    line.set(keeping(&record(&more), &[&datum[..], &[0]].concat()))
+        .expect("accepted");
+    line.flow(20, "put");
+    line.through();
+    assert!(line.running().statuses().iter().all(|status| status.deployed == 2));
+    let written = line.written_behind(&before);
+    assert!(
+        (1_000..20_000).contains(&written),
+        "{written} bytes for 40 of 2000 rows"
+    );
+}

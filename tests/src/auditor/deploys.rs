@@ -1,0 +1,194 @@
+//! Deploys: what the control topic comes to, and which deploy each step belongs to.
+//!
+//! Rule: written from the protocol's sentences, over the whole topic at once:
+//! - A deploy counts if its number is the next one and none before it is undecided.
+//! - The first commit or cancel behind it decides it. A commit needs the answers of all tasks before it, each from before its
+//!   time; without a time of its own the deploy holds right behind the latest of them.
+//! - A step belongs to the committed deploy with the highest number whose time is not after the step's.
+
+use super::{Deployed, Millis, NEVER, Settings, StepKey};
+use std::collections::BTreeMap;
+
+/// A record of the control topic, as far as it decides anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Other rules shall hold.
+    Deploy {
+        /// Its number.
+        number: u64,
+        /// From when on; none: now.
+        at: Option<Millis>,
+        /// What they are told.
+        settings: Settings,
+    },
+    /// A task holds.
+    Answer {
+        /// For which deploy.
+        number: u64,
+        /// Which task.
+        task: i32,
+        /// The time of its last step.
+        position: Millis,
+    },
+    /// It shall hold from then on.
+    Commit {
+        /// Which deploy.
+        number: u64,
+        /// From when on.
+        at: Millis,
+    },
+    /// It shall not hold.
+    Cancel {
+        /// Which deploy.
+        number: u64,
+    },
+}
+
+/// What became of the deploys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Those that hold, by number; the first is the one that the file names.
+    pub committed: Vec<Deployed>,
+    /// Those that never held.
+    pub cancelled: Vec<u64>,
+    /// The one that nobody has decided.
+    pub open: Option<u64>,
+    /// Those that did not count.
+    pub refused: u64,
+}
+
+/// "The rules of this deploy from here on", in a task's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Takeover {
+    /// Right behind this step; none: before the first.
+    pub behind: Option<StepKey>,
+    /// Which deploy.
+    pub number: u64,
+}
+
+/// Reads the topic, for so many tasks. Err: a deploy was committed that must not have been.
+pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
+    let mut decided = Decided::default();
+    let mut last = 0;
+    // Where the open deploy stands.
+    let mut open: Option<usize> = None;
+    for (place, one) in said.iter().enumerate() {
+        match (one, open.map(|at| &said[at])) {
+            (Said::Deploy { .. }, Some(_)) => decided.refused += 1,
+            (Said::Deploy { number, .. }, None) if *number != last + 1 => decided.refused += 1,
+            (
+                Said::Deploy {
+                    number: 1, settings, ..
+                },
+                None,
+            ) => {
+                last = 1;
+                decided.committed.push(Deployed {
+                    number: 1,
+                    at: NEVER,
+                    settings: settings.clone(),
+                });
+            }
+            (Said::Deploy { number, .. }, None) => {
+                last = *number;
+                open = Some(place);
+            }
+            (Said::Commit { number: of, at: from }, Some(Said::Deploy { number, at, settings })) if of == number => {
+                let begun = open.take().unwrap_or_default();
+                justified(*number, *at, *from, &said[begun..place], tasks)?;
+                decided.committed.push(Deployed {
+                    number: *number,
+                    at: *from,
+                    settings: settings.clone(),
+                });
+            }
+            (Said::Cancel { number: of }, Some(Said::Deploy { number, .. })) if of == number => {
+                open = None;
+                decided.cancelled.push(*number);
+            }
+            _ => {}
+        }
+    }
+    decided.open = open.map(|_| last);
+    Ok(decided)
+}
+
+/// May a deploy that was wanted `at` a time be committed `from` a time, after all that was said since?
+fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks: usize) -> Result<(), String> {
+    let mut answers = BTreeMap::new();
+    for one in said {
+        if let Said::Answer {
+            number: of,
+            task,
+            position,
+        } = one
+            && *of == number
+        {
+            answers.insert(*task, *position);
+        }
+    }
+    let latest = answers.values().copied().max().unwrap_or(NEVER);
+    let must = at.unwrap_or(latest.saturating_add(1));
+    if answers.len() != tasks {
+        return Err(format!(
+            "deploy {number} is committed, and answered by {answers:?} only, of {tasks} tasks"
+        ));
+    }
+    if from != must || latest >= from {
+        return Err(format!(
+            "deploy {number} is committed from {from} on; it was wanted at {at:?}, and the answers are {answers:?}"
+        ));
+    }
+    Ok(())
+}
+
+/// The deploy that a step of this time belongs to. `deploys`: all committed ones; without any it is the first.
+pub(super) fn of(deploys: &[Deployed], time: Millis) -> u64 {
+    let not_after = deploys.iter().filter(|deploy| deploy.at <= time);
+    not_after.map(|deploy| deploy.number).max().unwrap_or(1)
+}
+
+/// What the journal says of versions is what the steps call for. `watermark`: a step that is not taken yet is before it.
+pub fn takeovers(
+    takeovers: &[Takeover],
+    steps: &[StepKey],
+    watermark: Millis,
+    deploys: &[Deployed],
+) -> Result<(), String> {
+    let mut journal = takeovers.iter().peekable();
+    let mut taken = 1;
+    // What is journaled at the end may be in front of a step that is not taken yet.
+    let behind = std::iter::once(None).chain(steps.iter().map(Some));
+    let next = steps.iter().map(Some).chain(std::iter::once(None));
+    for (behind, next) in behind.zip(next) {
+        while let Some(takeover) = journal.next_if(|takeover| takeover.behind.as_ref() == behind) {
+            let number = takeover.number;
+            let at = deploys
+                .iter()
+                .find(|deploy| deploy.number == number)
+                .map(|deploy| deploy.at);
+            let in_time = |at: Millis| next.map_or(at < watermark, |next| at <= next.time);
+            if number <= taken || !at.is_some_and(in_time) {
+                return Err(format!(
+                    "the journal has deploy {number} take over behind {behind:?}, after deploy {taken}; it holds from {at:?} on, and \
+                     the next step is {next:?}"
+                ));
+            }
+            taken = number;
+        }
+        if let Some(next) = next {
+            let must = of(deploys, next.time);
+            if taken != must {
+                return Err(format!(
+                    "by the journal the step {next:?}, behind {behind:?}, is of deploy {taken}, and it belongs to deploy {must} of \
+                     {deploys:?}; the journal goes on with {:?}",
+                    journal.peek()
+                ));
+            }
+        }
+    }
+    match journal.next() {
+        Some(takeover) => Err(format!("the journal has {takeover:?}, and there is no such step")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! Whoever deploys, step by step: it reads the control topic, writes, and may die anywhere.
+//!
+//! Rule: as `pipeline/control/author.rs` without its waits; what it says follows from what it has read. It does not wait for
+//! the decision: the instances decide without it.
+
+use super::mortal::{Fuse, Mortal};
+use super::plan::{Act, Which};
+use super::versions;
+use super::world::{World, Wrong};
+use pelton::control::{Deploy, Known, Order, Record, State, VersionId, nonce};
+use pelton::error::{Failure, Result};
+use pelton::log::{Log, Outcome, Producer};
+use pelton::pipeline::control::compile::{declared, hash};
+use pelton::pipeline::control::follow::Following;
+use pelton::pipeline::control::publish::Sheet;
+use pelton::record::Offset;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// See the module.
+pub struct Author {
+    act: Act,
+    name: String,
+    log: Arc<dyn Log>,
+    fuse: Fuse,
+    at: At,
+}
+
+/// How far it is.
+enum At {
+    Start,
+    Reading(Box<Following>, Offset),
+    Writing(Box<dyn Producer>),
+    Doubting(Box<dyn Producer>),
+    Done,
+}
+
+impl Author {
+    /// With what it is going to do.
+    pub fn new(world: &World, number: usize, act: Act) -> Author {
+        let name = format!("author-{number}");
+        let fuse = Fuse::new(&world.cluster, &name);
+        if let Some((calls, made)) = act.dies {
+            fuse.light(calls, made);
+        }
+        let topics = world.layout.topics.clone();
+        let log = Arc::new(world.cluster.instance(topics, &world.config.name, &name)) as Arc<dyn Log>;
+        Author {
+            act,
+            name,
+            log: Arc::new(Mortal::new(log, &fuse)),
+            fuse,
+            at: At::Start,
+        }
+    }
+
+    /// It goes on. False: it is through, or dead.
+    pub fn step(&mut self, world: &World) -> std::result::Result<bool, Wrong> {
+        match self.go_on(world) {
+            _ if self.fuse.is_dead() => Ok(false),
+            Ok(()) => Ok(!matches!(self.at, At::Done)),
+            Err(Failure::Retry(_)) => Ok(true),
+            Err(why) => Err(format!("{} ends by itself: {why}", self.name)),
+        }
+    }
+
+    fn go_on(&mut self, world: &World) -> Result<()> {
+        match &mut self.at {
+            At::Start => {
+                let following = Following::begin(self.log.clone(), world.layout.clone())?;
+                let end = following.end()?;
+                self.at = At::Reading(Box::new(following), end);
+            }
+            At::Reading(following, end) => {
+                following.poll(Duration::ZERO)?;
+                if following.position() < *end {
+                    return Ok(());
+                }
+                let sheet = sheet(&self.act, &self.name, world, following);
+                if sheet.is_empty() {
+                    self.at = At::Done;
+                    return Ok(());
+                }
+                let mut publisher = self.log.publisher(&format!("{}-author", world.config.name))?;
+                publisher.submit(sheet.transaction());
+                self.at = At::Writing(publisher);
+            }
+            At::Writing(publisher) => match publisher.outcome(Duration::ZERO) {
+                None => {}
+                Some((_, Outcome::Ambiguous(_))) => {
+                    let At::Writing(publisher) = std::mem::replace(&mut self.at, At::Done) else {
+                        return Ok(());
+                    };
+                    self.at = At::Doubting(publisher);
+                }
+                Some(_) => self.at = At::Done,
+            },
+            At::Doubting(publisher) => {
+                publisher.renew()?;
+                self.at = At::Done;
+            }
+            At::Done => {}
+        }
+        Ok(())
+    }
+}
+
+/// What is to be said; nothing: it can't be done.
+fn sheet(act: &Act, name: &str, world: &World, following: &Following) -> Sheet {
+    let mut sheet = Sheet::default();
+    let control = following.control();
+    let wall = world.clock.wall();
+    let own = nonce(&[name.as_bytes()]);
+    if act.which == Which::Cancel {
+        if let Some(open) = control.open() {
+            let (number, order) = (open.deploy.number, Order::Cancel(format!("{name} wants it so")));
+            sheet.record(&world.layout, &Record::Order { number, order }, &own, wall);
+        }
+        return sheet;
+    }
+    let (Some(newest), None) = (control.newest(), control.open()) else {
+        return sheet;
+    };
+    let Some(version) = wanted(act, newest, control.before(newest.deploy.number)) else {
+        return sheet;
+    };
+    if versions::id(version) == newest.deploy.version {
+        return sheet;
+    }
+    let component = versions::component(version);
+    let deploy = Deploy {
+        number: control.last() + 1,
+        nonce: own,
+        version: versions::id(version),
+        component: hash(component),
+        bytes: component.len() as u64,
+        settings: versions::settings(version).to_string(),
+        at: act.from,
+        one_way: false,
+        drop_timers: false,
+        author: name.to_owned(),
+        written: wall,
+        declared: declared(&world.bench.wiring(version)),
+    };
+    if !following.has(&deploy.component, deploy.bytes) {
+        sheet.component(&world.layout, &deploy.component, component, wall);
+    }
+    sheet.record(&world.layout, &Record::Deploy(deploy), &own, wall);
+    sheet
+}
+
+/// The version that it deploys.
+fn wanted(act: &Act, newest: &Known, before: Option<&Known>) -> Option<usize> {
+    let of = |known: &Known| -> Option<usize> {
+        let id: &VersionId = &known.deploy.version;
+        matches!(known.state, State::Committed(_)).then(|| versions::of(id))?
+    };
+    match act.which {
+        Which::Version(version) => Some(version),
+        Which::Settings(of_version) => {
+            let component = newest.deploy.component;
+            let mut same = versions::DEPLOYED.filter(|version| hash(versions::component(*version)) == component);
+            let count = same.clone().count();
+            same.nth(of_version % count)
+        }
+        Which::Back => before.and_then(of),
+        Which::Cancel => None,
+    }
+}

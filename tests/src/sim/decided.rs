@@ -1,0 +1,104 @@
+//! What stands on the control topic, in the auditor's words, and what must hold of it at the end.
+
+use super::evidence::read;
+use super::versions;
+use super::world::{World, Wrong};
+use crate::auditor::{self, Decided, Said};
+use pelton::control::{Key, Order, Record, State};
+use pelton::pipeline::control::follow::Following;
+use std::time::Duration;
+
+/// Everything committed there.
+fn said(world: &World) -> Result<Vec<Said>, Wrong> {
+    let mut said = vec![];
+    for record in read(world, world.layout.control, 0) {
+        let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+        if matches!(Key::decode(&key), Key::Chunk(..)) {
+            continue;
+        }
+        said.push(match Record::decode(&value).map_err(|why| why.to_string())? {
+            Record::Deploy(deploy) => Said::Deploy {
+                number: deploy.number,
+                at: deploy.at,
+                settings: versions::read(&deploy.settings).ok_or("settings that nobody deploys")?,
+            },
+            Record::Answer { number, task, position } => Said::Answer { number, task, position },
+            Record::Order { number, order } => match order {
+                Order::Commit(at) => Said::Commit { number, at },
+                Order::Cancel(_) => Said::Cancel { number },
+            },
+            _ => continue,
+        });
+    }
+    Ok(said)
+}
+
+/// What became of the deploys so far.
+pub fn decided(world: &World) -> Result<Decided, Wrong> {
+    auditor::decide(&said(world)?, world.plan.partitions as usize)
+}
+
+/// At the end: all is decided, everybody knows it, and nobody holds.
+pub fn end(world: &mut World) -> Result<(), Wrong> {
+    let decided = decided(world)?;
+    if let Some(number) = decided.open {
+        return Err(format!("deploy {number} is not decided at the end"));
+    }
+    let following = Following::begin(world.outside.clone(), world.layout.clone());
+    let mut following = following.map_err(|why| why.to_string())?;
+    following.catch_up(Duration::ZERO).map_err(|why| why.to_string())?;
+    let control = following.control();
+    let is: Vec<_> = control
+        .committed()
+        .iter()
+        .map(|deploy| (deploy.number, deploy.at))
+        .collect();
+    let must: Vec<_> = decided
+        .committed
+        .iter()
+        .map(|deploy| (deploy.number, deploy.at))
+        .collect();
+    if is != must {
+        return Err(format!(
+            "the host says that these deploys hold: {is:?}, and they are {must:?}"
+        ));
+    }
+    let cancelled = |number: &u64| {
+        let known = control.known(*number);
+        known.is_some_and(|known| matches!(known.state, State::Cancelled(_)))
+    };
+    if let Some(number) = decided.cancelled.iter().find(|number| !cancelled(number)) {
+        return Err(format!("deploy {number} is cancelled, and the host does not know it"));
+    }
+    for process in &world.processes {
+        let Some(life) = &process.life else { continue };
+        if life.carriage.control() != control {
+            let has = life.carriage.control();
+            return Err(format!(
+                "instance {} knows of {has:?}, and there is {control:?}",
+                process.name
+            ));
+        }
+        for status in life.seats.iter().flat_map(|seat| seat.worker.status()) {
+            if let Some(prepared) = status.prepared {
+                return Err(format!("task {} holds at the end: {prepared:?}", status.partition));
+            }
+        }
+    }
+    let taken: Vec<_> = (0..world.plan.partitions).map(|task| control.taken(task)).collect();
+    for (partition, taken) in taken.into_iter().enumerate() {
+        let task = super::evidence::task(world, partition as i32)?;
+        world.report.takeovers += task.takeovers.len() as u64;
+        let journaled = task.takeovers.last().map_or(1, |takeover| takeover.number);
+        if taken != journaled {
+            return Err(format!(
+                "task {partition} says that it has taken over deploy {taken}, and by its journal that is {journaled}"
+            ));
+        }
+    }
+    let report = &mut world.report;
+    report.committed += decided.committed.len() as u64 - 1;
+    report.cancelled += decided.cancelled.len() as u64;
+    report.refused += decided.refused;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Whoever deploys has turns, too; and an instance that a version does not fit.
+
+use super::author::Author;
+use super::plan::Which;
+use super::world::{World, Wrong};
+
+impl World {
+    /// Now and then an author begins, or goes on.
+    pub(super) fn deploy(&mut self) -> Result<(), Wrong> {
+        let now = self.clock.now().as_millis() as i64;
+        while let Some(act) = self.acts.pop_front_if(|act| act.at <= now) {
+            self.begin(act);
+        }
+        if !self.authors.is_empty() && self.dice.chance(0.2) {
+            let index = self.dice.below(self.authors.len());
+            self.step_author(index)?;
+        }
+        Ok(())
+    }
+
+    /// What is still to be deployed, one after the other; without troubles.
+    pub(super) fn deploy_all(&mut self) -> Result<(), Wrong> {
+        for process in &self.processes {
+            process.bench.refuse(None);
+        }
+        if self.authors.is_empty()
+            && let Some(act) = self.acts.pop_front()
+        {
+            self.begin(act);
+        }
+        for index in (0..self.authors.len()).rev() {
+            self.step_author(index)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, act: super::plan::Act) {
+        if self.trace {
+            println!("{:?} somebody deploys: {act:?}", self.clock.now());
+        }
+        if let (Some(by), Which::Version(version)) = (act.refused_by, act.which) {
+            let count = self.processes.len();
+            self.processes[by % count].bench.refuse(Some(version));
+        }
+        self.acted += 1;
+        let author = Author::new(self, self.acted, act);
+        self.authors.push(author);
+    }
+
+    fn step_author(&mut self, index: usize) -> Result<(), Wrong> {
+        let mut author = self.authors.swap_remove(index);
+        if author.step(self)? {
+            self.authors.push(author);
+        }
+        Ok(())
+    }
+}
