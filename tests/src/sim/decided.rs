@@ -26,6 +26,8 @@ fn said(world: &World) -> Result<Vec<Said>, Wrong> {
             Record::Order { number, order } => match order {
                 Order::Commit(at) => Said::Commit { number, at },
                 Order::Cancel(_) => Said::Cancel { number },
+                // Rules of the simulator have no faults.
+                Order::Withdraw(_) => return Err(format!("deploy {number} was withdrawn")),
             },
             _ => continue,
         });
