@@ -18,6 +18,7 @@
 //! as if it had not been committed, but for the steps that it has taken. See `withdrawn`.
 
 mod record;
+pub mod shadow;
 #[cfg(test)]
 mod tests;
 mod withdrawn;
@@ -26,6 +27,7 @@ pub use record::{CHUNK_BYTES, Declared, Deploy, Key, NotARecord, Order, Record, 
 pub use withdrawn::{Way, Withdrawn};
 
 use crate::record::{Millis, NEVER, Partition};
+use shadow::Shadows;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +48,7 @@ pub struct Control {
     taken: BTreeMap<Partition, Number>,
     /// Deploys whose components were removed: all up to this one.
     pruned: Number,
+    shadows: Shadows,
 }
 
 /// A deploy, and what became of it.
@@ -106,6 +109,7 @@ impl Control {
             deploys: vec![],
             taken: BTreeMap::new(),
             pruned: 0,
+            shadows: Shadows::default(),
         }
     }
 
@@ -124,6 +128,11 @@ impl Control {
                     (Order::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
                     _ => return Effect::None,
                 };
+                match known.state {
+                    State::Committed(_) => self.shadows.ended(format!("deploy {number} was committed")),
+                    State::Withdrawn(..) => self.shadows.ended(format!("deploy {number} was withdrawn")),
+                    _ => {}
+                }
                 Effect::Changed
             }
             Record::Answer { number, task, position } => {
@@ -155,6 +164,10 @@ impl Control {
             Record::Pruned { number } => {
                 self.pruned = self.pruned.max(number);
                 Effect::Changed
+            }
+            Record::Shadow(said) => {
+                let undecided = self.open().map(|open| open.deploy.number);
+                self.shadows.apply(said, undecided)
             }
         }
     }
@@ -243,10 +256,17 @@ impl Control {
         self.deploys.iter().filter_map(committed).collect()
     }
 
-    /// The last deploy of a version: where its component and settings stand.
+    /// The last deploy of a version, or the shadow: where its component and settings stand.
     pub fn of_version(&self, version: &VersionId) -> Option<&Deploy> {
-        let its = |known: &&Known| known.deploy.version == *version;
-        self.deploys.iter().rev().find(its).map(|known| &known.deploy)
+        let its = |deploy: &&Deploy| deploy.version == *version;
+        let deploys = self.deploys.iter().rev().map(|known| &known.deploy);
+        let shadow = self.shadows.last().map(|known| &known.shadow.deploy);
+        deploys.chain(shadow).find(its)
+    }
+
+    /// What runs beside.
+    pub fn shadows(&self) -> &Shadows {
+        &self.shadows
     }
 
     /// The deploy that a task has taken over last.

@@ -5,10 +5,12 @@
 //! its own names only.
 
 mod rules;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
 pub use rules::{Back, Deployed, Deploys, Finding, OneDeploy, Running, WISH_HEADER, Wish};
+pub use shadow::{Cancelled, Shadowing};
 
 use crate::metrics::Metrics;
 use crate::record::{Millis, Offset, Partition};
@@ -47,8 +49,10 @@ pub struct Surface {
     pub deploys: Arc<dyn Fn() -> Deploys + Send + Sync>,
     /// For `POST /rules`, one at a time. Err: refused, why; the old rules run on.
     pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, String> + Send + Sync>,
-    /// For `POST /rules/cancel`: the number of what it cancelled. Err: why not.
-    pub cancel: Arc<dyn Fn() -> Result<u64, String> + Send + Sync>,
+    /// For `POST /rules/cancel`: what it has cancelled. Err: why not.
+    pub cancel: Arc<dyn Fn() -> Result<Cancelled, String> + Send + Sync>,
+    /// For `GET /rules/diff`; quick. None: there was no shadow.
+    pub shadow: Arc<dyn Fn() -> Option<Shadowing> + Send + Sync>,
 }
 
 /// How an instance is.
@@ -173,6 +177,7 @@ fn router(surface: Surface, address: SocketAddr) -> Router {
         .route("/health", get(health))
         .route("/rules", get(rules::get).post(rules::deploy))
         .route("/rules/cancel", post(rules::cancel))
+        .route("/rules/diff", get(shadow::get))
         .layer(DefaultBodyLimit::max(COMPONENT_LIMIT))
         .with_state(Shared {
             surface,

@@ -118,6 +118,9 @@ impl Running {
             compile: parts.compile.clone(),
             first: parts.first,
             limit: config.rules.deploy_limit,
+            inputs: config.inputs.clone(),
+            schemas: parts.schemas.clone(),
+            plays: true,
             start: on_threads(),
         });
         let author = Arc::new(Author {

@@ -9,6 +9,7 @@ mod arena;
 mod cursor;
 mod dirty;
 mod epoch;
+mod image;
 mod index;
 mod map;
 mod page;

@@ -16,6 +16,7 @@ mod dump;
 pub mod epoch;
 pub mod faults;
 mod idle;
+mod ids;
 pub mod layout;
 mod open;
 pub mod orders;
@@ -23,6 +24,7 @@ mod plan;
 mod replay;
 pub mod restore;
 mod seal;
+pub mod shadow;
 mod shelf;
 pub mod sources;
 pub mod tally;
@@ -52,6 +54,7 @@ use crate::rows::Rows;
 use crate::rules::{Batch, Sandbox, Trap};
 use crate::service::Question;
 use crate::timers::Timers;
+use ids::Ids;
 use plan::Planned;
 use replay::Replay;
 use seal::SweepState;
@@ -60,7 +63,7 @@ use sources::Readers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use view::{StoreIds, View};
+use view::View;
 
 /// See the module.
 pub struct Task {
@@ -121,6 +124,7 @@ pub struct Task {
     committed_sweep: SweepState,
     committed_names: Names,
     committed_wiring: Arc<Wiring>,
+    shadow: Option<Box<shadow::Link>>,
     changelog: Offset,
     /// The stamp of what the local store had when it was restored.
     stored: Option<Offset>,
@@ -140,13 +144,6 @@ pub struct Task {
     batch_number: u64,
     /// Inputs in one call: halved by a trap, doubled by a success.
     limit: usize,
-}
-
-/// Permanent ids of what the description names, by its indices.
-#[derive(Default)]
-struct Ids {
-    timers: Vec<u16>,
-    lookups: Vec<u16>,
 }
 
 /// A version of the rules on one worker: what runs it.
@@ -402,42 +399,7 @@ impl Task {
     }
 
     fn bind(&mut self, wiring: Arc<Wiring>) {
-        let description = wiring.rules.description();
-        let names = &mut self.names;
-        let ids = Ids {
-            timers: description
-                .timers
-                .iter()
-                .map(|name| Names::id(&mut names.timers, name))
-                .collect(),
-            lookups: description
-                .lookups
-                .iter()
-                .map(|lookup| Names::id(&mut names.lookups, &lookup.name))
-                .collect(),
-        };
-        let stores: Vec<StoreIds> = description
-            .stores
-            .iter()
-            .map(|store| StoreIds {
-                store: Names::id(&mut names.stores, &store.name),
-                schema: Names::id(&mut names.schemas, &store.schema),
-            })
-            .collect();
-        let mut resolvers = vec![];
-        for (index, (ids, store)) in stores.iter().zip(&description.stores).enumerate() {
-            for (written, schema) in names.schemas.iter().enumerate() {
-                if written as u16 != ids.schema
-                    && let Ok(resolver) = crate::convert::Resolver::new(schema, &store.schema)
-                {
-                    resolvers.push(((index as u16, written as u16), resolver));
-                }
-            }
-        }
-        self.view.misses = vec![0; stores.len()];
-        self.view.stores = stores;
-        self.view.resolvers = resolvers;
-        self.ids = ids;
+        self.ids = Ids::bind(&wiring, &mut self.names, &mut self.view);
         self.limit = wiring.batch;
         self.wiring = wiring;
     }

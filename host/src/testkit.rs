@@ -18,6 +18,7 @@ mod scenario;
 mod schemas;
 mod script;
 mod setup;
+mod shadow;
 mod time;
 
 pub use crate::task::Stored;
@@ -37,6 +38,7 @@ use crate::log::embedded::{Clock, Embedded, Owned};
 use crate::metrics::Metrics;
 use crate::pipeline::control::compile::declared;
 use crate::record::{Millis, Offset, Partition};
+use crate::task::shadow::Player;
 use crate::task::{Layout, Orders, Wiring};
 use life::Life;
 use std::sync::Arc;
@@ -65,6 +67,8 @@ pub struct Stage {
     script: Script,
     life: Option<Life>,
     dice: Option<Dice>,
+    /// Who plays the shadow, unless it is held.
+    player: Option<(Player, bool)>,
     /// The process dies after so many turns; and then each time again, where there is a second number.
     fatal: Option<(u32, Option<u32>)>,
 }
@@ -120,6 +124,7 @@ impl Stage {
             script: Script::default(),
             life: None,
             dice,
+            player: None,
             fatal: None,
         };
         stage.let_loose();

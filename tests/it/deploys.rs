@@ -1,6 +1,7 @@
 //! Deploys over several instances, on the log in memory: every input is taken by the version that its event time calls for.
 
 pub mod fleet;
+mod shadow;
 
 use fleet::{Fleet, PARTITIONS, component, eventually, long, short};
 use pelton::http::{Back, Deployed, Wish};
@@ -331,7 +332,7 @@ fn what_does_not_fit_is_refused() {
         a.author()
             .cancel()
             .expect_err("nothing to cancel")
-            .contains("no deploy is under way")
+            .contains("no deploy and no shadow is under way")
     );
     let looked = deploy(
         &a,

@@ -11,6 +11,7 @@ mod first;
 mod lookup;
 mod restart;
 mod session;
+mod shadow;
 mod stored;
 mod time;
 mod unreadable;

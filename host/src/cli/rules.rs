@@ -3,12 +3,14 @@
 //! Rule: every command goes to a running instance over its HTTP, or with `--config` to the brokers alone; what it says, and
 //! what it does, is the same.
 
+mod diff;
 mod show;
 mod via;
 
 use super::{FINDINGS, OK, say};
+use crate::config::parse_duration;
 use crate::convert;
-use crate::http::{Back, Wish};
+use crate::http::{Back, Cancelled, Wish};
 use crate::record::Millis;
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -27,6 +29,10 @@ pub(super) enum Rules {
         /// The rules' settings, an object in JSON or TOML; otherwise the running ones stay.
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
+        /// They don't take over: they run beside the live rules on the same inputs, without any effect, for so long in event
+        /// time (90s, 30m, 2h); `pelton rules diff` shows what they make of them.
+        #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "at")]
+        shadow: Option<Millis>,
         #[command(flatten)]
         how: How,
         #[command(flatten)]
@@ -52,7 +58,19 @@ pub(super) enum Rules {
         #[command(flatten)]
         to: Target,
     },
-    /// Cancel the deploy that is under way: one that is not committed yet.
+    /// What the rules that run as a shadow make of the live inputs, beside what the live rules make of them.
+    Diff {
+        #[command(flatten)]
+        to: Target,
+    },
+    /// Let the rules of the shadow take over, on live state; what the shadow has kept for itself is dropped.
+    Promote {
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        to: Target,
+    },
+    /// Cancel the deploy that is under way (one that is not committed yet); or else end the shadow.
     Cancel {
         #[command(flatten)]
         to: Target,
@@ -127,18 +145,26 @@ fn event_time(text: &str) -> Result<Millis, String> {
     convert::instant(text).ok_or_else(|| "expected 2026-01-31T12:00:00Z, or milliseconds since 1970".into())
 }
 
+fn duration(text: &str) -> Result<Millis, String> {
+    let parsed = parse_duration(text).filter(|duration| !duration.is_zero());
+    let millis = parsed.and_then(|duration| Millis::try_from(duration.as_millis()).ok());
+    millis.ok_or_else(|| "expected 90s, 30m, 2h or 1d".into())
+}
+
 /// Does it; the exit code.
 pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let result = match rules {
         Rules::Deploy {
             component,
             settings,
+            shadow,
             how,
             to,
         } => read(&component, settings.as_deref()).and_then(|(component, settings)| {
             let wish = Wish {
                 component: Some(component),
                 settings,
+                shadow,
                 ..how.wish()
             };
             deploy(wish, &to, err)
@@ -148,10 +174,24 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
             let back = Some(number.map_or(Back::Before, Back::To));
             deploy(Wish { back, ..how.wish() }, &to, err)
         }
-        Rules::Cancel { to } => Via::of(&to).and_then(|via| via.cancel()).map(|number| match to.json {
-            true => serde_json::json!({ "cancelled": number }).to_string(),
-            false => format!("deploy {number} is cancelled; the old rules run on"),
+        Rules::Diff { to } => Via::of(&to).and_then(|via| via.diff()).map(|seen| match to.json {
+            true => serde_json::json!(seen).to_string(),
+            false => diff::diff(&seen),
         }),
+        Rules::Promote { how, to } => {
+            let wish = Wish {
+                promote: true,
+                ..how.wish()
+            };
+            deploy(wish, &to, err)
+        }
+        Rules::Cancel { to } => Via::of(&to)
+            .and_then(|via| via.cancel())
+            .map(|what| match (to.json, what) {
+                (true, what) => serde_json::json!(what).to_string(),
+                (false, Cancelled::Deploy(number)) => format!("deploy {number} is cancelled; the old rules run on"),
+                (false, Cancelled::Shadow(number)) => format!("shadow {number} is over; nothing else has changed"),
+            }),
         Rules::Prune {
             keep,
             also,

@@ -1,7 +1,7 @@
 //! The commands as they are called, with their output and exit codes.
 
 use super::*;
-use crate::http::{Back, Deployed, Deploys, Health, OneDeploy, Surface, TaskHealth, TaskState, Wish, serve};
+use crate::http::{Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Surface, TaskHealth, TaskState, Wish, serve};
 use crate::metrics::Metrics;
 use crate::pipeline::stop_signal;
 use clap::CommandFactory;
@@ -165,6 +165,7 @@ fn rules_are_deployed_and_shown() {
         deploys: Arc::new(|| Deploys {
             deploys: vec![one(1, "committed", None), one(2, "open", Some(1_000))],
             taken: [(0, 1), (1, 1)].into(),
+            shadow: None,
         }),
         deploy: Arc::new(move |wish: Wish| {
             let bad = wish.component.as_ref().is_some_and(Vec::is_empty);
@@ -178,10 +179,12 @@ fn rules_are_deployed_and_shown() {
                     number: 3,
                     at: Some(60_000),
                     findings: vec![],
+                    shadow: None,
                 })
             }
         }),
-        cancel: Arc::new(|| Ok(2)),
+        cancel: Arc::new(|| Ok(Cancelled::Deploy(2))),
+        shadow: Arc::new(|| None),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
     let url = format!("http://{}/", server.address);
@@ -292,9 +295,11 @@ fn what_was_withdrawn_is_shown() {
                 },
             ],
             taken: [(0, 1), (1, 2)].into(),
+            shadow: None,
         }),
         deploy: Arc::new(|_| Err("nobody asks".into())),
         cancel: Arc::new(|| Err("nobody asks".into())),
+        shadow: Arc::new(|| None),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
     let url = format!("http://{}/", server.address);

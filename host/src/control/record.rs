@@ -4,6 +4,7 @@
 //! its earlier one, a chunk the same chunk. Deploys and orders are decided by their order, so each has a key of its own
 //! for ever.
 
+use super::shadow::Said;
 use super::{Number, VersionId};
 use crate::record::{Millis, Partition};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub enum Record {
         /// The last of them.
         number: Number,
     },
+    /// Of a version that runs beside.
+    Shadow(Said),
 }
 
 /// What decides a deploy.
@@ -171,6 +174,7 @@ impl Record {
             Record::Report { number, instance, .. } => [numbered(b'r', *number), instance.as_bytes().to_vec()].concat(),
             Record::Taken { task, .. } => [&b"t"[..], &task.to_be_bytes()].concat(),
             Record::Pruned { .. } => b"p".to_vec(),
+            Record::Shadow(said) => said.key(nonce),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Rule: whoever asks gets the answer when it is decided; a request that changes something has a content type that a page in
 //! a browser can't send without a preflight.
 
-use super::{COMPONENT_TYPE, Shared, refuse};
+use super::{COMPONENT_TYPE, Shadowing, Shared, refuse};
 use crate::record::{Millis, Partition};
 use axum::Json;
 use axum::body::Bytes;
@@ -39,6 +39,10 @@ pub struct Wish {
     pub drop_timers: bool,
     /// Only look.
     pub dry_run: bool,
+    /// They don't take over: they run beside the live ones, for so long in event time, in milliseconds.
+    pub shadow: Option<Millis>,
+    /// Component and settings are those of the last shadow.
+    pub promote: bool,
 }
 
 /// Which deploy to go back to.
@@ -64,6 +68,9 @@ pub struct Deployed {
     pub at: Option<Millis>,
     /// What there is to know.
     pub findings: Vec<Finding>,
+    /// It runs beside the live ones, for so long: the number is the shadow's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Millis>,
 }
 
 /// One thing to know about a deploy.
@@ -91,6 +98,9 @@ pub struct Deploys {
     pub deploys: Vec<OneDeploy>,
     /// The deploy that each task took over last.
     pub taken: BTreeMap<Partition, u64>,
+    /// The last shadow, without what differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowing>,
 }
 
 /// A deploy.
@@ -137,6 +147,9 @@ pub struct Running {
     pub deploys: Vec<OneDeploy>,
     /// The deploy that each task of the pipeline took over last.
     pub taken: BTreeMap<Partition, u64>,
+    /// The last shadow, without what differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowing>,
     /// What is the matter with tasks of this instance.
     #[serde(default)]
     pub troubles: BTreeMap<Partition, String>,
@@ -152,7 +165,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
         .tasks
         .into_iter()
         .filter_map(|task| Some((task.partition, task.version?)));
-    let Deploys { deploys, taken } = (shared.surface.deploys)();
+    let Deploys { deploys, taken, shadow } = (shared.surface.deploys)();
     Json(Running {
         pipeline: health.pipeline,
         instance: health.instance,
@@ -160,6 +173,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
         tasks: tasks.collect(),
         deploys,
         taken,
+        shadow,
         troubles,
     })
     .into_response()
@@ -213,11 +227,7 @@ pub(super) async fn cancel(State(shared): State<Shared>, headers: HeaderMap) -> 
         );
     }
     let result = tokio::task::spawn_blocking(move || (shared.surface.cancel)());
-    answer(
-        result
-            .await
-            .map(|result| result.map(|number| serde_json::json!({ "cancelled": number }))),
-    )
+    answer(result.await)
 }
 
 fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task::JoinError>) -> Response {

@@ -34,6 +34,7 @@ fn surface(deploy: impl Fn(Wish) -> Result<Deployed, String> + Send + Sync + 'st
         deploys: Arc::new(Deploys::default),
         deploy: Arc::new(deploy),
         cancel: Arc::new(|| Err("no deploy is under way".into())),
+        shadow: Arc::new(|| None),
     }
 }
 
@@ -97,6 +98,7 @@ fn a_deploy_gets_its_bytes_and_settings() {
             number: 2,
             at: Some(5),
             findings: vec![],
+            shadow: None,
         })
     };
     let server = start(surface(deploy, true));
@@ -168,6 +170,7 @@ fn one_deploy_at_a_time_and_the_rest_goes_on() {
             number: 2,
             at: Some(5),
             findings: vec![],
+            shadow: None,
         })
     };
     let server = start(surface(deploy, true));

@@ -6,22 +6,27 @@ use super::Running;
 use super::control::status;
 use super::health::health;
 use crate::config::Config;
-use crate::http::Surface;
+use crate::http::{Deploys, Shadowing, Surface};
 use crate::metrics::Metrics;
 use std::sync::Arc;
 
 /// Everything that is served.
 pub fn surface(config: &Arc<Config>, running: &Running, metrics: Arc<Metrics>, tasks: usize) -> Surface {
-    let (board, deploying, cancelling) = (
-        running.board().clone(),
-        running.author().clone(),
-        running.author().clone(),
-    );
+    let (board, beside) = (running.board().clone(), running.board().clone());
+    let (deploying, cancelling) = (running.author().clone(), running.author().clone());
     Surface {
         metrics,
         health: health(config, running),
-        deploys: Arc::new(move || status::deploys(&board.control(), tasks)),
+        deploys: Arc::new(move || {
+            let control = board.control();
+            let shadow = status::shadow_here(&control, tasks, board.shadow().as_deref());
+            Deploys {
+                shadow: shadow.map(Shadowing::brief),
+                ..status::deploys(&control, tasks)
+            }
+        }),
         deploy: Arc::new(move |wish| deploying.deploy(wish, &mut |_, _| {})),
         cancel: Arc::new(move || cancelling.cancel()),
+        shadow: Arc::new(move || status::shadow_here(&beside.control(), tasks, beside.shadow().as_deref())),
     }
 }

@@ -6,6 +6,7 @@ use super::health::Tasks;
 use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::record::{Millis, Partition};
+use crate::task::shadow::{Player, Trial};
 use crate::task::{Orders, Task};
 use crate::worker::{Now, Worker};
 use std::sync::Arc;
@@ -204,6 +205,40 @@ pub fn carry(
         .name("control".into())
         .spawn(thread)
         .map_err(|e| Failure::Fatal(format!("no thread for the control topic: {e}")))
+}
+
+/// Starts the thread that plays a shadow, until that is over. It runs when the others leave it time.
+pub fn play(trial: Arc<Trial>) -> std::io::Result<()> {
+    let thread = move || {
+        stand_back();
+        let mut player = Player::new(trial.clone());
+        while !trial.is_over() {
+            let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| player.play()));
+            match played {
+                Ok(true) => {}
+                Ok(false) => std::thread::sleep(WAIT),
+                Err(panic) => {
+                    let why = format!("ended by a bug of Pelton's: {}", panic_text(panic.as_ref()));
+                    tracing::error!(why, "the shadow");
+                    trial.fail(&why);
+                    player = Player::new(trial.clone());
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("shadow".into())
+        .spawn(thread)
+        .map(drop)
+}
+
+/// The calling thread gets what time the others leave.
+fn stand_back() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: plain numbers. On Linux this sets the priority of the calling thread alone; a refusal leaves it as it was.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+    }
 }
 
 /// Milliseconds since 1970.

@@ -93,7 +93,9 @@ impl Task {
         self.tally.inputs += self.batch.inputs.len() as u64;
         let took = before.elapsed();
         self.tally.guest_nanos += took.as_nanos() as u64;
-        guest.spent += cpu_time().saturating_sub(cpu);
+        let spent = cpu_time().saturating_sub(cpu);
+        guest.spent += spent;
+        self.tally.guest_cpu_nanos += spent.as_nanos() as u64;
         if patience > 1 {
             guest
                 .faults
@@ -151,7 +153,8 @@ impl Task {
     fn apply(&mut self, effects: &Effects, guest: &mut Guest, epoch: &mut Epoch) {
         guest.faults.handed(self.batch.inputs.len());
         let mut plan = std::mem::take(&mut self.plan);
-        let mut from = 0;
+        self.tape(&plan);
+        let (mut from, mut taken) = (0, 0);
         for planned in &mut plan {
             if !self.still_next(planned) {
                 self.tally.cuts += 1;
@@ -178,7 +181,9 @@ impl Task {
                 self.dead_letter(planned, guest, epoch);
             }
             self.leave(planned);
+            taken += 1;
         }
+        self.tape_taken(&plan[..taken], effects);
         self.plan = plan;
     }
 

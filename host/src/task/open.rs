@@ -116,6 +116,7 @@ impl Task {
             committed: meta,
             committed_sweep: sweep,
             committed_wiring: wiring,
+            shadow: restored.shadow,
             changelog: restored.changelog,
             stored: restored.stored,
             unflushed: 0,
@@ -132,6 +133,9 @@ impl Task {
         task.accepts(&task.wiring.clone())
             .map_err(|why| Failure::Fatal(format!("task {partition}: {why}, although they set it")))?;
         task.start_over();
+        if let Some(shadow) = &mut task.shadow {
+            shadow.settle(&task.last, task.sequence);
+        }
         Ok(task)
     }
 
@@ -144,6 +148,7 @@ impl Task {
             names: self.committed_names,
             meta: Some(self.committed),
             changelog: self.changelog,
+            shadow: self.shadow,
             ..Restored::default()
         }
     }

@@ -10,6 +10,7 @@
 //! - All of it is one bound of the order's release ([`Task::until`]): a step costs nothing more.
 
 use super::epoch::{Epoch, Piece};
+use super::shadow::Trial;
 use super::{Task, Wiring};
 use crate::control::{self, Committed, Number, Order, Record, VersionId, Withdrawn, nonce};
 use crate::journal::{Entry, Happening};
@@ -34,6 +35,8 @@ pub struct Orders {
     pub prepare: Option<Prepare>,
     /// The versions that are compiled.
     pub wirings: BTreeMap<VersionId, Arc<Wiring>>,
+    /// The shadow that runs beside.
+    pub shadow: Option<Arc<Trial>>,
 }
 
 /// A deploy that tasks shall hold for. Its version is compiled.
@@ -97,6 +100,7 @@ impl Task {
         {
             self.answer(prepare, epoch);
         }
+        self.follow_shadow(epoch);
         self.bind_order();
         self.go_back(epoch);
     }
@@ -255,6 +259,9 @@ impl Task {
 
     /// From the next step on: this version. What is pending and unknown to it goes to the dead letters.
     pub(super) fn take_over(&mut self, number: Number, wiring: Arc<Wiring>, epoch: &mut Epoch) {
+        if let Some(shadow) = self.shadow.take() {
+            shadow.end("other rules have taken over");
+        }
         self.drop_unknown(&wiring, epoch);
         let counters = std::mem::take(&mut self.tally.counts);
         let before = self.wiring.clone();

@@ -293,7 +293,7 @@ impl Task {
 }
 
 /// The key of a step's state.
-fn key<'a>(shelf: &'a Shelf, what: &'a What) -> &'a [u8] {
+pub fn key<'a>(shelf: &'a Shelf, what: &'a What) -> &'a [u8] {
     match what {
         What::Record(entry) => {
             let (chunk, record) = shelf.get(entry.chunk, entry.record);

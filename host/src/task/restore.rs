@@ -49,6 +49,8 @@ pub struct Restored {
     pub replayed: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// A shadow that goes on.
+    pub shadow: Option<Box<super::shadow::Link>>,
 }
 
 impl Restored {

@@ -101,6 +101,9 @@ impl Task {
         }
         self.delta.clear();
         self.swept = old;
+        if self.shadow.is_some() {
+            self.seal_shadow();
+        }
         for (rank, input) in meta.inputs.iter().enumerate() {
             epoch
                 .transaction
@@ -128,6 +131,11 @@ impl Task {
             return Tally::default();
         };
         let now = sealed.meta.last.time();
+        if let Some(shadow) = &mut self.shadow
+            && !shadow.commit(&self.view.rows, &sealed.tally)
+        {
+            self.shadow = None;
+        }
         self.view.rows.commit(now);
         self.timers.commit();
         self.lookups.commit();
@@ -152,6 +160,9 @@ impl Task {
     /// [`positions`](Task::positions).
     pub fn abort(&mut self) {
         self.sealed = None;
+        if let Some(shadow) = &mut self.shadow {
+            shadow.abort();
+        }
         self.view.rows.abort();
         self.timers.abort();
         self.lookups.abort();

@@ -29,6 +29,8 @@ pub struct Tally {
     pub inputs: u64,
     /// Time in these calls, in nanoseconds.
     pub guest_nanos: u64,
+    /// CPU time in them, in nanoseconds.
+    pub guest_cpu_nanos: u64,
 }
 
 impl Tally {

@@ -33,7 +33,7 @@ pub(super) struct Life {
 
 /// Rules that may take over: see [`Stage::prepare`].
 pub struct Prepared {
-    wiring: Arc<Wiring>,
+    pub(super) wiring: Arc<Wiring>,
     component: Vec<u8>,
     settings: Value,
 }
@@ -244,6 +244,7 @@ impl Stage {
             None => {}
         }
         let changelog = self.layout.changelog;
+        busy |= self.play();
         let life = self.life()?;
         busy |= life.worker.turn(now, Duration::ZERO)?;
         for (partition, before) in life.worker.take_truncations() {

@@ -101,6 +101,7 @@ impl Worker {
             self.services.forget(partition);
             // A flush under way goes on when the task does: committed rows are what they were, and so are its stamp and how
             // far it has come.
+            task.doubt();
             task.abort();
             tracing::info!(task = partition, "reads its changelog again");
             self.restoring

@@ -233,7 +233,11 @@ fn odd_read(what: &str) -> Option<Read> {
 /// Good manners: for each event, the stored value of its key goes to the output, and its own is stored; in one call to
 /// the host.
 fn echo(batch: &Batch) -> Effects {
-    remember(batch, Some, <[u8]>::to_vec)
+    let shouts = DO.get().is_some_and(|what| what == "shout-on-poison");
+    remember(batch, Some, |held| match shouts && held.ends_with(POISON) {
+        true => held.to_ascii_uppercase(),
+        false => held.to_vec(),
+    })
 }
 
 /// For each event: what its key holds goes to the output, made into that; and what its value comes to is held, if anything.

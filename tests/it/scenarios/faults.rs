@@ -30,7 +30,7 @@ impl Schemas for Bytes {
 }
 
 /// The odd guest, doing this: it sends the value that the user's last event had.
-fn odd(what: &str, way: Way) -> Setup {
+pub(super) fn odd(what: &str, way: Way) -> Setup {
     let mut setup = Setup::money(Format::Avro);
     setup.way = way;
     setup.component = std::fs::read(env!("GUEST_ODD_WASM")).expect("tests/build.rs has made it");
@@ -62,18 +62,18 @@ fn oddly(what: &str, scenario: impl Fn(&mut Stage)) {
 }
 
 /// A value of schema 9: this datum, good or bad.
-fn framed(datum: &[u8]) -> Vec<u8> {
+pub(super) fn framed(datum: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, 0, 9], datum].concat()
 }
 
-fn datum(text: &str) -> Vec<u8> {
+pub(super) fn datum(text: &str) -> Vec<u8> {
     let mut datum = vec![];
     bytes(&mut datum, text.as_bytes());
     datum
 }
 
 /// An event of the odd guest.
-fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
+pub(super) fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
     let value = framed(datum);
     let appended = stage
         .cluster
@@ -82,13 +82,13 @@ fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
 }
 
 /// Everything before `at` is done.
-fn flow(stage: &mut Stage, at: i64) {
+pub(super) fn flow(stage: &mut Stage, at: i64) {
     put(stage, "nobody", &datum("nothing"), at + 20 * SECOND);
     stage.settle();
 }
 
 /// Key and value of each output.
-fn sent(stage: &Stage) -> Vec<(String, String)> {
+pub(super) fn sent(stage: &Stage) -> Vec<(String, String)> {
     let text = |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.expect("it is there")).into_owned();
     let records = stage.committed("money-enriched-events", 0).into_iter();
     let pair = |record: pelton::log::embedded::Owned| {

@@ -49,6 +49,9 @@ impl Carriage {
             compile: bench.compile(),
             first: Some(bench.first(file)),
             limit: config.rules.deploy_limit,
+            inputs: config.inputs.clone(),
+            schemas: None,
+            plays: false,
             start: Box::new(move |job| {
                 queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
                 Ok(())

@@ -4,7 +4,9 @@
 
 use super::{Millis, START, Stage, alive};
 use pelton::config::Config;
+use pelton::control::shadow::Report;
 use pelton::error::Failure;
+use pelton::task::shadow::Bounds;
 use pelton::worker::Worker;
 use serde_json::Value;
 
@@ -69,5 +71,46 @@ impl Stage {
     /// A turn of the supervisor, and one of the worker. True: something was done. Err: the instance has ended, why.
     pub fn turn(&mut self) -> Result<bool, Failure> {
         self.engine.turn()
+    }
+}
+
+impl Stage {
+    /// These rules run beside the live ones, for so long in event time. Err: refused, why.
+    pub fn shadow(&mut self, component: &[u8], settings: Value, duration: Millis) -> Result<(), String> {
+        self.shadow_within(component, settings, duration, Bounds::default())
+    }
+
+    /// As [`shadow`](Stage::shadow), with other bounds.
+    pub fn shadow_within(
+        &mut self,
+        component: &[u8],
+        settings: Value,
+        duration: Millis,
+        bounds: Bounds,
+    ) -> Result<(), String> {
+        let prepared = self.engine.prepare(component, settings);
+        self.engine
+            .shadow(prepared.map_err(|why| why.to_string())?, duration, bounds);
+        Ok(())
+    }
+
+    /// It is over.
+    pub fn cancel_shadow(&mut self) {
+        self.engine.cancel_shadow();
+    }
+
+    /// From now on it gets no time, or gets it again.
+    pub fn hold_shadow(&mut self, held: bool) {
+        self.engine.hold_shadow(held);
+    }
+
+    /// What is seen of it in the first task.
+    pub fn shadow_report(&self) -> Report {
+        self.engine.shadow_reports().remove(&0).expect("it has begun")
+    }
+
+    /// Nobody dies but by the test's own hand.
+    pub fn is_steady(&self) -> bool {
+        !self.engine.is_restless()
     }
 }

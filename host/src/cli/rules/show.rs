@@ -2,6 +2,7 @@
 //!
 //! Rule: what a person needs to decide what to do next, and no more; programs have `--json`.
 
+use super::diff::{head, span, standing};
 use crate::convert::iso;
 use crate::http::{Deployed, OneDeploy, Running};
 use crate::pipeline::control::author::Prunable;
@@ -15,8 +16,19 @@ pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
         number,
         at,
         findings,
+        shadow,
     } = deployed;
     let mut text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    if let Some(shadow) = shadow {
+        let shadow = span(*shadow);
+        return text
+            + &match dry_run {
+                true => format!("{version} could run beside {previous} for {shadow}; nothing was changed"),
+                false => format!(
+                    "shadow {number}: {version} runs beside {previous} for {shadow} of event time: see `pelton rules diff`"
+                ),
+            };
+    }
     text += &match at {
         _ if version == previous => format!("{version} runs already"),
         _ if dry_run => format!("{version} could take over from {previous}, as deploy {number}; nothing was changed"),
@@ -113,6 +125,13 @@ pub fn status(running: &Running) -> String {
             ),
             _ => String::new(),
         };
+    }
+    if let Some(shadow) = running.shadow.as_ref().filter(|shadow| shadow.over.is_none()) {
+        text += &format!("\n{}", head(shadow));
+        for (task, report) in &shadow.tasks {
+            let differ = report.seen.differ();
+            text += &format!("\n  task {task}: {}, {differ} differences", standing(report));
+        }
     }
     let versions = |number: &u64| {
         let found = deploys.iter().find(|one| one.number == *number);

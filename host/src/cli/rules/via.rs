@@ -3,7 +3,7 @@
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
 use crate::config::Config;
-use crate::http::{COMPONENT_TYPE, Deployed, Deploys, Refused, Running, WISH_HEADER, Wish};
+use crate::http::{COMPONENT_TYPE, Cancelled, Deployed, Deploys, Refused, Running, Shadowing, WISH_HEADER, Wish};
 use crate::pipeline::control::author::{Author, Keep, Prunable};
 use crate::pipeline::control::status;
 use crate::rules::Version;
@@ -71,15 +71,32 @@ impl Via {
         }
     }
 
-    /// Cancels what is under way; its number.
-    pub fn cancel(&self) -> Result<u64, Trouble> {
+    /// What is seen of the last shadow.
+    pub fn diff(&self) -> Result<Shadowing, Trouble> {
+        match self {
+            Via::Kafka { author, .. } => {
+                let none = "no shadow has run yet: `pelton rules deploy FILE --shadow 1h` begins one";
+                let seen = author.diff().map_err(|why| Trouble(FAILED, why))?;
+                seen.ok_or_else(|| Trouble(FINDINGS, none.into()))
+            }
+            Via::Http(url) => {
+                let (status, body) = call(client()?.get(format!("{url}/rules/diff")), url, None)?;
+                match (status, serde_json::from_str::<Refused>(&body)) {
+                    (StatusCode::NOT_FOUND, Ok(refused)) => Err(Trouble(FINDINGS, refused.error)),
+                    _ => understood((status, body), url),
+                }
+            }
+        }
+    }
+
+    /// Cancels what is under way.
+    pub fn cancel(&self) -> Result<Cancelled, Trouble> {
         match self {
             Via::Kafka { author, .. } => author.cancel().map_err(|why| Trouble(FINDINGS, why)),
             Via::Http(url) => {
                 let request = client()?.post(format!("{url}/rules/cancel"));
                 let request = request.header("content-type", "application/json").body("{}");
-                let answer: serde_json::Value = understood(call(request, url, None)?, url)?;
-                Ok(answer["cancelled"].as_u64().unwrap_or(0))
+                understood(call(request, url, None)?, url)
             }
         }
     }
@@ -96,7 +113,7 @@ impl Via {
                         .map(|known| Version(known.deploy.version).to_string())
                 };
                 let newest = control.newest().map(|known| known.deploy.number);
-                let Deploys { deploys, taken } = status::deploys(control, *tasks);
+                let Deploys { deploys, taken, shadow } = status::deploys(control, *tasks);
                 Ok(Running {
                     pipeline: author.pipeline.clone(),
                     instance: String::new(),
@@ -107,6 +124,7 @@ impl Via {
                         .collect(),
                     deploys,
                     taken,
+                    shadow,
                     troubles: BTreeMap::new(),
                 })
             }

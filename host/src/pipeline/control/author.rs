@@ -4,6 +4,7 @@
 //! the brokers only. If the author dies, the instances decide without it.
 
 mod prune;
+mod shadow;
 
 pub use prune::{Keep, Prunable};
 
@@ -13,7 +14,7 @@ use super::follow::Following;
 use super::publish::Sheet;
 use crate::control::{Control, Declared, Deploy, Known, Number, Order, Record, State, VersionId, nonce};
 use crate::error::Failure;
-use crate::http::{Back, Deployed, Finding, Wish};
+use crate::http::{Back, Cancelled, Deployed, Finding, Wish};
 use crate::log::{Log, Outcome};
 use crate::record::Millis;
 use crate::rules::Version;
@@ -29,6 +30,10 @@ const AWAY: Duration = Duration::from_secs(60);
 
 /// Beyond the limit after which the instances give a deploy up.
 const SLACK: Duration = Duration::from_secs(15);
+
+/// Nothing runs yet.
+const NO_DEPLOY: &str =
+    "there is no deploy yet: the first instance that runs makes one of the rules that its file names";
 
 /// See the module.
 pub struct Author {
@@ -57,14 +62,15 @@ impl Author {
     pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed, String> {
         let mut following = self.read()?;
         let control = following.control().clone();
-        let newest = control
-            .newest()
-            .ok_or("there is no deploy yet: the first instance that runs makes one of the rules that its file names")?;
+        let newest = control.newest().ok_or(NO_DEPLOY)?;
         if let Some(open) = control.open() {
             let Deploy { number, author, .. } = &open.deploy;
             return Err(format!(
                 "deploy {number} (by {author}) is not decided yet: see `pelton rules status`, or `pelton rules cancel`"
             ));
+        }
+        if let Some(duration) = wish.shadow {
+            return self.begin_shadow(following, wish, duration);
         }
         let (component, settings) = self.wanted(&following, newest, &wish)?;
         let version = Version::of(&component, &settings);
@@ -76,6 +82,7 @@ impl Author {
                 number: newest.deploy.number,
                 at: None,
                 findings: vec![],
+                shadow: None,
             });
         }
         let wiring = (self.compile)(&component, &settings)?;
@@ -92,6 +99,7 @@ impl Author {
                 number,
                 at: wish.at,
                 findings,
+                shadow: None,
             });
         }
         let deploy = self.record(number, version.0, &component, settings, declared, &wish);
@@ -121,6 +129,7 @@ impl Author {
             number,
             at: Some(at),
             findings,
+            shadow: None,
         })
     }
 
@@ -162,28 +171,31 @@ impl Author {
     fn wanted(&self, following: &Following, newest: &Known, wish: &Wish) -> Result<(Vec<u8>, String), String> {
         let control = following.control();
         let base = match wish.back {
-            None => newest,
+            None if wish.promote => self.promoted(following)?,
+            None => &newest.deploy,
             Some(Back::Before) => control
                 .before(newest.deploy.number)
+                .map(|known| &known.deploy)
                 .ok_or("there is no earlier version to go back to")?,
             Some(Back::To(number)) => control
                 .known(number)
                 .filter(|known| matches!(known.state, State::Committed(_) | State::Withdrawn(..)))
+                .map(|known| &known.deploy)
                 .ok_or(format!("deploy {number} was never committed: see `pelton rules list`"))?,
         };
         let component = match &wish.component {
             Some(component) => component.clone(),
             None => {
                 let fetch = following
-                    .fetch(&base.deploy)
+                    .fetch(base)
                     .ok_or("its component is not on the control topic any more: it was pruned; deploy its file")?;
                 fetch.run(WAIT).map_err(|why| why.to_string())?
             }
         };
         let mut settings = match &wish.settings {
             Some(settings) => settings.clone(),
-            None => serde_json::from_str(&base.deploy.settings)
-                .map_err(|why| format!("the settings of deploy {} are no JSON: {why}", base.deploy.number))?,
+            None => serde_json::from_str(&base.settings)
+                .map_err(|why| format!("the settings of deploy {} are no JSON: {why}", base.number))?,
         };
         if !wish.set.is_empty() {
             let object = settings.as_object_mut().ok_or("the running settings are no object")?;
@@ -224,17 +236,17 @@ impl Author {
         }
     }
 
-    /// Cancels the deploy that is under way; its number.
-    pub fn cancel(&self) -> Result<Number, String> {
+    /// Cancels the deploy that is under way, else the shadow.
+    pub fn cancel(&self) -> Result<Cancelled, String> {
         let mut following = self.read()?;
-        let open = following.control().open().ok_or(
-            "no deploy is under way. One that is committed can't be cancelled: `pelton rules rollback` deploys the one before",
-        )?;
+        let Some(open) = following.control().open() else {
+            return self.cancel_shadow(following);
+        };
         let number = open.deploy.number;
         self.order(number, Order::Cancel(format!("cancelled by {}", self.name)))?;
         patiently(|| following.catch_up(WAIT))?;
         match following.control().known(number).map(|known| &known.state) {
-            Some(State::Cancelled(_)) => Ok(number),
+            Some(State::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
             Some(State::Committed(at)) => Err(format!("deploy {number} was committed just before, from {at} on")),
             _ => Err("the cancel did not get through to the control topic; try again".into()),
         }
@@ -242,15 +254,19 @@ impl Author {
 
     fn order(&self, number: Number, order: Order) -> Result<(), String> {
         let wall = crate::pipeline::wall();
-        let own = nonce(&[
+        let mut sheet = Sheet::default();
+        sheet.record(&self.layout, &Record::Order { number, order }, &self.own(wall), wall);
+        self.publish(sheet)
+    }
+
+    /// Makes the key of an order its own.
+    fn own(&self, wall: Millis) -> [u8; 16] {
+        nonce(&[
             self.name.as_bytes(),
             &std::process::id().to_be_bytes(),
             &wall.to_be_bytes(),
             format!("{:?}", Instant::now()).as_bytes(),
-        ]);
-        let mut sheet = Sheet::default();
-        sheet.record(&self.layout, &Record::Order { number, order }, &own, wall);
-        self.publish(sheet)
+        ])
     }
 
     /// Writes all of it. In doubt, the topic says whether it is there.

@@ -10,6 +10,7 @@ use crate::meta::Meta;
 use crate::record::{Offset, Partition};
 use crate::rules::Version;
 use crate::task::Orders;
+use crate::task::shadow::Trial;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +26,7 @@ struct Inner {
     position: Offset,
     /// Versions that don't fit here, and why.
     failed: BTreeMap<VersionId, String>,
+    shadow: Option<Arc<Trial>>,
     /// Tasks that wait for a version.
     opening: BTreeMap<Partition, VersionId>,
 }
@@ -41,6 +43,7 @@ impl Board {
         inner.control = carrier.control().clone();
         inner.position = carrier.position();
         inner.failed.clone_from(carrier.failed());
+        inner.shadow = carrier.shadow().cloned();
     }
 
     /// What a task opens with; none: not yet. `end`: of the control topic, when the task was assigned.
@@ -81,6 +84,11 @@ impl Board {
     /// What the control topic says.
     pub fn control(&self) -> Arc<Control> {
         self.inner().control.clone()
+    }
+
+    /// The shadow that runs in its tasks.
+    pub fn shadow(&self) -> Option<Arc<Trial>> {
+        self.inner().shadow.clone()
     }
 
     /// The version that runs, or will run: that of the newest committed deploy.

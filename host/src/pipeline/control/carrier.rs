@@ -8,13 +8,17 @@
 
 mod back;
 mod say;
+mod shadow;
 
 use super::compile::{Compile, Job, Start, Told, declared};
 use super::follow::Following;
+use crate::config::Input;
 use crate::control::{Control, Declared, Number, VersionId};
 use crate::error::{Failure, Result};
 use crate::log::{Log, Outcome, Producer};
 use crate::record::Offset;
+use crate::registry::Schemas;
+use crate::task::shadow::Trial;
 use crate::task::{Layout, Orders, Prepare, Status, Wiring};
 use crate::worker::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +69,11 @@ pub struct Parts {
     pub first: Option<First>,
     /// A deploy that is not decided within this is cancelled.
     pub limit: Duration,
+    /// The inputs, and where their schemas come from.
+    pub inputs: Vec<Input>,
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// True: shadows have a thread that plays them; false: nobody plays them.
+    pub plays: bool,
     /// How compilations run.
     pub start: Start,
 }
@@ -93,6 +102,7 @@ pub struct Carrier {
     orders_made: u64,
     /// The undecided deploy, since when it is known, and since when its commit is due.
     open: Option<(Number, Duration, Option<Duration>)>,
+    shadow: shadow::Held,
 }
 
 impl Carrier {
@@ -120,6 +130,7 @@ impl Carrier {
             written: 0,
             orders_made: 0,
             open: None,
+            shadow: shadow::Held::default(),
             parts,
         }
     }
@@ -195,7 +206,10 @@ impl Carrier {
         let back = newest.and_then(|newest| self.control.before(newest.deploy.number));
         let open = self.control.open().into_iter().chain(newest).chain(back);
         let open = open.map(|known| known.deploy.version);
-        of_tasks.chain(wanted.iter().copied()).chain(open).collect()
+        let shadow = self.control.shadows().under_way();
+        let shadow = shadow.map(|known| known.shadow.deploy.version);
+        let beside = open.chain(shadow);
+        of_tasks.chain(wanted.iter().copied()).chain(beside).collect()
     }
 
     fn compile(&mut self, tasks: &[Status], wanted: &[VersionId]) {
@@ -263,7 +277,8 @@ impl Carrier {
             return Ok(());
         }
         self.look_at_file()?;
-        let sheet = self.sheet(now, tasks);
+        let mut sheet = self.sheet(now, tasks);
+        self.say_shadow(now, tasks, &mut sheet);
         if sheet.is_empty() {
             return Ok(());
         }
@@ -291,7 +306,7 @@ impl Carrier {
         if spare > KEEP {
             self.wirings.retain(|version, _| needed.contains(version));
         }
-        let control = &self.control;
+        let control = self.control.clone();
         let decided = control.last() - u64::from(control.open().is_some());
         let prepare = control.open().filter(|open| {
             let deploy = &open.deploy;
@@ -303,12 +318,15 @@ impl Carrier {
             at: open.deploy.at,
             drop_timers: open.deploy.drop_timers,
         });
+        let shadow = self.trial();
         let old = &self.orders;
+        let runs = |orders: &Option<Arc<Trial>>| orders.as_ref().map(|trial| trial.number);
         let withdrawn = control.withdrawn();
         let same = old.decided == decided
             && old.prepare == prepare
             && old.withdrawn == withdrawn
-            && old.wirings.keys().eq(self.wirings.keys());
+            && old.wirings.keys().eq(self.wirings.keys())
+            && runs(&old.shadow) == runs(&shadow);
         if same {
             return false;
         }
@@ -320,6 +338,7 @@ impl Carrier {
             decided,
             prepare,
             wirings: self.wirings.clone(),
+            shadow,
         });
         true
     }

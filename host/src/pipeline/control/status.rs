@@ -2,10 +2,12 @@
 //!
 //! Rule: made of [`Control`] alone, so it is the same from an instance and from the brokers.
 
+use crate::control::shadow::Seen;
 use crate::control::{Control, Known, Stage, State};
-use crate::http::{Deploys, OneDeploy};
+use crate::http::{Deploys, OneDeploy, Shadowing};
 use crate::record::{Millis, Partition};
 use crate::rules::Version;
+use crate::task::shadow::Trial;
 use std::collections::BTreeMap;
 
 /// Of everything that is known.
@@ -16,6 +18,55 @@ pub fn deploys(control: &Control, tasks: usize) -> Deploys {
             .filter(|_| control.last() > 0)
             .map(|task| (task, control.taken(task)))
             .collect(),
+        shadow: shadow(control, tasks).map(Shadowing::brief),
+    }
+}
+
+/// The last shadow, as far as the topic tells.
+pub fn shadow(control: &Control, of: usize) -> Option<Shadowing> {
+    let known = control.shadows().last()?;
+    let deploy = &known.shadow.deploy;
+    let live = control.newest().map(|known| Version(known.deploy.version).to_string());
+    let instances = known.instances.iter();
+    let mut shadowing = Shadowing {
+        number: known.number(),
+        version: Version(deploy.version).to_string(),
+        live: live.unwrap_or_default(),
+        duration: known.shadow.duration,
+        author: deploy.author.clone(),
+        over: known.over.clone(),
+        instances: instances
+            .map(|(name, said)| (name.clone(), stage(said.stage).into()))
+            .collect(),
+        of,
+        tasks: known.tasks.clone(),
+        total: Seen::default(),
+    };
+    sum(&mut shadowing);
+    Some(shadowing)
+}
+
+/// The same, with what an instance knows better of its own tasks.
+pub fn shadow_here(control: &Control, of: usize, trial: Option<&Trial>) -> Option<Shadowing> {
+    let mut shadowing = shadow(control, of)?;
+    if let Some(trial) = trial.filter(|trial| trial.number == shadowing.number) {
+        shadowing.tasks.extend(trial.reports());
+        sum(&mut shadowing);
+    }
+    Some(shadowing)
+}
+
+fn sum(shadowing: &mut Shadowing) {
+    shadowing.total = Seen::default();
+    for report in shadowing.tasks.values() {
+        shadowing.total += &report.seen;
+    }
+}
+
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Fetched => "fetched",
+        Stage::Ready => "ready",
     }
 }
 
@@ -33,10 +84,6 @@ pub fn one(known: &Known) -> OneDeploy {
         State::Withdrawn(at, why) => ("withdrawn", time(*at), Some(why.clone())),
     };
     let open = known.state == State::Open;
-    let stage = |stage| match stage {
-        Stage::Fetched => "fetched",
-        Stage::Ready => "ready",
-    };
     OneDeploy {
         number: deploy.number,
         version: Version(deploy.version).to_string(),

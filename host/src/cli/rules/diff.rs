@@ -1,0 +1,230 @@
+//! What a shadow sees, as text.
+//!
+//! Rule: first whether there is anything to look at, then how much of what, then the first of it field by field.
+
+use crate::control::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
+use crate::convert::iso;
+use crate::http::Shadowing;
+use crate::record::Millis;
+
+/// All of it.
+pub fn diff(of: &Shadowing) -> String {
+    let mut text = head(of);
+    let total = &of.total;
+    text += &match (total.steps, total.differ(), total.traps) {
+        (0, ..) => "\nnothing is compared yet".to_owned(),
+        (steps, 0, 0) => format!("\nno difference in {steps} steps"),
+        (steps, differ, 0) => format!("\n{differ} differences in {steps} steps"),
+        (steps, differ, traps) => {
+            format!("\n{differ} differences in {steps} steps; the shadow has trapped {traps} times")
+        }
+    };
+    text += &format!("\n{}", table(total));
+    if total.unanswered > 0 {
+        text += &format!(
+            "\n{} questions are the shadow's alone: for it they are unavailable",
+            total.unanswered
+        );
+    }
+    text += &format!("\n{}", time(total));
+    let notes: std::collections::BTreeSet<&String> = of.tasks.values().flat_map(|report| &report.notes).collect();
+    for note in notes {
+        text += &format!("\nnote: {note}");
+    }
+    for (task, report) in &of.tasks {
+        let Report { seen, .. } = report;
+        text += &format!("\n\ntask {task}: {}", standing(report));
+        text += &format!(
+            "\n  {} steps, {} differences, {} traps",
+            seen.steps,
+            seen.differ(),
+            seen.traps
+        );
+        if of.tasks.len() > 1 && seen.differ() > 0 {
+            text += &format!("\n{}", indent(&table(seen)));
+        }
+        for trap in &report.traps {
+            text += &format!(
+                "\n  trapped {} times: {}\n    first: {}",
+                trap.count,
+                trap.reason,
+                origin(&trap.first)
+            );
+        }
+        for difference in &report.differences {
+            text += &format!("\n{}", indent(&one(difference)));
+        }
+        let more = seen.differ() - report.differences.len() as u64;
+        if more > 0 && !report.differences.is_empty() {
+            text += &format!("\n  and {more} more");
+        }
+    }
+    text
+}
+
+/// Which one, and how far it is.
+pub fn head(of: &Shadowing) -> String {
+    let mut text = format!("shadow {}: {} beside {}", of.number, of.version, of.live);
+    if let Some(why) = &of.over {
+        return text + &format!(", over: {why}");
+    }
+    let begun = of.tasks.len();
+    text += &match (begun, of.instances.is_empty()) {
+        (0, true) => ", no instance has it yet".to_owned(),
+        (0, false) => {
+            let said = of.instances.iter().map(|(name, stage)| format!("{name} {stage}"));
+            format!(
+                ", no task has begun; instances: {}",
+                said.collect::<Vec<_>>().join(", ")
+            )
+        }
+        _ => {
+            let count = |standing| of.tasks.values().filter(|report| report.standing == standing).count();
+            let (runs, through, ended) = (
+                count(Standing::Running),
+                count(Standing::Through),
+                count(Standing::Ended),
+            );
+            let least = of.tasks.values().filter(|report| report.standing == Standing::Running);
+            let least = least.map(progress).min().unwrap_or(of.duration);
+            let mut parts = vec![];
+            if runs > 0 {
+                parts.push(format!(
+                    "{runs} of {} tasks run it, {} of {}",
+                    of.of,
+                    span(least),
+                    span(of.duration)
+                ));
+            }
+            if through > 0 {
+                parts.push(format!(
+                    "{through} of {} tasks are through with {}",
+                    of.of,
+                    span(of.duration)
+                ));
+            }
+            if ended > 0 {
+                parts.push(format!("{ended} of {} tasks have ended early", of.of));
+            }
+            format!(": {}", parts.join("; "))
+        }
+    };
+    text
+}
+
+/// Event time that a task has had it.
+fn progress(report: &Report) -> Millis {
+    match (report.from, report.to) {
+        (Some(from), Some(to)) => (to - from).clamp(0, report.duration),
+        _ => 0,
+    }
+}
+
+/// How it stands in a task.
+pub fn standing(report: &Report) -> String {
+    let so_far = span(progress(report));
+    let why = report.why.as_deref().unwrap_or("no reason is known");
+    let state = match report.standing {
+        Standing::Running => format!("runs, {so_far} of {}", span(report.duration)),
+        Standing::Through => format!("through with {}", span(report.duration)),
+        Standing::Ended => format!("ended after {so_far}: {why}"),
+    };
+    let since = report
+        .from
+        .map(|from| format!(", from {}", iso(from)))
+        .unwrap_or_default();
+    format!("{state}{since}, on instance '{}'", report.instance)
+}
+
+fn table(seen: &Seen) -> String {
+    let mut lines = vec![format!(
+        "{:<15}{:>12}{:>12}{:>12}{:>12}",
+        "", "same", "different", "missing", "extra"
+    )];
+    for (
+        name,
+        Counts {
+            same,
+            different,
+            missing,
+            extra,
+        },
+    ) in seen.each()
+    {
+        lines.push(format!("{name:<15}{same:>12}{different:>12}{missing:>12}{extra:>12}"));
+    }
+    lines.join("\n")
+}
+
+fn time(seen: &Seen) -> String {
+    let each = |nanos: u64, inputs: u64| match inputs {
+        0 => "none".to_owned(),
+        inputs => format!("{:.2} us", nanos as f64 / inputs as f64 / 1000.0),
+    };
+    format!(
+        "CPU of the rules an input: live {}, shadow {}",
+        each(seen.live_nanos, seen.live_inputs),
+        each(seen.shadow_nanos, seen.shadow_inputs)
+    )
+}
+
+fn one(difference: &Difference) -> String {
+    let kind = match difference.kind {
+        Kind::Output => "output",
+        Kind::State => "state",
+        Kind::Timer => "timer",
+        Kind::Lookup => "lookup",
+        Kind::DeadLetter => "dead letter",
+    };
+    let mut text = format!("{} {kind} {}", difference.how, difference.name);
+    if !difference.entry.is_empty() {
+        text += &format!(" '{}'", printable(&difference.entry));
+    }
+    text += &format!("\n    {}", origin(&difference.input));
+    for field in &difference.fields {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+        let path = if field.path.is_empty() { "value" } else { &field.path };
+        text += &match (&field.live, &field.shadow) {
+            (Some(live), None) => format!("\n    {path}: live {live}"),
+            (None, Some(shadow)) => format!("\n    {path}: shadow {shadow}"),
+            (live, shadow) => format!("\n    {path}: live {}, shadow {}", value(live), value(shadow)),
+        };
+    }
+    text
+}
+
+fn origin(origin: &Origin) -> String {
+    let place = match (&origin.topic, origin.offset) {
+        (Some(topic), Some(offset)) => format!("{topic}/{}/{offset}", origin.partition),
+        _ => format!("{} of task {}", origin.what, origin.partition),
+    };
+    format!("{place}, key '{}', {}", printable(&origin.key), iso(origin.time))
+}
+
+/// Keys and tags may be anything.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|char| if char.is_control() { '.' } else { char })
+        .collect()
+}
+
+fn indent(text: &str) -> String {
+    text.lines()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A length of event time.
+pub fn span(millis: Millis) -> String {
+    let seconds = millis / 1000;
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests;

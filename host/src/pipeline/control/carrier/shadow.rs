@@ -1,0 +1,140 @@
+//! An instance's part in a shadow: it compiles, hands it to its tasks, lets it be played, and tells what is seen.
+//!
+//! Rules:
+//! - What the tasks of this instance see is told on the topic when it begins and ends, and meanwhile now and then; so every
+//!   instance, and whoever knows the brokers only, can show all of it.
+//! - A task has one stay of it: where the topic knows of one, no other begins; and one whose instance is gone is told as ended.
+
+use super::Carrier;
+use crate::control::shadow::{Known, Report, Said, Standing};
+use crate::control::{Record, Report as Progress, Stage, nonce};
+use crate::pipeline::control::publish::Sheet;
+use crate::pipeline::threads;
+use crate::record::Partition;
+use crate::task::Status;
+use crate::task::shadow::{Bounds, Parts, Trial};
+use crate::worker::Now;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a running shadow sees is told so often: a report is a few KiB.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// What a carrier knows of the shadow.
+#[derive(Default)]
+pub struct Held {
+    trial: Option<Arc<Trial>>,
+    /// When each task's report was told last.
+    told: BTreeMap<Partition, Duration>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Its player ends with the instance.
+        self.trial.iter().for_each(|trial| trial.end());
+    }
+}
+
+impl Carrier {
+    /// The shadow that tasks shall run; its rules are compiled.
+    pub(super) fn trial(&mut self) -> Option<Arc<Trial>> {
+        let wanted = self.control.shadows().under_way();
+        let number = wanted.map(Known::number);
+        if let Some(old) = self.shadow.trial.take_if(|old| Some(old.number) != number) {
+            old.end();
+            self.shadow.told.clear();
+        }
+        if let (None, Some(wanted)) = (&self.shadow.trial, wanted)
+            && let Some(wiring) = self.wirings.get(&wanted.shadow.deploy.version)
+        {
+            let trial = Trial::new(
+                Parts {
+                    number: wanted.number(),
+                    wiring: wiring.clone(),
+                    duration: wanted.shadow.duration,
+                    instance: self.parts.name.1.clone(),
+                    layout: self.parts.layout.clone(),
+                    inputs: self.parts.inputs.clone(),
+                    schemas: self.parts.schemas.clone(),
+                },
+                Bounds::default(),
+            );
+            let trial = Arc::new(trial);
+            if self.parts.plays
+                && let Err(why) = threads::play(trial.clone())
+            {
+                tracing::warn!(%why, "no thread for a shadow: it is dropped when too much waits for it");
+            }
+            self.shadow.trial = Some(trial);
+        }
+        if let (Some(trial), Some(wanted)) = (&self.shadow.trial, wanted) {
+            trial.had(wanted.tasks.keys().copied());
+        }
+        self.shadow.trial.clone()
+    }
+
+    /// What is seen of it here, to be shown at once.
+    pub fn shadow(&self) -> Option<&Arc<Trial>> {
+        self.shadow.trial.as_ref()
+    }
+
+    /// Adds what is to be said of it now.
+    pub(super) fn say_shadow(&mut self, now: Now, tasks: &[Status], sheet: &mut Sheet) {
+        let Some(known) = self.control.shadows().under_way() else {
+            return;
+        };
+        let (number, version) = (known.number(), known.shadow.deploy.version);
+        let (layout, instance) = (self.parts.layout.clone(), self.parts.name.1.clone());
+        let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
+        let mut say = |said: Said| sheet.record(&layout, &Record::Shadow(said), &own, now.wall);
+        if let Some(why) = self.failed.get(&version) {
+            return say(Said::Over(
+                number,
+                format!("it does not fit instance '{instance}': {why}"),
+            ));
+        }
+        let stage = match (self.wirings.contains_key(&version), self.fetched.contains(&version)) {
+            (true, _) => Stage::Ready,
+            (false, true) => Stage::Fetched,
+            (false, false) => return,
+        };
+        let mine: Vec<Partition> = tasks.iter().map(|task| task.partition).collect();
+        let progress = Progress {
+            stage,
+            tasks: mine.clone(),
+        };
+        if known.instances.get(&instance) != Some(&progress) {
+            say(Said::Progress(number, instance.clone(), progress));
+        }
+        let Some(trial) = &self.shadow.trial else { return };
+        let reports = trial.reports();
+        for (task, report) in &reports {
+            let told = known.tasks.get(task);
+            let at = self.shadow.told.get(task);
+            let soon = told.is_none_or(|told| told.standing != report.standing)
+                || at.is_none_or(|at| now.mono.saturating_sub(*at) >= TELL_EVERY);
+            if told != Some(report) && soon {
+                self.shadow.told.insert(*task, now.mono);
+                say(Said::Seen(number, *task, json(report)));
+            }
+        }
+        // Stays elsewhere, or in an earlier life of this instance, of tasks that are here now.
+        let gone = |task: &Partition| mine.contains(task) && !reports.contains_key(task);
+        for (task, told) in known.tasks.iter().filter(|(task, _)| gone(task)) {
+            if told.standing == Standing::Running {
+                let report = Report {
+                    standing: Standing::Ended,
+                    why: Some(format!("its task has left instance '{}'", told.instance)),
+                    ..told.clone()
+                };
+                say(Said::Seen(number, *task, json(&report)));
+            }
+        }
+    }
+}
+
+fn json(report: &Report) -> Vec<u8> {
+    // It can't fail: plain data with keys of text.
+    serde_json::to_vec(report).expect("plain data")
+}

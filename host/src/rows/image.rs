@@ -1,0 +1,24 @@
+//! A whole row, as it is committed.
+
+use super::*;
+
+impl Rows {
+    /// Every entry of a row as of the last commit, with its store; what is expired may be among them.
+    pub fn image(&self, slot: Slot, visit: &mut dyn FnMut(u16, &[u8], Cell<'_>)) {
+        let committed = self.rows[slot.0 as usize].committed;
+        match committed.map() {
+            Some(map) => self
+                .map(map)
+                .each()
+                .for_each(|(store, entry, cell)| visit(store, entry, cell)),
+            None if committed.is_some() => {
+                let page = self.arena.block(committed.0);
+                for place in 0..page::count(page) {
+                    let (store, entry, cell) = page::at_place(page, place);
+                    visit(store, entry, cell);
+                }
+            }
+            None => {}
+        }
+    }
+}

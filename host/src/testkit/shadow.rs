@@ -1,0 +1,66 @@
+//! A shadow on the stage.
+//!
+//! Rule: it is played in the turns of the stage, so that a run is the same each time; or held, as one that can't keep up.
+
+use super::{Prepared, Stage};
+use crate::control::shadow::Report;
+use crate::record::{Millis, Partition};
+use crate::task::Orders;
+use crate::task::shadow::{Bounds, Parts, Player, Trial};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Stage {
+    /// Lets these rules run beside the live ones, in every task for so long in its event time; instead of an earlier shadow.
+    pub fn shadow(&mut self, prepared: Prepared, duration: Millis, bounds: Bounds) {
+        let config = &self.setup.config;
+        let parts = Parts {
+            number: self.orders.shadow.as_ref().map_or(1, |last| last.number + 1),
+            wiring: prepared.wiring,
+            duration,
+            instance: config.instance.clone(),
+            layout: self.layout.clone(),
+            inputs: config.inputs.clone(),
+            schemas: self.setup.schemas.clone(),
+        };
+        let trial = Arc::new(Trial::new(parts, bounds));
+        self.player = Some((Player::new(trial.clone()), false));
+        let mut orders = Orders::clone(&self.orders);
+        orders.shadow = Some(trial);
+        self.order(orders);
+    }
+
+    /// It is over; what it has seen so far is kept where it was.
+    pub fn cancel_shadow(&mut self) {
+        let mut orders = Orders::clone(&self.orders);
+        orders.shadow = None;
+        self.order(orders);
+    }
+
+    /// From now on it gets no time, or gets it again.
+    pub fn hold_shadow(&mut self, held: bool) {
+        if let Some((_, holds)) = &mut self.player {
+            *holds = held;
+        }
+    }
+
+    /// What is seen of the last shadow, by task.
+    pub fn shadow_reports(&self) -> BTreeMap<Partition, Report> {
+        let trial = self.player.as_ref().map(|(player, _)| player.trial());
+        trial.map(|trial| trial.reports()).unwrap_or_default()
+    }
+
+    fn order(&mut self, orders: Orders) {
+        self.orders = Arc::new(orders);
+        if let Some(life) = &mut self.life {
+            life.worker.order(self.orders.clone());
+        }
+    }
+
+    pub(super) fn play(&mut self) -> bool {
+        match &mut self.player {
+            Some((player, false)) => player.play(),
+            _ => false,
+        }
+    }
+}

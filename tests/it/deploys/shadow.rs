@@ -1,0 +1,153 @@
+//! Shadows over several instances: begun on all of them, seen from each, promoted, cancelled, and ended with their tasks.
+
+use super::fleet::{Fleet, PARTITIONS, eventually, long, short};
+use super::{deploy, has_tasks, two, version, wish};
+use pelton::control::shadow::Standing;
+use pelton::http::{Cancelled, Shadowing, Wish};
+use pelton::pipeline::Running;
+use pelton::pipeline::control::status::shadow_here;
+use pelton_tests::stage::{MINUTE, SECOND};
+
+/// What an instance knows.
+fn seen(running: &Running) -> Shadowing {
+    let board = running.board();
+    let seen = shadow_here(&board.control(), PARTITIONS as usize, board.shadow().as_deref());
+    seen.unwrap_or_default()
+}
+
+fn begin(running: &Running, wish: Wish) -> Result<u64, String> {
+    let wish = Wish {
+        shadow: Some(60 * MINUTE),
+        ..wish
+    };
+    Ok(deploy(running, wish)?.number)
+}
+
+/// Every task has begun, and what is written from now on is seen.
+fn begun(running: &Running) {
+    eventually("all tasks begin", || seen(running).tasks.len() == PARTITIONS as usize);
+}
+
+/// As many outputs more as there are doubles: the shadow remembers them for a shorter time.
+#[test]
+fn it_is_seen_everywhere_and_promoted() {
+    let mut fleet = Fleet::new();
+    let (a, b) = two(&fleet);
+    let live = version(&a);
+    fleet.put(0);
+    fleet.flow_to(5 * SECOND);
+    fleet.through();
+    assert_eq!(begin(&b, wish(short())), Ok(1));
+    let why = begin(&a, wish(short())).expect_err("one at a time");
+    assert!(why.contains("shadow 1 is under way"), "{why}");
+    begun(&a);
+    for second in 10..20 {
+        fleet.put(second * SECOND);
+    }
+    fleet.flow_to(200 * SECOND);
+    fleet.check(|_| false);
+    let all = |shadowing: &Shadowing| shadowing.total.outputs.extra == 10 * PARTITIONS as u64;
+    for running in [&a, &b] {
+        eventually("what differs is seen", || all(&seen(running)));
+    }
+    let author = fleet.author("somebody");
+    eventually("and by who knows the brokers only", || {
+        all(&author.diff().expect("it is read").expect("it is there"))
+    });
+    let shadowing = seen(&a);
+    assert_eq!(shadowing.total.outputs.same, 10 * PARTITIONS as u64, "{shadowing:#?}");
+    assert!(
+        shadowing
+            .tasks
+            .values()
+            .all(|report| report.standing == Standing::Running)
+    );
+    assert_eq!((version(&a), version(&b)), (live.clone(), live));
+    let promoted = deploy(
+        &a,
+        Wish {
+            promote: true,
+            ..Wish::default()
+        },
+    );
+    let promoted = promoted.expect("it takes over");
+    assert_eq!((promoted.number, &promoted.version), (2, &shadowing.version));
+    let at = promoted.at.expect("it is decided") - pelton_tests::stage::START;
+    for second in 250..260 {
+        fleet.put(second * SECOND);
+    }
+    fleet.flow_to(400 * SECOND);
+    fleet.check(|time| time >= at);
+    eventually("it is over", || {
+        seen(&b).over.as_deref() == Some("deploy 2 was committed")
+    });
+    a.stop().expect("it stops");
+    b.stop().expect("it stops");
+}
+
+#[test]
+fn it_is_cancelled() {
+    let mut fleet = Fleet::new();
+    let a = fleet.start("a");
+    has_tasks(&a, 4);
+    let none = a.author().cancel().expect_err("nothing to cancel");
+    assert!(none.contains("no deploy and no shadow is under way"), "{none}");
+    assert_eq!(begin(&a, wish(short())), Ok(1));
+    begun(&a);
+    assert_eq!(a.author().cancel(), Ok(Cancelled::Shadow(1)));
+    eventually("it is over", || seen(&a).over.is_some());
+    let why = deploy(
+        &a,
+        Wish {
+            promote: true,
+            ..Wish::default()
+        },
+    );
+    assert!(why.expect_err("there is none").contains("no shadow is under way"));
+    // The next one, of the live rules themselves, sees nothing.
+    assert_eq!(begin(&a, wish(long())), Ok(2));
+    begun(&a);
+    for second in 10..20 {
+        fleet.put(second * SECOND);
+    }
+    fleet.flow_to(200 * SECOND);
+    fleet.check(|_| false);
+    let outputs = 10 * PARTITIONS as u64;
+    eventually("all is compared", || seen(&a).total.outputs.same == outputs);
+    assert_eq!(seen(&a).total.differ(), 0);
+    a.stop().expect("it stops");
+}
+
+/// The tasks of an instance that dies go on elsewhere without it, and say so; those that stay keep it.
+#[test]
+fn it_ends_where_its_instance_dies() {
+    let mut fleet = Fleet::new();
+    let (a, b) = two(&fleet);
+    fleet.put(0);
+    fleet.flow_to(5 * SECOND);
+    fleet.through();
+    assert_eq!(begin(&a, wish(short())), Ok(1));
+    begun(&a);
+    begun(&b);
+    let of_a: Vec<i32> = a.statuses().iter().map(|status| status.partition).collect();
+    fleet.cluster.kill("a");
+    drop(a);
+    has_tasks(&b, 4);
+    eventually("they have ended", || {
+        let tasks = seen(&b).tasks;
+        of_a.iter().all(|task| tasks[task].standing == Standing::Ended)
+    });
+    for (task, report) in seen(&b).tasks {
+        match of_a.contains(&task) {
+            true => assert_eq!(report.why.as_deref(), Some("its task has left instance 'a'")),
+            false => assert_eq!(report.standing, Standing::Running),
+        }
+    }
+    fleet.put(10 * SECOND);
+    fleet.flow_to(100 * SECOND);
+    fleet.check(|_| false);
+    eventually("those that stay see it", || {
+        seen(&b).total.outputs.extra == (PARTITIONS as usize - of_a.len()) as u64
+    });
+    b.stop().expect("it stops");
+}

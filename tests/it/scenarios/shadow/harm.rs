@@ -1,0 +1,168 @@
+//! What a shadow costs the live rules: nothing, however much it differs, traps, or falls behind.
+
+use super::super::faults::{datum, flow, odd, put, sent};
+use pelton::control::shadow::{Counts, Field, Kind, Origin, Standing};
+use pelton::task::shadow::Bounds;
+use pelton_tests::stage::{HOUR, SECOND, START, Stage, Way};
+use serde_json::json;
+
+/// The odd guest's pipeline, with the same events each time: its second ones send what the first ones held.
+fn echoes(count: i64, shadow: impl FnOnce(&mut Stage)) -> Stage {
+    let mut stage = odd("echo", Way::Burst).start();
+    put(&stage, "first", &datum("first"), 0);
+    flow(&mut stage, SECOND);
+    shadow(&mut stage);
+    stage.settle();
+    for number in 0..count {
+        let text = if number == count * 2 / 3 {
+            "poison".into()
+        } else {
+            format!("v{number}")
+        };
+        put(
+            &stage,
+            &format!("u{}", number % 1000),
+            &datum(&text),
+            2 * SECOND + number,
+        );
+    }
+    flow(&mut stage, 2 * SECOND + count);
+    flow(&mut stage, HOUR);
+    stage
+}
+
+fn odd_rules() -> Vec<u8> {
+    std::fs::read(env!("GUEST_ODD_WASM")).expect("tests/build.rs has made it")
+}
+
+fn oddly(what: &str) -> impl FnOnce(&mut Stage) {
+    let settings = json!({ "do": what });
+    move |stage| stage.shadow(&odd_rules(), settings, 10 * HOUR).expect("they fit")
+}
+
+/// Everything that leaves the pipeline and stays in it, but for the offsets, which commits move.
+fn outcome(stage: &Stage) -> impl PartialEq + std::fmt::Debug + use<> {
+    let topic = |name: &str| {
+        let mut records = stage.committed(name, 0);
+        records.iter_mut().for_each(|record| record.offset = 0);
+        records
+    };
+    (
+        topic("money-enriched-events"),
+        topic("money-journal"),
+        topic("money-dead-letters"),
+        stage.state(),
+    )
+}
+
+#[test]
+fn one_difference_in_100_000_events() {
+    let stage = echoes(100_000, oddly("shout-on-poison"));
+    let report = stage.shadow_report();
+    assert_eq!(report.seen.records, 100_002, "{report:#?}");
+    let expected = Counts {
+        same: 99_000,
+        different: 1,
+        ..Counts::default()
+    };
+    assert_eq!((report.seen.outputs, report.seen.differ()), (expected, 1));
+    let [difference] = &report.differences[..] else {
+        panic!("{report:#?}")
+    };
+    assert_eq!((difference.kind, difference.name.as_str()), (Kind::Output, "out"));
+    let expected = Origin {
+        what: "record".into(),
+        topic: Some("in".into()),
+        partition: 0,
+        offset: Some(2 + 66_666 + 1000),
+        key: "u666".into(),
+        time: START + 2 * SECOND + 67_666,
+    };
+    assert_eq!(difference.input, expected);
+    let value = |text: &str| Some(format!("{text:?}"));
+    let [Field { path, live, shadow }] = &difference.fields[..] else {
+        panic!("{difference:#?}")
+    };
+    assert_eq!((path.as_str(), live, shadow), ("", &value("poison"), &value("POISON")));
+    assert_eq!(
+        outcome(&stage),
+        outcome(&echoes(100_000, |_| {})),
+        "as without a shadow"
+    );
+}
+
+/// A shadow that can't do anything right has no effect at all.
+#[test]
+fn traps_do_no_harm() {
+    let stage = echoes(2000, oddly("panic"));
+    let report = stage.shadow_report();
+    assert_eq!(report.seen.traps, report.seen.steps);
+    let [trapped] = &report.traps[..] else {
+        panic!("{report:#?}")
+    };
+    assert!(trapped.reason.contains("no reason at all"), "{}", trapped.reason);
+    assert_eq!((trapped.count, trapped.first.offset), (2002, Some(2)));
+    let sent = stage.committed("money-enriched-events", 0).len() as u64;
+    assert!(sent >= 1000);
+    assert_eq!(
+        report.seen.outputs,
+        Counts {
+            missing: sent,
+            ..Counts::default()
+        }
+    );
+    assert_eq!(outcome(&stage), outcome(&echoes(2000, |_| {})));
+}
+
+/// One that gets no time is dropped when too much waits for it, and the live rules have waited for nothing.
+#[test]
+fn one_that_can_not_keep_up_is_dropped() {
+    let slow = |stage: &mut Stage| {
+        let bounds = Bounds {
+            queue: 1 << 20,
+            ..Bounds::default()
+        };
+        let settings = json!({ "do": "echo" });
+        stage
+            .shadow_within(&odd_rules(), settings, 10 * HOUR, bounds)
+            .expect("they fit");
+        stage.settle();
+        stage.hold_shadow(true);
+    };
+    let mut stage = echoes(20_000, slow);
+    let report = stage.shadow_report();
+    assert_eq!(report.standing, Standing::Ended, "{report:#?}");
+    let why = report.why.expect("it says why");
+    assert!(
+        why.starts_with("dropped: behind by ") && why.contains("of event time"),
+        "{why}"
+    );
+    // It stays dropped.
+    stage.hold_shadow(false);
+    put(&stage, "u1", &datum("more"), 2 * HOUR);
+    flow(&mut stage, 3 * HOUR);
+    assert_eq!(stage.shadow_report().seen, report.seen);
+    let mut other = echoes(20_000, |_| {});
+    put(&other, "u1", &datum("more"), 2 * HOUR);
+    flow(&mut other, 3 * HOUR);
+    assert_eq!(outcome(&stage), outcome(&other));
+}
+
+/// Its own state has a bound, too.
+#[test]
+fn one_with_too_much_state_is_dropped() {
+    let stage = echoes(3000, |stage| {
+        let bounds = Bounds {
+            state: 64 << 10,
+            ..Bounds::default()
+        };
+        let settings = json!({ "do": "echo" });
+        stage
+            .shadow_within(&odd_rules(), settings, 10 * HOUR, bounds)
+            .expect("they fit");
+    });
+    let report = stage.shadow_report();
+    assert_eq!(report.standing, Standing::Ended);
+    assert!(report.why.is_some_and(|why| why.contains("its state is over")));
+    assert_eq!(sent(&stage).len(), 2000);
+}
