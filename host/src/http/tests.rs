@@ -83,7 +83,7 @@ fn metrics_and_health_are_served() {
     let expected = r#"{"ok":true,"pipeline":"money","instance":"0","version":"old","message":null,"tasks":[{"partition":2,"state":"running","since":1000,"version":"old","watermark":1500,"position":{"wallet":7},"message":null}]}"#;
     assert_eq!(text, expected);
     assert_eq!(call(get(&ill, "/health")).0, 503);
-    let expected = r#"{"pipeline":"money","instance":"0","version":"old","tasks":{"2":"old"},"deploys":[],"taken":{}}"#;
+    let expected = r#"{"pipeline":"money","instance":"0","version":"old","tasks":{"2":"old"},"deploys":[],"taken":{},"troubles":{}}"#;
     assert_eq!(call(get(&well, "/rules")), (200, expected.into()));
 }
 

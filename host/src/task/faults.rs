@@ -154,9 +154,10 @@ mod tests {
         assert!(slow.over());
         let why = slow.why();
         assert!(why.contains("2s") && why.ends_with("slower"), "{why}");
-        for _ in 0..1000 {
+        for _ in 0..5000 {
             slow.slow(Duration::from_millis(1), "slow");
         }
-        assert!(slow.slow.len() < 1000 && slow.over());
+        // As many milliseconds as the budget has, and one.
+        assert!(slow.slow.len() <= 2001 && slow.over(), "{}", slow.slow.len());
     }
 }
