@@ -1,7 +1,7 @@
 # `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check bench guest guest-check
+.PHONY: help demo test build check bench bench-swap guest guest-check
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -41,6 +41,11 @@ check: ## Format, lints, and the house rules that a test can check
 bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS=--help: its options)
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin bench -- $(ARGS)
+
+bench-swap: ## The same while other rules are deployed all the time: how long tasks stand still for that
+	@.ci/setup test
+	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps 400s $(ARGS)
+	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps now $(ARGS)
 
 guest: ## The money rules, in target/wasm32-unknown-unknown/guest/guest_enrich.wasm
 	@.ci/setup demo

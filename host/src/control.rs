@@ -269,6 +269,11 @@ impl Control {
         &self.shadows
     }
 
+    /// How many tasks the pipeline has.
+    pub fn tasks(&self) -> usize {
+        self.tasks
+    }
+
     /// The deploy that a task has taken over last.
     pub fn taken(&self, task: Partition) -> Number {
         self.taken.get(&task).copied().unwrap_or(1)

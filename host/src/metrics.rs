@@ -125,6 +125,7 @@ families! {
     // by worker
     epochs: Counter = Counter::default, NONE, "epochs", "Epochs, by how they ended: committed, aborted or ambiguous";
     commit_seconds: Histogram = long_times, seconds(), "commit", "From the end of an epoch to its commit";
+    held_seconds: Histogram = long_times, seconds(), "held", "A task with work stood still until a deploy was decided";
     batch_size: Histogram = batch_sizes, NONE, "batch_inputs", "Inputs handed to the rules in one call";
     guest_seconds: Histogram = short_times, seconds(), "guest", "Time in the rules, a call";
     worker_cpu: FloatCounter = FloatCounter::default, seconds(), "worker_cpu",
@@ -265,6 +266,7 @@ impl Metrics {
             ambiguous: ended("ambiguous"),
             withdrawn: all.withdrawn.get_or_create_owned(&vec![worker.clone()]),
             commit_seconds: all.commit_seconds.get_or_create_owned(&labels),
+            held_seconds: all.held_seconds.get_or_create_owned(&labels),
             batch_inputs: all.batch_size.get_or_create_owned(&labels),
             guest_seconds: all.guest_seconds.get_or_create_owned(&labels),
             cpu: Part::ALL.map(|part| {

@@ -376,6 +376,7 @@ impl Worker {
                 }
                 busy = true;
             }
+            self.telemetry.held(task.partition(), task.is_held_back(), now);
         }
         self.opened_now(now);
         if let Some((deploy, why)) = trouble {

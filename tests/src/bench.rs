@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod prometheus;
 mod report;
 mod run;
+mod swapping;
 mod workload;
 
 pub use report::print;

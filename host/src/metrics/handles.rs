@@ -219,6 +219,8 @@ pub struct WorkerMetrics {
     pub withdrawn: Gauge,
     /// From the end of an epoch to its commit.
     pub commit_seconds: Histogram,
+    /// How long a task with work stood still until a deploy was decided.
+    pub held_seconds: Histogram,
     /// Inputs of a call.
     pub batch_inputs: Histogram,
     /// Time of a call.

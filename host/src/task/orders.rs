@@ -214,6 +214,13 @@ impl Task {
         }
     }
 
+    /// Something is final, and only an order holds it back.
+    pub fn is_held_back(&mut self) -> bool {
+        let watermark = self.watermark();
+        let waits = |time: Option<Millis>| time.is_some_and(|time| (self.until..watermark).contains(&time));
+        self.until < watermark && (waits(self.order.earliest()) || waits(self.timers.first().map(StepKey::time)))
+    }
+
     /// The next deploy takes over, if the next step is of its time or a later one. True: it did.
     pub(super) fn take_over_if_due(&mut self, epoch: &mut Epoch) -> bool {
         let Some(next) = self.next.filter(|next| next.at == self.until && !self.fallen) else {

@@ -22,6 +22,8 @@ pub struct Telemetry {
     rules: BTreeMap<Version, RulesMetrics>,
     tasks: BTreeMap<Partition, TaskMetrics>,
     look_at: Duration,
+    /// Tasks with work that an order holds back, and since when.
+    held: BTreeMap<Partition, Duration>,
     /// Foreign keys were warned of.
     warned: bool,
 }
@@ -36,6 +38,7 @@ impl Telemetry {
             rules: BTreeMap::new(),
             tasks: BTreeMap::new(),
             look_at: Duration::ZERO,
+            held: BTreeMap::new(),
             warned: false,
         }
     }
@@ -79,6 +82,17 @@ impl Telemetry {
     pub fn epoch_committed(&self, took: Duration) {
         self.worker.committed.inc();
         self.worker.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An order holds a task with work back, or none does.
+    pub fn held(&mut self, task: Partition, held: bool, now: Now) {
+        if held {
+            self.held.entry(task).or_insert(now.mono);
+        } else if let Some(since) = self.held.remove(&task) {
+            self.worker
+                .held_seconds
+                .observe(now.mono.saturating_sub(since).as_secs_f64());
+        }
     }
 
     /// An epoch was aborted.

@@ -92,6 +92,23 @@ pub fn print(report: &Report) {
         state / 1e6,
         sum(text, "pelton_changelog_bytes", &[]) / 1e6
     );
+    if report.swaps != (0, 0) {
+        let (committed, refused) = report.swaps;
+        let held = |le: &str| sum(text, "pelton_held_seconds_bucket", &[&format!("le=\"{le}\"")]);
+        let all = held("+Inf");
+        println!(
+            "swaps            {committed:>12} committed, {refused} refused; a task with work stood still {all} times:"
+        );
+        for le in ["0.0004", "0.0016", "0.0064", "0.0128", "0.0512", "0.2048", "0.8192"] {
+            println!(
+                "  {:>6} times for at most {:.1} ms",
+                held(le),
+                le.parse::<f64>().unwrap_or(0.0) * 1e3
+            );
+        }
+        let mean = sum(text, "pelton_held_seconds_sum", &[]) * 1e3 / all.max(1.0);
+        println!("  {mean:>6.1} ms on average");
+    }
     println!();
     println!("us a money event, by thread:");
     let parts = parts(report);

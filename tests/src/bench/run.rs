@@ -3,6 +3,7 @@
 //! Rule: the run counts only when it adds up: every record that was written is accounted for, once.
 
 use super::cpu::{self, Thread};
+use super::swapping::Swapping;
 use super::workload::{self, Written};
 use anyhow::{Context, Result, bail, ensure};
 use pelton::config::{Config, SchemaSource};
@@ -58,6 +59,8 @@ pub struct Options {
     pub wire: bool,
     /// Let the broker get warm first, by a smaller run.
     pub warm: bool,
+    /// Swap the rules all the time: so far ahead in event time; zero: now, wherever the tasks are.
+    pub swaps: Option<Duration>,
 }
 
 /// What was measured.
@@ -85,6 +88,8 @@ pub struct Report {
     pub metrics: String,
     /// Load of the machine at the end.
     pub load: f64,
+    /// Swaps that were committed, and that were refused.
+    pub swaps: (usize, usize),
 }
 
 /// On a real Kafka. And then what the wire alone costs, for as many records of the same size, if it is asked for.
@@ -219,6 +224,10 @@ fn measure(
         services: Box::new(move || Box::new(services.share())),
         metrics: metrics.clone(),
     })?;
+    let swapping = options.swaps.map(|ahead| {
+        let tasks = (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
+        Swapping::start(&running, tasks, ahead)
+    });
     let all = written.made.records();
     // The closing records make everything before them final; they themselves wait for the clock.
     let due = all - written.made.ignored;
@@ -239,6 +248,7 @@ fn measure(
         std::thread::sleep(LOOK);
     }
     let (wall, cpu) = (begun.elapsed(), cpu::own() - ours);
+    let swaps = swapping.map_or((0, 0), Swapping::end);
     let theirs = theirs
         .zip(broker.map(cpu::process).transpose()?)
         .map(|(before, after)| after - before);
@@ -287,6 +297,7 @@ fn measure(
         peak,
         metrics: text,
         load: cpu::load()?,
+        swaps,
     })
 }
 

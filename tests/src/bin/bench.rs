@@ -29,12 +29,23 @@ struct Args {
     /// Without the smaller run before: the broker is then one that has just started, and compiles itself.
     #[arg(long)]
     cold: bool,
+    /// Deploy other rules all the time, each so far ahead in event time (400s is about half a second here), or `now`.
+    #[arg(long, value_name = "DURATION|now")]
+    swaps: Option<String>,
     /// The rules.
     #[arg(long, default_value = env!("GUEST_ENRICH_WASM"))]
     rules: PathBuf,
     /// Override a key of the pipeline's file: --set epoch.interval=100ms
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+}
+
+fn ahead(text: &str) -> anyhow::Result<std::time::Duration> {
+    match text {
+        "now" => Ok(std::time::Duration::ZERO),
+        text => pelton::config::parse_duration(text)
+            .ok_or_else(|| anyhow::anyhow!("--swaps {text}: expected now, or such as 400s")),
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -52,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         sets: args.sets.clone(),
         wire: !args.no_wire,
         warm: !args.cold,
+        swaps: args.swaps.as_deref().map(ahead).transpose()?,
     };
     if args.embedded {
         print(&embedded(&options)?);

@@ -16,7 +16,7 @@ use crate::config::Input;
 use crate::control::{Control, Declared, Number, VersionId};
 use crate::error::{Failure, Result};
 use crate::log::{Log, Outcome, Producer};
-use crate::record::Offset;
+use crate::record::{Offset, Partition};
 use crate::registry::Schemas;
 use crate::task::shadow::Trial;
 use crate::task::{Layout, Orders, Prepare, Status, Wiring};
@@ -212,6 +212,21 @@ impl Carrier {
         of_tasks.chain(wanted.iter().copied()).chain(beside).collect()
     }
 
+    /// What tasks have taken over, and what they take next. A task that reads its changelog again, after a commit in doubt, has
+    /// no status; it goes on with one of these.
+    fn taken(&self) -> BTreeSet<VersionId> {
+        let committed = self.control.committed();
+        let tasks = 0..self.control.tasks() as Partition;
+        let lasts: BTreeSet<_> = tasks.map(|task| self.control.taken(task)).collect();
+        let follow = |last| {
+            committed
+                .iter()
+                .skip_while(move |known| known.number < last)
+                .take(1 + KEEP)
+        };
+        lasts.into_iter().flat_map(follow).map(|known| known.version).collect()
+    }
+
     fn compile(&mut self, tasks: &[Status], wanted: &[VersionId]) {
         for version in self.needed(tasks, wanted) {
             let known = self.wirings.contains_key(&version) || self.failed.contains_key(&version);
@@ -301,7 +316,8 @@ impl Carrier {
 
     /// Makes the orders anew, if they have changed.
     fn renew_orders(&mut self, tasks: &[Status], wanted: &[VersionId]) -> bool {
-        let needed = self.needed(tasks, wanted);
+        let mut needed = self.needed(tasks, wanted);
+        needed.extend(self.taken());
         let spare = self.wirings.keys().filter(|version| !needed.contains(*version)).count();
         if spare > KEEP {
             self.wirings.retain(|version, _| needed.contains(version));
