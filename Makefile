@@ -44,7 +44,7 @@ bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS
 
 bench-swap: ## The same while other rules are deployed all the time: how long tasks stand still for that
 	@.ci/setup test
-	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps 400s $(ARGS)
+	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps 800s $(ARGS)
 	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps now $(ARGS)
 
 guest: ## The money rules, in target/wasm32-unknown-unknown/guest/guest_enrich.wasm

@@ -5,8 +5,9 @@
 
 use super::sandbox::{self, Inside};
 use super::{Description, Refused, Version, load, wasi};
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -58,9 +59,14 @@ impl Limits {
 #[derive(Clone)]
 pub struct Engine(Arc<Ticking>);
 
+/// SHA-256 of a component.
+type Hash = [u8; 32];
+
 /// A compiler with its clock.
 pub(super) struct Ticking {
     pub(super) engine: wasmtime::Engine,
+    /// What was compiled and is still there, by the component's hash: other settings need no other code.
+    made: Mutex<Vec<(Hash, Weak<Compiled>)>>,
     /// Dropped first: that is the sign to stop.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -136,24 +142,21 @@ impl Engine {
         let thread = std::thread::Builder::new().name("rules-clock".into()).spawn(tick);
         Ok(Engine(Arc::new(Ticking {
             engine,
+            made: Mutex::default(),
             stop: Some(stop),
             thread: Some(thread.map_err(|error| format!("no thread for the time limits: {error}"))?),
         })))
     }
 
     /// Makes rules of a component, or of a core module with a component-type section. Checks its imports and exports,
-    /// starts it once and checks its description. Takes a second per MiB: not on a worker's thread.
+    /// starts it once and checks its description. Takes a second per MiB, if it is not there with other settings: not on a
+    /// worker's thread.
     pub fn compile(&self, wasm: &[u8], settings: &str, limits: Limits) -> Result<Rules, Refused> {
-        let engine = &self.0.engine;
-        let component = load::component(engine, wasm)?;
-        let component =
-            Component::from_binary(engine, &component).map_err(|error| Refused::Component(format!("{error:#}")))?;
-        load::check(&component)?;
-        let mut linker = Linker::<Inside>::new(engine);
-        let unlinked = |error: wasmtime::Error| Refused::ImportType(format!("{error:#}"));
-        crate::wit::host::link(&mut linker).map_err(unlinked)?;
-        wasi::link(&mut linker, &component).map_err(unlinked)?;
-        let pre = linker.instantiate_pre(&component).map_err(unlinked)?;
+        let hash: Hash = Sha256::digest(wasm).into();
+        let pre = match self.made(&hash) {
+            Some(pre) => pre,
+            None => self.link(wasm)?,
+        };
         let mut compiled = Compiled {
             pre,
             version: Version::of(wasm, settings),
@@ -165,6 +168,31 @@ impl Engine {
         let description = sandbox::describe(&compiled)?;
         load::describe(&description)?;
         compiled.description = Arc::new(description);
-        Ok(Rules(Arc::new(compiled)))
+        let compiled = Arc::new(compiled);
+        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.push((hash, Arc::downgrade(&compiled)));
+        Ok(Rules(compiled))
+    }
+
+    /// The code of a component, if any rules of it are there.
+    fn made(&self, hash: &Hash) -> Option<InstancePre<Inside>> {
+        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|(_, compiled)| compiled.strong_count() > 0);
+        let mut same = made.iter().filter(|(known, _)| known == hash);
+        same.find_map(|(_, compiled)| Some(compiled.upgrade()?.pre.clone()))
+    }
+
+    /// Compiles a component, and checks and links its imports.
+    fn link(&self, wasm: &[u8]) -> Result<InstancePre<Inside>, Refused> {
+        let engine = &self.0.engine;
+        let component = load::component(engine, wasm)?;
+        let component =
+            Component::from_binary(engine, &component).map_err(|error| Refused::Component(format!("{error:#}")))?;
+        load::check(&component)?;
+        let mut linker = Linker::<Inside>::new(engine);
+        let unlinked = |error: wasmtime::Error| Refused::ImportType(format!("{error:#}"));
+        crate::wit::host::link(&mut linker).map_err(unlinked)?;
+        wasi::link(&mut linker, &component).map_err(unlinked)?;
+        linker.instantiate_pre(&component).map_err(unlinked)
     }
 }

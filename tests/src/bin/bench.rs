@@ -29,7 +29,7 @@ struct Args {
     /// Without the smaller run before: the broker is then one that has just started, and compiles itself.
     #[arg(long)]
     cold: bool,
-    /// Deploy other rules all the time, each so far ahead in event time (400s is about half a second here), or `now`.
+    /// Deploy other rules all the time, each so far ahead in event time (800s is about a second here), or `now`.
     #[arg(long, value_name = "DURATION|now")]
     swaps: Option<String>,
     /// The rules.
