@@ -37,7 +37,7 @@ fn two(s: &mut Scenario) {
 
 #[test]
 fn rules_that_depend_on_their_batch() {
-    let (_folder, odd) = odd("echo");
+    let (_folder, odd) = odd("by-batch");
     let text = caught(|| odd.always(two));
     assert!(
         text.contains("the rules are not deterministic: expect out differs"),
