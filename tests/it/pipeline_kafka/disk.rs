@@ -56,7 +56,6 @@ fn ask(address: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-#[ignore = "not seen green yet"]
 fn a_full_disk_stops_nothing_and_nothing_is_lost_by_restarts_without_room_and_with_it() {
     let Some(small) = Small::mount() else {
         println!("skipped: a small file system can't be mounted here (it takes root)");
