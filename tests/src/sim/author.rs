@@ -30,6 +30,8 @@ pub struct Author {
 enum At {
     Start,
     Reading(Box<Following>, Offset),
+    /// It knows what to say, and takes its time: what it has read becomes old.
+    Dawdling(Sheet, usize),
     Writing(Box<dyn Producer>),
     Doubting(Box<dyn Producer>),
     Done,
@@ -77,12 +79,15 @@ impl Author {
                     return Ok(());
                 }
                 let sheet = sheet(&self.act, &self.name, world, following);
-                if sheet.is_empty() {
-                    self.at = At::Done;
-                    return Ok(());
-                }
+                self.at = match sheet.is_empty() {
+                    true => At::Done,
+                    false => At::Dawdling(sheet, self.act.dawdles),
+                };
+            }
+            At::Dawdling(_, turns) if *turns > 0 => *turns -= 1,
+            At::Dawdling(sheet, _) => {
                 let mut publisher = self.log.publisher(&format!("{}-author", world.config.name))?;
-                publisher.submit(sheet.transaction());
+                publisher.submit(std::mem::take(sheet).transaction());
                 self.at = At::Writing(publisher);
             }
             At::Writing(publisher) => match publisher.outcome(Duration::ZERO) {

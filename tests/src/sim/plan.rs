@@ -93,6 +93,8 @@ pub struct Act {
     pub which: Which,
     /// From when on; none: now.
     pub from: Option<Millis>,
+    /// So many turns are between what it has read and what it writes.
+    pub dawdles: usize,
     /// Dies within the call to the log behind so many; true: that one is still made.
     pub dies: Option<(usize, bool)>,
     /// An instance that the version does not fit, while the deploy is under way.
@@ -244,6 +246,7 @@ fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
                 let from = START + at + dice.between(-3_000..=span / 2);
                 from.div_euclid(grain) * grain
             }),
+            dawdles: dice.pick(&[0, 0, 5, 30]),
             dies: dice.chance(0.2).then(|| (dice.below(12), dice.chance(0.5))),
             refused_by: dice.chance(0.1).then(|| dice.below(3)),
         };
@@ -256,11 +259,13 @@ fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
                 ..act.clone()
             });
         }
-        if dice.chance(0.2) {
+        if dice.chance(0.3) {
             acts.push(Act {
-                at: at + dice.between(0..=2_000),
+                at: at + dice.between(0..=3_000),
                 which: Which::Cancel,
                 from: None,
+                // Long enough for a commit to be first.
+                dawdles: dice.pick(&[0, 10, 50, 200]),
                 dies: None,
                 refused_by: None,
             });
