@@ -43,6 +43,8 @@ pub struct Plan {
     pub deploy_limit: Duration,
     /// How often an instance's compilation has its turn when it could, by instance; there may be fewer of them.
     pub compiles: Vec<f64>,
+    /// The same, of its control topic's thread.
+    pub carries: Vec<f64>,
     /// Who deploys what, in order.
     pub acts: Vec<Act>,
     /// Instances have a disk.
@@ -159,6 +161,7 @@ impl Plan {
             files: vec![dice.below(FILES.end)],
             deploy_limit: Duration::from_secs(60),
             compiles: vec![0.5],
+            carries: vec![1.0],
             acts: vec![],
             instances: (0..dice.between(1..=2)).map(|_| dice.between(1..=2) as usize).collect(),
             disk: dice.chance(0.7),
@@ -210,6 +213,7 @@ impl Plan {
         plan.traffic = traffic::make(&shape, dice);
         plan.instances = (0..dice.between(1..=3)).map(|_| dice.between(1..=2) as usize).collect();
         plan.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3, 0.02])).collect();
+        plan.carries = (0..3).map(|_| dice.pick(&[1.0, 1.0, 0.1, 0.03])).collect();
         plan.deploy_limit = Duration::from_millis(dice.pick(&[500, 5_000, 60_000, 60_000, 60_000]));
         if dice.chance(0.2) {
             plan.files = vec![dice.below(FILES.end), dice.below(FILES.end)];
