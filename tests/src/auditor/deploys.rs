@@ -55,6 +55,8 @@ pub struct Decided {
     pub open: Option<u64>,
     /// Those that did not count.
     pub refused: u64,
+    /// Orders behind the one that decided.
+    pub too_late: u64,
 }
 
 /// "The rules of this deploy from here on", in a task's journal.
@@ -106,6 +108,7 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
                 open = None;
                 decided.cancelled.push(*number);
             }
+            (Said::Commit { .. } | Said::Cancel { .. }, _) => decided.too_late += 1,
             _ => {}
         }
     }

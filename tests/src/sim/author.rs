@@ -4,7 +4,7 @@
 //! the decision: the instances decide without it.
 
 use super::mortal::{Fuse, Mortal};
-use super::plan::{Act, Which};
+use super::plan::{Act, Dawdle, Which};
 use super::versions;
 use super::world::{World, Wrong};
 use pelton::control::{Deploy, Known, Order, Record, State, VersionId, nonce};
@@ -31,7 +31,7 @@ enum At {
     Start,
     Reading(Box<Following>, Offset),
     /// It knows what to say, and takes its time: what it has read becomes old.
-    Dawdling(Sheet, usize),
+    Dawdling(Box<Following>, Sheet, Dawdle),
     Writing(Box<dyn Producer>),
     Doubting(Box<dyn Producer>),
     Done,
@@ -79,13 +79,18 @@ impl Author {
                     return Ok(());
                 }
                 let sheet = sheet(&self.act, &self.name, world, following);
-                self.at = match sheet.is_empty() {
-                    true => At::Done,
-                    false => At::Dawdling(sheet, self.act.dawdles),
+                let At::Reading(following, _) = std::mem::replace(&mut self.at, At::Done) else {
+                    return Ok(());
                 };
+                if !sheet.is_empty() {
+                    self.at = At::Dawdling(following, sheet, self.act.dawdles);
+                }
             }
-            At::Dawdling(_, turns) if *turns > 0 => *turns -= 1,
-            At::Dawdling(sheet, _) => {
+            At::Dawdling(_, _, Dawdle::Turns(turns)) if *turns > 0 => *turns -= 1,
+            At::Dawdling(following, _, Dawdle::UntilDecided) if following.control().open().is_some() => {
+                following.poll(Duration::ZERO)?;
+            }
+            At::Dawdling(_, sheet, _) => {
                 let mut publisher = self.log.publisher(&format!("{}-author", world.config.name))?;
                 publisher.submit(std::mem::take(sheet).transaction());
                 self.at = At::Writing(publisher);

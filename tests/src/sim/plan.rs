@@ -86,6 +86,15 @@ pub struct Chaos {
     pub fuses: f64,
 }
 
+/// How long an author takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dawdle {
+    /// So many turns.
+    Turns(usize),
+    /// The deploy that was open is decided meanwhile: it comes too late.
+    UntilDecided,
+}
+
 /// Somebody deploys.
 #[derive(Clone, Debug)]
 pub struct Act {
@@ -95,8 +104,8 @@ pub struct Act {
     pub which: Which,
     /// From when on; none: now.
     pub from: Option<Millis>,
-    /// So many turns are between what it has read and what it writes.
-    pub dawdles: usize,
+    /// What is between what it has read and what it writes.
+    pub dawdles: Dawdle,
     /// Dies within the call to the log behind so many; true: that one is still made.
     pub dies: Option<(usize, bool)>,
     /// An instance that the version does not fit, while the deploy is under way.
@@ -250,7 +259,7 @@ fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
                 let from = START + at + dice.between(-3_000..=span / 2);
                 from.div_euclid(grain) * grain
             }),
-            dawdles: dice.pick(&[0, 0, 5, 30]),
+            dawdles: Dawdle::Turns(dice.pick(&[0, 0, 5, 30])),
             dies: dice.chance(0.2).then(|| (dice.below(12), dice.chance(0.5))),
             refused_by: dice.chance(0.1).then(|| dice.below(3)),
         };
@@ -268,8 +277,7 @@ fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
                 at: at + dice.between(0..=3_000),
                 which: Which::Cancel,
                 from: None,
-                // Long enough for a commit to be first.
-                dawdles: dice.pick(&[0, 10, 50, 200]),
+                dawdles: dice.pick(&[Dawdle::Turns(0), Dawdle::Turns(20), Dawdle::UntilDecided]),
                 dies: None,
                 refused_by: None,
             });
