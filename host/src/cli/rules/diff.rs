@@ -62,6 +62,47 @@ pub fn diff(of: &Shadowing) -> String {
     text
 }
 
+/// In short: how much of what differs, and so many of the first differences, each of another kind.
+pub fn brief(of: &Shadowing, most: usize) -> String {
+    let total = &of.total;
+    let (steps, differ) = (total.steps, total.differ());
+    let mut text = match (steps, differ) {
+        (0, _) => "nothing was compared: no input came".to_owned(),
+        (steps, 0) => format!("no difference in {steps} steps"),
+        (steps, differ) => {
+            let counts = total.each().into_iter().filter_map(|(name, counts)| {
+                let parts = [
+                    ("different", counts.different),
+                    ("missing", counts.missing),
+                    ("extra", counts.extra),
+                ];
+                let parts: Vec<String> = parts
+                    .into_iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(how, count)| format!("{count} {how}"))
+                    .collect();
+                (!parts.is_empty()).then(|| format!("{name} {}", parts.join(", ")))
+            });
+            let counts: Vec<String> = counts.collect();
+            format!("{differ} differences in {steps} steps: {}", counts.join("; "))
+        }
+    };
+    let traps = of.tasks.values().flat_map(|report| &report.traps);
+    for trap in traps.take(most) {
+        text += &format!("\n  it traps: {}\n    first: {}", trap.reason, origin(&trap.first));
+    }
+    let mut kinds = std::collections::BTreeSet::new();
+    let differences = of.tasks.values().flat_map(|report| &report.differences);
+    let others = differences.filter(|difference| {
+        let paths: Vec<&str> = difference.fields.iter().map(|field| field.path.as_str()).collect();
+        kinds.insert((difference.kind, &difference.how, &difference.name, paths))
+    });
+    for difference in others.take(most) {
+        text += &format!("\n{}", indent(&one(difference)));
+    }
+    text
+}
+
 /// Which one, and how far it is.
 pub fn head(of: &Shadowing) -> String {
     let mut text = format!("shadow {}: {} beside {}", of.number, of.version, of.live);

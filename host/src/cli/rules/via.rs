@@ -34,9 +34,19 @@ pub enum Via {
 impl Via {
     /// As the arguments say.
     pub fn of(to: &Target) -> Result<Via, Trouble> {
-        let Some(file) = &to.config else {
-            return Ok(Via::Http(to.url.trim_end_matches('/').to_owned()));
-        };
+        match &to.config {
+            None => Ok(Via::http(&to.url)),
+            Some(file) => Via::kafka(file),
+        }
+    }
+
+    /// By an instance.
+    pub fn http(url: &str) -> Via {
+        Via::Http(url.trim_end_matches('/').to_owned())
+    }
+
+    /// By the brokers of a pipeline's file.
+    pub fn kafka(file: &Path) -> Result<Via, Trouble> {
         let (author, _runtime) = author(load(file)?)?;
         let tasks = author.layout.partitions as usize;
         Ok(Via::Kafka {
