@@ -59,7 +59,7 @@ pub(super) struct Dev {
     http: SocketAddr,
     /// New rules run beside the live ones first, for so long in event time, and what they do otherwise is shown; 0: they
     /// take over at once.
-    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "1s", value_name = "DURATION", value_parser = duration)]
     shadow: Millis,
     /// They don't take over by themselves: `pelton rules promote` lets them.
     #[arg(long)]
@@ -83,7 +83,7 @@ pub(super) struct Dev {
 
 fn duration(text: &str) -> Result<Millis, String> {
     let millis = parse_duration(text).and_then(|duration| Millis::try_from(duration.as_millis()).ok());
-    millis.ok_or_else(|| "expected 2s, 500ms, 1m, or 0".into())
+    millis.ok_or_else(|| "expected 1s, 500ms, 1m, or 0".into())
 }
 
 impl Dev {
@@ -95,7 +95,7 @@ impl Dev {
     /// What runs already.
     fn live(&self) -> Result<Option<Live>, Trouble> {
         let live = match (&self.url, &self.config) {
-            (Some(url), _) => Live::new(Via::http(url), format!("--to {url}")),
+            (Some(url), _) => Live::new(Via::http(url)?, format!("--to {url}")),
             (_, Some(file)) => Live::new(Via::kafka(file)?, format!("--config {}", file.display())),
             (None, None) => return Ok(None),
         };

@@ -11,6 +11,7 @@ use super::project::{Fixed, Project, Stands};
 use super::saves::{Batch, Interrupt, Saves};
 use super::swap::{Live, Manner, Swapped, Wanted};
 use super::tell::Telling;
+use crate::cli::rules::Trouble;
 use crate::cli::rules::via::Via;
 use crate::cli::test;
 use crate::testkit::{Compiler, Scenario, Setup};
@@ -165,7 +166,6 @@ impl<'a> Cycle<'a> {
             return Ok(());
         }
         let shown = failed.concat();
-        tell.note("scenarios", json!(failed));
         if self.dev.anyway {
             tell.block(&shown);
             return Ok(());
@@ -198,7 +198,11 @@ impl<'a> Cycle<'a> {
             Err(Unstarted::Stopped) => return Err(End::Stop),
             Err(Unstarted::Failed(why)) => return Err(self.remains(tell, "demo", &why, "no demo runs")),
         };
-        let live = Live::new(Via::http(&demo.url), format!("--to {}", demo.url));
+        let via = match Via::http(&demo.url) {
+            Ok(via) => via,
+            Err(Trouble(_, why)) => return Err(self.remains(tell, "demo", &why, "no demo runs")),
+        };
+        let live = Live::new(via, format!("--to {}", demo.url));
         tell.step(
             "start",
             if anew {
@@ -289,7 +293,6 @@ impl<'a> Cycle<'a> {
     /// Nothing is swapped; says why.
     fn remains(&self, tell: &mut Telling<'_>, outcome: &str, why: &str, text: &str) -> End {
         if !why.is_empty() {
-            tell.note("why", json!(why));
             tell.block(why);
         }
         let rest = match self.runs.is_some() || !self.dev.is_own() {

@@ -230,3 +230,93 @@ fn tell(event: notify::Result<notify::Event>, to: &Sender<Message>) {
     // Nobody listens: the process ends.
     let _ = to.send(message);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::mpsc::Sender;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A folder that is watched, with a source and a built file, and whoever says stop.
+    fn watched() -> (tempfile::TempDir, PathBuf, Saves, Sender<()>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap();
+        for inside in ["src", "target/release"] {
+            fs::create_dir_all(path.join(inside)).unwrap();
+        }
+        fs::write(path.join("src/lib.rs"), "1").unwrap();
+        let (signal, signals) = channel();
+        let mut saves = Saves::new(signals).unwrap();
+        let sources = Sources {
+            folder: path.clone(),
+            pipeline: path.join("pelton.toml"),
+            ..Sources::default()
+        };
+        saves.follow(sources).unwrap();
+        (folder, path, saves, signal)
+    }
+
+    /// Everything of the next saves, until these files are heard of: a slow machine may make two saves of one.
+    #[track_caller]
+    fn saved(saves: &mut Saves, files: &[&Path]) -> (Meaning, Vec<PathBuf>) {
+        let (mut meaning, mut heard) = (Meaning::Nothing, BTreeSet::new());
+        while !files.iter().all(|file| heard.contains(*file)) {
+            match saves.next(LONG) {
+                Next::Saved(batch) => {
+                    meaning = meaning.max(batch.meaning);
+                    heard.extend(batch.files);
+                }
+                Next::Quiet => panic!("nothing is heard"),
+                Next::Stop => panic!("nobody has said stop"),
+            }
+        }
+        (meaning, heard.into_iter().collect())
+    }
+
+    #[test]
+    fn a_save_is_heard_of_however_the_editor_writes_it() {
+        let (_folder, path, mut saves, _signal) = watched();
+        let [source, other, pipeline] = ["src/lib.rs", "src/other.rs", "pelton.toml"].map(|name| path.join(name));
+        // What is built comes first, so it would be heard of first.
+        fs::write(path.join("target/release/build.rs"), "x").unwrap();
+        fs::write(&pipeline, "x = 1").unwrap();
+        assert_eq!(saved(&mut saves, &[&pipeline]), (Meaning::Play, vec![pipeline.clone()]));
+        // By another name, and renamed; beside it a file that means less.
+        fs::write(path.join("src/.lib.rs.swp"), "3").unwrap();
+        fs::rename(path.join("src/.lib.rs.swp"), &source).unwrap();
+        fs::remove_file(&pipeline).unwrap();
+        let both = (Meaning::Build, vec![pipeline.clone(), source.clone()]);
+        assert_eq!(saved(&mut saves, &[&source, &pipeline]), both);
+        // Reading is no save.
+        fs::read(&source).unwrap();
+        fs::write(&other, "4").unwrap();
+        assert_eq!(saved(&mut saves, &[&other]), (Meaning::Build, vec![other.clone()]));
+    }
+
+    #[test]
+    fn a_new_folder_is_watched_too() {
+        let (_folder, path, mut saves, _signal) = watched();
+        let [folder, file] = ["wit", "wit/own.wit"].map(|name| path.join(name));
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(saved(&mut saves, &[&folder]), (Meaning::Build, vec![folder.clone()]));
+        fs::write(&file, "x").unwrap();
+        assert_eq!(saved(&mut saves, &[&file]), (Meaning::Build, vec![file.clone()]));
+    }
+
+    #[test]
+    fn what_interrupts_is_what_comes_next() {
+        let (_folder, path, mut saves, signal) = watched();
+        let source = path.join("src/lib.rs");
+        assert_eq!(saves.interrupt(Duration::ZERO), None);
+        fs::remove_file(&source).unwrap();
+        assert_eq!(saves.interrupt(LONG), Some(Interrupt::Saved));
+        assert_eq!(saves.interrupt(LONG), Some(Interrupt::Saved));
+        assert_eq!(saved(&mut saves, &[&source]).0, Meaning::Build);
+        assert_eq!(saves.interrupt(Duration::ZERO), None);
+        signal.send(()).unwrap();
+        assert_eq!(saves.interrupt(LONG), Some(Interrupt::Stop));
+        assert!(matches!(saves.next(LONG), Next::Stop));
+    }
+}

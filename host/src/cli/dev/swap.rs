@@ -22,6 +22,9 @@ const SLOWER: Duration = Duration::from_secs(3);
 /// All tasks take over within commits, if their event time goes on.
 const TAKING_OVER: Duration = Duration::from_secs(30);
 
+/// Between two looks at a shadow that runs.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Differences that are shown.
 const SHOWN: usize = 3;
 
@@ -106,7 +109,9 @@ impl Live {
 
     /// Told of a deploy that was taken back. None: it was not; or that is not asked, where asking is dear.
     pub fn withdrawn(&self, number: u64) -> Option<String> {
-        let Via::Http(_) = self.via else { return None };
+        let Via::Http { .. } = self.via else {
+            return None;
+        };
         let deploys = self.status().ok()?.deploys;
         let known = deploys.into_iter().find(|known| known.number == number)?;
         known.why.filter(|_| known.state == "withdrawn")
@@ -203,7 +208,7 @@ impl Live {
             if is_through(&seen) || Instant::now() >= until {
                 break seen;
             }
-            if let Some(interrupt) = saves.interrupt(self.pace()) {
+            if let Some(interrupt) = saves.interrupt(LOOK) {
                 return Ok(Some(Swapped::Interrupted(interrupt)));
             }
         };
@@ -243,7 +248,7 @@ impl Live {
     /// Between two looks.
     fn pace(&self) -> Duration {
         match self.via {
-            Via::Http(_) => Duration::from_millis(20),
+            Via::Http { .. } => Duration::from_millis(20),
             // Each look reads the control topic.
             Via::Kafka { .. } => Duration::from_millis(250),
         }

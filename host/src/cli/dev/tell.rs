@@ -1,4 +1,4 @@
-//! What is said of a save, while it goes its way: one line that grows, or one JSON object at its end.
+//! What is said of a save, while it goes its way: one line that grows; or for programs one JSON object a line.
 //!
 //! Rule: what comes in between, differences and refusals, stands whole on lines of its own, and the line goes on below.
 
@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 pub struct Telling<'a> {
     out: &'a mut dyn Write,
     json: bool,
-    /// Of the save that is told.
+    /// When what is told was saved.
     since: Instant,
+    /// "saving", or "the start".
+    from: &'static str,
     /// A line is begun.
     open: bool,
     steps: Vec<(&'static str, Duration)>,
@@ -26,6 +28,7 @@ impl<'a> Telling<'a> {
             out,
             json,
             since: Instant::now(),
+            from: "",
             open: false,
             steps: vec![],
             record: Map::new(),
@@ -35,25 +38,29 @@ impl<'a> Telling<'a> {
     /// A save begins its way.
     pub fn begin(&mut self, what: &str, files: Vec<String>, since: Instant) {
         (self.since, self.steps, self.record) = (since, vec![], Map::new());
-        self.record.insert("saved".into(), json!(files));
+        self.from = if files.is_empty() { "the start" } else { "saving" };
+        self.event("saved", json!({ "files": files }));
         self.text(what);
     }
 
     /// A step is done. `name`: in the JSON; `text`: for people.
     pub fn step(&mut self, name: &'static str, text: &str, took: Duration) {
         self.steps.push((name, took));
+        self.event("step", json!({ "step": name, "ms": millis(took) }));
         self.text(&format!(" -> {text} {}", seconds(took)));
     }
 
     /// What stands on lines of its own.
     pub fn block(&mut self, text: &str) {
+        let text = text.trim_end();
         self.close();
+        self.event("text", json!({ "text": text }));
         if !self.json {
-            say(self.out, &format!("{}\n", text.trim_end()));
+            say(self.out, &format!("{text}\n"));
         }
     }
 
-    /// For the JSON alone.
+    /// For the JSON of its end alone.
     pub fn note(&mut self, name: &str, value: Value) {
         self.record.insert(name.into(), value);
     }
@@ -61,17 +68,14 @@ impl<'a> Telling<'a> {
     /// It is at its end. `outcome`: in the JSON; `text`: for people.
     pub fn end(&mut self, outcome: &str, text: &str) {
         let total = self.since.elapsed();
-        if self.json {
-            let mut record = std::mem::take(&mut self.record);
-            record.insert("outcome".into(), json!(outcome));
-            record.insert("text".into(), json!(text));
-            for (name, took) in &self.steps {
-                record.insert(format!("{name}_ms"), json!(millis(*took)));
-            }
-            record.insert("total_ms".into(), json!(millis(total)));
-            say(self.out, &format!("{}\n", Value::Object(record)));
-            return;
+        let mut record = std::mem::take(&mut self.record);
+        record.insert("outcome".into(), json!(outcome));
+        record.insert("text".into(), json!(text));
+        for (name, took) in &self.steps {
+            record.insert(format!("{name}_ms"), json!(millis(*took)));
         }
+        record.insert("total_ms".into(), json!(millis(total)));
+        self.event("end", Value::Object(record));
         self.text(&format!(" -> {text}"));
         self.close();
     }
@@ -79,29 +83,41 @@ impl<'a> Telling<'a> {
     /// The new rules run.
     pub fn runs(&mut self, version: &str) {
         let total = self.since.elapsed();
-        let built = self.steps.iter().filter(|(name, _)| *name == "build");
-        let build: Duration = built.map(|(_, took)| *took).sum();
+        let of = |name: &str| -> Duration {
+            let took = self.steps.iter().filter(|(step, _)| *step == name);
+            took.map(|(_, took)| *took).sum()
+        };
+        let (build, compare) = (of("build"), of("compare"));
         let rest = total.saturating_sub(build);
+        let own = rest.saturating_sub(compare);
         self.note("version", json!(version));
         self.note("without_build_ms", json!(millis(rest)));
-        let apart = match build.is_zero() {
-            true => String::new(),
-            false => format!("; {} without the build", seconds(rest)),
-        };
-        self.end(
-            "running",
-            &format!("{version} runs, {} since saving{apart}", seconds(total)),
-        );
+        let mut text = format!("{version} runs ({} since {}", seconds(total), self.from);
+        if !build.is_zero() {
+            text += &format!("; {} without the build", seconds(rest));
+        }
+        if !compare.is_zero() {
+            text += &format!("; {} without the comparison as well", seconds(own));
+        }
+        self.end("running", &(text + ")"));
     }
 
     /// Between saves.
-    pub fn line(&mut self, name: &str, text: &str) {
+    pub fn line(&mut self, event: &str, text: &str) {
         self.close();
-        let text = match self.json {
-            true => json!({ "outcome": name, "text": text }).to_string(),
-            false => text.to_owned(),
-        };
-        say(self.out, &format!("{text}\n"));
+        self.event(event, json!({ "text": text }));
+        if !self.json {
+            say(self.out, &format!("{text}\n"));
+        }
+    }
+
+    /// For programs.
+    fn event(&mut self, event: &str, of: Value) {
+        if let (true, Value::Object(of)) = (self.json, of) {
+            let mut record = Map::from_iter([("event".to_owned(), json!(event))]);
+            record.extend(of);
+            say(self.out, &format!("{}\n", Value::Object(record)));
+        }
     }
 
     fn text(&mut self, text: &str) {
@@ -150,6 +166,9 @@ mod tests {
         telling.block("2 differences\n");
         telling.step("ready", "ready", Duration::from_millis(949));
         telling.end("held", "held");
+        telling.begin("start", vec![], Instant::now());
+        telling.step("compare", "compared", Duration::ZERO);
+        telling.runs("abc");
         telling.line("gone", "the demo has ended");
         String::from_utf8(out).unwrap()
     }
@@ -157,18 +176,28 @@ mod tests {
     #[test]
     fn a_save_is_one_line_around_what_is_shown() {
         let expected = "saved src/lib.rs -> built 3.2 s -> 12 scenarios 0.05 s\n2 differences\n-> ready 0.95 s -> held\n\
-                        the demo has ended\n";
+                        start -> compared 0.00 s -> abc runs (0.00 s since the start)\nthe demo has ended\n";
         assert_eq!(told(false), expected);
     }
 
     #[test]
-    fn programs_get_one_object_a_save() {
+    fn programs_get_an_object_a_line() {
         let text = told(true);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[0]["saved"], json!(["src/lib.rs"]));
-        assert_eq!(lines[0]["outcome"], "held");
-        assert_eq!(lines[0]["build_ms"], 3210.0);
-        assert_eq!(lines[1]["outcome"], "gone");
+        let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+        let expected = [
+            "saved", "step", "step", "text", "step", "end", "saved", "step", "end", "gone",
+        ];
+        assert_eq!(events, expected);
+        assert_eq!(lines[0]["files"], json!(["src/lib.rs"]));
+        assert_eq!(lines[1], json!({ "event": "step", "step": "build", "ms": 3210.0 }));
+        assert_eq!(
+            (&lines[5]["outcome"], &lines[5]["build_ms"]),
+            (&json!("held"), &json!(3210.0))
+        );
+        assert_eq!(
+            (&lines[8]["outcome"], &lines[8]["version"]),
+            (&json!("running"), &json!("abc"))
+        );
     }
 }

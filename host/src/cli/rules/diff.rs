@@ -91,6 +91,9 @@ pub fn brief(of: &Shadowing, most: usize) -> String {
     for trap in traps.take(most) {
         text += &format!("\n  it traps: {}\n    first: {}", trap.reason, origin(&trap.first));
     }
+    for (task, report) in of.tasks.iter().filter(|(_, report)| report.standing == Standing::Ended) {
+        text += &format!("\n  task {task}: {}", standing(report));
+    }
     let mut kinds = std::collections::BTreeSet::new();
     let differences = of.tasks.values().flat_map(|report| &report.differences);
     let others = differences.filter(|difference| {

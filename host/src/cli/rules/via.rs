@@ -20,8 +20,12 @@ const LOOK: Duration = Duration::from_millis(300);
 
 /// See the module.
 pub enum Via {
-    /// Address of an instance.
-    Http(String),
+    /// An instance.
+    Http {
+        /// Its address.
+        url: String,
+        client: Client,
+    },
     /// Whoever deploys by the control topic.
     Kafka {
         author: Box<Author>,
@@ -35,14 +39,20 @@ impl Via {
     /// As the arguments say.
     pub fn of(to: &Target) -> Result<Via, Trouble> {
         match &to.config {
-            None => Ok(Via::http(&to.url)),
+            None => Via::http(&to.url),
             Some(file) => Via::kafka(file),
         }
     }
 
     /// By an instance.
-    pub fn http(url: &str) -> Via {
-        Via::Http(url.trim_end_matches('/').to_owned())
+    pub fn http(url: &str) -> Result<Via, Trouble> {
+        let url = url.trim_end_matches('/').to_owned();
+        // Each call has a runtime of its own, and a connection can't outlive it.
+        let client = Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build();
+        match client {
+            Ok(client) => Ok(Via::Http { url, client }),
+            Err(error) => Err(Trouble(FAILED, format!("no HTTP client: {error}"))),
+        }
     }
 
     /// By the brokers of a pipeline's file.
@@ -64,11 +74,11 @@ impl Via {
                     progress(show::progress(&status::one(known), *tasks))
                 })
                 .map_err(|why| Trouble(FINDINGS, format!("refused: {why}; the old rules run on"))),
-            Via::Http(url) => {
+            Via::Http { url, client } => {
                 let mut wish = wish;
                 let component = wish.component.take();
                 let rest = serde_json::json!(wish).to_string();
-                let request = client()?.post(format!("{url}/rules"));
+                let request = client.post(format!("{url}/rules"));
                 let request = match component {
                     Some(component) => request
                         .header("content-type", COMPONENT_TYPE)
@@ -76,7 +86,7 @@ impl Via {
                         .body(component),
                     None => request.header("content-type", "application/json").body(rest),
                 };
-                understood(call(request, url, Some(progress))?, url)
+                understood(call(client, request, url, Some(progress))?, url)
             }
         }
     }
@@ -89,8 +99,8 @@ impl Via {
                 let seen = author.diff().map_err(|why| Trouble(FAILED, why))?;
                 seen.ok_or_else(|| Trouble(FINDINGS, none.into()))
             }
-            Via::Http(url) => {
-                let (status, body) = call(client()?.get(format!("{url}/rules/diff")), url, None)?;
+            Via::Http { url, client } => {
+                let (status, body) = call(client, client.get(format!("{url}/rules/diff")), url, None)?;
                 match (status, serde_json::from_str::<Refused>(&body)) {
                     (StatusCode::NOT_FOUND, Ok(refused)) => Err(Trouble(FINDINGS, refused.error)),
                     _ => understood((status, body), url),
@@ -103,10 +113,10 @@ impl Via {
     pub fn cancel(&self) -> Result<Cancelled, Trouble> {
         match self {
             Via::Kafka { author, .. } => author.cancel().map_err(|why| Trouble(FINDINGS, why)),
-            Via::Http(url) => {
-                let request = client()?.post(format!("{url}/rules/cancel"));
+            Via::Http { url, client } => {
+                let request = client.post(format!("{url}/rules/cancel"));
                 let request = request.header("content-type", "application/json").body("{}");
-                understood(call(request, url, None)?, url)
+                understood(call(client, request, url, None)?, url)
             }
         }
     }
@@ -138,7 +148,7 @@ impl Via {
                     troubles: BTreeMap::new(),
                 })
             }
-            Via::Http(url) => understood(call(client()?.get(format!("{url}/rules")), url, None)?, url),
+            Via::Http { url, client } => understood(call(client, client.get(format!("{url}/rules")), url, None)?, url),
         }
     }
 }
@@ -174,13 +184,6 @@ pub fn prune(file: &Path, last: usize, also: Vec<u64>, dry_run: bool) -> Result<
     author.prune(&keep, dry_run).map_err(|why| Trouble(FINDINGS, why))
 }
 
-fn client() -> Result<Client, Trouble> {
-    Client::builder()
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| Trouble(FAILED, format!("no HTTP client: {error}")))
-}
-
 fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, String), url: &str) -> Result<T, Trouble> {
     if status == StatusCode::OK {
         return serde_json::from_str(&body)
@@ -200,6 +203,7 @@ fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, Strin
 
 /// Status and body; meanwhile `progress` is told how far the deploy is.
 fn call(
+    client: &Client,
     request: RequestBuilder,
     url: &str,
     mut progress: Option<&mut dyn FnMut(String)>,
@@ -228,7 +232,7 @@ fn call(
             }
             let Some(progress) = &mut progress else { continue };
             let look = async {
-                let response = client().ok()?.get(format!("{url}/rules")).send().await.ok()?;
+                let response = client.get(format!("{url}/rules")).send().await.ok()?;
                 serde_json::from_str(&response.text().await.ok()?).ok()
             };
             let running: Option<Running> = tokio::select! {
