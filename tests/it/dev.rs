@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For any line: the first build takes a minute on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -139,19 +139,31 @@ impl Drop for Process {
     }
 }
 
-/// The version that runs in every task, and how many deploys there were.
+/// The version that runs, as soon as it does so in every task, and how many deploys there were.
 #[track_caller]
 fn running(url: &str) -> (String, usize) {
-    let (code, out) = pelton(&["rules", "status", "--json", "--to", url]);
-    assert_eq!(code, 0, "{out}");
-    let status: Value = serde_json::from_str(&out).expect("JSON");
-    let deploys = status["deploys"].as_array().expect("deploys").len();
-    let taken = status["taken"].as_object().expect("tasks");
-    assert!(taken.values().all(|taken| *taken == deploys), "{out}");
-    (status["version"].as_str().expect("a version").to_owned(), deploys)
+    let begun = Instant::now();
+    loop {
+        let (code, out) = pelton(&["rules", "status", "--json", "--to", url]);
+        assert_eq!(code, 0, "{out}");
+        let status: Value = serde_json::from_str(&out).expect("JSON");
+        let deploys = status["deploys"].as_array().expect("deploys").len();
+        let taken = status["taken"].as_object().expect("tasks");
+        if taken.values().all(|taken| *taken == deploys) {
+            return (version(&status), deploys);
+        }
+        assert!(begun.elapsed() < PATIENCE, "{out}");
+    }
+}
+
+fn version(of: &Value) -> String {
+    of["version"].as_str().expect("a version").to_owned()
 }
 
 const LIB: &str = "src/lib.rs";
+/// The beginning of a step, and what traps on the users of the demo.
+const FIRST: &str = "let payments = self";
+const TRAP: &str = "assert!(payment.user_id.len() < 9, \"too long\");\n";
 const SCENARIO: &str = "scenarios/alerts.scenario";
 
 #[test]
@@ -160,7 +172,6 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     let dev = Process::dev(&project, &["--http", "127.0.0.1:0", "--shadow", "500ms"]);
     let (first, _) = dev.end("running");
     let url = first["url"].as_str().expect("an address").to_owned();
-    let version = |end: &Value| end["version"].as_str().expect("a version").to_owned();
     assert_eq!(running(&url), (version(&first), 1));
 
     // It does not build.
@@ -208,6 +219,14 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     let (fourth, _) = dev.end("running");
     assert_eq!(running(&url), (version(&fourth), 4));
 
+    // It traps on what the scenario does not have, and that is seen beside the live rules.
+    project.replace(LIB, FIRST, &format!("{TRAP}{FIRST}"));
+    let (_, text) = dev.end("traps");
+    assert!(text.contains("it traps: ") && text.contains("too long"), "{text}");
+    assert_eq!(running(&url), (version(&fourth), 4));
+    project.replace(LIB, TRAP, "");
+    dev.end("unchanged");
+
     // What can't be changed while it runs starts the demo anew.
     project.replace("pelton.toml", "out_of_orderness = \"5s\"", "out_of_orderness = \"4s\"");
     let (fifth, _) = dev.end("running");
@@ -219,35 +238,29 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     let (code, out) = pelton(&["rules", "status", "--to", &anew]);
     assert!(code == 3 && out.contains("no instance answers"), "{out}");
 
-    into_a_pipeline_that_runs(&project, &version(&fourth));
+    into_a_pipeline_that_runs(&project, version(&fourth));
 }
 
 /// The project's rules run already, in a demo that is not ours.
-fn into_a_pipeline_that_runs(project: &Project, version: &str) {
+fn into_a_pipeline_that_runs(project: &Project, first: String) {
     let component = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new/wasm32-unknown-unknown/release/alerts.wasm");
     let mut demo = Command::new(DEMO);
     demo.arg("--attached").args(["--http", "127.0.0.1:0"]);
     demo.arg("--file").arg(project.path.join("pelton.toml"));
     demo.args(["--set", &format!("rules.file={}", component.display())]);
-    let demo = Process::start({
-        demo.stdin(Stdio::piped());
-        demo
-    });
+    demo.stdin(Stdio::piped());
+    let demo = Process::start(demo);
     let url = demo.line();
-    assert_eq!(running(&url), (version.to_owned(), 1));
+    assert_eq!(running(&url), (first, 1));
 
     let dev = Process::dev(project, &["--to", &url, "--shadow", "0"]);
     dev.end("unchanged");
     project.replace(LIB, "payments + 300,\n", "payments + 400,\n");
     project.replace(SCENARIO, "\"payments\": 304", "\"payments\": 404");
     let end = dev.at_last("running");
-    assert_eq!(
-        running(&url),
-        (end["version"].as_str().expect("a version").to_owned(), 2)
-    );
     assert_eq!(dev.interrupt(), Some(0));
     // It is not ours, and runs on.
-    assert_eq!(running(&url).1, 2);
+    assert_eq!(running(&url), (version(&end), 2));
 
     // It is held.
     let dev = Process::dev(project, &["--to", &url, "--shadow", "100ms", "--hold"]);
@@ -255,16 +268,27 @@ fn into_a_pipeline_that_runs(project: &Project, version: &str) {
     project.replace(LIB, "payments + 400,\n", "payments + 500,\n");
     project.replace(SCENARIO, "\"payments\": 404", "\"payments\": 504");
     let end = dev.at_last("held");
-    assert!(
-        end["text"]
-            .as_str()
-            .expect("text")
-            .contains("pelton rules promote --to http"),
-        "{end}"
-    );
+    assert!(end.to_string().contains("pelton rules promote --to http"), "{end}");
     assert_eq!(running(&url).1, 2);
     let (code, out) = pelton(&["rules", "promote", "--to", &url]);
     assert_eq!(code, 0, "{out}");
+    assert_eq!(dev.interrupt(), Some(0));
+    assert_eq!(running(&url).1, 3);
+
+    // Without a look beside the live ones it traps there, and is taken back.
+    let dev = Process::dev(project, &["--to", &url, "--shadow", "0"]);
+    dev.end("unchanged");
+    project.replace(LIB, FIRST, &format!("{TRAP}{FIRST}"));
+    let (end, text) = dev.next("end");
+    let why = match end["outcome"].as_str() {
+        Some("withdrawn") => text,
+        // Every task has been at it before.
+        Some("running") => dev.next("withdrawn").0.to_string(),
+        _ => panic!("{end}\n{text}"),
+    };
+    assert!(why.contains("rules.fault_budget"), "{why}");
+    project.replace(LIB, TRAP, "");
+    dev.end("unchanged");
     assert_eq!(dev.interrupt(), Some(0));
 }
 

@@ -122,31 +122,35 @@ pub(super) fn nearest(path: &Path) -> Result<PathBuf, String> {
     })
 }
 
-/// The scenarios, by name.
-pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
-    let unreadable = |path: &Path, why: std::io::Error| format!("{} can't be read: {why}", path.display());
+/// The scenarios of all paths. Err: one can't be read, or has none.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut files = vec![];
     for path in paths {
-        if path.is_file() {
-            files.push(path.clone());
-            continue;
-        }
-        let mut its = vec![];
-        for entry in std::fs::read_dir(path).map_err(|why| unreadable(path, why))? {
-            let file = entry.map_err(|why| unreadable(path, why))?.path();
-            if file.extension().is_some_and(|ending| ending == "scenario") {
-                its.push(file);
-            }
-        }
+        let its = inside(path).map_err(|why| format!("{} can't be read: {why}", path.display()))?;
         if its.is_empty() {
             return Err(format!(
                 "{} has no files NAME.scenario; `pelton test --help` says what stands in one",
                 path.display()
             ));
         }
-        its.sort();
-        files.append(&mut its);
+        files.extend(its);
     }
+    Ok(files)
+}
+
+/// The scenarios in a folder, by name; or the one that this is.
+pub(super) fn inside(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut files = vec![];
+    for entry in std::fs::read_dir(path)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|ending| ending == "scenario") {
+            files.push(file);
+        }
+    }
+    files.sort();
     Ok(files)
 }
 

@@ -91,7 +91,7 @@ impl<'a> Cycle<'a> {
         };
         let stands = match self.project.read() {
             Ok(stands) => stands,
-            Err(why) => return Err(self.remains(tell, "config", &why, "the pipeline's file is not right")),
+            Err(why) => return Err(self.remains(tell, "config", &why, "not deployed")),
         };
         let first = self.first.get_or_insert_with(|| stands.settings.clone());
         let own = self.dev.is_own();
@@ -132,13 +132,12 @@ impl<'a> Cycle<'a> {
     }
 
     fn play(&self, built: &Built, stands: &Stands, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
-        if stands.scenarios.is_empty() {
-            return Ok(());
-        }
         let begun = Instant::now();
         // A new compiler each time: what was built before is never played again.
         let setup = Compiler::new().and_then(|compiler| {
-            let setup = Setup::open(compiler, &self.project.pipeline, Some(&built.path), &self.project.sets)?;
+            let mut setup = Setup::open(compiler, &self.project.pipeline, Some(&built.path), &self.project.sets)?;
+            // Somebody else may have built meanwhile.
+            setup.component.clone_from(&built.component);
             Scenario::new(setup.clone()).map(|_| setup)
         });
         let setup = match setup {
@@ -157,6 +156,7 @@ impl<'a> Cycle<'a> {
         }
         let count = stands.scenarios.len();
         let text = match (failed.len(), count) {
+            (0, 0) => "no scenarios".to_owned(),
             (0, 1) => "1 scenario holds".to_owned(),
             (0, count) => format!("{count} scenarios hold"),
             (failed, count) => format!("{failed} of {count} scenarios FAIL"),
@@ -260,8 +260,15 @@ impl<'a> Cycle<'a> {
                 );
                 Ok(())
             }
+            Swapped::Withdrawn(why) => Err(self.remains(tell, "withdrawn", &why, "taken back by itself")),
             Swapped::Trap => Err(self.remains(tell, "traps", "", "it traps, and is not deployed (--anyway does it)")),
-            Swapped::Refused(why) => Err(self.remains(tell, "refused", &why, "not deployed")),
+            Swapped::Refused(why) => {
+                let text = match self.dev.is_own() {
+                    true => "not deployed (pelton dev, started anew, begins without state)",
+                    false => "not deployed",
+                };
+                Err(self.remains(tell, "refused", &why, text))
+            }
             Swapped::Interrupted(interrupt) => Err(interrupted(interrupt, tell)),
         }
     }

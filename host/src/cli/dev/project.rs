@@ -17,7 +17,7 @@ pub struct Project {
     pub folder: PathBuf,
     /// The pipeline's file.
     pub pipeline: PathBuf,
-    /// Folders of scenarios, or such files; empty: there are none.
+    /// Folders of scenarios, or such files; a folder need not be there.
     pub scenarios: Vec<PathBuf>,
     /// Overrides of the pipeline's file.
     pub sets: Vec<String>,
@@ -63,9 +63,8 @@ impl Project {
             Some(file) => found(file)?,
             None => test::nearest(&folder)?,
         };
-        let own = folder.join("scenarios");
         let scenarios = match dev.scenarios.is_empty() {
-            true => own.is_dir().then_some(own).into_iter().collect(),
+            true => vec![folder.join("scenarios")],
             false => dev.scenarios.iter().map(|path| found(path)).collect::<Result<_, _>>()?,
         };
         let mut project = Project {
@@ -105,12 +104,17 @@ impl Project {
                 }
             }
         }
+        let mut scenarios = vec![];
+        for path in &self.scenarios {
+            match test::inside(path) {
+                Ok(its) => scenarios.extend(its),
+                Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
+                Err(why) => return Err(format!("{} can't be read: {why}", path.display())),
+            }
+        }
         Ok(Stands {
             settings,
-            scenarios: match self.scenarios.is_empty() {
-                true => vec![],
-                false => test::files(&self.scenarios)?,
-            },
+            scenarios,
             fixed: Fixed { config, schemas },
         })
     }

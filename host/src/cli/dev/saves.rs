@@ -104,43 +104,13 @@ impl Saves {
 
     /// Watches what is not watched yet.
     fn watch(&mut self) -> Result<(), String> {
-        let sources = &self.sources;
-        let mut wanted = BTreeSet::from([(sources.folder.clone(), false)]);
-        // What is built is in here as well, and is far more.
-        let inside = std::fs::read_dir(&sources.folder).into_iter().flatten().flatten();
-        let inside = inside.map(|entry| entry.path());
-        wanted.extend(
-            inside
-                .filter(|path| path.is_dir() && sources.is_own(path))
-                .map(|path| (path, true)),
-        );
-        let above = |path: &PathBuf| path.parent().map(Path::to_path_buf);
-        let used = sources.used.iter().filter(|path| !sources.is_built(path));
-        let single = [&sources.pipeline].into_iter().chain(used);
-        let files = sources.scenarios.iter().filter(|path| path.is_file());
-        let folders = sources.scenarios.iter().filter(|path| path.is_dir());
-        let folders = folders.chain(&sources.schemas).cloned();
-        wanted.extend(
-            single
-                .chain(files)
-                .filter_map(above)
-                .chain(folders)
-                .map(|folder| (folder, false)),
-        );
-        let all: Vec<PathBuf> = wanted
-            .iter()
-            .filter(|(_, all)| *all)
-            .map(|(path, _)| path.clone())
-            .collect();
-        wanted.retain(|(path, whole)| *whole || !all.iter().any(|folder| path.starts_with(folder)));
-        for (folder, whole) in wanted {
+        for (folder, whole) in folders(&self.sources) {
             if self.watched.contains(&(folder.clone(), whole)) || !folder.is_dir() {
                 continue;
             }
-            let mode = if whole {
-                RecursiveMode::Recursive
-            } else {
-                RecursiveMode::NonRecursive
+            let mode = match whole {
+                true => RecursiveMode::Recursive,
+                false => RecursiveMode::NonRecursive,
             };
             let watched = self.watcher.watch(&folder, mode);
             watched.map_err(|why| format!("{} can't be watched: {why}", folder.display()))?;
@@ -203,7 +173,8 @@ impl Saves {
                 false => self.sources.meaning(&path),
             };
             if new {
-                // What can't be watched is told by the next `follow`.
+                // It may be there again; what can't be watched is told by the next `follow`.
+                self.watched.retain(|(watched, _)| !watched.starts_with(&path));
                 let _ = self.watch();
             }
             if meaning > Meaning::Nothing {
@@ -214,6 +185,26 @@ impl Saves {
             }
         }
     }
+}
+
+/// Where all of it is, and whether with everything below: folders, because editors put a new file in the place of the old one.
+fn folders(sources: &Sources) -> BTreeSet<(PathBuf, bool)> {
+    // What is built is in here as well, and is far more.
+    let inside = std::fs::read_dir(&sources.folder).into_iter().flatten().flatten();
+    let inside = inside.map(|entry| entry.path());
+    let whole: BTreeSet<PathBuf> = inside.filter(|path| path.is_dir() && sources.is_own(path)).collect();
+    let used = sources.used.iter().filter(|path| !sources.is_built(path));
+    let files = sources.scenarios.iter().filter(|path| path.is_file());
+    let files = files.chain(used).chain([&sources.pipeline]);
+    let single = files.filter_map(|file| file.parent().map(Path::to_path_buf));
+    let single = single.chain(sources.scenarios.iter().chain(&sources.schemas).cloned());
+    let single = single.chain([sources.folder.clone()]);
+    let single = single.filter(|folder| !whole.iter().any(|whole| folder.starts_with(whole)));
+    let single: BTreeSet<(PathBuf, bool)> = single.map(|folder| (folder, false)).collect();
+    single
+        .into_iter()
+        .chain(whole.iter().map(|folder| (folder.clone(), true)))
+        .collect()
 }
 
 /// What the system says of files.
@@ -301,8 +292,17 @@ mod tests {
         let [folder, file] = ["wit", "wit/own.wit"].map(|name| path.join(name));
         fs::create_dir(&folder).unwrap();
         assert_eq!(saved(&mut saves, &[&folder]), (Meaning::Build, vec![folder.clone()]));
-        fs::write(&file, "x").unwrap();
-        assert_eq!(saved(&mut saves, &[&file]), (Meaning::Build, vec![file.clone()]));
+        for text in ["x", "y"] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(saved(&mut saves, &[&file]), (Meaning::Build, vec![file.clone()]));
+        }
+        // Gone, and there again: as a change of branches does.
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(saved(&mut saves, &[&file]).0, Meaning::Build);
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(saved(&mut saves, &[&folder]).0, Meaning::Build);
+        fs::write(&file, "z").unwrap();
+        assert_eq!(saved(&mut saves, &[&file]).0, Meaning::Build);
     }
 
     #[test]

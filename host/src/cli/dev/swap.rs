@@ -55,6 +55,8 @@ pub enum Swapped {
     Slow(String, u64),
     /// They run as a shadow, and go on to.
     Held(String),
+    /// They have taken over, and were taken back. Why.
+    Withdrawn(String),
     /// They trap, and don't take over.
     Trap,
     /// Refused, or nobody answers. Why.
@@ -67,8 +69,8 @@ pub struct Live {
     via: Via,
     /// How a command reaches it.
     pub address: String,
-    /// The shadow that we have begun, and that was neither ended nor promoted.
-    shadow: bool,
+    /// The shadow that we have begun and have not seen the end of.
+    shadow: Option<u64>,
 }
 
 impl Manner {
@@ -98,7 +100,7 @@ impl Live {
         Live {
             via,
             address,
-            shadow: false,
+            shadow: None,
         }
     }
 
@@ -113,8 +115,7 @@ impl Live {
             return None;
         };
         let deploys = self.status().ok()?.deploys;
-        let known = deploys.into_iter().find(|known| known.number == number)?;
-        known.why.filter(|_| known.state == "withdrawn")
+        back(&deploys, number)
     }
 
     /// Does this run, or is it about to?
@@ -133,8 +134,13 @@ impl Live {
 
     /// Ends our shadow, if it is there.
     pub fn end_shadow(&mut self) {
-        if std::mem::take(&mut self.shadow) {
-            // It may have ended by itself, and its pipeline too.
+        let Some(number) = self.shadow.take() else { return };
+        // To cancel is to cancel what is under way: it must be ours.
+        let Ok(running) = self.status() else { return };
+        let shadow = running.shadow.filter(|shadow| shadow.over.is_none());
+        if shadow.is_some_and(|shadow| shadow.number == number) && running.deploys.iter().all(|one| one.state != "open")
+        {
+            // It may have ended meanwhile.
             let _ = self.via.cancel();
         }
     }
@@ -166,7 +172,7 @@ impl Live {
             shadow => {
                 let shadow = Some(shadow);
                 let deployed = self.via.deploy(Wish { shadow, ..rules }, &mut |_| {})?;
-                self.shadow = true;
+                self.shadow = Some(deployed.number);
                 findings(&deployed, tell);
                 tell.step("ready", "ready", begun.elapsed());
                 let compared = self.compare(manner, saves, tell);
@@ -188,7 +194,7 @@ impl Live {
         let promoted = Instant::now();
         let deployed = self.via.deploy(wish, &mut |_| {})?;
         let mut since = promoted;
-        if !std::mem::take(&mut self.shadow) {
+        if self.shadow.take().is_none() {
             findings(&deployed, tell);
             tell.step("ready", "ready", promoted.elapsed());
             since = Instant::now();
@@ -230,6 +236,9 @@ impl Live {
     ) -> Result<Swapped, Trouble> {
         loop {
             let running = self.via.status()?;
+            if let Some(why) = back(&running.deploys, number) {
+                return Ok(Swapped::Withdrawn(why));
+            }
             if running.taken.values().all(|taken| *taken >= number) {
                 tell.step("running", "running", since.elapsed());
                 return Ok(Swapped::Runs(version, number));
@@ -253,6 +262,12 @@ impl Live {
             Via::Kafka { .. } => Duration::from_millis(250),
         }
     }
+}
+
+/// Why a deploy was taken back; none: it was not.
+fn back(deploys: &[OneDeploy], number: u64) -> Option<String> {
+    let known = deploys.iter().find(|known| known.number == number)?;
+    known.why.clone().filter(|_| known.state == "withdrawn")
 }
 
 /// No task runs it any more, and each has.

@@ -87,8 +87,9 @@ pub fn brief(of: &Shadowing, most: usize) -> String {
             format!("{differ} differences in {steps} steps: {}", counts.join("; "))
         }
     };
+    let mut reasons = std::collections::BTreeSet::new();
     let traps = of.tasks.values().flat_map(|report| &report.traps);
-    for trap in traps.take(most) {
+    for trap in traps.filter(|trap| reasons.insert(&trap.reason)).take(most) {
         text += &format!("\n  it traps: {}\n    first: {}", trap.reason, origin(&trap.first));
     }
     for (task, report) in of.tasks.iter().filter(|(_, report)| report.standing == Standing::Ended) {
@@ -220,7 +221,9 @@ fn one(difference: &Difference) -> String {
         Kind::Lookup => "lookup",
         Kind::DeadLetter => "dead letter",
     };
-    let mut text = format!("{} {kind} {}", difference.how, difference.name);
+    let mut text = format!("{} {kind} {}", difference.how, difference.name)
+        .trim_end()
+        .to_owned();
     if !difference.entry.is_empty() {
         text += &format!(" '{}'", printable(&difference.entry));
     }
