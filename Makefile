@@ -42,10 +42,9 @@ bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin bench -- $(ARGS)
 
-bench-swap: ## The same while other rules are deployed all the time: how long tasks stand still for that
+bench-swap: ## The same without swaps, and while other rules are deployed all the time: how long tasks stand still for that
 	@.ci/setup test
-	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps 800s $(ARGS)
-	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps now $(ARGS)
+	cargo run --release -p pelton-tests --bin bench -- --swaps 2000s --swaps now $(ARGS)
 
 guest: ## The money rules, in target/wasm32-unknown-unknown/guest/guest_enrich.wasm
 	@.ci/setup demo

@@ -10,7 +10,7 @@ mod run;
 mod swapping;
 mod workload;
 
-pub use report::print;
-#[cfg(feature = "kafka")]
-pub use run::kafka;
+pub use report::{compare, print};
 pub use run::{Options, Report, embedded};
+#[cfg(feature = "kafka")]
+pub use run::{kafka, swaps};

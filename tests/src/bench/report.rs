@@ -1,7 +1,7 @@
 //! What is printed.
 
 use super::cpu::Thread;
-use super::prometheus::sum;
+use super::prometheus::{quantile, sum};
 use super::run::Report;
 use pelton_demo::show::grouped;
 use std::time::Duration;
@@ -94,20 +94,7 @@ pub fn print(report: &Report) {
     );
     if report.swaps != (0, 0) {
         let (committed, refused) = report.swaps;
-        let held = |le: &str| sum(text, "pelton_held_seconds_bucket", &[&format!("le=\"{le}\"")]);
-        let all = held("+Inf");
-        println!(
-            "swaps            {committed:>12} committed, {refused} refused; a task with work stood still {all} times:"
-        );
-        for le in ["0.0004", "0.0016", "0.0064", "0.0128", "0.0512", "0.2048", "0.8192"] {
-            println!(
-                "  {:>6} times for at most {:.1} ms",
-                held(le),
-                le.parse::<f64>().unwrap_or(0.0) * 1e3
-            );
-        }
-        let mean = sum(text, "pelton_held_seconds_sum", &[]) * 1e3 / all.max(1.0);
-        println!("  {mean:>6.1} ms on average");
+        println!("swaps            {committed:>12} committed, {refused} refused");
     }
     println!();
     println!("us a money event, by thread:");
@@ -122,6 +109,56 @@ pub fn print(report: &Report) {
     for (part, what) in WORKER {
         let cpu = sum(text, "pelton_worker_cpu_seconds_total", &[&format!("part=\"{part}\"")]);
         println!("    {part:<8}{:>8.3}   {what}", cpu * 1e6 / money as f64);
+    }
+}
+
+/// Prints runs without and with swaps side by side: how long a task with work took no step, and what of it swaps are to blame for.
+pub fn compare(runs: &[(String, Report)]) {
+    println!("How long a task with work took no step; all figures of time are bounds that are not exceeded:");
+    println!();
+    println!(
+        "{:<14}{:>11}{:>8}{:>9} |{:>10}{:>10}{:>10}{:>10} |{:>7}{:>10} |{:>11}{:>10}",
+        "swaps",
+        "money/s",
+        "done",
+        "refused",
+        "half",
+        "99 %",
+        "99.9 %",
+        "longest",
+        "holds",
+        "longest",
+        "instances",
+        "longest"
+    );
+    for (name, report) in runs {
+        let rate = report.written.made.money as f64 / report.wall.as_secs_f64();
+        let (committed, refused) = report.swaps;
+        let text = &report.metrics;
+        let pause = |part| millis(quantile(text, "pelton_pause_seconds", part));
+        let count = |name: &str| sum(text, &format!("{name}_count"), &[]);
+        println!(
+            "{name:<14}{:>11}{committed:>8}{refused:>9} |{:>10}{:>10}{:>10}{:>10} |{:>7}{:>10} |{:>11}{:>10}",
+            grouped(rate as u64),
+            pause(0.5),
+            pause(0.99),
+            pause(0.999),
+            pause(1.0),
+            count("pelton_held_seconds"),
+            millis(quantile(text, "pelton_held_seconds", 1.0)),
+            count("pelton_sandbox_seconds"),
+            millis(quantile(text, "pelton_sandbox_seconds", 1.0)),
+        );
+    }
+    println!();
+    println!("holds: a task came to its bound before the deploy was decided; instances: of a version, one a worker.");
+}
+
+fn millis(seconds: f64) -> String {
+    match seconds {
+        0.0 => "-".to_owned(),
+        seconds if seconds.is_finite() => format!("{:.1} ms", seconds * 1e3),
+        _ => "> 20 s".to_owned(),
     }
 }
 

@@ -95,22 +95,54 @@ pub struct Report {
 /// On a real Kafka. And then what the wire alone costs, for as many records of the same size, if it is asked for.
 #[cfg(feature = "kafka")]
 pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<(Report, Option<crate::wire::WireReport>)> {
-    if options.warm {
-        let mut small = options.clone();
-        small.workload.money = (options.workload.money / WARM_PART).max(1);
-        small.state = None;
-        small.sets.push("name=warm-up".to_string());
-        let (config, _) = on_broker(&small, rig)?;
-        // The topics are made anew for the run that counts.
-        for topic in inputs(&config).chain(outputs(&config)) {
-            rig.delete(topic)?;
-        }
-    }
+    warm_up(options, rig)?;
     let (_, report) = on_broker(options, rig)?;
     let size = report.written.bytes / report.written.made.records().max(1);
     let wire = || crate::wire::wire(rig, report.written.made.money, size as usize);
     let wire = options.wire.then(wire).transpose()?;
     Ok((report, wire))
+}
+
+/// On a real Kafka: without swaps, and then with swaps of each of these kinds. By name of the run.
+#[cfg(feature = "kafka")]
+pub fn swaps(options: &Options, kinds: &[(String, Duration)], rig: &crate::rig::Rig) -> Result<Vec<(String, Report)>> {
+    warm_up(options, rig)?;
+    let none = ("none".to_owned(), None);
+    let kinds = kinds.iter().map(|(name, ahead)| (name.clone(), Some(*ahead)));
+    let mut runs = vec![];
+    for (index, (name, ahead)) in std::iter::once(none).chain(kinds).enumerate() {
+        let mut one = options.clone();
+        one.swaps = ahead;
+        one.state = options.state.as_ref().map(|folder| folder.join(index.to_string()));
+        one.sets.push(format!("name=bench-{index}"));
+        let (config, report) = on_broker(&one, rig)?;
+        remove(&config, rig)?;
+        runs.push((name, report));
+    }
+    Ok(runs)
+}
+
+/// A smaller run, if it is wanted.
+#[cfg(feature = "kafka")]
+fn warm_up(options: &Options, rig: &crate::rig::Rig) -> Result<()> {
+    if !options.warm {
+        return Ok(());
+    }
+    let mut small = options.clone();
+    small.workload.money = (options.workload.money / WARM_PART).max(1);
+    small.state = None;
+    small.swaps = None;
+    small.sets.push("name=warm-up".to_string());
+    let (config, _) = on_broker(&small, rig)?;
+    remove(&config, rig)
+}
+
+/// The topics are made anew for the next run.
+#[cfg(feature = "kafka")]
+fn remove(config: &Config, rig: &crate::rig::Rig) -> Result<()> {
+    inputs(config)
+        .chain(outputs(config))
+        .try_for_each(|topic| rig.delete(topic))
 }
 
 /// Makes the topics, fills them, runs. Returns the pipeline's file, too.

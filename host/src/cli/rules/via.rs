@@ -3,8 +3,10 @@
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
 use crate::config::Config;
-use crate::http::{COMPONENT_TYPE, Cancelled, Deployed, Deploys, Refused, Running, Shadowing, WISH_HEADER, Wish};
-use crate::pipeline::control::author::{Author, Keep, Prunable};
+use crate::http::{
+    COMPONENT_TYPE, Cancelled, Deployed, Deploys, Prune, Pruned, Refused, Running, Shadowing, WISH_HEADER, Wish,
+};
+use crate::pipeline::control::author::{Author, Keep};
 use crate::pipeline::control::status;
 use crate::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -30,6 +32,8 @@ pub enum Via {
     Kafka {
         author: Box<Author>,
         tasks: usize,
+        /// So long the journal is kept.
+        ran_within: Duration,
         /// Serves the author's registry.
         _runtime: tokio::runtime::Runtime,
     },
@@ -57,11 +61,14 @@ impl Via {
 
     /// By the brokers of a pipeline's file.
     pub fn kafka(file: &Path) -> Result<Via, Trouble> {
-        let (author, _runtime) = author(load(file)?)?;
+        let config = load(file)?;
+        let ran_within = config.topics.journal_retention;
+        let (author, _runtime) = author(config)?;
         let tasks = author.layout.partitions as usize;
         Ok(Via::Kafka {
             author: Box::new(author),
             tasks,
+            ran_within,
             _runtime,
         })
     }
@@ -121,6 +128,26 @@ impl Via {
         }
     }
 
+    /// Removes components that nobody needs from the control topic.
+    pub fn prune(&self, wish: Prune) -> Result<Vec<Pruned>, Trouble> {
+        match self {
+            Via::Kafka { author, ran_within, .. } => {
+                let keep = Keep {
+                    last: wish.keep,
+                    also: wish.also,
+                    ran_within: *ran_within,
+                };
+                author.prune(&keep, wish.dry_run).map_err(|why| Trouble(FINDINGS, why))
+            }
+            Via::Http { url, client } => {
+                let request = client.post(format!("{url}/rules/prune"));
+                let body = serde_json::json!(wish).to_string();
+                let request = request.header("content-type", "application/json").body(body);
+                understood(call(client, request, url, None)?, url)
+            }
+        }
+    }
+
     /// How deploys stand.
     pub fn status(&self) -> Result<Running, Trouble> {
         match self {
@@ -170,18 +197,6 @@ fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> 
         .map_err(|error| failed(format!("no thread for the registry: {error}")))?;
     let author = crate::pipeline::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
     Ok((author, runtime))
-}
-
-/// Removes components that nobody needs from the control topic.
-pub fn prune(file: &Path, last: usize, also: Vec<u64>, dry_run: bool) -> Result<Vec<Prunable>, Trouble> {
-    let config = load(file)?;
-    let keep = Keep {
-        last,
-        also,
-        ran_within: config.topics.journal_retention,
-    };
-    let (author, _runtime) = author(config)?;
-    author.prune(&keep, dry_run).map_err(|why| Trouble(FINDINGS, why))
 }
 
 fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, String), url: &str) -> Result<T, Trouble> {

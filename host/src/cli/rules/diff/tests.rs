@@ -242,6 +242,7 @@ fn the_commands() {
             })
         }),
         cancel: Arc::new(|| Ok(Cancelled::Shadow(3))),
+        prune: Arc::new(|_| Err("nobody asks".into())),
         shadow: Arc::new(move || shown.lock().unwrap().clone()),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
