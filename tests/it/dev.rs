@@ -1,13 +1,14 @@
 //! `pelton dev` as a process, with its demo: what is saved runs, and what is wrong with it keeps the rules before running.
 
+pub mod process;
+
 use pelton::cli;
+use process::Process;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// For any line: the first build takes a minute on a machine that has other things to do.
@@ -41,101 +42,18 @@ impl Project {
         Project { path, _folder: folder }
     }
 
+    /// `pelton dev`, with what is built where the test of `pelton new` builds the same.
+    fn dev(&self, args: &[&str]) -> Process {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
+        Process::dev(&self.path, &target, "-D warnings", args)
+    }
+
     /// Saves one of its files with another text in it.
     fn replace(&self, file: &str, from: &str, to: &str) {
         let path = self.path.join(file);
         let text = fs::read_to_string(&path).expect("it is there");
         assert!(text.contains(from), "{file} has no {from}");
         fs::write(path, text.replace(from, to)).expect("it can be written");
-    }
-}
-
-/// A process and its lines; it is killed with its owner, and its demo ends then, too.
-struct Process {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Process {
-    fn start(mut command: Command) -> Process {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let out = child.stdout.take().expect("it is piped");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            let lines = BufReader::new(out).lines().map_while(Result::ok);
-            lines.for_each(|line| _ = sender.send(line));
-        });
-        Process { child, lines }
-    }
-
-    /// `pelton dev`, with what is built where the test of `pelton new` builds the same.
-    fn dev(project: &Project, args: &[&str]) -> Process {
-        let mut dev = Command::new(env!("CARGO_BIN_EXE_pelton-it"));
-        dev.arg("dev").arg(&project.path).arg("--json").args(args);
-        dev.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("new"))
-            .env("CARGO_NET_OFFLINE", "true")
-            .env("RUSTFLAGS", "-D warnings")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS");
-        Process::start(dev)
-    }
-
-    #[track_caller]
-    fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("it says something in time")
-    }
-
-    /// What it says next of this kind, and all text before that.
-    #[track_caller]
-    fn next(&self, event: &str) -> (Value, String) {
-        let mut text = String::new();
-        loop {
-            let said: Value = serde_json::from_str(&self.line()).expect("JSON");
-            text += said["text"]
-                .as_str()
-                .filter(|_| said["event"] == "text")
-                .unwrap_or_default();
-            if said["event"] == event {
-                return (said, text);
-            }
-        }
-    }
-
-    /// How the save ends that is on its way, and what is said of it.
-    #[track_caller]
-    fn end(&self, outcome: &str) -> (Value, String) {
-        let (end, text) = self.next("end");
-        assert_eq!(end["outcome"], outcome, "{end}\n{text}");
-        (end, text)
-    }
-
-    /// The same, where the save was of several files, which may be taken for several saves.
-    #[track_caller]
-    fn at_last(&self, outcome: &str) -> Value {
-        loop {
-            let (end, text) = self.next("end");
-            match end["outcome"].as_str() {
-                Some(known) if known == outcome => return end,
-                Some("superseded" | "scenarios") => {}
-                _ => panic!("{end}\n{text}"),
-            }
-        }
-    }
-
-    /// As Ctrl-C does; the exit code.
-    fn interrupt(mut self) -> Option<i32> {
-        // SAFETY: a signal to our own child, which has not been waited for: its id is still its own.
-        assert_eq!(unsafe { libc::kill(self.child.id() as i32, libc::SIGINT) }, 0);
-        // Its output ends with it.
-        while self.lines.recv_timeout(PATIENCE).is_ok() {}
-        self.child.wait().expect("it ends").code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -169,7 +87,7 @@ const SCENARIO: &str = "scenarios/alerts.scenario";
 #[test]
 fn what_is_saved_runs_and_what_is_wrong_does_not() {
     let project = Project::new();
-    let dev = Process::dev(&project, &["--http", "127.0.0.1:0", "--shadow", "500ms"]);
+    let dev = project.dev(&["--http", "127.0.0.1:0", "--shadow", "500ms"]);
     let (first, _) = dev.end("running");
     let url = first["url"].as_str().expect("an address").to_owned();
     assert_eq!(running(&url), (version(&first), 1));
@@ -253,7 +171,7 @@ fn into_a_pipeline_that_runs(project: &Project, first: String) {
     let url = demo.line();
     assert_eq!(running(&url), (first, 1));
 
-    let dev = Process::dev(project, &["--to", &url, "--shadow", "0"]);
+    let dev = project.dev(&["--to", &url, "--shadow", "0"]);
     dev.end("unchanged");
     project.replace(LIB, "payments + 300,\n", "payments + 400,\n");
     project.replace(SCENARIO, "\"payments\": 304", "\"payments\": 404");
@@ -263,7 +181,7 @@ fn into_a_pipeline_that_runs(project: &Project, first: String) {
     assert_eq!(running(&url), (version(&end), 2));
 
     // It is held.
-    let dev = Process::dev(project, &["--to", &url, "--shadow", "100ms", "--hold"]);
+    let dev = project.dev(&["--to", &url, "--shadow", "100ms", "--hold"]);
     dev.end("unchanged");
     project.replace(LIB, "payments + 400,\n", "payments + 500,\n");
     project.replace(SCENARIO, "\"payments\": 404", "\"payments\": 504");
@@ -276,7 +194,7 @@ fn into_a_pipeline_that_runs(project: &Project, first: String) {
     assert_eq!(running(&url).1, 3);
 
     // Without a look beside the live ones it traps there, and is taken back.
-    let dev = Process::dev(project, &["--to", &url, "--shadow", "0"]);
+    let dev = project.dev(&["--to", &url, "--shadow", "0"]);
     dev.end("unchanged");
     project.replace(LIB, FIRST, &format!("{TRAP}{FIRST}"));
     let (end, text) = dev.next("end");

@@ -249,7 +249,7 @@ impl<'a> Cycle<'a> {
             }
             Swapped::Slow(version, number) => {
                 (self.runs, self.deployed) = (Some((wanted, fixed)), Some(number));
-                let text = format!("{version} takes over; see how far it is: pelton rules status {address}");
+                let text = format!("{version} takes over where events come: see pelton rules status {address}");
                 tell.end("slow", &text);
                 Ok(())
             }

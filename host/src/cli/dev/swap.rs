@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 /// Beyond the time that a shadow shall run: event time may go slower than ours, or stand still.
 const SLOWER: Duration = Duration::from_secs(3);
 
-/// All tasks take over within commits, if their event time goes on.
-const TAKING_OVER: Duration = Duration::from_secs(30);
+/// All tasks take over within commits, if their event time goes on; one without input does not.
+const TAKING_OVER: Duration = Duration::from_secs(15);
 
 /// Between two looks at a shadow that runs.
 const LOOK: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub struct Manner {
 pub enum Swapped {
     /// They run, in all tasks: version, and number of the deploy.
     Runs(String, u64),
-    /// They take over, and not every task has yet.
+    /// It is decided that they take over, and not every task has yet.
     Slow(String, u64),
     /// They run as a shadow, and go on to.
     Held(String),
@@ -243,14 +243,13 @@ impl Live {
                 tell.step("running", "running", since.elapsed());
                 return Ok(Swapped::Runs(version, number));
             }
-            if since.elapsed() > TAKING_OVER {
-                return Ok(Swapped::Slow(version, number));
+            match saves.interrupt(self.pace()) {
+                Some(Interrupt::Stop) => return Ok(Swapped::Interrupted(Interrupt::Stop)),
+                // They are decided: with the next ones, or before.
+                Some(Interrupt::Saved) => return Ok(Swapped::Slow(version, number)),
+                None if since.elapsed() > TAKING_OVER => return Ok(Swapped::Slow(version, number)),
+                None => {}
             }
-            // A newer save waits for this moment, so that its time is told; it is short.
-            if saves.interrupt(Duration::ZERO) == Some(Interrupt::Stop) {
-                return Ok(Swapped::Interrupted(Interrupt::Stop));
-            }
-            std::thread::sleep(self.pace());
         }
     }
 
