@@ -27,9 +27,9 @@ test: ## Every test, with a real Kafka and a real schema registry
 	cargo test --release --workspace
 	@$(MAKE) --no-print-directory guest-check
 
-build: ## The binary, target/release/pelton, and the money rules
+build: ## The binary, target/release/pelton, its demo for `pelton dev`, and the money rules
 	@.ci/setup build
-	cargo build --release -p pelton
+	cargo build --release -p pelton -p pelton-demo
 	cargo build -p guest-enrich $(WASM)
 
 check: ## Format, lints, and the house rules that a test can check

@@ -3,9 +3,9 @@
 //! Rule: every command goes to a running instance over its HTTP, or with `--config` to the brokers alone; what it says, and
 //! what it does, is the same.
 
-mod diff;
+pub(super) mod diff;
 mod show;
-mod via;
+pub(super) mod via;
 
 use super::{FINDINGS, OK, say};
 use crate::config::parse_duration;
@@ -135,7 +135,7 @@ pub(super) struct Target {
 
 /// Why a command did not go well, and its exit code.
 #[derive(Debug)]
-struct Trouble(u8, String);
+pub(super) struct Trouble(pub(super) u8, pub(super) String);
 
 fn event_time(text: &str) -> Result<Millis, String> {
     convert::instant(text).ok_or_else(|| "expected 2026-01-31T12:00:00Z, or milliseconds since 1970".into())
