@@ -1,7 +1,7 @@
 # `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check bench bench-swap guest guest-check
+.PHONY: help demo test build check bench bench-swap soak guest guest-check
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -46,6 +46,10 @@ bench-swap: ## The same while other rules are deployed all the time: how long ta
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps 800s $(ARGS)
 	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps now $(ARGS)
+
+soak: ## A million money events through 100 swaps of the rules and two kill -9, all outputs checked (ARGS=--help: its options)
+	@.ci/setup test
+	cargo run --release -p pelton-tests --bin soak -- $(ARGS)
 
 guest: ## The money rules, in target/wasm32-unknown-unknown/guest/guest_enrich.wasm
 	@.ci/setup demo

@@ -14,6 +14,7 @@ mod members;
 mod process;
 mod refusals;
 mod secure;
+mod soak;
 mod stage;
 mod stops;
 mod tail;

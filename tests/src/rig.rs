@@ -11,7 +11,7 @@ mod topics;
 
 pub use process::Server;
 pub use registry::Registry;
-pub use topics::{Ending, Read, Record};
+pub use topics::{Ending, Read, Record, Writer};
 
 use anyhow::{Context, Result, bail};
 use process::Folder;

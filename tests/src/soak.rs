@@ -5,10 +5,11 @@
 //! inputs, the journal and the control topic; and who is given the inputs and the journal again makes the same bytes.
 //!
 //! `pipeline` is the topics and the file, `instance` a process, `versions` the rules, `feed` the traffic, `swapping` deploys,
-//! `killing` kills in the middle of a commit, `check` asks the auditor, `replay` does it again, `report` says what was seen.
+//! `killing` kills in the middle of a commit, `check` asks the auditor, `replay` does it again, `report` says what was seen. `flat` is about what many swaps leave behind.
 
 mod check;
 mod feed;
+mod flat;
 mod instance;
 mod killing;
 mod outputs;
@@ -18,6 +19,7 @@ mod report;
 mod swapping;
 mod versions;
 
+pub use flat::{Flatness, Sample, flat};
 pub use instance::Program;
 pub use report::Report;
 

@@ -1,7 +1,8 @@
 //! The rules of the money pipeline: RULES, sentence by sentence.
 
 use super::{
-    Answer, Code, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, UserInfo, deploys,
+    Answer, Code, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, UserInfo,
+    deploys,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use pelton_tests::rig::Rig;
-use pelton_tests::soak::{Options, Program, run};
+use pelton_tests::soak::{Options, Program, flat, run};
 use std::process::ExitCode;
 
 /// The word that makes this program the pipeline's.
@@ -23,6 +23,12 @@ struct Args {
     /// The same seed makes the same traffic and wants the same swaps.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only swap, with a trickle of events, and look that memory, threads and file descriptors stay as they are.
+    #[arg(long)]
+    flat: bool,
+    /// Keep the processes' logs in this folder.
+    #[arg(long)]
+    logs: Option<std::path::PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -51,10 +57,15 @@ fn soak(args: &Args) -> anyhow::Result<()> {
         pelton: Program {
             path: std::env::current_exe()?,
             words: vec![PELTON.into()],
+            logs: args.logs.clone(),
         },
         say: |what| eprintln!("{what}"),
     };
     let rig = Rig::kafka()?;
+    if args.flat {
+        println!("{}", flat(args.swaps, &options.pelton, &rig, options.say)?);
+        return Ok(());
+    }
     println!("{}", run(&options, &rig)?);
     Ok(())
 }

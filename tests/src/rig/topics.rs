@@ -165,28 +165,23 @@ impl Rig {
 
     /// Writes records, in order, and waits until they are in the log.
     pub fn produce(&self, topic: &str, records: &[Record]) -> Result<()> {
+        let writer = self.writer()?;
+        writer.put(topic, records)?;
+        writer.settle()
+    }
+
+    /// For records that come bit by bit: a client that stays.
+    pub fn writer(&self) -> Result<Writer> {
         let deliveries = Deliveries::default();
         let mut config = self.client();
         config
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
             .set("queue.buffering.max.messages", "1000000");
-        let producer: ThreadedProducer<_> = config.create_with_context(deliveries.clone())?;
-        for record in records {
-            let mut next = base(topic, record);
-            while let Err((error, back)) = producer.send(next) {
-                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                    return Err(error.into());
-                }
-                producer.poll(Duration::from_millis(5));
-                next = back;
-            }
-        }
-        producer.flush(TIMEOUT)?;
-        match deliveries.0.lock().expect("no panic while it is held").take() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
+        Ok(Writer {
+            producer: config.create_with_context(deliveries.clone())?,
+            deliveries,
+        })
     }
 
     /// Writes records in one transaction, which ends as told. They are in the log in any case, visible or not.
@@ -236,13 +231,23 @@ impl Rig {
 
     /// The records of a topic between these offsets, or from its start on, and the high watermarks that it has now, which are
     /// returned.
-    fn visit(&self, topic: &str, from: Option<&[i64]>, committed: bool, take: &mut dyn FnMut(Read)) -> Result<Vec<i64>> {
+    fn visit(
+        &self,
+        topic: &str,
+        from: Option<&[i64]>,
+        committed: bool,
+        take: &mut dyn FnMut(Read),
+    ) -> Result<Vec<i64>> {
         let mut config = self.client();
         config
             .set("group.id", Rig::unique("rig-reader"))
             .set("enable.auto.commit", "false");
         let all: BaseConsumer = config.clone().set("isolation.level", "read_uncommitted").create()?;
-        let isolation = if committed { "read_committed" } else { "read_uncommitted" };
+        let isolation = if committed {
+            "read_committed"
+        } else {
+            "read_uncommitted"
+        };
         let reader: BaseConsumer = config.set("isolation.level", isolation).create()?;
         let mut list = TopicPartitionList::new();
         let (mut begins, mut ends) = (Vec::new(), Vec::new());
@@ -292,6 +297,38 @@ impl Rig {
             .iter()
             .map(|element| element.offset().to_raw().filter(|raw| *raw >= 0))
             .collect())
+    }
+}
+
+/// Writes to any topic; see [`Rig::writer`].
+pub struct Writer {
+    producer: ThreadedProducer<Deliveries>,
+    deliveries: Deliveries,
+}
+
+impl Writer {
+    /// Hands records over, in order; waits while too many are on their way.
+    pub fn put(&self, topic: &str, records: &[Record]) -> Result<()> {
+        for record in records {
+            let mut next = base(topic, record);
+            while let Err((error, back)) = self.producer.send(next) {
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                    return Err(error.into());
+                }
+                self.producer.poll(Duration::from_millis(5));
+                next = back;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all of them are in the log.
+    pub fn settle(&self) -> Result<()> {
+        self.producer.flush(TIMEOUT)?;
+        match self.deliveries.0.lock().expect("no panic while it is held").take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use super::PARTITIONS;
 use super::pipeline::Pipeline;
 use super::report::Report;
 use super::versions::Versions;
-use crate::auditor::{self, Answer, Code, Deployed, Format, Output, Parameters, Task, audit, audit_with, read_enriched};
+use crate::auditor::{
+    self, Answer, Code, Deployed, Format, Output, Parameters, Task, audit, audit_with, read_enriched,
+};
 use crate::rig::Read;
 use crate::told;
 use anyhow::{Context, Result, bail, ensure};
@@ -50,10 +52,20 @@ fn inputs(parameters: &traffic::Parameters, partition: i32) -> Task {
 }
 
 /// Everything. Err: what is not as it must be.
-pub fn all(pipeline: &Pipeline<'_>, traffic: &traffic::Parameters, outputs: &[Read], report: &mut Report) -> Result<()> {
+pub fn all(
+    pipeline: &Pipeline<'_>,
+    traffic: &traffic::Parameters,
+    outputs: &[Read],
+    report: &mut Report,
+) -> Result<()> {
     let config = pipeline.config()?;
     let letters = pipeline.rig.read(&config.dead_letters_topic())?;
-    ensure!(letters.is_empty(), "{} dead letters, such as {:?}", letters.len(), letters[0]);
+    ensure!(
+        letters.is_empty(),
+        "{} dead letters, such as {:?}",
+        letters.len(),
+        letters[0]
+    );
     let versions = Versions::read()?;
     let control = pipeline.rig.read(&config.control_topic())?.into_iter();
     let control = control.map(|read| (read.key.unwrap_or_default(), read.value.unwrap_or_default()));
@@ -84,14 +96,27 @@ pub fn all(pipeline: &Pipeline<'_>, traffic: &traffic::Parameters, outputs: &[Re
         let wrong = |why: String| anyhow::anyhow!("task {partition}: {why}");
         told::journal(&mut task, entries, &parameters, |version| known.contains(version)).map_err(wrong)?;
         let expected = audit(&task, &parameters);
-        auditor::takeovers(&task.takeovers, &expected.steps, expected.watermark, &parameters.deploys).map_err(wrong)?;
-        ensure!(expected.dead_letters.is_empty(), "task {partition}: dead letters are expected");
+        auditor::takeovers(
+            &task.takeovers,
+            &expected.steps,
+            expected.watermark,
+            &parameters.deploys,
+        )
+        .map_err(wrong)?;
+        ensure!(
+            expected.dead_letters.is_empty(),
+            "task {partition}: dead letters are expected"
+        );
         let came: Vec<&Read> = outputs.iter().filter(of_task).collect();
         let codes = |number: u64| parameters.deploys.iter().find(|deploy| deploy.number == number);
         for (number, must) in expected.outputs.iter().enumerate() {
             let code = codes(must.deploy).map_or(Code::Plain, |deploy| deploy.settings.code);
             let is = came.get(number).with_context(|| {
-                format!("task {partition} has made {} outputs only, of {}", came.len(), expected.outputs.len())
+                format!(
+                    "task {partition} has made {} outputs only, of {}",
+                    came.len(),
+                    expected.outputs.len()
+                )
             })?;
             compare(is, must, code).with_context(|| format!("task {partition}, output {number}, at {}", is.offset))?;
             *report.by_code.entry(format!("{code:?}")).or_default() += 1;
@@ -126,7 +151,10 @@ fn parameters(committed: &[Deployed]) -> Result<Parameters> {
 fn compare(is: &Read, must: &Output, code: Code) -> Result<()> {
     let value = is.value.as_deref().unwrap_or_default();
     let schema = if code == Code::Counted { 5 } else { 4 };
-    ensure!(value.starts_with(&[0, 0, 0, 0, schema]), "it is not of schema {schema}: {is:?}");
+    ensure!(
+        value.starts_with(&[0, 0, 0, 0, schema]),
+        "it is not of schema {schema}: {is:?}"
+    );
     let said = read_enriched(Format::Avro, value).with_context(|| format!("it can't be read: {is:?}"))?;
     let header_free = is.headers.is_empty();
     let same = said == must.value && is.key.as_ref() == Some(&must.key) && is.timestamp == must.timestamp;

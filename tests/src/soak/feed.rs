@@ -73,6 +73,7 @@ impl<'s> Feed<'s> {
 fn write(pipeline: &Pipeline<'_>, mut traffic: Traffic, orders: &Receiver<u64>) -> Result<Made> {
     /// Records that are made at once.
     const AT_ONCE: usize = 50_000;
+    let writer = pipeline.rig.writer()?;
     loop {
         let order = orders.recv();
         let until = order.unwrap_or(u64::MAX);
@@ -91,10 +92,11 @@ fn write(pipeline: &Pipeline<'_>, mut traffic: Traffic, orders: &Receiver<u64>) 
                 break;
             }
             for (topic, records) in pipeline.inputs.iter().zip(&topics) {
-                pipeline.rig.produce(topic, records)?;
+                writer.put(topic, records)?;
             }
         }
         if order.is_err() {
+            writer.settle()?;
             return Ok(traffic.made());
         }
     }

@@ -17,6 +17,8 @@ pub struct Program {
     pub path: PathBuf,
     /// What stands in front of pelton's own words.
     pub words: Vec<String>,
+    /// Where the processes' logs are kept; none: they go with the pipeline.
+    pub logs: Option<PathBuf>,
 }
 
 /// See the module.
@@ -55,12 +57,15 @@ impl<'p> Instance<'p> {
         if self.server.is_some() {
             return Ok(());
         }
-        let Program { path, words } = self.pipeline.program;
+        let Program { path, words, .. } = self.pipeline.program;
         let mut command = Command::new(path);
         command.args(words).arg("run").arg(self.pipeline.file());
         for set in [
             format!("instance={}", self.name),
-            format!("state.dir={}", self.pipeline.path(&format!("state-{}", self.name)).display()),
+            format!(
+                "state.dir={}",
+                self.pipeline.path(&format!("state-{}", self.name)).display()
+            ),
         ] {
             command.args(["--set", &set]);
         }
@@ -74,7 +79,10 @@ impl<'p> Instance<'p> {
     }
 
     fn log(&self) -> PathBuf {
-        self.pipeline.path(&format!("log-{}", self.name))
+        match &self.pipeline.program.logs {
+            Some(folder) => folder.join(format!("{}-{}.log", self.pipeline.name, self.name)),
+            None => self.pipeline.path(&format!("log-{}", self.name)),
+        }
     }
 
     /// It has not ended by itself.
@@ -98,7 +106,11 @@ impl<'p> Instance<'p> {
         let begun = Instant::now();
         while !std::fs::read_to_string(self.log())?.contains(what) {
             self.lives()?;
-            ensure!(begun.elapsed() < PATIENCE, "instance {} does not say {what:?}", self.name);
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "instance {} does not say {what:?}",
+                self.name
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())

@@ -2,8 +2,8 @@
 //!
 //! Rule: nothing of them is kept.
 
-use super::PATIENCE;
 use super::PARTITIONS;
+use super::PATIENCE;
 use crate::rig::Rig;
 use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};

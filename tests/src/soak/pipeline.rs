@@ -16,8 +16,14 @@ const SCHEMAS: [(u32, &str); 5] = [
     (2, include_str!("../../../examples/schemas/2-user-session-events.avsc")),
     (3, include_str!("../../../examples/schemas/3-user-events.avsc")),
     (1, include_str!("../../../examples/schemas/1-wallet-events.avsc")),
-    (4, include_str!("../../../examples/schemas/4-money-enriched-events.avsc")),
-    (5, include_str!("../../../guest-enrich/schemas/money-enriched-events-counted.avsc")),
+    (
+        4,
+        include_str!("../../../examples/schemas/4-money-enriched-events.avsc"),
+    ),
+    (
+        5,
+        include_str!("../../../guest-enrich/schemas/money-enriched-events-counted.avsc"),
+    ),
 ];
 
 /// See the module.
@@ -138,10 +144,16 @@ time_limit = "10s"
             .context("the pipeline's file")
     }
 
-    /// Starts two processes of it, and waits until they share the tasks.
-    pub fn two(&self) -> Result<[Instance<'_>; 2]> {
+    /// Starts a process of it, and waits until it has all tasks.
+    pub fn one(&self) -> Result<Instance<'_>> {
         let mut first = Instance::start(self, "a")?;
         first.says(&format!("open task={}", PARTITIONS - 1))?;
+        Ok(first)
+    }
+
+    /// Starts two processes of it, and waits until they share the tasks.
+    pub fn two(&self) -> Result<[Instance<'_>; 2]> {
+        let first = self.one()?;
         let mut second = Instance::start(self, "b")?;
         second.says("open task=")?;
         Ok([first, second])

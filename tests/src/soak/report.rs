@@ -50,7 +50,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { made, .. } = self;
         let rate = made.money as f64 / self.wall.as_secs_f64();
-        writeln!(f, "{} money events, {} records", grouped(made.money), grouped(made.records()))?;
+        writeln!(
+            f,
+            "{} money events, {} records",
+            grouped(made.money),
+            grouped(made.records())
+        )?;
         writeln!(
             f,
             "{:.1} s from the first swap to the last output, {} money/s; load {:.1}",

@@ -76,7 +76,19 @@ impl<'p> Swapping<'p> {
         Ok(swapping)
     }
 
-    fn control(&self) -> Result<Control> {
+    /// A component by number, in a circle.
+    pub fn component(&self, number: usize) -> Vec<u8> {
+        self.versions.component(number).to_vec()
+    }
+
+    /// One deploy, which must be committed.
+    pub fn deploy(&self, wish: Wish) -> Result<()> {
+        let done = self.author.deploy(wish, &mut |_, _| {});
+        done.map(drop).map_err(anyhow::Error::msg)
+    }
+
+    /// What the control topic says now.
+    pub fn control(&self) -> Result<Control> {
         let following = self.author.read().map_err(anyhow::Error::msg)?;
         Ok(following.control().clone())
     }
@@ -102,7 +114,10 @@ impl<'p> Swapping<'p> {
                 self.attempts,
                 report.refused
             );
-            ensure!(!feed.is_through(), "there is no traffic left for swaps: take more money events");
+            ensure!(
+                !feed.is_through(),
+                "there is no traffic left for swaps: take more money events"
+            );
             instances.iter_mut().try_for_each(|instance| instance.lives())?;
             (options.say)(&format!(
                 "{} swaps, {} refused, {} kills; {} s",
@@ -117,7 +132,7 @@ impl<'p> Swapping<'p> {
                 report.killed_in_commits += 1;
                 kill += 1;
             }
-            let victim = (due && kill % 2 == 0).then_some(&mut instances[0]);
+            let victim = (due && kill < options.kills && kill % 2 == 0).then_some(&mut instances[0]);
             let before = report.killed_in_swaps;
             self.swap(feed, victim, report)?;
             kill += report.killed_in_swaps - before;
@@ -135,14 +150,11 @@ impl<'p> Swapping<'p> {
             4..8 => Kind::Component,
             _ => Kind::Rollback,
         };
-        // In the slice that is being written, or a little behind it; or wherever the tasks are.
-        let length = (times.end - times.start).max(2) as u64;
-        let ahead = self.random.below(length) as i64 + length as i64 / 2;
+        // At the end of the slice that is being written, or a little behind it; or wherever the tasks are.
+        let length = (times.end - times.start).max(4) as u64;
+        let ahead = (self.random.below(length / 2) + length * 7 / 10) as i64;
         let at = (victim.is_some() || self.random.chance(0.5)).then_some(times.start + ahead);
-        let wish = Wish {
-            at,
-            ..self.wish(kind)
-        };
+        let wish = Wish { at, ..self.wish(kind) };
         let (mut open, mut trouble) = (false, None);
         let author = &self.author;
         let done = author.deploy(wish, &mut |known, _| {
