@@ -1,0 +1,25 @@
+//! The program of `make soak`, for a minute: so that it works when somebody needs it.
+
+use super::*;
+use pelton_tests::soak::{Options, Program, run};
+
+#[test]
+fn swaps_under_load_with_a_kill_in_a_swap_and_one_in_a_commit() {
+    let options = Options {
+        money: 80_000,
+        swaps: 6,
+        kills: 2,
+        seed: 1,
+        pelton: Program {
+            path: env!("CARGO_BIN_EXE_pelton-it").into(),
+            words: vec![],
+            logs: None,
+        },
+        say: |_| {},
+    };
+    let report = run(&options, Rig::shared()).unwrap_or_else(|why| panic!("{why:#}"));
+    println!("{report}");
+    assert!(report.committed() >= options.swaps);
+    assert_eq!((report.killed_in_swaps, report.killed_in_commits), (1, 1));
+    assert!(report.by_code.len() > 1, "other components have made outputs, too");
+}
