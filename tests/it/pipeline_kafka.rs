@@ -13,6 +13,7 @@ mod letters;
 mod members;
 mod process;
 mod refusals;
+mod rules;
 mod secure;
 mod soak;
 mod stage;

@@ -9,7 +9,6 @@
 use super::outputs::Outputs;
 use super::pipeline::Pipeline;
 use super::swapping::Swapping;
-use super::versions;
 use super::{PARTITIONS, Program};
 use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, ensure};
@@ -90,7 +89,9 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
         while traffic.made().money < until
             && let Some(item) = traffic.next()
         {
-            let record = Record::new(item.key, item.value).at(item.partition).time(item.timestamp);
+            let record = Record::new(item.key, item.value)
+                .at(item.partition)
+                .time(item.timestamp);
             writer.put(&pipeline.inputs[item.stream as usize], &[record])?;
         }
         if swap.is_multiple_of(EVERY) {
@@ -102,7 +103,9 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
         }
     }
     while let Some(item) = traffic.next() {
-        let record = Record::new(item.key, item.value).at(item.partition).time(item.timestamp);
+        let record = Record::new(item.key, item.value)
+            .at(item.partition)
+            .time(item.timestamp);
         writer.put(&pipeline.inputs[item.stream as usize], &[record])?;
     }
     writer.settle()?;
@@ -118,9 +121,15 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
     let begun = Instant::now();
     let control = swapping.control()?;
     seen.read = begun.elapsed();
-    ensure!(control.last() as usize == swaps + 1, "{} deploys are known", control.last());
+    ensure!(
+        control.last() as usize == swaps + 1,
+        "{} deploys are known",
+        control.last()
+    );
     let records = rig.read(&pipeline.config()?.control_topic())?;
-    let bytes = records.iter().map(|read| read.value.as_deref().unwrap_or_default().len());
+    let bytes = records
+        .iter()
+        .map(|read| read.value.as_deref().unwrap_or_default().len());
     seen.control = (records.len(), bytes.sum());
     seen.check()?;
     Ok(seen)
@@ -135,7 +144,11 @@ impl Flatness {
             swaps: samples.iter().map(|sample| sample.swaps).sum::<usize>() / samples.len(),
             memory: samples.iter().map(|sample| sample.memory).min().unwrap_or_default(),
             threads: samples.iter().map(|sample| sample.threads).min().unwrap_or_default(),
-            descriptors: samples.iter().map(|sample| sample.descriptors).min().unwrap_or_default(),
+            descriptors: samples
+                .iter()
+                .map(|sample| sample.descriptors)
+                .min()
+                .unwrap_or_default(),
         };
         (least(&half[..third]), least(&half[half.len() - third..]))
     }
@@ -145,7 +158,10 @@ impl Flatness {
         let may = before.memory + LINE * (after.swaps - before.swaps) as u64 + NOISE;
         ensure!(after.memory <= may, "memory grows with the swaps:\n{self}");
         ensure!(after.threads <= before.threads, "threads grow with the swaps:\n{self}");
-        ensure!(after.descriptors <= before.descriptors, "file descriptors grow with the swaps:\n{self}");
+        ensure!(
+            after.descriptors <= before.descriptors,
+            "file descriptors grow with the swaps:\n{self}"
+        );
         Ok(())
     }
 }
@@ -155,7 +171,12 @@ impl fmt::Display for Flatness {
         writeln!(f, "   swaps  memory KiB  threads  descriptors")?;
         let every = (self.samples.len() / 20).max(1);
         for sample in self.samples.iter().step_by(every) {
-            let Sample { swaps, memory, threads, descriptors } = sample;
+            let Sample {
+                swaps,
+                memory,
+                threads,
+                descriptors,
+            } = sample;
             writeln!(f, "{swaps:8}  {:10}  {threads:7}  {descriptors:11}", memory / 1024)?;
         }
         let (before, after) = self.ends();
@@ -168,7 +189,11 @@ impl fmt::Display for Flatness {
             after.threads as i64 - before.threads as i64,
             after.descriptors as i64 - before.descriptors as i64
         )?;
-        writeln!(f, "a swap takes {:?} at first, {:?} at the end (median)", self.swap.0, self.swap.1)?;
+        writeln!(
+            f,
+            "a swap takes {:?} at first, {:?} at the end (median)",
+            self.swap.0, self.swap.1
+        )?;
         write!(
             f,
             "the control topic has {} records with {} KiB, read in {:?}",
@@ -183,7 +208,9 @@ fn sample(pid: u32, swaps: usize) -> Result<Sample> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let number = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let number = line.and_then(|rest| rest.split_whitespace().next()).map(str::parse::<u64>);
+        let number = line
+            .and_then(|rest| rest.split_whitespace().next())
+            .map(str::parse::<u64>);
         number.with_context(|| format!("{name} in a process's status"))
     };
     Ok(Sample {
