@@ -105,7 +105,11 @@ pub fn print(report: &Report) {
             shadow.over.as_deref().unwrap_or("it goes on")
         );
         for (task, report) in &shadow.tasks {
-            println!("  task {task}: {:?} {}", report.standing, report.why.as_deref().unwrap_or(""));
+            println!(
+                "  task {task}: {:?} {}",
+                report.standing,
+                report.why.as_deref().unwrap_or("")
+            );
         }
     }
     println!();
