@@ -1,7 +1,7 @@
 # `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check bench bench-swap guest guest-check
+.PHONY: help demo test build check bench bench-swap soak guest guest-check
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -45,6 +45,10 @@ bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS
 bench-swap: ## The same without swaps, and while other rules are deployed all the time: how long tasks stand still for that
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin bench -- --swaps 2000s --swaps now $(ARGS)
+
+soak: ## A million money events through 100 swaps of the rules and two kill -9, all outputs checked (ARGS=--help: its options)
+	@.ci/setup test
+	cargo run --release -p pelton-tests --bin soak -- $(ARGS)
 
 guest: ## The money rules, in target/wasm32-unknown-unknown/guest/guest_enrich.wasm
 	@.ci/setup demo

@@ -37,6 +37,8 @@ impl Enrich {
 
     /// Writes it, with the label.
     pub(crate) fn send(&self, ctx: &mut Ctx, enriched: &MoneyEnriched) {
+        #[cfg(feature = "resident")]
+        let enriched = &enriched.at_home();
         if self.label.is_empty() {
             return self.enriched.send(ctx, enriched);
         }
@@ -44,6 +46,19 @@ impl Enrich {
         let mut enriched = *enriched;
         enriched.money.money_type = &labelled;
         self.enriched.send(ctx, &enriched);
+    }
+}
+
+#[cfg(feature = "resident")]
+impl<'a> MoneyEnriched<'a> {
+    /// Without a known session it is of the country that its user lives in.
+    fn at_home(&self) -> MoneyEnriched<'a> {
+        let country = self.user_info.and_then(|user| user.resident_country_code);
+        let home = country.map(|client_country_code| crate::schema::SessionInfo { client_country_code });
+        MoneyEnriched {
+            session_info: self.session_info.or(home),
+            ..*self
+        }
     }
 }
 

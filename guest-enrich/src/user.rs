@@ -18,6 +18,11 @@ impl Enrich {
             },
             UserEvent::OtherUser(_) => return self.ignored.add(ctx, 1),
         };
+        #[cfg(feature = "counted")]
+        let changed = UserInfo {
+            changes: known.changes + 1,
+            ..changed
+        };
         self.changed.add(ctx, 1);
         self.user.put(ctx, &changed);
     }

@@ -30,6 +30,7 @@ use crate::record::{Millis, NEVER, Partition};
 use shadow::Shadows;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Number of a deploy; the first has 1.
 pub type Number = u64;
@@ -42,8 +43,8 @@ pub type VersionId = [u8; 32];
 pub struct Control {
     /// Number of tasks: all of them must answer.
     tasks: usize,
-    /// By number, from 1 on.
-    deploys: Vec<Known>,
+    /// By number, from 1 on. Whoever has a copy shares them.
+    deploys: Vec<Arc<Known>>,
     /// The last deploy that a task has taken over, by task. None is said of: the first.
     taken: BTreeMap<Partition, Number>,
     /// Deploys whose components were removed: all up to this one.
@@ -172,7 +173,7 @@ impl Control {
         }
     }
 
-    fn deploy(&mut self, deploy: Deploy) -> Effect {
+    fn deploy(&mut self, mut deploy: Deploy) -> Effect {
         if let Some(open) = self.open() {
             let number = open.deploy.number;
             return Effect::Refused(format!("deploy {number} is not decided yet"));
@@ -188,13 +189,18 @@ impl Control {
             1 => State::Committed(NEVER),
             _ => State::Open,
         };
-        self.deploys.push(Known {
+        // Other settings, mostly: the same schemas, by far the most of what is kept of a deploy.
+        let mut earlier = self.deploys.iter().rev().map(|known| &known.deploy.declared);
+        if let Some(same) = earlier.find(|earlier| **earlier == deploy.declared) {
+            deploy.declared = same.clone();
+        }
+        self.deploys.push(Arc::new(Known {
             deploy,
             state,
             answers: BTreeMap::new(),
             reports: BTreeMap::new(),
             covered: false,
-        });
+        }));
         Effect::Changed
     }
 
@@ -205,11 +211,13 @@ impl Control {
 
     /// A deploy by its number.
     pub fn known(&self, number: Number) -> Option<&Known> {
-        self.deploys.get(usize::try_from(number.checked_sub(1)?).ok()?)
+        let known = self.deploys.get(usize::try_from(number.checked_sub(1)?).ok()?);
+        known.map(Arc::as_ref)
     }
 
     fn known_mut(&mut self, number: Number) -> Option<&mut Known> {
-        self.deploys.get_mut(usize::try_from(number.checked_sub(1)?).ok()?)
+        let known = self.deploys.get_mut(usize::try_from(number.checked_sub(1)?).ok()?);
+        known.map(Arc::make_mut)
     }
 
     fn open_mut(&mut self, number: Number) -> Option<&mut Known> {
@@ -217,19 +225,19 @@ impl Control {
     }
 
     /// All deploys that count, in order.
-    pub fn deploys(&self) -> &[Known] {
-        &self.deploys
+    pub fn deploys(&self) -> impl DoubleEndedIterator<Item = &Known> {
+        self.deploys.iter().map(Arc::as_ref)
     }
 
     /// The deploy that is not decided: at most the last one.
     pub fn open(&self) -> Option<&Known> {
-        self.deploys.last().filter(|known| known.state == State::Open)
+        self.deploys().next_back().filter(|known| known.state == State::Open)
     }
 
     /// The committed deploy with the highest number: what runs, or will run.
     pub fn newest(&self) -> Option<&Known> {
         let committed = |known: &&Known| matches!(known.state, State::Committed(_));
-        self.deploys.iter().rev().find(committed)
+        self.deploys().rev().find(committed)
     }
 
     /// The committed deploy before the newest one: where a rollback goes to.
@@ -240,7 +248,7 @@ impl Control {
                 && known.deploy.number < number
                 && known.deploy.version != version
         };
-        self.deploys.iter().rev().find(earlier)
+        self.deploys().rev().find(earlier)
     }
 
     /// All committed deploys, in order.
@@ -253,7 +261,7 @@ impl Control {
             }),
             _ => None,
         };
-        self.deploys.iter().filter_map(committed).collect()
+        self.deploys().filter_map(committed).collect()
     }
 
     /// The last deploy of a version, or the shadow: where its component and settings stand.

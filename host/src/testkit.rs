@@ -62,7 +62,7 @@ pub struct Stage {
     wiring: Arc<Wiring>,
     /// Everything that was deployed: the versions, and what each has declared.
     orders: Arc<Orders>,
-    declared: Vec<Declared>,
+    declared: Vec<Arc<Declared>>,
     metrics: Arc<Metrics>,
     script: Script,
     life: Option<Life>,

@@ -146,6 +146,8 @@ pub struct Parameters {
     pub pending_ttl: Millis,
     /// Stands in front of each money type that is written.
     pub label: String,
+    /// Which rules they are told to.
+    pub code: Code,
     /// The deploys behind the first one that are committed. The first are the rules above.
     pub deploys: Vec<Deployed>,
 }
@@ -172,6 +174,20 @@ pub struct Settings {
     pub pending_ttl: Millis,
     /// Stands in front of each money type that is written.
     pub label: String,
+    /// Which rules they are told to.
+    pub code: Code,
+}
+
+/// The component: RULES, or a version of it that says something more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Code {
+    /// RULES as they stand.
+    #[default]
+    Plain,
+    /// Who a user is says how often that has changed, in the state and in the outputs; what was written by others says 0.
+    Counted,
+    /// Money without a known session is of the country that its user lives in.
+    Resident,
 }
 
 impl Default for Parameters {
@@ -185,6 +201,7 @@ impl Default for Parameters {
             session_ttl: 86_400_000,
             pending_ttl: 3_600_000,
             label: String::new(),
+            code: Code::Plain,
             deploys: vec![],
         }
     }
@@ -265,6 +282,10 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
         ..Expected::default()
     };
     let mut ready = ready.into_iter().peekable();
+    let mut replies = BTreeMap::<&StepKey, Vec<&Reply>>::new();
+    for reply in &task.replies {
+        replies.entry(&reply.anchor).or_default().push(reply);
+    }
     loop {
         let record = ready.peek().map(order::Ordered::step);
         let timer = rules.next_timer().filter(|timer| timer.time < watermark);
@@ -287,7 +308,7 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
                 Ok((key, event)) => rules.event(&step, &key, event, record.late),
             }
         }
-        for reply in task.replies.iter().filter(|reply| reply.anchor == step) {
+        for reply in replies.remove(&step).unwrap_or_default() {
             rules.reply(&step, &reply.asked_by, &reply.answer, reply.deploy);
         }
         if let Some(answer) = rules.asked_at(&step).and_then(|session| service(&session)) {

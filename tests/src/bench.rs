@@ -3,6 +3,7 @@
 //! Rules: everything that is measured lies between the start of the instance and the last committed output; what the
 //! benchmark itself does (filling, checking) lies outside. CPU is CPU time, not wall time: it holds on a busy machine, too.
 
+mod beside;
 pub mod cpu;
 pub mod prometheus;
 mod report;

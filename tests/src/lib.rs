@@ -5,7 +5,9 @@ pub mod bench;
 #[cfg(feature = "kafka")]
 pub mod rig;
 pub mod sim;
+#[cfg(feature = "kafka")]
+pub mod soak;
 pub mod stage;
-
+pub mod told;
 #[cfg(feature = "kafka")]
 pub mod wire;

@@ -9,11 +9,12 @@ mod registry;
 pub mod secure;
 mod topics;
 
+pub use process::Server;
 pub use registry::Registry;
-pub use topics::{Ending, Read, Record};
+pub use topics::{Ending, Read, Record, Writer};
 
 use anyhow::{Context, Result, bail};
-use process::{Folder, Server};
+use process::Folder;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::net::TcpListener;
@@ -130,10 +131,8 @@ impl Rig {
 
     /// The broker stands still, with all its connections, or goes on.
     pub fn freeze(&self, still: bool) {
-        let signal = if still { libc::SIGSTOP } else { libc::SIGCONT };
-        if let Some(pid) = self.pid() {
-            // SAFETY: a signal to our own child, which has not been waited for: its id is still its own.
-            unsafe { libc::kill(pid as libc::pid_t, signal) };
+        if let Some(server) = self.server().as_ref() {
+            server.freeze(still);
         }
     }
 

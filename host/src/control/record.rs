@@ -9,6 +9,7 @@ use super::{Number, VersionId};
 use crate::record::{Millis, Partition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// First byte of every value but a chunk's.
@@ -102,8 +103,23 @@ pub struct Deploy {
     pub author: String,
     /// When, by the author's clock, for people.
     pub written: Millis,
-    /// What later versions are checked against.
-    pub declared: Declared,
+    /// What later versions are checked against; deploys that declare the same share it.
+    #[serde(with = "shared")]
+    pub declared: Arc<Declared>,
+}
+
+/// On the topic it stands as itself.
+mod shared {
+    use super::{Arc, Declared};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(declared: &Arc<Declared>, to: S) -> Result<S::Ok, S::Error> {
+        declared.as_ref().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Declared>, D::Error> {
+        Declared::deserialize(from).map(Arc::new)
+    }
 }
 
 /// What rules declare, as far as other versions of them must fit it. (name, Avro schema) each.

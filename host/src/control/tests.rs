@@ -18,7 +18,7 @@ fn deploy(number: Number, nonce: u8, at: Option<Millis>) -> Deploy {
         drop_timers: false,
         author: "test".into(),
         written: 0,
-        declared: Declared::default(),
+        declared: Default::default(),
     }
 }
 

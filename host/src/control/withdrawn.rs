@@ -9,6 +9,7 @@
 
 use super::{Committed, Control, Number, State, VersionId};
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 /// A deploy that was withdrawn, as tasks are told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +36,15 @@ pub enum Way {
 impl Control {
     /// All that were withdrawn, in order.
     pub fn withdrawn(&self) -> Vec<Withdrawn> {
+        let standing = self.committed();
         let withdrawn = self
-            .deploys
-            .iter()
+            .deploys()
             .filter(|known| matches!(known.state, State::Withdrawn(..)));
         withdrawn
             .map(|known| Withdrawn {
                 number: known.deploy.number,
                 version: known.deploy.version,
-                instead: self.instead(known.deploy.number),
+                instead: self.instead(known.deploy.number, &standing),
             })
             .collect()
     }
@@ -51,11 +52,7 @@ impl Control {
     /// The last deploy, if it was withdrawn and nothing has taken its place, and why.
     pub fn fallen(&self) -> Option<(Number, &str)> {
         let newest = self.newest().map_or(0, |newest| newest.deploy.number);
-        let mut later = self
-            .deploys
-            .iter()
-            .rev()
-            .take_while(|known| known.deploy.number > newest);
+        let mut later = self.deploys().rev().take_while(|known| known.deploy.number > newest);
         later.find_map(|known| match &known.state {
             State::Withdrawn(_, why) => Some((known.deploy.number, why.as_str())),
             _ => None,
@@ -64,15 +61,28 @@ impl Control {
 
     /// What happens when this deploy is over its budget.
     pub fn way_back(&self, number: Number) -> Way {
+        self.way(number, &self.committed(), &self.withdrawn())
+    }
+
+    /// The deploys that don't go on when they are over their budget.
+    pub fn ways_back(&self) -> BTreeSet<Number> {
+        let (standing, withdrawn) = (self.committed(), self.withdrawn());
+        let numbers = standing.iter().map(|deploy| deploy.number);
+        numbers
+            .filter(|number| self.way(*number, &standing, &withdrawn) != Way::On)
+            .collect()
+    }
+
+    fn way(&self, number: Number, standing: &[Committed], withdrawn: &[Withdrawn]) -> Way {
         let Some(known) = self.known(number) else {
             return Way::On;
         };
         let come_back_to = || {
-            self.withdrawn()
+            withdrawn
                 .iter()
                 .any(|one| one.instead.is_some_and(|to| to.number == number))
         };
-        match (&known.state, self.instead(number)) {
+        match (&known.state, self.instead(number, standing)) {
             (State::Committed(_), _) if number == 1 || come_back_to() => Way::On,
             (State::Committed(_), Some(_)) => Way::Back,
             (State::Committed(_), None) if known.deploy.one_way => Way::Stop,
@@ -80,16 +90,15 @@ impl Control {
         }
     }
 
-    /// What a task that has taken this deploy over goes on with when it is withdrawn.
-    fn instead(&self, number: Number) -> Option<Committed> {
+    /// What a task that has taken this deploy over goes on with when it is withdrawn. `standing`: all that are committed.
+    fn instead(&self, number: Number, standing: &[Committed]) -> Option<Committed> {
         let known = self.known(number)?;
         let ever = |state: &State| matches!(state, State::Committed(_) | State::Withdrawn(..));
-        let one_way = self.deploys.iter().rev().find(|one| {
+        let one_way = self.deploys().rev().find(|one| {
             let deploy = &one.deploy;
             deploy.number <= number && deploy.one_way && ever(&one.state)
         });
         let floor = one_way.map_or(0, |one| one.deploy.number);
-        let standing = self.committed();
         let others = || standing.iter().filter(|one| one.version != known.deploy.version);
         let before = others().filter(|one| (floor..number).contains(&one.number));
         let behind = others().filter(|one| one.number > number);
@@ -102,7 +111,7 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Declared, Deploy, Effect, Order, Record, next};
+    use super::super::{Deploy, Effect, Order, Record, next};
     use super::*;
     use crate::record::{Millis, NEVER};
 
@@ -121,7 +130,7 @@ mod tests {
             drop_timers: false,
             author: "test".into(),
             written: 0,
-            declared: Declared::default(),
+            declared: Default::default(),
         }));
         let order = Order::Commit(at);
         control.apply(Record::Order { number, order });

@@ -126,7 +126,7 @@ pub struct OneDeploy {
     pub written: Millis,
     /// There is no way back behind it.
     pub one_way: bool,
-    /// Of one that is open: tasks that hold for it, with the time of their last step.
+    /// Of one that is open: tasks that hold for it, with the time of their last step; of one for "now", of the last that they may take.
     pub prepared: BTreeMap<Partition, Option<Millis>>,
     /// Of one that is open: how far instances are with it, `fetched` or `ready`.
     pub instances: BTreeMap<String, String>,

@@ -124,7 +124,7 @@ impl Stage {
     /// New rules, or new settings, checked as a deploy does. Err: refused, why; the old ones run on.
     pub fn prepare(&mut self, component: &[u8], settings: Value) -> Result<Prepared> {
         let wiring = Arc::new(self.setup.wire(component, &settings).map_err(Failure::Fatal)?);
-        let earlier: Vec<_> = self.declared.iter().collect();
+        let earlier: Vec<_> = self.declared.iter().map(Arc::as_ref).collect();
         let findings = compare(&earlier, &declared(&wiring), false).into_iter();
         let errors = findings.filter(|finding| finding.error);
         let errors: Vec<String> = errors

@@ -14,11 +14,14 @@ use std::time::Duration;
 /// How often gauges are set.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// The handles of so many versions are kept: those that run, and some that ran.
+const VERSIONS: usize = 16;
+
 /// See the module.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     worker: WorkerMetrics,
-    /// By version: of every one that a task has counted by.
+    /// By version: of those that tasks have counted by lately.
     rules: BTreeMap<Version, RulesMetrics>,
     tasks: BTreeMap<Partition, TaskMetrics>,
     look_at: Duration,
@@ -199,8 +202,11 @@ impl Telemetry {
     }
 }
 
-/// The handles of a version, made at its first sight.
+/// The handles of a version, made at its first sight. Their series outlive them.
 fn rules<'a>(known: &'a mut BTreeMap<Version, RulesMetrics>, metrics: &Metrics, wiring: &Wiring) -> &'a RulesMetrics {
+    if known.len() > VERSIONS && !known.contains_key(&wiring.rules.version()) {
+        known.clear();
+    }
     known.entry(wiring.rules.version()).or_insert_with(|| {
         let description = wiring.rules.description();
         let stores: Vec<String> = description.stores.iter().map(|store| store.name.clone()).collect();

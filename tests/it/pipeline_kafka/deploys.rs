@@ -57,6 +57,13 @@ pub(super) fn tick_of(partition: i32, stage: &mut Stage, second: i64) {
     }
 }
 
+/// What a command with `--json` says, which went well.
+pub fn json(output: &Output) -> Value {
+    let (code, text) = told(output);
+    assert_eq!(code, Some(0), "{text}");
+    serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_else(|why| panic!("{why}: {text}"))
+}
+
 fn told(output: &Output) -> (Option<i32>, String) {
     let text = [&output.stdout[..], &output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
@@ -135,7 +142,7 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
 }
 
 /// Money of all partitions at these seconds, each with a double ten seconds later; the first of them is the id.
-fn doubles(stage: &mut Stage, seconds: std::ops::Range<i64>) {
+pub fn doubles(stage: &mut Stage, seconds: std::ops::Range<i64>) {
     let both = |partition: i32, second: i64| [second, second + 10].map(|at| money_of(partition, second as u32, at));
     let all = (0..PARTITIONS).flat_map(|partition| seconds.clone().flat_map(move |second| both(partition, second)));
     stage.put(2, all.collect());
@@ -152,11 +159,8 @@ fn a_deploy_over_two_processes_of_which_one_is_killed() {
     let mut b = stage.run_in("log-b", &[&sets[..], &["instance=b"]].concat());
     b.says("open task=", PATIENCE);
     let file = stage.file().display().to_string();
-    let rules = |words_of: &[&str]| told(&words(&[&["rules"], words_of, &["--config", &file, "--json"]].concat()));
-    let json = |(code, text): (Option<i32>, String)| -> Value {
-        assert_eq!(code, Some(0), "{text}");
-        serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_else(|why| panic!("{why}: {text}"))
-    };
+    let rules = |words_of: &[&str]| words(&[&["rules"], words_of, &["--config", &file, "--json"]].concat());
+    let json = |output| json(&output);
     let ticks = |stage: &mut Stage, second| (0..PARTITIONS).for_each(|of| tick_of(of, stage, second));
 
     doubles(&mut stage, 1_000..1_050);

@@ -68,6 +68,8 @@ pub struct UserInfo {
     pub birth_year: Option<String>,
     /// `residentCountryCode`
     pub country: Option<String>,
+    /// `changes`; none: it was written by rules that don't count.
+    pub changes: Option<i64>,
 }
 
 /// An output value.
@@ -137,13 +139,18 @@ pub(super) fn time_of(format: Format, rank: usize, value: &[u8]) -> Option<Milli
 pub fn read_enriched(format: Format, value: &[u8]) -> Option<Enriched> {
     match format {
         Format::Avro => {
-            let mut all = Avro(value.strip_prefix(&[0, 0, 0, 0, 4])?);
+            // Schema 5 says how often a user has changed, too.
+            let (id, datum) = value.strip_prefix(&[0, 0, 0, 0])?.split_first()?;
+            if ![4, 5].contains(id) {
+                return None;
+            }
+            let mut all = Avro(datum);
             let money = money(&mut all, None)?;
             let user = all.nullable(|all| {
-                let birth_year = all.nullable(|all| all.text(""))?;
                 Some(UserInfo {
-                    birth_year,
+                    birth_year: all.nullable(|all| all.text(""))?,
                     country: all.nullable(|all| all.text(""))?,
+                    changes: if *id == 5 { Some(all.long()?) } else { None },
                 })
             })?;
             let session_country = all.nullable(|all| all.text(""))?;
@@ -163,6 +170,7 @@ pub fn read_enriched(format: Format, value: &[u8]) -> Option<Enriched> {
                 Some(mut user) => Some(UserInfo {
                     birth_year: user.optional("birthYear")?,
                     country: user.optional("residentCountryCode")?,
+                    changes: None,
                 }),
             };
             let session_country = match all.object("sessionInfo")? {

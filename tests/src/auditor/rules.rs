@@ -1,7 +1,8 @@
 //! The rules of the money pipeline: RULES, sentence by sentence.
 
 use super::{
-    Answer, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, UserInfo, deploys,
+    Answer, Code, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, UserInfo,
+    deploys,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +52,10 @@ pub(super) struct Rules<'a> {
     parameters: &'a Parameters,
     /// Those of the first deploy.
     first: Settings,
+    /// Of the money that waits for its session.
+    timers: BTreeSet<StepKey>,
+    /// The user of each step that has asked.
+    asking: BTreeMap<StepKey, Vec<u8>>,
     pub users: BTreeMap<Vec<u8>, State>,
     pub outputs: Vec<Output>,
     pub counters: Counters,
@@ -64,7 +69,10 @@ impl Rules<'_> {
                 session_ttl: parameters.session_ttl,
                 pending_ttl: parameters.pending_ttl,
                 label: parameters.label.clone(),
+                code: parameters.code,
             },
+            timers: BTreeSet::new(),
+            asking: BTreeMap::new(),
             parameters,
             users: BTreeMap::new(),
             outputs: Vec::new(),
@@ -85,23 +93,14 @@ impl Rules<'_> {
 
     /// The timer that is due first.
     pub fn next_timer(&self) -> Option<StepKey> {
-        let timers = self.users.iter().flat_map(|(key, state)| {
-            state.pending.iter().map(|((session, place), (_, due))| StepKey {
-                time: *due,
-                what: StepWhat::SessionMissing {
-                    key: key.clone(),
-                    session: session.clone(),
-                    place: *place,
-                },
-            })
-        });
-        timers.min()
+        self.timers.first().cloned()
     }
 
     /// The session that this step has asked for.
     pub fn asked_at(&self, step: &StepKey) -> Option<String> {
-        let asked = self.users.values().find_map(|state| state.asked.get(step));
-        asked.and_then(|(_, enriched)| enriched.money.session.clone())
+        let state = self.users.get(self.asking.get(step)?)?;
+        let (_, enriched) = state.asked.get(step)?;
+        enriched.money.session.clone()
     }
 
     pub fn event(&mut self, step: &StepKey, key: &[u8], event: Event, late: bool) {
@@ -112,11 +111,15 @@ impl Rules<'_> {
             Event::Ignored { .. } => self.counters.ignored += 1,
             Event::BirthDate { year, .. } => {
                 self.counters.user_changes += 1;
-                state.user.get_or_insert_default().birth_year = Some(year);
+                let mut user = state.user.take().unwrap_or_default();
+                user.birth_year = Some(year);
+                state.user = Some(settings.code.changed(user));
             }
             Event::Address { country, .. } => {
                 self.counters.user_changes += 1;
-                state.user.get_or_insert_default().country = Some(country);
+                let mut user = state.user.take().unwrap_or_default();
+                user.country = Some(country);
+                state.user = Some(settings.code.changed(user));
             }
             Event::Session { id, country, .. } => {
                 self.counters.sessions += 1;
@@ -127,7 +130,8 @@ impl Rules<'_> {
                 state.pending = others;
                 // In the order of their places.
                 let released: BTreeMap<_, _> = released;
-                for (_, (enriched, _)) in released {
+                for ((session, place), (enriched, due)) in released {
+                    self.timers.remove(&missing(key, session, place, due));
                     self.send(step, key, enriched.with(Some(country.clone())), false, deploy);
                 }
             }
@@ -160,7 +164,7 @@ impl Rules<'_> {
         let old = money.old;
         let enriched = Enriched {
             money,
-            user: state.user.clone(),
+            user: state.user.clone().map(|user| settings.code.reads(user)),
             session_country: None,
             first,
         };
@@ -169,6 +173,7 @@ impl Rules<'_> {
         };
         if late || old {
             state.asked.insert(step.clone(), (place, enriched));
+            self.asking.insert(step.clone(), key.to_vec());
             return;
         }
         match state.sessions.get(&session).filter(|(_, expires)| now < *expires) {
@@ -178,6 +183,7 @@ impl Rules<'_> {
             }
             None => {
                 let due = now.saturating_add(settings.pending_ttl).max(now.saturating_add(1));
+                self.timers.insert(missing(key, session.clone(), place, due));
                 state.pending.insert((session, place), (enriched, due));
             }
         }
@@ -188,19 +194,25 @@ impl Rules<'_> {
         let StepWhat::SessionMissing { key, session, place } = &step.what else {
             return;
         };
+        self.timers.remove(step);
+        let (_, settings) = self.at(step.time);
         let state = self.users.entry(key.clone()).or_default();
-        if let Some((enriched, _)) = state.pending.remove(&(session.clone(), *place)) {
+        if let Some((mut enriched, _)) = state.pending.remove(&(session.clone(), *place)) {
+            enriched.user = enriched.user.map(|user| settings.code.reads(user));
             state.asked.insert(step.clone(), (*place, enriched));
+            self.asking.insert(step.clone(), key.clone());
         }
     }
 
     /// A reply comes right behind a step, to the rules of this deploy. One that nobody waits for is dropped.
     pub fn reply(&mut self, anchor: &StepKey, asked_by: &StepKey, answer: &Answer, deploy: u64) {
-        let asked = self
-            .users
-            .iter_mut()
-            .find_map(|(key, state)| Some((key.clone(), state.asked.remove(asked_by)?)));
-        let Some((key, (_, enriched))) = asked else { return };
+        let Some(key) = self.asking.remove(asked_by) else {
+            return;
+        };
+        let state = self.users.entry(key.clone()).or_default();
+        let Some((_, enriched)) = state.asked.remove(asked_by) else {
+            return;
+        };
         let country = match answer {
             Answer::Absent => None,
             Answer::Unavailable => {
@@ -218,7 +230,12 @@ impl Rules<'_> {
 
     fn send(&mut self, step: &StepKey, key: &[u8], mut value: Enriched, looked_up: bool, deploy: u64) {
         let (step, key, timestamp) = (step.clone(), key.to_vec(), step.time);
-        value.money.kind.insert_str(0, &self.settings(deploy).label);
+        let settings = self.settings(deploy);
+        value.money.kind.insert_str(0, &settings.label);
+        value.user = value.user.map(|user| settings.code.reads(user));
+        if settings.code == Code::Resident && value.session_country.is_none() {
+            value.session_country = value.user.as_ref().and_then(|user| user.country.clone());
+        }
         self.outputs.push(Output {
             step,
             looked_up,
@@ -227,5 +244,31 @@ impl Rules<'_> {
             timestamp,
             value,
         });
+    }
+}
+
+impl Code {
+    /// What these rules read where a user stands, whoever wrote it.
+    fn reads(self, user: UserInfo) -> UserInfo {
+        let changes = (self == Code::Counted).then(|| user.changes.unwrap_or(0));
+        UserInfo { changes, ..user }
+    }
+
+    /// The same, changed once more.
+    fn changed(self, user: UserInfo) -> UserInfo {
+        let read = self.reads(user);
+        UserInfo {
+            changes: read.changes.map(|changes| changes + 1),
+            ..read
+        }
+    }
+}
+
+/// The timer of money that waits.
+fn missing(key: &[u8], session: String, place: Place, due: Millis) -> StepKey {
+    let key = key.to_vec();
+    StepKey {
+        time: due,
+        what: StepWhat::SessionMissing { key, session, place },
     }
 }

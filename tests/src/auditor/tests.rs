@@ -217,6 +217,7 @@ fn user_is_the_merge_of_the_changes_up_to_the_money() {
         Some(UserInfo {
             birth_year: Some(year.to_owned()),
             country: country.map(str::to_owned),
+            changes: None,
         })
     };
     let users: Vec<_> = case

@@ -10,7 +10,7 @@ use std::time::Duration;
 const PROMISED: f64 = 3.0;
 
 /// A thread's part in the budget; in brackets DESIGN's share of it.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("worker", "see below"),
     (
         "brokers",
@@ -22,6 +22,7 @@ const PARTS: [(&str, &str); 6] = [
         "hands records to librdkafka, drains deliveries, commits [0.05, and a part of produce's 0.78]",
     ),
     ("flush", "RocksDB"),
+    ("shadow", "the rules that run beside"),
     ("other", "supervisor, lookups"),
 ];
 
@@ -96,6 +97,17 @@ pub fn print(report: &Report) {
         let (committed, refused) = report.swaps;
         println!("swaps            {committed:>12} committed, {refused} refused");
     }
+    if let Some(shadow) = &report.shadow {
+        println!(
+            "shadow           {:>12} steps compared, {} differ; {}",
+            shadow.total.steps,
+            shadow.total.differ(),
+            shadow.over.as_deref().unwrap_or("it goes on")
+        );
+        for (task, report) in &shadow.tasks {
+            println!("  task {task}: {:?} {}", report.standing, report.why.as_deref().unwrap_or(""));
+        }
+    }
     println!();
     println!("us a money event, by thread:");
     let parts = parts(report);
@@ -169,6 +181,7 @@ fn parts(report: &Report) -> Vec<Duration> {
         name if name.starts_with("rdk:broker") => "brokers",
         name if name.starts_with("rdk:") => "clients",
         name if name.starts_with("commit-") => "commit",
+        name if name.starts_with("shadow") => "shadow",
         name if name == "store" || name.starts_with("rocksdb") => "flush",
         _ => "other",
     };

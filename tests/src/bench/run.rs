@@ -2,11 +2,13 @@
 //!
 //! Rule: the run counts only when it adds up: every record that was written is accounted for, once.
 
+use super::beside::Beside;
 use super::cpu::{self, Thread};
 use super::swapping::Swapping;
 use super::workload::{self, Written};
 use anyhow::{Context, Result, bail, ensure};
 use pelton::config::{Config, SchemaSource};
+use pelton::http::Shadowing;
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
@@ -61,6 +63,8 @@ pub struct Options {
     pub warm: bool,
     /// Swap the rules all the time: so far ahead in event time; zero: now, wherever the tasks are.
     pub swaps: Option<Duration>,
+    /// Run the same rules as a shadow beside.
+    pub shadow: bool,
 }
 
 /// What was measured.
@@ -90,6 +94,8 @@ pub struct Report {
     pub load: f64,
     /// Swaps that were committed, and that were refused.
     pub swaps: (usize, usize),
+    /// What was seen of the shadow; none: there was none.
+    pub shadow: Option<Shadowing>,
 }
 
 /// On a real Kafka. And then what the wire alone costs, for as many records of the same size, if it is asked for.
@@ -132,6 +138,7 @@ fn warm_up(options: &Options, rig: &crate::rig::Rig) -> Result<()> {
     small.workload.money = (options.workload.money / WARM_PART).max(1);
     small.state = None;
     small.swaps = None;
+    small.shadow = false;
     small.sets.push("name=warm-up".to_string());
     let (config, _) = on_broker(&small, rig)?;
     remove(&config, rig)
@@ -256,10 +263,9 @@ fn measure(
         services: Box::new(move || Box::new(services.share())),
         metrics: metrics.clone(),
     })?;
-    let swapping = options.swaps.map(|ahead| {
-        let tasks = (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
-        Swapping::start(&running, tasks, ahead)
-    });
+    let watched = || (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
+    let swapping = options.swaps.map(|ahead| Swapping::start(&running, watched(), ahead));
+    let beside = options.shadow.then(|| Beside::start(&running, watched()));
     let all = written.made.records();
     // The closing records make everything before them final; they themselves wait for the clock.
     let due = all - written.made.ignored;
@@ -297,6 +303,7 @@ fn measure(
             .map(|counter| counter.get())
             .collect()
     };
+    let shadow = beside.map(Beside::end).transpose().map_err(anyhow::Error::msg)?;
     running.stop()?;
     let totals = Totals {
         read: all,
@@ -330,6 +337,7 @@ fn measure(
         metrics: text,
         load: cpu::load()?,
         swaps,
+        shadow,
     })
 }
 

@@ -33,6 +33,9 @@ struct Args {
     /// without swaps, then one with each kind, side by side.
     #[arg(long, value_name = "DURATION|now")]
     swaps: Vec<String>,
+    /// Run the same rules as a shadow beside.
+    #[arg(long)]
+    shadow: bool,
     /// The rules.
     #[arg(long, default_value = env!("GUEST_ENRICH_WASM"))]
     rules: PathBuf,
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<()> {
         sets: args.sets.clone(),
         wire: !args.no_wire,
         warm: !args.cold,
+        shadow: args.shadow,
         swaps: kinds.first().map(|(_, ahead)| *ahead),
     };
     if kinds.len() > 1 {

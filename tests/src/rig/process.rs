@@ -41,8 +41,15 @@ impl Server {
         self.child.id()
     }
 
-    /// Asks it to end, and waits for that; a server that does not is killed.
-    pub fn stop(mut self) {
+    /// It stands still, with all its connections, or goes on.
+    pub fn freeze(&self, still: bool) {
+        let signal = if still { libc::SIGSTOP } else { libc::SIGCONT };
+        // SAFETY: a signal to our own child, which has not been waited for: its id is still its own.
+        unsafe { libc::kill(self.pid() as libc::pid_t, signal) };
+    }
+
+    /// Asks it to end, and waits for that: its exit code. A server that does not end is killed.
+    pub fn stop(mut self) -> Option<i32> {
         /// A broker with nothing to hand over needs a second or two.
         const PATIENCE: Duration = Duration::from_secs(20);
         // SAFETY: our own child, which was not waited for yet, so the pid is still its own.
@@ -51,6 +58,7 @@ impl Server {
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
+        self.child.try_wait().ok().flatten()?.code()
     }
 
     /// What it has written, if it runs no more.

@@ -165,28 +165,23 @@ impl Rig {
 
     /// Writes records, in order, and waits until they are in the log.
     pub fn produce(&self, topic: &str, records: &[Record]) -> Result<()> {
+        let writer = self.writer()?;
+        writer.put(topic, records)?;
+        writer.settle()
+    }
+
+    /// For records that come bit by bit: a client that stays.
+    pub fn writer(&self) -> Result<Writer> {
         let deliveries = Deliveries::default();
         let mut config = self.client();
         config
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
             .set("queue.buffering.max.messages", "1000000");
-        let producer: ThreadedProducer<_> = config.create_with_context(deliveries.clone())?;
-        for record in records {
-            let mut next = base(topic, record);
-            while let Err((error, back)) = producer.send(next) {
-                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                    return Err(error.into());
-                }
-                producer.poll(Duration::from_millis(5));
-                next = back;
-            }
-        }
-        producer.flush(TIMEOUT)?;
-        match deliveries.0.lock().expect("no panic while it is held").take() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
+        Ok(Writer {
+            producer: config.create_with_context(deliveries.clone())?,
+            deliveries,
+        })
     }
 
     /// Writes records in one transaction, which ends as told. They are in the log in any case, visible or not.
@@ -209,35 +204,78 @@ impl Rig {
     /// All committed records of a topic, up to the high watermarks that it has now; in order of partition and offset. Waits
     /// for open transactions to end.
     pub fn read(&self, topic: &str) -> Result<Vec<Read>> {
+        let mut records = Vec::new();
+        self.visit(topic, None, true, &mut |record| records.push(record))?;
+        records.sort_by_key(|record| (record.partition, record.offset));
+        Ok(records)
+    }
+
+    /// How many records of a topic were written behind these offsets, by partition, and not committed in the end. Waits for open
+    /// transactions to end.
+    pub fn aborted(&self, topic: &str, from: &[i64]) -> Result<usize> {
+        // What comes meanwhile is not counted.
+        let ends = self.ends(topic)?;
+        let counts = |record: &Read| usize::from(record.offset < ends[record.partition as usize]);
+        let (mut committed, mut written) = (0, 0);
+        self.visit(topic, Some(from), true, &mut |record| committed += counts(&record))?;
+        self.visit(topic, Some(from), false, &mut |record| written += counts(&record))?;
+        Ok(written - committed)
+    }
+
+    /// High watermarks of a topic, by partition: behind what is not committed yet, too.
+    pub fn ends(&self, topic: &str) -> Result<Vec<i64>> {
+        let client: BaseConsumer = self.client().set("isolation.level", "read_uncommitted").create()?;
+        let end = |partition| Ok(client.fetch_watermarks(topic, partition, TIMEOUT)?.1);
+        (0..self.partitions(topic)?).map(end).collect()
+    }
+
+    /// The records of a topic between these offsets, or from its start on, and the high watermarks that it has now, which are
+    /// returned.
+    fn visit(
+        &self,
+        topic: &str,
+        from: Option<&[i64]>,
+        committed: bool,
+        take: &mut dyn FnMut(Read),
+    ) -> Result<Vec<i64>> {
         let mut config = self.client();
         config
             .set("group.id", Rig::unique("rig-reader"))
             .set("enable.auto.commit", "false");
         let all: BaseConsumer = config.clone().set("isolation.level", "read_uncommitted").create()?;
-        let reader: BaseConsumer = config.set("isolation.level", "read_committed").create()?;
+        let isolation = if committed {
+            "read_committed"
+        } else {
+            "read_uncommitted"
+        };
+        let reader: BaseConsumer = config.set("isolation.level", isolation).create()?;
         let mut list = TopicPartitionList::new();
-        let mut ends = Vec::new();
+        let (mut begins, mut ends) = (Vec::new(), Vec::new());
         for partition in 0..self.partitions(topic)? {
             let (low, high) = all.fetch_watermarks(topic, partition, TIMEOUT)?;
-            list.add_partition_offset(topic, partition, Offset::Offset(low))?;
+            let begin = from.map_or(low, |from| from[partition as usize]);
+            list.add_partition_offset(topic, partition, Offset::Offset(begin))?;
+            begins.push(begin);
             ends.push(high);
         }
         reader.assign(&list)?;
-        let mut records = Vec::new();
         let deadline = Instant::now() + TIMEOUT * 4;
-        let mut done = ends.iter().all(|end| *end == 0);
+        let mut done = ends.iter().zip(&begins).all(|(end, begin)| end <= begin);
         while !done {
             if Instant::now() > deadline {
                 bail!("{topic} can't be read to its end {ends:?}: at {:?}", reader.position()?);
             }
             match reader.poll(Duration::from_millis(20)) {
-                Some(message) => records.push(copied(&message?)),
-                None => done = is_behind(&reader, topic, &ends)?,
+                Some(message) => {
+                    let record = copied(&message?);
+                    if record.offset < ends[record.partition as usize] {
+                        take(record);
+                    }
+                }
+                None => done = is_behind(&reader, topic, &begins, &ends)?,
             }
         }
-        records.retain(|record| record.offset < ends[record.partition as usize]);
-        records.sort_by_key(|record| (record.partition, record.offset));
-        Ok(records)
+        Ok(ends)
     }
 
     /// Number of partitions.
@@ -262,14 +300,46 @@ impl Rig {
     }
 }
 
+/// Writes to any topic; see [`Rig::writer`].
+pub struct Writer {
+    producer: ThreadedProducer<Deliveries>,
+    deliveries: Deliveries,
+}
+
+impl Writer {
+    /// Hands records over, in order; waits while too many are on their way.
+    pub fn put(&self, topic: &str, records: &[Record]) -> Result<()> {
+        for record in records {
+            let mut next = base(topic, record);
+            while let Err((error, back)) = self.producer.send(next) {
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                    return Err(error.into());
+                }
+                self.producer.poll(Duration::from_millis(5));
+                next = back;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all of them are in the log.
+    pub fn settle(&self) -> Result<()> {
+        self.producer.flush(TIMEOUT)?;
+        match self.deliveries.0.lock().expect("no panic while it is held").take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// True when the reader stands at the ends, or behind them. Markers and aborted records count: they move its position.
-fn is_behind(reader: &BaseConsumer, topic: &str, ends: &[i64]) -> Result<bool> {
+fn is_behind(reader: &BaseConsumer, topic: &str, begins: &[i64], ends: &[i64]) -> Result<bool> {
     let positions = reader.position()?;
-    Ok(ends.iter().enumerate().all(|(partition, end)| {
+    Ok(ends.iter().zip(begins).enumerate().all(|(partition, (end, begin))| {
         let position = positions
             .find_partition(topic, partition as i32)
             .map(|element| element.offset());
-        *end == 0 || matches!(position, Some(Offset::Offset(at)) if at >= *end)
+        end <= begin || matches!(position, Some(Offset::Offset(at)) if at >= *end)
     }))
 }
 

@@ -9,6 +9,7 @@ use super::evidence::{self, Evidence};
 use super::state;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Expected};
+use crate::told;
 use pelton::error::Failure;
 use pelton::task::Task;
 use pelton::task::restore::Restoring;
@@ -26,7 +27,7 @@ pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
         return Ok(false);
     };
     let mut task = evidence::task(world, partition)?;
-    match state::step(&rebuilt.committed().last)? {
+    match told::step(&rebuilt.committed().last)? {
         // Nothing is due before the first step.
         None if rebuilt.timers().next().is_none() && rebuilt.dump().is_empty() => return Ok(true),
         None => return Err(format!("task {partition} has state, and has taken no step")),
@@ -105,7 +106,7 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
 
 /// Stores, timers, pending lookups, last step.
 fn check_state(task: &mut Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
-    let last = state::step(&task.committed().last)?;
+    let last = told::step(&task.committed().last)?;
     if last.as_ref() != expected.steps.last() {
         return Err(format!(
             "{which}, its last step is {last:?}, and must be {:?}",

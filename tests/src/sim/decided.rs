@@ -1,38 +1,18 @@
 //! What stands on the control topic, in the auditor's words, and what must hold of it at the end.
 
 use super::evidence::read;
-use super::versions;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Decided, Said};
-use pelton::control::{Key, Order, Record, State};
+use crate::told;
+use pelton::control::State;
 use pelton::pipeline::control::follow::Following;
 use std::time::Duration;
 
 /// Everything committed there.
 fn said(world: &World) -> Result<Vec<Said>, Wrong> {
-    let mut said = vec![];
-    for record in read(world, world.layout.control, 0) {
-        let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
-        if matches!(Key::decode(&key), Key::Chunk(..)) {
-            continue;
-        }
-        said.push(match Record::decode(&value).map_err(|why| why.to_string())? {
-            Record::Deploy(deploy) => Said::Deploy {
-                number: deploy.number,
-                at: deploy.at,
-                settings: versions::read(&deploy.settings).ok_or("settings that nobody deploys")?,
-            },
-            Record::Answer { number, task, position } => Said::Answer { number, task, position },
-            Record::Order { number, order } => match order {
-                Order::Commit(at) => Said::Commit { number, at },
-                Order::Cancel(_) => Said::Cancel { number },
-                // These versions are never at fault.
-                Order::Withdraw(why) => return Err(format!("deploy {number} was withdrawn: {why:?}")),
-            },
-            _ => continue,
-        });
-    }
-    Ok(said)
+    let records = read(world, world.layout.control, 0).into_iter();
+    let records = records.map(|record| (record.key.unwrap_or_default(), record.value.unwrap_or_default()));
+    told::control(records, |deploy| told::settings(&deploy.settings))
 }
 
 /// What became of the deploys so far.

@@ -2,13 +2,11 @@
 
 use super::check::same;
 use super::decided::decided;
-use super::state::{host_step, step};
 use super::versions;
 use super::world::{World, Wrong};
-use crate::auditor::{self, Answer, Enriched, Expected, Heartbeat, Record, Refusal, Reply, Takeover};
-use pelton::journal::{Ending, Entry, Happening, Verdict};
+use crate::auditor::{self, Enriched, Expected, Record, Refusal};
+use crate::told;
 use pelton::log::embedded::Owned;
-use pelton::lookups;
 use pelton::record::{Offset, TopicIx};
 use pelton::service::LookupId;
 use std::collections::{BTreeMap, HashMap};
@@ -78,7 +76,7 @@ pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
     let first = match deploys.next() {
         Some(first) => first.settings,
         // Nobody has said anything yet.
-        None => versions::read(&versions::settings(world.plan.files[0]).to_string()).ok_or("settings of a file")?,
+        None => told::settings(&versions::settings(world.plan.files[0]).to_string()).ok_or("settings of a file")?,
     };
     Ok(auditor::Parameters {
         format: world.plan.format,
@@ -88,6 +86,7 @@ pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
         session_ttl: first.session_ttl,
         pending_ttl: first.pending_ttl,
         label: first.label,
+        code: first.code,
         deploys: deploys.collect(),
     })
 }
@@ -106,64 +105,10 @@ pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
         let records = read(world, rank as TopicIx, partition);
         task.partitions.push(records.into_iter().map(record).collect());
     }
-    let mut replies = vec![];
-    let mut taken = 1;
-    for record in read(world, world.layout.journal, partition) {
-        let entry = Entry::decode(&record.value.unwrap_or_default()).map_err(|e| e.to_string())?;
-        match entry {
-            Entry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
-                rank,
-                next: position,
-                time,
-            }),
-            Entry::Verdict {
-                rank,
-                offset,
-                verdict: Verdict::TooFarAhead,
-            } => task.too_far_ahead.push((rank, offset)),
-            // Its bytes say it too.
-            Entry::Verdict {
-                verdict: Verdict::UnknownSchema(_),
-                ..
-            } => {}
-            Entry::After {
-                anchor,
-                what: Happening::Reply { id, answer },
-                ..
-            } => replies.push((anchor, id, answer, taken)),
-            Entry::After {
-                anchor,
-                what: Happening::Rules { version, number },
-                ..
-            } => {
-                taken = number;
-                versions::of(&version).ok_or("the journal names a version that nobody knows")?;
-                let behind = step(&anchor)?;
-                task.takeovers.push(Takeover { behind, number });
-            }
-            other => return Err(format!("an unexpected journal entry: {other:?}")),
-        }
-    }
-    // Which step asked with which id: steps do not depend on replies.
-    let steps = auditor::audit(&task, &parameters(world)?).steps;
-    let asking: HashMap<_, _> = steps
-        .into_iter()
-        .map(|step| (lookups::id(&host_step(&step), 0, 0), step))
-        .collect();
-    for (anchor, id, answer, deploy) in replies {
-        let anchor = step(&anchor)?.ok_or("a reply before the first step")?;
-        let asked_by = asking.get(&id).cloned();
-        task.replies.push(Reply {
-            anchor,
-            asked_by: asked_by.ok_or("a reply to a question that no step has asked")?,
-            answer: match answer {
-                Ending::Body(body) => Answer::Body(body),
-                Ending::Absent => Answer::Absent,
-                Ending::Unavailable => Answer::Unavailable,
-            },
-            deploy,
-        });
-    }
+    let entries = read(world, world.layout.journal, partition);
+    let entries = entries.into_iter().map(|record| record.value.unwrap_or_default());
+    let known = |version: &_| versions::of(version).is_some();
+    told::journal(&mut task, entries, &parameters(world)?, known)?;
     Ok(task)
 }
 

@@ -1,78 +1,9 @@
 //! A task's state, in the auditor's words, as lines to compare.
 
 use super::world::Wrong;
-use crate::auditor::{self, Expected, Place, StepWhat};
-use pelton::record::StepKey;
+use crate::auditor::{self, Expected, StepWhat};
+use crate::told::{pending_name, place_name, step};
 use pelton::task::{Stored, Task};
-
-/// Bytes of a place in an entry's name.
-const PLACE: usize = 18;
-
-/// A step in the auditor's words; none: the start.
-pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, Wrong> {
-    Ok(Some(match step {
-        StepKey::Start => return Ok(None),
-        StepKey::Record { time, rank, offset } => auditor::StepKey {
-            time: *time,
-            what: StepWhat::Record {
-                rank: *rank,
-                offset: *offset,
-            },
-        },
-        StepKey::Timer { time, key, tag, .. } => {
-            let wrong = || format!("a timer with the tag {tag:?}");
-            let (session, place) = tag
-                .split_at_checked(tag.len().saturating_sub(PLACE + 2))
-                .ok_or_else(wrong)?;
-            auditor::StepKey {
-                time: *time,
-                what: StepWhat::SessionMissing {
-                    key: key.to_vec(),
-                    session: text(session),
-                    place: place.strip_prefix(&[0, 0]).and_then(place_of).ok_or_else(wrong)?,
-                },
-            }
-        }
-    }))
-}
-
-/// The other way round.
-pub fn host_step(step: &auditor::StepKey) -> StepKey {
-    match &step.what {
-        StepWhat::Record { rank, offset } => StepKey::Record {
-            time: step.time,
-            rank: *rank,
-            offset: *offset,
-        },
-        StepWhat::SessionMissing { key, session, place } => StepKey::Timer {
-            time: step.time,
-            key: key.clone().into(),
-            kind: 0,
-            tag: pending_name(session, place).into(),
-        },
-    }
-}
-
-fn place_of(bytes: &[u8]) -> Option<Place> {
-    let (time, rest) = bytes.split_first_chunk()?;
-    let (rank, offset) = rest.split_first_chunk()?;
-    Some(Place {
-        time: i64::from_be_bytes(*time) ^ i64::MIN,
-        rank: u16::from_be_bytes(*rank),
-        offset: i64::from_be_bytes(offset.try_into().ok()?),
-    })
-}
-
-fn place_name(place: &Place) -> Vec<u8> {
-    let mut name = (place.time ^ i64::MIN).to_be_bytes().to_vec();
-    name.extend(place.rank.to_be_bytes());
-    name.extend(place.offset.to_be_bytes());
-    name
-}
-
-fn pending_name(session: &str, place: &Place) -> Vec<u8> {
-    [session.as_bytes(), &[0, 0], &place_name(place)].concat()
-}
 
 /// Stores, timers and lookups of a task, as sorted lines.
 pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {

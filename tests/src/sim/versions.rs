@@ -1,6 +1,6 @@
 //! Versions of the money rules: components and settings, compiled once for all seeds.
 
-use crate::auditor::{Millis, Settings};
+use crate::auditor::Millis;
 use pelton::config::Config;
 use pelton::control::VersionId;
 use pelton::pipeline::control::carrier::First;
@@ -9,7 +9,6 @@ use pelton::registry::Schemas;
 use pelton::rules::{Engine, Limits, Rules, Version};
 use pelton::task::Wiring;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -83,18 +82,6 @@ pub fn settings(version: usize) -> Value {
     } = VERSIONS[version];
     let ms = |time| format!("{time}ms");
     json!({ "dedup_ttl": ms(dedup), "session_ttl": ms(session), "pending_ttl": ms(pending), "label": label })
-}
-
-/// What the auditor knows of settings, from their text.
-pub fn read(settings: &str) -> Option<Settings> {
-    let all: BTreeMap<String, String> = serde_json::from_str(settings).ok()?;
-    let time = |name: &str| all.get(name)?.strip_suffix("ms")?.parse().ok();
-    Some(Settings {
-        dedup_ttl: time("dedup_ttl")?,
-        session_ttl: time("session_ttl")?,
-        pending_ttl: time("pending_ttl")?,
-        label: all.get("label")?.clone(),
-    })
 }
 
 static IDS: LazyLock<[VersionId; VERSIONS.len()]> =

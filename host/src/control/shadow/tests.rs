@@ -1,6 +1,6 @@
 //! What the topic comes to.
 
-use super::super::{Control, Declared, Order, Record, State};
+use super::super::{Control, Order, Record, State};
 use super::*;
 
 fn deploy(number: Number, nonce: u8) -> Deploy {
@@ -16,7 +16,7 @@ fn deploy(number: Number, nonce: u8) -> Deploy {
         drop_timers: false,
         author: "test".into(),
         written: 0,
-        declared: Declared::default(),
+        declared: Default::default(),
     }
 }
 

@@ -139,7 +139,7 @@ impl Author {
         version: VersionId,
         component: &[u8],
         settings: String,
-        declared: Declared,
+        declared: Arc<Declared>,
         wish: &Wish,
     ) -> Deploy {
         let written = crate::pipeline::wall();

@@ -10,7 +10,7 @@ mod back;
 mod say;
 mod shadow;
 
-use super::compile::{Compile, Job, Start, Told, declared};
+use super::compile::{Compile, Job, Source, Start, Told, declared};
 use super::follow::Following;
 use crate::config::Input;
 use crate::control::{Control, Declared, Number, VersionId};
@@ -41,7 +41,7 @@ pub struct First {
     /// Made of them.
     pub wiring: Arc<Wiring>,
     /// What later versions are checked against.
-    pub declared: Declared,
+    pub declared: Arc<Declared>,
 }
 
 impl First {
@@ -90,6 +90,8 @@ pub struct Carrier {
     wirings: BTreeMap<VersionId, Arc<Wiring>>,
     failed: BTreeMap<VersionId, String>,
     fetched: BTreeSet<VersionId>,
+    /// Those of the versions that are compiled: other settings of them need nothing from the topic.
+    components: BTreeMap<[u8; 32], Arc<Vec<u8>>>,
     under_way: BTreeSet<VersionId>,
     tell: Sender<Told>,
     told: Receiver<Told>,
@@ -121,6 +123,7 @@ impl Carrier {
             wirings,
             failed: BTreeMap::new(),
             fetched: BTreeSet::new(),
+            components: BTreeMap::new(),
             under_way: BTreeSet::new(),
             tell,
             told,
@@ -180,7 +183,12 @@ impl Carrier {
     fn hear(&mut self) {
         while let Ok(told) = self.told.try_recv() {
             match told {
-                Told::Fetched(version) => _ = self.fetched.insert(version),
+                Told::Fetched(version, component) => {
+                    self.fetched.insert(version);
+                    if let Some(deploy) = self.control.of_version(&version) {
+                        self.components.insert(deploy.component, component);
+                    }
+                }
                 Told::Again(version, why) => {
                     tracing::warn!(why, "a component is fetched again");
                     self.under_way.remove(&version);
@@ -237,7 +245,9 @@ impl Carrier {
                 // Its record is still to be read.
                 continue;
             };
-            let Some(fetch) = self.parts.following.fetch(deploy) else {
+            let here = self.components.get(&deploy.component).cloned().map(Source::Here);
+            let topic = || self.parts.following.fetch(deploy).map(Source::Topic);
+            let Some(source) = here.or_else(topic) else {
                 let why = "its component is not on the control topic any more: was it pruned?".to_owned();
                 self.failed.insert(version, why);
                 continue;
@@ -245,7 +255,7 @@ impl Carrier {
             let job = Job {
                 version,
                 settings: deploy.settings.clone(),
-                fetch,
+                source,
             };
             self.under_way.insert(version);
             let (compile, tell) = (self.parts.compile.clone(), self.tell.clone());
@@ -321,7 +331,13 @@ impl Carrier {
         let spare = self.wirings.keys().filter(|version| !needed.contains(*version)).count();
         if spare > KEEP {
             self.wirings.retain(|version, _| needed.contains(version));
+            self.fetched.retain(|version| needed.contains(version));
+            let component = |version| Some(self.control.of_version(version)?.component);
+            let of_them: BTreeSet<_> = needed.iter().filter_map(component).collect();
+            self.components.retain(|hash, _| of_them.contains(hash));
         }
+        // Whoever deploys it again may have mended what was the matter.
+        self.failed.retain(|version, _| needed.contains(version));
         let control = self.control.clone();
         let decided = control.last() - u64::from(control.open().is_some());
         let prepare = control.open().filter(|open| {

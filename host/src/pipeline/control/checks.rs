@@ -15,11 +15,19 @@ use std::sync::Arc;
 pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
     // What was withdrawn has written, too; what runs comes last.
     let running = control.newest();
-    let ever = control.deploys().iter().filter(|known| {
+    let ever = control.deploys().filter(|known| {
         let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
         ran && running.is_none_or(|running| running.deploy.number != known.deploy.number)
     });
-    let earlier: Vec<&Declared> = ever.chain(running).map(|known| &known.deploy.declared).collect();
+    let mut earlier: Vec<&Declared> = vec![];
+    // Most deploys share what they declare: each is compared once, where it stands last.
+    for known in ever.chain(running).collect::<Vec<_>>().into_iter().rev() {
+        let declared = known.deploy.declared.as_ref();
+        if !earlier.iter().any(|one| std::ptr::eq(*one, declared)) {
+            earlier.push(declared);
+        }
+    }
+    earlier.reverse();
     compare(&earlier, new, one_way)
 }
 

@@ -12,7 +12,8 @@ use crate::rules::{Engine, Limits, Shape};
 use crate::task::Wiring;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SendError, Sender, channel};
 use std::time::Duration;
 
 /// Makes wired rules of a component and its settings (JSON). Err: everything that doesn't fit.
@@ -41,11 +42,35 @@ pub fn compiler(
     })
 }
 
-/// Each compilation on a thread of its own.
+/// Each compilation on a thread of its own. Threads stay, and take the next one: so it uses again what the last one has freed, which
+/// the allocator keeps by threads.
 pub fn on_threads() -> Start {
-    Box::new(|job| {
-        let started = std::thread::Builder::new().name("compile".into()).spawn(job);
-        started.map(drop)
+    type Job = Box<dyn FnOnce() + Send>;
+    let mut threads: Vec<(Sender<Job>, Arc<AtomicBool>)> = vec![];
+    Box::new(move |job| {
+        // A thread that has ended by a panic is busy for ever.
+        let idle = threads.iter().find(|(_, busy)| !busy.swap(true, Ordering::AcqRel));
+        let job = match idle {
+            Some((jobs, _)) => match jobs.send(job) {
+                Ok(()) => return Ok(()),
+                Err(SendError(job)) => job,
+            },
+            None => job,
+        };
+        let (jobs, todo) = channel::<Job>();
+        let busy = Arc::new(AtomicBool::new(true));
+        let shared = busy.clone();
+        let work = move || {
+            for job in todo {
+                job();
+                shared.store(false, Ordering::Release);
+            }
+        };
+        std::thread::Builder::new().name("compile".into()).spawn(work)?;
+        // Its receiver is there as long as it works.
+        let _ = jobs.send(job);
+        threads.push((jobs, busy));
+        Ok(())
     })
 }
 
@@ -59,13 +84,13 @@ pub fn limits(config: &Config) -> Limits {
 }
 
 /// What later versions are checked against.
-pub fn declared(wiring: &Wiring) -> Declared {
+pub fn declared(wiring: &Wiring) -> Arc<Declared> {
     let description = wiring.rules.description();
     let channels = |list: &[crate::rules::Channel]| {
         let one = |channel: &crate::rules::Channel| (channel.name.clone(), channel.schema.clone());
         list.iter().map(one).collect()
     };
-    Declared {
+    Arc::new(Declared {
         inputs: channels(&description.inputs),
         outputs: channels(&description.outputs),
         stores: description
@@ -83,7 +108,7 @@ pub fn declared(wiring: &Wiring) -> Declared {
             .map(|lookup| (lookup.name.clone(), lookup.reply.clone()))
             .collect(),
         timers: description.timers.clone(),
-    }
+    })
 }
 
 /// SHA-256 of a component's file.
@@ -95,13 +120,21 @@ pub fn hash(component: &[u8]) -> [u8; 32] {
 pub struct Job {
     pub version: VersionId,
     pub settings: String,
-    pub fetch: Fetch,
+    pub source: Source,
+}
+
+/// Where a component is.
+pub enum Source {
+    /// At hand.
+    Here(Arc<Vec<u8>>),
+    /// On the control topic.
+    Topic(Fetch),
 }
 
 /// What became of a job.
 pub enum Told {
     /// The component is here.
-    Fetched(VersionId),
+    Fetched(VersionId, Arc<Vec<u8>>),
     /// It is compiled; or can't be, why.
     Compiled(VersionId, Result<Arc<Wiring>, String>),
     /// The topic could not be read: again.
@@ -112,9 +145,13 @@ impl Job {
     /// Does it. Blocks for seconds.
     pub fn run(self, compile: &Compile, tell: &Sender<Told>) {
         let version = self.version;
-        let told = match self.fetch.run(WAIT) {
+        let component = match self.source {
+            Source::Here(component) => Ok(component),
+            Source::Topic(fetch) => fetch.run(WAIT).map(Arc::new),
+        };
+        let told = match component {
             Ok(component) => {
-                let _ = tell.send(Told::Fetched(version));
+                let _ = tell.send(Told::Fetched(version, component.clone()));
                 let made = compile(&component, &self.settings);
                 Told::Compiled(version, made.and_then(|wiring| checks::is(&version, wiring)))
             }

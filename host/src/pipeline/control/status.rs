@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// Of everything that is known.
 pub fn deploys(control: &Control, tasks: usize) -> Deploys {
     Deploys {
-        deploys: control.deploys().iter().map(one).collect(),
+        deploys: control.deploys().map(one).collect(),
         taken: (0..tasks as Partition)
             .filter(|_| control.last() > 0)
             .map(|task| (task, control.taken(task)))

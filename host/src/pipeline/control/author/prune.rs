@@ -93,7 +93,7 @@ fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Num
     let mut versions = BTreeSet::new();
     // Of the deploy behind, in this walk back: when it was made, and from when on it holds.
     let mut until = now;
-    for known in control.deploys().iter().rev() {
+    for known in control.deploys().rev() {
         let number = known.deploy.number;
         let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
         // What runs and the one before it, at least.
@@ -114,7 +114,7 @@ fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Num
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Declared, Deploy, Order};
+    use crate::control::{Deploy, Order};
 
     /// Deploys of these components, a second after one another; the last ones are taken by both tasks.
     fn control(components: &[u8]) -> Control {
@@ -134,7 +134,7 @@ mod tests {
                 drop_timers: false,
                 author: "test".into(),
                 written: at,
-                declared: Declared::default(),
+                declared: Default::default(),
             }));
             let order = Order::Commit(at);
             control.apply(Record::Order { number, order });

@@ -21,10 +21,7 @@ impl Carrier {
 
     /// The deploys whose tasks stop when they are over a budget.
     pub(super) fn stops(&self) -> BTreeSet<Number> {
-        let committed = self.control.committed().into_iter().map(|deploy| deploy.number);
-        committed
-            .filter(|number| self.control.way_back(*number) != Way::On)
-            .collect()
+        self.control.ways_back()
     }
 
     /// Says what was withdrawn since these orders.

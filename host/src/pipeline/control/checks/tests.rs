@@ -41,7 +41,7 @@ fn after(versions: &[Declared]) -> Control {
             drop_timers: false,
             author: String::new(),
             written: 0,
-            declared: declared.clone(),
+            declared: declared.clone().into(),
         }));
         control.apply(Record::Order {
             number,

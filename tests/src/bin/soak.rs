@@ -1,0 +1,71 @@
+//! `make soak`: see the module `soak`.
+
+use clap::Parser;
+use pelton_tests::rig::Rig;
+use pelton_tests::soak::{Options, Program, flat, run};
+use std::process::ExitCode;
+
+/// The word that makes this program the pipeline's.
+const PELTON: &str = "pelton";
+
+/// Swaps and kills under full load, on a real Kafka: every output once, by the right version, and the same again.
+#[derive(Parser)]
+struct Args {
+    /// Money events; users, sessions and duplicates come on top.
+    #[arg(long, default_value_t = 1_000_000)]
+    money: u64,
+    /// Swaps of the rules that must be committed.
+    #[arg(long, default_value_t = 100)]
+    swaps: usize,
+    /// Kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
+    #[arg(long, default_value_t = 2)]
+    kills: usize,
+    /// The same seed makes the same traffic and wants the same swaps.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only swap, with a trickle of events, and look that memory, threads and file descriptors stay as they are.
+    #[arg(long)]
+    flat: bool,
+    /// Keep the processes' logs in this folder.
+    #[arg(long)]
+    logs: Option<std::path::PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|first| first == PELTON) {
+        // The processes of the pipeline are this program, too: it is built with what it tests.
+        let words = std::iter::once(PELTON.into()).chain(words);
+        let code = pelton::cli::main(words, &mut std::io::stdout(), &mut std::io::stderr());
+        return ExitCode::from(code);
+    }
+    match soak(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn soak(args: &Args) -> anyhow::Result<()> {
+    let options = Options {
+        money: args.money,
+        swaps: args.swaps,
+        kills: args.kills,
+        seed: args.seed,
+        pelton: Program {
+            path: std::env::current_exe()?,
+            words: vec![PELTON.into()],
+            logs: args.logs.clone(),
+        },
+        say: |what| eprintln!("{what}"),
+    };
+    let rig = Rig::kafka()?;
+    if args.flat {
+        println!("{}", flat(args.swaps, &options.pelton, &rig, options.say)?);
+        return Ok(());
+    }
+    println!("{}", run(&options, &rig)?);
+    Ok(())
+}

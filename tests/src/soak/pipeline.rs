@@ -1,0 +1,161 @@
+//! The money pipeline of a soak: topics, schemas, its file.
+//!
+//! Rule: nothing is shared with another one but the broker; a replay shares the inputs.
+
+use super::instance::{Instance, Program};
+use super::{PARTITIONS, versions};
+use crate::rig::Rig;
+use anyhow::{Context, Result};
+use pelton::config::Config;
+use pelton_demo::traffic::Stream;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// The schemas of the topics, with their ids: inputs by rank, then the output by version.
+const SCHEMAS: [(u32, &str); 5] = [
+    (2, include_str!("../../../examples/schemas/2-user-session-events.avsc")),
+    (3, include_str!("../../../examples/schemas/3-user-events.avsc")),
+    (1, include_str!("../../../examples/schemas/1-wallet-events.avsc")),
+    (
+        4,
+        include_str!("../../../examples/schemas/4-money-enriched-events.avsc"),
+    ),
+    (
+        5,
+        include_str!("../../../guest-enrich/schemas/money-enriched-events-counted.avsc"),
+    ),
+];
+
+/// See the module.
+pub struct Pipeline<'a> {
+    pub rig: &'a Rig,
+    pub program: &'a Program,
+    pub name: String,
+    /// By rank.
+    pub inputs: [String; 3],
+    pub output: String,
+    service: String,
+    folder: TempDir,
+}
+
+impl<'a> Pipeline<'a> {
+    /// With topics of its own.
+    pub fn new(rig: &'a Rig, program: &'a Program, service: &str) -> Result<Pipeline<'a>> {
+        let name = Rig::unique("soak");
+        let inputs = Stream::ALL.map(|stream| format!("{name}-{}", stream.topic()));
+        for topic in &inputs {
+            rig.create(topic, PARTITIONS, &[("compression.type", "lz4")])?;
+        }
+        Pipeline::with(rig, program, service, name, inputs)
+    }
+
+    /// Another one that reads the same inputs.
+    pub fn again(&self) -> Result<Pipeline<'a>> {
+        let name = format!("{}-again", self.name);
+        Pipeline::with(self.rig, self.program, &self.service, name, self.inputs.clone())
+    }
+
+    fn with(
+        rig: &'a Rig,
+        program: &'a Program,
+        service: &str,
+        name: String,
+        inputs: [String; 3],
+    ) -> Result<Pipeline<'a>> {
+        let output = format!("{name}-enriched");
+        rig.create(&output, PARTITIONS, &[("compression.type", "lz4")])?;
+        let pipeline = Pipeline {
+            rig,
+            program,
+            name,
+            inputs,
+            output,
+            service: service.to_owned(),
+            folder: tempfile::tempdir()?,
+        };
+        let topics = pipeline.inputs.iter().chain([&pipeline.output; 2]);
+        for ((id, schema), topic) in SCHEMAS.iter().zip(topics) {
+            std::fs::write(pipeline.path(&format!("{id}-{topic}.avsc")), schema)?;
+        }
+        std::fs::write(pipeline.file(), pipeline.text())?;
+        Ok(pipeline)
+    }
+
+    fn text(&self) -> String {
+        let [session, user, wallet] = &self.inputs;
+        format!(
+            r#"name = "{name}"
+http = "off"
+workers = 1
+[kafka]
+bootstrap.servers = "{brokers}"
+session.timeout.ms = 10000
+[schemas]
+folder = "."
+[defaults]
+format = "avro"
+time = "value.processedAt"
+out_of_orderness = "20s"
+# How much comes out must not depend on how long a process was away.
+idle_after = "1h"
+[inputs]
+session.topic = "{session}"
+user.topic = "{user}"
+wallet.topic = "{wallet}"
+[outputs]
+enriched.topic = "{output}"
+[lookups.session]
+url = "{service}"
+[rules]
+file = "{rules}"
+# A machine that is overloaded decides nothing.
+time_limit = "10s"
+[rules.settings]
+{settings}
+"#,
+            name = self.name,
+            brokers = self.rig.brokers(),
+            output = self.output,
+            service = self.service,
+            rules = env!("GUEST_ENRICH_WASM"),
+            settings = versions::settings("first-", versions::PENDING[0])
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| format!("{name} = {value}\n"))
+                .collect::<String>(),
+        )
+    }
+
+    /// A path in its folder.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// Its file.
+    pub fn file(&self) -> PathBuf {
+        self.path("pelton.toml")
+    }
+
+    /// What its file says.
+    pub fn config(&self) -> Result<Config> {
+        Config::load(&self.file(), &[])
+            .map_err(|findings| anyhow::anyhow!("{findings:?}"))
+            .context("the pipeline's file")
+    }
+
+    /// Starts a process of it, and waits until it has all tasks.
+    pub fn one(&self) -> Result<Instance<'_>> {
+        let mut first = Instance::start(self, "a")?;
+        first.says(&format!("open task={}", PARTITIONS - 1))?;
+        Ok(first)
+    }
+
+    /// Starts two processes of it, and waits until they share the tasks.
+    pub fn two(&self) -> Result<[Instance<'_>; 2]> {
+        let first = self.one()?;
+        let mut second = Instance::start(self, "b")?;
+        second.says("open task=")?;
+        Ok([first, second])
+    }
+}

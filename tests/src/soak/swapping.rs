@@ -1,0 +1,229 @@
+//! Deploys, one after the other, while the stream runs.
+//!
+//! Rule: what is deployed, and how, follows from the seed. A deploy that is refused does not count; another one comes instead.
+
+use super::feed::Feed;
+use super::instance::Instance;
+use super::killing;
+use super::pipeline::Pipeline;
+use super::report::Report;
+use super::versions::{self, Versions};
+use super::{Options, PARTITIONS, PATIENCE};
+use anyhow::{Result, ensure};
+use pelton::control::{Control, Known, State};
+use pelton::http::{Back, Wish};
+use pelton::pipeline::control::author::Author;
+use pelton::task::Wiring;
+use pelton_demo::traffic::Random;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a swap changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Settings,
+    Component,
+    Rollback,
+}
+
+/// More attempts than this for each swap that is wanted: something is wrong.
+const ATTEMPTS: usize = 4;
+
+/// See the module.
+pub struct Swapping<'p> {
+    pipeline: &'p Pipeline<'p>,
+    author: Author,
+    /// Serves the author's registry.
+    _runtime: tokio::runtime::Runtime,
+    /// Held so that the author compiles each component once.
+    _compiled: Vec<Arc<Wiring>>,
+    versions: Versions,
+    random: Random,
+    /// Deploys that were tried.
+    attempts: usize,
+    /// Components that were tried.
+    components: usize,
+}
+
+impl<'p> Swapping<'p> {
+    /// Through Kafka alone, as a command with `--config` does.
+    pub fn new(pipeline: &'p Pipeline<'p>, seed: u64) -> Result<Swapping<'p>> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let author = pelton::pipeline::author(pipeline.config()?, runtime.handle())?;
+        let versions = Versions::read()?;
+        let settings = versions::settings("", versions::PENDING[0]).to_string();
+        let compile = |component| (author.compile)(component, &settings).map_err(anyhow::Error::msg);
+        let compiled = versions.components().map(compile).collect::<Result<_>>()?;
+        let swapping = Swapping {
+            pipeline,
+            author,
+            _runtime: runtime,
+            _compiled: compiled,
+            versions,
+            random: Random::new(seed),
+            attempts: 0,
+            components: 0,
+        };
+        let begun = Instant::now();
+        while swapping.control()?.newest().is_none() {
+            ensure!(begun.elapsed() < PATIENCE, "the file's rules are not deployed");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(swapping)
+    }
+
+    /// A component by number, in a circle.
+    pub fn component(&self, number: usize) -> Vec<u8> {
+        self.versions.component(number).to_vec()
+    }
+
+    /// One deploy, which must be committed.
+    pub fn deploy(&self, wish: Wish) -> Result<()> {
+        let done = self.author.deploy(wish, &mut |_, _| {});
+        done.map(drop).map_err(anyhow::Error::msg)
+    }
+
+    /// What the control topic says now.
+    pub fn control(&self) -> Result<Control> {
+        let following = self.author.read().map_err(anyhow::Error::msg)?;
+        Ok(following.control().clone())
+    }
+
+    /// As many swaps as are wanted, with the kills between and within them; each swap lets a slice of the traffic in.
+    pub fn run(
+        &mut self,
+        options: &Options,
+        feed: &mut Feed<'_>,
+        instances: &mut [Instance<'_>; 2],
+        report: &mut Report,
+    ) -> Result<()> {
+        // Spread evenly; the first kind of kill is in a swap.
+        let planned = |number: usize| (number + 1) * options.swaps / (options.kills + 1);
+        let mut kill = 0;
+        let begun = Instant::now();
+        while report.committed() < options.swaps || kill < options.kills {
+            ensure!(
+                self.attempts < options.swaps * ATTEMPTS + 10,
+                "{} swaps of {} are committed after {} attempts: {:#?}",
+                report.committed(),
+                options.swaps,
+                self.attempts,
+                report.refused
+            );
+            ensure!(
+                !feed.is_through(),
+                "there is no traffic left for swaps: take more money events"
+            );
+            instances.iter_mut().try_for_each(|instance| instance.lives())?;
+            (options.say)(&format!(
+                "{} swaps, {} refused, {} kills; {} s",
+                report.committed(),
+                report.refused.len(),
+                report.kills,
+                begun.elapsed().as_secs()
+            ));
+            let due = kill < options.kills && report.committed() >= planned(kill).min(options.swaps);
+            if due && kill % 2 == 1 {
+                report.kills += killing::in_a_commit(self.pipeline, instances, feed, &mut self.random)?;
+                report.killed_in_commits += 1;
+                kill += 1;
+            }
+            let victim = (due && kill < options.kills && kill % 2 == 0).then_some(&mut instances[0]);
+            let before = report.killed_in_swaps;
+            self.swap(feed, victim, report)?;
+            kill += report.killed_in_swaps - before;
+        }
+        Ok(())
+    }
+
+    /// One deploy, and what became of it. `victim`: is killed while it is not decided.
+    fn swap(&mut self, feed: &mut Feed<'_>, mut victim: Option<&mut Instance<'_>>, report: &mut Report) -> Result<()> {
+        let times = feed.more();
+        let kind = match self.random.below(10) {
+            // A component is ready at different times in the two processes: so there are answers of some tasks only.
+            _ if victim.is_some() => Kind::Component,
+            0..4 => Kind::Settings,
+            4..8 => Kind::Component,
+            _ => Kind::Rollback,
+        };
+        // At the end of the slice that is being written, or a little behind it; or wherever the tasks are.
+        let length = (times.end - times.start).max(4) as u64;
+        let ahead = (self.random.below(length / 2) + length * 7 / 10) as i64;
+        let at = (victim.is_some() || self.random.chance(0.5)).then_some(times.start + ahead);
+        let wish = Wish { at, ..self.wish(kind) };
+        let (mut open, mut trouble) = (false, None);
+        let author = &self.author;
+        let done = author.deploy(wish, &mut |known, _| {
+            if !is_under_way(known) {
+                return;
+            }
+            let Some(victim) = victim.take() else { return };
+            victim.kill();
+            // The topic may say more than was read when it was killed.
+            let number = known.deploy.number;
+            open = author.read().is_ok_and(|now| {
+                let known = now.control().known(number);
+                known.is_some_and(|known| known.state == State::Open)
+            });
+            report.kills += 1;
+            trouble = victim.again().err();
+        });
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        report.killed_in_swaps += usize::from(open);
+        match done {
+            Ok(_) => {
+                let how = if at.is_some() { "by T" } else { "now" };
+                let what = match kind {
+                    Kind::Settings => "settings",
+                    Kind::Component => "component",
+                    Kind::Rollback => "rollback",
+                };
+                *report.swaps.entry(how).or_default() += 1;
+                *report.swaps.entry(what).or_default() += 1;
+            }
+            Err(why) => report.refused.push(format!("{kind:?}: {why}")),
+        }
+        Ok(())
+    }
+
+    fn wish(&mut self, kind: Kind) -> Wish {
+        self.attempts += 1;
+        let label = format!("s{}-", self.attempts);
+        match kind {
+            Kind::Settings => {
+                let pending = versions::PENDING[self.random.below(2) as usize];
+                let set = [
+                    ("label".to_owned(), json!(label)),
+                    ("pending_ttl".to_owned(), json!(format!("{pending}ms"))),
+                ];
+                Wish {
+                    set: set.into(),
+                    ..Wish::default()
+                }
+            }
+            Kind::Component => {
+                self.components += 1;
+                Wish {
+                    component: Some(self.versions.component(self.components).to_vec()),
+                    set: [("label".to_owned(), json!(label))].into(),
+                    ..Wish::default()
+                }
+            }
+            Kind::Rollback => Wish {
+                back: Some(Back::Before),
+                ..Wish::default()
+            },
+        }
+    }
+}
+
+/// Some task holds for it already, and not all of them.
+fn is_under_way(known: &Known) -> bool {
+    known.state == State::Open && (1..PARTITIONS as usize).contains(&known.answers.len())
+}

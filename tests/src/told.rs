@@ -1,0 +1,192 @@
+//! What stands in the journals and on the control topic, in the auditor's words.
+//!
+//! Rule: of the host only its decoders are used, and the names that it gives to what the money rules keep. The rules are never
+//! at fault here: a withdrawal is an error.
+
+use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
+use pelton::control::{Deploy, Key, Order, Record, VersionId};
+use pelton::journal::{Ending, Entry, Happening, Verdict};
+use pelton::lookups;
+use pelton::record::StepKey;
+use std::collections::{BTreeMap, HashMap};
+
+/// Bytes of a place in an entry's name.
+const PLACE: usize = 18;
+
+/// What the control topic says. `settings`: of a deploy.
+pub fn control(
+    records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    settings: impl Fn(&Deploy) -> Option<Settings>,
+) -> Result<Vec<Said>, String> {
+    let mut said = vec![];
+    for (key, value) in records {
+        if matches!(Key::decode(&key), Key::Chunk(..)) {
+            continue;
+        }
+        said.push(match Record::decode(&value).map_err(|why| why.to_string())? {
+            Record::Deploy(deploy) => Said::Deploy {
+                number: deploy.number,
+                at: deploy.at,
+                settings: settings(&deploy).ok_or("settings that nobody deploys")?,
+            },
+            Record::Answer { number, task, position } => Said::Answer { number, task, position },
+            Record::Order { number, order } => match order {
+                Order::Commit(at) => Said::Commit { number, at },
+                Order::Cancel(_) => Said::Cancel { number },
+                Order::Withdraw(why) => return Err(format!("deploy {number} was withdrawn: {why:?}")),
+            },
+            _ => continue,
+        });
+    }
+    Ok(said)
+}
+
+/// What the money rules are told: times in milliseconds, all of them. Which rules these are stands elsewhere.
+pub fn settings(text: &str) -> Option<Settings> {
+    let all: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
+    let time = |name: &str| all.get(name)?.strip_suffix("ms")?.parse().ok();
+    Some(Settings {
+        dedup_ttl: time("dedup_ttl")?,
+        session_ttl: time("session_ttl")?,
+        pending_ttl: time("pending_ttl")?,
+        label: all.get("label")?.clone(),
+        ..Settings::default()
+    })
+}
+
+/// Takes a task's journal into it; its inputs are there. `known`: the versions that it may name.
+pub fn journal(
+    task: &mut Task,
+    entries: impl Iterator<Item = Vec<u8>>,
+    parameters: &Parameters,
+    known: impl Fn(&VersionId) -> bool,
+) -> Result<(), String> {
+    let mut replies = vec![];
+    let mut taken = 1;
+    for entry in entries {
+        match Entry::decode(&entry).map_err(|why| why.to_string())? {
+            Entry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
+                rank,
+                next: position,
+                time,
+            }),
+            Entry::Verdict {
+                rank,
+                offset,
+                verdict: Verdict::TooFarAhead,
+            } => task.too_far_ahead.push((rank, offset)),
+            // Its bytes say it too.
+            Entry::Verdict {
+                verdict: Verdict::UnknownSchema(_),
+                ..
+            } => {}
+            Entry::After {
+                anchor,
+                what: Happening::Reply { id, answer },
+                ..
+            } => replies.push((anchor, id, answer, taken)),
+            Entry::After {
+                anchor,
+                what: Happening::Rules { version, number },
+                ..
+            } => {
+                taken = number;
+                if !known(&version) {
+                    return Err("the journal names a version that nobody knows".into());
+                }
+                let behind = step(&anchor)?;
+                task.takeovers.push(Takeover { behind, number });
+            }
+            other => return Err(format!("an unexpected journal entry: {other:?}")),
+        }
+    }
+    // Which step asked with which id: steps do not depend on replies.
+    let steps = auditor::audit(task, parameters).steps;
+    let asking: HashMap<_, _> = steps
+        .into_iter()
+        .map(|step| (lookups::id(&host_step(&step), 0, 0), step))
+        .collect();
+    for (anchor, id, answer, deploy) in replies {
+        let anchor = step(&anchor)?.ok_or("a reply before the first step")?;
+        let asked_by = asking.get(&id).cloned();
+        task.replies.push(Reply {
+            anchor,
+            asked_by: asked_by.ok_or("a reply to a question that no step has asked")?,
+            answer: match answer {
+                Ending::Body(body) => Answer::Body(body),
+                Ending::Absent => Answer::Absent,
+                Ending::Unavailable => Answer::Unavailable,
+            },
+            deploy,
+        });
+    }
+    Ok(())
+}
+
+/// A step in the auditor's words; none: the start.
+pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, String> {
+    Ok(Some(match step {
+        StepKey::Start => return Ok(None),
+        StepKey::Record { time, rank, offset } => auditor::StepKey {
+            time: *time,
+            what: StepWhat::Record {
+                rank: *rank,
+                offset: *offset,
+            },
+        },
+        StepKey::Timer { time, key, tag, .. } => {
+            let wrong = || format!("a timer with the tag {tag:?}");
+            let (session, place) = tag
+                .split_at_checked(tag.len().saturating_sub(PLACE + 2))
+                .ok_or_else(wrong)?;
+            auditor::StepKey {
+                time: *time,
+                what: StepWhat::SessionMissing {
+                    key: key.to_vec(),
+                    session: String::from_utf8_lossy(session).into_owned(),
+                    place: place.strip_prefix(&[0, 0]).and_then(place_of).ok_or_else(wrong)?,
+                },
+            }
+        }
+    }))
+}
+
+/// The other way round.
+pub fn host_step(step: &auditor::StepKey) -> StepKey {
+    match &step.what {
+        StepWhat::Record { rank, offset } => StepKey::Record {
+            time: step.time,
+            rank: *rank,
+            offset: *offset,
+        },
+        StepWhat::SessionMissing { key, session, place } => StepKey::Timer {
+            time: step.time,
+            key: key.clone().into(),
+            kind: 0,
+            tag: pending_name(session, place).into(),
+        },
+    }
+}
+
+fn place_of(bytes: &[u8]) -> Option<Place> {
+    let (time, rest) = bytes.split_first_chunk()?;
+    let (rank, offset) = rest.split_first_chunk()?;
+    Some(Place {
+        time: i64::from_be_bytes(*time) ^ i64::MIN,
+        rank: u16::from_be_bytes(*rank),
+        offset: i64::from_be_bytes(offset.try_into().ok()?),
+    })
+}
+
+/// What an entry of money that waits for the service is called.
+pub fn place_name(place: &Place) -> Vec<u8> {
+    let mut name = (place.time ^ i64::MIN).to_be_bytes().to_vec();
+    name.extend(place.rank.to_be_bytes());
+    name.extend(place.offset.to_be_bytes());
+    name
+}
+
+/// What an entry of money that waits for its session is called; its timer, too.
+pub fn pending_name(session: &str, place: &Place) -> Vec<u8> {
+    [session.as_bytes(), &[0, 0], &place_name(place)].concat()
+}
