@@ -125,7 +125,8 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     project.replace(LIB, "payments + 100,\n", "payments + 200,\n");
     dev.next("saved");
     project.replace(LIB, "payments + 200,\n", "payments + 300,\n");
-    dev.end("superseded");
+    let (left, _) = dev.end("superseded");
+    assert!(left["build_ms"].is_null(), "its build is ended: {left}");
     project.replace(SCENARIO, "\"payments\": 104", "\"payments\": 304");
     let third = dev.at_last("running");
     assert_eq!(running(&url), (version(&third), 3));

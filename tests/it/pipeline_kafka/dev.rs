@@ -27,11 +27,8 @@ fn settings_that_are_saved_run_in_every_task() {
     tail.until(2 * PARTITIONS as usize, PATIENCE, || {});
 
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-enrich");
-    // Where the guests of the tests are built: the same rules, then.
-    let target = Path::new(env!("GUEST_ENRICH_WASM"))
-        .ancestors()
-        .nth(3)
-        .expect("a folder");
+    // Where and as the guests of the tests are built: the same rules, then.
+    let target = Path::new(env!("GUEST_ENRICH_WASM")).with_file_name("guests");
     let none = stage.path("scenarios");
     std::fs::create_dir(&none).unwrap();
     let none = none.display().to_string();
@@ -42,10 +39,12 @@ fn settings_that_are_saved_run_in_every_task() {
         &file,
         "--scenarios",
         &none,
+        "--profile",
+        "guest",
         "--shadow",
         "100ms",
     ];
-    let dev = Dev::dev(&package, target, "", &args);
+    let dev = Dev::dev(&package, &target, "", &args);
     dev.end("unchanged");
 
     let text = std::fs::read_to_string(&file).unwrap();
