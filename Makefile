@@ -27,9 +27,9 @@ test: ## Every test, with a real Kafka and a real schema registry
 	cargo test --release --workspace
 	@$(MAKE) --no-print-directory guest-check
 
-build: ## The binary, target/release/pelton, and the money rules
+build: ## The binary, target/release/pelton, its demo for `pelton dev`, and the money rules
 	@.ci/setup build
-	cargo build --release -p pelton
+	cargo build --release -p pelton -p pelton-demo
 	cargo build -p guest-enrich $(WASM)
 
 check: ## Format, lints, and the house rules that a test can check
@@ -42,10 +42,9 @@ bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin bench -- $(ARGS)
 
-bench-swap: ## The same while other rules are deployed all the time: how long tasks stand still for that
+bench-swap: ## The same without swaps, and while other rules are deployed all the time: how long tasks stand still for that
 	@.ci/setup test
-	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps 800s $(ARGS)
-	cargo run --release -p pelton-tests --bin bench -- --no-wire --swaps now $(ARGS)
+	cargo run --release -p pelton-tests --bin bench -- --swaps 2000s --swaps now $(ARGS)
 
 soak: ## A million money events through 100 swaps of the rules and two kill -9, all outputs checked (ARGS=--help: its options)
 	@.ci/setup test

@@ -1,6 +1,8 @@
-//! What the demo is made of, apart from the pipeline itself: traffic, the session service, the screen. Tests and the
-//! benchmark use the first two.
+//! The demo: the pipeline on a log in memory, and what it is fed with. Tests and the benchmark use the traffic and the session
+//! service.
 
+mod live;
+pub mod run;
 pub mod session_service;
 pub mod show;
 pub mod traffic;

@@ -461,3 +461,19 @@ fn the_settings_count() {
     assert_eq!(outs(&mut kit, 50 * SECOND).len(), 1); // no service: unavailable at once
     assert_eq!(kit.count("sessions_unanswered"), 1);
 }
+
+/// Outputs show which settings made them; the state does not.
+#[test]
+fn a_label_stands_in_front_of_the_money_types() {
+    let mut kit = Kit::<Enrich>::new(r#"{"label": "v2-"}"#);
+    pay(&mut kit, 0, "1", None);
+    pay(&mut kit, 0, "2", None);
+    kit.run_to(SECOND);
+    let kinds = kit.sent("enriched", |value| {
+        let value = decode_all::<MoneyEnriched<'static>>(value).unwrap();
+        (value.money.money_type.to_owned(), value.first_occurrence)
+    });
+    let kinds: Vec<_> = kinds.into_iter().map(|sent| sent.value.unwrap()).collect();
+    assert!(kinds.iter().all(|(kind, _)| kind.starts_with("v2-")), "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|(_, first)| *first).count(), 1);
+}

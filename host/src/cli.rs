@@ -5,6 +5,7 @@
 //! while it ran; 130 it was told twice to stop.
 
 mod check;
+mod dev;
 mod logging;
 mod new;
 mod rules;
@@ -68,6 +69,8 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         clone: Option<PathBuf>,
     },
+    /// Watch the sources of rules: what is saved is built, plays its scenarios, and is swapped into a running demo or pipeline.
+    Dev(dev::Dev),
     /// Play scenarios: files that say what happens to a pipeline and what comes of it, with its real rules and without a Kafka.
     #[command(after_help = crate::testkit::file::GRAMMAR)]
     Test(test::Test),
@@ -114,6 +117,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
         Command::Run { file, log } => run(file, log, err),
         Command::Check { file, offline, json } => check::check(&file.file, &file.sets, offline, json, out),
         Command::New { folder, clone } => new::new(&folder, clone.as_deref(), out, err),
+        Command::Dev(dev) => dev::dev(&dev, out, err),
         Command::Test(test) => test::test(&test, out, err),
         Command::Rules(rules) => rules::run(rules, out, err),
         Command::Config { avro } => {

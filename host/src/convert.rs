@@ -18,6 +18,7 @@ mod instant;
 mod json;
 mod json_reader;
 mod json_writer;
+mod leaf;
 mod resolver;
 mod schema;
 mod template;

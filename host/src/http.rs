@@ -4,11 +4,13 @@
 //! browser can't deploy: the body's content type needs a preflight, which is not answered, and a loopback address answers to
 //! its own names only.
 
+mod prune;
 mod rules;
 mod shadow;
 #[cfg(test)]
 mod tests;
 
+pub use prune::{Prune, Pruned};
 pub use rules::{Back, Deployed, Deploys, Finding, OneDeploy, Running, WISH_HEADER, Wish};
 pub use shadow::{Cancelled, Shadowing};
 
@@ -51,6 +53,8 @@ pub struct Surface {
     pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, String> + Send + Sync>,
     /// For `POST /rules/cancel`: what it has cancelled. Err: why not.
     pub cancel: Arc<dyn Fn() -> Result<Cancelled, String> + Send + Sync>,
+    /// For `POST /rules/prune`: what has left, or would leave. Err: why not.
+    pub prune: Arc<dyn Fn(Prune) -> Result<Vec<Pruned>, String> + Send + Sync>,
     /// For `GET /rules/diff`; quick. None: there was no shadow.
     pub shadow: Arc<dyn Fn() -> Option<Shadowing> + Send + Sync>,
 }
@@ -178,6 +182,7 @@ fn router(surface: Surface, address: SocketAddr) -> Router {
         .route("/rules", get(rules::get).post(rules::deploy))
         .route("/rules/cancel", post(rules::cancel))
         .route("/rules/diff", get(shadow::get))
+        .route("/rules/prune", post(prune::prune))
         .layer(DefaultBodyLimit::max(COMPONENT_LIMIT))
         .with_state(Shared {
             surface,

@@ -78,9 +78,11 @@ fn bytes() -> Option<Unit> {
     Some(Unit::Bytes)
 }
 
-/// From 0.1 ms to 26 s, in doubles: a commit is 4-8 ms, one with trouble seconds.
+/// From 0.1 ms to 20 s, by 1, 2, 5: a commit is 4-8 ms, one with trouble seconds.
 fn long_times() -> Histogram {
-    Histogram::new(exponential_buckets(1e-4, 2.0, 19))
+    let decades = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
+    let bounds = decades.into_iter().flat_map(|from| [from, 2.0 * from, 5.0 * from]);
+    Histogram::new(bounds.filter(|bound| *bound < 50.0))
 }
 
 /// From 1 us to 1 s, in fours: a batch of 256 takes about 100 us.
@@ -126,6 +128,9 @@ families! {
     epochs: Counter = Counter::default, NONE, "epochs", "Epochs, by how they ended: committed, aborted or ambiguous";
     commit_seconds: Histogram = long_times, seconds(), "commit", "From the end of an epoch to its commit";
     held_seconds: Histogram = long_times, seconds(), "held", "A task with work stood still until a deploy was decided";
+    pause_seconds: Histogram = long_times, seconds(), "pause",
+        "From the turn of a task that left work to the next one that took steps: other tasks' turns, commits, holds";
+    sandbox_seconds: Histogram = long_times, seconds(), "sandbox", "To instantiate a version of the rules on a worker";
     batch_size: Histogram = batch_sizes, NONE, "batch_inputs", "Inputs handed to the rules in one call";
     guest_seconds: Histogram = short_times, seconds(), "guest", "Time in the rules, a call";
     worker_cpu: FloatCounter = FloatCounter::default, seconds(), "worker_cpu",
@@ -267,6 +272,8 @@ impl Metrics {
             withdrawn: all.withdrawn.get_or_create_owned(&vec![worker.clone()]),
             commit_seconds: all.commit_seconds.get_or_create_owned(&labels),
             held_seconds: all.held_seconds.get_or_create_owned(&labels),
+            pause_seconds: all.pause_seconds.get_or_create_owned(&labels),
+            sandbox_seconds: all.sandbox_seconds.get_or_create_owned(&labels),
             batch_inputs: all.batch_size.get_or_create_owned(&labels),
             guest_seconds: all.guest_seconds.get_or_create_owned(&labels),
             cpu: Part::ALL.map(|part| {

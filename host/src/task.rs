@@ -27,6 +27,7 @@ mod seal;
 pub mod shadow;
 mod shelf;
 pub mod sources;
+pub mod stride;
 pub mod tally;
 mod view;
 pub mod wiring;
@@ -62,7 +63,8 @@ use shelf::Shelf;
 use sources::Readers;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use stride::Stride;
 use view::View;
 
 /// See the module.
@@ -110,6 +112,8 @@ pub struct Task {
     fallen: bool,
     /// No step of this time or a later one is planned.
     until: Millis,
+    /// How fast its event time goes.
+    stride: Stride,
     /// The version that the journal demands, which is being compiled.
     awaited: Option<VersionId>,
 
@@ -156,6 +160,8 @@ pub struct Guest {
     pub spent: Duration,
     /// How often it was at fault.
     pub faults: Faults,
+    /// What the first instance took to be made.
+    pub made_in: Duration,
 }
 
 impl Guest {
@@ -165,6 +171,7 @@ impl Guest {
         let readers = wiring
             .readers()
             .unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
+        let begun = Instant::now();
         let sandbox = Some(Sandbox::new(&wiring.rules)?);
         let faults = Faults::new(wiring.budget);
         Ok(Guest {
@@ -173,6 +180,7 @@ impl Guest {
             sandbox,
             spent: Duration::ZERO,
             faults,
+            made_in: begun.elapsed(),
         })
     }
 

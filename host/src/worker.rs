@@ -26,6 +26,7 @@ use crate::registry::Schemas;
 use crate::service::{Answer, Reply, Services};
 use crate::store::Store;
 use crate::task::restore::Restoring;
+use crate::task::stride::Moment;
 use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task};
 use commit::Flight;
 use flush::Flushes;
@@ -98,6 +99,8 @@ pub struct Worker {
     opened: Option<Duration>,
     /// It was out of work since the open epoch began.
     rested: bool,
+    /// What the last commit took.
+    took: Duration,
     /// The assignment counter that holds for the tasks at hand.
     assignment: u64,
     flight: Option<Flight>,
@@ -152,6 +155,7 @@ impl Worker {
             spare: Transaction::default(),
             opened: None,
             rested: false,
+            took: Duration::ZERO,
             assignment,
             flight: None,
             stale: false,
@@ -339,8 +343,13 @@ impl Worker {
 
     /// Tasks learn of new orders, between two steps.
     fn obey(&mut self, now: Now) {
+        let moment = Moment {
+            mono: now.mono,
+            wall: now.wall,
+            decision: self.decision(),
+        };
         for task in self.tasks.values_mut() {
-            task.obey(&self.orders, &mut self.epoch);
+            task.obey(&self.orders, &moment, &mut self.epoch);
         }
         self.opened_now(now);
     }
@@ -349,6 +358,7 @@ impl Worker {
         let mut busy = false;
         let mut trouble = None;
         for task in self.tasks.values_mut() {
+            let (mut ran, mut left) = (false, true);
             for _ in 0..BATCHES_A_TURN {
                 let deployed = task.deployed();
                 if trouble.is_some() || self.stopped.contains_key(&deployed) {
@@ -357,7 +367,7 @@ impl Worker {
                 if self.flight.is_some() && self.epoch.bytes() > OVERFULL * self.pace.bytes {
                     break;
                 }
-                let guest = match guests::of(&mut self.guests, task.wiring()) {
+                let guest = match guests::of(&mut self.guests, task.wiring(), &self.telemetry) {
                     Ok(guest) => guest,
                     Err(why) => {
                         tracing::error!(%why, "the rules can't be instantiated");
@@ -367,16 +377,19 @@ impl Worker {
                         break;
                     }
                 };
-                let ran = task.run(guest, &mut self.sources, &mut self.epoch);
+                left = task.run(guest, &mut self.sources, &mut self.epoch);
                 if guest.faults.over() && self.orders.stops.contains(&deployed) {
                     trouble = Some((deployed, guest.faults.why()));
                 }
-                if !ran {
+                if !left {
                     break;
                 }
-                busy = true;
+                ran = true;
             }
-            self.telemetry.held(task.partition(), task.is_held_back(), now);
+            busy |= ran;
+            let held = task.is_held_back();
+            self.telemetry.held(task.partition(), held, now);
+            self.telemetry.had_turn(task.partition(), ran, left || held, now);
         }
         self.opened_now(now);
         if let Some((deploy, why)) = trouble {
@@ -394,6 +407,7 @@ impl Worker {
 
     fn chores(&mut self, now: Now) -> Result<()> {
         for (partition, task) in &mut self.tasks {
+            task.note_stride(now.mono);
             if self.closing.is_empty() {
                 task.beat(now.mono, now.wall, &mut self.epoch);
             }

@@ -1,6 +1,8 @@
 //! Pelton as a whole: one test binary, a module a subject.
 
 mod deploys;
+#[cfg(all(feature = "kafka", feature = "rocks"))]
+mod dev;
 mod guest_forms;
 #[cfg(feature = "kafka")]
 mod kafka_port;

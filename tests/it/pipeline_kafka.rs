@@ -4,6 +4,7 @@
 
 mod away;
 mod deploys;
+mod dev;
 mod disk;
 mod expected;
 mod formats;

@@ -66,7 +66,7 @@ fn make(folder: &Path, clone: Option<&Path>) -> Result<String, (u8, String)> {
     write(folder, name, &clone).map_err(|why| (FAILED, format!("{} can't be written: {why}", folder.display())))?;
     let path = folder.display();
     Ok(format!(
-        "{path} is a project of rules. Try it:\n\n  cd {path}\n  cargo build --release --target wasm32-unknown-unknown\n  pelton test\n"
+        "{path} is a project of rules. Try it:\n\n  cd {path}\n  cargo build --release --target wasm32-unknown-unknown\n  pelton test\n  pelton dev\n"
     ))
 }
 

@@ -3,14 +3,14 @@
 //! Rule: every command goes to a running instance over its HTTP, or with `--config` to the brokers alone; what it says, and
 //! what it does, is the same.
 
-mod diff;
+pub(super) mod diff;
 mod show;
-mod via;
+pub(super) mod via;
 
 use super::{FINDINGS, OK, say};
 use crate::config::parse_duration;
 use crate::convert;
-use crate::http::{Back, Cancelled, Wish};
+use crate::http::{Back, Cancelled, Prune, Wish};
 use crate::record::Millis;
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -87,12 +87,8 @@ pub(super) enum Rules {
         /// Only say what would be removed.
         #[arg(long)]
         dry_run: bool,
-        /// The pipeline's file: it is done through Kafka.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// One JSON object, for programs.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        to: Target,
     },
     /// All deploys.
     List {
@@ -139,7 +135,7 @@ pub(super) struct Target {
 
 /// Why a command did not go well, and its exit code.
 #[derive(Debug)]
-struct Trouble(u8, String);
+pub(super) struct Trouble(pub(super) u8, pub(super) String);
 
 fn event_time(text: &str) -> Result<Millis, String> {
     convert::instant(text).ok_or_else(|| "expected 2026-01-31T12:00:00Z, or milliseconds since 1970".into())
@@ -196,9 +192,10 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
             keep,
             also,
             dry_run,
-            config,
-            json,
-        } => via::prune(&config, keep, also, dry_run).map(|gone| show::pruned(&gone, dry_run, json)),
+            to,
+        } => Via::of(&to)
+            .and_then(|via| via.prune(Prune { keep, also, dry_run }))
+            .map(|gone| show::pruned(&gone, dry_run, to.json)),
         Rules::List { to } => status(&to, show::list),
         Rules::Status { to } => status(&to, show::status),
     };

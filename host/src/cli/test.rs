@@ -10,6 +10,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Of the random cuts, unless another one is named.
+pub(super) const SEED: u64 = 1;
+
 #[derive(Debug, Args)]
 pub(super) struct Test {
     /// Folders of files NAME.scenario, or such files.
@@ -28,7 +31,7 @@ pub(super) struct Test {
     #[arg(long)]
     update: bool,
     /// Of the random cuts, as a failure says it.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = SEED)]
     seed: u64,
     /// One JSON object, for programs.
     #[arg(long)]
@@ -36,9 +39,9 @@ pub(super) struct Test {
 }
 
 /// A file that was played.
-struct Played {
+pub(super) struct Played {
     path: PathBuf,
-    report: Report,
+    pub(super) report: Report,
     took: Duration,
     /// It was changed.
     written: bool,
@@ -64,7 +67,7 @@ pub(super) fn test(test: &Test, out: &mut dyn Write, err: &mut dyn Write) -> u8 
     let ready = begun.elapsed();
     let mut all = vec![];
     for path in files {
-        let played = one(test, &setup, path);
+        let played = one(&setup, path, test.seed, test.update);
         if !test.json {
             say(out, &shown(&played));
         }
@@ -104,8 +107,8 @@ fn open(test: &Test) -> Result<Setup, String> {
     Ok(setup)
 }
 
-/// The pelton.toml beside the scenarios, or the nearest one above.
-fn nearest(path: &Path) -> Result<PathBuf, String> {
+/// The pelton.toml in this folder, or beside this file, or the nearest one above.
+pub(super) fn nearest(path: &Path) -> Result<PathBuf, String> {
     let from = path
         .canonicalize()
         .map_err(|why| format!("{} can't be read: {why}", path.display()))?;
@@ -119,35 +122,40 @@ fn nearest(path: &Path) -> Result<PathBuf, String> {
     })
 }
 
-/// The scenarios, by name.
+/// The scenarios of all paths. Err: one can't be read, or has none.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
-    let unreadable = |path: &Path, why: std::io::Error| format!("{} can't be read: {why}", path.display());
     let mut files = vec![];
     for path in paths {
-        if path.is_file() {
-            files.push(path.clone());
-            continue;
-        }
-        let mut its = vec![];
-        for entry in std::fs::read_dir(path).map_err(|why| unreadable(path, why))? {
-            let file = entry.map_err(|why| unreadable(path, why))?.path();
-            if file.extension().is_some_and(|ending| ending == "scenario") {
-                its.push(file);
-            }
-        }
+        let its = inside(path).map_err(|why| format!("{} can't be read: {why}", path.display()))?;
         if its.is_empty() {
             return Err(format!(
                 "{} has no files NAME.scenario; `pelton test --help` says what stands in one",
                 path.display()
             ));
         }
-        its.sort();
-        files.append(&mut its);
+        files.extend(its);
     }
     Ok(files)
 }
 
-fn one(test: &Test, setup: &Setup, path: PathBuf) -> Played {
+/// The scenarios in a folder, by name; or the one that this is.
+pub(super) fn inside(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut files = vec![];
+    for entry in std::fs::read_dir(path)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|ending| ending == "scenario") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Plays a file in every way. `update`: it may be changed.
+pub(super) fn one(setup: &Setup, path: PathBuf, seed: u64, update: bool) -> Played {
     let begun = Instant::now();
     let problem = |line, text| Report {
         problems: vec![Problem { line, text }],
@@ -168,7 +176,7 @@ fn one(test: &Test, setup: &Setup, path: PathBuf) -> Played {
         },
         Ok((Ok(file), text)) => {
             let folder = path.parent().unwrap_or(Path::new(""));
-            let report = play(&file, setup, folder, test.seed, test.update);
+            let report = play(&file, setup, folder, seed, update);
             match &report.updated {
                 Some(updated) if *updated != text => match std::fs::write(&path, updated) {
                     Ok(()) => {
@@ -189,7 +197,8 @@ fn one(test: &Test, setup: &Setup, path: PathBuf) -> Played {
     }
 }
 
-fn shown(played: &Played) -> String {
+/// For people.
+pub(super) fn shown(played: &Played) -> String {
     let (path, report) = (played.path.display(), &played.report);
     let mut text = match (report.problems.is_empty(), played.written) {
         (false, _) => format!("FAIL    {path}\n"),

@@ -1,7 +1,9 @@
 //! The commands as they are called, with their output and exit codes.
 
 use super::*;
-use crate::http::{Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Surface, TaskHealth, TaskState, Wish, serve};
+use crate::http::{
+    Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Prune, Pruned, Surface, TaskHealth, TaskState, Wish, serve,
+};
 use crate::metrics::Metrics;
 use crate::pipeline::stop_signal;
 use clap::CommandFactory;
@@ -184,6 +186,14 @@ fn rules_are_deployed_and_shown() {
             }
         }),
         cancel: Arc::new(|| Ok(Cancelled::Deploy(2))),
+        prune: Arc::new(|wish: Prune| {
+            let one = |number| Pruned {
+                component: "abc".into(),
+                bytes: wish.keep as u64,
+                deploys: vec![number],
+            };
+            Ok(wish.also.into_iter().map(one).collect())
+        }),
         shadow: Arc::new(|| None),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
@@ -259,6 +269,23 @@ fn rules_are_deployed_and_shown() {
         serde_json::json!({ "max": 3, "ttl": "5s" })
     );
     assert_eq!((seen[4].back, seen[4].at), (Some(Back::To(1)), Some(1_000)));
+    let (code, out, _) = pelton(&[
+        "rules",
+        "prune",
+        "--keep",
+        "7",
+        "--deploy",
+        "9",
+        "--dry-run",
+        "--to",
+        &url,
+    ]);
+    assert_eq!(
+        (code, out.as_str()),
+        (OK, "component abc of the deploys [9], 7 bytes, would be removed\n")
+    );
+    let (code, out, _) = pelton(&["rules", "prune", "--json", "--to", &url]);
+    assert_eq!((code, out.as_str()), (OK, "{\"pruned\":[],\"dry_run\":false}\n"));
     drop(server);
     let (code, _, err) = pelton(&["rules", "status", "--to", &url]);
     assert!(code == FAILED && err.contains("no instance answers"), "{err}");
@@ -299,6 +326,7 @@ fn what_was_withdrawn_is_shown() {
         }),
         deploy: Arc::new(|_| Err("nobody asks".into())),
         cancel: Arc::new(|| Err("nobody asks".into())),
+        prune: Arc::new(|_| Err("nobody asks".into())),
         shadow: Arc::new(|| None),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();

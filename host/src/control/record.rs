@@ -32,13 +32,14 @@ pub enum Record {
         /// What.
         order: Order,
     },
-    /// A task holds for a deploy: no input of its time, or a later one, was or will be taken before the order.
+    /// A task holds for a deploy: no input of its time, or a later one, was or will be taken before the order. Where the deploy has
+    /// no time: none behind `position`.
     Answer {
         /// Which deploy.
         number: Number,
         /// Which task.
         task: Partition,
-        /// Time of its last step.
+        /// Time of its last step; where the deploy has no time, of the last one that it may take.
         position: Millis,
     },
     /// How far an instance is with a deploy.

@@ -21,6 +21,7 @@ pub(super) use scalar::millis;
 use super::datum::{deeper, put_long, put_sized};
 use super::gather::Gather;
 use super::json::{Raw, Text};
+use super::leaf::Leaf;
 use super::schema::Schema;
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable, decimal};
 use scalar::{end_block, float, insert_long, integer, micros, put_latin1, put_text, uuid};
@@ -38,26 +39,7 @@ pub struct JsonReader {
 /// How a value is read. Numbers are indexes of other ops.
 #[derive(Debug)]
 enum Op {
-    Null,
-    Boolean,
-    Int,
-    Long,
-    Float,
-    Double,
-    Text,
-    Bytes,
-    Fixed {
-        size: u32,
-    },
-    Decimal {
-        precision: u32,
-        scale: u32,
-        fixed: Option<u32>,
-    },
-    /// Sixteen bytes.
-    Uuid,
-    Millis,
-    Micros,
+    Leaf(Leaf),
     Enum {
         symbols: Box<[Arc<str>]>,
         default: Option<u32>,
@@ -128,12 +110,12 @@ impl JsonReader {
 
     fn run(&self, op: u32, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match &self.ops[op as usize] {
-            Op::Text => put_text(text.string("text was expected")?, out),
-            Op::Decimal {
+            Op::Leaf(Leaf::Text) => put_text(text.string("text was expected")?, out),
+            Op::Leaf(Leaf::Decimal {
                 precision,
                 scale,
                 fixed,
-            } => {
+            }) => {
                 let number = text.number()?;
                 let (bytes, from) = decimal::shortest(decimal::parse(number.bytes, *precision, *scale)?);
                 match fixed {
@@ -147,25 +129,29 @@ impl JsonReader {
                     }
                 }
             }
-            Op::Millis => put_long(millis(text)?, out),
-            Op::Micros => put_long(micros(text)?, out),
-            Op::Boolean => out.push(u8::from(text.boolean()?)),
-            Op::Int => {
+            Op::Leaf(Leaf::Millis) => put_long(millis(text)?, out),
+            Op::Leaf(Leaf::Micros) => put_long(micros(text)?, out),
+            Op::Leaf(Leaf::Boolean) => out.push(u8::from(text.boolean()?)),
+            Op::Leaf(Leaf::Int) => {
                 let value = integer(text.number()?)?;
                 let value = i32::try_from(value).map_err(|_| text.error("an int has more than 32 bits"))?;
                 put_long(i64::from(value), out);
             }
-            Op::Long => put_long(integer(text.number()?)?, out),
-            Op::Float => out.extend_from_slice(&float::<f32>(text, |value| value.is_finite())?.to_le_bytes()),
-            Op::Double => out.extend_from_slice(&float::<f64>(text, |value| value.is_finite())?.to_le_bytes()),
-            Op::Null => text.null()?,
-            Op::Bytes => {
+            Op::Leaf(Leaf::Long) => put_long(integer(text.number()?)?, out),
+            Op::Leaf(Leaf::Float) => {
+                out.extend_from_slice(&float::<f32>(text, |value| value.is_finite())?.to_le_bytes())
+            }
+            Op::Leaf(Leaf::Double) => {
+                out.extend_from_slice(&float::<f64>(text, |value| value.is_finite())?.to_le_bytes())
+            }
+            Op::Leaf(Leaf::Null) => text.null()?,
+            Op::Leaf(Leaf::Bytes) => {
                 let raw = text.string("text, of a character for each byte, was expected")?;
                 let start = out.len();
                 put_latin1(raw, text, out)?;
                 insert_long((out.len() - start) as i64, start, out);
             }
-            Op::Fixed { size } => {
+            Op::Leaf(Leaf::Fixed { size }) => {
                 let raw = text.string("text, of a character for each byte, was expected")?;
                 let start = out.len();
                 put_latin1(raw, text, out)?;
@@ -173,7 +159,7 @@ impl JsonReader {
                     return Err(text.error("a fixed has another size"));
                 }
             }
-            Op::Uuid => {
+            Op::Leaf(Leaf::Uuid) => {
                 let raw = text.string("the text of a UUID was expected")?;
                 let bytes = uuid(raw.bytes).ok_or_else(|| text.error("this is not the text of a UUID"))?;
                 out.extend_from_slice(&bytes);

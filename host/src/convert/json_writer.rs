@@ -8,7 +8,8 @@
 
 use super::datum::{Cursor, deeper};
 use super::json::{plain, write_escape, write_string};
-use super::schema::{Ix, Kind, Logical, Schema};
+use super::leaf::Leaf;
+use super::schema::{Ix, Kind, Schema};
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable, decimal, instant};
 use std::io::Write;
 use std::sync::Arc;
@@ -25,26 +26,7 @@ pub struct JsonWriter {
 /// How a value is written. Numbers are indexes of other ops; op `n` is that of the schema's node `n`.
 #[derive(Debug)]
 enum Op {
-    Null,
-    Boolean,
-    Int,
-    Long,
-    Float,
-    Double,
-    Text,
-    Bytes,
-    Fixed {
-        size: u32,
-    },
-    Decimal {
-        precision: u32,
-        scale: u32,
-        fixed: Option<u32>,
-    },
-    /// Sixteen bytes.
-    Uuid,
-    Millis,
-    Micros,
+    Leaf(Leaf),
     /// With their quotes.
     Enum(Box<[Box<[u8]>]>),
     Array {
@@ -92,32 +74,32 @@ impl JsonWriter {
 
     fn run(&self, op: u32, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match &self.ops[op as usize] {
-            Op::Text => write_string(cursor.text()?, out),
-            Op::Decimal {
+            Op::Leaf(Leaf::Text) => write_string(cursor.text()?, out),
+            Op::Leaf(Leaf::Decimal {
                 precision,
                 scale,
                 fixed,
-            } => {
+            }) => {
                 let bytes = match fixed {
                     None => cursor.sized()?,
                     Some(size) => cursor.take(*size as usize)?,
                 };
                 decimal::write(decimal::read(bytes, *precision)?, *scale, out);
             }
-            Op::Millis => {
+            Op::Leaf(Leaf::Millis) => {
                 out.push(b'"');
                 instant::write_millis(cursor.long()?, out);
                 out.push(b'"');
             }
-            Op::Micros => {
+            Op::Leaf(Leaf::Micros) => {
                 out.push(b'"');
                 instant::write_micros(cursor.long()?, out);
                 out.push(b'"');
             }
-            Op::Boolean => out.extend_from_slice(if cursor.boolean()? { b"true" } else { b"false" }),
-            Op::Int => decimal::write(i128::from(cursor.int()?), 0, out),
-            Op::Long => decimal::write(i128::from(cursor.long()?), 0, out),
-            Op::Float => {
+            Op::Leaf(Leaf::Boolean) => out.extend_from_slice(if cursor.boolean()? { b"true" } else { b"false" }),
+            Op::Leaf(Leaf::Int) => decimal::write(i128::from(cursor.int()?), 0, out),
+            Op::Leaf(Leaf::Long) => decimal::write(i128::from(cursor.long()?), 0, out),
+            Op::Leaf(Leaf::Float) => {
                 let mut bytes = [0; 4];
                 bytes.copy_from_slice(cursor.take(4)?);
                 let value = f32::from_le_bytes(bytes);
@@ -127,7 +109,7 @@ impl JsonWriter {
                     write_special(f64::from(value), out)
                 }
             }
-            Op::Double => {
+            Op::Leaf(Leaf::Double) => {
                 let mut bytes = [0; 8];
                 bytes.copy_from_slice(cursor.take(8)?);
                 let value = f64::from_le_bytes(bytes);
@@ -137,10 +119,10 @@ impl JsonWriter {
                     write_special(value, out)
                 }
             }
-            Op::Null => out.extend_from_slice(b"null"),
-            Op::Bytes => write_latin1(cursor.sized()?, out),
-            Op::Fixed { size } => write_latin1(cursor.take(*size as usize)?, out),
-            Op::Uuid => write_uuid(cursor.take(16)?, out),
+            Op::Leaf(Leaf::Null) => out.extend_from_slice(b"null"),
+            Op::Leaf(Leaf::Bytes) => write_latin1(cursor.sized()?, out),
+            Op::Leaf(Leaf::Fixed { size }) => write_latin1(cursor.take(*size as usize)?, out),
+            Op::Leaf(Leaf::Uuid) => write_uuid(cursor.take(16)?, out),
             Op::Enum(symbols) => {
                 let symbol = cursor.index(symbols.len(), "an enum has no symbol of this number")?;
                 out.extend_from_slice(&symbols[symbol]);
@@ -201,7 +183,7 @@ impl JsonWriter {
                         let branch = cursor.index(branches.len(), "a union has no branch of this number");
                         op = branches[branch.map_err(|error| error.in_field(&field.name))?];
                     }
-                    if matches!(self.ops[op as usize], Op::Null) {
+                    if matches!(self.ops[op as usize], Op::Leaf(Leaf::Null)) {
                         continue;
                     }
                     out.extend_from_slice(&field.key[skip_comma..]);
@@ -218,49 +200,21 @@ impl JsonWriter {
 
 fn op(schema: &Schema, ix: Ix) -> std::result::Result<Op, Incompatible> {
     let node = schema.node(ix);
-    Ok(match (&node.kind, node.logical) {
-        (Kind::Null, _) => Op::Null,
-        (Kind::Boolean, _) => Op::Boolean,
-        (Kind::Int, _) => Op::Int,
-        (Kind::Long, Logical::TimestampMillis) => Op::Millis,
-        (Kind::Long, Logical::TimestampMicros) => Op::Micros,
-        (Kind::Long, _) => Op::Long,
-        (Kind::Float, _) => Op::Float,
-        (Kind::Double, _) => Op::Double,
-        (Kind::Text, _) => Op::Text,
-        (Kind::Bytes, Logical::Decimal { precision, scale }) => {
-            decimal::supported(precision)?;
-            Op::Decimal {
-                precision,
-                scale,
-                fixed: None,
-            }
-        }
-        (Kind::Bytes, _) => Op::Bytes,
-        (Kind::Fixed(_, size), Logical::Decimal { precision, scale }) => {
-            decimal::supported(precision)?;
-            Op::Decimal {
-                precision,
-                scale,
-                fixed: Some(*size),
-            }
-        }
-        (Kind::Fixed(..), Logical::Uuid) => Op::Uuid,
-        (Kind::Fixed(_, size), _) => Op::Fixed { size: *size },
+    Ok(match &node.kind {
         // Symbols and names are words: nothing in them needs an escape.
-        (Kind::Enum(_, symbols, _), _) => Op::Enum(
+        Kind::Enum(_, symbols, _) => Op::Enum(
             symbols
                 .iter()
                 .map(|symbol| format!("\"{symbol}\"").into_bytes().into())
                 .collect(),
         ),
-        (Kind::Array(item), _) => Op::Array {
+        Kind::Array(item) => Op::Array {
             item: *item,
             may_be_empty: schema.may_be_empty(*item),
         },
-        (Kind::Map(value), _) => Op::Map { value: *value },
-        (Kind::Union(branches), _) => Op::Union(branches.as_slice().into()),
-        (Kind::Record(_, fields), _) => {
+        Kind::Map(value) => Op::Map { value: *value },
+        Kind::Union(branches) => Op::Union(branches.as_slice().into()),
+        Kind::Record(_, fields) => {
             let fields = fields.iter().map(|field| Field {
                 name: field.name.clone(),
                 key: format!(",\"{}\":", field.name).into_bytes().into(),
@@ -268,6 +222,7 @@ fn op(schema: &Schema, ix: Ix) -> std::result::Result<Op, Incompatible> {
             });
             Op::Record(fields.collect())
         }
+        _ => Op::Leaf(Leaf::of(node)?),
     })
 }
 

@@ -126,7 +126,7 @@ pub struct OneDeploy {
     pub written: Millis,
     /// There is no way back behind it.
     pub one_way: bool,
-    /// Of one that is open: tasks that hold for it, with the time of their last step.
+    /// Of one that is open: tasks that hold for it, with the time of their last step; of one for "now", of the last that they may take.
     pub prepared: BTreeMap<Partition, Option<Millis>>,
     /// Of one that is open: how far instances are with it, `fetched` or `ready`.
     pub instances: BTreeMap<String, String>,
@@ -217,20 +217,27 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
 
 /// Cancels what is under way.
 pub(super) async fn cancel(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    if headers
-        .get(header::CONTENT_TYPE)
-        .is_none_or(|kind| kind != "application/json")
-    {
-        return refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send it as content-type: application/json",
-        );
+    if let Err(refused) = is_json(&headers) {
+        return refused;
     }
     let result = tokio::task::spawn_blocking(move || (shared.surface.cancel)());
     answer(result.await)
 }
 
-fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task::JoinError>) -> Response {
+/// The content type of a change, or the answer that it is another.
+// The answer is the error: nobody carries it far.
+#[allow(clippy::result_large_err)]
+pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Response> {
+    match headers.get(header::CONTENT_TYPE) {
+        Some(kind) if kind == "application/json" => Ok(()),
+        _ => Err(refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send it as content-type: application/json",
+        )),
+    }
+}
+
+pub(super) fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task::JoinError>) -> Response {
     match result {
         Ok(Ok(done)) => Json(done).into_response(),
         Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),

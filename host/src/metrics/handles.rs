@@ -221,6 +221,10 @@ pub struct WorkerMetrics {
     pub commit_seconds: Histogram,
     /// How long a task with work stood still until a deploy was decided.
     pub held_seconds: Histogram,
+    /// From the turn of a task that left work to the next one that took steps.
+    pub pause_seconds: Histogram,
+    /// To instantiate a version of the rules.
+    pub sandbox_seconds: Histogram,
     /// Inputs of a call.
     pub batch_inputs: Histogram,
     /// Time of a call.

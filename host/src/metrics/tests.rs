@@ -46,6 +46,8 @@ fn every_metric_is_shown_with_its_name() {
     worker.withdrawn.set(34);
     worker.commit_seconds.observe(0.006);
     worker.held_seconds.observe(0.001);
+    worker.pause_seconds.observe(0.001);
+    worker.sandbox_seconds.observe(0.001);
     worker.batch_inputs.observe(64.0);
     worker.guest_seconds.observe(0.0001);
     worker.cpu[0].inc_by(0.25);
@@ -93,6 +95,8 @@ fn every_metric_is_shown_with_its_name() {
         (r#"pelton_epochs_total{worker="0",outcome="ambiguous"}"#, 26.0),
         (r#"pelton_commit_seconds_count{worker="0"}"#, 1.0),
         (r#"pelton_held_seconds_count{worker="0"}"#, 1.0),
+        (r#"pelton_pause_seconds_count{worker="0"}"#, 1.0),
+        (r#"pelton_sandbox_seconds_count{worker="0"}"#, 1.0),
         (r#"pelton_batch_inputs_sum{worker="0"}"#, 64.0),
         (r#"pelton_guest_seconds_count{worker="0"}"#, 1.0),
         (r#"pelton_state_misses_total{store="seen"}"#, 27.0),

@@ -3,6 +3,7 @@
 //! Rule: made of what its threads have told; nothing here waits for a worker.
 
 use super::Running;
+use super::control::author::Keep;
 use super::control::status;
 use super::health::health;
 use crate::config::Config;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub fn surface(config: &Arc<Config>, running: &Running, metrics: Arc<Metrics>, tasks: usize) -> Surface {
     let (board, beside) = (running.board().clone(), running.board().clone());
     let (deploying, cancelling) = (running.author().clone(), running.author().clone());
+    let (pruning, ran_within) = (running.author().clone(), config.topics.journal_retention);
     Surface {
         metrics,
         health: health(config, running),
@@ -27,6 +29,14 @@ pub fn surface(config: &Arc<Config>, running: &Running, metrics: Arc<Metrics>, t
         }),
         deploy: Arc::new(move |wish| deploying.deploy(wish, &mut |_, _| {})),
         cancel: Arc::new(move || cancelling.cancel()),
+        prune: Arc::new(move |wish| {
+            let keep = Keep {
+                last: wish.keep,
+                also: wish.also,
+                ran_within,
+            };
+            pruning.prune(&keep, wish.dry_run)
+        }),
         shadow: Arc::new(move || status::shadow_here(&beside.control(), tasks, beside.shadow().as_deref())),
     }
 }

@@ -18,6 +18,8 @@ pub struct Epoch {
     pub touched: BTreeSet<Partition>,
     /// To be asked once it is committed.
     pub questions: Vec<Question>,
+    /// Somebody waits for what it says: it is sealed as soon as it can be.
+    pub urgent: bool,
 }
 
 /// A record to be written, in pieces.

@@ -5,7 +5,7 @@
 //!
 //! An idle partition's watermark becomes the minimum over those that are not. When all are idle, every watermark becomes
 //! A + the time since, A being the highest one at that moment: the last events of a quiet day come out without waiting
-//! for tomorrow's.
+//! for tomorrow's. Rules that shall take over are something to come out, too.
 
 use super::Task;
 use super::epoch::Epoch;
@@ -20,7 +20,9 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 impl Task {
     /// Moves the watermarks of idle partitions, when that frees a step, or now and then.
     pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
-        if self.follows_journal() || (self.order.is_empty() && self.timers.is_empty()) {
+        let waits = !self.order.is_empty() || !self.timers.is_empty();
+        let next = self.next.filter(|next| !self.fallen && next.at == self.until);
+        if self.follows_journal() || !(waits || next.is_some()) {
             // Nothing waits that a heartbeat could free.
             return;
         }
@@ -56,8 +58,15 @@ impl Task {
         let frees = !held
             && (self.order.earliest().is_some_and(|time| time < target)
                 || self.timers.first().is_some_and(|timer| timer.time() < target));
+        // Rules take over without a step, when all before their time is final.
+        let takes_over = next.is_some_and(|next| (before..target).contains(&next.at));
+        let target = match next {
+            Some(next) if takes_over && !frees => next.at.saturating_add(1),
+            _ if waits => target,
+            _ => return,
+        };
         let often = self.beaten.is_some_and(|at| now.saturating_sub(at) < BEAT_EVERY);
-        if !frees && often {
+        if !frees && !takes_over && often {
             return;
         }
         self.beaten = Some(now);

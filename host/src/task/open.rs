@@ -107,6 +107,7 @@ impl Task {
             next: None,
             fallen: false,
             until: NEVER,
+            stride: Default::default(),
             awaited: None,
             delta: Delta::new(),
             swept: Delta::new(),

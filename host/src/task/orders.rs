@@ -2,7 +2,7 @@
 //!
 //! Rules:
 //! - A task that holds for a deploy takes no step of its time or a later one. That it holds stands in its meta, and its answer
-//!   on the control topic, in one transaction.
+//!   on the control topic, in one transaction. A deploy for "now" has no time yet: a task holds from where it will be soon.
 //! - A deploy takes over in front of the first step of its time or a later one, in the transaction of that step, and the
 //!   journal says so. The task's meta says which one it took over last; nothing else decides the version of its steps.
 //! - When all before its time is final, and no reply can come, it takes over without a step: the next one is its.
@@ -11,6 +11,7 @@
 
 use super::epoch::{Epoch, Piece};
 use super::shadow::Trial;
+use super::stride::Moment;
 use super::{Task, Wiring};
 use crate::control::{self, Committed, Number, Order, Record, VersionId, Withdrawn, nonce};
 use crate::journal::{Entry, Happening};
@@ -19,6 +20,7 @@ use crate::metrics::DeadLetter;
 use crate::record::{FOREVER, Millis, NEVER, StepKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the tasks of an instance are told; made anew at each change.
 #[derive(Clone, Default)]
@@ -82,7 +84,7 @@ impl Orders {
 
 impl Task {
     /// Follows new orders. What it answers, and that it holds, go into the open epoch.
-    pub fn obey(&mut self, orders: &Arc<Orders>, epoch: &mut Epoch) {
+    pub fn obey(&mut self, orders: &Arc<Orders>, moment: &Moment, epoch: &mut Epoch) {
         if self.obeyed && Arc::ptr_eq(&self.orders, orders) {
             // It may have been told while it followed its journal.
             return self.go_back(epoch);
@@ -98,7 +100,7 @@ impl Task {
             && self.prepared.is_none()
             && self.refused < prepare.number
         {
-            self.answer(prepare, epoch);
+            self.answer(prepare, moment, epoch);
         }
         self.follow_shadow(epoch);
         self.bind_order();
@@ -116,17 +118,23 @@ impl Task {
         }
     }
 
-    /// Holds for a deploy, or refuses it.
-    fn answer(&mut self, prepare: Prepare, epoch: &mut Epoch) {
+    /// Holds for a deploy, or refuses it. Where it may hold from when it likes, it does where it will be when the deploy is decided: so
+    /// it does not stand still meanwhile.
+    fn answer(&mut self, prepare: Prepare, moment: &Moment, epoch: &mut Epoch) {
         let Prepare { number, version, .. } = prepare;
-        let position = self.last.time();
-        if let Err(why) = self.can_take(prepare, position) {
+        epoch.urgent = true;
+        let last = self.last.time();
+        if let Err(why) = self.can_take(prepare, last) {
             self.refused = number;
             let why = format!("task {}: {why}", self.partition);
             tracing::warn!(deploy = number, why, "a deploy is refused");
             let order = Order::Cancel(why);
             return self.tell(&Record::Order { number, order }, epoch);
         }
+        let position = match prepare.at {
+            Some(_) => last,
+            None => last.saturating_add(self.stride.ahead(moment, last)),
+        };
         self.prepared = Some(Prepared {
             number,
             version,
@@ -134,6 +142,11 @@ impl Task {
         });
         let task = self.partition;
         self.tell(&Record::Answer { number, task, position }, epoch);
+    }
+
+    /// Event time has come this far by now: a few times in each 100 ms.
+    pub fn note_stride(&mut self, now: Duration) {
+        self.stride.note(now, self.last.time());
     }
 
     fn can_take(&self, prepare: Prepare, position: Millis) -> Result<(), String> {
@@ -214,8 +227,15 @@ impl Task {
         }
     }
 
-    /// Something is final, and only an order holds it back.
+    /// Something is final, and only a deploy that is not decided, or whose version is not compiled, holds it back.
     pub fn is_held_back(&mut self) -> bool {
+        if self.until == FOREVER {
+            return false;
+        }
+        let undecided = self.prepared.is_some_and(|held| held.until == self.until);
+        if !undecided && self.wants().is_none() {
+            return false;
+        }
         let watermark = self.watermark();
         let waits = |time: Option<Millis>| time.is_some_and(|time| (self.until..watermark).contains(&time));
         self.until < watermark && (waits(self.order.earliest()) || waits(self.timers.first().map(StepKey::time)))

@@ -14,7 +14,7 @@ use crate::record::{Millis, NEVER, Partition};
 use crate::store::Store;
 use crate::store::memory::Disk;
 use crate::task::restore::Restoring;
-use crate::task::{Layout, Orders, Task, Wiring};
+use crate::task::{Layout, Orders, Prepare, Task, Wiring};
 use crate::worker::{Now, Ports, Worker};
 use serde_json::Value;
 use std::sync::Arc;
@@ -173,15 +173,27 @@ impl Stage {
         if wiring.rules.version() != self.wiring.rules.version() {
             let mut orders = Orders::clone(&self.orders);
             orders.commit(at, wiring.clone());
-            self.orders = Arc::new(orders);
+            orders.prepare = None;
+            self.order(orders);
             self.declared.push(declared(&wiring));
-            if let Some(life) = &mut self.life {
-                life.worker.order(self.orders.clone());
-            }
         }
         self.wiring = wiring;
         self.setup.component = component;
         self.setup.config.rules.settings = settings;
+    }
+
+    /// They shall take over from now on, which nobody has decided yet: each task says from where on it holds.
+    pub fn hold(&mut self, prepared: &Prepared) {
+        let mut orders = Orders::clone(&self.orders);
+        let (wiring, version) = (prepared.wiring.clone(), prepared.wiring.rules.version().0);
+        orders.wirings.insert(version, wiring);
+        orders.prepare = Some(Prepare {
+            number: orders.decided + 1,
+            version,
+            at: None,
+            drop_timers: false,
+        });
+        self.order(orders);
     }
 
     /// Another file for the next start.

@@ -50,7 +50,7 @@ impl Stage {
         trial.map(|trial| trial.reports()).unwrap_or_default()
     }
 
-    fn order(&mut self, orders: Orders) {
+    pub(super) fn order(&mut self, orders: Orders) {
         self.orders = Arc::new(orders);
         if let Some(life) = &mut self.life {
             life.worker.order(self.orders.clone());

@@ -15,6 +15,12 @@ use std::time::Duration;
 /// a transaction costs the broker some milliseconds of CPU, whatever is in it.
 const PATIENCE: u32 = 4;
 
+/// So many commits may be needed for a decision: two are, at least.
+const DECISION_COMMITS: u32 = 8;
+
+/// An order's way over the control topic, where commits are quick.
+const DECISION_LEAST: Duration = Duration::from_millis(50);
+
 /// An epoch in its commit.
 pub struct Flight {
     touched: BTreeSet<Partition>,
@@ -31,11 +37,18 @@ impl Worker {
         (self.pace.interval * PATIENCE).min(self.pace.transaction_timeout / 2)
     }
 
+    /// From an answer of a task to the decision of a deploy, with room: the epoch in its commit, the answer's own, that of another
+    /// worker, and the order's way to everybody. Commits vary.
+    pub(super) fn decision(&self) -> Duration {
+        DECISION_COMMITS * self.took.max(self.interval()) + DECISION_LEAST
+    }
+
     /// Seals the open epoch and hands it to the producer, when it is time and the one before it is through.
     pub(super) fn seal_when_due(&mut self, now: Now) {
         let Some(opened) = self.opened else { return };
         let due = now.mono.saturating_sub(opened) >= self.interval()
             || self.epoch.bytes() >= self.pace.bytes
+            || self.epoch.urgent
             || !self.closing.is_empty();
         if self.flight.is_some() || self.renew || self.stale || !due {
             return;
@@ -91,7 +104,8 @@ impl Worker {
                         self.services.ask(question);
                     }
                 }
-                self.telemetry.epoch_committed(now.mono.saturating_sub(flight.begun));
+                self.took = now.mono.saturating_sub(flight.begun);
+                self.telemetry.epoch_committed(self.took);
                 self.spare(transaction);
                 if self.stale {
                     self.start_over();

@@ -2,6 +2,7 @@
 //!
 //! Rule: one for each version that a task runs, and none beside.
 
+use super::telemetry::Telemetry;
 use crate::record::Partition;
 use crate::rules::Trap;
 use crate::task::{Guest, Task, Wiring};
@@ -9,11 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The instance of a version, made at its first use.
-pub fn of<'a>(guests: &'a mut Vec<Guest>, wiring: &Arc<Wiring>) -> Result<&'a mut Guest, Trap> {
+pub fn of<'a>(guests: &'a mut Vec<Guest>, wiring: &Arc<Wiring>, telemetry: &Telemetry) -> Result<&'a mut Guest, Trap> {
     let index = match guests.iter().position(|guest| Arc::ptr_eq(&guest.wiring, wiring)) {
         Some(index) => index,
         None => {
-            guests.push(Guest::new(wiring.clone())?);
+            let guest = Guest::new(wiring.clone())?;
+            telemetry.instantiated(guest.made_in);
+            guests.push(guest);
             guests.len() - 1
         }
     };

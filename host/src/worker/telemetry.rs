@@ -27,6 +27,8 @@ pub struct Telemetry {
     look_at: Duration,
     /// Tasks with work that an order holds back, and since when.
     held: BTreeMap<Partition, Duration>,
+    /// Tasks that had work left at the end of their turn, and since when.
+    left: BTreeMap<Partition, Duration>,
     /// Foreign keys were warned of.
     warned: bool,
 }
@@ -42,6 +44,7 @@ impl Telemetry {
             tasks: BTreeMap::new(),
             look_at: Duration::ZERO,
             held: BTreeMap::new(),
+            left: BTreeMap::new(),
             warned: false,
         }
     }
@@ -96,6 +99,26 @@ impl Telemetry {
                 .held_seconds
                 .observe(now.mono.saturating_sub(since).as_secs_f64());
         }
+    }
+
+    /// A task had its turn: did it take steps, and had it work left then?
+    pub fn had_turn(&mut self, task: Partition, ran: bool, left: bool, now: Now) {
+        if ran && let Some(since) = self.left.remove(&task) {
+            self.worker
+                .pause_seconds
+                .observe(now.mono.saturating_sub(since).as_secs_f64());
+        }
+        if left {
+            self.left.entry(task).or_insert(now.mono);
+        } else if !ran {
+            // What was left has become another task's, or another epoch's.
+            self.left.remove(&task);
+        }
+    }
+
+    /// A version was instantiated.
+    pub fn instantiated(&self, took: Duration) {
+        self.worker.sandbox_seconds.observe(took.as_secs_f64());
     }
 
     /// An epoch was aborted.

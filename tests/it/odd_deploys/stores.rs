@@ -104,9 +104,12 @@ fn changes_with_a_way_back() {
     }
 }
 
+/// What it is called; the old field and a datum of it; the new field, that datum as the new rules read it, and one of theirs.
+type Change<'a> = (&'a str, &'a str, &'a [u8], &'a str, &'a [u8], &'a [u8]);
+
 #[test]
 fn changes_without_a_way_back() {
-    let cases: [(&str, &str, &[u8], &str, &[u8], &[u8]); 3] = [
+    let cases: [Change; 3] = [
         (
             "wider",
             r#"{"name": "a", "type": "int"}"#,

@@ -20,7 +20,7 @@ fn money(id: u32, second: i64) -> Record {
 }
 
 /// The same of any partition.
-pub fn money_of(partition: i32, id: u32, second: i64) -> Record {
+pub(super) fn money_of(partition: i32, id: u32, second: i64) -> Record {
     let user = user_of(partition);
     let event = json!({
         "type": "PaymentEvent", "id": format!("00000000-0000-0000-{partition:04}-{id:012}"), "userId": user,
@@ -41,7 +41,8 @@ fn tick(stage: &mut Stage, second: i64) {
     tick_of(1, stage, second);
 }
 
-pub fn tick_of(partition: i32, stage: &mut Stage, second: i64) {
+/// The same of any partition.
+pub(super) fn tick_of(partition: i32, stage: &mut Stage, second: i64) {
     let user = user_of(partition);
     for (rank, (kind, field)) in [
         ("UserSessionClosedEvent", "reason"),

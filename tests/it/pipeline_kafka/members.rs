@@ -38,7 +38,6 @@ fn two_instances_do_what_one_would_also_when_one_joins_later_and_is_killed() {
 }
 
 #[test]
-#[ignore = "seen once: a process aborts with a corrupted heap when its producer is fenced; not yet green 25 times in a row since"]
 fn of_two_processes_that_run_as_the_same_instance_one_ends_and_nothing_is_doubled() {
     let mut stage = Stage::new(Rig::shared(), Source::None);
     let sets = [

@@ -1,8 +1,9 @@
 //! New rules between two steps.
 
 use pelton::journal::{Entry, Happening};
-use pelton_tests::stage::{HOUR, MINUTE, SECOND, Stage, always, money};
+use pelton_tests::stage::{DAY, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, always, always_with, money};
 use serde_json::json;
+use std::time::Duration;
 
 fn rules() -> Vec<u8> {
     std::fs::read(env!("GUEST_ENRICH_WASM")).expect("tests/build.rs has made it")
@@ -139,6 +140,73 @@ fn a_time_to_come() {
         stage.flow_to(2 * MINUTE);
         assert_eq!(versions(stage), [stage.version()]);
     });
+}
+
+/// In a backlog, event time has a speed: a task that is asked to hold "now" says where it will be, and goes on until then.
+#[test]
+fn now_does_not_stop_a_task_that_is_under_way() {
+    let mut setup = Setup::money(Format::Avro);
+    setup.start = START + DAY;
+    let mut stage = setup.start();
+    for number in 0..20 {
+        stage.put(money("u1", &format!("m{number}"), number * MINUTE));
+        stage.flow_to(number * MINUTE + 1);
+    }
+    let last = stage.status()[0].last - START;
+    stage.deploy_late(&rules(), json!({ "label": "new " }), |stage| {
+        let until = stage.status()[0].prepared.expect("it holds").until - START;
+        assert!(until > last + SECOND, "{last} {until}");
+        stage.put(money("u1", "before", until - 1));
+        stage.put(money("u1", "behind", until));
+        stage.flow_to(until + MINUTE);
+        assert_eq!(stage.enriched().last().map(String::as_str), Some("before"));
+        assert_eq!(stage.status()[0].last, START + until - 1, "it holds there");
+        until
+    });
+    assert_eq!(stage.enriched().len(), 22);
+    assert_eq!(stage.status()[0].deployed, 2);
+    stage.check_replay();
+}
+
+/// Where event time stands, "now" is where the task is; where it is at the clock, a little later than the clock, at most.
+#[test]
+fn now_is_here_for_a_task_that_rests() {
+    let mut stage = Setup::money(Format::Avro).start();
+    stage.put(money("u1", "m1", 0));
+    stage.flow_to(1);
+    stage.advance(Duration::from_secs(5));
+    let last = stage.status()[0].last - START;
+    stage.deploy_late(&rules(), json!({ "label": "new " }), |stage| {
+        let until = stage.status()[0].prepared.expect("it holds").until - START;
+        assert_eq!(until, last + 1);
+        until
+    });
+}
+
+/// Nothing comes any more: the clock says that a time has passed, one heartbeat an input tells it, and the new rules are there.
+#[test]
+fn a_time_passes_in_silence() {
+    let silence = |stage: &mut Stage| {
+        stage.put(money("u1", "m1", 0));
+        stage.flow_to(1);
+        let beats = |stage: &Stage| {
+            let entries = stage.journal().into_iter();
+            entries.filter(|entry| matches!(entry, Entry::Heartbeat { .. })).count()
+        };
+        // What waits has come out: nothing moves time any more.
+        stage.advance(Duration::from_secs(120));
+        let before = beats(stage);
+        stage
+            .deploy_at(&rules(), json!({ "dedup_ttl": "10s" }), 10 * MINUTE)
+            .expect("accepted");
+        stage.advance(Duration::from_secs(120));
+        assert_eq!(versions(stage), [] as [&str; 0]);
+        stage.advance(Duration::from_secs(900));
+        assert_eq!(versions(stage), [stage.version()]);
+        let inputs = stage.status()[0].positions.len();
+        assert_eq!(beats(stage) - before, inputs);
+    };
+    always_with(|setup| setup.restless = false, silence);
 }
 
 /// State outlives a deploy, and so do pending lookups.

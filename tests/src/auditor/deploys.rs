@@ -55,6 +55,8 @@ pub struct Decided {
     pub open: Option<u64>,
     /// Those that did not count.
     pub refused: u64,
+    /// Orders behind the one that decided.
+    pub too_late: u64,
 }
 
 /// "The rules of this deploy from here on", in a task's journal.
@@ -106,6 +108,7 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
                 open = None;
                 decided.cancelled.push(*number);
             }
+            (Said::Commit { .. } | Said::Cancel { .. }, _) => decided.too_late += 1,
             _ => {}
         }
     }
@@ -190,5 +193,79 @@ pub fn takeovers(
     match journal.next() {
         Some(takeover) => Err(format!("the journal has {takeover:?}, and there is no such step")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::StepWhat;
+    use super::*;
+
+    fn deploy(number: u64, at: Option<Millis>) -> Said {
+        let settings = Settings::default();
+        Said::Deploy { number, at, settings }
+    }
+
+    fn answer(task: i32, position: Millis) -> Said {
+        Said::Answer {
+            number: 2,
+            task,
+            position,
+        }
+    }
+
+    fn commit(at: Millis) -> Said {
+        Said::Commit { number: 2, at }
+    }
+
+    fn step(time: Millis) -> StepKey {
+        let what = StepWhat::Record { rank: 0, offset: time };
+        StepKey { time, what }
+    }
+
+    #[test]
+    fn the_first_order_decides_and_a_commit_needs_all_answers() {
+        let all = [deploy(1, None), deploy(2, Some(50)), answer(0, 10), answer(1, 49)];
+        let with = |more: &[Said]| decide(&[&all, more].concat(), 2);
+        assert_eq!(with(&[]).map(|decided| decided.open), Ok(Some(2)));
+        let decided = with(&[deploy(2, None), commit(50), Said::Cancel { number: 2 }]).expect("justified");
+        assert_eq!((decided.committed.len(), decided.open, decided.refused), (2, None, 1));
+        let decided = with(&[Said::Cancel { number: 2 }, commit(50)]).expect("cancelled");
+        assert_eq!((decided.committed.len(), decided.cancelled), (1, vec![2]));
+        assert!(with(&[commit(51)]).is_err());
+        assert!(decide(&[&all[..3], &[commit(50)]].concat(), 2).is_err());
+        assert!(with(&[answer(0, 50), commit(50)]).is_err());
+    }
+
+    #[test]
+    fn now_is_right_behind_the_latest_answer() {
+        let all = [deploy(1, None), deploy(2, None), answer(0, 10), answer(1, 7)];
+        assert!(decide(&[&all[..], &[commit(11)]].concat(), 2).is_ok());
+        assert!(decide(&[&all[..], &[commit(10)]].concat(), 2).is_err());
+    }
+
+    #[test]
+    fn the_journal_names_each_change_of_version_in_its_place() {
+        let deployed = |number, at| Deployed {
+            number,
+            at,
+            settings: Settings::default(),
+        };
+        let deploys = [deployed(2, 50), deployed(4, 20)];
+        let steps = [step(10), step(20), step(60)];
+        let at = |behind: Millis, number| Takeover {
+            behind: Some(step(behind)),
+            number,
+        };
+        // The higher number holds, from the earlier time on.
+        assert_eq!(takeovers(&[at(10, 4)], &steps, 100, &deploys), Ok(()));
+        for wrong in [
+            vec![],
+            vec![at(20, 4)],
+            vec![at(10, 4), at(20, 2)],
+            vec![at(10, 2), at(10, 4)],
+        ] {
+            assert!(takeovers(&wrong, &steps, 100, &deploys).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What is printed.
 
 use super::cpu::Thread;
-use super::prometheus::sum;
+use super::prometheus::{quantile, sum};
 use super::run::Report;
 use pelton_demo::show::grouped;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 const PROMISED: f64 = 3.0;
 
 /// A thread's part in the budget; in brackets DESIGN's share of it.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("worker", "see below"),
     (
         "brokers",
@@ -22,6 +22,7 @@ const PARTS: [(&str, &str); 6] = [
         "hands records to librdkafka, drains deliveries, commits [0.05, and a part of produce's 0.78]",
     ),
     ("flush", "RocksDB"),
+    ("shadow", "the rules that run beside"),
     ("other", "supervisor, lookups"),
 ];
 
@@ -94,20 +95,18 @@ pub fn print(report: &Report) {
     );
     if report.swaps != (0, 0) {
         let (committed, refused) = report.swaps;
-        let held = |le: &str| sum(text, "pelton_held_seconds_bucket", &[&format!("le=\"{le}\"")]);
-        let all = held("+Inf");
+        println!("swaps            {committed:>12} committed, {refused} refused");
+    }
+    if let Some(shadow) = &report.shadow {
         println!(
-            "swaps            {committed:>12} committed, {refused} refused; a task with work stood still {all} times:"
+            "shadow           {:>12} steps compared, {} differ; {}",
+            shadow.total.steps,
+            shadow.total.differ(),
+            shadow.over.as_deref().unwrap_or("it goes on")
         );
-        for le in ["0.0004", "0.0016", "0.0064", "0.0128", "0.0512", "0.2048", "0.8192"] {
-            println!(
-                "  {:>6} times for at most {:.1} ms",
-                held(le),
-                le.parse::<f64>().unwrap_or(0.0) * 1e3
-            );
+        for (task, report) in &shadow.tasks {
+            println!("  task {task}: {:?} {}", report.standing, report.why.as_deref().unwrap_or(""));
         }
-        let mean = sum(text, "pelton_held_seconds_sum", &[]) * 1e3 / all.max(1.0);
-        println!("  {mean:>6.1} ms on average");
     }
     println!();
     println!("us a money event, by thread:");
@@ -125,6 +124,56 @@ pub fn print(report: &Report) {
     }
 }
 
+/// Prints runs without and with swaps side by side: how long a task with work took no step, and what of it swaps are to blame for.
+pub fn compare(runs: &[(String, Report)]) {
+    println!("How long a task with work took no step; all figures of time are bounds that are not exceeded:");
+    println!();
+    println!(
+        "{:<14}{:>11}{:>8}{:>9} |{:>10}{:>10}{:>10}{:>10} |{:>7}{:>10} |{:>11}{:>10}",
+        "swaps",
+        "money/s",
+        "done",
+        "refused",
+        "half",
+        "99 %",
+        "99.9 %",
+        "longest",
+        "holds",
+        "longest",
+        "instances",
+        "longest"
+    );
+    for (name, report) in runs {
+        let rate = report.written.made.money as f64 / report.wall.as_secs_f64();
+        let (committed, refused) = report.swaps;
+        let text = &report.metrics;
+        let pause = |part| millis(quantile(text, "pelton_pause_seconds", part));
+        let count = |name: &str| sum(text, &format!("{name}_count"), &[]);
+        println!(
+            "{name:<14}{:>11}{committed:>8}{refused:>9} |{:>10}{:>10}{:>10}{:>10} |{:>7}{:>10} |{:>11}{:>10}",
+            grouped(rate as u64),
+            pause(0.5),
+            pause(0.99),
+            pause(0.999),
+            pause(1.0),
+            count("pelton_held_seconds"),
+            millis(quantile(text, "pelton_held_seconds", 1.0)),
+            count("pelton_sandbox_seconds"),
+            millis(quantile(text, "pelton_sandbox_seconds", 1.0)),
+        );
+    }
+    println!();
+    println!("holds: a task came to its bound before the deploy was decided; instances: of a version, one a worker.");
+}
+
+fn millis(seconds: f64) -> String {
+    match seconds {
+        0.0 => "-".to_owned(),
+        seconds if seconds.is_finite() => format!("{:.1} ms", seconds * 1e3),
+        _ => "> 20 s".to_owned(),
+    }
+}
+
 /// CPU time of the parts, in their order.
 fn parts(report: &Report) -> Vec<Duration> {
     let part = |name: &str| match name {
@@ -132,6 +181,7 @@ fn parts(report: &Report) -> Vec<Duration> {
         name if name.starts_with("rdk:broker") => "brokers",
         name if name.starts_with("rdk:") => "clients",
         name if name.starts_with("commit-") => "commit",
+        name if name.starts_with("shadow") => "shadow",
         name if name == "store" || name.starts_with("rocksdb") => "flush",
         _ => "other",
     };

@@ -2,11 +2,13 @@
 //!
 //! Rule: the run counts only when it adds up: every record that was written is accounted for, once.
 
+use super::beside::Beside;
 use super::cpu::{self, Thread};
 use super::swapping::Swapping;
 use super::workload::{self, Written};
 use anyhow::{Context, Result, bail, ensure};
 use pelton::config::{Config, SchemaSource};
+use pelton::http::Shadowing;
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
@@ -61,6 +63,8 @@ pub struct Options {
     pub warm: bool,
     /// Swap the rules all the time: so far ahead in event time; zero: now, wherever the tasks are.
     pub swaps: Option<Duration>,
+    /// Run the same rules as a shadow beside.
+    pub shadow: bool,
 }
 
 /// What was measured.
@@ -90,27 +94,62 @@ pub struct Report {
     pub load: f64,
     /// Swaps that were committed, and that were refused.
     pub swaps: (usize, usize),
+    /// What was seen of the shadow; none: there was none.
+    pub shadow: Option<Shadowing>,
 }
 
 /// On a real Kafka. And then what the wire alone costs, for as many records of the same size, if it is asked for.
 #[cfg(feature = "kafka")]
 pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<(Report, Option<crate::wire::WireReport>)> {
-    if options.warm {
-        let mut small = options.clone();
-        small.workload.money = (options.workload.money / WARM_PART).max(1);
-        small.state = None;
-        small.sets.push("name=warm-up".to_string());
-        let (config, _) = on_broker(&small, rig)?;
-        // The topics are made anew for the run that counts.
-        for topic in inputs(&config).chain(outputs(&config)) {
-            rig.delete(topic)?;
-        }
-    }
+    warm_up(options, rig)?;
     let (_, report) = on_broker(options, rig)?;
     let size = report.written.bytes / report.written.made.records().max(1);
     let wire = || crate::wire::wire(rig, report.written.made.money, size as usize);
     let wire = options.wire.then(wire).transpose()?;
     Ok((report, wire))
+}
+
+/// On a real Kafka: without swaps, and then with swaps of each of these kinds. By name of the run.
+#[cfg(feature = "kafka")]
+pub fn swaps(options: &Options, kinds: &[(String, Duration)], rig: &crate::rig::Rig) -> Result<Vec<(String, Report)>> {
+    warm_up(options, rig)?;
+    let none = ("none".to_owned(), None);
+    let kinds = kinds.iter().map(|(name, ahead)| (name.clone(), Some(*ahead)));
+    let mut runs = vec![];
+    for (index, (name, ahead)) in std::iter::once(none).chain(kinds).enumerate() {
+        let mut one = options.clone();
+        one.swaps = ahead;
+        one.state = options.state.as_ref().map(|folder| folder.join(index.to_string()));
+        one.sets.push(format!("name=bench-{index}"));
+        let (config, report) = on_broker(&one, rig)?;
+        remove(&config, rig)?;
+        runs.push((name, report));
+    }
+    Ok(runs)
+}
+
+/// A smaller run, if it is wanted.
+#[cfg(feature = "kafka")]
+fn warm_up(options: &Options, rig: &crate::rig::Rig) -> Result<()> {
+    if !options.warm {
+        return Ok(());
+    }
+    let mut small = options.clone();
+    small.workload.money = (options.workload.money / WARM_PART).max(1);
+    small.state = None;
+    small.swaps = None;
+    small.shadow = false;
+    small.sets.push("name=warm-up".to_string());
+    let (config, _) = on_broker(&small, rig)?;
+    remove(&config, rig)
+}
+
+/// The topics are made anew for the next run.
+#[cfg(feature = "kafka")]
+fn remove(config: &Config, rig: &crate::rig::Rig) -> Result<()> {
+    inputs(config)
+        .chain(outputs(config))
+        .try_for_each(|topic| rig.delete(topic))
 }
 
 /// Makes the topics, fills them, runs. Returns the pipeline's file, too.
@@ -224,10 +263,9 @@ fn measure(
         services: Box::new(move || Box::new(services.share())),
         metrics: metrics.clone(),
     })?;
-    let swapping = options.swaps.map(|ahead| {
-        let tasks = (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
-        Swapping::start(&running, tasks, ahead)
-    });
+    let watched = || (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
+    let swapping = options.swaps.map(|ahead| Swapping::start(&running, watched(), ahead));
+    let beside = options.shadow.then(|| Beside::start(&running, watched()));
     let all = written.made.records();
     // The closing records make everything before them final; they themselves wait for the clock.
     let due = all - written.made.ignored;
@@ -265,6 +303,7 @@ fn measure(
             .map(|counter| counter.get())
             .collect()
     };
+    let shadow = beside.map(Beside::end).transpose().map_err(anyhow::Error::msg)?;
     running.stop()?;
     let totals = Totals {
         read: all,
@@ -298,6 +337,7 @@ fn measure(
         metrics: text,
         load: cpu::load()?,
         swaps,
+        shadow,
     })
 }
 

@@ -42,7 +42,7 @@ impl Swapping {
                     .max();
                 let foremost = foremost.unwrap_or(0);
                 let at = (!ahead.is_zero()).then(|| foremost + ahead.as_millis() as i64);
-                if at.is_some() && foremost <= 0 {
+                if foremost <= 0 {
                     // No task is there yet.
                     std::thread::sleep(LOOK);
                     continue;
@@ -55,7 +55,10 @@ impl Swapping {
                 };
                 match author.deploy(wish, &mut |_, _| {}) {
                     Ok(_) => committed += 1,
-                    Err(_) => refused += 1,
+                    Err(why) => {
+                        refused += 1;
+                        eprintln!("refused: {why}");
+                    }
                 }
             }
             (committed, refused)

@@ -29,9 +29,13 @@ struct Args {
     /// Without the smaller run before: the broker is then one that has just started, and compiles itself.
     #[arg(long)]
     cold: bool,
-    /// Deploy other rules all the time, each so far ahead in event time (800s is about a second here), or `now`.
+    /// Deploy other rules all the time, each so far ahead in event time (1000s is about a second here), or `now`. Several: a run
+    /// without swaps, then one with each kind, side by side.
     #[arg(long, value_name = "DURATION|now")]
-    swaps: Option<String>,
+    swaps: Vec<String>,
+    /// Run the same rules as a shadow beside.
+    #[arg(long)]
+    shadow: bool,
     /// The rules.
     #[arg(long, default_value = env!("GUEST_ENRICH_WASM"))]
     rules: PathBuf,
@@ -51,6 +55,8 @@ fn ahead(text: &str) -> anyhow::Result<std::time::Duration> {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let state = tempfile::tempdir()?;
+    let kind = |text: &String| Ok((text.clone(), ahead(text)?));
+    let kinds: Vec<_> = args.swaps.iter().map(kind).collect::<anyhow::Result<_>>()?;
     let options = Options {
         workload: Parameters {
             money: args.money,
@@ -63,8 +69,12 @@ fn main() -> anyhow::Result<()> {
         sets: args.sets.clone(),
         wire: !args.no_wire,
         warm: !args.cold,
-        swaps: args.swaps.as_deref().map(ahead).transpose()?,
+        shadow: args.shadow,
+        swaps: kinds.first().map(|(_, ahead)| *ahead),
     };
+    if kinds.len() > 1 {
+        return side_by_side(&options, &kinds);
+    }
     if args.embedded {
         print(&embedded(&options)?);
         return Ok(());
@@ -95,6 +105,24 @@ fn on_kafka(options: &Options) -> anyhow::Result<()> {
         each(report.cpu) / wire.cpu
     );
     Ok(())
+}
+
+#[cfg(feature = "kafka")]
+fn side_by_side(options: &Options, kinds: &[(String, std::time::Duration)]) -> anyhow::Result<()> {
+    let rig = pelton_tests::rig::Rig::kafka()?;
+    let runs = pelton_tests::bench::swaps(options, kinds, &rig)?;
+    for (name, report) in &runs {
+        println!("\n== swaps: {name}\n");
+        print(report);
+    }
+    println!();
+    pelton_tests::bench::compare(&runs);
+    Ok(())
+}
+
+#[cfg(not(feature = "kafka"))]
+fn side_by_side(options: &Options, _kinds: &[(String, std::time::Duration)]) -> anyhow::Result<()> {
+    on_kafka(options)
 }
 
 #[cfg(not(feature = "kafka"))]

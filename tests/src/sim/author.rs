@@ -4,7 +4,7 @@
 //! the decision: the instances decide without it.
 
 use super::mortal::{Fuse, Mortal};
-use super::plan::{Act, Which};
+use super::plan::{Act, Dawdle, Which};
 use super::versions;
 use super::world::{World, Wrong};
 use pelton::control::{Deploy, Known, Order, Record, State, VersionId, nonce};
@@ -30,6 +30,8 @@ pub struct Author {
 enum At {
     Start,
     Reading(Box<Following>, Offset),
+    /// It knows what to say, and takes its time: what it has read becomes old.
+    Dawdling(Box<Following>, Sheet, Dawdle),
     Writing(Box<dyn Producer>),
     Doubting(Box<dyn Producer>),
     Done,
@@ -77,12 +79,20 @@ impl Author {
                     return Ok(());
                 }
                 let sheet = sheet(&self.act, &self.name, world, following);
-                if sheet.is_empty() {
-                    self.at = At::Done;
+                let At::Reading(following, _) = std::mem::replace(&mut self.at, At::Done) else {
                     return Ok(());
+                };
+                if !sheet.is_empty() {
+                    self.at = At::Dawdling(following, sheet, self.act.dawdles);
                 }
+            }
+            At::Dawdling(_, _, Dawdle::Turns(turns)) if *turns > 0 => *turns -= 1,
+            At::Dawdling(following, _, Dawdle::UntilDecided) if following.control().open().is_some() => {
+                following.poll(Duration::ZERO)?;
+            }
+            At::Dawdling(_, sheet, _) => {
                 let mut publisher = self.log.publisher(&format!("{}-author", world.config.name))?;
-                publisher.submit(sheet.transaction());
+                publisher.submit(std::mem::take(sheet).transaction());
                 self.at = At::Writing(publisher);
             }
             At::Writing(publisher) => match publisher.outcome(Duration::ZERO) {

@@ -82,5 +82,6 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     report.committed += decided.committed.len() as u64 - 1;
     report.cancelled += decided.cancelled.len() as u64;
     report.refused += decided.refused;
+    report.too_late += decided.too_late;
     Ok(())
 }

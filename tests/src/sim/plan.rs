@@ -43,6 +43,8 @@ pub struct Plan {
     pub deploy_limit: Duration,
     /// How often an instance's compilation has its turn when it could, by instance; there may be fewer of them.
     pub compiles: Vec<f64>,
+    /// The same, of its control topic's thread.
+    pub carries: Vec<f64>,
     /// Who deploys what, in order.
     pub acts: Vec<Act>,
     /// Instances have a disk.
@@ -84,6 +86,15 @@ pub struct Chaos {
     pub fuses: f64,
 }
 
+/// How long an author takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dawdle {
+    /// So many turns.
+    Turns(usize),
+    /// The deploy that was open is decided meanwhile: it comes too late.
+    UntilDecided,
+}
+
 /// Somebody deploys.
 #[derive(Clone, Debug)]
 pub struct Act {
@@ -93,6 +104,8 @@ pub struct Act {
     pub which: Which,
     /// From when on; none: now.
     pub from: Option<Millis>,
+    /// What is between what it has read and what it writes.
+    pub dawdles: Dawdle,
     /// Dies within the call to the log behind so many; true: that one is still made.
     pub dies: Option<(usize, bool)>,
     /// An instance that the version does not fit, while the deploy is under way.
@@ -157,6 +170,7 @@ impl Plan {
             files: vec![dice.below(FILES.end)],
             deploy_limit: Duration::from_secs(60),
             compiles: vec![0.5],
+            carries: vec![1.0],
             acts: vec![],
             instances: (0..dice.between(1..=2)).map(|_| dice.between(1..=2) as usize).collect(),
             disk: dice.chance(0.7),
@@ -208,6 +222,7 @@ impl Plan {
         plan.traffic = traffic::make(&shape, dice);
         plan.instances = (0..dice.between(1..=3)).map(|_| dice.between(1..=2) as usize).collect();
         plan.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3, 0.02])).collect();
+        plan.carries = (0..3).map(|_| dice.pick(&[1.0, 1.0, 0.1, 0.03])).collect();
         plan.deploy_limit = Duration::from_millis(dice.pick(&[500, 5_000, 60_000, 60_000, 60_000]));
         if dice.chance(0.2) {
             plan.files = vec![dice.below(FILES.end), dice.below(FILES.end)];
@@ -244,6 +259,7 @@ fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
                 let from = START + at + dice.between(-3_000..=span / 2);
                 from.div_euclid(grain) * grain
             }),
+            dawdles: Dawdle::Turns(dice.pick(&[0, 0, 5, 30])),
             dies: dice.chance(0.2).then(|| (dice.below(12), dice.chance(0.5))),
             refused_by: dice.chance(0.1).then(|| dice.below(3)),
         };
@@ -256,11 +272,12 @@ fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
                 ..act.clone()
             });
         }
-        if dice.chance(0.2) {
+        if dice.chance(0.3) {
             acts.push(Act {
-                at: at + dice.between(0..=2_000),
+                at: at + dice.between(0..=3_000),
                 which: Which::Cancel,
                 from: None,
+                dawdles: dice.pick(&[Dawdle::Turns(0), Dawdle::Turns(20), Dawdle::UntilDecided]),
                 dies: None,
                 refused_by: None,
             });

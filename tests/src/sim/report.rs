@@ -23,6 +23,8 @@ pub struct Report {
     pub cancelled: u64,
     /// Deploys that did not count.
     pub refused: u64,
+    /// Orders that came too late to count.
+    pub too_late: u64,
     /// Versions that took over in a task.
     pub takeovers: u64,
     /// Processes that died within a call to the log.
@@ -46,6 +48,7 @@ impl Report {
         self.committed += other.committed;
         self.cancelled += other.cancelled;
         self.refused += other.refused;
+        self.too_late += other.too_late;
         self.takeovers += other.takeovers;
         self.fuses += other.fuses;
         self.replays += other.replays;

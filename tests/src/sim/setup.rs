@@ -63,6 +63,7 @@ impl World {
             disk: plan.disk.then(Disk::new),
             file: plan.files[number % plan.files.len()],
             compiles: plan.compiles[number % plan.compiles.len()],
+            carries: plan.carries[number % plan.carries.len()],
             bench: bench.another(),
             fuse: Fuse::new(&cluster, &number.to_string()),
             life: None,

@@ -20,7 +20,7 @@ impl World {
         for process in &mut self.processes {
             process.frozen_until = Duration::ZERO;
             process.fuse.put_out();
-            process.compiles = 1.0;
+            (process.compiles, process.carries) = (1.0, 1.0);
             if let Some(disk) = &process.disk {
                 disk.set_full(false);
             }

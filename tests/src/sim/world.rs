@@ -72,6 +72,8 @@ pub(super) struct Process {
     pub file: usize,
     /// How often a compilation has its turn when it could.
     pub compiles: f64,
+    /// How often its control topic's thread has its turn when it could.
+    pub carries: f64,
     pub bench: Bench,
     /// When it dies within a call.
     pub fuse: Fuse,
@@ -252,6 +254,7 @@ impl World {
                 let seat = self.dice.below(life.seats.len());
                 Ok(life.seats[seat].desk.answer(true))
             }
+            5 if !self.dice.chance(process.carries) => Ok(false),
             5 => {
                 let carried = life.carry(now);
                 carried.or_else(|why| self.ended(number, &why)).map(|()| false)

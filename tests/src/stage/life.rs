@@ -53,6 +53,16 @@ impl Stage {
         Ok(())
     }
 
+    /// As [`deploy`](Stage::deploy), but not decided yet: the tasks answer, and hold. Then it is, from a time on.
+    pub fn deploy_late(&mut self, component: &[u8], settings: Value, decide: impl FnOnce(&mut Stage) -> Millis) {
+        let prepared = alive(self.engine.prepare(component, settings));
+        self.engine.hold(&prepared);
+        self.settle();
+        let at = decide(self);
+        self.engine.activate_at(prepared, START + at);
+        self.settle();
+    }
+
     /// The settings of the rules.
     pub fn settings(&self) -> Value {
         self.engine.setup().config.rules.settings.clone()

@@ -62,6 +62,51 @@ pub fn diff(of: &Shadowing) -> String {
     text
 }
 
+/// In short: how much of what differs, and so many of the first differences, each of another kind.
+pub fn brief(of: &Shadowing, most: usize) -> String {
+    let total = &of.total;
+    let (steps, differ) = (total.steps, total.differ());
+    let mut text = match (steps, differ) {
+        (0, _) => "nothing was compared: no input came".to_owned(),
+        (steps, 0) => format!("no difference in {steps} steps"),
+        (steps, differ) => {
+            let counts = total.each().into_iter().filter_map(|(name, counts)| {
+                let parts = [
+                    ("different", counts.different),
+                    ("missing", counts.missing),
+                    ("extra", counts.extra),
+                ];
+                let parts: Vec<String> = parts
+                    .into_iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(how, count)| format!("{count} {how}"))
+                    .collect();
+                (!parts.is_empty()).then(|| format!("{name} {}", parts.join(", ")))
+            });
+            let counts: Vec<String> = counts.collect();
+            format!("{differ} differences in {steps} steps: {}", counts.join("; "))
+        }
+    };
+    let mut reasons = std::collections::BTreeSet::new();
+    let traps = of.tasks.values().flat_map(|report| &report.traps);
+    for trap in traps.filter(|trap| reasons.insert(&trap.reason)).take(most) {
+        text += &format!("\n  it traps: {}\n    first: {}", trap.reason, origin(&trap.first));
+    }
+    for (task, report) in of.tasks.iter().filter(|(_, report)| report.standing == Standing::Ended) {
+        text += &format!("\n  task {task}: {}", standing(report));
+    }
+    let mut kinds = std::collections::BTreeSet::new();
+    let differences = of.tasks.values().flat_map(|report| &report.differences);
+    let others = differences.filter(|difference| {
+        let paths: Vec<&str> = difference.fields.iter().map(|field| field.path.as_str()).collect();
+        kinds.insert((difference.kind, &difference.how, &difference.name, paths))
+    });
+    for difference in others.take(most) {
+        text += &format!("\n{}", indent(&one(difference)));
+    }
+    text
+}
+
 /// Which one, and how far it is.
 pub fn head(of: &Shadowing) -> String {
     let mut text = format!("shadow {}: {} beside {}", of.number, of.version, of.live);
@@ -176,7 +221,9 @@ fn one(difference: &Difference) -> String {
         Kind::Lookup => "lookup",
         Kind::DeadLetter => "dead letter",
     };
-    let mut text = format!("{} {kind} {}", difference.how, difference.name);
+    let mut text = format!("{} {kind} {}", difference.how, difference.name)
+        .trim_end()
+        .to_owned();
     if !difference.entry.is_empty() {
         text += &format!(" '{}'", printable(&difference.entry));
     }

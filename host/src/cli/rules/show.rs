@@ -4,9 +4,8 @@
 
 use super::diff::{head, span, standing};
 use crate::convert::iso;
+use crate::http::Pruned;
 use crate::http::{Deployed, OneDeploy, Running};
-use crate::pipeline::control::author::Prunable;
-use crate::rules::Version;
 
 /// What became of a deploy.
 pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
@@ -42,23 +41,17 @@ pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
 }
 
 /// What left the control topic.
-pub fn pruned(gone: &[Prunable], dry_run: bool, json: bool) -> String {
+pub fn pruned(gone: &[Pruned], dry_run: bool, json: bool) -> String {
     if json {
-        let one = |one: &Prunable| {
-            let component = Version(one.component).to_string();
-            serde_json::json!({ "component": component, "bytes": one.bytes, "deploys": one.deploys })
-        };
-        let all: Vec<_> = gone.iter().map(one).collect();
-        return serde_json::json!({ "pruned": all, "dry_run": dry_run }).to_string();
+        return serde_json::json!({ "pruned": gone, "dry_run": dry_run }).to_string();
     }
     let done = if dry_run { "would be removed" } else { "is removed" };
-    let line = |one: &Prunable| {
-        let component = Version(one.component);
-        format!(
-            "component {component} of the deploys {:?}, {} bytes, {done}",
-            one.deploys, one.bytes
-        )
-    };
+    let line =
+        |Pruned {
+             component,
+             bytes,
+             deploys,
+         }: &Pruned| { format!("component {component} of the deploys {deploys:?}, {bytes} bytes, {done}") };
     match gone {
         [] => "every component on the control topic is needed".into(),
         some => some.iter().map(line).collect::<Vec<_>>().join("\n"),

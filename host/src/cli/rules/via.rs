@@ -3,8 +3,10 @@
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
 use crate::config::Config;
-use crate::http::{COMPONENT_TYPE, Cancelled, Deployed, Deploys, Refused, Running, Shadowing, WISH_HEADER, Wish};
-use crate::pipeline::control::author::{Author, Keep, Prunable};
+use crate::http::{
+    COMPONENT_TYPE, Cancelled, Deployed, Deploys, Prune, Pruned, Refused, Running, Shadowing, WISH_HEADER, Wish,
+};
+use crate::pipeline::control::author::{Author, Keep};
 use crate::pipeline::control::status;
 use crate::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -20,12 +22,18 @@ const LOOK: Duration = Duration::from_millis(300);
 
 /// See the module.
 pub enum Via {
-    /// Address of an instance.
-    Http(String),
+    /// An instance.
+    Http {
+        /// Its address.
+        url: String,
+        client: Client,
+    },
     /// Whoever deploys by the control topic.
     Kafka {
         author: Box<Author>,
         tasks: usize,
+        /// So long the journal is kept.
+        ran_within: Duration,
         /// Serves the author's registry.
         _runtime: tokio::runtime::Runtime,
     },
@@ -34,14 +42,33 @@ pub enum Via {
 impl Via {
     /// As the arguments say.
     pub fn of(to: &Target) -> Result<Via, Trouble> {
-        let Some(file) = &to.config else {
-            return Ok(Via::Http(to.url.trim_end_matches('/').to_owned()));
-        };
-        let (author, _runtime) = author(load(file)?)?;
+        match &to.config {
+            None => Via::http(&to.url),
+            Some(file) => Via::kafka(file),
+        }
+    }
+
+    /// By an instance.
+    pub fn http(url: &str) -> Result<Via, Trouble> {
+        let url = url.trim_end_matches('/').to_owned();
+        // Each call has a runtime of its own, and a connection can't outlive it.
+        let client = Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build();
+        match client {
+            Ok(client) => Ok(Via::Http { url, client }),
+            Err(error) => Err(Trouble(FAILED, format!("no HTTP client: {error}"))),
+        }
+    }
+
+    /// By the brokers of a pipeline's file.
+    pub fn kafka(file: &Path) -> Result<Via, Trouble> {
+        let config = load(file)?;
+        let ran_within = config.topics.journal_retention;
+        let (author, _runtime) = author(config)?;
         let tasks = author.layout.partitions as usize;
         Ok(Via::Kafka {
             author: Box::new(author),
             tasks,
+            ran_within,
             _runtime,
         })
     }
@@ -54,11 +81,11 @@ impl Via {
                     progress(show::progress(&status::one(known), *tasks))
                 })
                 .map_err(|why| Trouble(FINDINGS, format!("refused: {why}; the old rules run on"))),
-            Via::Http(url) => {
+            Via::Http { url, client } => {
                 let mut wish = wish;
                 let component = wish.component.take();
                 let rest = serde_json::json!(wish).to_string();
-                let request = client()?.post(format!("{url}/rules"));
+                let request = client.post(format!("{url}/rules"));
                 let request = match component {
                     Some(component) => request
                         .header("content-type", COMPONENT_TYPE)
@@ -66,7 +93,7 @@ impl Via {
                         .body(component),
                     None => request.header("content-type", "application/json").body(rest),
                 };
-                understood(call(request, url, Some(progress))?, url)
+                understood(call(client, request, url, Some(progress))?, url)
             }
         }
     }
@@ -79,8 +106,8 @@ impl Via {
                 let seen = author.diff().map_err(|why| Trouble(FAILED, why))?;
                 seen.ok_or_else(|| Trouble(FINDINGS, none.into()))
             }
-            Via::Http(url) => {
-                let (status, body) = call(client()?.get(format!("{url}/rules/diff")), url, None)?;
+            Via::Http { url, client } => {
+                let (status, body) = call(client, client.get(format!("{url}/rules/diff")), url, None)?;
                 match (status, serde_json::from_str::<Refused>(&body)) {
                     (StatusCode::NOT_FOUND, Ok(refused)) => Err(Trouble(FINDINGS, refused.error)),
                     _ => understood((status, body), url),
@@ -93,10 +120,30 @@ impl Via {
     pub fn cancel(&self) -> Result<Cancelled, Trouble> {
         match self {
             Via::Kafka { author, .. } => author.cancel().map_err(|why| Trouble(FINDINGS, why)),
-            Via::Http(url) => {
-                let request = client()?.post(format!("{url}/rules/cancel"));
+            Via::Http { url, client } => {
+                let request = client.post(format!("{url}/rules/cancel"));
                 let request = request.header("content-type", "application/json").body("{}");
-                understood(call(request, url, None)?, url)
+                understood(call(client, request, url, None)?, url)
+            }
+        }
+    }
+
+    /// Removes components that nobody needs from the control topic.
+    pub fn prune(&self, wish: Prune) -> Result<Vec<Pruned>, Trouble> {
+        match self {
+            Via::Kafka { author, ran_within, .. } => {
+                let keep = Keep {
+                    last: wish.keep,
+                    also: wish.also,
+                    ran_within: *ran_within,
+                };
+                author.prune(&keep, wish.dry_run).map_err(|why| Trouble(FINDINGS, why))
+            }
+            Via::Http { url, client } => {
+                let request = client.post(format!("{url}/rules/prune"));
+                let body = serde_json::json!(wish).to_string();
+                let request = request.header("content-type", "application/json").body(body);
+                understood(call(client, request, url, None)?, url)
             }
         }
     }
@@ -128,7 +175,7 @@ impl Via {
                     troubles: BTreeMap::new(),
                 })
             }
-            Via::Http(url) => understood(call(client()?.get(format!("{url}/rules")), url, None)?, url),
+            Via::Http { url, client } => understood(call(client, client.get(format!("{url}/rules")), url, None)?, url),
         }
     }
 }
@@ -152,25 +199,6 @@ fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> 
     Ok((author, runtime))
 }
 
-/// Removes components that nobody needs from the control topic.
-pub fn prune(file: &Path, last: usize, also: Vec<u64>, dry_run: bool) -> Result<Vec<Prunable>, Trouble> {
-    let config = load(file)?;
-    let keep = Keep {
-        last,
-        also,
-        ran_within: config.topics.journal_retention,
-    };
-    let (author, _runtime) = author(config)?;
-    author.prune(&keep, dry_run).map_err(|why| Trouble(FINDINGS, why))
-}
-
-fn client() -> Result<Client, Trouble> {
-    Client::builder()
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| Trouble(FAILED, format!("no HTTP client: {error}")))
-}
-
 fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, String), url: &str) -> Result<T, Trouble> {
     if status == StatusCode::OK {
         return serde_json::from_str(&body)
@@ -190,6 +218,7 @@ fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, Strin
 
 /// Status and body; meanwhile `progress` is told how far the deploy is.
 fn call(
+    client: &Client,
     request: RequestBuilder,
     url: &str,
     mut progress: Option<&mut dyn FnMut(String)>,
@@ -218,7 +247,7 @@ fn call(
             }
             let Some(progress) = &mut progress else { continue };
             let look = async {
-                let response = client().ok()?.get(format!("{url}/rules")).send().await.ok()?;
+                let response = client.get(format!("{url}/rules")).send().await.ok()?;
                 serde_json::from_str(&response.text().await.ok()?).ok()
             };
             let running: Option<Running> = tokio::select! {

@@ -2,8 +2,9 @@
 //!
 //! Rule: op `n` is that of node `n`, so types may contain themselves.
 
+use super::super::default;
+use super::super::leaf::Leaf;
 use super::super::schema::{Ix, Kind, Logical, Schema};
-use super::super::{decimal, default};
 use super::{Field, Incompatible, JsonReader, Named, Op, Union};
 
 pub(super) fn reader(schema: &Schema) -> Result<JsonReader, Incompatible> {
@@ -16,46 +17,18 @@ pub(super) fn reader(schema: &Schema) -> Result<JsonReader, Incompatible> {
 
 fn op(schema: &Schema, ix: Ix) -> Result<Op, Incompatible> {
     let node = schema.node(ix);
-    Ok(match (&node.kind, node.logical) {
-        (Kind::Null, _) => Op::Null,
-        (Kind::Boolean, _) => Op::Boolean,
-        (Kind::Int, _) => Op::Int,
-        (Kind::Long, Logical::TimestampMillis) => Op::Millis,
-        (Kind::Long, Logical::TimestampMicros) => Op::Micros,
-        (Kind::Long, _) => Op::Long,
-        (Kind::Float, _) => Op::Float,
-        (Kind::Double, _) => Op::Double,
-        (Kind::Text, _) => Op::Text,
-        (Kind::Bytes, Logical::Decimal { precision, scale }) => {
-            decimal::supported(precision)?;
-            Op::Decimal {
-                precision,
-                scale,
-                fixed: None,
-            }
-        }
-        (Kind::Bytes, _) => Op::Bytes,
-        (Kind::Fixed(_, size), Logical::Decimal { precision, scale }) => {
-            decimal::supported(precision)?;
-            Op::Decimal {
-                precision,
-                scale,
-                fixed: Some(*size),
-            }
-        }
-        (Kind::Fixed(..), Logical::Uuid) => Op::Uuid,
-        (Kind::Fixed(_, size), _) => Op::Fixed { size: *size },
-        (Kind::Enum(_, symbols, default), _) => Op::Enum {
+    Ok(match &node.kind {
+        Kind::Enum(_, symbols, default) => Op::Enum {
             symbols: symbols.as_slice().into(),
             default: *default,
         },
-        (Kind::Array(item), _) => Op::Array {
+        Kind::Array(item) => Op::Array {
             item: *item,
             may_be_empty: schema.may_be_empty(*item),
         },
-        (Kind::Map(value), _) => Op::Map { value: *value },
-        (Kind::Union(branches), _) => Op::Union(union(schema, ix, branches)),
-        (Kind::Record(name, fields), _) => {
+        Kind::Map(value) => Op::Map { value: *value },
+        Kind::Union(branches) => Op::Union(union(schema, ix, branches)),
+        Kind::Record(name, fields) => {
             let fields = fields.iter().map(|field| {
                 let null = schema.null_branch(field.node);
                 let is_null = matches!(schema.kind(field.node), Kind::Null);
@@ -77,6 +50,7 @@ fn op(schema: &Schema, ix: Ix) -> Result<Op, Incompatible> {
             });
             Op::Record(fields.collect::<Result<_, _>>()?)
         }
+        _ => Op::Leaf(Leaf::of(node)?),
     })
 }
 

@@ -6,7 +6,7 @@
 mod prune;
 mod shadow;
 
-pub use prune::{Keep, Prunable};
+pub use prune::Keep;
 
 use super::checks;
 use super::compile::{Compile, declared, hash};

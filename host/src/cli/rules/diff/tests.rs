@@ -167,6 +167,49 @@ task 1: runs, 61 s of 60 min 0 s, from 1970-01-01T00:00:00.000Z, on instance 'a'
 }
 
 #[test]
+fn a_diff_in_short() {
+    let expected = "\
+5 differences in 100000 steps: outputs 1 different, 1 extra; state entries 3 extra
+  it traps: panic: no
+    first: wallet-events/1/17, key 'u1', 1970-01-01T00:00:03.000Z
+  task 0: ended after 0 ms: dropped: behind by 9 steps, on instance 'b'
+  extra state seen 'm.1'
+      wallet-events/1/17, key 'u1', 1970-01-01T00:00:03.000Z
+      value: shadow null
+  different output enriched
+      wallet-events/1/17, key 'u1', 1970-01-01T00:00:03.000Z
+      money.amount: live 1.00, shadow 1.01";
+    assert_eq!(brief(&shadowing(), 3), expected);
+    assert_eq!(
+        expected.find("\n  different output"),
+        brief(&shadowing(), 1).len().into()
+    );
+    // One of each kind: another user's state is no news.
+    let mut more = shadowing();
+    let report = more.tasks.get_mut(&0).unwrap();
+    let again = Difference {
+        entry: "m.2".into(),
+        ..report.differences[0].clone()
+    };
+    report.differences.push(again);
+    assert_eq!(brief(&more, 3), expected);
+    let same = Shadowing {
+        tasks: [].into(),
+        total: Seen {
+            steps: 7,
+            ..Seen::default()
+        },
+        ..shadowing()
+    };
+    assert_eq!(brief(&same, 3), "no difference in 7 steps");
+    let none = Shadowing {
+        total: Seen::default(),
+        ..same
+    };
+    assert_eq!(brief(&none, 3), "nothing was compared: no input came");
+}
+
+#[test]
 fn the_commands() {
     let wishes: Arc<Mutex<Vec<Wish>>> = Arc::default();
     let sink = wishes.clone();
@@ -199,6 +242,7 @@ fn the_commands() {
             })
         }),
         cancel: Arc::new(|| Ok(Cancelled::Shadow(3))),
+        prune: Arc::new(|_| Err("nobody asks".into())),
         shadow: Arc::new(move || shown.lock().unwrap().clone()),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();

@@ -5,9 +5,11 @@
 
 use super::Author;
 use crate::control::{Control, Known, Number, Record, State};
+use crate::http::Pruned;
 use crate::pipeline::control::publish::Sheet;
 use crate::pipeline::wall;
 use crate::record::{Millis, Partition};
+use crate::rules::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,19 +25,18 @@ pub struct Keep {
 }
 
 /// A component that nobody needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prunable {
+struct Prunable {
     /// SHA-256.
-    pub component: [u8; 32],
+    component: [u8; 32],
     /// Its size.
-    pub bytes: u64,
+    bytes: u64,
     /// The deploys that had it.
-    pub deploys: Vec<Number>,
+    deploys: Vec<Number>,
 }
 
 impl Author {
     /// Removes what is not kept; `dry_run`: only says what that is.
-    pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Prunable>, String> {
+    pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Pruned>, String> {
         let following = self.read()?;
         let control = following.control();
         if let Some(open) = control.open() {
@@ -57,7 +58,12 @@ impl Author {
             sheet.record(&self.layout, &Record::Pruned { number }, &[0; 16], now);
             self.publish(sheet)?;
         }
-        Ok(prunable)
+        let pruned = |one: Prunable| Pruned {
+            component: Version(one.component).to_string(),
+            bytes: one.bytes,
+            deploys: one.deploys,
+        };
+        Ok(prunable.into_iter().map(pruned).collect())
     }
 }
 

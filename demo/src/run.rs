@@ -1,0 +1,184 @@
+//! The demo: the money pipeline on the embedded log, with live generated traffic and a session service over real HTTP.
+//!
+//! Everything but Kafka is the real thing: the guest component, the worker, transactions, timers, lookups. It ends by itself,
+//! with a summary that adds up. Another pipeline's file (`--file`) runs on the same traffic: those of its topics that it reads.
+
+use crate::live::Demo;
+use crate::session_service::{Behaviour, SessionService};
+use crate::show::Screen;
+use crate::traffic::Stream;
+use anyhow::{Context, bail};
+use clap::Parser;
+use pelton::config::Config;
+use pelton::http::serve;
+use pelton::log::embedded::{Clock, Embedded};
+use pelton::metrics::Metrics;
+use pelton::pipeline::control::carrier::First;
+use pelton::pipeline::control::compile::compiler;
+use pelton::pipeline::control::follow::Following;
+use pelton::pipeline::{Parts, Running, output_partitions, surface};
+use pelton::registry::Schemas;
+use pelton::registry::folder::Folder;
+use pelton::rules::Engine;
+use pelton::service::http::HttpServices;
+use pelton::task::Layout;
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The money pipeline on generated traffic: no Kafka needed.
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// How long to run.
+    #[arg(long, default_value_t = 30)]
+    pub seconds: u64,
+    /// Until standard input ends, and without a word but the address of its HTTP on standard output: for programs that start it.
+    #[arg(long, conflicts_with = "seconds")]
+    pub attached: bool,
+    /// Money events a second; users, sessions and duplicates come on top. Otherwise 20,000, and 2,000 when attached.
+    #[arg(long)]
+    rate: Option<u64>,
+    /// Users.
+    #[arg(long, default_value_t = 20_000)]
+    pub users: u32,
+    /// The same seed makes the same traffic.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The pipeline's file.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/pelton.toml"))]
+    file: PathBuf,
+    /// Override a key of the file: --set rules.settings.dedup_ttl=10s
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Address of /metrics, /health, and of `pelton rules deploy` while it runs.
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    http: SocketAddr,
+}
+
+impl Args {
+    /// Money events a second.
+    pub fn rate(&self) -> u64 {
+        self.rate.unwrap_or(if self.attached { 2_000 } else { 20_000 })
+    }
+}
+
+/// Partitions of every topic.
+pub(crate) const PARTITIONS: i32 = 4;
+
+/// Of each partition of a topic that nobody reads to its end so much stays.
+const KEPT: &[(&str, &str)] = &[("retention.bytes", "4194304")];
+
+/// Does what the arguments of the process say.
+pub fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let service = SessionService::start(Behaviour {
+        latency: Duration::from_millis(20),
+        errors: 0.01,
+    })?;
+    let mut sets = args.sets.clone();
+    sets.push(format!(
+        "lookups.session.url={}/sessions/{{userSessionId}}",
+        service.url()
+    ));
+    let config = match Config::load(&args.file, &sets) {
+        Ok(config) => Arc::new(config),
+        Err(findings) => bail!(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    };
+    let Some(pelton::config::SchemaSource::Folder(folder)) = &config.schemas else {
+        bail!("the demo reads its schemas from a folder: [schemas] folder = ...");
+    };
+    let schemas: Arc<dyn Schemas> = Arc::new(Folder::open(folder)?);
+
+    let cluster = Embedded::new("demo", Clock::real());
+    for input in &config.inputs {
+        cluster.create_topic(&input.topic, PARTITIONS, &[])?;
+    }
+    for output in &config.outputs {
+        cluster.create_topic(&output.topic, PARTITIONS, KEPT)?;
+    }
+    for owned in config.owned_topics(PARTITIONS) {
+        let kept = if owned.name == config.dead_letters_topic() {
+            KEPT
+        } else {
+            &[]
+        };
+        cluster.create_topic(&owned.name, owned.partitions, kept)?;
+    }
+    let layout = Arc::new(Layout::new(&config, PARTITIONS));
+    let log = Arc::new(cluster.instance(layout.topics.clone(), &config.name, &config.instance));
+
+    let component = std::fs::read(&config.rules.file)
+        .with_context(|| format!("{} is not built: make guest", config.rules.file.display()))?;
+    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    let outputs = output_partitions(&config, log.as_ref())?;
+    let settings = config.rules.settings.clone();
+    let compile = compiler(engine, config.clone(), Some(schemas.clone()), outputs);
+    let wiring = compile(&component, &settings.to_string()).map_err(anyhow::Error::msg)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let (shown, description) = (schemas.clone(), wiring.rules.description().clone());
+    let metrics = Arc::new(Metrics::of(&config));
+    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
+    let running = Running::start(Parts {
+        config: config.clone(),
+        following: Following::begin(log.clone(), layout.clone())?,
+        layout,
+        compile,
+        first: Some(First::new(component, &settings, wiring)),
+        log,
+        schemas: Some(schemas),
+        stores: None,
+        services: Box::new(move || Box::new(services.share())),
+        metrics: metrics.clone(),
+    })?;
+    let server = serve(
+        args.http,
+        surface(&config, &running, metrics.clone(), PARTITIONS as usize),
+    );
+
+    let traffic: Vec<Stream> = Stream::ALL
+        .into_iter()
+        .filter(|stream| config.inputs.iter().any(|input| input.topic == stream.topic()))
+        .collect();
+    if traffic.is_empty() {
+        let topics: Vec<&str> = Stream::ALL.iter().map(|stream| stream.topic()).collect();
+        bail!("the pipeline reads none of the demo's topics: {}", topics.join(", "));
+    }
+    let screen = (!args.attached).then(Screen::new);
+    match (&screen, &server) {
+        (Some(screen), Ok(server)) => screen.line(&format!(
+            "metrics and health at http://{0}/metrics and /health; new rules: pelton rules deploy FILE --to http://{0}",
+            server.address
+        )),
+        (Some(screen), Err(why)) => screen.line(&format!(
+            "no metrics: {} can't be served ({why}); try --http 127.0.0.1:0",
+            args.http
+        )),
+        (None, Ok(server)) => println!("http://{}", server.address),
+        (None, Err(why)) => bail!("{} can't be served ({why}); try --http 127.0.0.1:0", args.http),
+    }
+    let demo = Demo {
+        traffic,
+        appended: Cell::new(0),
+        schemas: shown,
+        description,
+        metrics: metrics.clone(),
+        tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
+        cluster,
+        board: running.board().clone(),
+        running,
+        screen,
+        config: config.clone(),
+    };
+    demo.run(&args)?;
+    drop(service);
+    Ok(())
+}
+
+/// The streams, in order of rank, are those that the file names.
+const _: [Stream; 3] = Stream::ALL;

@@ -1,0 +1,331 @@
+//! The way of a save: built, played, swapped.
+//!
+//! Rule: each step is taken with what the one before has made, and what runs is only changed by rules that went all the way. What did
+//! not get there is tried again at the next save.
+
+use super::Dev;
+use super::build::{Built, Unbuilt, build};
+use super::change::Meaning;
+use super::demo::{Demo, Start, Unstarted};
+use super::project::{Fixed, Project, Stands};
+use super::saves::{Batch, Interrupt, Saves};
+use super::swap::{Live, Manner, Swapped, Wanted};
+use super::tell::Telling;
+use crate::cli::rules::Trouble;
+use crate::cli::rules::via::Via;
+use crate::cli::test;
+use crate::testkit::{Compiler, Scenario, Setup};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// What is on its way, and what runs.
+pub struct Cycle<'a> {
+    dev: &'a Dev,
+    project: Project,
+    manner: Manner,
+    /// What was built last; none: it did not build.
+    built: Option<Built>,
+    /// Dropped before the demo ends.
+    live: Option<Live>,
+    demo: Option<Demo>,
+    /// What runs, as far as we have seen to it.
+    runs: Option<(Wanted, Fixed)>,
+    /// Number of our last deploy, and when it was looked at last.
+    deployed: Option<u64>,
+    /// The settings of the pipeline's file when it was read first.
+    first: Option<Value>,
+}
+
+/// Why a save is not on its way any more.
+enum End {
+    /// It is told already, or is told with the next save.
+    Told,
+    /// Told to stop.
+    Stop,
+}
+
+impl<'a> Cycle<'a> {
+    /// Nothing is built yet. `live`: what runs already; none: the demo is started.
+    pub fn new(dev: &'a Dev, project: Project, live: Option<Live>) -> Cycle<'a> {
+        Cycle {
+            dev,
+            project,
+            manner: Manner::of(dev),
+            built: None,
+            live,
+            demo: None,
+            runs: None,
+            deployed: None,
+            first: None,
+        }
+    }
+
+    /// A save on its way. False: told to stop.
+    pub fn take(&mut self, batch: Batch, saves: &mut Saves, tell: &mut Telling<'_>) -> bool {
+        let files: Vec<String> = batch.files.iter().map(|path| self.project.name(path)).collect();
+        let what = match &files[..] {
+            [] => "start".to_owned(),
+            [one] => format!("saved {one}"),
+            [one, rest @ ..] => format!("saved {one} and {} more", rest.len()),
+        };
+        tell.begin(&what, files, batch.since.unwrap_or_else(Instant::now));
+        match self.go(batch.meaning, saves, tell) {
+            Ok(()) | Err(End::Told) => true,
+            Err(End::Stop) => {
+                tell.end("stopped", "stopped");
+                false
+            }
+        }
+    }
+
+    fn go(&mut self, meaning: Meaning, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+        if meaning == Meaning::Build || self.built.is_none() {
+            self.build(saves, tell)?;
+        }
+        // What was used may lie beside the folder.
+        if let Err(why) = saves.follow(self.project.sources(self.built.as_ref())) {
+            tell.block(&why);
+        }
+        let Some(built) = self.built.clone() else {
+            return Err(End::Told);
+        };
+        let stands = match self.project.read() {
+            Ok(stands) => stands,
+            Err(why) => return Err(self.remains(tell, "config", &why, "not deployed")),
+        };
+        let first = self.first.get_or_insert_with(|| stands.settings.clone());
+        let own = self.dev.is_own();
+        let wanted = Wanted {
+            component: built.component.clone(),
+            settings: (own || *first != stands.settings).then(|| stands.settings.clone()),
+        };
+        let same = self.runs.as_ref() == Some(&(wanted.clone(), stands.fixed.clone()));
+        if same && meaning == Meaning::Build {
+            tell.end("unchanged", "nothing changed");
+            return Ok(());
+        }
+        self.play(&built, &stands, saves, tell)?;
+        if same {
+            tell.end("unchanged", "nothing to swap");
+            return Ok(());
+        }
+        match own && self.runs.as_ref().is_none_or(|(_, fixed)| *fixed != stands.fixed) {
+            true => self.start(built, wanted, stands.fixed, saves, tell),
+            false => self.swap(wanted, stands.fixed, saves, tell),
+        }
+    }
+
+    fn build(&mut self, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+        let quiet = self.built.take().is_some() || self.runs.is_some();
+        let begun = Instant::now();
+        if !quiet {
+            tell.block("building; the first time takes longest");
+        }
+        match build(&self.project, quiet, saves) {
+            Ok(built) => self.built = Some(built),
+            Err(Unbuilt::Interrupted(interrupt)) => return Err(interrupted(interrupt, tell)),
+            Err(Unbuilt::Errors) => return Err(self.remains(tell, "build", "", "does not build")),
+            Err(Unbuilt::Failed(why)) => return Err(self.remains(tell, "build", &why, "does not build")),
+        }
+        tell.step("build", "built", begun.elapsed());
+        Ok(())
+    }
+
+    fn play(&self, built: &Built, stands: &Stands, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+        let begun = Instant::now();
+        // A new compiler each time: what was built before is never played again.
+        let setup = Compiler::new().and_then(|compiler| {
+            let mut setup = Setup::open(compiler, &self.project.pipeline, Some(&built.path), &self.project.sets)?;
+            // Somebody else may have built meanwhile.
+            setup.component.clone_from(&built.component);
+            Scenario::new(setup.clone()).map(|_| setup)
+        });
+        let setup = match setup {
+            Ok(setup) => setup,
+            Err(why) => return Err(self.remains(tell, "rules", &why, "the rules don't fit the pipeline")),
+        };
+        let mut failed = vec![];
+        for path in &stands.scenarios {
+            if let Some(interrupt) = saves.interrupt(Duration::ZERO) {
+                return Err(interrupted(interrupt, tell));
+            }
+            let played = test::one(&setup, path.clone(), test::SEED, false);
+            if !played.report.problems.is_empty() {
+                failed.push(test::shown(&played));
+            }
+        }
+        let count = stands.scenarios.len();
+        let text = match (failed.len(), count) {
+            (0, 0) => "no scenarios".to_owned(),
+            (0, 1) => "1 scenario holds".to_owned(),
+            (0, count) => format!("{count} scenarios hold"),
+            (failed, count) => format!("{failed} of {count} scenarios FAIL"),
+        };
+        tell.step("scenarios", &text, begun.elapsed());
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let shown = failed.concat();
+        if self.dev.anyway {
+            tell.block(&shown);
+            return Ok(());
+        }
+        Err(self.remains(tell, "scenarios", &shown, "they are not deployed (--anyway does it)"))
+    }
+
+    /// The demo, with these rules from the start.
+    fn start(
+        &mut self,
+        built: Built,
+        wanted: Wanted,
+        fixed: Fixed,
+        saves: &mut Saves,
+        tell: &mut Telling<'_>,
+    ) -> Result<(), End> {
+        let begun = Instant::now();
+        let anew = self.demo.is_some();
+        (self.live, self.demo, self.runs, self.deployed) = (None, None, None, None);
+        let start = Start {
+            pipeline: &self.project.pipeline,
+            sets: &self.project.sets,
+            component: &built.path,
+            http: self.dev.http,
+            more: &self.dev.demo,
+        };
+        let building = &mut || tell.block("the demo is built first, once; that takes some minutes");
+        let demo = match Demo::start(&start, saves, building) {
+            Ok(demo) => demo,
+            Err(Unstarted::Stopped) => return Err(End::Stop),
+            Err(Unstarted::Failed(why)) => return Err(self.remains(tell, "demo", &why, "no demo runs")),
+        };
+        let via = match Via::http(&demo.url) {
+            Ok(via) => via,
+            Err(Trouble(_, why)) => return Err(self.remains(tell, "demo", &why, "no demo runs")),
+        };
+        let live = Live::new(via, format!("--to {}", demo.url));
+        tell.step(
+            "start",
+            if anew {
+                "the demo starts anew, as the pipeline or its schemas have changed,"
+            } else {
+                "the demo starts"
+            },
+            begun.elapsed(),
+        );
+        tell.note("url", json!(demo.url));
+        let version = live.status().map(|running| running.version).unwrap_or_default();
+        let url = demo.url.clone();
+        (self.live, self.demo, self.runs) = (Some(live), Some(demo), Some((wanted, fixed)));
+        tell.runs(&version);
+        tell.line(
+            "serves",
+            &format!("{url}/metrics, /health, /rules; save, and it is swapped; Ctrl-C ends it"),
+        );
+        Ok(())
+    }
+
+    fn swap(&mut self, wanted: Wanted, fixed: Fixed, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+        let Some(live) = &mut self.live else {
+            return Err(End::Told);
+        };
+        let address = live.address.clone();
+        if !self.dev.is_own() && self.runs.as_ref().is_some_and(|(_, old)| *old != fixed) {
+            tell.block("more than the settings has changed in the pipeline or its schemas: restart it for that");
+        }
+        match live.has(&wanted) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.runs = Some((wanted, fixed));
+                tell.end("unchanged", "it runs already");
+                return Ok(());
+            }
+            Err(why) => return Err(self.remains(tell, "refused", &why, "not deployed")),
+        }
+        match live.swap(&wanted, &self.manner, saves, tell) {
+            Swapped::Runs(version, number) => {
+                (self.runs, self.deployed) = (Some((wanted, fixed)), Some(number));
+                tell.runs(&version);
+                Ok(())
+            }
+            Swapped::Slow(version, number) => {
+                (self.runs, self.deployed) = (Some((wanted, fixed)), Some(number));
+                let text = format!("{version} takes over where events come: see pelton rules status {address}");
+                tell.end("slow", &text);
+                Ok(())
+            }
+            Swapped::Held(version) => {
+                tell.end(
+                    "held",
+                    &format!("{version} is held; let it take over: pelton rules promote {address}"),
+                );
+                Ok(())
+            }
+            Swapped::Withdrawn(why) => Err(self.remains(tell, "withdrawn", &why, "taken back by itself")),
+            Swapped::Trap => Err(self.remains(tell, "traps", "", "it traps, and is not deployed (--anyway does it)")),
+            Swapped::Refused(why) => {
+                let text = match self.dev.is_own() {
+                    true => "not deployed (pelton dev, started anew, begins without state)",
+                    false => "not deployed",
+                };
+                Err(self.remains(tell, "refused", &why, text))
+            }
+            Swapped::Interrupted(interrupt) => Err(interrupted(interrupt, tell)),
+        }
+    }
+
+    /// Now and then, while nothing is saved. Err: why it can't go on.
+    pub fn look(&mut self, tell: &mut Telling<'_>) -> Result<(), String> {
+        if self.demo.as_mut().is_some_and(Demo::has_ended) {
+            return Err("the demo has ended by itself: see above".into());
+        }
+        if let (Some(live), Some(number)) = (&self.live, self.deployed)
+            && let Some(why) = live.withdrawn(number)
+        {
+            (self.deployed, self.runs) = (None, self.runs.take().map(without));
+            tell.line(
+                "withdrawn",
+                &format!("deploy {number} was withdrawn by itself, the rules before run on: {why}"),
+            );
+        }
+        Ok(())
+    }
+
+    /// What was begun is ended.
+    pub fn end(mut self) {
+        if let Some(live) = &mut self.live {
+            live.end_shadow();
+        }
+    }
+
+    /// Nothing is swapped; says why.
+    fn remains(&self, tell: &mut Telling<'_>, outcome: &str, why: &str, text: &str) -> End {
+        if !why.is_empty() {
+            tell.block(why);
+        }
+        let rest = match self.runs.is_some() || !self.dev.is_own() {
+            true => "; the rules before run on",
+            false => "; nothing runs yet",
+        };
+        tell.end(outcome, &format!("{text}{rest}"));
+        End::Told
+    }
+}
+
+/// What runs now is not known, but where is.
+fn without((_, fixed): (Wanted, Fixed)) -> (Wanted, Fixed) {
+    let nothing = Wanted {
+        component: vec![],
+        settings: None,
+    };
+    (nothing, fixed)
+}
+
+fn interrupted(interrupt: Interrupt, tell: &mut Telling<'_>) -> End {
+    match interrupt {
+        Interrupt::Stop => End::Stop,
+        Interrupt::Saved => {
+            tell.end("superseded", "there is a newer save");
+            End::Told
+        }
+    }
+}

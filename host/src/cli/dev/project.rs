@@ -1,0 +1,188 @@
+//! What is developed: a crate of rules, its pipeline's file, its scenarios.
+//!
+//! Rule: where things are is found out once; what stands in them is read anew each time.
+
+use super::Dev;
+use super::build::{Built, target_folder};
+use super::change::Sources;
+use crate::cli::test;
+use crate::config::{Config, SchemaSource};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Where things are.
+pub struct Project {
+    /// Of the crate.
+    pub folder: PathBuf,
+    /// The pipeline's file.
+    pub pipeline: PathBuf,
+    /// Folders of scenarios, or such files; a folder need not be there.
+    pub scenarios: Vec<PathBuf>,
+    /// Overrides of the pipeline's file.
+    pub sets: Vec<String>,
+    /// Cargo's profile.
+    pub profile: String,
+    /// Rust's target.
+    pub target: String,
+}
+
+/// What stands in the files that are not built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stands {
+    /// Of the rules.
+    pub settings: Value,
+    /// What runs with these can't be given others while it runs.
+    pub fixed: Fixed,
+    /// Of the scenarios.
+    pub scenarios: Vec<PathBuf>,
+}
+
+/// The pipeline without its rules, and its schemas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fixed {
+    config: Config,
+    schemas: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Project {
+    /// As the arguments say. Err: what is missing, and how to name it.
+    pub fn find(dev: &Dev) -> Result<Project, String> {
+        let found = |path: &Path| {
+            let found = path.canonicalize();
+            found.map_err(|why| format!("{} can't be read: {why}", path.display()))
+        };
+        let folder = found(&dev.folder)?;
+        if !folder.join("Cargo.toml").is_file() {
+            return Err(format!(
+                "there is no Cargo.toml in {}; name the folder of the rules' crate: pelton dev FOLDER (`pelton new` makes one)",
+                dev.folder.display()
+            ));
+        }
+        let pipeline = match &dev.pipeline {
+            Some(file) => found(file)?,
+            None => test::nearest(&folder)?,
+        };
+        let scenarios = match dev.scenarios.is_empty() {
+            true => vec![folder.join("scenarios")],
+            false => dev.scenarios.iter().map(|path| found(path)).collect::<Result<_, _>>()?,
+        };
+        let mut project = Project {
+            sets: dev.sets.clone(),
+            profile: String::new(),
+            target: String::new(),
+            folder,
+            pipeline,
+            scenarios,
+        };
+        let (target, profile) = built_as(&project.config()?.rules.file);
+        project.target = target;
+        project.profile = dev.profile.clone().unwrap_or(profile);
+        Ok(project)
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        Config::load(&self.pipeline, &self.sets).map_err(|findings| {
+            let lines = findings.iter().map(|finding| format!("\n{finding}"));
+            format!("{}:{}", self.pipeline.display(), lines.collect::<String>())
+        })
+    }
+
+    /// Reads them. Err: everything that must be mended.
+    pub fn read(&self) -> Result<Stands, String> {
+        let mut config = self.config()?;
+        let settings = config.rules.settings.take();
+        config.rules.file = PathBuf::new();
+        let mut schemas = BTreeMap::new();
+        if let Some(SchemaSource::Folder(folder)) = &config.schemas {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                // What can't be read is told by whoever needs it.
+                let path = entry.path();
+                if path.extension().is_some_and(|ending| ending == "avsc") {
+                    let text = std::fs::read(&path).unwrap_or_default();
+                    schemas.insert(path, text);
+                }
+            }
+        }
+        let mut scenarios = vec![];
+        for path in &self.scenarios {
+            match test::inside(path) {
+                Ok(its) => scenarios.extend(its),
+                Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
+                Err(why) => return Err(format!("{} can't be read: {why}", path.display())),
+            }
+        }
+        Ok(Stands {
+            settings,
+            scenarios,
+            fixed: Fixed { config, schemas },
+        })
+    }
+
+    /// What is watched.
+    pub fn sources(&self, built: Option<&Built>) -> Sources {
+        let schemas = match self.config().map(|config| config.schemas) {
+            Ok(Some(SchemaSource::Folder(folder))) => folder.canonicalize().ok(),
+            _ => None,
+        };
+        Sources {
+            folder: self.folder.clone(),
+            target: built.and_then(|built| target_folder(&built.path)),
+            pipeline: self.pipeline.clone(),
+            scenarios: self.scenarios.clone(),
+            schemas,
+            used: built.map_or_else(BTreeSet::new, |built| built.used.clone()),
+        }
+    }
+
+    /// How a path of it is called.
+    pub fn name(&self, path: &Path) -> String {
+        let inside = path.strip_prefix(&self.folder);
+        inside.unwrap_or(path).display().to_string()
+    }
+}
+
+/// Target and profile of what the pipeline's file names: TARGET/PROFILE/NAME.wasm.
+fn built_as(file: &Path) -> (String, String) {
+    let mut above = file
+        .ancestors()
+        .skip(1)
+        .filter_map(|folder| folder.file_name()?.to_str());
+    match (above.next(), above.next()) {
+        (Some(profile), Some(target)) if target.starts_with("wasm32-") => {
+            let profile = if profile == "debug" { "dev" } else { profile };
+            (target.to_owned(), profile.to_owned())
+        }
+        _ => ("wasm32-unknown-unknown".to_owned(), "release".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_says_how_it_is_built() {
+        for (file, target, profile) in [
+            (
+                "target/wasm32-unknown-unknown/release/a.wasm",
+                "wasm32-unknown-unknown",
+                "release",
+            ),
+            (
+                "/x/wasm32-unknown-unknown/guest/a.wasm",
+                "wasm32-unknown-unknown",
+                "guest",
+            ),
+            ("/x/wasm32-wasip1/debug/a.wasm", "wasm32-wasip1", "dev"),
+            ("rules/a.wasm", "wasm32-unknown-unknown", "release"),
+            ("a.wasm", "wasm32-unknown-unknown", "release"),
+        ] {
+            assert_eq!(
+                built_as(Path::new(file)),
+                (target.to_owned(), profile.to_owned()),
+                "{file}"
+            );
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! New rules into what runs: beside the live ones first, then in their place.
+//!
+//! Rules:
+//! - What runs is changed as by `pelton rules`, and by nothing else.
+//! - A shadow of ours that does not take over is ended, unless it was asked for (`--hold`).
+
+use super::Dev;
+use super::saves::{Interrupt, Saves};
+use super::tell::Telling;
+use crate::cli::rules::Trouble;
+use crate::cli::rules::diff;
+use crate::cli::rules::via::Via;
+use crate::control::shadow::Standing;
+use crate::http::{OneDeploy, Running, Shadowing, Wish};
+use crate::record::Millis;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Beyond the time that a shadow shall run: event time may go slower than ours, or stand still.
+const SLOWER: Duration = Duration::from_secs(3);
+
+/// All tasks take over within commits, if their event time goes on; one without input does not.
+const TAKING_OVER: Duration = Duration::from_secs(15);
+
+/// Between two looks at a shadow that runs.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Differences that are shown.
+const SHOWN: usize = 3;
+
+/// What is to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub component: Vec<u8>,
+    /// None: the running ones stay.
+    pub settings: Option<Value>,
+}
+
+/// How rules take over.
+pub struct Manner {
+    /// So long beside the live ones first; 0: not at all.
+    shadow: Millis,
+    hold: bool,
+    /// Also when they trap.
+    anyway: bool,
+    one_way: bool,
+    drop_timers: bool,
+}
+
+/// What became of them.
+pub enum Swapped {
+    /// They run, in all tasks: version, and number of the deploy.
+    Runs(String, u64),
+    /// It is decided that they take over, and not every task has yet.
+    Slow(String, u64),
+    /// They run as a shadow, and go on to.
+    Held(String),
+    /// They have taken over, and were taken back. Why.
+    Withdrawn(String),
+    /// They trap, and don't take over.
+    Trap,
+    /// Refused, or nobody answers. Why.
+    Refused(String),
+    Interrupted(Interrupt),
+}
+
+/// A running pipeline.
+pub struct Live {
+    via: Via,
+    /// How a command reaches it.
+    pub address: String,
+    /// The shadow that we have begun and have not seen the end of.
+    shadow: Option<u64>,
+}
+
+impl Manner {
+    /// As the arguments say.
+    pub fn of(dev: &Dev) -> Manner {
+        Manner {
+            shadow: dev.shadow,
+            hold: dev.hold,
+            anyway: dev.anyway,
+            one_way: dev.one_way,
+            drop_timers: dev.drop_timers,
+        }
+    }
+
+    fn wish(&self) -> Wish {
+        Wish {
+            one_way: self.one_way,
+            drop_timers: self.drop_timers,
+            ..Wish::default()
+        }
+    }
+}
+
+impl Live {
+    /// A pipeline that this leads to.
+    pub fn new(via: Via, address: String) -> Live {
+        Live {
+            via,
+            address,
+            shadow: None,
+        }
+    }
+
+    /// What it says of itself.
+    pub fn status(&self) -> Result<Running, String> {
+        self.via.status().map_err(|trouble| trouble.1)
+    }
+
+    /// Told of a deploy that was taken back. None: it was not; or that is not asked, where asking is dear.
+    pub fn withdrawn(&self, number: u64) -> Option<String> {
+        let Via::Http { .. } = self.via else {
+            return None;
+        };
+        let deploys = self.status().ok()?.deploys;
+        back(&deploys, number)
+    }
+
+    /// Does this run, or is it about to?
+    pub fn has(&self, wanted: &Wanted) -> Result<bool, String> {
+        let running = self.status()?;
+        let component = crate::rules::Version(crate::pipeline::control::compile::hash(&wanted.component)).to_string();
+        let last = running.deploys.iter().rev().find(|known| known.state == "committed");
+        let settings = |known: &OneDeploy| {
+            wanted
+                .settings
+                .as_ref()
+                .is_none_or(|settings| *settings == known.settings)
+        };
+        Ok(last.is_some_and(|known| known.component == component && settings(known)))
+    }
+
+    /// Ends our shadow, if it is there.
+    pub fn end_shadow(&mut self) {
+        let Some(number) = self.shadow.take() else { return };
+        // To cancel is to cancel what is under way: it must be ours.
+        let Ok(running) = self.status() else { return };
+        let shadow = running.shadow.filter(|shadow| shadow.over.is_none());
+        if shadow.is_some_and(|shadow| shadow.number == number) && running.deploys.iter().all(|one| one.state != "open")
+        {
+            // It may have ended meanwhile.
+            let _ = self.via.cancel();
+        }
+    }
+
+    /// Lets them take over.
+    pub fn swap(&mut self, wanted: &Wanted, manner: &Manner, saves: &mut Saves, tell: &mut Telling<'_>) -> Swapped {
+        match self.try_swap(wanted, manner, saves, tell) {
+            Ok(swapped) => swapped,
+            Err(Trouble(_, why)) => Swapped::Refused(why),
+        }
+    }
+
+    fn try_swap(
+        &mut self,
+        wanted: &Wanted,
+        manner: &Manner,
+        saves: &mut Saves,
+        tell: &mut Telling<'_>,
+    ) -> Result<Swapped, Trouble> {
+        self.end_shadow();
+        let begun = Instant::now();
+        let rules = Wish {
+            component: Some(wanted.component.clone()),
+            settings: wanted.settings.clone(),
+            ..manner.wish()
+        };
+        let wish = match manner.shadow {
+            0 => rules,
+            shadow => {
+                let shadow = Some(shadow);
+                let deployed = self.via.deploy(Wish { shadow, ..rules }, &mut |_| {})?;
+                self.shadow = Some(deployed.number);
+                findings(&deployed, tell);
+                tell.step("ready", "ready", begun.elapsed());
+                let compared = self.compare(manner, saves, tell);
+                if !matches!(compared, Ok(None)) {
+                    self.end_shadow();
+                }
+                if let Some(instead) = compared? {
+                    return Ok(instead);
+                }
+                if manner.hold {
+                    return Ok(Swapped::Held(deployed.version));
+                }
+                Wish {
+                    promote: true,
+                    ..manner.wish()
+                }
+            }
+        };
+        let promoted = Instant::now();
+        let deployed = self.via.deploy(wish, &mut |_| {})?;
+        let mut since = promoted;
+        if self.shadow.take().is_none() {
+            findings(&deployed, tell);
+            tell.step("ready", "ready", promoted.elapsed());
+            since = Instant::now();
+        }
+        self.taken(deployed.version, deployed.number, since, saves, tell)
+    }
+
+    /// Waits until the shadow has seen enough, and shows what. Some: they don't take over.
+    fn compare(&self, manner: &Manner, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<Option<Swapped>, Trouble> {
+        let begun = Instant::now();
+        let until = begun + Duration::from_millis(manner.shadow as u64) + SLOWER;
+        let seen = loop {
+            let seen = self.via.diff()?;
+            if let Some(why) = &seen.over {
+                return Ok(Some(Swapped::Refused(format!("the shadow has ended: {why}"))));
+            }
+            if is_through(&seen) || Instant::now() >= until {
+                break seen;
+            }
+            if let Some(interrupt) = saves.interrupt(LOOK) {
+                return Ok(Some(Swapped::Interrupted(interrupt)));
+            }
+        };
+        tell.step("compare", "compared", begun.elapsed());
+        tell.block(&diff::brief(&seen, SHOWN));
+        let traps = seen.total.traps > 0;
+        tell.note("difference", json!(seen));
+        Ok((traps && !manner.anyway).then_some(Swapped::Trap))
+    }
+
+    /// Waits until all tasks have taken the deploy over.
+    fn taken(
+        &self,
+        version: String,
+        number: u64,
+        since: Instant,
+        saves: &mut Saves,
+        tell: &mut Telling<'_>,
+    ) -> Result<Swapped, Trouble> {
+        loop {
+            let running = self.via.status()?;
+            if let Some(why) = back(&running.deploys, number) {
+                return Ok(Swapped::Withdrawn(why));
+            }
+            if running.taken.values().all(|taken| *taken >= number) {
+                tell.step("running", "running", since.elapsed());
+                return Ok(Swapped::Runs(version, number));
+            }
+            match saves.interrupt(self.pace()) {
+                Some(Interrupt::Stop) => return Ok(Swapped::Interrupted(Interrupt::Stop)),
+                // They are decided: with the next ones, or before.
+                Some(Interrupt::Saved) => return Ok(Swapped::Slow(version, number)),
+                None if since.elapsed() > TAKING_OVER => return Ok(Swapped::Slow(version, number)),
+                None => {}
+            }
+        }
+    }
+
+    /// Between two looks.
+    fn pace(&self) -> Duration {
+        match self.via {
+            Via::Http { .. } => Duration::from_millis(20),
+            // Each look reads the control topic.
+            Via::Kafka { .. } => Duration::from_millis(250),
+        }
+    }
+}
+
+/// Why a deploy was taken back; none: it was not.
+fn back(deploys: &[OneDeploy], number: u64) -> Option<String> {
+    let known = deploys.iter().find(|known| known.number == number)?;
+    known.why.clone().filter(|_| known.state == "withdrawn")
+}
+
+/// No task runs it any more, and each has.
+fn is_through(seen: &Shadowing) -> bool {
+    let running = |standing| standing == Standing::Running;
+    seen.tasks.len() >= seen.of && !seen.tasks.values().any(|report| running(report.standing))
+}
+
+fn findings(deployed: &crate::http::Deployed, tell: &mut Telling<'_>) {
+    deployed
+        .findings
+        .iter()
+        .for_each(|finding| tell.block(&finding.to_string()));
+}

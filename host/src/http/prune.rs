@@ -1,0 +1,44 @@
+//! `/rules/prune`: components that nobody needs any more leave the control topic.
+//!
+//! Rule: what may still run stays, whoever asks; the pipeline decides what that is.
+
+use super::rules::{answer, is_json};
+use super::{Shared, refuse};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+/// What stays, beside what may still run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prune {
+    /// So many of the last versions; two at least.
+    pub keep: usize,
+    /// These deploys.
+    pub also: Vec<u64>,
+    /// Only look.
+    pub dry_run: bool,
+}
+
+/// A component that nobody needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// SHA-256: the first 12 hex digits.
+    pub component: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The deploys that had it.
+    pub deploys: Vec<u64>,
+}
+
+pub(super) async fn prune(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err(refused) = is_json(&headers) {
+        return refused;
+    }
+    match serde_json::from_slice::<Prune>(&body) {
+        Ok(wish) => answer(tokio::task::spawn_blocking(move || (shared.surface.prune)(wish)).await),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, format!("what to keep can't be read: {why}")),
+    }
+}

@@ -1,0 +1,5 @@
+//! The demo, built beside the tests of the whole process: `pelton-it dev` starts it.
+
+fn main() -> anyhow::Result<()> {
+    pelton_demo::run::main()
+}
