@@ -53,6 +53,10 @@ const SLEEPS: &[(&str, &str)] = &[
         "asks a server that starts again and again, until a deadline",
     ),
     (
+        "tests/src/soak/",
+        "looks at processes again and again, until a deadline, and picks moments for a kill by chance",
+    ),
+    (
         "tests/it/deploys/",
         "instances with threads, by the real clock: a poll with a deadline",
     ),

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::process::Output;
 
 /// A user of this partition.
-fn user_of(partition: i32) -> String {
+pub fn user_of(partition: i32) -> String {
     let mut ids = (0..).map(|number| format!("00000000-0000-0000-0000-{number:012}"));
     ids.find(|id| pelton::murmur2::partition(id.as_bytes(), PARTITIONS) == partition)
         .expect("one of many")
@@ -30,7 +30,7 @@ pub(super) fn money_of(partition: i32, id: u32, second: i64) -> Record {
     Record::json(user, &event).at(partition)
 }
 
-fn time(second: i64) -> String {
+pub fn time(second: i64) -> String {
     let mut text = vec![];
     pelton_demo::traffic::iso(&mut text, second * 1000);
     String::from_utf8(text).unwrap()

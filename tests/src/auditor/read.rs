@@ -141,10 +141,7 @@ pub fn read_enriched(format: Format, value: &[u8]) -> Option<Enriched> {
         Format::Avro => {
             // Schema 5 says how often a user has changed, too.
             let (id, datum) = value.strip_prefix(&[0, 0, 0, 0])?.split_first()?;
-            if ![4, 5].contains(id) {
-                return None;
-            }
-            let mut all = Avro(datum);
+            let mut all = [4, 5].contains(id).then_some(Avro(datum))?;
             let money = money(&mut all, None)?;
             let user = all.nullable(|all| {
                 Some(UserInfo {
