@@ -15,8 +15,8 @@ use std::time::Duration;
 /// a transaction costs the broker some milliseconds of CPU, whatever is in it.
 const PATIENCE: u32 = 4;
 
-/// So many commits may be needed for a decision: two are, at least.
-const DECISION_COMMITS: u32 = 8;
+/// A decision may take as long as so many commits: it takes two, at least.
+const DECISION_COMMITS: u32 = 6;
 
 /// An order's way over the control topic, where commits are quick.
 const DECISION_LEAST: Duration = Duration::from_millis(50);
@@ -37,10 +37,10 @@ impl Worker {
         (self.pace.interval * PATIENCE).min(self.pace.transaction_timeout / 2)
     }
 
-    /// From an answer of a task to the decision of a deploy, with room: the epoch in its commit, the answer's own, that of another
-    /// worker, and the order's way to everybody. Commits vary.
+    /// From an answer of a task to the decision of a deploy, with room: the epoch in its commit, the answer's own, which is sealed
+    /// at once, those of other workers, and the order's way to everybody. Commits vary.
     pub(super) fn decision(&self) -> Duration {
-        DECISION_COMMITS * self.took.max(self.interval()) + DECISION_LEAST
+        DECISION_COMMITS * self.took + DECISION_LEAST
     }
 
     /// Seals the open epoch and hands it to the producer, when it is time and the one before it is through.
