@@ -26,7 +26,6 @@ use crate::registry::Schemas;
 use crate::service::{Answer, Reply, Services};
 use crate::store::Store;
 use crate::task::restore::Restoring;
-use crate::task::stride::Moment;
 use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task};
 use commit::Flight;
 use flush::Flushes;
@@ -99,6 +98,8 @@ pub struct Worker {
     opened: Option<Duration>,
     /// It was out of work since the open epoch began.
     rested: bool,
+    /// The same of the epoch before.
+    rests: bool,
     /// What the last commit took.
     took: Duration,
     /// The assignment counter that holds for the tasks at hand.
@@ -155,6 +156,7 @@ impl Worker {
             spare: Transaction::default(),
             opened: None,
             rested: false,
+            rests: true,
             took: Duration::ZERO,
             assignment,
             flight: None,
@@ -343,11 +345,7 @@ impl Worker {
 
     /// Tasks learn of new orders, between two steps.
     fn obey(&mut self, now: Now) {
-        let moment = Moment {
-            mono: now.mono,
-            wall: now.wall,
-            decision: self.decision(),
-        };
+        let moment = self.moment(now);
         for task in self.tasks.values_mut() {
             task.obey(&self.orders, &moment, &mut self.epoch);
         }

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// The speed is that of the last one to two of these: a watermark goes by leaps where the slowest input is rare.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// Milliseconds of event time. Where nothing piles up, it goes as the clock does, but for leaps; and whoever sends the next event by
+/// hand means the new rules.
+const AT_REST: i128 = 100;
+
 /// Nothing is said of a shorter time.
 const LEAST: Duration = Duration::from_millis(50);
 
@@ -21,6 +25,8 @@ pub struct Moment {
     pub wall: Millis,
     /// From an answer that is given now to the decision of the deploy, about.
     pub decision: Duration,
+    /// The worker is out of work now and then.
+    pub rests: bool,
 }
 
 /// See the module.
@@ -58,7 +64,8 @@ impl Stride {
         }
         let within = moment.decision.as_millis() as i128;
         let far = i128::from(last.saturating_sub(from)) * within / elapsed.as_millis() as i128;
-        let most = i128::from(moment.wall) + within - i128::from(last);
+        let end = i128::from(moment.wall) + within - i128::from(last);
+        let most = if moment.rests { end.min(AT_REST) } else { end };
         // Between 0 and 2^63: both ends are cut.
         far.min(most).clamp(0, i128::from(Millis::MAX)) as Millis
     }
@@ -74,6 +81,7 @@ mod tests {
             mono: Duration::from_millis(mono),
             wall,
             decision: Duration::from_millis(decision),
+            rests: false,
         }
     }
 
@@ -98,6 +106,16 @@ mod tests {
         let stride = walked(1000, 2000);
         let last = 1_000_000 + 2_000_000;
         assert_eq!(stride.ahead(&at(2000, last + 5_000, 400), last), 5_400);
+    }
+
+    #[test]
+    fn leaps_of_what_is_live_don_t_count() {
+        let stride = walked(1000, 2000);
+        let moment = Moment {
+            rests: true,
+            ..at(2000, 1 << 40, 400)
+        };
+        assert_eq!(stride.ahead(&moment, 1_000_000 + 2_000_000), 100);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::log::Outcome;
 use crate::record::Partition;
 use crate::service::Question;
+use crate::task::stride::Moment;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -37,10 +38,15 @@ impl Worker {
         (self.pace.interval * PATIENCE).min(self.pace.transaction_timeout / 2)
     }
 
-    /// From an answer of a task to the decision of a deploy, with room: the epoch in its commit, the answer's own, which is sealed
-    /// at once, those of other workers, and the order's way to everybody. Commits vary.
-    pub(super) fn decision(&self) -> Duration {
-        DECISION_COMMITS * self.took + DECISION_LEAST
+    /// When orders are looked at. From an answer of a task to the decision of a deploy there are, with room: the epoch in its commit,
+    /// the answer's own, which is sealed at once, those of other workers, and the order's way to everybody. Commits vary.
+    pub(super) fn moment(&self, now: Now) -> Moment {
+        Moment {
+            mono: now.mono,
+            wall: now.wall,
+            decision: DECISION_COMMITS * self.took + DECISION_LEAST,
+            rests: self.rests || self.rested,
+        }
     }
 
     /// Seals the open epoch and hands it to the producer, when it is time and the one before it is through.
@@ -54,6 +60,7 @@ impl Worker {
             return;
         }
         self.opened = None;
+        self.rests = self.rested;
         let mut epoch = std::mem::take(&mut self.epoch);
         // The next one writes into the memory of the one before this: two arenas take turns.
         self.epoch.reuse(std::mem::take(&mut self.spare));

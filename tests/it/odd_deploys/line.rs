@@ -202,9 +202,9 @@ impl Line {
         })
     }
 
-    /// An event of this partition, a tenth of a second behind the last one; its value ends so.
+    /// An event of this partition, a second behind the last one: behind every "now" before it. Its value ends so.
     pub fn put(&mut self, partition: Partition, ending: &str) {
-        self.now += 100;
+        self.now += 1000;
         self.events += 1;
         let key = format!("{partition}-{}", self.events / i64::from(PARTITIONS) % self.keys);
         let mut value = vec![0, 0, 0, 0, 9];

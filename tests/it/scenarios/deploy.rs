@@ -1,7 +1,9 @@
 //! New rules between two steps.
 
 use pelton::journal::{Entry, Happening};
-use pelton_tests::stage::{DAY, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, always, always_with, money};
+use pelton_tests::stage::{
+    DAY, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Stream, Way, always, always_with, money,
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -146,29 +148,40 @@ fn a_time_to_come() {
 #[test]
 fn now_does_not_stop_a_task_that_is_under_way() {
     let mut setup = Setup::money(Format::Avro);
-    setup.start = START + DAY;
+    setup.start = START + 100 * DAY;
+    // Eight inputs a turn.
+    setup.way = Way::OneByOne;
     let mut stage = setup.start();
-    for number in 0..20 {
+    for number in 0..600 {
         stage.put(money("u1", &format!("m{number}"), number * MINUTE));
-        stage.flow_to(number * MINUTE + 1);
+    }
+    for stream in Stream::ALL {
+        stage.flow(stream, 600 * MINUTE);
+    }
+    while stage
+        .status()
+        .first()
+        .is_none_or(|task| task.last < START + 200 * MINUTE)
+    {
+        stage.pass(Duration::from_millis(10));
+        stage.turn().expect("it runs");
     }
     let last = stage.status()[0].last - START;
     stage.deploy_late(&rules(), json!({ "label": "new " }), |stage| {
-        let until = stage.status()[0].prepared.expect("it holds").until - START;
-        assert!(until > last + SECOND, "{last} {until}");
-        stage.put(money("u1", "before", until - 1));
-        stage.put(money("u1", "behind", until));
-        stage.flow_to(until + MINUTE);
-        assert_eq!(stage.enriched().last().map(String::as_str), Some("before"));
-        assert_eq!(stage.status()[0].last, START + until - 1, "it holds there");
+        let status = &stage.status()[0];
+        let until = status.prepared.expect("it holds").until - START;
+        assert!(last + MINUTE < until && until < 600 * MINUTE, "{last} {until}");
+        let taken = 1 + (until - 1) / MINUTE;
+        assert_eq!(status.last - START, (taken - 1) * MINUTE, "it holds there");
+        assert_eq!(stage.enriched().len() as i64, taken);
         until
     });
-    assert_eq!(stage.enriched().len(), 22);
+    assert_eq!(stage.enriched().len(), 600);
     assert_eq!(stage.status()[0].deployed, 2);
     stage.check_replay();
 }
 
-/// Where event time stands, "now" is where the task is; where it is at the clock, a little later than the clock, at most.
+/// Where event time stands, "now" is where the task is.
 #[test]
 fn now_is_here_for_a_task_that_rests() {
     let mut stage = Setup::money(Format::Avro).start();
