@@ -121,6 +121,8 @@ impl<'a> Cycle<'a> {
         if !quiet {
             tell.block("building; the first time takes longest");
         }
+        // Its errors and warnings.
+        tell.close();
         match build(&self.project, quiet, saves) {
             Ok(built) => self.built = Some(built),
             Err(Unbuilt::Interrupted(interrupt)) => return Err(interrupted(interrupt, tell)),

@@ -133,7 +133,8 @@ impl<'a> Telling<'a> {
         }
     }
 
-    fn close(&mut self) {
+    /// Somebody else will write lines of its own: the compiler.
+    pub fn close(&mut self) {
         if std::mem::take(&mut self.open) {
             say(self.out, "\n");
         }
