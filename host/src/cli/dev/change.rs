@@ -76,9 +76,16 @@ impl Sources {
         !self.is_built(path) && !inside.iter().any(hidden)
     }
 
-    /// It is where cargo writes.
+    /// It is where cargo writes. It makes its folder under another name first: `target`, and six characters.
     pub fn is_built(&self, path: &Path) -> bool {
-        path.starts_with(self.folder.join("target")) || self.target.iter().any(|target| path.starts_with(target))
+        let first = path
+            .strip_prefix(&self.folder)
+            .ok()
+            .and_then(|inside| inside.iter().next());
+        let rest = first.and_then(|name| name.to_str()?.strip_prefix("target"));
+        let made =
+            |rest: &str| rest.is_empty() || (rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        rest.is_some_and(made) || self.target.iter().any(|target| path.starts_with(target))
     }
 }
 
@@ -172,6 +179,7 @@ mod tests {
             assert_eq!(sources.meaning(Path::new(path)), Meaning::Nothing, "{path}");
         }
         assert!(!sources.is_own(Path::new("/p/rules/target")));
+        assert!(!sources.is_own(Path::new("/p/rules/targethDCuJ6")));
         assert!(sources.is_own(Path::new("/p/rules/targets")));
     }
 
