@@ -1,7 +1,7 @@
 # `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check bench bench-swap soak guest guest-check
+.PHONY: help demo test build check campaign bench bench-swap soak guest guest-check
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -23,9 +23,7 @@ demo: ## The money pipeline on live generated traffic, no Kafka needed (ARGS=--h
 	PELTON_DEMO_RULES=$(GUEST) cargo run --release -p pelton-demo --no-default-features -- $(ARGS)
 
 test: ## Every test, with a real Kafka and a real schema registry
-	@.ci/setup test
-	cargo test --release --workspace
-	@$(MAKE) --no-print-directory guest-check
+	@.ci/test
 
 build: ## The binary, target/release/pelton, its demo for `pelton dev`, and the money rules
 	@.ci/setup build
@@ -37,6 +35,9 @@ check: ## Format, lints, and the house rules that a test can check
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo test --release --workspace --test it tidy
+
+campaign: ## What is too long for every test run: many more simulator seeds and generated inputs, a long soak, the benchmark
+	@.ci/campaign
 
 bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS=--help: its options)
 	@.ci/setup test
