@@ -18,16 +18,16 @@ pub mod faults;
 mod idle;
 mod ids;
 pub mod layout;
+mod ledger;
 mod open;
 pub mod orders;
 mod plan;
-mod replay;
 pub mod restore;
+pub mod schedule;
 mod seal;
 pub mod shadow;
 mod shelf;
 pub mod sources;
-pub mod stride;
 pub mod tally;
 mod view;
 pub mod wiring;
@@ -36,13 +36,13 @@ pub use dump::Stored;
 pub use epoch::Epoch;
 pub use faults::Faults;
 pub use layout::Layout;
-pub use orders::{Orders, Prepare};
 pub use restore::Restored;
+pub use schedule::{Moment, Prepare, RulesSchedule as Orders};
 pub use sources::Sources;
 pub use tally::Tally;
 pub use wiring::Wiring;
 
-use crate::control::{Committed, Number, VersionId};
+use crate::control::{Number, VersionId};
 use crate::delta::Delta;
 use crate::inbox::Inbox;
 use crate::journal::Ending;
@@ -56,15 +56,15 @@ use crate::rules::{Batch, Sandbox, Trap};
 use crate::service::Question;
 use crate::timers::Timers;
 use ids::Ids;
+use ledger::Ledger;
 use plan::Planned;
-use replay::Replay;
+use schedule::Schedule;
 use seal::SweepState;
 use shelf::Shelf;
 use sources::Readers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stride::Stride;
 use view::View;
 
 /// See the module.
@@ -79,15 +79,10 @@ pub struct Task {
     shelf: Shelf,
     /// By rank: chunks that wait for the registry, from a record on.
     held: Vec<VecDeque<(Chunk, usize)>>,
-    /// Replies that were offered, in the order they came.
-    replies: VecDeque<(Box<[u8]>, Ending)>,
     /// All partitions are idle: the highest watermark when that began, and when.
     quiet: Option<(Millis, Duration)>,
     /// When the last heartbeat was written.
     beaten: Option<Duration>,
-    replay: Option<Replay>,
-    /// A replay has just ended: what is pending may be asked.
-    resumed: bool,
 
     // state, with the open and the sealed epoch over the committed
     view: View,
@@ -98,46 +93,17 @@ pub struct Task {
     last: StepKey,
     sequence: u64,
 
-    // which version the next steps take: see `orders`
-    orders: Arc<Orders>,
-    /// The orders were looked at, since the task opened or started over.
-    obeyed: bool,
-    /// The deploys that it took over last, holds for, and refused last.
-    deployed: Number,
-    prepared: Option<Prepared>,
-    refused: Number,
-    /// What takes over next.
-    next: Option<Committed>,
-    /// The deploy that it took over was withdrawn: `next` takes over before anything else.
-    fallen: bool,
-    /// No step of this time or a later one is planned.
-    until: Millis,
-    /// How fast its event time goes.
-    stride: Stride,
-    /// The version that the journal demands, which is being compiled.
-    awaited: Option<VersionId>,
+    /// Which version the next step takes, and whether any step may be taken.
+    schedule: Schedule,
+    /// What is committed, and what the sealed epoch adds to it.
+    ledger: Ledger,
 
-    // the open epoch's changes, and what is committed
+    // the open epoch's changes
     delta: Delta,
     /// The sweep's part of the last delta: its memory is used again.
     swept: Delta,
     sweep: SweepState,
-    tally: Tally,
-    sealed: Option<seal::Sealed>,
-    committed: Meta,
-    committed_sweep: SweepState,
-    committed_names: Names,
-    committed_wiring: Arc<Wiring>,
     shadow: Option<Box<shadow::Link>>,
-    changelog: Offset,
-    /// The stamp of what the local store had when it was restored.
-    stored: Option<Offset>,
-    /// Bytes of changelog since the last flush began.
-    unflushed: u64,
-    /// Bytes of changelog of the last complete round of the sweep, and of the one under way.
-    rounds: (u64, u64),
-    /// Start of the last round of the sweep that is complete and committed: the log before it may go.
-    complete: Option<Offset>,
 
     // scratch, kept for its memory
     batch: Batch,
@@ -258,12 +224,12 @@ impl Task {
 
     /// The deploy that it took over last.
     pub fn deployed(&self) -> Number {
-        self.deployed
+        self.schedule.deployed()
     }
 
     /// The rules that its last committed steps took.
     pub fn committed_wiring(&self) -> &Arc<Wiring> {
-        &self.committed_wiring
+        &self.ledger.committed().wiring
     }
 
     /// Where reading must go on, by rank: after opening, and after each [`abort`](Task::abort).
@@ -303,14 +269,14 @@ impl Task {
 
     /// Takes the end of a lookup. Dropped when it is not pending any more.
     pub fn offer(&mut self, id: Box<[u8]>, ending: Ending) {
-        if self.lookups.find(&id).is_some() && !self.replies.iter().any(|(known, _)| *known == id) {
-            self.replies.push_back((id, ending));
+        if self.lookups.find(&id).is_some() {
+            self.schedule.offer(id, ending);
         }
     }
 
     /// The lookups pending in committed state, to be asked (again) after opening and after an abort.
     pub fn questions(&self) -> Vec<Question> {
-        if self.replay.is_some() {
+        if self.schedule.keeps_journal() {
             return vec![];
         }
         self.lookups
@@ -331,6 +297,7 @@ impl Task {
     /// Numbers for health and metrics.
     pub fn status(&self) -> Status {
         let ranks = 0..self.inboxes.len() as Rank;
+        let committed = &self.ledger.committed().meta;
         Status {
             partition: self.partition,
             watermark: self.watermark(),
@@ -338,18 +305,18 @@ impl Task {
             waiting: self.order.len(),
             buffered: ranks.clone().map(|rank| self.shelf.bytes(rank)).collect(),
             spilled: ranks.map(|rank| self.shelf.spilled(rank)).collect(),
-            positions: self.committed.inputs.iter().map(|input| input.next).collect(),
+            positions: committed.inputs.iter().map(|input| input.next).collect(),
             timers: self.timers.len(),
             lookups: self.lookups.len(),
             rows: self.view.rows.len(),
             state_bytes: self.view.rows.bytes(),
-            changelog: self.changelog,
-            log_bytes: self.rounds.0 + self.rounds.1,
+            changelog: self.ledger.changelog(),
+            log_bytes: self.ledger.log_bytes(),
             version: self.wiring.rules.version().0,
-            deployed: self.deployed,
-            prepared: self.prepared,
-            committed: self.committed.version,
-            wants: self.wants(),
+            deployed: self.schedule.deployed(),
+            prepared: self.schedule.prepared(),
+            committed: committed.version,
+            wants: self.schedule.wants(),
             unstored: None,
             trouble: None,
         }
@@ -362,7 +329,7 @@ impl Task {
 
     /// Committed position in the changelog.
     pub fn changelog(&self) -> Offset {
-        self.changelog
+        self.ledger.changelog()
     }
 
     /// Its rows, to be flushed.
@@ -372,24 +339,25 @@ impl Task {
 
     /// The stamp of the stored state that it was restored from; none: from the changelog alone.
     pub fn stored(&self) -> Option<Offset> {
-        self.stored
+        self.ledger.stored()
     }
 
     /// Bytes of changelog since the last flush began.
     pub fn unflushed(&self) -> u64 {
-        self.unflushed
+        self.ledger.unflushed()
     }
 
     /// A flush begins now.
     pub fn begin_flush(&mut self) {
-        self.unflushed = 0;
+        self.ledger.begin_flush();
     }
 
     /// Everything that a store keeps beside the rows, as committed.
     pub fn aside(&self) -> Delta {
         let mut aside = Delta::new();
-        aside.meta(&crate::meta::encode(&self.committed));
-        aside.names(&crate::meta::encode(&self.committed_names));
+        let committed = self.ledger.committed();
+        aside.meta(&crate::meta::encode(&committed.meta));
+        aside.names(&crate::meta::encode(&committed.names));
         for timer in self.timers.committed() {
             if let StepKey::Timer { time, key, kind, tag } = &timer {
                 aside.set_timer(key, *time, *kind, tag);
@@ -403,7 +371,7 @@ impl Task {
 
     /// The committed meta.
     pub fn committed(&self) -> &Meta {
-        &self.committed
+        &self.ledger.committed().meta
     }
 
     fn bind(&mut self, wiring: Arc<Wiring>) {

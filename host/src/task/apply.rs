@@ -36,8 +36,7 @@ impl Task {
             // The journal has just said so: with its sandbox, then.
             return true;
         }
-        if self.fallen {
-            // What is there instead is being compiled.
+        if !self.schedule.may_step() {
             return false;
         }
         if !self.plan(guest, sources) {
@@ -89,20 +88,20 @@ impl Task {
             Ok(sandbox) => sandbox.process(&self.batch, &mut self.view, patience),
             Err(trap) => Err(trap),
         };
-        self.tally.calls += 1;
-        self.tally.inputs += self.batch.inputs.len() as u64;
+        self.ledger.tally().calls += 1;
+        self.ledger.tally().inputs += self.batch.inputs.len() as u64;
         let took = before.elapsed();
-        self.tally.guest_nanos += took.as_nanos() as u64;
+        self.ledger.tally().guest_nanos += took.as_nanos() as u64;
         let spent = cpu_time().saturating_sub(cpu);
         guest.spent += spent;
-        self.tally.guest_cpu_nanos += spent.as_nanos() as u64;
+        self.ledger.tally().guest_cpu_nanos += spent.as_nanos() as u64;
         if patience > 1 {
             guest
                 .faults
                 .slow(took, "an input that needed more time than rules.time_limit");
         }
         result.map_err(|trap| {
-            self.tally.traps += 1;
+            self.ledger.tally().traps += 1;
             guest.renew();
             if trap.kind == Kind::Time {
                 guest.faults.slow(took, &trap.text);
@@ -143,8 +142,8 @@ impl Task {
 
     /// An input goes to the dead letters by the rules' fault. (Again, by a journal that is followed: it was counted then.)
     fn fault(&mut self, reason: &str, guest: &mut Guest) {
-        self.tally.faults += 1;
-        if !self.follows_journal() {
+        self.ledger.tally().faults += 1;
+        if !self.schedule.follows_journal() {
             guest.faults.fault(reason);
         }
     }
@@ -157,7 +156,7 @@ impl Task {
         let (mut from, mut taken) = (0, 0);
         for planned in &mut plan {
             if !self.still_next(planned) {
-                self.tally.cuts += 1;
+                self.ledger.tally().cuts += 1;
                 break;
             }
             let mut range = from..from;
@@ -201,9 +200,9 @@ impl Task {
         match &planned.what {
             What::Record(entry) => {
                 let rank = usize::from(entry.rank);
-                Tally::add(&mut self.tally.records, rank, 1);
+                Tally::add(&mut self.ledger.tally().records, rank, 1);
                 if entry.late {
-                    Tally::add(&mut self.tally.late, rank, 1);
+                    Tally::add(&mut self.ledger.tally().late, rank, 1);
                 }
                 self.last = entry.step();
                 self.sequence = 0;
@@ -219,7 +218,7 @@ impl Task {
             What::Reply { name, id, ending } => {
                 self.lookups.take(name);
                 self.delta.answered(&name.0, name.1, &name.2);
-                if !self.replayed_reply(id) {
+                if !self.schedule.take_given(id) {
                     let what = Journal::Reply {
                         id: id.clone(),
                         answer: ending.clone(),
@@ -231,7 +230,7 @@ impl Task {
                     };
                     epoch.journal(self.layout.journal, self.partition, planned.time, &entry);
                 }
-                self.replies.pop_front();
+                self.schedule.take_reply();
             }
         }
     }
@@ -330,7 +329,7 @@ impl Task {
                         request: request.clone().into(),
                     };
                     self.lookups.ask((key.into(), lookup, name.into()), pending);
-                    if !self.follows_journal() {
+                    if !self.schedule.follows_journal() {
                         let service = wire.service;
                         epoch.questions.push(Question {
                             task: self.partition,
@@ -340,7 +339,7 @@ impl Task {
                         });
                     }
                 }
-                Action::Count => Tally::add(&mut self.tally.counts, on, effect.at.max(0) as u64),
+                Action::Count => Tally::add(&mut self.ledger.tally().counts, on, effect.at.max(0) as u64),
                 Action::Reject => {
                     planned.dead = String::from_utf8_lossy(value).into_owned();
                     planned.kind = DeadLetter::Rejected;
@@ -401,7 +400,7 @@ impl Task {
         };
         let partition = murmur2::partition(key, wire.partitions);
         Tally::add(
-            &mut self.tally.outputs,
+            &mut self.ledger.tally().outputs,
             usize::from(wire.topic - self.layout.outputs),
             1,
         );

@@ -100,7 +100,7 @@ impl Task {
             if let Some(key) = record.key
                 && murmur2::partition(key.of(&chunk.bytes), self.layout.partitions) != self.partition
             {
-                Tally::add(&mut self.tally.foreign, usize::from(rank), 1);
+                Tally::add(&mut self.ledger.tally().foreign, usize::from(rank), 1);
             }
             let inbox = &mut self.inboxes[usize::from(rank)];
             let (placed, ticket) = inbox.arrive(record.offset, time);

@@ -12,7 +12,7 @@ use crate::record::{Span, StepKey};
 impl Task {
     /// The input as it came, with why and where from.
     pub(super) fn dead_letter(&mut self, planned: &Planned, guest: &Guest, epoch: &mut Epoch) {
-        self.tally.dead_letters[planned.kind as usize] += 1;
+        self.ledger.tally().dead_letters[planned.kind as usize] += 1;
         let (topic, partition) = (self.layout.dead_letters, self.partition);
         let mut origin: Vec<(&str, String)> = vec![];
         match &planned.what {

@@ -1,32 +1,40 @@
-//! How often, and for how long, a version was at fault on one worker.
+//! How often a version of the rules was at fault on one worker, and how much time that cost.
 //!
 //! Rules:
-//! - A fault is an input that went to the dead letters because of the version: it trapped, or what it made can't be applied. What
-//!   it refuses, and what can't be read, is none.
-//! - Time counts that was spent in calls which hit the time limit, and in the calls with more patience after them.
-//! - Both within the last inputs that the version was handed. It is no state: lost with the process, and what is done again after
-//!   a dropped epoch counts again.
+//! - A fault is an input that went to the dead letters because of the version: it trapped, or its effects can't be applied. An
+//!   input that the rules reject, or that can't be read, is no fault.
+//! - The time that counts is that of calls which hit the time limit, and of the more patient calls that follow them.
+//! - Both are counted over the last inputs that the version was given. They are no state: a restart forgets them, and what is done
+//!   again after a dropped epoch counts again.
 
 use crate::config::Budget;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// See the module.
+/// The faults of one version on one worker.
 #[derive(Debug)]
 pub struct Faults {
     budget: Budget,
-    /// Inputs so far.
+    /// Inputs given so far.
     inputs: u64,
-    /// At which input the last faults were: one more than the budget at most.
+    /// At which inputs the last faults were. At most one more than the budget allows.
     faults: VecDeque<u64>,
-    /// At which input calls took too long, and how long. A call that counts lasts a millisecond at least, so the budget bounds it.
-    slow: VecDeque<(u64, Duration)>,
-    /// The last of them.
+    /// The last calls that took too long. Each lasts at least a millisecond, so the time budget bounds their number.
+    slow: VecDeque<Slow>,
+    /// Why the last fault or slow call was one.
     reason: String,
 }
 
+/// A call that took too long.
+#[derive(Debug)]
+struct Slow {
+    /// At which input.
+    at: u64,
+    took: Duration,
+}
+
 impl Faults {
-    /// None yet.
+    /// No faults yet.
     pub fn new(budget: Budget) -> Faults {
         Faults {
             budget,
@@ -37,12 +45,12 @@ impl Faults {
         }
     }
 
-    /// So many inputs were handed over.
+    /// The version was given this many inputs.
     pub fn handed(&mut self, inputs: usize) {
         self.inputs += inputs as u64;
     }
 
-    /// An input goes to the dead letters. Why.
+    /// An input goes to the dead letters, for this reason.
     pub fn fault(&mut self, reason: &str) {
         self.faults.push_back(self.inputs);
         if self.faults.len() > self.budget.faults + 1 {
@@ -51,18 +59,18 @@ impl Faults {
         reason.clone_into(&mut self.reason);
     }
 
-    /// A call took too long. Why.
+    /// A call took too long, for this reason.
     pub fn slow(&mut self, took: Duration, reason: &str) {
         let Budget { time, window, .. } = self.budget;
-        while self.slow.front().is_some_and(|(at, _)| *at + window < self.inputs) || self.lost() > time {
+        while self.slow.front().is_some_and(|slow| slow.at + window < self.inputs) || self.lost() > time {
             self.slow.pop_front();
         }
-        self.slow.push_back((self.inputs, took));
+        self.slow.push_back(Slow { at: self.inputs, took });
         reason.clone_into(&mut self.reason);
     }
 
     fn lost(&self) -> Duration {
-        self.slow.iter().map(|(_, took)| *took).sum()
+        self.slow.iter().map(|slow| slow.took).sum()
     }
 
     fn within(&self, at: u64) -> bool {
@@ -74,19 +82,19 @@ impl Faults {
         faults > 0 && self.faults.len() > faults && self.faults.front().is_some_and(|at| self.within(*at))
     }
 
-    /// Is it over one of its budgets? A batch asks: mostly there is nothing to look at.
+    /// Is the version over one of its budgets? Asked once a batch; mostly there is nothing to look at.
     pub fn over(&self) -> bool {
         let Budget { time, .. } = self.budget;
         let lost = || {
             self.slow
                 .iter()
-                .filter(|(at, _)| self.within(*at))
-                .map(|(_, took)| *took)
+                .filter(|slow| self.within(slow.at))
+                .map(|slow| slow.took)
         };
         self.too_many() || (time > Duration::ZERO && !self.slow.is_empty() && lost().sum::<Duration>() > time)
     }
 
-    /// Which budget it is over, for people.
+    /// Says, for people, which budget the version is over.
     pub fn why(&self) -> String {
         let Budget { faults, time, window } = self.budget;
         let what = match self.too_many() {
@@ -118,7 +126,7 @@ mod tests {
         for _ in 0..20 {
             rare.handed(50);
             rare.fault("rare");
-            // Three in a row span the window, and not more.
+            // From the third fault on, three of them lie within the window.
             assert_eq!(rare.over(), rare.inputs >= 150, "{rare:?}");
         }
         let mut rarer = faults(2, 0);
@@ -133,7 +141,7 @@ mod tests {
             "{why}"
         );
         rare.handed(101);
-        assert!(!rare.over(), "they are past");
+        assert!(!rare.over(), "they are too long ago");
         assert!(rare.faults.len() <= 3);
     }
 
@@ -149,7 +157,7 @@ mod tests {
         assert!(!slow.over());
         slow.handed(41);
         slow.slow(Duration::from_millis(500), "slow");
-        assert!(!slow.over(), "the first one is past");
+        assert!(!slow.over(), "the first one is too long ago");
         slow.slow(Duration::from_millis(600), "slower");
         assert!(slow.over());
         let why = slow.why();
@@ -157,7 +165,7 @@ mod tests {
         for _ in 0..5000 {
             slow.slow(Duration::from_millis(1), "slow");
         }
-        // As many milliseconds as the budget has, and one.
+        // One more than the budget has milliseconds.
         assert!(slow.slow.len() <= 2001 && slow.over(), "{}", slow.slow.len());
     }
 }

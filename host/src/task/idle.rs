@@ -21,8 +21,8 @@ impl Task {
     /// Moves the watermarks of idle partitions, when that frees a step, or now and then.
     pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
         let waits = !self.order.is_empty() || !self.timers.is_empty();
-        let next = self.next.filter(|next| !self.fallen && next.at == self.until);
-        if self.follows_journal() || !(waits || next.is_some()) {
+        let next = self.schedule.approaching();
+        if self.schedule.follows_journal() || !(waits || next.is_some()) {
             // Nothing waits that a heartbeat could free.
             return;
         }
@@ -54,7 +54,7 @@ impl Task {
             return;
         }
         // What waits behind an order is freed by that alone.
-        let held = self.until <= before;
+        let held = self.schedule.bound() <= before;
         let frees = !held
             && (self.order.earliest().is_some_and(|time| time < target)
                 || self.timers.first().is_some_and(|timer| timer.time() < target));
@@ -78,7 +78,7 @@ impl Task {
     /// Event time comes to `target` on every input, as if all had been silent until then: for whoever drives a pipeline by hand.
     /// Nothing happens while what was read before is read again.
     pub fn beat_to(&mut self, target: Millis, wall: Millis, epoch: &mut Epoch) {
-        if self.follows_journal() || self.inboxes.iter().any(Inbox::catching_up) {
+        if self.schedule.follows_journal() || self.inboxes.iter().any(Inbox::catching_up) {
             return;
         }
         for rank in 0..self.inboxes.len() {

@@ -2,16 +2,16 @@
 //!
 //! Rule: opening and starting over are the same: everything that is not committed is built again from the committed meta.
 
-use super::replay::Replay;
+use super::ledger::{Ledger, Snapshot};
+use super::schedule::{Preset, Replay, RulesSchedule, Schedule};
 use super::seal::SweepState;
-use super::{Ids, Layout, Orders, Restored, Task};
+use super::{Ids, Layout, Restored, Task};
 use crate::delta::Delta;
 use crate::error::{Failure, Result};
 use crate::inbox::Inbox;
-use crate::journal::Verdict;
 use crate::meta::{self, InputMeta, Meta};
 use crate::order::Order;
-use crate::record::{Millis, NEVER, Offset, Partition, StepKey};
+use crate::record::{Offset, Partition, StepKey};
 use crate::rows;
 use crate::rules::{Batch, Version};
 use crate::store::scratch::Scratch;
@@ -20,16 +20,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl Task {
-    /// Opens a task on what was restored. `orders`: the version that it begins with must be compiled. `starts`: where inputs
+    /// Opens a task on what was restored. Of `rules`, the version that it begins with must be compiled. `starts`: where inputs
     /// begin, by rank, when it has never committed.
     pub fn open(
         partition: Partition,
         layout: Arc<Layout>,
-        orders: Arc<Orders>,
+        rules: Arc<RulesSchedule>,
         restored: Restored,
         starts: &[Offset],
     ) -> Result<Task> {
-        let (deployed, wiring) = orders.opening(restored.meta.as_ref()).map_err(|version| {
+        let (deployed, wiring) = rules.opening(restored.meta.as_ref()).map_err(|version| {
             Failure::Fatal(format!(
                 "task {partition}: its rules {} are not at hand: they are neither on the control topic nor in the file",
                 Version(version)
@@ -57,8 +57,8 @@ impl Task {
         };
         let meta = restored.meta.unwrap_or_else(|| {
             let mut inputs: Vec<_> = starts.iter().map(|start| first(*start)).collect();
-            for (input, (heartbeats, verdicts)) in inputs.iter_mut().zip(presets) {
-                preset(input, heartbeats, verdicts);
+            for (input, preset) in inputs.iter_mut().zip(presets) {
+                preset_input(input, preset);
             }
             Meta {
                 fingerprint: layout.fingerprint,
@@ -76,53 +76,37 @@ impl Task {
         // Unreadable: the round begins again, which is always right.
         let sweep: SweepState = meta::decode(&meta.sweep).unwrap_or_default();
         let inputs = layout.inputs.len();
+        let committed = Snapshot {
+            meta,
+            sweep: sweep.clone(),
+            names: names.clone(),
+            wiring: wiring.clone(),
+        };
         let mut task = Task {
             partition,
-            wiring: wiring.clone(),
+            wiring,
             inboxes: vec![],
             order: Order::default(),
             shelf: super::Shelf::new(layout.buffer_bytes, Scratch::new(layout.scratch.clone())),
             held: (0..inputs).map(|_| VecDeque::new()).collect(),
-            replies: VecDeque::new(),
             quiet: None,
             beaten: None,
-            replay,
-            resumed: false,
             view: super::View {
                 rows: restored.rows,
                 ..Default::default()
             },
             timers: restored.timers,
             lookups: restored.lookups,
-            committed_names: names.clone(),
-            names,
+            names: names.clone(),
             ids: Ids::default(),
             last: StepKey::Start,
             sequence: 0,
-            orders,
-            obeyed: false,
-            deployed,
-            prepared: None,
-            refused: 0,
-            next: None,
-            fallen: false,
-            until: NEVER,
-            stride: Default::default(),
-            awaited: None,
+            schedule: Schedule::open(rules, replay),
             delta: Delta::new(),
             swept: Delta::new(),
-            sweep: sweep.clone(),
-            tally: super::Tally::default(),
-            sealed: None,
-            committed: meta,
-            committed_sweep: sweep,
-            committed_wiring: wiring,
+            sweep,
+            ledger: Ledger::new(committed, restored.changelog, restored.bytes, restored.stored),
             shadow: restored.shadow,
-            changelog: restored.changelog,
-            stored: restored.stored,
-            unflushed: 0,
-            rounds: (restored.bytes, 0),
-            complete: None,
             batch: Batch::default(),
             plan: vec![],
             hashes: vec![],
@@ -142,13 +126,14 @@ impl Task {
 
     /// What is committed, after [`abort`](Task::abort).
     pub(super) fn into_restored(self) -> Restored {
+        let (committed, changelog) = self.ledger.into_committed();
         Restored {
             rows: self.view.rows,
             timers: self.timers,
             lookups: self.lookups,
-            names: self.committed_names,
-            meta: Some(self.committed),
-            changelog: self.changelog,
+            names: committed.names,
+            meta: Some(committed.meta),
+            changelog,
             shadow: self.shadow,
             ..Restored::default()
         }
@@ -156,37 +141,28 @@ impl Task {
 
     /// Builds what is not committed again from the committed meta.
     pub(super) fn start_over(&mut self) {
-        let inputs = self.layout.inputs.iter().zip(&self.committed.inputs);
+        let committed = self.ledger.committed();
+        let inputs = self.layout.inputs.iter().zip(&committed.meta.inputs);
         self.inboxes = inputs
             .map(|(input, meta)| Inbox::new(input.out_of_orderness, meta))
             .collect();
         self.order.clear();
         self.shelf.clear();
         self.held.iter_mut().for_each(VecDeque::clear);
-        self.replies.clear();
         self.quiet = None;
         self.beaten = None;
-        self.tally = super::Tally::default();
-        self.last = self.committed.last.clone();
-        self.sequence = self.committed.sequence;
-        if let Some(replay) = &mut self.replay {
-            replay.resume(&self.last, self.sequence);
-        }
-        self.names = self.committed_names.clone();
+        self.last = committed.meta.last.clone();
+        self.sequence = committed.meta.sequence;
+        self.names = committed.names.clone();
         self.spans.clear();
-        self.bind(self.committed_wiring.clone());
-        // The orders of now are looked at before the next step.
-        self.obeyed = false;
-        self.refused = 0;
-        self.awaited = None;
-        self.deployed = self.committed.deployed;
-        self.prepared = self.committed.prepared;
-        self.bind_order();
+        self.schedule.start_over(&committed.meta);
+        let wiring = committed.wiring.clone();
+        self.bind(wiring);
     }
 
     /// True, once, when a replay of the journal has ended: pending questions may be asked.
     pub fn take_resumed(&mut self) -> bool {
-        std::mem::take(&mut self.resumed)
+        self.schedule.take_may_ask()
     }
 }
 
@@ -201,11 +177,11 @@ fn first(start: Offset) -> InputMeta {
     }
 }
 
-/// Heartbeats and verdicts of a journal that is followed: they count as read.
-fn preset(input: &mut InputMeta, heartbeats: Vec<(Offset, Millis)>, verdicts: Vec<(Offset, Verdict)>) {
-    let beats = heartbeats.iter().map(|(position, _)| *position);
-    let judged = verdicts.iter().map(|(offset, _)| offset + 1);
+/// What a journal that is followed says of an input counts as read.
+fn preset_input(input: &mut InputMeta, preset: Preset) {
+    let beats = preset.heartbeats.iter().map(|(position, _)| *position);
+    let judged = preset.verdicts.iter().map(|(offset, _)| offset + 1);
     input.read = beats.chain(judged).fold(input.read, Offset::max);
-    input.heartbeats = heartbeats;
-    input.verdicts = verdicts;
+    input.heartbeats = preset.heartbeats;
+    input.verdicts = preset.verdicts;
 }

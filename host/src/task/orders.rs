@@ -1,171 +1,66 @@
-//! Which version of the rules a task's next steps take: what the control topic orders, and what follows from it here.
+//! What follows from a task's schedule: its answers on the control topic, and what a take-over does to its state.
 //!
-//! Rules:
-//! - A task that holds for a deploy takes no step of its time or a later one. That it holds stands in its meta, and its answer
-//!   on the control topic, in one transaction. A deploy for "now" has no time yet: a task holds from where it will be soon.
-//! - A deploy takes over in front of the first step of its time or a later one, in the transaction of that step, and the
-//!   journal says so. The task's meta says which one it took over last; nothing else decides the version of its steps.
-//! - When all before its time is final, and no reply can come, it takes over without a step: the next one is its.
-//! - A task whose deploy is withdrawn goes back before it takes another step or reply, and the journal says so.
-//! - All of it is one bound of the order's release ([`Task::until`]): a step costs nothing more.
+//! Rule: an answer, a take-over and everything that goes with it are in the transaction of the open epoch, so an epoch that is
+//! dropped takes them along.
 
 use super::epoch::{Epoch, Piece};
-use super::shadow::Trial;
-use super::stride::Moment;
+use super::schedule::{Moment, Prepare, RulesSchedule};
 use super::{Task, Wiring};
-use crate::control::{self, Committed, Number, Order, Record, VersionId, Withdrawn, nonce};
+use crate::control::{Committed, Number, Order, Record, VersionId, nonce};
 use crate::journal::{Entry, Happening};
-use crate::meta::{Meta, Prepared};
 use crate::metrics::DeadLetter;
-use crate::record::{FOREVER, Millis, NEVER, StepKey};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::record::{Millis, StepKey};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the tasks of an instance are told; made anew at each change.
-#[derive(Clone, Default)]
-pub struct Orders {
-    /// All committed deploys, by number.
-    pub committed: Vec<Committed>,
-    /// Those that were withdrawn.
-    pub withdrawn: Vec<Withdrawn>,
-    /// Those whose tasks stop when they are over their budget.
-    pub stops: BTreeSet<Number>,
-    /// Every deploy up to this one is decided.
-    pub decided: Number,
-    /// The deploy that tasks shall hold for.
-    pub prepare: Option<Prepare>,
-    /// The versions that are compiled.
-    pub wirings: BTreeMap<VersionId, Arc<Wiring>>,
-    /// The shadow that runs beside.
-    pub shadow: Option<Arc<Trial>>,
-}
-
-/// A deploy that tasks shall hold for. Its version is compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prepare {
-    /// Its number.
-    pub number: Number,
-    /// Its version.
-    pub version: VersionId,
-    /// From this time on; none: from where the tasks are.
-    pub at: Option<Millis>,
-    /// What is pending and unknown to it goes to the dead letters.
-    pub drop_timers: bool,
-}
-
-impl Orders {
-    /// One version, from the beginning on.
-    pub fn only(wiring: Arc<Wiring>) -> Orders {
-        let mut orders = Orders::default();
-        orders.commit(NEVER, wiring);
-        orders
-    }
-
-    /// One more version, from a time on.
-    pub fn commit(&mut self, at: Millis, wiring: Arc<Wiring>) {
-        self.decided += 1;
-        let (number, version) = (self.decided, wiring.rules.version().0);
-        self.committed.push(Committed { number, version, at });
-        self.wirings.insert(version, wiring);
-    }
-
-    /// The version that a task opens with: that of its meta, and of one without any the first. Err: it is not compiled here.
-    pub fn opening(&self, meta: Option<&Meta>) -> Result<(Number, &Arc<Wiring>), VersionId> {
-        let (number, version) = match (meta, self.committed.first()) {
-            (Some(meta), _) => (meta.deployed, meta.version),
-            (None, Some(first)) => (first.number, first.version),
-            (None, None) => return Err([0; 32]),
-        };
-        let wiring = self.wirings.get(&version).ok_or(version)?;
-        Ok((number, wiring))
-    }
-}
-
 impl Task {
-    /// Follows new orders. What it answers, and that it holds, go into the open epoch.
-    pub fn obey(&mut self, orders: &Arc<Orders>, moment: &Moment, epoch: &mut Epoch) {
-        if self.obeyed && Arc::ptr_eq(&self.orders, orders) {
-            // It may have been told while it followed its journal.
-            return self.go_back(epoch);
+    /// Takes what the control topic has told. What the task answers, and that it holds, goes into the open epoch.
+    pub fn obey(&mut self, rules: &Arc<RulesSchedule>, moment: &Moment, epoch: &mut Epoch) {
+        if self.schedule.tell(rules) {
+            if self.schedule.drop_promise() {
+                epoch.touched.insert(self.partition);
+            }
+            if let Some(prepare) = self.schedule.question() {
+                self.answer(&prepare, moment, epoch);
+            }
+            self.follow_shadow(epoch);
+            self.schedule.settle();
         }
-        self.orders = orders.clone();
-        self.obeyed = true;
-        if self.prepared.is_some_and(|held| held.number <= orders.decided) {
-            self.prepared = None;
-            epoch.touched.insert(self.partition);
-        }
-        if let Some(prepare) = orders.prepare
-            && prepare.number > orders.decided
-            && self.prepared.is_none()
-            && self.refused < prepare.number
-        {
-            self.answer(prepare, moment, epoch);
-        }
-        self.follow_shadow(epoch);
-        self.bind_order();
-        self.go_back(epoch);
-    }
-
-    /// Its deploy was withdrawn: what is there instead takes over at once, or as soon as it is compiled.
-    fn go_back(&mut self, epoch: &mut Epoch) {
-        let Some(next) = self.next.filter(|_| self.fallen) else {
-            return;
-        };
-        if let Some(wiring) = self.orders.wirings.get(&next.version).cloned() {
-            self.journal_rules(next, epoch);
-            self.take_over(next.number, wiring, epoch);
+        // It may have been told while it followed its journal.
+        if let Some((instead, wiring)) = self.schedule.instead() {
+            self.journal_rules(instead, epoch);
+            self.take_over(instead.number, wiring, epoch);
         }
     }
 
-    /// Holds for a deploy, or refuses it. Where it may hold from when it likes, it does where it will be when the deploy is decided: so
-    /// it does not stand still meanwhile.
-    fn answer(&mut self, prepare: Prepare, moment: &Moment, epoch: &mut Epoch) {
-        let Prepare { number, version, .. } = prepare;
+    /// Holds for a deploy, or refuses it.
+    fn answer(&mut self, prepare: &Prepare, moment: &Moment, epoch: &mut Epoch) {
+        let (number, task) = (prepare.number, self.partition);
         epoch.urgent = true;
         let last = self.last.time();
-        if let Err(why) = self.can_take(prepare, last) {
-            self.refused = number;
-            let why = format!("task {}: {why}", self.partition);
+        if let Err(why) = self.may_hold(prepare, last) {
+            self.schedule.refuse(number);
+            let why = format!("task {task}: {why}");
             tracing::warn!(deploy = number, why, "a deploy is refused");
             let order = Order::Cancel(why);
             return self.tell(&Record::Order { number, order }, epoch);
         }
-        let position = match prepare.at {
-            Some(_) => last,
-            None => last.saturating_add(self.stride.ahead(moment, last)),
-        };
-        self.prepared = Some(Prepared {
-            number,
-            version,
-            until: prepare.at.unwrap_or(position.saturating_add(1)),
-        });
-        let task = self.partition;
+        let position = self.schedule.hold(prepare, moment, last);
         self.tell(&Record::Answer { number, task, position }, epoch);
+    }
+
+    fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<(), String> {
+        match self.schedule.may_hold(prepare, last)? {
+            Some(wiring) => self
+                .accepts(wiring)
+                .map_err(|why| format!("{why}; declare it, wait until none is pending, or deploy with --drop-timers")),
+            None => Ok(()),
+        }
     }
 
     /// Event time has come this far by now: a few times in each 100 ms.
     pub fn note_stride(&mut self, now: Duration) {
-        self.stride.note(now, self.last.time());
-    }
-
-    fn can_take(&self, prepare: Prepare, position: Millis) -> Result<(), String> {
-        if self.follows_journal() {
-            return Err("it follows its journal; deploy again when it is through".into());
-        }
-        if let Some(at) = prepare.at
-            && position >= at
-        {
-            return Err(format!(
-                "it has come to {position} already, which is not before {at}; name a later time, or none"
-            ));
-        }
-        match self.orders.wirings.get(&prepare.version) {
-            Some(wiring) if !prepare.drop_timers => self
-                .accepts(wiring)
-                .map_err(|why| format!("{why}; declare it, wait until none is pending, or deploy with --drop-timers")),
-            _ => Ok(()),
-        }
+        self.schedule.note_stride(now, self.last.time());
     }
 
     /// Do these rules know everything that is pending?
@@ -194,8 +89,12 @@ impl Task {
 
     /// Writes to the control topic, in the transaction of the open epoch.
     fn tell(&mut self, record: &Record, epoch: &mut Epoch) {
-        // The same again, of an epoch that was dropped, is the same order.
-        let own = nonce(&[b"task", &self.partition.to_be_bytes(), &self.changelog.to_be_bytes()]);
+        // An epoch that is done again writes the same record again, not another one.
+        let own = nonce(&[
+            b"task",
+            &self.partition.to_be_bytes(),
+            &self.ledger.changelog().to_be_bytes(),
+        ]);
         let (key, value) = (record.key(&own), record.value());
         epoch.write(Piece {
             topic: self.layout.control,
@@ -207,62 +106,46 @@ impl Task {
         epoch.touched.insert(self.partition);
     }
 
-    /// Sets the bound: what is held for, and what takes over next. A journal that is followed says itself what takes over.
-    pub(super) fn bind_order(&mut self) {
-        self.next = None;
-        self.fallen = false;
-        self.until = FOREVER;
-        let withdrawn = self.orders.withdrawn.iter().find(|one| one.number == self.deployed);
-        if !self.obeyed {
-            // Nothing is known of what was ordered meanwhile.
-            self.until = NEVER;
-        } else if let Some(withdrawn) = withdrawn.filter(|_| !self.follows_journal()) {
-            self.next = withdrawn.instead;
-            self.fallen = true;
-            self.until = NEVER;
-        } else if !self.follows_journal() {
-            self.next = control::next(&self.orders.committed, self.deployed).copied();
-            let next = self.next.map_or(FOREVER, |next| next.at);
-            self.until = self.prepared.map_or(next, |held| held.until.min(next));
-        }
-    }
-
     /// Something is final, and only a deploy that is not decided, or whose version is not compiled, holds it back.
     pub fn is_held_back(&mut self) -> bool {
-        if self.until == FOREVER {
+        let Some(from) = self.schedule.held_from() else {
             return false;
-        }
-        let undecided = self.prepared.is_some_and(|held| held.until == self.until);
-        if !undecided && self.wants().is_none() {
-            return false;
-        }
+        };
         let watermark = self.watermark();
-        let waits = |time: Option<Millis>| time.is_some_and(|time| (self.until..watermark).contains(&time));
-        self.until < watermark && (waits(self.order.earliest()) || waits(self.timers.first().map(StepKey::time)))
+        let waits = |time: Option<Millis>| time.is_some_and(|time| (from..watermark).contains(&time));
+        from < watermark && (waits(self.order.earliest()) || waits(self.timers.first().map(StepKey::time)))
     }
 
-    /// The next deploy takes over, if the next step is of its time or a later one. True: it did.
+    /// Does what the journal says of the place that is reached: the next reply is offered, a version takes over.
+    pub(super) fn follow_journal(&mut self, epoch: &mut Epoch) {
+        while let Some(says) = self.schedule.follow_journal(&self.last) {
+            match says.wiring {
+                Some(wiring) => self.take_over(says.number, wiring, epoch),
+                None => {
+                    tracing::error!(
+                        task = self.partition,
+                        deploy = says.number,
+                        "the journal says that a version took over here which the control topic doesn't know: the current version goes on"
+                    );
+                    self.sequence += 1;
+                }
+            }
+        }
+        if self.schedule.end_journal(&self.last) {
+            // To be committed, even if no step comes.
+            epoch.touched.insert(self.partition);
+        }
+    }
+
+    /// The next deploy takes over, if the next step is of its time or a later one. Returns whether it did.
     pub(super) fn take_over_if_due(&mut self, epoch: &mut Epoch) -> bool {
-        let Some(next) = self.next.filter(|next| next.at == self.until && !self.fallen) else {
-            return false;
-        };
         let watermark = self.watermark();
-        if self.follows_journal() || next.at >= watermark {
-            return false;
-        }
-        let record = self.order.ready(watermark, 1).front().map(|entry| entry.time);
-        let timer = self.timers.first().map(StepKey::time);
-        let step = record.into_iter().chain(timer).min();
-        // A step that is final comes first. Where none is, all later ones are of its time: only a reply would stand before it.
-        let waits = match step.filter(|time| *time < watermark) {
-            Some(time) => time < next.at,
-            None => !self.lookups.is_empty(),
+        let first_step = || {
+            let record = self.order.ready(watermark, 1).front().map(|entry| entry.time);
+            let timer = self.timers.first().map(StepKey::time);
+            record.into_iter().chain(timer).min()
         };
-        if waits {
-            return false;
-        }
-        let Some(wiring) = self.orders.wirings.get(&next.version).cloned() else {
-            // It is being compiled.
+        let Some((next, wiring)) = self.schedule.due(watermark, first_step, !self.lookups.is_empty()) else {
             return false;
         };
         self.journal_rules(next, epoch);
@@ -270,7 +153,7 @@ impl Task {
         true
     }
 
-    /// "This version from here."
+    /// Journals that this version takes over here.
     fn journal_rules(&self, next: Committed, epoch: &mut Epoch) {
         let what = Happening::Rules {
             version: next.version,
@@ -284,37 +167,33 @@ impl Task {
         epoch.journal(self.layout.journal, self.partition, next.at.max(0), &entry);
     }
 
-    /// From the next step on: this version. What is pending and unknown to it goes to the dead letters.
-    pub(super) fn take_over(&mut self, number: Number, wiring: Arc<Wiring>, epoch: &mut Epoch) {
+    /// From the next step on, this version decides. What is pending and unknown to it goes to the dead letters.
+    fn take_over(&mut self, number: Number, wiring: Arc<Wiring>, epoch: &mut Epoch) {
         if let Some(shadow) = self.shadow.take() {
             shadow.end("other rules have taken over");
         }
         self.drop_unknown(&wiring, epoch);
-        let counters = std::mem::take(&mut self.tally.counts);
+        let counters = std::mem::take(&mut self.ledger.tally().counts);
         let before = self.wiring.clone();
         self.bind(wiring);
         self.sequence += 1;
-        self.deployed = number;
-        // Counted by index: the same name keeps what was counted in this epoch.
+        // Counts go by index: a counter of the same name keeps what was counted in this epoch.
         let names = |of: &Wiring| of.rules.description().counters.clone();
         let after = names(&self.wiring);
         for (name, count) in names(&before).iter().zip(counters) {
             if let Some(index) = after.iter().position(|known| known == name) {
-                super::Tally::add(&mut self.tally.counts, index, count);
+                super::Tally::add(&mut self.ledger.tally().counts, index, count);
             }
         }
         let task = self.partition;
         self.tell(&Record::Taken { task, number }, epoch);
         tracing::info!(task, deploy = number, version = %self.wiring.rules.version(), "takes over");
-        self.bind_order();
+        self.schedule.take_over(number);
     }
 
     /// A version that this task waits for: its next steps need it.
     pub fn wants(&self) -> Option<VersionId> {
-        let next = self.next.map(|next| next.version);
-        self.awaited
-            .or(next)
-            .filter(|version| !self.orders.wirings.contains_key(version))
+        self.schedule.wants()
     }
 
     fn drop_unknown(&mut self, wiring: &Wiring, epoch: &mut Epoch) {
@@ -360,7 +239,7 @@ impl Task {
         version: &str,
         epoch: &mut Epoch,
     ) {
-        self.tally.dead_letters[DeadLetter::Dropped as usize] += 1;
+        self.ledger.tally().dead_letters[DeadLetter::Dropped as usize] += 1;
         epoch.write(Piece {
             topic: self.layout.dead_letters,
             partition: self.partition,

@@ -70,17 +70,17 @@ impl Task {
     fn plan_replies(&mut self) {
         let time = self.last.time();
         while self.plan.len() < self.limit
-            && let Some((id, ending)) = self.replies.get(self.plan.len())
+            && let Some(reply) = self.schedule.reply(self.plan.len())
         {
-            let Some((name, _)) = self.lookups.find(id) else {
-                // Asked anew since, so this is the old one's.
-                self.replies.remove(self.plan.len());
+            let Some((name, _)) = self.lookups.find(&reply.id) else {
+                // The lookup was asked again since, so this reply is to the old question.
+                self.schedule.drop_reply(self.plan.len());
                 continue;
             };
             let what = What::Reply {
                 name: name.clone(),
-                id: id.clone(),
-                ending: ending.clone(),
+                id: reply.id.clone(),
+                ending: reply.ending.clone(),
             };
             self.plan.push(Planned::new(what, time));
         }
@@ -88,12 +88,12 @@ impl Task {
 
     fn plan_order(&mut self) {
         // What an order holds back is behind the bound, as what is not final is.
-        let watermark = self.watermark().min(self.until);
-        if self.plan.len() >= self.limit || self.awaits_reply() {
+        let watermark = self.watermark().min(self.schedule.bound());
+        if self.plan.len() >= self.limit || self.schedule.awaits_reply(&self.last) {
             return;
         }
         let want = self.limit - self.plan.len();
-        let bound = self.replay.as_ref().and_then(|replay| replay.bound());
+        let bound = self.schedule.journal_bound();
         // What was ready under a later bound stays so, when an order has brought the bound back.
         let ready = self.order.ready(watermark, want).iter();
         let mut records = ready.take_while(|entry| entry.time < watermark).peekable();
@@ -144,8 +144,12 @@ impl Task {
         }
         self.view.rows.prefetch_all(&self.hashes);
         for planned in &mut plan {
-            if let Some(reason) = self.trapped_before(planned) {
-                planned.dead = reason;
+            let trapped = self.schedule.trapped_before(|| match &planned.what {
+                What::Reply { .. } => Some((self.last.clone(), Some(self.sequence))),
+                _ => Some((planned.step()?, None)),
+            });
+            if let Some(reason) = trapped {
+                planned.dead = reason.to_owned();
                 planned.kind = DeadLetter::Trap;
                 continue;
             }

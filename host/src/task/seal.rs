@@ -5,7 +5,8 @@
 //! complete and committed, what lies before its start may go.
 
 use super::epoch::{Epoch, Piece};
-use super::{Tally, Task, Wiring};
+use super::ledger::{Round, Snapshot};
+use super::{Tally, Task};
 use crate::delta::Delta;
 use crate::inbox::Inbox;
 use crate::lookups::LookupName;
@@ -13,7 +14,6 @@ use crate::meta::{self, Meta};
 use crate::record::{Offset, StepKey};
 use crate::sweep::Cursor;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The meta's share of a delta, for the sweep's budget: a meta of three inputs is about so long.
 const META_BYTES: usize = 128;
@@ -21,17 +21,6 @@ const META_BYTES: usize = 128;
 /// The sweep writes one byte for so many of changes: the log between two rounds is then at most 1 + 2 times the state, and a
 /// restore reads at most two such. One for one would make it twice 1 + 1, and every event a quarter longer in the log.
 const CHANGES_PER_SWEPT: usize = 2;
-
-/// What is sealed: it becomes the committed state, or nothing.
-pub struct Sealed {
-    meta: Meta,
-    sweep: SweepState,
-    complete: Option<Offset>,
-    names: meta::Names,
-    wiring: Arc<Wiring>,
-    bytes: u64,
-    tally: Tally,
-}
 
 /// Where the sweep is. A round: names, rows, timers, lookups.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -57,15 +46,10 @@ impl Task {
     /// # Panics
     /// When an epoch is sealed already.
     pub fn seal(&mut self, epoch: &mut Epoch) {
-        assert!(self.sealed.is_none(), "one epoch is in its commit at most");
         let mut old = std::mem::take(&mut self.swept);
         old.clear();
-        let mut round = self.committed.round;
-        let mut complete = None;
-        if self.sweep((self.delta.bytes() + META_BYTES) / CHANGES_PER_SWEPT, &mut old) {
-            complete = Some(round);
-            // At or before the first record of this delta: aborted ones may lie between.
-            round = self.changelog;
+        let round = self.sweep((self.delta.bytes() + META_BYTES) / CHANGES_PER_SWEPT, &mut old);
+        if round == Round::Complete {
             self.sweep = SweepState::default();
         }
         let meta = Meta {
@@ -74,15 +58,15 @@ impl Task {
             last: self.last.clone(),
             sequence: self.sequence,
             version: self.wiring.rules.version().0,
-            deployed: self.deployed,
-            prepared: self.prepared,
+            deployed: self.schedule.deployed(),
+            prepared: self.schedule.prepared(),
             sweep: meta::encode(&self.sweep),
-            follows: self.follows(),
-            round,
+            follows: self.schedule.follows(),
+            round: self.ledger.round_start(round),
         };
         let mut head = Delta::new();
         head.meta(&meta::encode(&meta));
-        if self.names != self.committed_names {
+        if self.names != self.ledger.committed().names {
             head.names(&meta::encode(&self.names));
         }
         let timestamp = self.last_time().unwrap_or(0).max(0);
@@ -113,53 +97,39 @@ impl Task {
         self.view.rows.seal();
         self.timers.seal();
         self.lookups.seal();
-        self.sealed = Some(Sealed {
+        let snapshot = Snapshot {
             meta,
             sweep: self.sweep.clone(),
-            complete,
             names: self.names.clone(),
             wiring: self.wiring.clone(),
-            bytes,
-            tally: std::mem::take(&mut self.tally),
-        });
+        };
+        self.ledger.seal(snapshot, round, bytes);
     }
 
-    /// The sealed epoch is in the log; `next` is the changelog position behind it.
+    /// The sealed epoch is in the log; `next` is the changelog position after it.
     /// Returns what was done in it.
     pub fn commit(&mut self, next: Offset) -> Tally {
-        let Some(sealed) = self.sealed.take() else {
+        let Some(tally) = self.ledger.commit(next) else {
             return Tally::default();
         };
-        let now = sealed.meta.last.time();
+        let committed = &self.ledger.committed().meta;
+        let now = committed.last.time();
+        self.schedule.commit(committed.follows);
         if let Some(shadow) = &mut self.shadow
-            && !shadow.commit(&self.view.rows, &sealed.tally)
+            && !shadow.commit(&self.view.rows, &tally)
         {
             self.shadow = None;
         }
         self.view.rows.commit(now);
         self.timers.commit();
         self.lookups.commit();
-        self.committed = sealed.meta;
-        self.committed_sweep = sealed.sweep;
-        self.committed_names = sealed.names;
-        self.committed_wiring = sealed.wiring;
-        if self.committed.follows.is_none() && self.replay.take().is_some() {
-            self.resumed = true;
-        }
-        self.changelog = next;
-        self.unflushed += sealed.bytes;
-        self.rounds.1 += sealed.bytes;
-        if sealed.complete.is_some() {
-            self.complete = sealed.complete;
-            self.rounds = (self.rounds.1, 0);
-        }
-        sealed.tally
+        tally
     }
 
     /// Sealed and open epoch are dropped: back to the last commit. The inputs must be read again from
     /// [`positions`](Task::positions).
     pub fn abort(&mut self) {
-        self.sealed = None;
+        self.ledger.abort();
         if let Some(shadow) = &mut self.shadow {
             shadow.abort();
         }
@@ -167,22 +137,17 @@ impl Task {
         self.timers.abort();
         self.lookups.abort();
         self.delta.clear();
-        self.sweep = self.committed_sweep.clone();
+        self.sweep = self.ledger.committed().sweep.clone();
         self.start_over();
     }
 
     /// Where the log may be cut, once a store does not need what lies before: told once.
     pub fn take_complete(&mut self) -> Option<Offset> {
-        self.complete.take()
+        self.ledger.take_complete()
     }
 
-    /// True when it is being committed.
-    pub fn is_sealed(&self) -> bool {
-        self.sealed.is_some()
-    }
-
-    /// Writes about `budget` bytes of state as it stands. True: the round is complete.
-    fn sweep(&mut self, budget: usize, into: &mut Delta) -> bool {
+    /// Writes about `budget` bytes of state as it stands. Returns whether that was the end of the round.
+    fn sweep(&mut self, budget: usize, into: &mut Delta) -> Round {
         let now = self.last.time();
         let state = &mut self.sweep;
         if state.part == Part::Names {
@@ -226,8 +191,10 @@ impl Task {
                 last = Some(name.clone());
             }
             state.lookup = last.or(state.lookup.take());
-            return self.lookups.after(state.lookup.as_ref()).next().is_none();
+            if self.lookups.after(state.lookup.as_ref()).next().is_none() {
+                return Round::Complete;
+            }
         }
-        false
+        Round::Goes
     }
 }

@@ -34,7 +34,7 @@ use crate::task::epoch::Epoch;
 impl Task {
     /// Begins with the shadow of the orders, or ends with one that is over.
     pub(super) fn follow_shadow(&mut self, epoch: &mut Epoch) {
-        let wanted = self.orders.shadow.as_ref();
+        let wanted = self.schedule.rules().shadow.as_ref();
         let same = |link: &Link| wanted.is_some_and(|wanted| std::sync::Arc::ptr_eq(wanted, link.trial()));
         if self.shadow.as_deref().is_some_and(same) {
             return;
@@ -74,12 +74,12 @@ impl Task {
 
     /// The open epoch is sealed, with the state as it is now.
     pub(super) fn seal_shadow(&mut self) {
-        let watermark = self.watermark().min(self.until);
+        let watermark = self.watermark().min(self.schedule.bound());
         let waiting = self.order.earliest();
         let timer = self.timers.first().map(|timer| timer.time());
         // Nothing that is to come stands before it.
         let until = [waiting, timer].into_iter().flatten().fold(watermark, i64::min);
-        let follows = self.follows_journal();
+        let follows = self.schedule.follows_journal();
         let Some(link) = &mut self.shadow else { return };
         let begin = || {
             (!follows).then(|| Begin {

@@ -1,31 +1,32 @@
-//! What a task did in an epoch, for the metrics: told when the epoch is committed, dropped when it is dropped.
+//! What a task did in an epoch, for the metrics. It is reported when the epoch is committed, and dropped with an epoch that is
+//! dropped.
 
 use crate::metrics::DeadLetter;
 
-/// See the module. Vectors grow as their indices come.
+/// The counts of one epoch. The vectors grow when an index comes up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Records that were steps, by rank.
     pub records: Vec<u64>,
     /// Those of them that were late, by rank.
     pub late: Vec<u64>,
-    /// Records whose key murmur2 places in another partition, by rank.
+    /// Records whose key belongs in another partition by murmur2, by rank.
     pub foreign: Vec<u64>,
     /// Records written, by the index of the output in the config.
     pub outputs: Vec<u64>,
-    /// Inputs that were refused, by the number of the kind of reason.
+    /// Inputs that went to the dead letters, by kind of reason.
     pub dead_letters: [u64; DeadLetter::ALL.len()],
     /// What the rules counted, by the index of the counter.
     pub counts: Vec<u64>,
-    /// Batches whose end was handed over again.
+    /// Batches whose rest was planned again, because a step had become due before it.
     pub cuts: u64,
     /// Calls that trapped.
     pub traps: u64,
-    /// Inputs that were refused by the rules' fault: see [`Faults`](super::Faults).
+    /// Inputs that went to the dead letters because of the rules: see [`Faults`](super::Faults).
     pub faults: u64,
-    /// Calls of the rules.
+    /// Calls into the rules.
     pub calls: u64,
-    /// Inputs of these calls.
+    /// Inputs given in these calls.
     pub inputs: u64,
     /// Time in these calls, in nanoseconds.
     pub guest_nanos: u64,

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::log::Outcome;
 use crate::record::Partition;
 use crate::service::Question;
-use crate::task::stride::Moment;
+use crate::task::Moment;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,72 +1,91 @@
-//! How fast a task's event time goes.
+//! How fast a task's event time moves.
 //!
-//! Rule: what is estimated here decides how long a deploy for "now" leaves a task running until it must hold, and nothing else: a wrong
-//! estimate costs a pause, or a later takeover; never another result.
+//! Rule: the estimate decides how long a task keeps running until it holds for a deploy for "now", and nothing else. A wrong
+//! estimate costs a pause, or a later take-over; it never changes a result.
 
 use crate::record::{Millis, NEVER};
 use std::time::Duration;
 
-/// The speed is that of the last one to two of these: a watermark goes by leaps where the slowest input is rare.
+/// The speed is measured over the last one to two of these. Shorter ones would not do: where one input is sparse, the watermark
+/// moves in leaps.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Milliseconds of event time. Where nothing piles up, it goes as the clock does, but for leaps; and whoever sends the next event by
-/// hand means the new rules.
-const AT_REST: i128 = 100;
+/// Without a backlog, event time moves with the clock, except for leaps; so look at most this many milliseconds ahead. Someone who
+/// deploys and then sends an event by hand expects the new rules.
+const WITHOUT_BACKLOG: i128 = 100;
 
-/// Nothing is said of a shorter time.
+/// Less time than this tells nothing about the speed.
 const LEAST: Duration = Duration::from_millis(50);
 
-/// When orders are looked at.
+/// The time at which a task looks at its schedule, and what it must know about its worker to answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moment {
-    /// Monotonic.
+    /// The monotonic clock.
     pub mono: Duration,
     /// Milliseconds since 1970.
     pub wall: Millis,
-    /// From an answer that is given now to the decision of the deploy, about.
+    /// About how long it takes from an answer given now until the deploy is decided.
     pub decision: Duration,
-    /// The worker is out of work now and then.
+    /// The worker runs out of work now and then: it has no backlog.
     pub rests: bool,
 }
 
-/// See the module.
+/// How far the last steps of a task have come, and when.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stride {
-    /// When, and the time of the last step then: the older one, the newer one.
-    marks: Option<[(Duration, Millis); 2]>,
+    marks: Option<Marks>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    older: Mark,
+    newer: Mark,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// When it was made, by the monotonic clock.
+    at: Duration,
+    /// The time of the last step then.
+    last: Millis,
 }
 
 impl Stride {
-    /// The last step's time as of now: told a few times in each window.
+    /// Notes the time of the last step as of now. Called a few times in each window.
     pub fn note(&mut self, now: Duration, last: Millis) {
-        let mark = (now, last);
+        let mark = Mark { at: now, last };
         match &mut self.marks {
-            None => self.marks = Some([mark, mark]),
-            // No step was taken yet.
-            Some([_, newer]) if newer.1 == NEVER => self.marks = Some([mark, mark]),
-            Some([older, newer]) if now.saturating_sub(newer.0) >= WINDOW => {
-                *older = *newer;
-                *newer = mark;
+            // Before the first step there is no speed.
+            Some(marks) if marks.newer.last != NEVER => {
+                if now.saturating_sub(marks.newer.at) >= WINDOW {
+                    marks.older = marks.newer;
+                    marks.newer = mark;
+                }
             }
-            Some(_) => {}
+            marks => {
+                *marks = Some(Marks {
+                    older: mark,
+                    newer: mark,
+                });
+            }
         }
     }
 
-    /// How far event time will come until the decision, going on as it did. Not beyond where the clock will be then: a task that
-    /// catches up is soon at its end.
+    /// How far event time will move until the deploy is decided, if it goes on as it did; at most to where the clock will be then,
+    /// because a task that catches up stops there.
     pub fn ahead(&self, moment: &Moment, last: Millis) -> Millis {
-        let Some([(since, from), _]) = self.marks else {
+        let Some(Marks { older, .. }) = self.marks else {
             return 0;
         };
-        let elapsed = moment.mono.saturating_sub(since);
-        if from == NEVER || last <= from || elapsed < LEAST {
+        let elapsed = moment.mono.saturating_sub(older.at);
+        if older.last == NEVER || last <= older.last || elapsed < LEAST {
             return 0;
         }
         let within = moment.decision.as_millis() as i128;
-        let far = i128::from(last.saturating_sub(from)) * within / elapsed.as_millis() as i128;
+        let far = i128::from(last.saturating_sub(older.last)) * within / elapsed.as_millis() as i128;
         let end = i128::from(moment.wall) + within - i128::from(last);
-        let most = if moment.rests { end.min(AT_REST) } else { end };
-        // Between 0 and 2^63: both ends are cut.
+        let most = if moment.rests { end.min(WITHOUT_BACKLOG) } else { end };
+        // In range after the clamp.
         far.min(most).clamp(0, i128::from(Millis::MAX)) as Millis
     }
 }
@@ -85,7 +104,7 @@ mod tests {
         }
     }
 
-    /// Told every 10 ms, at this speed, for so long.
+    /// A task that moved at this speed for `millis`, noted every 10 ms.
     fn walked(speed: i64, millis: u64) -> Stride {
         let mut stride = Stride::default();
         for now in (0..=millis).step_by(10) {
@@ -95,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_as_far_ahead_as_it_was_fast() {
+    fn in_a_backlog_the_speed_of_before_goes_on() {
         let stride = walked(1000, 2000);
         let last = 1_000_000 + 2_000_000;
         assert_eq!(stride.ahead(&at(2000, 1 << 40, 400), last), 400_000);
@@ -109,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn leaps_of_what_is_live_don_t_count() {
+    fn without_a_backlog_leaps_don_t_count() {
         let stride = walked(1000, 2000);
         let moment = Moment {
             rests: true,
@@ -131,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_is_not_ahead() {
+    fn a_task_that_stands_still_is_not_ahead() {
         let mut stride = walked(1000, 2000);
         let last = 1_000_000 + 2_000_000;
         for now in (2000..=4500).step_by(10) {

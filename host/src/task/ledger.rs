@@ -1,0 +1,179 @@
+//! What of a task is committed, and what its sealed epoch adds when it is committed.
+//!
+//! Rules:
+//! - At most one epoch is sealed. A commit turns it into the committed state; an abort drops it.
+//! - What is committed changes in one place, [`Ledger::commit`], once the log has said that the epoch is in it.
+
+use super::seal::SweepState;
+use super::{Tally, Wiring};
+use crate::meta::{Meta, Names};
+use crate::record::Offset;
+use std::sync::Arc;
+
+/// The books of one task.
+pub struct Ledger {
+    committed: Snapshot,
+    sealed: Option<Sealed>,
+    /// The changelog position after the last committed delta.
+    changelog: Offset,
+    /// The stamp of the stored state that the task was restored from. A task restored from the changelog alone has none.
+    stored: Option<Offset>,
+    /// Bytes of changelog committed since the last flush began.
+    unflushed: u64,
+    rounds: Rounds,
+    /// Where the last complete, committed round of the sweep began: the changelog before it may be cut.
+    complete: Option<Offset>,
+    /// What the open epoch has done so far, for the metrics.
+    tally: Tally,
+}
+
+/// Everything but the rows, timers and lookups that a task goes back to after an abort.
+pub struct Snapshot {
+    /// Where the task stands.
+    pub meta: Meta,
+    /// Where the sweep stands.
+    pub sweep: SweepState,
+    /// The permanent ids given so far.
+    pub names: Names,
+    /// The rules of its last step.
+    pub wiring: Arc<Wiring>,
+}
+
+/// An epoch that is being committed.
+struct Sealed {
+    snapshot: Snapshot,
+    /// The start of the round that this epoch's share of the sweep has completed.
+    complete: Option<Offset>,
+    /// Bytes of its delta.
+    bytes: u64,
+    tally: Tally,
+}
+
+/// Bytes of changelog, by round of the sweep.
+struct Rounds {
+    /// In the last complete round.
+    last: u64,
+    /// In the round under way.
+    current: u64,
+}
+
+/// How far the sweep has come with the epoch that is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// It wrote the last of the state: the next epoch begins another round.
+    Complete,
+    /// More of the state is left to write.
+    Goes,
+}
+
+impl Ledger {
+    /// The books of a task that was restored up to `changelog`, of which it read `bytes`.
+    pub fn new(committed: Snapshot, changelog: Offset, bytes: u64, stored: Option<Offset>) -> Ledger {
+        Ledger {
+            committed,
+            sealed: None,
+            changelog,
+            stored,
+            unflushed: 0,
+            rounds: Rounds {
+                last: bytes,
+                current: 0,
+            },
+            complete: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Where the round of the sweep began that goes on after this epoch.
+    pub fn round_start(&self, round: Round) -> Offset {
+        match round {
+            Round::Goes => self.committed.meta.round,
+            // At or before the first record of this epoch's delta: aborted records may lie between.
+            Round::Complete => self.changelog,
+        }
+    }
+
+    /// The open epoch is handed to the producer: `bytes` of delta, and `snapshot` as of its end.
+    ///
+    /// # Panics
+    /// When an epoch is sealed already.
+    pub fn seal(&mut self, snapshot: Snapshot, round: Round, bytes: u64) {
+        assert!(self.sealed.is_none(), "at most one epoch is being committed");
+        self.sealed = Some(Sealed {
+            snapshot,
+            complete: (round == Round::Complete).then_some(self.committed.meta.round),
+            bytes,
+            tally: std::mem::take(&mut self.tally),
+        });
+    }
+
+    /// The sealed epoch is in the log, and `next` is the changelog position after it. Returns what was done in it; `None`
+    /// when nothing is sealed.
+    pub fn commit(&mut self, next: Offset) -> Option<Tally> {
+        let sealed = self.sealed.take()?;
+        self.committed = sealed.snapshot;
+        self.changelog = next;
+        self.unflushed += sealed.bytes;
+        self.rounds.current += sealed.bytes;
+        if sealed.complete.is_some() {
+            self.complete = sealed.complete;
+            self.rounds = Rounds {
+                last: self.rounds.current,
+                current: 0,
+            };
+        }
+        Some(sealed.tally)
+    }
+
+    /// The sealed and the open epoch are dropped.
+    pub fn abort(&mut self) {
+        self.sealed = None;
+        self.tally = Tally::default();
+    }
+
+    /// What is committed, and the changelog position after it.
+    pub fn into_committed(self) -> (Snapshot, Offset) {
+        (self.committed, self.changelog)
+    }
+
+    /// What is committed.
+    pub fn committed(&self) -> &Snapshot {
+        &self.committed
+    }
+
+    /// The changelog position after the last committed delta.
+    pub fn changelog(&self) -> Offset {
+        self.changelog
+    }
+
+    /// The stamp of the stored state that the task was restored from.
+    pub fn stored(&self) -> Option<Offset> {
+        self.stored
+    }
+
+    /// Bytes of changelog committed since the last flush began.
+    pub fn unflushed(&self) -> u64 {
+        self.unflushed
+    }
+
+    /// A flush begins now.
+    pub fn begin_flush(&mut self) {
+        self.unflushed = 0;
+    }
+
+    /// Bytes of changelog that a restore would read: two rounds of the sweep.
+    pub fn log_bytes(&self) -> u64 {
+        self.rounds.last + self.rounds.current
+    }
+
+    /// Where the changelog may be cut, once the store doesn't need what lies before it. Told once.
+    pub fn take_complete(&mut self) -> Option<Offset> {
+        self.complete.take()
+    }
+
+    /// What the open epoch has done so far: add to it.
+    #[inline]
+    pub fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+}
