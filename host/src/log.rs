@@ -56,7 +56,7 @@ pub enum Arrival {
     Records(Chunk),
     /// A proof that just now the partition's committed records ended here (the next fetch position): nothing is behind it
     /// that is not fetched yet, once everything below `offset` has arrived. It comes whenever the end is reached, and
-    /// again and again, at about `Readers::proofs` intervals, while the end stays reached.
+    /// again and again, at about the interval that [`Log::reader`] was given, while the end stays reached.
     End {
         topic: TopicIx,
         partition: Partition,

@@ -3,13 +3,18 @@
 //! Rule: a partition has one owner. A task runs only between "assigned and restored" and "closed and released"; whoever
 //! can't keep that ends the process.
 
-mod assignment;
 pub mod control;
 mod health;
+pub mod instance;
+mod member;
 mod memory;
 pub mod preflight;
+mod restore;
+pub mod seat;
 mod signal;
+pub mod site;
 mod start;
+pub mod supervisor;
 mod surface;
 mod threads;
 
@@ -21,8 +26,8 @@ pub use surface::surface;
 pub use threads::wall;
 
 use crate::config::Config;
-use crate::error::{Failure, Result};
-use crate::log::{Log, Producer};
+use crate::error::Result;
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::Schemas;
 use crate::service::Services;
@@ -34,12 +39,12 @@ use control::carrier::{self, Carrier, First};
 use control::compile::{Compile, on_threads};
 use control::follow::Following;
 use health::Tasks;
-use std::collections::BTreeMap;
+use member::Member;
+use seat::Seat;
+use site::Site;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
-use std::thread::JoinHandle;
-use threads::Event;
+use supervisor::Supervisor;
+use threads::{Crew, Threads};
 
 /// Makes a handle of the local store for a worker, or for a restore.
 pub type Stores = Arc<dyn Fn() -> Box<dyn Store> + Send + Sync>;
@@ -70,9 +75,7 @@ pub struct Parts {
 
 /// A running instance.
 pub struct Running {
-    stop: Arc<AtomicBool>,
-    supervisor: Option<JoinHandle<Result<()>>>,
-    control: Option<JoinHandle<()>>,
+    threads: Threads,
     tasks: Tasks,
     board: Arc<Board>,
     author: Arc<Author>,
@@ -80,98 +83,38 @@ pub struct Running {
 
 impl Running {
     /// Starts workers, joins the group.
-    pub fn start(mut parts: Parts) -> Result<Running> {
+    pub fn start(parts: Parts) -> Result<Running> {
         memory::keep();
-        let stop = Arc::new(AtomicBool::new(false));
-        let tasks = Tasks::default();
-        let (events, inbox) = channel::<Event>();
-        let mut commands = vec![];
-        let mut workers = vec![];
-        for (index, producer) in producers(&parts).into_iter().enumerate() {
-            let producer = producer?;
-            let ports = crate::worker::Ports {
-                log: parts.log.clone(),
-                reader: parts.log.reader(threads::proofs(&parts.config))?,
-                producer,
-                services: (parts.services)(),
-                schemas: parts.schemas.clone(),
-                store: parts.stores.as_ref().map(|stores| stores()),
-            };
-            let worker = crate::worker::Worker::new(
-                index,
-                &parts.config,
-                parts.layout.clone(),
-                Arc::default(),
-                ports,
-                parts.metrics.clone(),
-            );
-            let (sender, receiver) = channel();
-            commands.push(sender);
-            workers.push(threads::spawn(index, worker, receiver, events.clone(), tasks.clone())?);
-        }
-        let (board, config) = (Arc::new(Board::default()), &parts.config);
-        let carrier = Carrier::new(carrier::Parts {
-            log: parts.log.clone(),
+        let (tasks, board) = (Tasks::default(), Arc::new(Board::default()));
+        let author = Arc::new(deploys(&parts));
+        let site = Site {
+            config: parts.config.clone(),
             layout: parts.layout.clone(),
-            following: parts.following,
-            name: (config.name.clone(), config.instance.clone()),
-            compile: parts.compile.clone(),
-            first: parts.first,
-            limit: config.rules.deploy_limit,
-            inputs: config.inputs.clone(),
+            log: parts.log.clone(),
             schemas: parts.schemas.clone(),
-            plays: true,
-            start: on_threads(),
-        });
-        let author = Arc::new(Author {
-            log: parts.log.clone(),
-            layout: parts.layout.clone(),
-            compile: parts.compile,
-            pipeline: config.name.clone(),
-            name: format!("instance '{}'", config.instance),
-            limit: config.rules.deploy_limit,
-        });
-        let control = threads::carry(
-            carrier,
-            board.clone(),
-            commands.clone(),
-            events.clone(),
-            tasks.clone(),
-            stop.clone(),
-        )?;
-        let group = parts.log.join()?;
-        let supervisor = assignment::Supervisor {
-            group,
-            log: parts.log,
-            layout: parts.layout,
-            config: parts.config,
-            board: board.clone(),
-            metrics: parts.metrics,
-            tasks: tasks.clone(),
-            stores: parts.stores,
-            commands,
-            events,
-            inbox,
-            restoring: BTreeMap::new(),
-            fenced: None,
-            stop: stop.clone(),
+            stores: parts.stores.clone(),
+            metrics: parts.metrics.clone(),
         };
-        let supervisor = std::thread::Builder::new()
-            .name("supervisor".into())
-            .spawn({
-                let stop = stop.clone();
-                move || {
-                    let result = supervisor.run(workers);
-                    // The control thread ends with it.
-                    stop.store(true, Ordering::Release);
-                    result
-                }
-            })
-            .map_err(|e| Failure::Fatal(format!("no thread for the supervisor: {e}")))?;
+        let carrier = carrier(&site, parts.following, parts.compile, parts.first);
+        let seats = seats(&site, parts.services)?;
+        let supervisor = Supervisor::new(
+            site.config.clone(),
+            board.clone(),
+            tasks.clone(),
+            site.metrics.clone(),
+            site.log.assignment(),
+        );
+        let threads = Threads::start(Crew {
+            member: Member::join(site.log.clone())?,
+            site,
+            supervisor,
+            seats,
+            carrier,
+            board: board.clone(),
+            tasks: tasks.clone(),
+        })?;
         Ok(Running {
-            stop,
-            supervisor: Some(supervisor),
-            control: Some(control),
+            threads,
             tasks,
             board,
             author,
@@ -195,51 +138,57 @@ impl Running {
 
     /// True when it has ended by itself: [`stop`](Running::stop) says why.
     pub fn has_ended(&self) -> bool {
-        self.supervisor.as_ref().is_none_or(JoinHandle::is_finished)
+        self.threads.have_ended()
     }
 
     /// Finishes the open epochs, commits, closes the tasks, leaves the group.
     pub fn stop(mut self) -> Result<()> {
-        self.end()
-    }
-
-    fn end(&mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Release);
-        let Some(supervisor) = self.supervisor.take() else {
-            return Ok(());
-        };
-        let result = supervisor
-            .join()
-            .unwrap_or_else(|_| Err(Failure::Fatal("the supervisor panicked".into())));
-        if let Some(control) = self.control.take() {
-            let _ = control.join();
-        }
-        result
+        self.threads.stop()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Err(why) = self.end() {
+        if let Err(why) = self.threads.stop() {
             tracing::error!(%why, "the instance ended badly");
         }
     }
 }
 
-/// A producer for each worker. Before the group is joined, so that what an earlier life left open is aborted before offsets
-/// are read; all at once, because each may have to wait for that.
-fn producers(parts: &Parts) -> Vec<Result<Box<dyn Producer>>> {
-    let (log, config) = (&parts.log, &parts.config);
-    let open = |index| log.producer(&transactional_id(config, index));
-    std::thread::scope(|scope| {
-        let opening: Vec<_> = (0..config.workers)
-            .map(|index| scope.spawn(move || open(index)))
-            .collect();
-        let panicked = |_| Err(Failure::Fatal("a producer panicked at its start".into()));
-        opening
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(panicked))
-            .collect()
+fn seats(site: &Site, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Result<Vec<Seat>> {
+    let producers = threads::producers(site).into_iter().enumerate();
+    producers
+        .map(|(index, producer)| site.seat(index, producer?, services()))
+        .collect()
+}
+
+/// Deploys to the pipeline that these are parts of.
+fn deploys(parts: &Parts) -> Author {
+    Author {
+        log: parts.log.clone(),
+        layout: parts.layout.clone(),
+        compile: parts.compile.clone(),
+        pipeline: parts.config.name.clone(),
+        name: format!("instance '{}'", parts.config.instance),
+        limit: parts.config.rules.deploy_limit,
+    }
+}
+
+/// Reads and writes the control topic.
+fn carrier(site: &Site, following: Following, compile: Compile, first: Option<First>) -> Carrier {
+    let config = &site.config;
+    Carrier::new(carrier::Parts {
+        log: site.log.clone(),
+        layout: site.layout.clone(),
+        following,
+        name: (config.name.clone(), config.instance.clone()),
+        compile,
+        first,
+        limit: config.rules.deploy_limit,
+        inputs: config.inputs.clone(),
+        schemas: site.schemas.clone(),
+        plays: true,
+        start: on_threads(),
     })
 }
 

@@ -26,6 +26,10 @@ pub type TopicIx = u16;
 /// Rank of an input: its order in the config.
 pub type Rank = u16;
 
+/// One assignment of a partition to this process, from the moment it is assigned until it is closed. A later one is greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stay(pub u64);
+
 /// A piece of a byte arena; the rules say it in the same way.
 pub use crate::wit::Span;
 

@@ -5,12 +5,13 @@
 //!
 //! A flush is fuzzy: [`begin`](Store::begin) with everything that is not a row, slices of rows, [`finish`](Store::finish) with
 //! the changelog position at which it began. Two implementations: `rocks` (RocksDB) and `memory` (which can lose its
-//! unflushed tail; for the simulator, and for builds without RocksDB).
+//! unflushed tail; for tests and the simulator).
 //!
 //! Beside it, [`scratch`]: a file for records that wait and do not fit into memory, gone with the process.
 
 mod directory;
 mod layout;
+mod lease;
 pub mod memory;
 #[cfg(feature = "rocks")]
 pub mod rocks;
@@ -24,7 +25,7 @@ pub use rocks::Rocks;
 
 use crate::delta::{Change, Delta};
 use crate::error::Result;
-use crate::record::{Offset, Partition};
+use crate::record::{Offset, Partition, Stay};
 use crate::rows::Dirty;
 
 /// What the stored state of a task stands for: rebuild by replaying the changelog from `offset`.
@@ -43,9 +44,10 @@ pub struct Stamp {
 /// `begin`, `write` and `finish` only hand over and never block; how a flush ended comes by [`flushed`](Store::flushed).
 /// The others wait for what was handed over before.
 pub trait Store: Send {
-    /// Opens a task's state. None: nothing is there, or it can't be used (it is wiped then). [`Retry`](crate::error::Failure::Retry):
-    /// it can't be used as long as it is not wiped.
-    fn open(&mut self, task: Partition) -> Result<Option<Stamp>>;
+    /// Opens a task's state for a stay, which takes it over from older ones: see `lease`. None when nothing is there, or
+    /// nothing that can be used (then it is wiped). [`Retry`](crate::error::Failure::Retry): it can't be used until it is wiped.
+    /// [`Fenced`](crate::error::Failure::Fenced): a newer stay has it.
+    fn open(&mut self, task: Partition, stay: Stay) -> Result<Option<Stamp>>;
     /// Everything that the stamp stands for: rows as `Put`, then what [`begin`](Store::begin) got, in its order. Entries may
     /// be expired, and rows newer than the stamp.
     fn load(&mut self, task: Partition, visit: &mut dyn FnMut(Change<'_>)) -> Result<()>;
@@ -61,7 +63,8 @@ pub trait Store: Send {
     /// [`Rows::mark_dirty`](crate::rows::Rows::mark_dirty), and begin anew, later. (Trying again without the wipe would leave rows
     /// that are gone: memory has forgotten them.)
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)>;
-    /// Removes a task's state. [`Retry`](crate::error::Failure::Retry): it may be there still, whole or not; call it again.
+    /// Removes the state of a task that this handle has open. [`Retry`](crate::error::Failure::Retry): it may still be there,
+    /// whole or not; call it again. [`Fenced`](crate::error::Failure::Fenced): a newer stay has it, and nothing was removed.
     fn wipe(&mut self, task: Partition) -> Result<()>;
     /// The task is somebody else's: lets go of it, keeps what is on disk. A flush under way has no report.
     fn close(&mut self, task: Partition);

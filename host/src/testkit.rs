@@ -36,11 +36,12 @@ use crate::control::Declared;
 use crate::error::{Failure, Result};
 use crate::log::embedded::{Clock, Embedded, Owned};
 use crate::metrics::Metrics;
+use crate::pipeline::control::board::Board;
 use crate::pipeline::control::compile::declared;
+use crate::pipeline::instance::Instance;
 use crate::record::{Millis, Offset, Partition};
 use crate::task::shadow::Player;
 use crate::task::{Layout, Orders, Wiring};
-use life::Life;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +66,9 @@ pub struct Stage {
     declared: Vec<Arc<Declared>>,
     metrics: Arc<Metrics>,
     script: Script,
-    life: Option<Life>,
+    /// What its tasks open with.
+    board: Arc<Board>,
+    life: Option<Instance>,
     dice: Option<Dice>,
     /// Who plays the shadow, unless it is held.
     player: Option<(Player, bool)>,
@@ -122,6 +125,7 @@ impl Stage {
             cluster,
             clock,
             script: Script::default(),
+            board: Arc::default(),
             life: None,
             dice,
             player: None,
@@ -177,7 +181,7 @@ impl Stage {
                 return Ok(());
             }
             let now = self.now();
-            self.life()?.worker.beat(at, now);
+            self.worker()?.beat(at, now);
             self.settle()?;
         }
         Err(Failure::Fatal("event time does not move".into()))

@@ -21,7 +21,7 @@ use crate::control::Number;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Log, Producer, Reader, Transaction};
 use crate::metrics::{Metrics, Part};
-use crate::record::{Millis, Partition, Rank};
+use crate::record::{Millis, Partition, Rank, Stay};
 use crate::registry::Schemas;
 use crate::service::{Answer, Reply, Services};
 use crate::store::Store;
@@ -178,11 +178,11 @@ impl Worker {
         }
     }
 
-    /// Takes over a task; `assignment`: the counter at which it became ours.
-    pub fn open(&mut self, task: Task, assignment: u64) -> Result<()> {
+    /// Takes over a task, for this stay. `assignment`: the counter at which it became ours.
+    pub fn open(&mut self, task: Task, stay: Stay, assignment: u64) -> Result<()> {
         self.assignment = assignment;
         let partition = task.partition();
-        self.open_store(&task)?;
+        self.open_store(&task, stay)?;
         self.resume(task);
         // A commit at once: the group's offsets are this member's from now on.
         self.epoch.touched.insert(partition);

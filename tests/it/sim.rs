@@ -28,6 +28,11 @@ fn deploys_end_as_the_auditor_says() {
     all(Kind::Deploys);
 }
 
+#[test]
+fn unrest_ends_as_the_auditor_says() {
+    all(Kind::Unrest);
+}
+
 fn all(kind: Kind) {
     let seeds = seeds();
     let next = AtomicU64::new(seeds.start);
@@ -72,6 +77,12 @@ fn deploy() {
     repeat(Kind::Deploys);
 }
 
+/// The same, of a run with unrest.
+#[test]
+fn unrest() {
+    repeat(Kind::Unrest);
+}
+
 fn repeat(kind: Kind) {
     let seed = std::env::var("PELTON_SEED").map_or(0, |seed| seed.parse().expect("a number"));
     if std::env::var_os("PELTON_TRACE").is_some() {
@@ -92,7 +103,7 @@ fn repeat(kind: Kind) {
 /// Nothing but the seed decides.
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for kind in [Kind::One, Kind::Deploys] {
+    for kind in [Kind::One, Kind::Deploys, Kind::Unrest] {
         for seed in 0..10 {
             if let (Ok(once), Ok(twice)) = (run(kind, seed), run(kind, seed)) {
                 assert_eq!(once, twice, "{kind:?}, seed {seed}");

@@ -6,7 +6,7 @@
 //! At the end all is made good, and what stands in the topics is compared with the auditor: see `check`.
 
 mod author;
-mod carriage;
+mod beginnings;
 mod check;
 mod decided;
 mod deploying;
@@ -14,9 +14,10 @@ mod dice;
 mod evidence;
 mod instance;
 mod mortal;
+mod patience;
 mod plan;
+mod process;
 mod report;
-mod restore;
 mod service;
 mod setup;
 mod state;
@@ -40,6 +41,8 @@ pub enum Kind {
     One,
     /// Other versions are deployed.
     Deploys,
+    /// Instances join and leave all the time, and more goes wrong around that.
+    Unrest,
 }
 
 impl Kind {
@@ -48,6 +51,7 @@ impl Kind {
         match self {
             Kind::One => Plan::of(seed),
             Kind::Deploys => Plan::with_deploys(seed),
+            Kind::Unrest => Plan::with_unrest(seed),
         }
     }
 
@@ -56,6 +60,7 @@ impl Kind {
         match self {
             Kind::One => "sim::one",
             Kind::Deploys => "sim::deploy",
+            Kind::Unrest => "sim::unrest",
         }
     }
 }

@@ -36,27 +36,35 @@ enum Doing {
     Restores {
         /// Of its changelog, from 0 to 1.
         read: f64,
-        /// When that was less.
-        moved: Instant,
+        /// When that was less. None: it waits for its turn, and has not begun.
+        moved: Option<Instant>,
         /// What it waits for.
         why: Option<String>,
     },
 }
 
 impl Tasks {
-    /// A task has read so much of its changelog, from 0 to 1; `why`: what it waits for. Nothing if it is not `wanted` any
-    /// more, which is asked when nobody can change it.
-    pub fn restores(&self, task: Partition, read: f64, why: Option<&str>, wanted: impl FnOnce() -> bool) {
+    /// A task is ours, and its restore begins when another one has ended.
+    pub fn waits(&self, task: Partition) {
+        let now = Doing::Restores {
+            read: 0.0,
+            moved: None,
+            why: Some("for restores of other tasks".into()),
+        };
+        let since = SystemTime::now();
+        self.lock().insert(task, Standing { since, now });
+    }
+
+    /// A task has read so much of its changelog, from 0 to 1, and waits for something.
+    pub fn restores(&self, task: Partition, read: f64, why: Option<&str>) {
         let mut tasks = self.lock();
-        if !wanted() {
-            return;
-        }
         let before = tasks.get(&task).map(|standing| (standing.since, &standing.now));
         let (since, moved) = match before {
             Some((since, Doing::Restores { read: last, moved, .. })) if *last == read => (since, *moved),
-            Some((since, Doing::Restores { .. })) => (since, Instant::now()),
-            _ => (SystemTime::now(), Instant::now()),
+            Some((since, Doing::Restores { .. })) => (since, None),
+            _ => (SystemTime::now(), None),
         };
+        let moved = moved.or_else(|| Some(Instant::now()));
         let why = why.map(str::to_owned);
         let now = Doing::Restores { read, moved, why };
         tasks.insert(task, Standing { since, now });
@@ -109,8 +117,8 @@ impl Standing {
             return None;
         };
         let mut text = format!("{:.0} % of the changelog is read", read * 100.0);
-        if moved.elapsed() >= Duration::from_secs(1) {
-            text += &format!(", nothing for {} s", moved.elapsed().as_secs());
+        if let Some(still) = moved.map(|moved| moved.elapsed().as_secs()).filter(|still| *still > 0) {
+            text += &format!(", nothing for {still} s");
         }
         if let Some(why) = why {
             text += &format!("; it waits: {why}");
@@ -119,7 +127,7 @@ impl Standing {
     }
 
     fn stands_still(&self) -> bool {
-        matches!(&self.now, Doing::Restores { moved, .. } if moved.elapsed() >= STANDS_STILL)
+        matches!(&self.now, Doing::Restores { moved: Some(moved), .. } if moved.elapsed() >= STANDS_STILL)
     }
 
     fn health(&self, task: Partition, config: &Config, control: &Control) -> TaskHealth {
@@ -219,9 +227,17 @@ mod tests {
     #[test]
     fn a_task_that_restores_is_shown_with_what_it_waits_for_until_it_runs_or_is_gone() {
         let tasks = Tasks::default();
-        tasks.restores(3, 0.25, Some("broker away"), || true);
+        tasks.waits(3);
+        assert_eq!(
+            tasks.restoring(),
+            [(
+                3,
+                "0 % of the changelog is read; it waits: for restores of other tasks".into()
+            )]
+        );
+        tasks.restores(3, 0.25, Some("broker away"));
         let before = tasks.lock()[&3].since;
-        tasks.restores(3, 0.5, None, || true);
+        tasks.restores(3, 0.5, None);
         assert_eq!(tasks.restoring(), [(3, "50 % of the changelog is read".into())]);
         assert_eq!(tasks.lock()[&3].since, before, "it is still the same restore");
         assert!(tasks.running().is_empty());
@@ -232,17 +248,16 @@ mod tests {
         assert!(tasks.restoring().is_empty());
         assert_eq!(tasks.running().len(), 1);
         tasks.gone(3);
-        tasks.restores(3, 0.5, None, || false);
         assert!(tasks.running().is_empty() && tasks.restoring().is_empty());
     }
 
     #[test]
     fn a_restore_that_stands_still_is_told() {
         let tasks = Tasks::default();
-        tasks.restores(3, 0.5, Some("broker away"), || true);
+        tasks.restores(3, 0.5, Some("broker away"));
         let mut still = tasks.lock()[&3].clone();
         assert!(!still.stands_still());
-        if let Doing::Restores { moved, .. } = &mut still.now {
+        if let Doing::Restores { moved: Some(moved), .. } = &mut still.now {
             *moved -= STANDS_STILL;
         }
         assert!(still.stands_still());

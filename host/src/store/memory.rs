@@ -3,10 +3,11 @@
 //! Rule: writes survive in their order, as with RocksDB without a log: if one survives, all before it do, of the same task.
 
 use super::layout::{self, ASIDE, ROW, STAMP};
+use super::lease::Leases;
 use super::{Stamp, Store};
 use crate::delta::{Change, Delta};
 use crate::error::{Failure, Result};
-use crate::record::Partition;
+use crate::record::{Partition, Stay};
 use crate::rows::Dirty;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,9 +41,12 @@ struct Contents {
     full: bool,
 }
 
-/// The disk of an instance; clones are the same disk. It outlives the stores on it.
+/// The disk of an instance, as one process sees it; clones are the same. It outlives the stores on it.
 #[derive(Clone, Debug, Default)]
-pub struct Disk(Arc<Mutex<Contents>>);
+pub struct Disk {
+    contents: Arc<Mutex<Contents>>,
+    leases: Leases,
+}
 
 impl Disk {
     /// Empty.
@@ -50,10 +54,19 @@ impl Disk {
         Self::default()
     }
 
+    /// The same disk, as the next process sees it: stays count from the start again.
+    pub fn reopen(&self) -> Self {
+        Self {
+            contents: self.contents.clone(),
+            leases: Leases::default(),
+        }
+    }
+
     /// A worker's view of it.
     pub fn store(&self) -> Memory {
         Memory {
             disk: self.clone(),
+            stays: HashMap::new(),
             flushes: HashMap::new(),
             ended: Vec::new(),
         }
@@ -74,8 +87,12 @@ impl Disk {
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         // Whoever panicked with the lock held was a test; the data are whole between two statements.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn not_open(task: Partition) -> Failure {
+    Failure::Fatal(format!("the stored state of task {task} is not open"))
 }
 
 fn full() -> Failure {
@@ -93,6 +110,8 @@ struct Flush {
 #[derive(Debug)]
 pub struct Memory {
     disk: Disk,
+    /// Of each task that is open.
+    stays: HashMap<Partition, Stay>,
     flushes: HashMap<Partition, Flush>,
     ended: Vec<(Partition, Result<Stamp>)>,
 }
@@ -104,11 +123,12 @@ impl Memory {
     }
 
     fn append(&mut self, task: Partition, writes: impl Iterator<Item = Write>) {
-        let Some(flush) = self.flushes.get_mut(&task) else {
+        let (Some(flush), Some(stay)) = (self.flushes.get_mut(&task), self.stays.get(&task)) else {
             return;
         };
+        let held = self.disk.leases.hold(task, *stay);
         let mut contents = self.disk.contents();
-        flush.failed |= contents.full;
+        flush.failed |= contents.full || held.is_err();
         if !flush.failed {
             contents.tasks.entry(task).or_default().tail.extend(writes);
         }
@@ -116,7 +136,9 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn open(&mut self, task: Partition) -> Result<Option<Stamp>> {
+    fn open(&mut self, task: Partition, stay: Stay) -> Result<Option<Stamp>> {
+        self.disk.leases.take(task, stay)?;
+        self.stays.insert(task, stay);
         // What another worker of this process wrote is there, and survives like all that is written.
         if let Some(stored) = self.disk.contents().tasks.get_mut(&task) {
             stored.keep(usize::MAX);
@@ -148,6 +170,9 @@ impl Store for Memory {
     }
 
     fn begin(&mut self, task: Partition, aside: Delta) {
+        if !self.stays.contains_key(&task) {
+            return;
+        }
         let old = self.stamp(task).map(|(_, flush)| flush);
         let number = old.map_or(1, |flush| flush + 1);
         self.flushes.insert(task, Flush { number, failed: false });
@@ -201,16 +226,22 @@ impl Store for Memory {
     }
 
     fn wipe(&mut self, task: Partition) -> Result<()> {
-        self.close(task);
-        let mut contents = self.disk.contents();
-        if contents.full {
-            return Err(full());
-        }
-        contents.tasks.remove(&task);
-        Ok(())
+        let stay = self.stays.get(&task).copied().ok_or_else(|| not_open(task))?;
+        self.disk.leases.hold(task, stay)?;
+        self.flushes.remove(&task);
+        self.ended.retain(|ended| ended.0 != task);
+        self.disk.leases.change(task, stay, || {
+            let mut contents = self.disk.contents();
+            if contents.full {
+                return Err(full());
+            }
+            contents.tasks.remove(&task);
+            Ok(())
+        })
     }
 
     fn close(&mut self, task: Partition) {
+        self.stays.remove(&task);
         self.flushes.remove(&task);
         self.ended.retain(|ended| ended.0 != task);
     }

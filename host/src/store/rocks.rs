@@ -11,10 +11,11 @@ mod tests;
 mod writer;
 
 use super::layout::{self, ROW, STAMP};
+use super::lease::Leases;
 use super::{Directory, Stamp, Store};
 use crate::delta::{Change, Delta};
 use crate::error::{Failure, Result};
-use crate::record::Partition;
+use crate::record::{Partition, Stay};
 use crate::rows::Dirty;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
@@ -46,6 +47,7 @@ struct Open {
     db: Arc<Db>,
     writer: Arc<Writer>,
     cache: Cache,
+    leases: Leases,
 }
 
 impl Rocks {
@@ -72,8 +74,14 @@ impl Rocks {
                 };
             }
         };
-        let writer = Arc::new(Writer::start(db.clone())?);
-        Ok(Self(Ok(Open { db, writer, cache })))
+        let leases = Leases::default();
+        let writer = Arc::new(Writer::start(db.clone(), leases.clone())?);
+        Ok(Self(Ok(Open {
+            db,
+            writer,
+            cache,
+            leases,
+        })))
     }
 
     /// A worker's view of it.
@@ -82,7 +90,6 @@ impl Rocks {
         RocksStore {
             rocks: self.clone(),
             stays: HashMap::new(),
-            next_stay: 0,
             sender,
             ends,
         }
@@ -161,15 +168,26 @@ pub(super) fn stamp(db: &Db, task: Partition) -> Result<Option<(Stamp, u64)>> {
 pub struct RocksStore {
     rocks: Rocks,
     /// The stay of each open task: reports of earlier ones are dropped.
-    stays: HashMap<Partition, u64>,
-    next_stay: u64,
-    sender: Sender<(Partition, u64, Result<Stamp>)>,
-    ends: Receiver<(Partition, u64, Result<Stamp>)>,
+    stays: HashMap<Partition, Stay>,
+    sender: Sender<(Partition, Stay, Result<Stamp>)>,
+    ends: Receiver<(Partition, Stay, Result<Stamp>)>,
 }
 
 impl RocksStore {
     fn rocks(&self) -> Result<&Open> {
         self.rocks.0.as_ref().map_err(Failure::clone)
+    }
+
+    fn stay(&self, task: Partition) -> Result<Stay> {
+        let stay = self.stays.get(&task).copied();
+        stay.ok_or_else(|| Failure::Fatal(format!("state of task {task} is not open")))
+    }
+
+    /// Hands work over to the writer. Nothing is handed over for a task that is not open here.
+    fn send(&self, task: Partition, bytes: usize, work: Work) {
+        if let (Ok(rocks), Ok(stay)) = (self.rocks(), self.stay(task)) {
+            rocks.writer.send(task, stay, bytes, work);
+        }
     }
 }
 
@@ -189,17 +207,24 @@ fn visit(db: &Db, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut
 }
 
 impl Store for RocksStore {
-    fn open(&mut self, task: Partition) -> Result<Option<Stamp>> {
-        self.next_stay += 1;
-        self.stays.insert(task, self.next_stay);
-        let Open { db, writer, cache } = self.rocks()?;
-        writer.wait()?;
-        if db.cf_handle(&name(task)).is_none() {
-            db.create_cf(name(task), &family_options(cache))
-                .map_err(|e| failure(&e))?;
+    fn open(&mut self, task: Partition, stay: Stay) -> Result<Option<Stamp>> {
+        let rocks = self.rocks()?.clone();
+        // From here on the writer drops what older stays have handed over; what it is at is done after the wait.
+        rocks.leases.take(task, stay)?;
+        self.stays.insert(task, stay);
+        rocks.writer.wait()?;
+        let made = rocks.leases.change(task, stay, || {
+            let missing = rocks.db.cf_handle(&name(task)).is_none();
+            if missing {
+                let created = rocks.db.create_cf(name(task), &family_options(&rocks.cache));
+                created.map_err(|e| failure(&e))?;
+            }
+            Ok(missing)
+        })?;
+        if made {
             return Ok(None);
         }
-        match stamp(db, task) {
+        match stamp(&rocks.db, task) {
             Ok(Some((stamp, _))) => Ok(Some(stamp)),
             Ok(None) | Err(Failure::Corrupted(_)) => {
                 self.wipe(task)?;
@@ -225,26 +250,15 @@ impl Store for RocksStore {
     }
 
     fn begin(&mut self, task: Partition, aside: Delta) {
-        if let Ok(rocks) = self.rocks() {
-            rocks.writer.send(task, aside.bytes(), Work::Begin(aside));
-        }
+        self.send(task, aside.bytes(), Work::Begin(aside));
     }
 
     fn write(&mut self, task: Partition, rows: Dirty) {
-        if let Ok(rocks) = self.rocks() {
-            rocks.writer.send(task, rows.bytes(), Work::Write(rows));
-        }
+        self.send(task, rows.bytes(), Work::Write(rows));
     }
 
     fn finish(&mut self, task: Partition, stamp: Stamp) {
-        let stay = self.stays.get(&task).copied().unwrap_or(0);
-        match self.rocks() {
-            Ok(rocks) => rocks
-                .writer
-                .send(task, 0, Work::Finish(stamp, stay, self.sender.clone())),
-            // We hold the other end.
-            Err(why) => _ = self.sender.send((task, stay, Err(why))),
-        }
+        self.send(task, 0, Work::Finish(stamp, self.sender.clone()));
     }
 
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)> {
@@ -256,13 +270,21 @@ impl Store for RocksStore {
     }
 
     fn wipe(&mut self, task: Partition) -> Result<()> {
-        let Open { db, writer, cache } = self.rocks()?;
+        let Open {
+            db,
+            writer,
+            cache,
+            leases,
+        } = self.rocks()?;
+        let stay = self.stay(task)?;
         writer.wait()?;
-        if db.cf_handle(&name(task)).is_some() {
-            db.drop_cf(&name(task)).map_err(|e| failure(&e))?;
-        }
-        db.create_cf(name(task), &family_options(cache))
-            .map_err(|e| failure(&e))
+        leases.change(task, stay, || {
+            if db.cf_handle(&name(task)).is_some() {
+                db.drop_cf(&name(task)).map_err(|e| failure(&e))?;
+            }
+            db.create_cf(name(task), &family_options(cache))
+                .map_err(|e| failure(&e))
+        })
     }
 
     fn close(&mut self, task: Partition) {

@@ -3,7 +3,7 @@
 use super::memory::Disk;
 use super::*;
 use crate::error::Failure;
-use crate::record::FOREVER;
+use crate::record::{FOREVER, Stay};
 use crate::rows::{Rows, hash};
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     let mut rows = Rows::new();
     let mut store = again();
-    assert_eq!(store.open(3), Ok(None));
+    assert_eq!(store.open(3, Stay(1)), Ok(None));
     assert_eq!(load(&mut *store), (pairs(&[]), vec![]));
     change(&mut rows, &[("a", Some("1")), ("b", Some("1")), ("c", Some("1"))]);
     assert!(store.ready());
@@ -105,7 +105,7 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     slices(&mut *store, &mut rows);
     assert_eq!(finish(&mut *store, 7), Ok(stamp(7)));
     store.close(3);
-    assert_eq!(store.open(3), Ok(Some(stamp(7))));
+    assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(7))));
     assert_eq!(
         load(&mut *store),
         (
@@ -121,7 +121,7 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     drop(store);
     let mut store = again();
     let second = (pairs(&[("a", "2"), ("c", "1"), ("d", "2")]), vec!["w".to_owned()]);
-    assert_eq!(store.open(3), Ok(Some(stamp(9))));
+    assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(9))));
     assert_eq!(load(&mut *store), second);
     // A third that nobody finishes: rows may be newer, all else is as the stamp says; and the next one has none of it.
     change(&mut rows, &[("a", Some("3"))]);
@@ -129,7 +129,7 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     slices(&mut *store, &mut rows);
     store.close(3);
     assert_eq!(store.flushed(), None);
-    assert_eq!(store.open(3), Ok(Some(stamp(9))));
+    assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(9))));
     let (found, tags) = load(&mut *store);
     assert_eq!((found["a"].as_str(), tags), ("3", vec!["w".to_owned()]));
     begin(&mut *store, &["t"]);
@@ -140,12 +140,36 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
         (pairs(&[("a", "3"), ("c", "1"), ("d", "2")]), vec!["t".to_owned()])
     );
     // Another task is another world.
-    assert_eq!(store.open(4), Ok(None));
+    assert_eq!(store.open(4, Stay(1)), Ok(None));
     assert_eq!(store.wipe(3), Ok(()));
-    assert_eq!(store.open(3), Ok(None));
+    assert_eq!(store.open(3, Stay(1)), Ok(None));
     assert_eq!(load(&mut *store), (pairs(&[]), vec![]));
     drop(store);
-    assert_eq!(again().open(3), Ok(None));
+    assert_eq!(again().open(3, Stay(1)), Ok(None));
+}
+
+/// Two handles of one store: a newer stay has taken over, and whatever an older one still does changes nothing.
+pub(super) fn an_older_stay_changes_nothing(older: &mut dyn Store, newer: &mut dyn Store) {
+    let (mut old, mut rows) = (Rows::new(), Rows::new());
+    assert_eq!(older.open(3, Stay(1)), Ok(None));
+    change(&mut old, &[("a", Some("old"))]);
+    begin(older, &["old"]);
+    assert_eq!(newer.open(3, Stay(2)), Ok(None));
+    // Between the first slice and the stamp there is nothing that an open would recognise.
+    change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
+    begin(newer, &["x"]);
+    slices(newer, &mut rows);
+    assert!(matches!(older.open(3, Stay(1)), Err(Failure::Fenced(_))));
+    assert!(matches!(older.wipe(3), Err(Failure::Fenced(_))));
+    slices(older, &mut old);
+    assert!(finish(older, 5).is_err());
+    assert_eq!(finish(newer, 7), Ok(stamp(7)));
+    assert!(matches!(older.wipe(3), Err(Failure::Fenced(_))));
+    let all = (pairs(&[("a", "1"), ("b", "1")]), vec!["x".to_owned()]);
+    assert_eq!(load(newer), all);
+    // Whoever restored hands over to the worker, which opens the same stay.
+    assert_eq!(older.open(3, Stay(2)), Ok(Some(stamp(7))));
+    assert_eq!(load(older), all);
 }
 
 #[test]
@@ -155,12 +179,20 @@ fn memory_keeps_the_contract() {
 }
 
 #[test]
+fn an_older_stay_changes_nothing_in_memory() {
+    let disk = Disk::new();
+    an_older_stay_changes_nothing(&mut disk.store(), &mut disk.store());
+    // The next process counts from the start.
+    assert_eq!(disk.reopen().store().open(3, Stay(1)), Ok(Some(stamp(7))));
+}
+
+#[test]
 fn a_lost_tail_leaves_the_older_stamp_with_all_that_belongs_to_it() {
     let mut seen = std::collections::BTreeSet::new();
     for survive in 0..12 {
         let (disk, mut rows) = (Disk::new(), Rows::new());
         let mut store = disk.store();
-        store.open(3).unwrap();
+        store.open(3, Stay(1)).unwrap();
         change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
         begin(&mut store, &["x"]);
         slices(&mut store, &mut rows);
@@ -170,7 +202,7 @@ fn a_lost_tail_leaves_the_older_stamp_with_all_that_belongs_to_it() {
         slices(&mut store, &mut rows);
         disk.crash(&mut |writes| survive.min(writes));
         let mut store = disk.store();
-        assert_eq!(store.open(3), Ok(Some(stamp(7))));
+        assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(7))));
         let (found, tags) = load(&mut store);
         assert_eq!(tags, ["x"]);
         assert!(found["a"] == "1" || found["a"] == "2");
@@ -183,7 +215,7 @@ fn a_lost_tail_leaves_the_older_stamp_with_all_that_belongs_to_it() {
 fn a_full_disk_in_memory_fails_the_flush() {
     let (disk, mut rows) = (Disk::new(), Rows::new());
     let mut store = disk.store();
-    store.open(3).unwrap();
+    store.open(3, Stay(1)).unwrap();
     change(&mut rows, &[("a", Some("1"))]);
     disk.set_full(true);
     begin(&mut store, &[]);

@@ -1,21 +1,22 @@
 //! One life of the instance on the stage: from its start to a stop or a crash.
 //!
-//! Rule: it does what the pipeline's supervisor and the worker's thread do, in the same order, in one thread.
+//! Rule: its parts are those of production; here they have their turns in a fixed order, in one thread.
 
 use super::{Stage, TURN};
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::log::embedded::Instance;
-use crate::log::{Group, Log, Membership};
+use crate::log::Log;
+use crate::pipeline::Stores;
 use crate::pipeline::control::checks::compare;
 use crate::pipeline::control::compile::declared;
-use crate::pipeline::transactional_id;
+use crate::pipeline::instance::Instance;
+use crate::pipeline::seat::Round;
+use crate::pipeline::site::Site;
 use crate::record::{Millis, NEVER, Partition};
-use crate::store::Store;
 use crate::store::memory::Disk;
 use crate::task::restore::Restoring;
 use crate::task::{Layout, Orders, Prepare, Task, Wiring};
-use crate::worker::{Now, Ports, Worker};
+use crate::worker::{Now, Worker};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +24,8 @@ use std::time::Duration;
 /// More turns than a stop takes.
 const LAST_TURNS: u32 = 1000;
 
-/// See the module.
-pub(super) struct Life {
-    pub worker: Worker,
-    log: Arc<Instance>,
-    group: Box<dyn Group>,
-    owned: Vec<Partition>,
-}
+/// A restore that waits for an open transaction waits for its time-out: so much of it at a time.
+const RESTORE_WAITS: Duration = Duration::from_secs(1);
 
 /// Rules that may take over: see [`Stage::prepare`].
 pub struct Prepared {
@@ -48,43 +44,36 @@ impl Stage {
         if self.life.is_some() {
             return fatal("the instance runs already");
         }
-        let config = &self.setup.config;
-        let log = self
-            .cluster
-            .instance(self.layout.topics.clone(), &config.name, &config.instance);
-        let log = Arc::new(log);
+        let config = Config {
+            workers: 1,
+            ..self.setup.config.clone()
+        };
+        let topics = self.layout.topics.clone();
+        let log = self.cluster.instance(topics, &config.name, &config.instance);
+        let site = Site {
+            config: Arc::new(config),
+            layout: self.layout.clone(),
+            log: Arc::new(log),
+            schemas: self.setup.schemas.clone(),
+            stores: self.setup.disk.as_ref().map(stores),
+            metrics: self.metrics.clone(),
+        };
         // A process that gets no answer ends, and is started again.
         let producer = loop {
-            match log.producer(&transactional_id(config, 0)) {
+            match site.producer(0) {
                 Err(Failure::Retry(_)) => {}
                 made => break made?,
             }
         };
-        // How often ends of partitions are proved: four times within the shortest `idle_after`.
-        let shortest = config.inputs.iter().map(|input| input.idle_after).min();
-        let ports = Ports {
-            log: log.clone(),
-            reader: log.reader(shortest.unwrap_or_default() / 4)?,
-            producer,
-            services: match &self.setup.services {
-                Some(services) => services(),
-                None => self.script.services(),
-            },
-            schemas: self.setup.schemas.clone(),
-            store: self.disk_store().map(|store| Box::new(store) as Box<dyn Store>),
+        let services = match &self.setup.services {
+            Some(services) => services(),
+            None => self.script.services(),
         };
-        let (layout, orders) = (self.layout.clone(), self.orders.clone());
-        self.life = Some(Life {
-            worker: Worker::new(0, config, layout, orders, ports, self.metrics.clone()),
-            group: log.join()?,
-            log,
-            owned: vec![],
-        });
+        let mut seat = site.seat(0, producer, services)?;
+        seat.worker_mut().order(self.orders.clone());
+        self.board.fix(self.orders.clone());
+        self.life = Some(Instance::start(site, vec![seat], self.board.clone())?);
         Ok(())
-    }
-
-    fn disk_store(&self) -> Option<crate::store::memory::Memory> {
-        self.setup.disk.as_ref().map(Disk::store)
     }
 
     /// The process is killed: what is open is lost; of what its disk has not flushed, nothing survives.
@@ -104,19 +93,17 @@ impl Stage {
     /// Stops it, as SIGTERM does, if it runs: the open epoch is committed.
     pub fn stop(&mut self) -> Result<()> {
         let Some(life) = &mut self.life else { return Ok(()) };
-        let owned = std::mem::take(&mut life.owned);
-        life.worker.close(&owned, life.log.assignment());
+        life.stop();
         for _ in 0..LAST_TURNS {
             self.clock.advance(TURN);
             let now = self.now();
             let life = self.life()?;
-            life.worker.turn(now, Duration::ZERO)?;
-            if life.worker.is_empty() {
-                life.group.released(&owned)?;
-                life.group.leave();
+            life.member();
+            if let Some(ended) = life.supervise(now.mono) {
                 self.life = None;
-                return Ok(());
+                return ended;
             }
+            life.work(0, now)?;
         }
         fatal("the instance does not stop")
     }
@@ -134,7 +121,7 @@ impl Stage {
             return fatal(errors.join("\n"));
         }
         for partition in 0..self.setup.partitions {
-            let task = self.life.as_mut().and_then(|life| life.worker.task(partition));
+            let task = self.life.as_mut().and_then(|life| life.task(partition));
             task.map_or(Ok(()), |task| task.accepts(&wiring))
                 .map_err(Failure::Fatal)?;
         }
@@ -149,10 +136,7 @@ impl Stage {
     pub fn activate(&mut self, prepared: Prepared) -> Result<()> {
         let mut last = NEVER;
         for partition in 0..self.setup.partitions {
-            let running = self
-                .life
-                .as_mut()
-                .and_then(|life| life.worker.task(partition)?.last_time());
+            let running = self.life.as_mut().and_then(|life| life.task(partition)?.last_time());
             let time = match self.life {
                 Some(_) => running,
                 None => self.rebuilt(partition)?.last_time(),
@@ -209,10 +193,10 @@ impl Stage {
 
     /// The worker of the running instance.
     pub fn worker(&mut self) -> Result<&mut Worker> {
-        Ok(&mut self.life()?.worker)
+        Ok(self.life()?.seat(0).worker_mut())
     }
 
-    pub(super) fn life(&mut self) -> Result<&mut Life> {
+    pub(super) fn life(&mut self) -> Result<&mut Instance> {
         let none = || Failure::Fatal("no instance runs: start it first".into());
         self.life.as_mut().ok_or_else(none)
     }
@@ -224,7 +208,7 @@ impl Stage {
         }
     }
 
-    /// A turn of the supervisor, and one of the worker. True: something was done. Err: the instance has ended, why.
+    /// A turn for every part of the instance. True: something was done. Err: the instance has ended, why.
     pub fn turn(&mut self) -> Result<bool> {
         match self.try_turn() {
             Err(Failure::Retry(_)) => Ok(true),
@@ -238,51 +222,39 @@ impl Stage {
 
     fn try_turn(&mut self) -> Result<bool> {
         let now = self.now();
-        let mut busy = false;
-        let life = self.life()?;
-        match life.group.poll(Duration::ZERO)? {
-            Some(Membership::Assigned(partitions)) => {
-                busy = true;
-                let assignment = life.log.assignment();
-                life.worker.reassigned(assignment);
-                for partition in partitions {
-                    let task = self.restore(partition)?;
-                    let life = self.life()?;
-                    life.worker.open(task, assignment)?;
-                    life.owned.push(partition);
-                }
-            }
-            Some(other) => return fatal(format!("nobody else is there: {other:?}")),
-            None => {}
-        }
-        let changelog = self.layout.changelog;
+        let mut busy = self.supervise()?;
         busy |= self.play();
         let life = self.life()?;
-        busy |= life.worker.turn(now, Duration::ZERO)?;
-        for (partition, before) in life.worker.take_truncations() {
-            life.log.truncate(changelog, partition, before)?;
+        busy |= life.work(0, now)? != Round::Idle;
+        // What the worker wants cut is the supervisor's to pass on.
+        if let Some(ended) = life.supervise(now.mono) {
+            return Err(why(ended));
         }
+        while life.cut() {}
         Ok(busy)
     }
 
-    fn restore(&mut self, partition: Partition) -> Result<Task> {
-        let log = self.life()?.log.clone();
-        let mut store = self.disk_store();
-        let mut restoring = Restoring::begin(log.clone(), self.layout.clone(), partition);
-        let restored = loop {
-            let store = store.as_mut().map(|store| store as &mut dyn Store);
-            match restoring.step(store, Duration::ZERO) {
-                Ok(Some(restored)) => break restored,
-                Ok(None) => {}
-                // An open transaction holds it back, until its time-out.
-                Err(Failure::Retry(_)) => self.clock.advance(Duration::from_secs(1)),
-                Err(other) => return Err(other),
+    /// Until nothing follows any more: a change of membership, a restore, a task that opens. True: something did.
+    fn supervise(&mut self) -> Result<bool> {
+        let mut busy = false;
+        loop {
+            let now = self.now().mono;
+            let life = self.life()?;
+            let heard = life.member().is_some();
+            if let Some(ended) = life.supervise(now) {
+                return Err(why(ended));
             }
-        };
-        let ranks = 0..self.layout.inputs.len() as u16;
-        let starts = ranks.map(|rank| Ok(log.bounds(rank, partition)?.0));
-        let starts = starts.collect::<Result<Vec<_>>>()?;
-        Task::open(partition, self.layout.clone(), self.orders.clone(), restored, &starts)
+            let restores = life.restores();
+            let waits = (0..restores).rev().filter(|index| !life.restore(*index)).count();
+            // An open transaction holds them back, until its time-out.
+            if waits > 0 {
+                self.clock.advance(RESTORE_WAITS);
+            }
+            if !heard && restores == 0 {
+                return Ok(busy);
+            }
+            busy = true;
+        }
     }
 
     /// The task as the changelog alone rebuilds it, beside the running one.
@@ -294,11 +266,23 @@ impl Stage {
         let log: Arc<dyn Log> = Arc::new(log);
         let mut restoring = Restoring::begin(log, self.layout.clone(), partition);
         let restored = loop {
-            if let Some(restored) = restoring.step(None, Duration::ZERO)? {
+            if let Some(restored) = restoring.step(Duration::ZERO)? {
                 break restored;
             }
         };
         let starts = vec![0; self.layout.inputs.len()];
         Task::open(partition, self.layout.clone(), self.orders.clone(), restored, &starts)
     }
+}
+
+/// Why the instance has ended, when nobody has stopped it.
+fn why(ended: Result<()>) -> Failure {
+    let stopped = || Failure::Fatal("the instance has stopped".into());
+    ended.err().unwrap_or_else(stopped)
+}
+
+/// The disk, as the process that starts now sees it.
+fn stores(disk: &Disk) -> Stores {
+    let disk = disk.reopen();
+    Arc::new(move || Box::new(disk.store()))
 }

@@ -4,6 +4,7 @@ use super::Stage;
 use crate::error::{Failure, Result};
 use crate::journal::Entry;
 use crate::log::embedded::Owned;
+use crate::pipeline::instance::Instance;
 use crate::record::{Millis, Partition, StepKey};
 use crate::task::{Status, Stored};
 use std::collections::BTreeMap;
@@ -143,7 +144,7 @@ impl Stage {
         let mut missed: Vec<(String, u64)> = names.into_iter().zip(told.iter().map(|told| told.get())).collect();
         // What was not told yet is told here.
         for partition in 0..self.setup.partitions {
-            let task = self.life.as_mut().and_then(|life| life.worker.task(partition));
+            let task = self.life.as_mut().and_then(|life| life.task(partition));
             for (at, misses) in task.into_iter().flat_map(|task| task.misses()).enumerate() {
                 told[at].inc_by(misses);
                 missed[at].1 += misses;
@@ -164,7 +165,7 @@ impl Stage {
 
     /// How the tasks stand.
     pub fn status(&self) -> Vec<Status> {
-        self.life.as_ref().map(|life| life.worker.status()).unwrap_or_default()
+        self.life.as_ref().map(Instance::status).unwrap_or_default()
     }
 
     /// What the stores hold, as the changelog alone rebuilds it.

@@ -52,8 +52,9 @@ impl Stage {
 
     pub(super) fn order(&mut self, orders: Orders) {
         self.orders = Arc::new(orders);
+        self.board.fix(self.orders.clone());
         if let Some(life) = &mut self.life {
-            life.worker.order(self.orders.clone());
+            life.seat(0).worker_mut().order(self.orders.clone());
         }
     }
 

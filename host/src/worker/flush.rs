@@ -8,7 +8,7 @@
 
 use super::{Now, Worker};
 use crate::error::{Failure, Result};
-use crate::record::{Offset, Partition};
+use crate::record::{Offset, Partition, Stay};
 use crate::rows::Dirty;
 use crate::store::Stamp;
 use crate::task::{Status, Task};
@@ -72,10 +72,10 @@ impl Flushes {
 
 impl Worker {
     /// Opens the store of a new task. What the first flush is written over must be what the rows were restored from, or it goes.
-    pub(super) fn open_store(&mut self, task: &Task) -> Result<()> {
+    pub(super) fn open_store(&mut self, task: &Task, stay: Stay) -> Result<()> {
         let Some(store) = &mut self.store else { return Ok(()) };
         let partition = task.partition();
-        let why = match store.open(partition) {
+        let why = match store.open(partition, stay) {
             Ok(stamp) if stamp.as_ref().map(|stamp| stamp.offset) == task.stored() => {
                 // It may have been here before.
                 self.telemetry.unstored(partition, false);

@@ -127,7 +127,7 @@ impl Worker {
                 self.restoring.push(restoring);
                 continue;
             }
-            match restoring.step(None, READ_WAIT) {
+            match restoring.step(READ_WAIT) {
                 Ok(Some(restored)) => {
                     let orders = self.orders.clone();
                     let task = Task::open(partition, self.layout.clone(), orders, restored, &[])?;

@@ -2,6 +2,7 @@
 
 use pelton::config::{Config, OnDataLoss};
 use pelton::error::Failure;
+use pelton::record::Stay;
 use pelton::store::Store;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, always, always_with, money};
@@ -116,7 +117,7 @@ fn from_a_store() {
     assert_eq!(outputs, 100);
     let (state, stamp) = (
         stage.state(),
-        disk.store().open(0).expect("a disk").expect("it was flushed"),
+        disk.store().open(0, Stay(1)).expect("a disk").expect("it was flushed"),
     );
     stage.crash();
     // What lies before the stamp is not needed any more: without it, only the disk knows.
@@ -145,7 +146,10 @@ fn from_a_store_that_lost_its_tail() {
         }
         stage.settle();
         stage.stop();
-        assert!(disk.store().open(0).expect("a disk").is_some(), "it was flushed");
+        assert!(
+            disk.store().open(0, Stay(1)).expect("a disk").is_some(),
+            "it was flushed"
+        );
         stage
     };
     let whole = run(&mut |_, writes| writes);
@@ -188,7 +192,10 @@ fn a_crash_at_any_turn_of_a_flush() {
             (80, 40, 40),
             "{turns} turns"
         );
-        assert!(disk.store().open(0).expect("a disk").is_some(), "it was flushed");
+        assert!(
+            disk.store().open(0, Stay(1)).expect("a disk").is_some(),
+            "it was flushed"
+        );
     }
 }
 

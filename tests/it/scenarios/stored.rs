@@ -6,6 +6,7 @@
 use pelton::config::Config;
 use pelton::delta::Delta;
 use pelton::log::embedded::{Fate, What};
+use pelton::record::Stay;
 use pelton::store::Store;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, money};
@@ -145,7 +146,12 @@ impl World {
     /// The process dies, what lies before the stamp goes, and it starts again: nobody's row is lost, nor what it was last.
     fn restart(mut self, said: &str) {
         self.stage.crash();
-        let stamp = self.disk.store().open(0).expect("a disk").expect("it was flushed");
+        let stamp = self
+            .disk
+            .store()
+            .open(0, Stay(1))
+            .expect("a disk")
+            .expect("it was flushed");
         let cut = self.stage.cluster.truncate("money-changelog", 0, stamp.offset);
         cut.expect("the position is in the log");
         self.stage.start();
@@ -263,7 +269,7 @@ fn a_crash_while_an_epoch_is_open_over_a_flush() {
     }
     world.stage.crash_keeping(&mut |writes| writes);
     assert!(
-        world.disk.store().open(0).expect("a disk").is_some(),
+        world.disk.store().open(0, Stay(1)).expect("a disk").is_some(),
         "the flush is through"
     );
     world.stage.cluster.set_fates(None);
@@ -281,7 +287,7 @@ fn a_stored_state_that_cant_be_read() {
     world.turns(MANY);
     world.stage.crash();
     let mut store = world.disk.store();
-    let stamp = store.open(0).expect("a disk").expect("it was flushed");
+    let stamp = store.open(0, Stay(1)).expect("a disk").expect("it was flushed");
     let mut aside = Delta::new();
     aside.meta(b"no meta");
     store.begin(0, aside);

@@ -20,9 +20,14 @@ const RESTORE_STEPS: usize = 10_000;
 
 /// Compares what a task has committed so far. False: something is open, and nobody can look.
 pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
-    if world.cluster.unsettled() > 0 {
-        return Ok(false);
+    match world.cluster.unsettled() {
+        0 => world.with_beginnings(partition, |world| look_from(world, partition)),
+        _ => Ok(false),
     }
+}
+
+/// The same, from where the task is taken to begin.
+fn look_from(world: &mut World, partition: i32) -> Result<bool, Wrong> {
     let Some(mut rebuilt) = rebuild(world, partition)? else {
         return Ok(false);
     };
@@ -47,33 +52,39 @@ pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
 /// Compares everything at the end.
 pub fn end(world: &mut World) -> Result<(), Wrong> {
     for partition in 0..world.plan.partitions {
-        let mut rebuilt = match rebuild(world, partition)? {
-            Some(rebuilt) => rebuilt,
-            None => return Err(format!("task {partition}: its changelog can't be read at the end")),
-        };
-        let task = evidence::task(world, partition)?;
-        let expected = auditor::audit(&task, &evidence::parameters(world)?);
-        check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
-        let evidence = Evidence::of(world, partition)?;
-        world.report.outputs += expected.outputs.len() as u64;
-        world.report.dead_letters += expected.dead_letters.len() as u64;
-        world.report.journaled += evidence.journaled;
-        evidence.check(&expected, true).map_err(|why| of_task(partition, why))?;
-        check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
-        check_offsets(world, &rebuilt)?;
-        let wrong = || format!("task {partition} is open nowhere");
-        let open = world.task(partition).ok_or_else(wrong)?;
-        check_state(open, &expected, "in memory").map_err(|why| of_task(partition, why))?;
-        if open.committed() != rebuilt.committed() {
-            let (open, rebuilt) = (open.committed(), rebuilt.committed());
-            return Err(format!(
-                "task {partition}: its meta is {open:?}, in the changelog {rebuilt:?}"
-            ));
-        }
+        world.with_beginnings(partition, |world| end_from(world, partition))?;
     }
     evidence::nothing_else(world)?;
     decided::end(world)?;
     world.report.fingerprint = evidence::fingerprint(world);
+    Ok(())
+}
+
+/// A task at the end, from where it is taken to begin.
+fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
+    let mut rebuilt = match rebuild(world, partition)? {
+        Some(rebuilt) => rebuilt,
+        None => return Err(format!("task {partition}: its changelog can't be read at the end")),
+    };
+    let task = evidence::task(world, partition)?;
+    let expected = auditor::audit(&task, &evidence::parameters(world)?);
+    check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
+    let evidence = Evidence::of(world, partition)?;
+    evidence.check(&expected, true).map_err(|why| of_task(partition, why))?;
+    check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
+    check_offsets(world, &rebuilt)?;
+    let wrong = || format!("task {partition} is open nowhere");
+    let open = world.task(partition).ok_or_else(wrong)?;
+    check_state(open, &expected, "in memory").map_err(|why| of_task(partition, why))?;
+    if open.committed() != rebuilt.committed() {
+        let (open, rebuilt) = (open.committed(), rebuilt.committed());
+        return Err(format!(
+            "task {partition}: its meta is {open:?}, in the changelog {rebuilt:?}"
+        ));
+    }
+    world.report.outputs += expected.outputs.len() as u64;
+    world.report.dead_letters += expected.dead_letters.len() as u64;
+    world.report.journaled += evidence.journaled;
     Ok(())
 }
 
@@ -85,7 +96,7 @@ fn of_task(partition: i32, why: Wrong) -> Wrong {
 fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
     let mut restoring = Restoring::begin(world.outside.clone(), world.layout.clone(), partition);
     for _ in 0..RESTORE_STEPS {
-        match restoring.step(None, Duration::ZERO) {
+        match restoring.step(Duration::ZERO) {
             Ok(None) => {}
             Ok(Some(restored)) => {
                 let starts = vec![0; world.config.inputs.len()];

@@ -54,14 +54,14 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     }
     for process in &world.processes {
         let Some(life) = &process.life else { continue };
-        if life.carriage.control() != control {
-            let has = life.carriage.control();
+        if life.control() != control {
+            let has = life.control();
             return Err(format!(
                 "instance {} knows of {has:?}, and there is {control:?}",
                 process.name
             ));
         }
-        for status in life.seats.iter().flat_map(|seat| seat.worker.status()) {
+        for status in life.instance.status() {
             if let Some(prepared) = status.prepared {
                 return Err(format!("task {} holds at the end: {prepared:?}", status.partition));
             }

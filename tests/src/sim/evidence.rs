@@ -102,7 +102,12 @@ pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
             key: record.key,
             value: record.value,
         };
-        let records = read(world, rank as TopicIx, partition);
+        let begins = match world.plan.latest[rank] {
+            true => world.beginnings.of(partition, rank),
+            false => 0,
+        };
+        let mut records = read(world, rank as TopicIx, partition);
+        records.retain(|record| record.offset >= begins);
         task.partitions.push(records.into_iter().map(record).collect());
     }
     let entries = read(world, world.layout.journal, partition);

@@ -47,6 +47,10 @@ pub struct Plan {
     pub carries: Vec<f64>,
     /// Who deploys what, in order.
     pub acts: Vec<Act>,
+    /// By rank: tasks that have never committed begin at the end of the input.
+    pub latest: [bool; 3],
+    /// The longest that a process stands still.
+    pub longest_freeze: Millis,
     /// Instances have a disk.
     pub disk: bool,
     /// The service says the same whenever it is asked.
@@ -76,6 +80,8 @@ pub struct Chaos {
     pub fences: f64,
     /// An instance stands still for a while.
     pub freezes: f64,
+    /// One of an instance's workers is stuck for a while.
+    pub stuck: f64,
     /// A disk becomes full, or has room again.
     pub full_disks: f64,
     /// Share of the records that an aborted transaction stands before.
@@ -173,6 +179,8 @@ impl Plan {
             carries: vec![1.0],
             acts: vec![],
             instances: (0..dice.between(1..=2)).map(|_| dice.between(1..=2) as usize).collect(),
+            latest: [false; 3],
+            longest_freeze: 15_000,
             disk: dice.chance(0.7),
             steady: false,
             chaos: Chaos {
@@ -184,6 +192,7 @@ impl Plan {
                 evictions: rough(dice, 0.005),
                 fences: 0.0,
                 freezes: rough(dice, 0.003),
+                stuck: 0.0,
                 full_disks: rough(dice, 0.002),
                 aborted_inputs: rough(dice, 0.3),
                 looks: 0.01,
@@ -234,6 +243,47 @@ impl Plan {
             plan.append_time = [false; 3];
             plan.chaos.aborted_inputs = 0.0;
         }
+        plan
+    }
+
+    /// Of a seed, with instances that join and leave all the time, workers that are stuck for longer than anybody waits,
+    /// processes that stand still for minutes, changelogs that are cut while they are read, and inputs that begin at their end.
+    pub fn with_unrest(seed: u64) -> Plan {
+        let mut plan = Plan::of(seed);
+        // Other draws than those of the plans without.
+        let dice = &mut Dice::new(seed ^ 0x0057_a75e);
+        let rough = |dice: &mut Dice, share: f64| dice.pick(&[0.0, share / 5.0, share]);
+        let shape = Shape {
+            format: plan.format,
+            partitions: plan.partitions,
+            empty: i32::from(dice.chance(0.1)),
+            records: dice.between(30..=200) as usize,
+            users: dice.between(2..=6) as usize,
+            span: dice.pick(&[5_000, 30_000, 120_000]),
+            phases: dice.pick(&[0, 0, 3]),
+            disorder: dice.pick(&[0, 100, 5_000]),
+            grain: dice.pick(&[1, 1_000]),
+            late: dice.pick(&[0.0, 0.05]),
+            bad: dice.pick(&[0.0, 0.05]),
+            ahead: plan.max_ahead,
+            closing: None,
+        };
+        plan.traffic = traffic::make(&shape, dice);
+        plan.instances = (0..dice.between(2..=3)).map(|_| dice.between(1..=2) as usize).collect();
+        plan.latest = [0; 3].map(|_| dice.chance(0.2));
+        plan.longest_freeze = dice.pick(&[15_000, 180_000]);
+        plan.disk = dice.chance(0.8);
+        plan.epoch = Duration::from_millis(dice.pick(&[1, 10, 50]));
+        plan.flush_bytes = dice.pick(&[1, 1_000]);
+        plan.chaos = Chaos {
+            kills: rough(dice, 0.003),
+            stops: dice.pick(&[0.001, 0.005]),
+            evictions: rough(dice, 0.005),
+            fences: rough(dice, 0.003),
+            freezes: rough(dice, 0.003),
+            stuck: rough(dice, 0.002),
+            ..plan.chaos
+        };
         plan
     }
 

@@ -15,6 +15,10 @@ pub struct Report {
     pub journaled: u64,
     /// Processes killed, stopped, evicted, frozen.
     pub troubles: u64,
+    /// Changelogs that were cut.
+    pub cuts: u64,
+    /// Processes that ended because a worker did not close its tasks in time.
+    pub deadlines: u64,
     /// Looks at committed state.
     pub looks: u64,
     /// Deploys that hold, without the first ones.
@@ -44,6 +48,8 @@ impl Report {
         self.dead_letters += other.dead_letters;
         self.journaled += other.journaled;
         self.troubles += other.troubles;
+        self.cuts += other.cuts;
+        self.deadlines += other.deadlines;
         self.looks += other.looks;
         self.committed += other.committed;
         self.cancelled += other.cancelled;

@@ -1,12 +1,15 @@
 //! How a world is made: topics, rules, and places for instances.
 
+use super::beginnings::Beginnings;
 use super::dice::Dice;
 use super::mortal::Fuse;
+use super::patience::Patience;
 use super::plan::Plan;
+use super::process::Process;
 use super::report::Report;
 use super::traffic::START;
 use super::versions::Bench;
-use super::world::{Process, World};
+use super::world::World;
 use crate::auditor::{Format, Millis};
 use pelton::config::{self, Config};
 use pelton::log::embedded::{Clock, Embedded};
@@ -68,6 +71,8 @@ impl World {
             fuse: Fuse::new(&cluster, &number.to_string()),
             life: None,
             frozen_until: Duration::ZERO,
+            stuck_until: [Duration::ZERO; 2],
+            patience: Patience::default(),
         });
         let processes = processes.collect();
         let outside = Arc::new(cluster.instance(layout.topics.clone(), &config.name, "outside"));
@@ -87,6 +92,7 @@ impl World {
             schemas,
             processes,
             outside,
+            beginnings: Beginnings::default(),
             trace: std::env::var_os("PELTON_TRACE").is_some(),
         };
         world.set_hooks(dice);
@@ -124,6 +130,9 @@ fn config(plan: &Plan) -> Config {
         input.out_of_orderness = plan.out_of_orderness[rank];
         input.max_ahead = plan.max_ahead;
         input.idle_after = plan.idle_after;
+        if plan.latest[rank] {
+            input.start = config::Start::Latest;
+        }
     }
     config.rules.batch = plan.batch;
     config.rules.deploy_limit = plan.deploy_limit;

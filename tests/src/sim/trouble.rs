@@ -19,6 +19,7 @@ impl World {
         self.plan.chaos = Chaos::default();
         for process in &mut self.processes {
             process.frozen_until = Duration::ZERO;
+            process.stuck_until = [Duration::ZERO; 2];
             process.fuse.put_out();
             (process.compiles, process.carries) = (1.0, 1.0);
             if let Some(disk) = &process.disk {
@@ -49,11 +50,7 @@ impl World {
             let process = &mut self.processes[number];
             if let Some(life) = &mut process.life {
                 what = "is told to stop";
-                match life.stop() {
-                    Ok(true) => {}
-                    Ok(false) => process.life = None,
-                    Err(why) => self.ended(number, &why)?,
-                }
+                life.instance.stop();
             }
         } else if self.dice.chance(chaos.evictions) {
             what = "is evicted";
@@ -66,8 +63,12 @@ impl World {
             self.processes[number].fuse.light(calls, made);
         } else if self.dice.chance(chaos.freezes) {
             what = "freezes";
-            let length = Duration::from_millis(self.dice.between(1..=15_000) as u64);
+            let length = Duration::from_millis(self.dice.between(1..=self.plan.longest_freeze) as u64);
             self.processes[number].frozen_until = clock + length;
+        } else if self.dice.chance(chaos.stuck) {
+            what = "has a worker that is stuck";
+            let (worker, length) = (self.dice.below(2), self.dice.between(1..=100_000) as u64);
+            self.processes[number].stuck_until[worker] = clock + Duration::from_millis(length);
         }
         if !what.is_empty() {
             self.report.troubles += 1;

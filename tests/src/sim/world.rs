@@ -3,22 +3,19 @@
 //! Rule: nothing in it happens but by a draw of the seed, so the same seed gives the same run.
 
 use super::author::Author;
+use super::beginnings::Beginnings;
 use super::check;
 use super::dice::Dice;
 use super::evidence;
-use super::instance::{Life, Parts};
-use super::mortal::{Fuse, Mortal};
 use super::plan::{Act, Plan};
+use super::process::Process;
 use super::report::Report;
-use super::service::Desk;
 use super::traffic::START;
 use super::versions::Bench;
 use pelton::config::Config;
-use pelton::error::Failure;
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Record};
 use pelton::registry::Schemas;
-use pelton::store::memory::Disk;
 use pelton::task::{Layout, Orders};
 use pelton::worker::Now;
 use std::collections::VecDeque;
@@ -59,26 +56,8 @@ pub struct World {
     pub(super) acted: usize,
     /// Whoever looks from outside.
     pub outside: Arc<dyn Log>,
+    pub(super) beginnings: Beginnings,
     pub(super) trace: bool,
-}
-
-/// A place where an instance runs, again and again.
-pub(super) struct Process {
-    pub name: String,
-    pub workers: usize,
-    pub workers_ever: usize,
-    pub disk: Option<Disk>,
-    /// The version that its file names.
-    pub file: usize,
-    /// How often a compilation has its turn when it could.
-    pub compiles: f64,
-    /// How often its control topic's thread has its turn when it could.
-    pub carries: f64,
-    pub bench: Bench,
-    /// When it dies within a call.
-    pub fuse: Fuse,
-    pub life: Option<Life>,
-    pub frozen_until: Duration,
 }
 
 impl World {
@@ -141,20 +120,25 @@ impl World {
     /// One turn for everybody of a process.
     fn round(&mut self, number: usize) -> Result<(), Wrong> {
         self.start(number)?;
+        if let Some(life) = &mut self.processes[number].life {
+            life.instance.member();
+        }
         self.supervise(number)?;
         let now = self.now();
         let Some(life) = &mut self.processes[number].life else {
             return Ok(());
         };
         let mut done = life.carry(now);
-        while life.carriage.compile() {}
-        for index in (0..life.restores.len()).rev() {
-            life.step_restore(index);
+        while life.compile() {}
+        while life.instance.cut() {}
+        for index in (0..life.instance.restores()).rev() {
+            life.instance.restore(index);
         }
-        for index in 0..life.seats.len() {
-            while life.seats[index].desk.answer(false) {}
+        for index in 0..life.desks.len() {
+            while life.desks[index].answer(false) {}
             done = done.and(life.work(index, now).map(drop));
         }
+        self.note_beginnings(number);
         done.or_else(|why| self.ended(number, &why))
     }
 
@@ -171,13 +155,11 @@ impl World {
                 waits.push(format!("instance {} is down", process.name));
                 continue;
             };
-            let mut through = life.is_settled() && life.carriage.control().open().is_none();
-            for seat in &life.seats {
-                for status in seat.worker.status() {
-                    open[status.partition as usize] += 1;
-                    let moved = status.watermark != pelton::record::NEVER;
-                    through &= !moved || status.waiting + status.timers + status.lookups == 0;
-                }
+            let mut through = life.is_settled() && life.control().open().is_none();
+            for status in life.instance.status() {
+                open[status.partition as usize] += 1;
+                let moved = status.watermark != pelton::record::NEVER;
+                through &= !moved || status.waiting + status.timers + status.lookups == 0;
             }
             if !through {
                 waits.push(format!("instance {}: {}", process.name, life.describe()));
@@ -240,120 +222,72 @@ impl World {
             mono: self.clock.now(),
             wall: self.clock.wall(),
         };
-        match self.dice.below(12) {
+        match self.dice.below(15) {
             0 | 1 => {
                 self.supervise(number)?;
                 Ok(false)
             }
-            2 | 3 if !life.restores.is_empty() => {
-                let index = self.dice.below(life.restores.len());
-                life.step_restore(index);
+            2 | 3 if life.instance.restores() > 0 => {
+                let restores = life.instance.restores();
+                let index = self.dice.below(restores);
+                for _ in 0..self.dice.pick(&[1, 1, 5, 20]) {
+                    if !life.instance.restore(index) || life.instance.restores() < restores {
+                        break;
+                    }
+                }
                 Ok(true)
             }
             4 => {
-                let seat = self.dice.below(life.seats.len());
-                Ok(life.seats[seat].desk.answer(true))
+                let desk = self.dice.below(life.desks.len());
+                Ok(life.desks[desk].answer(true))
+            }
+            7 | 9 => {
+                let done = life.instance.member();
+                if let Some(what) = done.filter(|_| self.trace) {
+                    println!("{:?} instance {number} {what}", now.mono);
+                }
+                Ok(done.is_some())
+            }
+            8 => {
+                let cut = life.instance.cut();
+                self.report.cuts += u64::from(cut);
+                Ok(cut)
             }
             5 if !self.dice.chance(process.carries) => Ok(false),
             5 => {
                 let carried = life.carry(now);
                 carried.or_else(|why| self.ended(number, &why)).map(|()| false)
             }
-            6 => Ok(self.dice.chance(process.compiles) && life.carriage.compile()),
-            _ => {
-                let seat = self.dice.below(life.seats.len());
-                let worked = life.work(seat, now);
-                let asked = life.seats[seat].desk.take_asked();
-                let busy = match worked {
-                    Ok(busy) => busy,
-                    Err(why) => {
-                        self.ended(number, &why)?;
-                        true
-                    }
-                };
-                // What is decided already may not be seen yet.
-                if self.cluster.unsettled() == 0 {
-                    evidence::are_committed(self, asked)?;
-                }
-                Ok(busy)
-            }
+            6 => Ok(self.dice.chance(process.compiles) && life.compile()),
+            _ => self.step_worker(number, now),
         }
     }
 
-    fn supervise(&mut self, number: usize) -> Result<(), Wrong> {
+    /// One of the workers of a process has a turn. True: something was done.
+    fn step_worker(&mut self, number: usize, now: Now) -> Result<bool, Wrong> {
         let process = &mut self.processes[number];
-        let Some(life) = &mut process.life else { return Ok(()) };
-        let goes_on = match life.supervise(self.clock.now()) {
-            Ok(goes_on) => goes_on,
-            // Twice in a row: it ends, as it is.
-            Err(Failure::Fenced(_)) => {
-                self.kill(number);
-                return Ok(());
-            }
+        let Some(life) = &mut process.life else {
+            return Ok(false);
+        };
+        let seat = self.dice.below(life.desks.len());
+        if process.stuck_until[seat] > now.mono {
+            return Ok(false);
+        }
+        let worked = life.work(seat, now);
+        let asked = life.desks[seat].take_asked();
+        let busy = match worked {
+            Ok(busy) => busy,
             Err(why) => {
                 self.ended(number, &why)?;
-                return Ok(());
+                true
             }
         };
-        let process = &mut self.processes[number];
-        if !goes_on {
-            process.life = None;
-            if self.trace {
-                println!("{:?} instance {number} has left", self.clock.now());
-            }
+        self.note_beginnings(number);
+        // What is decided already may not be seen yet.
+        if self.cluster.unsettled() == 0 {
+            evidence::are_committed(self, asked)?;
         }
-        Ok(())
-    }
-
-    /// Starts a process, if it is down.
-    fn start(&mut self, number: usize) -> Result<(), Wrong> {
-        let process = &mut self.processes[number];
-        if process.life.is_some() {
-            return Ok(());
-        }
-        let mut config = self.config.clone();
-        config.instance.clone_from(&process.name);
-        config.workers = process.workers;
-        let topics = self.layout.topics.clone();
-        let log = Arc::new(self.cluster.instance(topics, &config.name, &process.name)) as Arc<dyn Log>;
-        let parts = Parts {
-            layout: self.layout.clone(),
-            bench: process.bench.clone(),
-            file: process.file,
-            log: Arc::new(Mortal::new(log, &process.fuse)),
-            schemas: self.schemas.clone(),
-            disk: process.disk.clone(),
-            desks: (0..config.workers)
-                .map(|_| Desk::new(self.dice.fork(), self.plan.steady))
-                .collect(),
-            config,
-        };
-        if self.trace {
-            println!("{:?} instance {number} starts", self.clock.now());
-        }
-        match Life::start(parts, process.workers_ever) {
-            Ok(life) => process.life = Some(life),
-            Err(Failure::Retry(_)) => {}
-            Err(why) => self.ended(number, &why)?,
-        }
-        Ok(())
-    }
-
-    /// A process ends with a failure. Err: it must not.
-    pub(super) fn ended(&mut self, number: usize, why: &Failure) -> Result<(), Wrong> {
-        let process = &self.processes[number];
-        let text = why.to_string();
-        let refused = process.bench.has_refused() && text.contains("don't fit this instance");
-        if process.fuse.is_dead() {
-            self.report.fuses += 1;
-        } else if !refused {
-            return Err(format!("instance {} ends by itself: {why}", process.name));
-        }
-        if self.trace {
-            println!("{:?} instance {number} ends: {why}", self.clock.now());
-        }
-        self.kill(number);
-        Ok(())
+        Ok(busy)
     }
 
     /// Time goes on: by a little, or by more when nobody has had anything to do for some steps.
@@ -381,8 +315,7 @@ impl World {
 
     /// The task, wherever it is open.
     pub fn task(&mut self, partition: i32) -> Option<&mut pelton::task::Task> {
-        let lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
-        let mut seats = lives.flat_map(|life| &mut life.seats);
-        seats.find_map(|seat| seat.worker.task(partition))
+        let mut lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
+        lives.find_map(|life| life.instance.task(partition))
     }
 }

@@ -46,6 +46,13 @@ impl Board {
         inner.shadow = carrier.shadow().cloned();
     }
 
+    /// Tasks open with these, where nobody reads a control topic.
+    pub fn fix(&self, orders: Arc<Orders>) {
+        let mut inner = self.inner();
+        inner.orders = orders;
+        inner.position = Offset::MAX;
+    }
+
     /// What a task opens with; none: not yet. `end`: of the control topic, when the task was assigned.
     pub fn opening(&self, task: Partition, end: Offset, meta: Option<&Meta>) -> Result<Option<Arc<Orders>>> {
         let mut inner = self.inner();

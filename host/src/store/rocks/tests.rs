@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rows::Rows;
-use crate::store::tests::{begin, change, contract, finish, load, pairs, slices};
+use crate::store::tests::{an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
 use std::process::Command;
 
 const CHILD: &str = "PELTON_TEST_STORE_CHILD";
@@ -23,13 +23,20 @@ fn rocks_keeps_the_contract() {
     });
 }
 
+#[test]
+fn an_older_stay_changes_nothing_on_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let (_directory, rocks) = open(root.path());
+    an_older_stay_changes_nothing(&mut rocks.store(), &mut rocks.store());
+}
+
 /// Runs in a process of its own, and dies in the middle of its second flush.
 #[test]
 fn child_that_dies() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let (_directory, rocks) = open(Path::new(&path));
     let (mut store, mut rows) = (rocks.store(), Rows::new());
-    store.open(3).unwrap();
+    store.open(3, Stay(1)).unwrap();
     change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
     begin(&mut store, &["x"]);
     slices(&mut store, &mut rows);
@@ -52,7 +59,11 @@ fn a_process_that_dies_leaves_its_last_stamp() {
     assert!(!output.status.success());
     let (_directory, rocks) = open(root.path());
     let mut store = rocks.store();
-    assert_eq!(store.open(3).unwrap().map(|stamp| stamp.offset), Some(7), "{output:?}");
+    assert_eq!(
+        store.open(3, Stay(1)).unwrap().map(|stamp| stamp.offset),
+        Some(7),
+        "{output:?}"
+    );
     let (rows, tags) = load(&mut store);
     assert_eq!(tags, ["x"]);
     assert!(rows["a"] == "1" || rows["a"] == "2");
@@ -70,10 +81,10 @@ fn a_database_in_use_is_refused() {
 #[test]
 fn a_damaged_database_is_made_anew() {
     let root = tempfile::tempdir().unwrap();
-    drop(open(root.path()).1.store().open(3).unwrap());
+    drop(open(root.path()).1.store().open(3, Stay(1)).unwrap());
     std::fs::write(root.path().join("state").join("CURRENT"), "MANIFEST-999999\n").unwrap();
     let (_directory, rocks) = open(root.path());
-    assert_eq!(rocks.store().open(3), Ok(None));
+    assert_eq!(rocks.store().open(3, Stay(1)), Ok(None));
 }
 
 /// A file system of 96 MiB; taken away at the end.
@@ -105,7 +116,7 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     };
     let (directory, rocks) = open(small.0.path());
     let (mut store, mut rows) = (rocks.store(), Rows::new());
-    store.open(3).unwrap();
+    store.open(3, Stay(1)).unwrap();
     let filler = small.0.path().join("filler");
     std::fs::write(&filler, vec![1; 76 << 20]).unwrap();
     // 48 MiB that hardly compress, where there is room for 20.
@@ -136,7 +147,7 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     drop((store, rocks, directory));
     let (_directory, rocks) = open(small.0.path());
     let (mut store, mut rows) = (rocks.store(), Rows::new());
-    assert_eq!(store.open(3), Ok(None));
+    assert_eq!(store.open(3, Stay(1)), Ok(None));
     change(&mut rows, &[("a", Some("1"))]);
     begin(&mut store, &["x"]);
     slices(&mut store, &mut rows);

@@ -7,10 +7,11 @@
 use super::{Db, failure, family, stamp};
 use crate::delta::Delta;
 use crate::error::{Failure, Result};
-use crate::record::Partition;
+use crate::record::{Partition, Stay};
 use crate::rows::Dirty;
 use crate::store::Stamp;
 use crate::store::layout::{self, ASIDE, STAMP};
+use crate::store::lease::Leases;
 use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE};
 use rocksdb::{ErrorKind, FlushOptions, WriteBatch, WriteOptions};
 use std::collections::HashMap;
@@ -27,26 +28,34 @@ const LOOK: Duration = Duration::from_millis(1);
 pub enum Work {
     Begin(Delta),
     Write(Dirty),
-    /// The stamp, the task's stay, and where to report.
-    Finish(Stamp, u64, Sender<(Partition, u64, Result<Stamp>)>),
+    /// The stamp, and where to report.
+    Finish(Stamp, Sender<(Partition, Stay, Result<Stamp>)>),
     /// All before it is done.
     Reached(SyncSender<()>),
 }
 
+/// Work of a stay of a task.
+struct Job {
+    task: Partition,
+    stay: Stay,
+    bytes: usize,
+    work: Work,
+}
+
 pub struct Writer {
-    work: Option<Sender<(Partition, usize, Work)>>,
+    work: Option<Sender<Job>>,
     waiting: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub fn start(db: Arc<Db>) -> Result<Self> {
+    pub fn start(db: Arc<Db>, leases: Leases) -> Result<Self> {
         let (work, todo) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let done = waiting.clone();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || run(&db, &todo, &done));
+            .spawn(move || run(&db, &leases, &todo, &done));
         let thread = thread.map_err(|e| Failure::Fatal(format!("can't start the thread of the store: {e}")))?;
         Ok(Self {
             work: Some(work),
@@ -60,18 +69,23 @@ impl Writer {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    pub fn send(&self, task: Partition, bytes: usize, work: Work) {
+    pub fn send(&self, task: Partition, stay: Stay, bytes: usize, work: Work) {
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
         // The thread ends only with `self`; should it have panicked, no flush is ever reported, and `wait` says so.
         if let Some(to) = &self.work {
-            _ = to.send((task, bytes, work));
+            _ = to.send(Job {
+                task,
+                stay,
+                bytes,
+                work,
+            });
         }
     }
 
     /// Waits until all that was handed over is written.
     pub fn wait(&self) -> Result<()> {
         let (reached, done) = sync_channel(1);
-        self.send(0, 0, Work::Reached(reached));
+        self.send(0, Stay::default(), 0, Work::Reached(reached));
         done.recv()
             .map_err(|_| Failure::Fatal("the thread of the store has died".to_owned()))
     }
@@ -91,24 +105,37 @@ struct Flush {
     errors: u64,
 }
 
-fn run(db: &Db, todo: &Receiver<(Partition, usize, Work)>, waiting: &AtomicUsize) {
+fn run(db: &Db, leases: &Leases, todo: &Receiver<Job>, waiting: &AtomicUsize) {
     // Those under way: what there is of them, or why they have failed.
-    let mut flushes: HashMap<Partition, Result<Flush>> = HashMap::new();
-    for (task, bytes, work) in todo {
+    let mut flushes: HashMap<(Partition, Stay), Result<Flush>> = HashMap::new();
+    for job in todo {
+        let Job {
+            task,
+            stay,
+            bytes,
+            work,
+        } = job;
+        // Whoever takes the state over waits for the job in hand, and this drops those behind it.
+        let held = || leases.hold(task, stay);
         match work {
-            Work::Begin(aside) => _ = flushes.insert(task, begin(db, task, &aside)),
+            Work::Begin(aside) => {
+                // What older stays have begun and not finished is over.
+                flushes.retain(|(other, older), _| *other != task || *older > stay);
+                flushes.insert((task, stay), held().and_then(|()| begin(db, task, &aside)));
+            }
             Work::Write(rows) => {
-                if let Some(state) = flushes.get_mut(&task)
+                if let Some(state) = flushes.get_mut(&(task, stay))
                     && let Ok(flush) = state
-                    && let Err(failure) = write(db, task, &rows, flush)
+                    && let Err(failure) = held().and_then(|()| write(db, task, &rows, flush))
                 {
                     *state = Err(failure);
                 }
             }
-            Work::Finish(stamp, stay, report) => {
+            Work::Finish(stamp, report) => {
                 let flush = flushes
-                    .remove(&task)
+                    .remove(&(task, stay))
                     .unwrap_or_else(|| Err(Failure::Fatal("no flush has begun".to_owned())));
+                let flush = held().and(flush);
                 let result = flush.and_then(|flush| finish(db, task, &stamp, &flush)).map(|()| stamp);
                 // Nobody listens: the worker has ended.
                 _ = report.send((task, stay, result));

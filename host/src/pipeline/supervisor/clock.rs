@@ -1,0 +1,49 @@
+//! Time in which the driver ran.
+//!
+//! Rule: a process that stood still (a stopped container, a suspended machine) has not used up its deadlines: a jump of more
+//! than a second counts as one second.
+
+use std::time::Duration;
+
+/// A longer time between two steps counts as this. So the driver must step at least as often while a deadline runs.
+pub const STRIDE: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DrivenClock {
+    last: Duration,
+    ran: Duration,
+}
+
+impl DrivenClock {
+    /// A step at this time of a monotonic clock.
+    pub fn tick(&mut self, now: Duration) {
+        self.ran += now.saturating_sub(self.last).min(STRIDE);
+        self.last = now;
+    }
+
+    /// The monotonic time of the last step.
+    pub fn now(&self) -> Duration {
+        self.last
+    }
+
+    /// For how long the driver ran.
+    pub fn ran(&self) -> Duration {
+        self.ran
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jump_counts_as_one_second() {
+        let mut clock = DrivenClock::default();
+        let seconds = Duration::from_secs_f64;
+        for (now, ran) in [(0.5, 0.5), (1.5, 1.5), (3601.5, 2.5), (3601.5, 2.5), (3601.75, 2.75)] {
+            clock.tick(seconds(now));
+            assert_eq!(clock.ran(), seconds(ran), "at {now}");
+        }
+    }
+}

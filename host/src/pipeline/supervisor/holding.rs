@@ -1,0 +1,311 @@
+//! How a partition stands with this instance, and what each event makes of that: a table, tested cell by cell.
+//!
+//! ```text
+//!            Assigned              Revoked      Lost         Restored  Closed
+//! Away       Restoring             -            -            -         -
+//! Restoring  Restoring (new stay)  Away         Away         Open      -
+//! Open       Dropping, again       Closing      Dropping     -         -
+//! Closing    Closing, again        not again    Dropping     -         Away, or Restoring when again
+//! Dropping   Dropping, again       not again    not again    -         Away, or Restoring when again
+//! ```
+//!
+//! Rule: a worker may have the task of one stay at a time. So an assignment that comes while a worker still has the partition
+//! waits until that worker has said that it is closed; and what is said about an older stay changes nothing.
+
+use crate::record::Stay;
+
+/// How a partition stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holding {
+    /// It is not ours, and no worker has anything of it.
+    #[default]
+    Away,
+    /// It is ours, and is being restored.
+    Restoring(Stay),
+    /// A worker runs its task.
+    Open(Stay),
+    /// A worker was told to commit what is open of its task, and to close it. It may have been assigned again since.
+    Closing(Stay, Again),
+    /// A worker was told to drop its task, which is somebody else's already. It may have been assigned again since.
+    Dropping(Stay, Again),
+}
+
+/// The stay that begins when the worker has closed the partition, if one does.
+pub type Again = Option<Stay>;
+
+/// What happens to a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happens {
+    /// It is ours; the stay is a new one.
+    Assigned(Stay),
+    /// It is to be given back.
+    Revoked,
+    /// It is somebody else's already.
+    Lost,
+    /// The restore of this stay has brought a task.
+    Restored(Stay),
+    /// The worker has closed the task of this stay.
+    Closed(Stay),
+}
+
+/// What follows from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Follows {
+    /// This restore is not wanted any more.
+    pub abandon: Option<Stay>,
+    /// The worker is told to close, or to drop, the task of this stay.
+    pub close: Option<(Stay, Way)>,
+    /// This stay is restored.
+    pub restore: Option<Stay>,
+}
+
+/// How a worker lets go of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It commits what is open.
+    Close,
+    /// It drops what is open: the task is somebody else's.
+    Drop,
+}
+
+impl Holding {
+    /// The stay that a worker must close before the partition may be somebody else's.
+    pub fn awaited(self) -> Option<Stay> {
+        match self {
+            Holding::Closing(stay, _) | Holding::Dropping(stay, _) => Some(stay),
+            Holding::Away | Holding::Restoring(_) | Holding::Open(_) => None,
+        }
+    }
+
+    /// One row and column of the table.
+    pub fn after(self, event: Happens) -> (Holding, Follows) {
+        use Happens::*;
+        use Holding::*;
+        let none = Follows::default();
+        let abandon = |stay| Follows {
+            abandon: Some(stay),
+            ..none
+        };
+        let close = |stay, way| Follows {
+            close: Some((stay, way)),
+            ..none
+        };
+        let restore = |stay| Follows {
+            restore: Some(stay),
+            ..none
+        };
+        match (self, event) {
+            (Away, Assigned(new)) => (Restoring(new), restore(new)),
+            (Restoring(old), Assigned(new)) => (
+                Restoring(new),
+                Follows {
+                    abandon: Some(old),
+                    ..restore(new)
+                },
+            ),
+            // We were never told that it was lost in between; but it must have been.
+            (Open(old), Assigned(new)) => (Dropping(old, Some(new)), close(old, Way::Drop)),
+            (Closing(old, _), Assigned(new)) => (Closing(old, Some(new)), none),
+            (Dropping(old, _), Assigned(new)) => (Dropping(old, Some(new)), none),
+
+            (Restoring(stay), Revoked | Lost) => (Away, abandon(stay)),
+            (Open(stay), Revoked) => (Closing(stay, None), close(stay, Way::Close)),
+            (Open(stay) | Closing(stay, _), Lost) => (Dropping(stay, None), close(stay, Way::Drop)),
+            (Closing(stay, _), Revoked) => (Closing(stay, None), none),
+            (Dropping(stay, _), Revoked | Lost) => (Dropping(stay, None), none),
+
+            (Restoring(stay), Restored(done)) if stay == done => (Open(stay), none),
+            (Closing(stay, again) | Dropping(stay, again), Closed(done)) if stay == done => match again {
+                Some(new) => (Restoring(new), restore(new)),
+                None => (Away, none),
+            },
+            // Of an older stay, or nothing to be done.
+            (same, Restored(_) | Closed(_)) => (same, none),
+            (Away, Revoked | Lost) => (Away, none),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Happens::*;
+    use super::Holding::*;
+    use super::*;
+
+    const OLD: Stay = Stay(3);
+    const NOW: Stay = Stay(5);
+    const NEW: Stay = Stay(7);
+    const NEWER: Stay = Stay(9);
+
+    /// A cell: from, event, to, what follows.
+    fn cell(from: Holding, event: Happens, to: Holding, follows: Follows) {
+        assert_eq!(from.after(event), (to, follows), "{from:?} x {event:?}");
+    }
+
+    fn abandon(stay: Stay) -> Follows {
+        Follows {
+            abandon: Some(stay),
+            ..Follows::default()
+        }
+    }
+
+    fn restore(stay: Stay) -> Follows {
+        Follows {
+            restore: Some(stay),
+            ..Follows::default()
+        }
+    }
+
+    fn lets_go(way: Way) -> Follows {
+        Follows {
+            close: Some((NOW, way)),
+            ..Follows::default()
+        }
+    }
+
+    const NOTHING: Follows = Follows {
+        abandon: None,
+        close: None,
+        restore: None,
+    };
+
+    #[test]
+    fn away_x_assigned() {
+        cell(Away, Assigned(NOW), Restoring(NOW), restore(NOW));
+    }
+
+    #[test]
+    fn away_x_revoked() {
+        cell(Away, Revoked, Away, NOTHING);
+    }
+
+    #[test]
+    fn away_x_lost() {
+        cell(Away, Lost, Away, NOTHING);
+    }
+
+    #[test]
+    fn away_x_restored() {
+        cell(Away, Restored(OLD), Away, NOTHING);
+    }
+
+    #[test]
+    fn away_x_closed() {
+        cell(Away, Closed(OLD), Away, NOTHING);
+    }
+
+    #[test]
+    fn restoring_x_assigned() {
+        let both = Follows {
+            abandon: Some(NOW),
+            ..restore(NEW)
+        };
+        cell(Restoring(NOW), Assigned(NEW), Restoring(NEW), both);
+    }
+
+    #[test]
+    fn restoring_x_revoked() {
+        cell(Restoring(NOW), Revoked, Away, abandon(NOW));
+    }
+
+    #[test]
+    fn restoring_x_lost() {
+        cell(Restoring(NOW), Lost, Away, abandon(NOW));
+    }
+
+    #[test]
+    fn restoring_x_restored() {
+        cell(Restoring(NOW), Restored(NOW), Open(NOW), NOTHING);
+        cell(Restoring(NOW), Restored(OLD), Restoring(NOW), NOTHING);
+    }
+
+    #[test]
+    fn restoring_x_closed() {
+        cell(Restoring(NOW), Closed(OLD), Restoring(NOW), NOTHING);
+    }
+
+    #[test]
+    fn open_x_assigned() {
+        cell(Open(NOW), Assigned(NEW), Dropping(NOW, Some(NEW)), lets_go(Way::Drop));
+    }
+
+    #[test]
+    fn open_x_revoked() {
+        cell(Open(NOW), Revoked, Closing(NOW, None), lets_go(Way::Close));
+    }
+
+    #[test]
+    fn open_x_lost() {
+        cell(Open(NOW), Lost, Dropping(NOW, None), lets_go(Way::Drop));
+    }
+
+    #[test]
+    fn open_x_restored() {
+        cell(Open(NOW), Restored(OLD), Open(NOW), NOTHING);
+        cell(Open(NOW), Restored(NOW), Open(NOW), NOTHING);
+    }
+
+    #[test]
+    fn open_x_closed() {
+        cell(Open(NOW), Closed(OLD), Open(NOW), NOTHING);
+    }
+
+    #[test]
+    fn closing_x_assigned() {
+        cell(Closing(NOW, None), Assigned(NEW), Closing(NOW, Some(NEW)), NOTHING);
+        let twice = Closing(NOW, Some(NEW));
+        cell(twice, Assigned(NEWER), Closing(NOW, Some(NEWER)), NOTHING);
+    }
+
+    #[test]
+    fn closing_x_revoked() {
+        cell(Closing(NOW, None), Revoked, Closing(NOW, None), NOTHING);
+        cell(Closing(NOW, Some(NEW)), Revoked, Closing(NOW, None), NOTHING);
+    }
+
+    #[test]
+    fn closing_x_lost() {
+        for again in [None, Some(NEW)] {
+            cell(Closing(NOW, again), Lost, Dropping(NOW, None), lets_go(Way::Drop));
+        }
+    }
+
+    #[test]
+    fn closing_x_restored() {
+        cell(Closing(NOW, None), Restored(OLD), Closing(NOW, None), NOTHING);
+    }
+
+    #[test]
+    fn closing_x_closed() {
+        cell(Closing(NOW, None), Closed(NOW), Away, NOTHING);
+        cell(Closing(NOW, Some(NEW)), Closed(NOW), Restoring(NEW), restore(NEW));
+        cell(Closing(NOW, None), Closed(OLD), Closing(NOW, None), NOTHING);
+    }
+
+    #[test]
+    fn dropping_x_assigned() {
+        cell(Dropping(NOW, None), Assigned(NEW), Dropping(NOW, Some(NEW)), NOTHING);
+    }
+
+    #[test]
+    fn dropping_x_revoked() {
+        cell(Dropping(NOW, Some(NEW)), Revoked, Dropping(NOW, None), NOTHING);
+    }
+
+    #[test]
+    fn dropping_x_lost() {
+        cell(Dropping(NOW, Some(NEW)), Lost, Dropping(NOW, None), NOTHING);
+    }
+
+    #[test]
+    fn dropping_x_restored() {
+        cell(Dropping(NOW, None), Restored(OLD), Dropping(NOW, None), NOTHING);
+    }
+
+    #[test]
+    fn dropping_x_closed() {
+        cell(Dropping(NOW, None), Closed(NOW), Away, NOTHING);
+        cell(Dropping(NOW, Some(NEW)), Closed(NOW), Restoring(NEW), restore(NEW));
+        cell(Dropping(NOW, None), Closed(OLD), Dropping(NOW, None), NOTHING);
+    }
+}

@@ -1,0 +1,370 @@
+//! The order in which a task's state is put together again.
+//!
+//! Rules:
+//! - The group's committed offsets are read first (once no open transaction holds them back), *then* the changelog's high
+//!   watermark, and the changelog is replayed up to there. In the other order committed state is lost.
+//! - The meta in the changelog is the authority on positions; the group's offsets must agree, and are only compared.
+//! - The store only makes it shorter. A stamp below the log's start, above its end, or of another cluster or topic: what is
+//!   stored is wiped. A disk that can't be read or written is done without; the worker wipes what is there before it writes.
+
+use super::{Answer, Question, Restored, corrupted};
+use crate::error::{Failure, Result};
+use crate::journal::Entry;
+use crate::log::Arrival;
+use crate::record::{Offset, Partition, StepKey, TopicIx};
+use crate::store::Stamp;
+use crate::task::Layout;
+use std::sync::Arc;
+
+/// A task's state on its way back: it says what it must know next, and is told.
+pub struct Rebuild {
+    layout: Arc<Layout>,
+    partition: Partition,
+    stored: bool,
+    state: Restored,
+    part: Part,
+}
+
+enum Part {
+    /// Waits until the group's offsets are stable.
+    Offsets,
+    /// Asks where the changelog begins and ends.
+    Changelog,
+    /// Opens the store.
+    Store(Bounds),
+    /// Asks what the stamp must say.
+    Fits(Bounds, Stamp),
+    /// Reads the store.
+    Loads(Bounds, Stamp),
+    /// Removes what is stored.
+    Wipes(Bounds),
+    /// Replays the changelog.
+    Replays(Span),
+    /// Asks where the journal begins and ends.
+    Journal,
+    /// Reads the journal.
+    Reads(Span),
+    Done,
+}
+
+/// Of the changelog, as it was when the restore began.
+#[derive(Clone, Copy)]
+struct Bounds {
+    start: Offset,
+    end: Offset,
+}
+
+/// A piece of a partition that is read.
+struct Span {
+    topic: TopicIx,
+    start: Offset,
+    position: Offset,
+    end: Offset,
+}
+
+impl Rebuild {
+    /// Begins with nothing. `stored`: there is a local store, which is asked first.
+    pub fn begin(layout: Arc<Layout>, partition: Partition, stored: bool) -> Rebuild {
+        let mut state = Restored::default();
+        if stored {
+            state.rows.track();
+        }
+        Rebuild {
+            layout,
+            partition,
+            stored,
+            state,
+            part: Part::Offsets,
+        }
+    }
+
+    /// Begins with a state that was committed: what its changelog has gained since is added.
+    pub fn resume(layout: Arc<Layout>, partition: Partition, state: Restored) -> Rebuild {
+        Rebuild {
+            layout,
+            partition,
+            stored: false,
+            state,
+            part: Part::Offsets,
+        }
+    }
+
+    /// The number of the task.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// How much of the changelog is read: from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        match &self.part {
+            Part::Replays(span) if span.end > span.start => {
+                (span.position - span.start) as f64 / (span.end - span.start) as f64
+            }
+            Part::Replays(_) | Part::Journal | Part::Reads(_) | Part::Done => 1.0,
+            _ => 0.0,
+        }
+    }
+
+    /// What it must know next; the same again when the answer was a failure. None: it is done.
+    pub fn question(&mut self) -> Option<Question> {
+        Some(match &self.part {
+            Part::Offsets => {
+                let ranks = 0..self.layout.inputs.len() as TopicIx;
+                Question::Offsets(ranks.map(|rank| (rank, self.partition)).collect())
+            }
+            Part::Changelog => Question::Bounds(self.layout.changelog, self.partition),
+            Part::Store(_) => Question::Stamp,
+            Part::Fits(..) => Question::Identity(self.layout.topics[usize::from(self.layout.changelog)].clone()),
+            Part::Loads(..) => Question::Load(Box::new(std::mem::take(&mut self.state))),
+            Part::Wipes(_) => Question::Wipe,
+            Part::Journal => Question::Bounds(self.layout.journal, self.partition),
+            Part::Replays(span) | Part::Reads(span) => Question::Read(span.topic, span.position),
+            Part::Done => return None,
+        })
+    }
+
+    /// The answer to the last question. Err: [`Retry`](Failure::Retry) asks it again.
+    pub fn answer(&mut self, answer: Result<Answer>) -> Result<()> {
+        // What is done stands, should this fail: the part is put back where it can be tried again.
+        let part = std::mem::replace(&mut self.part, Part::Done);
+        self.part = match (part, answer) {
+            (Part::Store(bounds), Err(Failure::Retry(why))) => {
+                tracing::warn!(
+                    task = self.partition,
+                    why,
+                    "the stored state can't be opened: the changelog has it all"
+                );
+                self.replay(bounds)
+            }
+            // If it can't be wiped now, the worker that opens the task sees that it was not restored from it.
+            (Part::Wipes(bounds), Err(Failure::Retry(why))) => {
+                tracing::warn!(task = self.partition, why, "the stored state can't be wiped yet");
+                self.replay(bounds)
+            }
+            (part, Err(why)) => {
+                self.part = part;
+                return Err(why);
+            }
+            (Part::Offsets, Ok(Answer::Offsets(offsets))) => {
+                self.state.offsets = offsets;
+                Part::Changelog
+            }
+            (Part::Changelog, Ok(Answer::Bounds(start, end))) => {
+                if self.state.meta.is_none() {
+                    self.state.changelog = start;
+                }
+                let bounds = Bounds { start, end };
+                match self.stored {
+                    true => Part::Store(bounds),
+                    false => self.replay(bounds),
+                }
+            }
+            (Part::Store(bounds), Ok(Answer::Stamp(stamp))) => match stamp {
+                Some(stamp) => Part::Fits(bounds, stamp),
+                None => self.replay(bounds),
+            },
+            (Part::Fits(bounds, stamp), Ok(Answer::Identity { cluster, topic })) => {
+                self.fits(bounds, stamp, &cluster, &topic)
+            }
+            (Part::Loads(bounds, stamp), Ok(Answer::Loaded(state, loaded))) => {
+                self.state = *state;
+                self.loaded(bounds, &stamp, loaded)?
+            }
+            (Part::Wipes(bounds), Ok(Answer::Wiped)) => self.replay(bounds),
+            (Part::Replays(span), Ok(Answer::Read(arrivals, read))) => {
+                return self.replayed(span, &arrivals).and(read);
+            }
+            (Part::Journal, Ok(Answer::Bounds(start, end))) => self.follow(start, end),
+            (Part::Reads(span), Ok(Answer::Read(arrivals, read))) => return self.followed(span, &arrivals).and(read),
+            (part, Ok(_)) => {
+                self.part = part;
+                return Err(Failure::Fatal(
+                    "a restore was given the answer to another question".into(),
+                ));
+            }
+        };
+        self.skip_empty();
+        Ok(())
+    }
+
+    /// The state, when it is there.
+    pub fn restored(&mut self) -> Result<Option<Restored>> {
+        if !matches!(self.part, Part::Done) {
+            return Ok(None);
+        }
+        let state = std::mem::take(&mut self.state);
+        self.compare(&state)?;
+        Ok(Some(state))
+    }
+
+    fn fits(&self, bounds: Bounds, stamp: Stamp, cluster: &str, topic: &str) -> Part {
+        let in_log = (bounds.start..=bounds.end).contains(&stamp.offset);
+        if in_log && stamp.cluster == cluster && stamp.topic == topic {
+            return Part::Loads(bounds, stamp);
+        }
+        tracing::warn!(
+            task = self.partition,
+            stamp = stamp.offset,
+            log_start = bounds.start,
+            log_end = bounds.end,
+            "the stored state does not fit the changelog: it is wiped, and restored from there"
+        );
+        Part::Wipes(bounds)
+    }
+
+    fn loaded(&mut self, bounds: Bounds, stamp: &Stamp, loaded: Result<()>) -> Result<Part> {
+        let state = &mut self.state;
+        match loaded {
+            Ok(()) => {}
+            Err(why @ (Failure::Fatal(_) | Failure::Fenced(_))) => return Err(why),
+            Err(why) => {
+                tracing::warn!(task = self.partition, %why, "the stored state can't be read: it is wiped");
+                *state = Restored {
+                    changelog: bounds.start,
+                    offsets: std::mem::take(&mut state.offsets),
+                    ..Restored::default()
+                };
+                // Or the next flush would take none of its rows.
+                state.rows.track();
+                return Ok(Part::Wipes(bounds));
+            }
+        }
+        state.settle();
+        state.rows.mark_clean();
+        state.changelog = stamp.offset;
+        state.stored = Some(stamp.offset);
+        tracing::info!(
+            task = self.partition,
+            stamp = stamp.offset,
+            log_end = bounds.end,
+            "the stored state is loaded: the changelog is read from its stamp on"
+        );
+        Ok(self.replay(bounds))
+    }
+
+    fn replay(&self, bounds: Bounds) -> Part {
+        Part::Replays(Span::new(self.layout.changelog, self.state.changelog, bounds.end))
+    }
+
+    fn replayed(&mut self, mut span: Span, arrivals: &[Arrival]) -> Result<()> {
+        let state = &mut self.state;
+        let taken = span.take(arrivals, &mut |value| state.replay(value));
+        self.part = Part::Replays(span);
+        self.skip_empty();
+        taken
+    }
+
+    fn follow(&mut self, start: Offset, end: Offset) -> Part {
+        let follows = match &self.state.meta {
+            Some(meta) => meta.follows,
+            None => (end > start).then_some(end),
+        };
+        self.state.follows = follows;
+        match follows {
+            Some(end) => Part::Reads(Span::new(self.layout.journal, start, end)),
+            None => Part::Done,
+        }
+    }
+
+    fn followed(&mut self, mut span: Span, arrivals: &[Arrival]) -> Result<()> {
+        let journal = &mut self.state.journal;
+        let taken = span.take(arrivals, &mut |value| {
+            journal.push(Entry::decode(value).map_err(corrupted)?);
+            Ok(())
+        });
+        self.part = Part::Reads(span);
+        self.skip_empty();
+        taken
+    }
+
+    /// What is read to its end needs no question.
+    fn skip_empty(&mut self) {
+        match &self.part {
+            Part::Replays(span) if span.is_through() => {
+                self.state.changelog = span.end;
+                self.part = Part::Journal;
+            }
+            Part::Reads(span) if span.is_through() => self.part = Part::Done,
+            _ => {}
+        }
+    }
+
+    /// The group's offsets are sent in the transaction of the meta: they must agree.
+    fn compare(&self, state: &Restored) -> Result<()> {
+        let Some(meta) = &state.meta else {
+            if state.offsets.iter().any(Option::is_some) {
+                return Err(Failure::Fatal(format!(
+                    "task {}: the group has committed offsets, but the changelog '{}' holds nothing of this task: it was \
+                     emptied or made anew. To begin again from the start of the inputs, delete the group's offsets",
+                    self.partition,
+                    self.layout.topics[usize::from(self.layout.changelog)]
+                )));
+            }
+            return Ok(());
+        };
+        if meta.fingerprint != self.layout.fingerprint {
+            return Err(Failure::Fatal(format!(
+                "task {}: the state was made with another configuration of inputs (ranks, topics, event-time fields, \
+                 out_of_orderness, max_ahead or partition count). Results would change: put the old one back, or give the \
+                 pipeline a new name",
+                self.partition
+            )));
+        }
+        // A task that was never committed before this doubt has no offsets yet.
+        let never = meta.last == StepKey::Start && state.offsets.iter().all(Option::is_none);
+        for (rank, (input, offset)) in meta.inputs.iter().zip(&state.offsets).enumerate() {
+            if *offset != Some(input.next) && !never {
+                tracing::error!(
+                    task = self.partition,
+                    rank,
+                    meta = input.next,
+                    group = ?offset,
+                    "the group's committed offset differs from the changelog's meta, which is right; was it reset by hand?"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Span {
+    fn new(topic: TopicIx, start: Offset, end: Offset) -> Span {
+        Span {
+            topic,
+            start,
+            position: start,
+            end,
+        }
+    }
+
+    fn is_through(&self) -> bool {
+        self.position >= self.end
+    }
+
+    /// Gives the values that have come.
+    fn take(&mut self, arrivals: &[Arrival], value: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        for arrival in arrivals {
+            match arrival {
+                Arrival::Records(chunk) if chunk.topic == self.topic => {
+                    for record in &chunk.records {
+                        if let Some(bytes) = record.value
+                            && record.offset < self.end
+                        {
+                            value(bytes.of(&chunk.bytes))?;
+                        }
+                        self.position = record.offset + 1;
+                    }
+                }
+                Arrival::End { offset, .. } => self.position = self.position.max(*offset),
+                Arrival::OutOfRange { start, end, .. } => {
+                    return Err(Failure::Corrupted(format!(
+                        "position {} is not in the log any more: it holds {start} to {end}",
+                        self.position
+                    )));
+                }
+                Arrival::Records(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

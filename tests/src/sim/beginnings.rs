@@ -1,0 +1,71 @@
+//! Where tasks begin whose inputs are read from their end.
+//!
+//! Rule: a task that has never committed begins where the inputs ended when it was restored. Several instances may have
+//! restored it before anything was committed, and the first commit decides. So what is written must be right for one of those
+//! beginnings.
+
+use super::world::{World, Wrong};
+use pelton::record::{Offset, StepKey};
+use std::collections::BTreeMap;
+
+/// See the module.
+#[derive(Default)]
+pub struct Beginnings {
+    /// By task; each one by rank.
+    seen: BTreeMap<i32, Vec<Vec<Offset>>>,
+    /// What is taken for the beginning now.
+    taken: BTreeMap<i32, Vec<Offset>>,
+}
+
+impl Beginnings {
+    /// The first record that a task reads.
+    pub fn of(&self, partition: i32, rank: usize) -> Offset {
+        self.taken.get(&partition).map_or(0, |beginning| beginning[rank])
+    }
+}
+
+impl World {
+    /// Remembers where the tasks of an instance begin that have not taken a step.
+    pub(super) fn note_beginnings(&mut self, number: usize) {
+        if !self.plan.latest.contains(&true) {
+            return;
+        }
+        let Some(life) = &mut self.processes[number].life else {
+            return;
+        };
+        for partition in 0..self.plan.partitions {
+            let Some(task) = life.instance.task(partition) else {
+                continue;
+            };
+            let meta = task.committed();
+            if meta.last != StepKey::Start {
+                continue;
+            }
+            let beginning: Vec<_> = meta.inputs.iter().map(|input| input.next).collect();
+            let seen = self.beginnings.seen.entry(partition).or_default();
+            if !seen.contains(&beginning) {
+                seen.push(beginning);
+            }
+        }
+    }
+
+    /// Checks a task, for each of its possible beginnings, until one is right.
+    pub(super) fn with_beginnings<T>(
+        &mut self,
+        partition: i32,
+        mut check: impl FnMut(&mut World) -> Result<T, Wrong>,
+    ) -> Result<T, Wrong> {
+        let seen = self.beginnings.seen.get(&partition).cloned().unwrap_or_default();
+        let Some((last, others)) = seen.split_last() else {
+            return check(self);
+        };
+        for beginning in others {
+            self.beginnings.taken.insert(partition, beginning.clone());
+            if let Ok(right) = check(self) {
+                return Ok(right);
+            }
+        }
+        self.beginnings.taken.insert(partition, last.clone());
+        check(self)
+    }
+}

@@ -1,0 +1,121 @@
+//! A place where an instance runs, again and again: it starts, its supervisor has a turn, it ends.
+//!
+//! Rule: an instance may end only because it was told to, because it died in a call, because a version does not fit it, or
+//! because it has waited for a worker for as long as it may.
+
+use super::instance::{Life, Parts};
+use super::mortal::{Fuse, Mortal};
+use super::patience::Patience;
+use super::service::Desk;
+use super::versions::Bench;
+use super::world::{World, Wrong};
+use pelton::error::Failure;
+use pelton::log::Log;
+use pelton::store::memory::Disk;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A place where an instance runs, again and again.
+pub(super) struct Process {
+    pub name: String,
+    pub workers: usize,
+    pub workers_ever: usize,
+    pub disk: Option<Disk>,
+    /// The version that its file names.
+    pub file: usize,
+    /// How often a compilation has its turn when it could.
+    pub compiles: f64,
+    /// How often its control topic's thread has its turn when it could.
+    pub carries: f64,
+    pub bench: Bench,
+    /// When it dies within a call.
+    pub fuse: Fuse,
+    pub life: Option<Life>,
+    pub frozen_until: Duration,
+    /// By worker.
+    pub stuck_until: [Duration; 2],
+    pub patience: Patience,
+}
+
+impl World {
+    pub(super) fn supervise(&mut self, number: usize) -> Result<(), Wrong> {
+        let process = &mut self.processes[number];
+        let Some(life) = &mut process.life else { return Ok(()) };
+        let now = self.clock.now();
+        let ended = life.instance.supervise(now);
+        process.patience.step(now, &life.instance.awaits());
+        let failure = ended.as_ref().and_then(|ended| ended.as_ref().err());
+        if process.patience.judge(failure)? {
+            self.report.deadlines += 1;
+            self.kill(number);
+            return Ok(());
+        }
+        match ended {
+            None => {}
+            Some(Ok(())) => {
+                process.life = None;
+                if self.trace {
+                    println!("{:?} instance {number} has left", self.clock.now());
+                }
+            }
+            // Twice in a row: it ends, as it is.
+            Some(Err(Failure::Fenced(_))) => self.kill(number),
+            Some(Err(why)) => self.ended(number, &why)?,
+        }
+        Ok(())
+    }
+
+    /// Starts a process, if it is down.
+    pub(super) fn start(&mut self, number: usize) -> Result<(), Wrong> {
+        let process = &mut self.processes[number];
+        if process.life.is_some() {
+            return Ok(());
+        }
+        let mut config = self.config.clone();
+        config.instance.clone_from(&process.name);
+        config.workers = process.workers;
+        let topics = self.layout.topics.clone();
+        let log = Arc::new(self.cluster.instance(topics, &config.name, &process.name)) as Arc<dyn Log>;
+        let parts = Parts {
+            layout: self.layout.clone(),
+            bench: process.bench.clone(),
+            file: process.file,
+            log: Arc::new(Mortal::new(log, &process.fuse)),
+            schemas: self.schemas.clone(),
+            disk: process.disk.clone(),
+            desks: (0..config.workers)
+                .map(|_| Desk::new(self.dice.fork(), self.plan.steady))
+                .collect(),
+            config,
+        };
+        if self.trace {
+            println!("{:?} instance {number} starts", self.clock.now());
+        }
+        match Life::start(parts, process.workers_ever) {
+            Ok(life) => {
+                process.life = Some(life);
+                process.patience.forget();
+            }
+            Err(Failure::Retry(_)) => {}
+            Err(why) => self.ended(number, &why)?,
+        }
+        Ok(())
+    }
+
+    /// A process ends with a failure. Err: it must not.
+    pub(super) fn ended(&mut self, number: usize, why: &Failure) -> Result<(), Wrong> {
+        let process = &self.processes[number];
+        let text = why.to_string();
+        let refused = process.bench.has_refused() && text.contains("don't fit this instance");
+        if process.fuse.is_dead() {
+            self.report.fuses += 1;
+        } else if !refused {
+            return Err(format!("instance {} ends by itself: {why}", process.name));
+        }
+        if self.trace {
+            println!("{:?} instance {number} ends: {why}", self.clock.now());
+        }
+        self.kill(number);
+        Ok(())
+    }
+}
