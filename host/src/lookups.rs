@@ -64,6 +64,11 @@ impl Lookups {
         Some((name, self.pending.get(name)?))
     }
 
+    /// The question of this name, if one is pending.
+    pub fn get(&self, name: &LookupName) -> Option<&Pending> {
+        self.pending.get(name)
+    }
+
     /// Ends a question.
     pub fn take(&mut self, name: &LookupName) -> Option<Pending> {
         let pending = self.pending.remove(name)?;

@@ -9,36 +9,34 @@
 //!     arrive*  ->  run* (plan -> rules -> apply)  ->  seal  ->  commit
 //!                                                         \->  abort -> rebuild from the committed meta, read again
 
-mod apply;
 mod arrive;
-mod dead_letter;
-mod dump;
 pub mod epoch;
 pub mod faults;
 mod idle;
-mod ids;
 pub mod layout;
 mod ledger;
+mod live;
 mod open;
 pub mod orders;
-mod plan;
+mod progress;
 pub mod restore;
 pub mod schedule;
 mod seal;
 pub mod shadow;
 mod shelf;
 pub mod sources;
+pub mod state;
+pub mod stepper;
 pub mod tally;
-mod view;
 pub mod wiring;
 
-pub use dump::Stored;
 pub use epoch::Epoch;
 pub use faults::Faults;
 pub use layout::Layout;
 pub use restore::Restored;
 pub use schedule::{Moment, Prepare, RulesSchedule as Orders};
 pub use sources::Sources;
+pub use state::Stored;
 pub use tally::Tally;
 pub use wiring::Wiring;
 
@@ -47,25 +45,22 @@ use crate::delta::Delta;
 use crate::inbox::Inbox;
 use crate::journal::Ending;
 use crate::log::Chunk;
-use crate::lookups::Lookups;
-use crate::meta::{Meta, Names, Prepared};
-use crate::order::Order;
+use crate::meta::{Meta, Prepared};
+use crate::order::{Entry, Order};
 use crate::record::{Millis, Offset, Partition, Rank, StepKey};
-use crate::rows::Rows;
-use crate::rules::{Batch, Sandbox, Trap};
+use crate::rows::Dirty;
+use crate::rules::{Sandbox, Trap};
 use crate::service::Question;
-use crate::timers::Timers;
-use ids::Ids;
 use ledger::Ledger;
-use plan::Planned;
+use progress::Progress;
 use schedule::Schedule;
-use seal::SweepState;
 use shelf::Shelf;
 use sources::Readers;
+use state::{TaskState, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use view::View;
+use stepper::Stepper;
 
 /// See the module.
 pub struct Task {
@@ -84,36 +79,17 @@ pub struct Task {
     /// When the last heartbeat was written.
     beaten: Option<Duration>,
 
-    // state, with the open and the sealed epoch over the committed
-    view: View,
-    timers: Timers,
-    lookups: Lookups,
-    names: Names,
-    ids: Ids,
-    last: StepKey,
-    sequence: u64,
+    state: TaskState,
+    progress: Progress,
 
     /// Which version the next step takes, and whether any step may be taken.
     schedule: Schedule,
     /// What is committed, and what the sealed epoch adds to it.
     ledger: Ledger,
 
-    // the open epoch's changes
-    delta: Delta,
-    /// The sweep's part of the last delta: its memory is used again.
-    swept: Delta,
-    sweep: SweepState,
     shadow: Option<Box<shadow::Link>>,
 
-    // scratch, kept for its memory
-    batch: Batch,
-    plan: Vec<Planned>,
-    hashes: Vec<u64>,
-    /// By slot: where its key stands in the batch of this number.
-    spans: Vec<(u64, crate::record::Span)>,
-    batch_number: u64,
-    /// Inputs in one call: halved by a trap, doubled by a success.
-    limit: usize,
+    stepper: Stepper<Entry, ()>,
 }
 
 /// A version of the rules on one worker: what runs it.
@@ -269,7 +245,7 @@ impl Task {
 
     /// Takes the end of a lookup. Dropped when it is not pending any more.
     pub fn offer(&mut self, id: Box<[u8]>, ending: Ending) {
-        if self.lookups.find(&id).is_some() {
+        if self.state.lookups().find(&id).is_some() {
             self.schedule.offer(id, ending);
         }
     }
@@ -279,10 +255,11 @@ impl Task {
         if self.schedule.keeps_journal() {
             return vec![];
         }
-        self.lookups
+        self.state
+            .lookups()
             .committed()
             .filter_map(|(name, pending)| {
-                let index = self.ids.lookups.iter().position(|id| *id == name.1)?;
+                let index = self.state.declared_lookup(name.1)?;
                 let service = self.wiring.lookups[index].service;
                 Some(Question {
                     task: self.partition,
@@ -301,15 +278,15 @@ impl Task {
         Status {
             partition: self.partition,
             watermark: self.watermark(),
-            last: self.last.time(),
+            last: self.progress.time(),
             waiting: self.order.len(),
             buffered: ranks.clone().map(|rank| self.shelf.bytes(rank)).collect(),
             spilled: ranks.map(|rank| self.shelf.spilled(rank)).collect(),
             positions: committed.inputs.iter().map(|input| input.next).collect(),
-            timers: self.timers.len(),
-            lookups: self.lookups.len(),
-            rows: self.view.rows.len(),
-            state_bytes: self.view.rows.bytes(),
+            timers: self.state.timers().len(),
+            lookups: self.state.lookups().len(),
+            rows: self.state.rows().len(),
+            state_bytes: self.state.rows().bytes(),
             changelog: self.ledger.changelog(),
             log_bytes: self.ledger.log_bytes(),
             version: self.wiring.rules.version().0,
@@ -322,9 +299,29 @@ impl Task {
         }
     }
 
-    /// Reads of state beyond the first call of a batch, by the index of the store: drained.
+    /// See [`TaskState::take_misses`].
     pub fn misses(&mut self) -> impl Iterator<Item = u64> {
-        self.view.misses.iter_mut().map(std::mem::take)
+        self.state.take_misses()
+    }
+
+    /// Everything that the stores hold and that has not expired by the last step, sorted.
+    pub fn dump(&mut self) -> Vec<Stored> {
+        self.state.dump(self.progress.time())
+    }
+
+    /// Checks that these rules declare everything that is pending.
+    pub fn accepts(&self, wiring: &Wiring) -> Result<(), String> {
+        self.state.accepts(wiring.rules.description())
+    }
+
+    /// The timers that are set, in order.
+    pub fn timers(&self) -> impl Iterator<Item = &StepKey> {
+        self.state.timers().iter()
+    }
+
+    /// The name of a kind of timer.
+    pub fn timer_name(&self, kind: u16) -> &str {
+        self.state.timer_name(kind)
     }
 
     /// Committed position in the changelog.
@@ -332,9 +329,16 @@ impl Task {
         self.ledger.changelog()
     }
 
-    /// Its rows, to be flushed.
-    pub fn rows_mut(&mut self) -> &mut Rows {
-        &mut self.view.rows
+    /// The next slice of a flush: see [`Rows::take_dirty`](crate::rows::Rows::take_dirty). It leaves out what has expired by the
+    /// last committed step.
+    pub fn take_dirty(&mut self, budget: usize, into: &mut Dirty) -> bool {
+        let now = self.committed().last.time();
+        self.state.take_dirty(budget, now, into)
+    }
+
+    /// The local store has no row: after it was wiped.
+    pub fn mark_dirty(&mut self) {
+        self.state.mark_dirty();
     }
 
     /// The stamp of the stored state that it was restored from; none: from the changelog alone.
@@ -352,21 +356,9 @@ impl Task {
         self.ledger.begin_flush();
     }
 
-    /// Everything that a store keeps beside the rows, as committed.
+    /// Everything but rows that a local store keeps, as committed.
     pub fn aside(&self) -> Delta {
-        let mut aside = Delta::new();
-        let committed = self.ledger.committed();
-        aside.meta(&crate::meta::encode(&committed.meta));
-        aside.names(&crate::meta::encode(&committed.names));
-        for timer in self.timers.committed() {
-            if let StepKey::Timer { time, key, kind, tag } = &timer {
-                aside.set_timer(key, *time, *kind, tag);
-            }
-        }
-        for (name, pending) in self.lookups.committed() {
-            aside.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
-        }
-        aside
+        self.state.committed_aside(self.committed())
     }
 
     /// The committed meta.
@@ -375,8 +367,8 @@ impl Task {
     }
 
     fn bind(&mut self, wiring: Arc<Wiring>) {
-        self.ids = Ids::bind(&wiring, &mut self.names, &mut self.view);
-        self.limit = wiring.batch;
+        self.state.bind(wiring.rules.description());
+        self.stepper.restart(wiring.batch);
         self.wiring = wiring;
     }
 }

@@ -114,7 +114,8 @@ impl Task {
                 late: placed.late,
                 unreadable: time.is_none(),
             };
-            if self.last != StepKey::Start && entry.step() <= self.last {
+            let last = self.progress.last();
+            if *last != StepKey::Start && entry.step() <= *last {
                 // Processed before the last commit; only its clock was needed again.
                 inbox.done(ticket);
                 continue;

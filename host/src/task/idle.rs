@@ -20,7 +20,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 impl Task {
     /// Moves the watermarks of idle partitions, when that frees a step, or now and then.
     pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
-        let waits = !self.order.is_empty() || !self.timers.is_empty();
+        let waits = !self.order.is_empty() || !self.state.timers().is_empty();
         let next = self.schedule.approaching();
         if self.schedule.follows_journal() || !(waits || next.is_some()) {
             // Nothing waits that a heartbeat could free.
@@ -57,7 +57,7 @@ impl Task {
         let held = self.schedule.bound() <= before;
         let frees = !held
             && (self.order.earliest().is_some_and(|time| time < target)
-                || self.timers.first().is_some_and(|timer| timer.time() < target));
+                || self.state.timers().first().is_some_and(|timer| timer.time() < target));
         // Rules take over without a step, when all before their time is final.
         let takes_over = next.is_some_and(|next| (before..target).contains(&next.at));
         let target = match next {
@@ -101,6 +101,6 @@ impl Task {
 
     /// Event time of the last step; none before the first.
     pub fn last_time(&self) -> Option<Millis> {
-        (self.last != StepKey::Start).then(|| self.last.time())
+        (*self.progress.last() != StepKey::Start).then(|| self.progress.time())
     }
 }

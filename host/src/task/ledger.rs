@@ -4,9 +4,9 @@
 //! - At most one epoch is sealed. A commit turns it into the committed state; an abort drops it.
 //! - What is committed changes in one place, [`Ledger::commit`], once the log has said that the epoch is in it.
 
-use super::seal::SweepState;
+use super::state::SealedDelta;
 use super::{Tally, Wiring};
-use crate::meta::{Meta, Names};
+use crate::meta::Meta;
 use crate::record::Offset;
 use std::sync::Arc;
 
@@ -27,14 +27,10 @@ pub struct Ledger {
     tally: Tally,
 }
 
-/// Everything but the rows, timers and lookups that a task goes back to after an abort.
+/// Everything but its state that a task goes back to after an abort.
 pub struct Snapshot {
     /// Where the task stands.
     pub meta: Meta,
-    /// Where the sweep stands.
-    pub sweep: SweepState,
-    /// The permanent ids given so far.
-    pub names: Names,
     /// The rules of its last step.
     pub wiring: Arc<Wiring>,
 }
@@ -57,15 +53,6 @@ struct Rounds {
     current: u64,
 }
 
-/// How far the sweep has come with the epoch that is sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Round {
-    /// It wrote the last of the state: the next epoch begins another round.
-    Complete,
-    /// More of the state is left to write.
-    Goes,
-}
-
 impl Ledger {
     /// The books of a task that was restored up to `changelog`, of which it read `bytes`.
     pub fn new(committed: Snapshot, changelog: Offset, bytes: u64, stored: Option<Offset>) -> Ledger {
@@ -84,25 +71,16 @@ impl Ledger {
         }
     }
 
-    /// Where the round of the sweep began that goes on after this epoch.
-    pub fn round_start(&self, round: Round) -> Offset {
-        match round {
-            Round::Goes => self.committed.meta.round,
-            // At or before the first record of this epoch's delta: aborted records may lie between.
-            Round::Complete => self.changelog,
-        }
-    }
-
-    /// The open epoch is handed to the producer: `bytes` of delta, and `snapshot` as of its end.
+    /// The open epoch is handed to the producer: its delta, and `snapshot` as of its end.
     ///
     /// # Panics
     /// When an epoch is sealed already.
-    pub fn seal(&mut self, snapshot: Snapshot, round: Round, bytes: u64) {
+    pub fn seal(&mut self, snapshot: Snapshot, delta: SealedDelta) {
         assert!(self.sealed.is_none(), "at most one epoch is being committed");
         self.sealed = Some(Sealed {
             snapshot,
-            complete: (round == Round::Complete).then_some(self.committed.meta.round),
-            bytes,
+            complete: delta.complete,
+            bytes: delta.bytes,
             tally: std::mem::take(&mut self.tally),
         });
     }

@@ -3,17 +3,15 @@
 //! Rule: opening and starting over are the same: everything that is not committed is built again from the committed meta.
 
 use super::ledger::{Ledger, Snapshot};
+use super::progress::Progress;
 use super::schedule::{Preset, Replay, RulesSchedule, Schedule};
-use super::seal::SweepState;
-use super::{Ids, Layout, Restored, Task};
-use crate::delta::Delta;
+use super::{Layout, Restored, Task};
 use crate::error::{Failure, Result};
 use crate::inbox::Inbox;
-use crate::meta::{self, InputMeta, Meta};
+use crate::meta::{InputMeta, Meta};
 use crate::order::Order;
 use crate::record::{Offset, Partition, StepKey};
-use crate::rows;
-use crate::rules::{Batch, Version};
+use crate::rules::Version;
 use crate::store::scratch::Scratch;
 use crate::watermark::Clock;
 use std::collections::VecDeque;
@@ -36,17 +34,6 @@ impl Task {
             ))
         })?;
         let wiring = wiring.clone();
-        let mut names = restored.names;
-        if names.hash.is_empty() {
-            names.hash = rows::HASH.to_owned();
-        }
-        if names.hash != rows::HASH {
-            return Err(Failure::Fatal(format!(
-                "task {partition}: its keys were placed by '{}', and this version of Pelton places them by '{}'",
-                names.hash,
-                rows::HASH
-            )));
-        }
         let end = match &restored.meta {
             Some(meta) => meta.follows,
             None => restored.follows,
@@ -73,13 +60,13 @@ impl Task {
                 round: restored.changelog,
             }
         });
-        // Unreadable: the round begins again, which is always right.
-        let sweep: SweepState = meta::decode(&meta.sweep).unwrap_or_default();
+        let mut state = restored.state;
+        let opened = state.open(&meta.sweep);
+        opened.map_err(|why| Failure::Fatal(format!("task {partition}: {why}")))?;
         let inputs = layout.inputs.len();
+        let progress = Progress::committed(&meta);
         let committed = Snapshot {
             meta,
-            sweep: sweep.clone(),
-            names: names.clone(),
             wiring: wiring.clone(),
         };
         let mut task = Task {
@@ -91,35 +78,19 @@ impl Task {
             held: (0..inputs).map(|_| VecDeque::new()).collect(),
             quiet: None,
             beaten: None,
-            view: super::View {
-                rows: restored.rows,
-                ..Default::default()
-            },
-            timers: restored.timers,
-            lookups: restored.lookups,
-            names: names.clone(),
-            ids: Ids::default(),
-            last: StepKey::Start,
-            sequence: 0,
+            state,
+            progress,
             schedule: Schedule::open(rules, replay),
-            delta: Delta::new(),
-            swept: Delta::new(),
-            sweep,
             ledger: Ledger::new(committed, restored.changelog, restored.bytes, restored.stored),
             shadow: restored.shadow,
-            batch: Batch::default(),
-            plan: vec![],
-            hashes: vec![],
-            spans: vec![],
-            batch_number: 0,
-            limit: 1,
+            stepper: Default::default(),
             layout,
         };
         task.accepts(&task.wiring.clone())
             .map_err(|why| Failure::Fatal(format!("task {partition}: {why}, although they set it")))?;
         task.start_over();
         if let Some(shadow) = &mut task.shadow {
-            shadow.settle(&task.last, task.sequence);
+            shadow.settle(task.progress.last(), task.progress.sequence());
         }
         Ok(task)
     }
@@ -128,10 +99,7 @@ impl Task {
     pub(super) fn into_restored(self) -> Restored {
         let (committed, changelog) = self.ledger.into_committed();
         Restored {
-            rows: self.view.rows,
-            timers: self.timers,
-            lookups: self.lookups,
-            names: committed.names,
+            state: self.state,
             meta: Some(committed.meta),
             changelog,
             shadow: self.shadow,
@@ -151,10 +119,7 @@ impl Task {
         self.held.iter_mut().for_each(VecDeque::clear);
         self.quiet = None;
         self.beaten = None;
-        self.last = committed.meta.last.clone();
-        self.sequence = committed.meta.sequence;
-        self.names = committed.names.clone();
-        self.spans.clear();
+        self.progress = Progress::committed(&committed.meta);
         self.schedule.start_over(&committed.meta);
         let wiring = committed.wiring.clone();
         self.bind(wiring);

@@ -37,7 +37,7 @@ impl Task {
     fn answer(&mut self, prepare: &Prepare, moment: &Moment, epoch: &mut Epoch) {
         let (number, task) = (prepare.number, self.partition);
         epoch.urgent = true;
-        let last = self.last.time();
+        let last = self.progress.time();
         if let Err(why) = self.may_hold(prepare, last) {
             self.schedule.refuse(number);
             let why = format!("task {task}: {why}");
@@ -60,31 +60,7 @@ impl Task {
 
     /// Event time has come this far by now: a few times in each 100 ms.
     pub fn note_stride(&mut self, now: Duration) {
-        self.schedule.note_stride(now, self.last.time());
-    }
-
-    /// Do these rules know everything that is pending?
-    pub fn accepts(&self, wiring: &Wiring) -> Result<(), String> {
-        let description = wiring.rules.description();
-        for timer in self.timers.iter() {
-            if let StepKey::Timer { kind, .. } = timer {
-                let name = self.names.timers.get(usize::from(*kind)).map_or("?", String::as_str);
-                if !description.timers.iter().any(|known| known == name) {
-                    return Err(format!(
-                        "timers of kind '{name}' are pending, and these rules don't declare it"
-                    ));
-                }
-            }
-        }
-        for (name, _) in self.lookups.iter() {
-            let name = self.names.lookups.get(usize::from(name.1)).map_or("?", String::as_str);
-            if !description.lookups.iter().any(|known| known.name == name) {
-                return Err(format!(
-                    "lookups '{name}' are pending, and these rules don't declare it"
-                ));
-            }
-        }
-        Ok(())
+        self.schedule.note_stride(now, self.progress.time());
     }
 
     /// Writes to the control topic, in the transaction of the open epoch.
@@ -113,12 +89,12 @@ impl Task {
         };
         let watermark = self.watermark();
         let waits = |time: Option<Millis>| time.is_some_and(|time| (from..watermark).contains(&time));
-        from < watermark && (waits(self.order.earliest()) || waits(self.timers.first().map(StepKey::time)))
+        from < watermark && (waits(self.order.earliest()) || waits(self.state.timers().first().map(StepKey::time)))
     }
 
     /// Does what the journal says of the place that is reached: the next reply is offered, a version takes over.
     pub(super) fn follow_journal(&mut self, epoch: &mut Epoch) {
-        while let Some(says) = self.schedule.follow_journal(&self.last) {
+        while let Some(says) = self.schedule.follow_journal(self.progress.last()) {
             match says.wiring {
                 Some(wiring) => self.take_over(says.number, wiring, epoch),
                 None => {
@@ -127,11 +103,11 @@ impl Task {
                         deploy = says.number,
                         "the journal says that a version took over here which the control topic doesn't know: the current version goes on"
                     );
-                    self.sequence += 1;
+                    self.progress.journaled();
                 }
             }
         }
-        if self.schedule.end_journal(&self.last) {
+        if self.schedule.end_journal(self.progress.last()) {
             // To be committed, even if no step comes.
             epoch.touched.insert(self.partition);
         }
@@ -142,10 +118,13 @@ impl Task {
         let watermark = self.watermark();
         let first_step = || {
             let record = self.order.ready(watermark, 1).front().map(|entry| entry.time);
-            let timer = self.timers.first().map(StepKey::time);
+            let timer = self.state.timers().first().map(StepKey::time);
             record.into_iter().chain(timer).min()
         };
-        let Some((next, wiring)) = self.schedule.due(watermark, first_step, !self.lookups.is_empty()) else {
+        let Some((next, wiring)) = self
+            .schedule
+            .due(watermark, first_step, !self.state.lookups().is_empty())
+        else {
             return false;
         };
         self.journal_rules(next, epoch);
@@ -160,8 +139,8 @@ impl Task {
             number: next.number,
         };
         let entry = Entry::After {
-            anchor: self.last.clone(),
-            sequence: self.sequence,
+            anchor: self.progress.last().clone(),
+            sequence: self.progress.sequence(),
             what,
         };
         epoch.journal(self.layout.journal, self.partition, next.at.max(0), &entry);
@@ -172,11 +151,11 @@ impl Task {
         if let Some(shadow) = self.shadow.take() {
             shadow.end("other rules have taken over");
         }
-        self.drop_unknown(&wiring, epoch);
+        self.drop_undeclared(&wiring, epoch);
         let counters = std::mem::take(&mut self.ledger.tally().counts);
         let before = self.wiring.clone();
         self.bind(wiring);
-        self.sequence += 1;
+        self.progress.journaled();
         // Counts go by index: a counter of the same name keeps what was counted in this epoch.
         let names = |of: &Wiring| of.rules.description().counters.clone();
         let after = names(&self.wiring);
@@ -196,37 +175,20 @@ impl Task {
         self.schedule.wants()
     }
 
-    fn drop_unknown(&mut self, wiring: &Wiring, epoch: &mut Epoch) {
-        let description = wiring.rules.description();
-        let knows_timer = |id: u16| description.timers.contains(&self.names.timers[usize::from(id)]);
-        let knows_lookup = |id: u16| {
-            let name = &self.names.lookups[usize::from(id)];
-            description.lookups.iter().any(|lookup| lookup.name == *name)
-        };
-        let unknown = |step: &&StepKey| matches!(step, StepKey::Timer { kind, .. } if !knows_timer(*kind));
-        let timers: Vec<StepKey> = self.timers.iter().filter(unknown).cloned().collect();
-        let lookups: Vec<_> = self
-            .lookups
-            .iter()
-            .filter(|(name, _)| !knows_lookup(name.1))
-            .map(|(name, _)| name.clone())
-            .collect();
+    /// Moves what is pending and unknown to these rules to the dead letters.
+    fn drop_undeclared(&mut self, wiring: &Wiring, epoch: &mut Epoch) {
+        let dropped = self.state.drop_undeclared(wiring.rules.description());
         let version = wiring.rules.version().to_string();
-        for timer in timers {
-            let StepKey::Timer { time, key, kind, tag } = &timer else {
-                continue;
-            };
-            self.timers.take(key, *kind, tag);
-            self.delta.cancel_timer(key, *time, *kind, tag);
-            let name = self.names.timers[usize::from(*kind)].clone();
-            self.dropped(key, tag, time.max(&0), ("pelton.timer", &name), &version, epoch);
+        for timer in &dropped.timers {
+            if let StepKey::Timer { time, key, kind, tag } = timer {
+                let name = self.state.timer_name(*kind).to_owned();
+                self.dropped(key, tag, time.max(&0), ("pelton.timer", &name), &version, epoch);
+            }
         }
-        for name in lookups {
-            self.lookups.take(&name);
-            self.delta.answered(&name.0, name.1, &name.2);
-            let lookup = self.names.lookups[usize::from(name.1)].clone();
-            let time = self.last.time().max(0);
-            self.dropped(&name.0, &name.2, &time, ("pelton.lookup", &lookup), &version, epoch);
+        for (key, lookup, tag) in &dropped.lookups {
+            let name = self.state.lookup_name(*lookup).to_owned();
+            let time = self.progress.time().max(0);
+            self.dropped(key, tag, &time, ("pelton.lookup", &name), &version, epoch);
         }
     }
 

@@ -9,30 +9,22 @@ mod rebuild;
 pub use access::{Access, Answer, Question};
 pub use rebuild::Rebuild;
 
+use super::state::TaskState;
 use super::{Layout, Task};
 use crate::delta::{self, Change};
 use crate::error::{Failure, Result};
 use crate::journal::Entry;
 use crate::log::Log;
-use crate::lookups::{Lookups, Pending};
-use crate::meta::{self, Meta, Names};
+use crate::meta::{self, Meta};
 use crate::record::{Offset, Partition};
-use crate::rows::{self, Rows};
-use crate::timers::Timers;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A task's state as it was committed last.
 #[derive(Default)]
 pub struct Restored {
-    /// Rows.
-    pub rows: Rows,
-    /// Timers.
-    pub timers: Timers,
-    /// Pending lookups.
-    pub lookups: Lookups,
-    /// Permanent ids.
-    pub names: Names,
+    /// Its rows, timers, pending lookups and names.
+    pub state: TaskState,
     /// Where it stood. None: it has never committed.
     pub meta: Option<Meta>,
     /// Changelog position behind everything applied.
@@ -58,44 +50,7 @@ impl Restored {
     pub fn apply(&mut self, change: Change<'_>) -> Result<()> {
         match change {
             Change::Meta(bytes) => self.meta = Some(meta::decode(bytes).map_err(corrupted)?),
-            Change::Names(bytes) => self.names = meta::decode(bytes).map_err(corrupted)?,
-            Change::Put {
-                key,
-                store,
-                schema,
-                entry,
-                expires,
-                value,
-            } => {
-                let slot = self.rows.slot(rows::hash(key), key);
-                self.rows.put(slot, store, schema, entry, value, expires);
-            }
-            Change::Delete { key, store, entry } => {
-                let slot = self.rows.slot(rows::hash(key), key);
-                self.rows.delete(slot, store, entry);
-            }
-            Change::SetTimer { key, at, kind, tag } => {
-                self.timers.set(key, kind, tag, at, i64::MIN);
-            }
-            Change::CancelTimer { key, kind, tag, .. } => {
-                self.timers.take(key, kind, tag);
-            }
-            Change::Ask {
-                key,
-                lookup,
-                tag,
-                id,
-                request,
-            } => {
-                let pending = Pending {
-                    id: id.into(),
-                    request: request.into(),
-                };
-                self.lookups.ask((key.into(), lookup, tag.into()), pending);
-            }
-            Change::Answered { key, lookup, tag } => {
-                self.lookups.take(&(key.into(), lookup, tag.into()));
-            }
+            change => self.state.replay(change).map_err(corrupted)?,
         }
         Ok(())
     }
@@ -114,12 +69,7 @@ impl Restored {
     /// What was applied is committed.
     fn settle(&mut self) {
         let now = self.meta.as_ref().map_or(i64::MIN, |meta| meta.last.time());
-        self.rows.seal();
-        self.rows.commit(now);
-        self.timers.seal();
-        self.timers.commit();
-        self.lookups.seal();
-        self.lookups.commit();
+        self.state.settle(now);
     }
 }
 

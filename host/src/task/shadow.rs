@@ -11,12 +11,11 @@
 //! - Where there is no shadow, all of this costs a task one branch a batch, and one a commit.
 
 mod compare;
-mod effects;
 mod feed;
 mod fields;
 mod link;
+mod playback;
 mod run;
-mod steps;
 pub mod tape;
 mod trial;
 
@@ -26,8 +25,6 @@ pub use run::Shadow;
 pub use tape::Tape;
 pub use trial::{Bounds, Parts, Player, Trial};
 
-use super::plan::Planned;
-use crate::rules::Effects;
 use crate::task::Task;
 use crate::task::epoch::Epoch;
 
@@ -52,23 +49,7 @@ impl Task {
     /// Nobody knows whether the sealed epoch is committed, and it is about to be dropped.
     pub fn doubt(&mut self) {
         if let Some(shadow) = &mut self.shadow {
-            shadow.doubt(&self.view.rows);
-        }
-    }
-
-    /// A batch is about to be applied.
-    #[inline]
-    pub(super) fn tape(&mut self, plan: &[Planned]) {
-        if let Some(tape) = self.shadow.as_mut().and_then(|shadow| shadow.tape()) {
-            tape.begin(plan, &self.shelf, self.sequence);
-        }
-    }
-
-    /// Of the batch these were taken.
-    #[inline]
-    pub(super) fn tape_taken(&mut self, taken: &[Planned], effects: &Effects) {
-        if let Some(tape) = self.shadow.as_mut().and_then(|shadow| shadow.tape()) {
-            tape.taken(taken, effects);
+            shadow.doubt(self.state.rows());
         }
     }
 
@@ -76,7 +57,7 @@ impl Task {
     pub(super) fn seal_shadow(&mut self) {
         let watermark = self.watermark().min(self.schedule.bound());
         let waiting = self.order.earliest();
-        let timer = self.timers.first().map(|timer| timer.time());
+        let timer = self.state.timers().first().map(|timer| timer.time());
         // Nothing that is to come stands before it.
         let until = [waiting, timer].into_iter().flatten().fold(watermark, i64::min);
         let follows = self.schedule.follows_journal();
@@ -84,16 +65,17 @@ impl Task {
         let begin = || {
             (!follows).then(|| Begin {
                 live: self.wiring.clone(),
-                timers: self.timers.iter().cloned().collect(),
+                timers: self.state.timers().iter().cloned().collect(),
                 lookups: self
-                    .lookups
+                    .state
+                    .lookups()
                     .iter()
                     .map(|(name, pending)| (name.clone(), pending.clone()))
                     .collect(),
-                names: self.names.clone(),
-                last: self.last.clone(),
+                names: self.state.names().clone(),
+                last: self.progress.last().clone(),
             })
         };
-        link.seal((self.last.clone(), self.sequence), begin, until);
+        link.seal((self.progress.last().clone(), self.progress.sequence()), begin, until);
     }
 }

@@ -138,7 +138,7 @@ impl Worker {
             }
             for (partition, task) in &mut self.tasks {
                 if self.flushes.wiped.remove(partition) {
-                    task.rows_mut().mark_dirty();
+                    task.mark_dirty();
                 }
             }
             if now.mono >= self.flushes.not_before && self.flushes.failed.is_empty() {
@@ -172,8 +172,7 @@ impl Worker {
                 return;
             };
             let mut rows = Dirty::default();
-            let now = task.committed().last.time();
-            let done = task.rows_mut().take_dirty(SLICE, now, &mut rows);
+            let done = task.take_dirty(SLICE, &mut rows);
             store.write(*partition, rows);
             if done {
                 store.finish(*partition, stamp.clone());

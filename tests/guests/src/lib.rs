@@ -102,6 +102,8 @@ impl Guest for Odd {
             "keep" => effects = keep(&batch),
             "time" | "timer-past" => time(&batch, &mut effects, what == "time"),
             "ask" => ask(&batch, &mut effects),
+            "spans-unused" => spoil_unused(&mut effects),
+            "reject-without-reason" => reject_poison(&batch, &mut effects),
             _ => {}
         }
         let last = batch.inputs.len().saturating_sub(1);
@@ -350,6 +352,52 @@ fn ask(batch: &Batch, effects: &mut Effects) {
             value: Span { start, len: 2 },
         }
     });
+}
+
+/// Spans that the effects don't need point anywhere.
+fn spoil_unused(effects: &mut Effects) {
+    let anywhere = Span {
+        start: u32::MAX,
+        len: u32::MAX,
+    };
+    let deletes: Vec<Effect> = effects
+        .effects
+        .iter()
+        .filter(|effect| effect.what == Action::Put)
+        .map(|put| Effect {
+            what: Action::Delete,
+            on: 0,
+            value: anywhere,
+            ..*put
+        })
+        .collect();
+    for effect in &mut effects.effects {
+        if effect.what == Action::Send {
+            effect.name = anywhere;
+        }
+    }
+    effects.effects.extend(deletes);
+    effects.effects.sort_by_key(|effect| effect.of);
+}
+
+/// Rejects each poisoned event, and doesn't say why.
+fn reject_poison(batch: &Batch, effects: &mut Effects) {
+    let none = Span { start: 0, len: 0 };
+    for (of, input) in batch.inputs.iter().enumerate() {
+        if bytes_of(input.value, &batch.bytes).ends_with(POISON) {
+            let of = of as u32;
+            effects.effects.retain(|effect| effect.of != of);
+            effects.effects.push(Effect {
+                what: Action::Reject,
+                on: 0,
+                of,
+                at: 0,
+                name: none,
+                value: none,
+            });
+        }
+    }
+    effects.effects.sort_by_key(|effect| effect.of);
 }
 
 /// One more effect for each event, behind its others.

@@ -165,6 +165,33 @@ fn a_trap_costs_its_own_input() {
     }
 }
 
+/// Spans that an effect doesn't need may point anywhere: they are not looked at.
+#[test]
+fn unused_spans_are_not_looked_at() {
+    oddly("spans-unused", |stage| {
+        five_users(stage, &datum("c1"));
+        let expected = [("a", "a1"), ("b", "b1"), ("c", "c1"), ("d", "d1"), ("e", "e1")];
+        assert_eq!(sent(stage), pairs(&expected));
+        assert_eq!(stage.dead_letters().len(), 0);
+    });
+}
+
+/// An input that is rejected without a reason is not lost either.
+#[test]
+fn a_rejection_needs_no_reason() {
+    oddly("reject-without-reason", |stage| {
+        five_users(stage, &datum("poison"));
+        let expected = [("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")];
+        assert_eq!(sent(stage), pairs(&expected));
+        let letters = stage.dead_letters();
+        let all: Vec<_> = letters
+            .iter()
+            .map(|letter| (letter.origin(), letter.reason()))
+            .collect();
+        assert_eq!(all, [("in/0/2".into(), "")]);
+    });
+}
+
 /// A trap that a journal tells is followed by other rules too, which would not have trapped.
 #[test]
 fn a_replay_follows_the_trap() {

@@ -67,7 +67,7 @@ impl Rebuild {
     pub fn begin(layout: Arc<Layout>, partition: Partition, stored: bool) -> Rebuild {
         let mut state = Restored::default();
         if stored {
-            state.rows.track();
+            state.state.track();
         }
         Rebuild {
             layout,
@@ -225,12 +225,12 @@ impl Rebuild {
                     ..Restored::default()
                 };
                 // Or the next flush would take none of its rows.
-                state.rows.track();
+                state.state.track();
                 return Ok(Part::Wipes(bounds));
             }
         }
         state.settle();
-        state.rows.mark_clean();
+        state.state.mark_clean();
         state.changelog = stamp.offset;
         state.stored = Some(stamp.offset);
         tracing::info!(

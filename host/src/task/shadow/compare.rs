@@ -9,7 +9,7 @@
 mod items;
 
 use super::fields::{differing, field, short};
-use super::steps::{Planned, What};
+use super::playback::Planned;
 use super::tape::{Tape, What as Live};
 use super::trial::Trial;
 use crate::control::shadow::{Counts, Difference, Field, Kind, Origin, Report, Trapped};
@@ -17,8 +17,9 @@ use crate::convert::{JsonWriter, Resolver, iso};
 use crate::log::Topics;
 use crate::meta::Names;
 use crate::record::{FOREVER, Partition, StepKey};
-use crate::rules::{Action, Effect, Effects};
+use crate::rules::{Action, Effect};
 use crate::task::Wiring;
+use crate::task::stepper::{Made, What};
 use items::{Item, Side, items};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -46,14 +47,6 @@ pub struct Comparison {
     /// By schemas of the shadow and the live rules, where they differ; none: values of one are none of the other.
     resolvers: BTreeMap<(String, String), Option<Resolver>>,
     writers: BTreeMap<String, Option<JsonWriter>>,
-}
-
-/// What the shadow has made of a step.
-pub struct Made<'a> {
-    pub effects: &'a Effects,
-    pub range: Range<usize>,
-    /// Why it was refused; empty: it was not.
-    pub dead: &'a str,
 }
 
 impl Comparison {
@@ -124,10 +117,10 @@ impl Comparison {
     }
 
     /// A step was taken.
-    pub fn step(&mut self, planned: &Planned, tape: &Tape, names: &Names, made: Made<'_>) {
+    pub fn step(&mut self, planned: &Planned, tape: &Tape, names: &Names, made: &Made<'_>) {
         let seen = &mut self.report.seen;
         let (mut theirs, mut dead) = (0..0, &b""[..]);
-        if let Some(step) = planned.live.map(|live| &tape.steps[live]) {
+        if let Some(step) = planned.mark.map(|live| &tape.steps[live]) {
             seen.steps += 1;
             seen.records += u64::from(matches!(step.what, Live::Record { .. }));
             theirs = step.effects.start as usize..step.effects.end as usize;
@@ -136,7 +129,7 @@ impl Comparison {
         self.report.to = self.report.to.max(Some(planned.time));
         let (live, shadow) = (&tape.effects[theirs.clone()], &made.effects.effects[made.range.clone()]);
         let plain = tape.headers.is_empty() && made.effects.headers.is_empty();
-        if plain && dead == made.dead.as_bytes() && live.len() == shadow.len() {
+        if plain && dead == refusal(planned) && live.len() == shadow.len() {
             let pairs = || live.iter().zip(shadow);
             if pairs().all(|(live, shadow)| self.alike((live, &tape.bytes), (shadow, &made.effects.bytes))) {
                 for effect in shadow {
@@ -170,10 +163,10 @@ impl Comparison {
             && (!has.value || live.0.value.of(live.1) == shadow.0.value.of(shadow.1))
     }
 
-    fn differ(&mut self, planned: &Planned, tape: &Tape, names: &Names, theirs: Range<usize>, made: Made<'_>) {
+    fn differ(&mut self, planned: &Planned, tape: &Tape, names: &Names, theirs: Range<usize>, made: &Made<'_>) {
         let (live, shadow) = (self.live.clone(), self.shadow.clone());
         let dead = planned
-            .live
+            .mark
             .map_or(&b""[..], |live| tape.steps[live].dead.of(&tape.bytes));
         let old = items(Side {
             wiring: &live,
@@ -188,8 +181,8 @@ impl Comparison {
             effects: &made.effects.effects,
             headers: &made.effects.headers,
             bytes: &made.effects.bytes,
-            range: made.range,
-            dead: made.dead.as_bytes(),
+            range: made.range.clone(),
+            dead: refusal(planned),
         });
         for one in &old {
             let other = new.iter().find(|other| other.id() == one.id());
@@ -319,10 +312,10 @@ impl Comparison {
     }
 
     fn origin(&self, planned: &Planned, tape: &Tape, names: &Names) -> Origin {
-        let live = planned.live.map(|live| &tape.steps[live].what);
+        let live = planned.mark.map(|live| &tape.steps[live].what);
         let mut origin = Origin {
             partition: self.task,
-            key: short(&lossy(planned.key(tape))),
+            key: short(&lossy(key(planned, tape))),
             time: planned.time,
             ..Origin::default()
         };
@@ -346,6 +339,21 @@ impl Comparison {
         }
         origin
     }
+}
+
+/// The key of a step.
+fn key<'a>(planned: &'a Planned, tape: &'a Tape) -> &'a [u8] {
+    match (&planned.what, planned.mark) {
+        (What::Timer(StepKey::Timer { key, .. }), _) => key,
+        (What::Reply { name, .. }, _) => &name.0,
+        (_, Some(live)) => tape.steps[live].key.of(&tape.bytes),
+        _ => &[],
+    }
+}
+
+/// Why the shadow refuses an input; empty if it doesn't.
+fn refusal(planned: &Planned) -> &[u8] {
+    planned.refused.as_ref().map_or(&[], |refusal| refusal.why.as_bytes())
 }
 
 /// What an effect counts as.

@@ -6,13 +6,14 @@
 //! - A row goes along with the first step of its key since the shadow's beginning P. Only steps of a key write its row, so what
 //!   is committed before that step's epoch is the row as of P.
 
-use super::super::plan::{self, Planned};
-use super::super::shelf::Shelf;
 use crate::journal::Ending;
 use crate::order::Entry;
 use crate::record::{Millis, NEVER, Offset, Rank, Span, StepKey};
 use crate::rows::{Cell, Rows};
 use crate::rules::{Effect, Effects, Header};
+use crate::task::live::Planned;
+use crate::task::shelf::Shelf;
+use crate::task::stepper;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -118,6 +119,19 @@ pub struct Shipped {
     pub value: Span,
 }
 
+/// The key of a live step.
+fn key<'a>(planned: &'a Planned, shelf: &'a Shelf) -> &'a [u8] {
+    match &planned.what {
+        stepper::What::Record(entry) => {
+            let (chunk, record) = shelf.get(entry.chunk, entry.record);
+            record.key.map_or(&[], |key| key.of(&chunk.bytes))
+        }
+        stepper::What::Timer(StepKey::Timer { key, .. }) => key,
+        stepper::What::Reply { name, .. } => &name.0,
+        stepper::What::Timer(_) | stepper::What::Elsewhere(_) => &[],
+    }
+}
+
 /// The timer of a step.
 pub fn timer_of(step: &Step, tape: &Tape) -> Option<StepKey> {
     let What::Timer { kind, tag } = &step.what else {
@@ -136,19 +150,13 @@ impl Tape {
     pub fn begin(&mut self, plan: &[Planned], shelf: &Shelf, sequence: u64) {
         self.batch = self.steps.len();
         for (number, planned) in plan.iter().enumerate() {
-            let key = Span::append(&mut self.bytes, plan::key(shelf, &planned.what));
             let what = match &planned.what {
-                plan::What::Record(entry) => self.record(entry, shelf),
-                plan::What::Timer(StepKey::Timer { kind, tag, .. }) => What::Timer {
+                stepper::What::Record(entry) => self.record(entry, shelf),
+                stepper::What::Timer(StepKey::Timer { kind, tag, .. }) => What::Timer {
                     kind: *kind,
                     tag: Span::append(&mut self.bytes, tag),
                 },
-                // Only timers are planned as such.
-                plan::What::Timer(_) => What::Timer {
-                    kind: u16::MAX,
-                    tag: Span::default(),
-                },
-                plan::What::Reply { name, id, ending } => What::Reply {
+                stepper::What::Reply { name, id, ending } => What::Reply {
                     lookup: name.1,
                     tag: Span::append(&mut self.bytes, &name.2),
                     id: Span::append(&mut self.bytes, id),
@@ -156,7 +164,13 @@ impl Tape {
                     sequence: sequence + number as u64,
                     ending: ending.clone(),
                 },
+                // Only timers are planned as timers, and everything is here.
+                stepper::What::Timer(_) | stepper::What::Elsewhere(_) => What::Timer {
+                    kind: u16::MAX,
+                    tag: Span::default(),
+                },
             };
+            let key = Span::append(&mut self.bytes, key(planned, shelf));
             self.steps.push(Step {
                 what,
                 time: planned.time,
@@ -218,9 +232,9 @@ impl Tape {
                 }
                 from = range.end;
             }
-            match planned.dead.is_empty() {
-                true => step.effects = first + range.start as u32..first + range.end as u32,
-                false => step.dead = Span::append(&mut self.bytes, planned.dead.as_bytes()),
+            match &planned.refused {
+                None => step.effects = first + range.start as u32..first + range.end as u32,
+                Some(refusal) => step.dead = Span::append(&mut self.bytes, refusal.why.as_bytes()),
             }
         }
     }

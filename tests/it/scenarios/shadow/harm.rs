@@ -1,7 +1,7 @@
 //! What a shadow costs the live rules: nothing, however much it differs, traps, or falls behind.
 
 use super::super::faults::{datum, flow, odd, put, sent};
-use pelton::control::shadow::{Counts, Field, Kind, Origin, Standing};
+use pelton::control::shadow::{Counts, Difference, Field, Kind, Origin, Standing};
 use pelton::task::shadow::Bounds;
 use pelton_tests::stage::{HOUR, SECOND, START, Stage, Way};
 use serde_json::json;
@@ -112,6 +112,22 @@ fn traps_do_no_harm() {
         }
     );
     assert_eq!(outcome(&stage), outcome(&echoes(2000, |_| {})));
+}
+
+/// A shadow refuses what the live task would refuse: a put that is not of its store's schema is a dead letter, not state.
+#[test]
+fn a_put_that_is_not_of_its_schema_is_refused() {
+    let stage = echoes(20, oddly("no-datum-kept"));
+    let report = stage.shadow_report();
+    assert!(report.seen.dead_letters.extra > 0, "{report:#?}");
+    let refused = |difference: &&Difference| difference.kind == Kind::DeadLetter;
+    let Some(refused) = report.differences.iter().find(refused) else {
+        panic!("{report:#?}")
+    };
+    assert_eq!((refused.how.as_str(), refused.fields.len()), ("extra", 1));
+    let why = refused.fields[0].shadow.as_deref().unwrap_or_default();
+    assert!(why.contains("entry of a store that is not of its schema"), "{why}");
+    assert_eq!(outcome(&stage), outcome(&echoes(20, |_| {})));
 }
 
 /// One that gets no time is dropped when too much waits for it, and the live rules have waited for nothing.

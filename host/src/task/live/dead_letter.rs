@@ -1,18 +1,20 @@
-//! What becomes of an input that can't be taken.
+//! Dead letters: the inputs that a live task refuses.
 //!
-//! Rule: nothing is lost silently: it goes to the dead letters as it came, with its headers, where it came from, why, and by which
-//! version.
+//! Rule: nothing is lost silently. An input goes to the dead letters as it came, with its headers, where it came from, why, and by
+//! which version.
 
-use super::epoch::{Epoch, Piece};
-use super::plan::{Planned, What};
-use super::{Guest, Task};
+use super::{Live, Planned};
 use crate::journal::Ending;
 use crate::record::{Span, StepKey};
+use crate::task::Guest;
+use crate::task::epoch::Piece;
+use crate::task::state::TaskState;
+use crate::task::stepper::{Refusal, What};
 
-impl Task {
-    /// The input as it came, with why and where from.
-    pub(super) fn dead_letter(&mut self, planned: &Planned, guest: &Guest, epoch: &mut Epoch) {
-        self.ledger.tally().dead_letters[planned.kind as usize] += 1;
+impl Live<'_> {
+    /// Writes the input as it came, with why and where from.
+    pub(super) fn dead_letter(&mut self, planned: &Planned, refusal: &Refusal, state: &TaskState, guest: &Guest) {
+        self.tally.dead_letters[refusal.kind as usize] += 1;
         let (topic, partition) = (self.layout.dead_letters, self.partition);
         let mut origin: Vec<(&str, String)> = vec![];
         match &planned.what {
@@ -21,7 +23,7 @@ impl Task {
                 let piece = |span: Option<Span>| span.map(|span| span.of(&chunk.bytes));
                 let value = piece(record.value).map(|value| [value, &[]]);
                 let timestamp = record.timestamp.max(0);
-                epoch.write(Piece {
+                self.epoch.write(Piece {
                     topic,
                     partition,
                     timestamp,
@@ -30,7 +32,7 @@ impl Task {
                 });
                 for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
                     let name = String::from_utf8_lossy(name.of(&chunk.bytes)).into_owned();
-                    epoch.header(&name, value.of(&chunk.bytes));
+                    self.epoch.header(&name, value.of(&chunk.bytes));
                 }
                 origin.push(("pelton.topic", self.layout.topics[usize::from(chunk.topic)].clone()));
                 origin.push(("pelton.partition", chunk.partition.to_string()));
@@ -38,35 +40,36 @@ impl Task {
             }
             What::Timer(StepKey::Timer { time, key, kind, tag }) => {
                 let value = Some([tag.as_ref(), &[]]);
-                epoch.write(Piece {
+                self.epoch.write(Piece {
                     topic,
                     partition,
                     timestamp: (*time).max(0),
                     key: Some(key),
                     value,
                 });
-                origin.push(("pelton.timer", self.names.timers[usize::from(*kind)].clone()));
+                origin.push(("pelton.timer", state.timer_name(*kind).to_owned()));
             }
-            What::Timer(_) => return,
+            What::Timer(_) | What::Elsewhere(_) => return,
             What::Reply { name, ending, .. } => {
                 let value = match ending {
                     Ending::Body(body) => Some([body.as_slice(), &[]]),
                     Ending::Absent | Ending::Unavailable => None,
                 };
-                epoch.write(Piece {
+                self.epoch.write(Piece {
                     topic,
                     partition,
                     timestamp: planned.time.max(0),
                     key: Some(&name.0),
                     value,
                 });
-                origin.push(("pelton.lookup", self.names.lookups[usize::from(name.1)].clone()));
+                origin.push(("pelton.lookup", state.lookup_name(name.1).to_owned()));
             }
         }
-        epoch.header("pelton.reason", planned.dead.as_bytes());
+        self.epoch.header("pelton.reason", refusal.why.as_bytes());
         for (name, value) in origin {
-            epoch.header(name, value.as_bytes());
+            self.epoch.header(name, value.as_bytes());
         }
-        epoch.header("pelton.version", guest.wiring.rules.version().to_string().as_bytes());
+        self.epoch
+            .header("pelton.version", guest.wiring.rules.version().to_string().as_bytes());
     }
 }

@@ -1,24 +1,22 @@
-//! Permanent ids of what rules name.
+//! Permanent ids of what the rules name.
 //!
-//! Rule: an id is given once, to a name, and stays its own; so what was written under it is found by every version.
+//! Invariant: a name gets an id once and keeps it, so every version of the rules finds what was written under it.
 
-use super::Wiring;
 use super::view::{StoreIds, View};
+use crate::convert::Resolver;
 use crate::meta::Names;
+use crate::rules::Description;
 
-/// By the indices of the description.
+/// The permanent ids of the current rules' timers and lookups, by place in their description.
 #[derive(Default)]
 pub struct Ids {
-    /// Kinds of timers.
-    pub timers: Vec<u16>,
-    /// Lookups.
-    pub lookups: Vec<u16>,
+    pub(super) timers: Vec<u16>,
+    pub(super) lookups: Vec<u16>,
 }
 
 impl Ids {
     /// Gives ids to everything that these rules name, and lets the view read by their schemas.
-    pub fn bind(wiring: &Wiring, names: &mut Names, view: &mut View) -> Ids {
-        let description = wiring.rules.description();
+    pub fn bind(description: &Description, names: &mut Names, view: &mut View) -> Ids {
         let ids = Ids {
             timers: description
                 .timers
@@ -43,7 +41,7 @@ impl Ids {
         for (index, (ids, store)) in stores.iter().zip(&description.stores).enumerate() {
             for (written, schema) in names.schemas.iter().enumerate() {
                 if written as u16 != ids.schema
-                    && let Ok(resolver) = crate::convert::Resolver::new(schema, &store.schema)
+                    && let Ok(resolver) = Resolver::new(schema, &store.schema)
                 {
                     resolvers.push(((index as u16, written as u16), resolver));
                 }

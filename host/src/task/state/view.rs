@@ -1,37 +1,34 @@
-//! What the rules see of a task's state, for the length of one call.
+//! What the rules see of a task's state while a call runs.
 //!
-//! Rule: a read answers as of the batch's start, without what is expired at the asking input's time, in the schema that
-//! the asking version of the rules declares.
+//! Invariant: a read answers as of the start of the batch, leaves out what has expired at the asking input's time, and gives
+//! values in the schema that the asking version of the rules declares.
 
 use crate::convert::Resolver;
 use crate::record::{Millis, Span};
 use crate::rows::{Rows, Slot};
 use crate::rules::{Cell, Found, Question, Read, State};
 
-/// The rows of a task, and for the batch at hand who its inputs are.
+/// The rows of a task, and the inputs of the batch that may read them. Only the state's own module can write through it.
 #[derive(Default)]
 pub struct View {
-    /// The rows.
-    pub rows: Rows,
-    /// Of each input of the batch: its key's slot and its time.
-    pub inputs: Vec<(Slot, Millis)>,
-    /// By the index in the rules' description: permanent ids of the store and of the schema that it reads and writes.
-    pub stores: Vec<StoreIds>,
-    /// From schemas of stored values to those that stores declare, by (store, written with).
-    pub resolvers: Vec<((u16, u16), Resolver)>,
-    /// Calls after the first of a batch, by store: what `reads` should have named.
-    pub misses: Vec<u64>,
-    /// Calls of this batch.
-    pub calls: u32,
+    pub(super) rows: Rows,
+    /// For each input of the batch: the row of its key, and its time.
+    pub(super) inputs: Vec<(Slot, Millis)>,
+    /// By place in the rules' description: the permanent ids of the store and of the schema that it reads and writes.
+    pub(super) stores: Vec<StoreIds>,
+    /// Converts stored values to the schema that a store declares; by place of the store and id of the stored schema.
+    pub(super) resolvers: Vec<((u16, u16), Resolver)>,
+    /// Reads beyond the first call of a batch, by store: what `reads` should have named.
+    pub(super) misses: Vec<u64>,
+    /// Calls of this batch so far.
+    pub(super) calls: u32,
 }
 
-/// Permanent ids of a store.
+/// The permanent ids of a store and of the schema it is written in.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreIds {
-    /// Of its name.
-    pub store: u16,
-    /// Of its schema.
-    pub schema: u16,
+    pub(super) store: u16,
+    pub(super) schema: u16,
 }
 
 impl View {
@@ -73,12 +70,10 @@ impl State for View {
             }
             match read.what {
                 Question::Entry => {
-                    let Some(cell) = self.rows.get(slot, ids.store, entry) else {
+                    let cell = self.rows.get(slot, ids.store, entry);
+                    let Some(cell) = cell.filter(|cell| now < cell.expires) else {
                         continue;
                     };
-                    if now >= cell.expires {
-                        continue;
-                    }
                     let value = self.value(read.store, cell.schema, cell.value, &mut found.bytes)?;
                     let name = Span::append(&mut found.bytes, entry);
                     found.cells.push(Cell {

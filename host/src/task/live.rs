@@ -1,0 +1,324 @@
+//! The ports of a live task's stepper: inputs come from what has arrived, effects go into the open epoch.
+//!
+//! Rules:
+//! - Replies come first in a batch: a journaled input stands right after the last step taken.
+//! - Nothing is copied: records are read where they arrived, and leave when their step is done.
+//! - A verdict that depends on the clock (a trap) is journaled in the transaction of its dead letter.
+
+mod dead_letter;
+mod plan;
+
+use super::epoch::{Epoch, Piece};
+use super::layout::Layout;
+use super::progress::Progress;
+use super::schedule::Schedule;
+use super::shadow::Link;
+use super::shelf::Shelf;
+use super::sources::{NoTime, Sources};
+use super::state::TaskState;
+use super::stepper::{self, Call, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, What};
+use super::tally::Tally;
+use super::wiring::Form;
+use super::{Guest, Task};
+use crate::inbox::Inbox;
+use crate::journal::{Entry as Journaled, Happening as Journal, Verdict};
+use crate::lookups;
+use crate::metrics::DeadLetter;
+use crate::murmur2;
+use crate::order::{Entry, Order};
+use crate::record::{Partition, StepKey};
+use crate::rules::{Action, Effects, Kind};
+use crate::service;
+use plan::step_of;
+use std::sync::Arc;
+
+/// A live task's step.
+pub type Planned = stepper::Planned<Entry, ()>;
+
+/// What a live task takes steps with, beside its state.
+pub(super) struct Live<'a> {
+    partition: Partition,
+    layout: &'a Layout,
+    inboxes: &'a mut [Inbox],
+    order: &'a mut Order,
+    shelf: &'a mut Shelf,
+    schedule: &'a mut Schedule,
+    progress: &'a mut Progress,
+    tally: &'a mut Tally,
+    shadow: Option<&'a mut Link>,
+    epoch: &'a mut Epoch,
+}
+
+impl Task {
+    /// Takes the next steps, at most one batch of them. Returns false if there is none now.
+    pub fn run(&mut self, guest: &mut Guest, sources: &mut Sources, epoch: &mut Epoch) -> bool {
+        self.follow_journal(epoch);
+        if !Arc::ptr_eq(&guest.wiring, &self.wiring) {
+            // The journal has just changed the version: the caller comes back with its guest.
+            return true;
+        }
+        if !self.schedule.may_step() {
+            return false;
+        }
+        let mut port = Live {
+            partition: self.partition,
+            layout: &self.layout,
+            inboxes: &mut self.inboxes,
+            order: &mut self.order,
+            shelf: &mut self.shelf,
+            schedule: &mut self.schedule,
+            progress: &mut self.progress,
+            tally: self.ledger.tally(),
+            shadow: self.shadow.as_deref_mut(),
+            epoch,
+        };
+        let mut context = stepper::Context {
+            state: &mut self.state,
+            guest,
+            sources,
+            port: &mut port,
+        };
+        if !self.stepper.step(&mut context) {
+            // The next steps may be another version's.
+            return self.take_over_if_due(epoch);
+        }
+        epoch.touched.insert(self.partition);
+        true
+    }
+}
+
+impl Live<'_> {
+    /// The name of a step in the journal: its place, or for a reply the last step and its number after that.
+    fn journal_name(&self, planned: &Planned) -> (StepKey, Option<u64>) {
+        match step_of(planned) {
+            Some(step) => (step, None),
+            None => (self.progress.last().clone(), Some(self.progress.sequence())),
+        }
+    }
+
+    /// Why a record that had no time when it arrived can't be read.
+    fn unreadable(&self, entry: &Entry, sources: &mut Sources) -> Refusal {
+        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
+        let verdict = self.inboxes[usize::from(entry.rank)].verdict(entry.offset);
+        let kind = match (record.key, record.value, verdict) {
+            (_, _, Some(Verdict::TooFarAhead)) => DeadLetter::TooFarAhead,
+            (None, _, _) => DeadLetter::NoKey,
+            (_, None, _) => DeadLetter::NoValue,
+            _ => DeadLetter::Unreadable,
+        };
+        let why = match verdict {
+            Some(verdict) => verdict.to_string(),
+            None => match sources.time(entry.rank, chunk, record) {
+                Err(NoTime::Unreadable(why) | NoTime::Wait(why)) => why,
+                Err(NoTime::UnknownSchema(id)) => format!("the registry knows no schema with id {id}"),
+                Ok(_) => "its time is further ahead of the broker's append time than max_ahead allows".into(),
+            },
+        };
+        Refusal { kind, why }
+    }
+}
+
+impl Inputs for Live<'_> {
+    type Record = Entry;
+    type Mark = ();
+
+    const FIRST_PATIENCE: u32 = 1;
+
+    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+        self.shelf.begin();
+        self.plan_replies(state, limit, plan);
+        self.plan_order(state, limit, plan);
+    }
+
+    #[inline]
+    fn key(&self, entry: &Entry) -> &[u8] {
+        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
+        record.key.map_or(&[], |key| key.of(&chunk.bytes))
+    }
+
+    #[inline]
+    fn read(&self, entry: &Entry, sources: &mut Sources) -> Result<RecordInput<'_>, Refusal> {
+        if entry.unreadable {
+            return Err(self.unreadable(entry, sources));
+        }
+        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
+        Ok(RecordInput {
+            rank: entry.rank,
+            offset: entry.offset,
+            late: entry.late,
+            value: record.value.map(|value| value.of(&chunk.bytes)),
+        })
+    }
+
+    #[inline]
+    fn headers(&self, entry: &Entry, mut each: impl FnMut(&[u8], &[u8])) {
+        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
+        for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
+            each(name.of(&chunk.bytes), value.of(&chunk.bytes));
+        }
+    }
+
+    fn known_trap(&self, planned: &Planned) -> Option<&str> {
+        self.schedule.trapped_before(|| Some(self.journal_name(planned)))
+    }
+
+    fn take(&mut self, planned: &Planned, _: &TaskState) {
+        match &planned.what {
+            What::Record(entry) => {
+                let rank = usize::from(entry.rank);
+                Tally::add(&mut self.tally.records, rank, 1);
+                if entry.late {
+                    Tally::add(&mut self.tally.late, rank, 1);
+                }
+                self.progress.step(entry.step());
+            }
+            What::Timer(step) => self.progress.step(step.clone()),
+            What::Reply { id, ending, .. } => {
+                if !self.schedule.take_given(id) {
+                    let entry = Journaled::After {
+                        anchor: self.progress.last().clone(),
+                        sequence: self.progress.sequence(),
+                        what: Journal::Reply {
+                            id: id.clone(),
+                            answer: ending.clone(),
+                        },
+                    };
+                    let (topic, task) = (self.layout.journal, self.partition);
+                    self.epoch.journal(topic, task, planned.time, &entry);
+                }
+                self.schedule.take_reply();
+            }
+            What::Elsewhere(_) => {}
+        }
+    }
+}
+
+impl Sink for Live<'_> {
+    fn called(&mut self, call: &Call<'_>, guest: &mut Guest) {
+        self.tally.calls += 1;
+        self.tally.inputs += call.inputs as u64;
+        self.tally.guest_nanos += call.took.as_nanos() as u64;
+        self.tally.guest_cpu_nanos += call.cpu.as_nanos() as u64;
+        guest.spent += call.cpu;
+        if call.patience > 1 {
+            let why = "an input that needed more time than rules.time_limit";
+            guest.faults.slow(call.took, why);
+        }
+        if let Some(trap) = call.trap {
+            self.tally.traps += 1;
+            if trap.kind == Kind::Time {
+                guest.faults.slow(call.took, &trap.text);
+            }
+        }
+    }
+
+    fn refused(&mut self, planned: &Planned, trapped: bool, _: &TaskState, guest: &mut Guest) {
+        let reason = planned.refused.as_ref().map_or("", |refusal| &refusal.why);
+        if trapped {
+            let (step, sequence) = self.journal_name(planned);
+            let entry = Journaled::Trapped {
+                step,
+                sequence,
+                version: guest.wiring.rules.version().0,
+                reason: reason.to_owned(),
+            };
+            let (topic, task) = (self.layout.journal, self.partition);
+            self.epoch.journal(topic, task, planned.time, &entry);
+        }
+        self.fault(reason, guest);
+    }
+
+    /// Counts a fault of the version. If a journal is followed, it was counted before.
+    fn fault(&mut self, why: &str, guest: &mut Guest) {
+        self.tally.faults += 1;
+        if !self.schedule.follows_journal() {
+            guest.faults.fault(why);
+        }
+    }
+
+    fn begin(&mut self, plan: &[Planned], inputs: usize, guest: &mut Guest) {
+        guest.faults.handed(inputs);
+        if let Some(tape) = self.shadow.as_mut().and_then(|shadow| shadow.tape()) {
+            tape.begin(plan, self.shelf, self.progress.sequence());
+        }
+    }
+
+    fn cut(&mut self) {
+        self.tally.cuts += 1;
+    }
+
+    fn output(&mut self, output: &Output<'_>, guest: &Guest) {
+        let Output { effect, effects, .. } = output;
+        let wire = &guest.wiring.outputs[usize::from(effect.on)];
+        let key = match effect.what {
+            Action::SendKeyed | Action::TombstoneKeyed => effect.name.of(&effects.bytes),
+            _ => output.key,
+        };
+        let mut text = vec![];
+        let value = match (effect.what, &wire.form) {
+            (Action::Tombstone | Action::TombstoneKeyed, _) => None,
+            (_, Form::Avro(prefix)) => Some([prefix.as_slice(), effect.value.of(&effects.bytes)]),
+            (_, Form::Json(json)) => {
+                // The datum was checked just before.
+                let _ = json.convert(effect.value.of(&effects.bytes), &mut text);
+                Some([text.as_slice(), &[]])
+            }
+        };
+        let index = usize::from(wire.topic - self.layout.outputs);
+        Tally::add(&mut self.tally.outputs, index, 1);
+        self.epoch.write(Piece {
+            topic: wire.topic,
+            partition: murmur2::partition(key, wire.partitions),
+            timestamp: effect.at,
+            key: Some(key),
+            value,
+        });
+        for header in output.headers() {
+            let name = String::from_utf8_lossy(header.name.of(&effects.bytes)).into_owned();
+            self.epoch.header(&name, header.value.of(&effects.bytes));
+        }
+    }
+
+    fn ask(&mut self, question: &Question<'_>, planned: &Planned, guest: &Guest) -> Box<[u8]> {
+        // A record or a timer asks as number 0; a reply by its own number among those after the last step, from 1.
+        let sequence = match planned.what {
+            What::Reply { .. } => self.progress.sequence() + 1,
+            _ => 0,
+        };
+        let id = lookups::id(self.progress.last(), sequence, question.number);
+        if !self.schedule.follows_journal() {
+            self.epoch.questions.push(service::Question {
+                task: self.partition,
+                id: id.clone(),
+                service: guest.wiring.lookups[usize::from(question.lookup)].service,
+                request: question.request.to_vec(),
+            });
+        }
+        id
+    }
+
+    fn count(&mut self, counter: u16, by: u64) {
+        Tally::add(&mut self.tally.counts, usize::from(counter), by);
+    }
+
+    fn done(&mut self, planned: &Planned, _: &Made<'_>, state: &TaskState, guest: &Guest) {
+        if let Some(refusal) = &planned.refused {
+            self.dead_letter(planned, refusal, state, guest);
+        }
+        match &planned.what {
+            What::Record(entry) => {
+                self.order.pop();
+                self.inboxes[usize::from(entry.rank)].done(entry.ticket);
+                self.shelf.done(entry.chunk);
+            }
+            What::Reply { .. } => self.progress.journaled(),
+            What::Timer(_) | What::Elsewhere(_) => {}
+        }
+    }
+
+    fn end(&mut self, taken: &[Planned], effects: &Effects) {
+        if let Some(tape) = self.shadow.as_mut().and_then(|shadow| shadow.tape()) {
+            tape.taken(taken, effects);
+        }
+    }
+}
