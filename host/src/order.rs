@@ -3,8 +3,9 @@
 //! Rule: records leave in the order (effective time, rank, offset), and only those with effective time < W. Releasing ten at
 //! once or one at a time gives the same order: what arrives later has an effective time of at least W.
 //!
-//! A ring of buckets of 64 ms: 20-30 ns a record, where a heap takes 50-440. What lies further ahead than the ring
-//! waits in a sorted map of buckets.
+//! A ring of buckets of 64 ms: 20-30 ns a record, where a heap takes 50-440. Records further ahead than the ring wait in a
+//! sorted map of buckets. The bucket that W stands in is split once into its 64 milliseconds. So a record moves at most twice
+//! after it was pushed, and a call in which nothing becomes final costs the same however many records wait.
 
 use crate::inbox::Ticket;
 use crate::record::{Millis, Offset, Rank, StepKey};
@@ -13,8 +14,20 @@ use std::collections::{BTreeMap, VecDeque};
 /// Width of a bucket, as a shift: 64 ms.
 const BUCKET_SHIFT: u32 = 6;
 
+/// Milliseconds of a bucket.
+const BUCKET: usize = 1 << BUCKET_SHIFT;
+
 /// Buckets of the ring: 8192 of 64 ms reach 524 s ahead, and cost 192 KiB empty.
 const RING: usize = 8192;
+
+/// Emptied lists that are kept for reuse. With [`KEPT_ENTRIES`] of 40 bytes each: 2.5 MiB at most.
+const SPARE: usize = 64;
+
+/// A list with more room than this is freed once it is empty. The lists of the split bucket keep 2.5 MiB too, at most.
+const KEPT_ENTRIES: usize = 1024;
+
+/// The ready list gives its room back above this, once it is empty: 16 batches of 512, or 320 KiB.
+const KEPT_READY: usize = 8192;
 
 /// A record that waits.
 #[derive(Clone, Copy, Debug)]
@@ -54,27 +67,71 @@ impl Entry {
     }
 }
 
-/// See the module.
-#[derive(Debug, Default)]
+/// Records by effective time. The module says how.
+#[derive(Debug)]
 pub struct Order {
     /// Final and sorted, to be taken from the front.
     ready: VecDeque<Entry>,
+    /// The bucket that the watermark stands in. No bucket before it holds anything.
+    split: Split,
     /// Bucket number of the first of the ring.
     base: i64,
     ring: VecDeque<Vec<Entry>>,
-    /// Buckets beyond the ring, and all of them while the ring is empty.
+    /// Buckets that are not in the ring: further ahead than it reaches, or before its first.
     beyond: BTreeMap<i64, Vec<Entry>>,
-    /// Emptied buckets, to be filled again.
+    /// Emptied buckets, to be filled again: see [`SPARE`].
     spare: Vec<Vec<Entry>>,
     len: usize,
+    /// The highest watermark so far: what arrives is not before it.
+    passed: Millis,
+    /// How often an entry was moved after it was pushed.
+    #[cfg(test)]
+    moves: usize,
+}
+
+/// A bucket, millisecond by millisecond.
+#[derive(Debug, Default)]
+struct Split {
+    /// Number of the bucket; nothing is split before the first.
+    bucket: Option<i64>,
+    /// One list a millisecond, made at the first use.
+    lists: Vec<Vec<Entry>>,
+    /// A bit for each list that is not empty.
+    filled: u64,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Order {
+            ready: VecDeque::new(),
+            split: Split::default(),
+            base: 0,
+            ring: VecDeque::new(),
+            beyond: BTreeMap::new(),
+            spare: vec![],
+            len: 0,
+            passed: Millis::MIN,
+            #[cfg(test)]
+            moves: 0,
+        }
+    }
 }
 
 impl Order {
-    /// A record arrives.
+    /// A record arrives. Its effective time is not before any watermark that [`ready`](Order::ready) was called with.
     #[inline]
     pub fn push(&mut self, entry: Entry) {
+        assert!(
+            entry.time >= self.passed,
+            "a record of {} arrived after the watermark {}",
+            entry.time,
+            self.passed
+        );
         self.len += 1;
         let bucket = entry.time >> BUCKET_SHIFT;
+        if self.split.bucket == Some(bucket) {
+            return self.split.push(entry);
+        }
         if self.ring.is_empty() {
             self.base = bucket;
         }
@@ -86,33 +143,37 @@ impl Order {
             }
             self.ring[index].push(entry);
         } else {
-            self.beyond.entry(bucket).or_default().push(entry);
+            self.beyond
+                .entry(bucket)
+                .or_insert_with(|| self.spare.pop().unwrap_or_default())
+                .push(entry);
         }
     }
 
     /// Sorts what is final at watermark `w` into the ready ones, until there are `want` of them.
     pub fn ready(&mut self, w: Millis, want: usize) -> &VecDeque<Entry> {
+        self.passed = self.passed.max(w);
+        if self.ready.is_empty() && self.ready.capacity() > KEPT_READY {
+            self.ready = VecDeque::new();
+        }
         while self.ready.len() < want {
-            let Some(bucket) = self.first_bucket() else { break };
-            if bucket << BUCKET_SHIFT >= w {
-                break;
-            }
-            let mut entries = self.take_bucket(bucket);
-            if ((bucket + 1) << BUCKET_SHIFT) > w {
-                // The watermark stands inside of this bucket: the rest stays.
-                let (mut fin, rest): (Vec<_>, Vec<_>) = entries.drain(..).partition(|entry| entry.time < w);
-                self.put_back(bucket, rest);
-                fin.sort_unstable_by_key(Entry::place);
-                let none = fin.is_empty();
-                self.ready.extend(fin);
-                self.spare.push(entries);
-                if none {
+            if let Some(time) = self.split.first() {
+                if time >= w {
                     break;
                 }
+                self.release_millisecond(time);
+                continue;
+            }
+            let Some(bucket) = self.first_bucket() else { break };
+            let (start, last) = (bucket << BUCKET_SHIFT, bucket << BUCKET_SHIFT | (BUCKET as i64 - 1));
+            if start >= w {
+                break;
+            }
+            let entries = self.take_bucket(bucket);
+            if last < w {
+                self.release(entries);
             } else {
-                entries.sort_unstable_by_key(Entry::place);
-                self.ready.extend(entries.drain(..));
-                self.spare.push(entries);
+                self.split(bucket, entries);
             }
         }
         &self.ready
@@ -131,8 +192,9 @@ impl Order {
         if let Some(first) = self.ready.front() {
             return Some(first.time);
         }
-        let bucket = self.first_bucket()?;
-        Some(bucket << BUCKET_SHIFT)
+        self.split
+            .first()
+            .or_else(|| self.first_bucket().map(|bucket| bucket << BUCKET_SHIFT))
     }
 
     /// Number of records that wait.
@@ -150,10 +212,49 @@ impl Order {
         *self = Order::default();
     }
 
+    /// All of a bucket is final.
+    fn release(&mut self, mut entries: Vec<Entry>) {
+        entries.sort_unstable_by_key(Entry::place);
+        self.count_moves(entries.len());
+        self.ready.extend(entries.drain(..));
+        self.keep(entries);
+    }
+
+    /// One millisecond of the split bucket is final.
+    fn release_millisecond(&mut self, time: Millis) {
+        let list = self.split.take(time);
+        let moved = list.len();
+        list.sort_unstable_by_key(|entry| (entry.rank, entry.offset));
+        self.ready.extend(list.drain(..));
+        if list.capacity() > KEPT_ENTRIES {
+            *list = Vec::new();
+        }
+        self.count_moves(moved);
+    }
+
+    /// The watermark stands inside this bucket: from now on its milliseconds are released one by one.
+    fn split(&mut self, bucket: i64, mut entries: Vec<Entry>) {
+        self.split.begin(bucket);
+        self.count_moves(entries.len());
+        for entry in entries.drain(..) {
+            self.split.push(entry);
+        }
+        self.keep(entries);
+    }
+
+    /// Keeps an emptied list for its memory, within the bounds.
+    fn keep(&mut self, list: Vec<Entry>) {
+        if self.spare.len() < SPARE && (1..=KEPT_ENTRIES).contains(&list.capacity()) {
+            self.spare.push(list);
+        }
+    }
+
     /// The number of the first bucket that is not empty. Empty ones in front of it are dropped.
     fn first_bucket(&mut self) -> Option<i64> {
         while self.ring.front().is_some_and(Vec::is_empty) {
-            self.spare.extend(self.ring.pop_front());
+            if let Some(empty) = self.ring.pop_front() {
+                self.keep(empty);
+            }
             self.base += 1;
         }
         let ring = (!self.ring.is_empty()).then_some(self.base);
@@ -174,24 +275,46 @@ impl Order {
             }
             // The same bucket was beyond the ring once, and in it later.
             entries.append(&mut first);
-            self.spare.push(first);
+            self.keep(first);
         }
         entries
     }
 
-    fn put_back(&mut self, bucket: i64, entries: Vec<Entry>) {
-        if entries.is_empty() {
-            return;
+    #[inline]
+    fn count_moves(&mut self, _moved: usize) {
+        #[cfg(test)]
+        {
+            self.moves += _moved;
         }
-        if self.ring.is_empty() {
-            self.base = bucket;
-            self.ring.push_back(entries);
-        } else if bucket + 1 == self.base && self.ring.len() < RING {
-            self.base = bucket;
-            self.ring.push_front(entries);
-        } else {
-            self.beyond.insert(bucket, entries);
-        }
+    }
+}
+
+impl Split {
+    /// Another bucket is split; the one before is empty.
+    fn begin(&mut self, bucket: i64) {
+        assert!(self.filled == 0, "a bucket was split while another one was not released");
+        self.bucket = Some(bucket);
+        self.lists.resize_with(BUCKET, Vec::new);
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let millisecond = (entry.time & (BUCKET as i64 - 1)) as usize;
+        self.filled |= 1 << millisecond;
+        self.lists[millisecond].push(entry);
+    }
+
+    /// The first millisecond that holds records.
+    #[inline]
+    fn first(&self) -> Option<Millis> {
+        let bucket = self.bucket?;
+        (self.filled != 0).then(|| (bucket << BUCKET_SHIFT) | i64::from(self.filled.trailing_zeros()))
+    }
+
+    /// The list of a millisecond, to be emptied.
+    fn take(&mut self, time: Millis) -> &mut Vec<Entry> {
+        let millisecond = (time & (BUCKET as i64 - 1)) as usize;
+        self.filled &= !(1 << millisecond);
+        &mut self.lists[millisecond]
     }
 }
 
@@ -244,4 +367,74 @@ mod tests {
     }
 
     const NEVER_BUT_SMALL: Millis = -1000;
+
+    impl Order {
+        /// Entries that it has room for.
+        fn room(&self) -> usize {
+            let lists = self.ring.iter().chain(self.beyond.values());
+            let lists = lists.chain(&self.spare).chain(&self.split.lists);
+            self.ready.capacity() + lists.map(Vec::capacity).sum::<usize>()
+        }
+    }
+
+    fn drain(order: &mut Order, w: Millis) -> usize {
+        let mut taken = 0;
+        while !order.ready(w, 512).is_empty() {
+            taken += std::iter::from_fn(|| order.pop()).count();
+        }
+        taken
+    }
+
+    /// A live stream: one record a millisecond, the watermark follows at a distance, and the task looks after each record.
+    #[test]
+    fn the_room_of_a_live_stream_comes_to_rest() {
+        let mut order = Order::default();
+        let (mut taken, mut room) = (0, 0);
+        for now in 0..600_000 {
+            order.push(entry(now, 0, now));
+            taken += drain(&mut order, now - 1000);
+            if now == 120_000 {
+                room = order.room();
+            }
+        }
+        assert_eq!((taken, order.len()), (598_999, 1001));
+        assert!(order.room() <= room + KEPT_ENTRIES, "from {room} to {} entries", order.room());
+        assert!(order.moves <= 2 * 600_000, "{} moves", order.moves);
+    }
+
+    /// Records that can't be read have the time of the watermark, and wait until it moves.
+    #[test]
+    fn a_crowd_at_the_watermark_costs_nothing_while_it_waits() {
+        let mut order = Order::default();
+        for offset in 0..50_000 {
+            order.push(entry(7, 0, offset));
+            order.ready(7, 512);
+        }
+        let (room, moves) = (order.room(), order.moves);
+        for _ in 0..100_000 {
+            assert!(order.ready(7, 512).is_empty());
+        }
+        assert_eq!((order.room(), order.moves), (room, moves));
+        assert_eq!(drain(&mut order, 8), 50_000);
+        assert!(order.moves <= 100_000, "{} moves", order.moves);
+        order.ready(8, 1);
+        assert!(order.room() <= KEPT_ENTRIES * (SPARE + BUCKET), "{} entries", order.room());
+    }
+
+    /// A backlog of one input while the other one is a day ahead: most buckets lie beyond the ring.
+    #[test]
+    fn the_room_of_a_long_backlog_comes_to_rest() {
+        let mut order = Order::default();
+        let day = 24 * 3600 * 1000;
+        for step in 0..200_000 {
+            let time = step * 100;
+            order.push(entry(time, 0, step));
+            order.push(entry(time + day, 1, step));
+            drain(&mut order, time);
+        }
+        let waiting = order.len();
+        assert_eq!(drain(&mut order, Millis::MAX), waiting);
+        order.ready(Millis::MAX, 1);
+        assert!(order.room() <= KEPT_ENTRIES * (SPARE + BUCKET), "{} entries", order.room());
+    }
 }
