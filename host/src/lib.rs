@@ -1,7 +1,7 @@
 //! Pelton: Kafka topics into Kafka topics, through keyed state and rules in WebAssembly, exactly once.
 //!
 //! The modules in the order of the layers; each imports only from layers above it in this list (`tests/` checks it).
-//! Data flows one way: `log` -> `order` -> `task` (`rules`, `rows`, `timers`, `lookups`) -> `commit` -> `log`.
+//! Data flows one way: `log` -> `task` (`arrivals`, `rules`, `rows`, `timers`, `lookups`) -> `commit` -> `log`.
 
 // what host and rules say to each other
 pub mod wit;
@@ -16,12 +16,10 @@ pub mod record;
 pub mod control;
 pub mod convert;
 pub mod delta;
-pub mod inbox;
 pub mod journal;
 pub mod lookups;
 pub mod meta;
 pub mod murmur2;
-pub mod order;
 pub mod rows;
 pub mod sweep;
 pub mod timers;

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub type Topics = Arc<[String]>;
 
 /// Records of one partition as they were fetched, in offset order, in one arena.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Chunk {
     /// Which topic.
     pub topic: TopicIx,
@@ -47,6 +47,77 @@ pub struct Fetched {
     pub value: Option<Span>,
     /// Range of the chunk's headers.
     pub headers: Range<u32>,
+}
+
+/// A fetched record, with the chunk that it is in.
+#[derive(Clone, Copy, Debug)]
+pub struct InputRecord<'a> {
+    chunk: &'a Chunk,
+    fetched: &'a Fetched,
+}
+
+impl Chunk {
+    /// The record at this index of `records`.
+    #[inline]
+    pub fn record(&self, index: usize) -> InputRecord<'_> {
+        InputRecord {
+            chunk: self,
+            fetched: &self.records[index],
+        }
+    }
+}
+
+impl<'a> InputRecord<'a> {
+    /// Its topic.
+    #[inline]
+    pub fn topic(&self) -> TopicIx {
+        self.chunk.topic
+    }
+
+    /// Its partition.
+    #[inline]
+    pub fn partition(&self) -> Partition {
+        self.chunk.partition
+    }
+
+    /// Its offset.
+    #[inline]
+    pub fn offset(&self) -> Offset {
+        self.fetched.offset
+    }
+
+    /// Its timestamp: milliseconds since 1970, -1 when it has none.
+    #[inline]
+    pub fn timestamp(&self) -> i64 {
+        self.fetched.timestamp
+    }
+
+    /// True when the broker set the timestamp, at append.
+    #[inline]
+    pub fn append_time(&self) -> bool {
+        self.fetched.append_time
+    }
+
+    /// Its key, if it is not null.
+    #[inline]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.fetched.key.map(|key| key.of(&self.chunk.bytes))
+    }
+
+    /// Its value, if it is not null.
+    #[inline]
+    pub fn value(&self) -> Option<&'a [u8]> {
+        self.fetched.value.map(|value| value.of(&self.chunk.bytes))
+    }
+
+    /// Names and values of its headers, in order.
+    #[inline]
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let InputRecord { chunk, fetched } = *self;
+        let range = fetched.headers.start as usize..fetched.headers.end as usize;
+        let header = move |(name, value): &(Span, Span)| (name.of(&chunk.bytes), value.of(&chunk.bytes));
+        chunk.headers[range].iter().map(header)
+    }
 }
 
 /// What a reader has to tell.

@@ -9,10 +9,10 @@
 //!     arrive*  ->  run* (plan -> rules -> apply)  ->  seal  ->  commit
 //!                                                         \->  abort -> rebuild from the committed meta, read again
 
+mod arrivals;
 mod arrive;
 pub mod epoch;
 pub mod faults;
-mod idle;
 pub mod layout;
 mod ledger;
 mod live;
@@ -23,7 +23,6 @@ pub mod restore;
 pub mod schedule;
 mod seal;
 pub mod shadow;
-mod shelf;
 pub mod sources;
 pub mod state;
 pub mod stepper;
@@ -42,22 +41,18 @@ pub use wiring::Wiring;
 
 use crate::control::{Number, VersionId};
 use crate::delta::Delta;
-use crate::inbox::Inbox;
 use crate::journal::Ending;
-use crate::log::Chunk;
 use crate::meta::{Meta, Prepared};
-use crate::order::{Entry, Order};
 use crate::record::{Millis, Offset, Partition, Rank, StepKey};
 use crate::rows::Dirty;
 use crate::rules::{Sandbox, Trap};
 use crate::service::Question;
+use arrivals::{Arrivals, Waiting};
 use ledger::Ledger;
 use progress::Progress;
 use schedule::Schedule;
-use shelf::Shelf;
 use sources::Readers;
 use state::{TaskState, View};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stepper::Stepper;
@@ -68,16 +63,7 @@ pub struct Task {
     layout: Arc<Layout>,
     wiring: Arc<Wiring>,
 
-    // what has arrived
-    inboxes: Vec<Inbox>,
-    order: Order,
-    shelf: Shelf,
-    /// By rank: chunks that wait for the registry, from a record on.
-    held: Vec<VecDeque<(Chunk, usize)>>,
-    /// All partitions are idle: the highest watermark when that began, and when.
-    quiet: Option<(Millis, Duration)>,
-    /// When the last heartbeat was written.
-    beaten: Option<Duration>,
+    arrivals: Arrivals,
 
     state: TaskState,
     progress: Progress,
@@ -89,7 +75,7 @@ pub struct Task {
 
     shadow: Option<Box<shadow::Link>>,
 
-    stepper: Stepper<Entry, ()>,
+    stepper: Stepper<Waiting, ()>,
 }
 
 /// A version of the rules on one worker: what runs it.
@@ -203,6 +189,11 @@ impl Task {
         self.schedule.deployed()
     }
 
+    /// Event time of the last step; none before the first.
+    pub fn last_time(&self) -> Option<Millis> {
+        (*self.progress.last() != StepKey::Start).then(|| self.progress.time())
+    }
+
     /// The rules that its last committed steps took.
     pub fn committed_wiring(&self) -> &Arc<Wiring> {
         &self.ledger.committed().wiring
@@ -210,37 +201,27 @@ impl Task {
 
     /// Where reading must go on, by rank: after opening, and after each [`abort`](Task::abort).
     pub fn positions(&self) -> impl Iterator<Item = (Rank, Offset)> {
-        self.inboxes
-            .iter()
-            .enumerate()
-            .map(|(rank, inbox)| (rank as Rank, inbox.position()))
+        (0..self.arrivals.inputs()).map(|rank| (rank, self.arrivals.position(rank)))
     }
 
     /// The next offset of an input that may arrive.
     pub fn position(&self, rank: Rank) -> Offset {
-        self.inboxes[usize::from(rank)].position()
+        self.arrivals.position(rank)
     }
 
     /// The watermark: the smallest of its partitions.
     pub fn watermark(&self) -> Millis {
-        self.inboxes
-            .iter()
-            .map(Inbox::watermark)
-            .min()
-            .unwrap_or(crate::record::NEVER)
+        self.arrivals.watermark()
     }
 
-    /// True for an input that is far enough ahead to be held back: over its bytes, and not the slowest. The slowest goes on,
-    /// or nothing would: what of it is over its bytes is spilled.
+    /// True for an input that should be paused for now.
     pub fn holds_back(&self, rank: Rank) -> bool {
-        let inbox = &self.inboxes[usize::from(rank)];
-        !self.held[usize::from(rank)].is_empty()
-            || (self.shelf.bytes(rank) > self.layout.buffer_bytes && inbox.watermark() > self.watermark())
+        self.arrivals.holds_back(rank)
     }
 
     /// True when records that wait were lost in a scratch file, and no step can be taken: the inputs must be read again.
     pub fn is_lost(&self) -> bool {
-        self.shelf.lost()
+        self.arrivals.is_lost()
     }
 
     /// Takes the end of a lookup. Dropped when it is not pending any more.
@@ -273,15 +254,15 @@ impl Task {
 
     /// Numbers for health and metrics.
     pub fn status(&self) -> Status {
-        let ranks = 0..self.inboxes.len() as Rank;
+        let ranks = 0..self.arrivals.inputs();
         let committed = &self.ledger.committed().meta;
         Status {
             partition: self.partition,
             watermark: self.watermark(),
             last: self.progress.time(),
-            waiting: self.order.len(),
-            buffered: ranks.clone().map(|rank| self.shelf.bytes(rank)).collect(),
-            spilled: ranks.map(|rank| self.shelf.spilled(rank)).collect(),
+            waiting: self.arrivals.len(),
+            buffered: ranks.clone().map(|rank| self.arrivals.buffered(rank)).collect(),
+            spilled: ranks.map(|rank| self.arrivals.spilled(rank)).collect(),
             positions: committed.inputs.iter().map(|input| input.next).collect(),
             timers: self.state.timers().len(),
             lookups: self.state.lookups().len(),

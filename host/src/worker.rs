@@ -279,11 +279,10 @@ impl Worker {
     fn arrive(&mut self, arrival: Arrival, now: Now) -> Result<()> {
         match arrival {
             Arrival::Records(chunk) => {
-                let rank = chunk.topic;
                 let Some(task) = reading(&mut self.tasks, &self.unread, chunk.partition) else {
                     return Ok(());
                 };
-                if let Err(why) = task.arrive(rank, chunk, &mut self.sources, now.wall, &mut self.epoch) {
+                if let Err(why) = task.arrive(chunk, &mut self.sources, now.wall, &mut self.epoch) {
                     tracing::warn!(%why, "records wait for their schema");
                 }
                 self.opened_now(now);
@@ -294,7 +293,7 @@ impl Worker {
                 offset,
             } => {
                 if let Some(task) = reading(&mut self.tasks, &self.unread, partition) {
-                    task.proved_end(topic, offset, now.mono);
+                    task.prove_end(topic, offset, now.mono);
                 }
             }
             Arrival::OutOfRange {
@@ -429,8 +428,8 @@ impl Worker {
         }
         if now.mono >= self.registry_at {
             self.registry_at = now.mono + ASK_REGISTRY_EVERY;
-            for task in self.tasks.values_mut().filter(|task| task.holds_records()) {
-                if let Err(why) = task.retry_held(&mut self.sources, now.wall, &mut self.epoch) {
+            for task in self.tasks.values_mut().filter(|task| task.waits_for_schema()) {
+                if let Err(why) = task.retry_schemas(&mut self.sources, now.wall, &mut self.epoch) {
                     tracing::warn!(%why, "records still wait for their schema");
                 }
             }

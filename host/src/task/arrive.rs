@@ -1,168 +1,88 @@
-//! Records arrive: each is placed in event time, in the order of its partition.
+//! The task's door for what its inputs bring: records, proofs of their ends, and their silence.
 //!
-//! Rule: what can't be read keeps its place (e = the watermark) and moves no clock. A record whose schema can't be asked for
-//! now holds back its partition, and nothing is lost.
+//! Rule: what is decided about arrivals is journaled at once, in the open epoch.
 
 use super::Task;
+use super::arrivals::{Arrived, Demand, Heartbeat};
 use super::epoch::Epoch;
-use super::sources::{NoTime, Sources};
+use super::sources::Sources;
 use super::tally::Tally;
-use crate::journal::{Entry as Journaled, Verdict};
+use crate::journal::Entry;
 use crate::log::Chunk;
-use crate::murmur2;
-use crate::order::Entry;
 use crate::record::{Millis, Offset, Rank, StepKey};
 use std::time::Duration;
 
 impl Task {
-    /// Takes records of an input. `wall`: the wall clock. Err: the registry is away, why; the records wait.
+    /// Takes records of an input. `wall`: the wall clock. Err: why some of them wait for their schema; none is lost.
     pub fn arrive(
         &mut self,
-        rank: Rank,
         chunk: Chunk,
         sources: &mut Sources,
         wall: Millis,
         epoch: &mut Epoch,
     ) -> Result<(), String> {
-        let held = &mut self.held[usize::from(rank)];
-        if !held.is_empty() {
-            held.push_back((chunk, 0));
-            return Ok(());
-        }
-        self.place(rank, chunk, 0, sources, wall, epoch)
+        let arrived = self.arrivals.push(chunk, sources, wall);
+        self.arrived(arrived, wall, epoch)
     }
 
-    /// Tries again what waits for the registry.
-    pub fn retry_held(&mut self, sources: &mut Sources, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
-        for rank in 0..self.held.len() {
-            while let Some((chunk, from)) = self.held[rank].pop_front() {
-                let rest = std::mem::take(&mut self.held[rank]);
-                let placed = self.place(rank as Rank, chunk, from, sources, wall, epoch);
-                self.held[rank].extend(rest);
-                placed?;
+    /// Tries again what waits for a schema.
+    pub fn retry_schemas(&mut self, sources: &mut Sources, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
+        for rank in 0..self.arrivals.inputs() {
+            while let Some(arrived) = self.arrivals.retry(rank, sources, wall) {
+                self.arrived(arrived, wall, epoch)?;
             }
         }
         Ok(())
     }
 
-    /// True when records wait for the registry.
-    pub fn holds_records(&self) -> bool {
-        self.held.iter().any(|held| !held.is_empty())
+    /// True while records wait for a schema.
+    pub fn waits_for_schema(&self) -> bool {
+        self.arrivals.waits_for_schema()
     }
 
-    fn place(
-        &mut self,
-        rank: Rank,
-        chunk: Chunk,
-        from: usize,
-        sources: &mut Sources,
-        wall: Millis,
-        epoch: &mut Epoch,
-    ) -> Result<(), String> {
-        let max_ahead = self.layout.inputs[usize::from(rank)].max_ahead;
-        let place = self.shelf.next();
-        let mut live = 0;
-        let mut wait = None;
-        for (index, record) in chunk.records.iter().enumerate().skip(from) {
-            let inbox = &mut self.inboxes[usize::from(rank)];
-            if record.offset < inbox.position() {
-                // Fetched before a seek, or delivered again: it was taken already.
-                continue;
-            }
-            let time = match sources.time(rank, &chunk, record) {
-                _ if inbox.verdict(record.offset).is_some() => None,
-                Ok(time) if record.append_time && record.timestamp >= 0 => {
-                    (time <= record.timestamp.saturating_add(max_ahead)).then_some(time)
-                }
-                Ok(time) if time <= wall.saturating_add(max_ahead) || inbox.was_read(record.offset) => Some(time),
-                Ok(_) => {
-                    self.judge(rank, record.offset, Verdict::TooFarAhead, wall, epoch);
-                    None
-                }
-                Err(NoTime::Unreadable(_)) => None,
-                Err(NoTime::UnknownSchema(id)) if inbox.was_read(record.offset) => {
-                    // It was readable when it was read before: the registry has lost it.
-                    wait = Some((
-                        index,
-                        format!("the registry does not know schema {id} any more: restore it there"),
-                    ));
-                    break;
-                }
-                Err(NoTime::UnknownSchema(id)) => {
-                    self.judge(rank, record.offset, Verdict::UnknownSchema(id), wall, epoch);
-                    None
-                }
-                Err(NoTime::Wait(why)) => {
-                    wait = Some((index, why));
-                    break;
-                }
-            };
-            if let Some(key) = record.key
-                && murmur2::partition(key.of(&chunk.bytes), self.layout.partitions) != self.partition
-            {
-                Tally::add(&mut self.ledger.tally().foreign, usize::from(rank), 1);
-            }
-            let inbox = &mut self.inboxes[usize::from(rank)];
-            let (placed, ticket) = inbox.arrive(record.offset, time);
-            let entry = Entry {
-                time: placed.time,
-                offset: record.offset,
-                ticket,
-                chunk: place,
-                record: index as u32,
-                rank,
-                late: placed.late,
-                unreadable: time.is_none(),
-            };
-            let last = self.progress.last();
-            if *last != StepKey::Start && entry.step() <= *last {
-                // Processed before the last commit; only its clock was needed again.
-                inbox.done(ticket);
-                continue;
-            }
-            live += 1;
-            self.order.push(entry);
+    fn arrived(&mut self, arrived: Arrived, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
+        let rank = arrived.rank;
+        for (offset, verdict) in arrived.verdicts {
+            let entry = Entry::Verdict { rank, offset, verdict };
+            epoch.journal(self.layout.journal, self.partition, wall, &entry);
         }
-        self.quiet = None;
-        // It is paused soon, when it is over its bytes. So it need not spill.
-        let ahead = self.inboxes[usize::from(rank)].watermark() > self.watermark();
-        if let Some((index, why)) = wait {
-            self.inboxes[usize::from(rank)].heard();
-            // The rest is the same chunk again: records are few when a registry is away at their first sight.
-            let rest = Chunk {
-                topic: chunk.topic,
-                partition: chunk.partition,
-                records: chunk.records.clone(),
-                headers: chunk.headers.clone(),
-                bytes: chunk.bytes.clone(),
-            };
-            self.shelf.add(rank, chunk, live, ahead);
-            self.held[usize::from(rank)].push_front((rest, index));
-            return Err(why);
+        if arrived.foreign > 0 {
+            Tally::add(&mut self.ledger.tally().foreign, usize::from(rank), arrived.foreign);
         }
-        self.shelf.add(rank, chunk, live, ahead);
-        Ok(())
+        arrived.waits.map_or(Ok(()), Err)
     }
 
-    fn judge(&mut self, rank: Rank, offset: Offset, verdict: Verdict, wall: Millis, epoch: &mut Epoch) {
-        let inbox = &mut self.inboxes[usize::from(rank)];
-        assert!(
-            !inbox.was_read(offset),
-            "a verdict about a record that was read before would change what is decided"
-        );
-        inbox.judge(offset, verdict.clone());
-        epoch.journal(
-            self.layout.journal,
-            self.partition,
-            wall,
-            &Journaled::Verdict { rank, offset, verdict },
-        );
+    /// Takes a proof that an input's log ended at `end`, at monotonic `now`.
+    pub fn prove_end(&mut self, rank: Rank, end: Offset, now: Duration) {
+        self.arrivals.prove_end(rank, end, now);
     }
 
-    /// A proof that an input's log ended at `end`, at monotonic `now`.
-    pub fn proved_end(&mut self, rank: Rank, end: Offset, now: Duration) {
-        if self.held[usize::from(rank)].is_empty() {
-            self.inboxes[usize::from(rank)].proved_end(end, now);
+    /// Moves the watermarks of idle inputs, when something waits for that. The journal says so itself while it is followed.
+    pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
+        if self.schedule.follows_journal() {
+            return;
+        }
+        let demand = Demand {
+            timer: self.state.timers().first().map(StepKey::time),
+            takeover: self.schedule.approaching().map(|next| next.at),
+            until: self.schedule.bound(),
+        };
+        let heartbeats = self.arrivals.beat(now, &demand);
+        self.journal_heartbeats(heartbeats, wall, epoch);
+    }
+
+    /// Event time comes to `target` on every input, as if all had been silent until then: for tests that move it by hand.
+    pub fn beat_to(&mut self, target: Millis, wall: Millis, epoch: &mut Epoch) {
+        if !self.schedule.follows_journal() {
+            let heartbeats = self.arrivals.beat_to(target);
+            self.journal_heartbeats(heartbeats, wall, epoch);
+        }
+    }
+
+    fn journal_heartbeats(&self, heartbeats: Vec<Heartbeat>, wall: Millis, epoch: &mut Epoch) {
+        for Heartbeat { rank, position, time } in heartbeats {
+            let entry = Entry::Heartbeat { rank, position, time };
+            epoch.journal(self.layout.journal, self.partition, wall, &entry);
         }
     }
 }

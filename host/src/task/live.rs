@@ -8,24 +8,22 @@
 mod dead_letter;
 mod plan;
 
+use super::arrivals::{Arrivals, Waiting};
 use super::epoch::{Epoch, Piece};
 use super::layout::Layout;
 use super::progress::Progress;
 use super::schedule::Schedule;
 use super::shadow::Link;
-use super::shelf::Shelf;
 use super::sources::{NoTime, Sources};
 use super::state::TaskState;
 use super::stepper::{self, Call, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, What};
 use super::tally::Tally;
 use super::wiring::Form;
 use super::{Guest, Task};
-use crate::inbox::Inbox;
 use crate::journal::{Entry as Journaled, Happening as Journal, Verdict};
 use crate::lookups;
 use crate::metrics::DeadLetter;
 use crate::murmur2;
-use crate::order::{Entry, Order};
 use crate::record::{Partition, StepKey};
 use crate::rules::{Action, Effects, Kind};
 use crate::service;
@@ -33,15 +31,13 @@ use plan::step_of;
 use std::sync::Arc;
 
 /// A live task's step.
-pub type Planned = stepper::Planned<Entry, ()>;
+pub type Planned = stepper::Planned<Waiting, ()>;
 
 /// What a live task takes steps with, beside its state.
 pub(super) struct Live<'a> {
     partition: Partition,
     layout: &'a Layout,
-    inboxes: &'a mut [Inbox],
-    order: &'a mut Order,
-    shelf: &'a mut Shelf,
+    arrivals: &'a mut Arrivals,
     schedule: &'a mut Schedule,
     progress: &'a mut Progress,
     tally: &'a mut Tally,
@@ -63,9 +59,7 @@ impl Task {
         let mut port = Live {
             partition: self.partition,
             layout: &self.layout,
-            inboxes: &mut self.inboxes,
-            order: &mut self.order,
-            shelf: &mut self.shelf,
+            arrivals: &mut self.arrivals,
             schedule: &mut self.schedule,
             progress: &mut self.progress,
             tally: self.ledger.tally(),
@@ -97,10 +91,10 @@ impl Live<'_> {
     }
 
     /// Why a record that had no time when it arrived can't be read.
-    fn unreadable(&self, entry: &Entry, sources: &mut Sources) -> Refusal {
-        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
-        let verdict = self.inboxes[usize::from(entry.rank)].verdict(entry.offset);
-        let kind = match (record.key, record.value, verdict) {
+    fn unreadable(&self, waiting: &Waiting, sources: &mut Sources) -> Refusal {
+        let record = self.arrivals.record(waiting);
+        let verdict = self.arrivals.verdict(waiting);
+        let kind = match (record.key(), record.value(), verdict) {
             (_, _, Some(Verdict::TooFarAhead)) => DeadLetter::TooFarAhead,
             (None, _, _) => DeadLetter::NoKey,
             (_, None, _) => DeadLetter::NoValue,
@@ -108,7 +102,7 @@ impl Live<'_> {
         };
         let why = match verdict {
             Some(verdict) => verdict.to_string(),
-            None => match sources.time(entry.rank, chunk, record) {
+            None => match sources.time(record) {
                 Err(NoTime::Unreadable(why) | NoTime::Wait(why)) => why,
                 Err(NoTime::UnknownSchema(id)) => format!("the registry knows no schema with id {id}"),
                 Ok(_) => "its time is further ahead of the broker's append time than max_ahead allows".into(),
@@ -119,42 +113,39 @@ impl Live<'_> {
 }
 
 impl Inputs for Live<'_> {
-    type Record = Entry;
+    type Record = Waiting;
     type Mark = ();
 
     const FIRST_PATIENCE: u32 = 1;
 
     fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
-        self.shelf.begin();
+        self.arrivals.begin_batch();
         self.plan_replies(state, limit, plan);
         self.plan_order(state, limit, plan);
     }
 
     #[inline]
-    fn key(&self, entry: &Entry) -> &[u8] {
-        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
-        record.key.map_or(&[], |key| key.of(&chunk.bytes))
+    fn key(&self, waiting: &Waiting) -> &[u8] {
+        self.arrivals.record(waiting).key().unwrap_or_default()
     }
 
     #[inline]
-    fn read(&self, entry: &Entry, sources: &mut Sources) -> Result<RecordInput<'_>, Refusal> {
-        if entry.unreadable {
-            return Err(self.unreadable(entry, sources));
+    fn read(&self, waiting: &Waiting, sources: &mut Sources) -> Result<RecordInput<'_>, Refusal> {
+        if waiting.is_unreadable() {
+            return Err(self.unreadable(waiting, sources));
         }
-        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
         Ok(RecordInput {
-            rank: entry.rank,
-            offset: entry.offset,
-            late: entry.late,
-            value: record.value.map(|value| value.of(&chunk.bytes)),
+            rank: waiting.rank(),
+            offset: waiting.offset(),
+            late: waiting.is_late(),
+            value: self.arrivals.record(waiting).value(),
         })
     }
 
     #[inline]
-    fn headers(&self, entry: &Entry, mut each: impl FnMut(&[u8], &[u8])) {
-        let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
-        for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
-            each(name.of(&chunk.bytes), value.of(&chunk.bytes));
+    fn headers(&self, waiting: &Waiting, mut each: impl FnMut(&[u8], &[u8])) {
+        for (name, value) in self.arrivals.record(waiting).headers() {
+            each(name, value);
         }
     }
 
@@ -164,13 +155,13 @@ impl Inputs for Live<'_> {
 
     fn take(&mut self, planned: &Planned, _: &TaskState) {
         match &planned.what {
-            What::Record(entry) => {
-                let rank = usize::from(entry.rank);
+            What::Record(record) => {
+                let rank = usize::from(record.rank());
                 Tally::add(&mut self.tally.records, rank, 1);
-                if entry.late {
+                if record.is_late() {
                     Tally::add(&mut self.tally.late, rank, 1);
                 }
-                self.progress.step(entry.step());
+                self.progress.step(record.step());
             }
             What::Timer(step) => self.progress.step(step.clone()),
             What::Reply { id, ending, .. } => {
@@ -239,7 +230,7 @@ impl Sink for Live<'_> {
     fn begin(&mut self, plan: &[Planned], inputs: usize, guest: &mut Guest) {
         guest.faults.handed(inputs);
         if let Some(tape) = self.shadow.as_mut().and_then(|shadow| shadow.tape()) {
-            tape.begin(plan, self.shelf, self.progress.sequence());
+            tape.begin(plan, self.arrivals, self.progress.sequence());
         }
     }
 
@@ -306,11 +297,7 @@ impl Sink for Live<'_> {
             self.dead_letter(planned, refusal, state, guest);
         }
         match &planned.what {
-            What::Record(entry) => {
-                self.order.pop();
-                self.inboxes[usize::from(entry.rank)].done(entry.ticket);
-                self.shelf.done(entry.chunk);
-            }
+            What::Record(record) => self.arrivals.take(record),
             What::Reply { .. } => self.progress.journaled(),
             What::Timer(_) | What::Elsewhere(_) => {}
         }

@@ -2,19 +2,16 @@
 //!
 //! Rule: opening and starting over are the same: everything that is not committed is built again from the committed meta.
 
+use super::arrivals::Arrivals;
 use super::ledger::{Ledger, Snapshot};
 use super::progress::Progress;
 use super::schedule::{Preset, Replay, RulesSchedule, Schedule};
 use super::{Layout, Restored, Task};
 use crate::error::{Failure, Result};
-use crate::inbox::Inbox;
 use crate::meta::{InputMeta, Meta};
-use crate::order::Order;
 use crate::record::{Offset, Partition, StepKey};
 use crate::rules::Version;
-use crate::store::scratch::Scratch;
 use crate::watermark::Clock;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl Task {
@@ -63,7 +60,6 @@ impl Task {
         let mut state = restored.state;
         let opened = state.open(&meta.sweep);
         opened.map_err(|why| Failure::Fatal(format!("task {partition}: {why}")))?;
-        let inputs = layout.inputs.len();
         let progress = Progress::committed(&meta);
         let committed = Snapshot {
             meta,
@@ -72,12 +68,7 @@ impl Task {
         let mut task = Task {
             partition,
             wiring,
-            inboxes: vec![],
-            order: Order::default(),
-            shelf: super::Shelf::new(layout.buffer_bytes, Scratch::new(layout.scratch.clone())),
-            held: (0..inputs).map(|_| VecDeque::new()).collect(),
-            quiet: None,
-            beaten: None,
+            arrivals: Arrivals::new(partition, layout.clone()),
             state,
             progress,
             schedule: Schedule::open(rules, replay),
@@ -110,15 +101,8 @@ impl Task {
     /// Builds what is not committed again from the committed meta.
     pub(super) fn start_over(&mut self) {
         let committed = self.ledger.committed();
-        let inputs = self.layout.inputs.iter().zip(&committed.meta.inputs);
-        self.inboxes = inputs
-            .map(|(input, meta)| Inbox::new(input.out_of_orderness, meta))
-            .collect();
-        self.order.clear();
-        self.shelf.clear();
-        self.held.iter_mut().for_each(VecDeque::clear);
-        self.quiet = None;
-        self.beaten = None;
+        self.arrivals
+            .restart(&committed.meta.inputs, committed.meta.last.clone());
         self.progress = Progress::committed(&committed.meta);
         self.schedule.start_over(&committed.meta);
         let wiring = committed.wiring.clone();

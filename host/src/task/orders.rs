@@ -89,7 +89,7 @@ impl Task {
         };
         let watermark = self.watermark();
         let waits = |time: Option<Millis>| time.is_some_and(|time| (from..watermark).contains(&time));
-        from < watermark && (waits(self.order.earliest()) || waits(self.state.timers().first().map(StepKey::time)))
+        from < watermark && (waits(self.arrivals.earliest()) || waits(self.state.timers().first().map(StepKey::time)))
     }
 
     /// Does what the journal says of the place that is reached: the next reply is offered, a version takes over.
@@ -117,7 +117,7 @@ impl Task {
     pub(super) fn take_over_if_due(&mut self, epoch: &mut Epoch) -> bool {
         let watermark = self.watermark();
         let first_step = || {
-            let record = self.order.ready(watermark, 1).front().map(|entry| entry.time);
+            let record = self.arrivals.peek(watermark, 0).map(|record| record.time());
             let timer = self.state.timers().first().map(StepKey::time);
             record.into_iter().chain(timer).min()
         };

@@ -5,7 +5,6 @@
 use super::epoch::{Epoch, Piece};
 use super::ledger::Snapshot;
 use super::{Tally, Task};
-use crate::inbox::Inbox;
 use crate::meta::Meta;
 use crate::record::Offset;
 
@@ -17,7 +16,7 @@ impl Task {
     pub fn seal(&mut self, epoch: &mut Epoch) {
         let mut meta = Meta {
             fingerprint: self.layout.fingerprint,
-            inputs: self.inboxes.iter_mut().map(Inbox::meta).collect(),
+            inputs: self.arrivals.meta(),
             last: self.progress.last().clone(),
             sequence: self.progress.sequence(),
             version: self.wiring.rules.version().0,

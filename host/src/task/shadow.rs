@@ -56,7 +56,7 @@ impl Task {
     /// The open epoch is sealed, with the state as it is now.
     pub(super) fn seal_shadow(&mut self) {
         let watermark = self.watermark().min(self.schedule.bound());
-        let waiting = self.order.earliest();
+        let waiting = self.arrivals.earliest();
         let timer = self.state.timers().first().map(|timer| timer.time());
         // Nothing that is to come stands before it.
         let until = [waiting, timer].into_iter().flatten().fold(watermark, i64::min);

@@ -5,7 +5,7 @@
 
 use crate::config::{Format, Input, TimeSource};
 use crate::convert::{AvroTime, JsonReader, JsonTime, Resolver};
-use crate::log::{Chunk, Fetched};
+use crate::log::InputRecord;
 use crate::record::{Millis, Rank};
 use crate::registry::{NoSchema, Schemas};
 use std::sync::Arc;
@@ -64,12 +64,12 @@ impl Sources {
     /// The event time of a record. Rejects what has no key, what has no value where the time is a field, and what can't be
     /// decoded as far as the time.
     #[inline]
-    pub fn time(&mut self, rank: Rank, chunk: &Chunk, record: &Fetched) -> Result<Millis, NoTime> {
-        let source = &mut self.inputs[usize::from(rank)];
-        if record.key.is_none() {
+    pub fn time(&mut self, record: InputRecord<'_>) -> Result<Millis, NoTime> {
+        let source = &mut self.inputs[usize::from(record.topic())];
+        if record.key().is_none() {
             return Err(NoTime::Unreadable("the record has no key".into()));
         }
-        let value = record.value.map(|value| value.of(&chunk.bytes));
+        let value = record.value();
         // The schema is learnt when the record arrives, also where the time does not need it: at hand-over it is there.
         let avro = match (value, source.format) {
             (Some(value), Format::Avro) => {
@@ -79,10 +79,10 @@ impl Sources {
             _ => None,
         };
         match (&source.time, value) {
-            (TimeSource::Timestamp, _) if record.timestamp < 0 => {
+            (TimeSource::Timestamp, _) if record.timestamp() < 0 => {
                 Err(NoTime::Unreadable("the record has no timestamp".into()))
             }
-            (TimeSource::Timestamp, _) => Ok(record.timestamp),
+            (TimeSource::Timestamp, _) => Ok(record.timestamp()),
             (TimeSource::Field(field), None) => Err(NoTime::Unreadable(format!(
                 "the record has no value, and its time is the value's field '{field}'"
             ))),

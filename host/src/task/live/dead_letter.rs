@@ -5,7 +5,7 @@
 
 use super::{Live, Planned};
 use crate::journal::Ending;
-use crate::record::{Span, StepKey};
+use crate::record::StepKey;
 use crate::task::Guest;
 use crate::task::epoch::Piece;
 use crate::task::state::TaskState;
@@ -18,25 +18,24 @@ impl Live<'_> {
         let (topic, partition) = (self.layout.dead_letters, self.partition);
         let mut origin: Vec<(&str, String)> = vec![];
         match &planned.what {
-            What::Record(entry) => {
-                let (chunk, record) = self.shelf.get(entry.chunk, entry.record);
-                let piece = |span: Option<Span>| span.map(|span| span.of(&chunk.bytes));
-                let value = piece(record.value).map(|value| [value, &[]]);
-                let timestamp = record.timestamp.max(0);
+            What::Record(waiting) => {
+                let record = self.arrivals.record(waiting);
+                let value = record.value().map(|value| [value, &[]]);
+                let timestamp = record.timestamp().max(0);
                 self.epoch.write(Piece {
                     topic,
                     partition,
                     timestamp,
-                    key: piece(record.key),
+                    key: record.key(),
                     value,
                 });
-                for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
-                    let name = String::from_utf8_lossy(name.of(&chunk.bytes)).into_owned();
-                    self.epoch.header(&name, value.of(&chunk.bytes));
+                for (name, value) in record.headers() {
+                    self.epoch.header(&String::from_utf8_lossy(name), value);
                 }
-                origin.push(("pelton.topic", self.layout.topics[usize::from(chunk.topic)].clone()));
-                origin.push(("pelton.partition", chunk.partition.to_string()));
-                origin.push(("pelton.offset", record.offset.to_string()));
+                let topic = &self.layout.topics[usize::from(record.topic())];
+                origin.push(("pelton.topic", topic.clone()));
+                origin.push(("pelton.partition", record.partition().to_string()));
+                origin.push(("pelton.offset", record.offset().to_string()));
             }
             What::Timer(StepKey::Timer { time, key, kind, tag }) => {
                 let value = Some([tag.as_ref(), &[]]);

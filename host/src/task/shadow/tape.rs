@@ -7,12 +7,11 @@
 //!   is committed before that step's epoch is the row as of P.
 
 use crate::journal::Ending;
-use crate::order::Entry;
 use crate::record::{Millis, NEVER, Offset, Rank, Span, StepKey};
 use crate::rows::{Cell, Rows};
 use crate::rules::{Effect, Effects, Header};
+use crate::task::arrivals::{Arrivals, Waiting};
 use crate::task::live::Planned;
-use crate::task::shelf::Shelf;
 use crate::task::stepper;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -120,12 +119,9 @@ pub struct Shipped {
 }
 
 /// The key of a live step.
-fn key<'a>(planned: &'a Planned, shelf: &'a Shelf) -> &'a [u8] {
+fn key<'a>(planned: &'a Planned, arrivals: &'a Arrivals) -> &'a [u8] {
     match &planned.what {
-        stepper::What::Record(entry) => {
-            let (chunk, record) = shelf.get(entry.chunk, entry.record);
-            record.key.map_or(&[], |key| key.of(&chunk.bytes))
-        }
+        stepper::What::Record(record) => arrivals.record(record).key().unwrap_or_default(),
         stepper::What::Timer(StepKey::Timer { key, .. }) => key,
         stepper::What::Reply { name, .. } => &name.0,
         stepper::What::Timer(_) | stepper::What::Elsewhere(_) => &[],
@@ -147,11 +143,11 @@ pub fn timer_of(step: &Step, tape: &Tape) -> Option<StepKey> {
 
 impl Tape {
     /// A batch is about to be applied. `sequence`: that of its first reply.
-    pub fn begin(&mut self, plan: &[Planned], shelf: &Shelf, sequence: u64) {
+    pub fn begin(&mut self, plan: &[Planned], arrivals: &Arrivals, sequence: u64) {
         self.batch = self.steps.len();
         for (number, planned) in plan.iter().enumerate() {
             let what = match &planned.what {
-                stepper::What::Record(entry) => self.record(entry, shelf),
+                stepper::What::Record(record) => self.record(record, arrivals),
                 stepper::What::Timer(StepKey::Timer { kind, tag, .. }) => What::Timer {
                     kind: *kind,
                     tag: Span::append(&mut self.bytes, tag),
@@ -170,7 +166,7 @@ impl Tape {
                     tag: Span::default(),
                 },
             };
-            let key = Span::append(&mut self.bytes, key(planned, shelf));
+            let key = Span::append(&mut self.bytes, key(planned, arrivals));
             self.steps.push(Step {
                 what,
                 time: planned.time,
@@ -182,22 +178,20 @@ impl Tape {
         }
     }
 
-    fn record(&mut self, entry: &Entry, shelf: &Shelf) -> What {
-        let (chunk, record) = shelf.get(entry.chunk, entry.record);
-        let value = record
-            .value
-            .map(|value| Span::append(&mut self.bytes, value.of(&chunk.bytes)));
+    fn record(&mut self, waiting: &Waiting, arrivals: &Arrivals) -> What {
+        let record = arrivals.record(waiting);
+        let value = record.value().map(|value| Span::append(&mut self.bytes, value));
         let first = self.record_headers.len() as u32;
-        for (name, value) in &chunk.headers[record.headers.start as usize..record.headers.end as usize] {
-            let name = Span::append(&mut self.bytes, name.of(&chunk.bytes));
-            let value = Span::append(&mut self.bytes, value.of(&chunk.bytes));
+        for (name, value) in record.headers() {
+            let name = Span::append(&mut self.bytes, name);
+            let value = Span::append(&mut self.bytes, value);
             self.record_headers.push((name, value));
         }
         What::Record {
-            rank: entry.rank,
-            offset: entry.offset,
-            late: entry.late,
-            unreadable: entry.unreadable,
+            rank: waiting.rank(),
+            offset: waiting.offset(),
+            late: waiting.is_late(),
+            unreadable: waiting.is_unreadable(),
             value,
             headers: first..self.record_headers.len() as u32,
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::log::Fetched;
 use crate::record::Span;
 use proptest::prelude::*;
 use std::fs::File;
@@ -36,22 +37,19 @@ fn chunk(rank: Rank, first: i64, sizes: &[Option<usize>]) -> Chunk {
 }
 
 /// Everything that a record is.
-fn told((chunk, record): (&Chunk, &Fetched)) -> String {
-    let bytes = |span: Option<Span>| span.map(|span| span.of(&chunk.bytes).to_vec());
-    let headers = &chunk.headers[record.headers.start as usize..record.headers.end as usize];
-    let headers: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| (bytes(Some(*name)), bytes(Some(*value))))
-        .collect();
-    let (key, value) = (bytes(record.key), bytes(record.value));
+fn told(record: InputRecord<'_>) -> String {
+    let headers: Vec<_> = record.headers().collect();
+    let (offset, timestamp, append_time) = (record.offset(), record.timestamp(), record.append_time());
+    let (key, value) = (record.key(), record.value());
     format!(
-        "{} {} {record:?} {key:?} {value:?} {headers:?}",
-        chunk.topic, chunk.partition
+        "{} {} {offset} {timestamp} {append_time} {key:?} {value:?} {headers:?}",
+        record.topic(),
+        record.partition()
     )
 }
 
 fn in_memory(shelf: &Shelf) -> usize {
-    shelf.places.iter().map(|place| place.chunk.bytes.len()).sum()
+    shelf.slots.iter().map(|kept| kept.chunk.bytes.len()).sum()
 }
 
 fn sizes() -> impl Strategy<Value = Vec<Option<usize>>> {
@@ -77,8 +75,8 @@ proptest! {
     #[test]
     fn is_a_shelf_without_limit(steps in prop::collection::vec(step(), 1..120), limit in prop::sample::select(vec![0, 1, LIMIT])) {
         let folder = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf::new(limit, Scratch::new(folder.path().into()));
-        let mut whole = Shelf::new(usize::MAX, Scratch::new(folder.path().into()));
+        let mut shelf = Shelf::new(RANKS, limit, Scratch::new(folder.path().into()));
+        let mut whole = Shelf::new(RANKS, usize::MAX, Scratch::new(folder.path().into()));
         let (mut waiting, mut offset) = (vec![], 0);
         let bound = (RANKS + 2) * limit + (RANKS + 1) * MAX_RECORDS * MAX_BYTES;
         // In the end everything is taken.
@@ -87,10 +85,8 @@ proptest! {
             match step {
                 Step::Add(rank, sizes) => {
                     let live = sizes.len() as u32;
-                    let next = shelf.next();
-                    let place = shelf.add(rank, chunk(rank, offset, &sizes), live, false);
-                    prop_assert_eq!(place, next);
-                    prop_assert_eq!(place, whole.add(rank, chunk(rank, offset, &sizes), live, false));
+                    let place = shelf.add(chunk(rank, offset, &sizes), live, false);
+                    prop_assert_eq!(place, whole.add(chunk(rank, offset, &sizes), live, false));
                     waiting.extend((0..live).map(|record| (place, record)));
                     offset += i64::from(live);
                 }
@@ -111,7 +107,7 @@ proptest! {
                         }
                     }
                     for ((place, record), done) in planned {
-                        prop_assert_eq!(told(shelf.get(place, record)), told(whole.get(place, record)));
+                        prop_assert_eq!(told(shelf.record(place, record)), told(whole.record(place, record)));
                         if done {
                             shelf.done(place);
                             whole.done(place);
@@ -125,19 +121,19 @@ proptest! {
             prop_assert_eq!(in_memory(&shelf), all - spilled);
             prop_assert_eq!(in_memory(&whole), all);
             prop_assert!(in_memory(&shelf) <= bound, "{} of {bound}", in_memory(&shelf));
-            let read_back = shelf.back.iter().map(|place| shelf.places[*place as usize].bytes).sum::<usize>();
+            let read_back = shelf.back.iter().map(|place| shelf.slots[*place as usize].bytes).sum::<usize>();
             prop_assert_eq!(shelf.back_bytes, read_back);
         }
         prop_assert!(waiting.is_empty());
         prop_assert_eq!((in_memory(&shelf), shelf.scratch.end()), (0, 0));
-        prop_assert!(!shelf.lost());
+        prop_assert!(!shelf.is_lost());
     }
 }
 
 /// Chunks of a hundred bytes, one record each, over a limit of a hundred: all but two are spilled.
 fn spilling(scratch: Scratch) -> (Shelf, Vec<u32>) {
-    let mut shelf = Shelf::new(100, scratch);
-    let places = (0..10).map(|offset| shelf.add(0, chunk(0, offset, &[Some(34)]), 1, false));
+    let mut shelf = Shelf::new(1, 100, scratch);
+    let places = (0..10).map(|offset| shelf.add(chunk(0, offset, &[Some(34)]), 1, false));
     let places = places.collect();
     (shelf, places)
 }
@@ -157,12 +153,9 @@ fn the_last_are_spilled_and_read_back_once() {
     );
     assert!(!shelf.bring(places[2]), "a batch reads back no more than the limit");
     shelf.begin();
-    assert!(
-        shelf.places[places[1] as usize].away,
-        "more than the limit is read back"
-    );
+    assert!(shelf.slots[places[1] as usize].away, "more than the limit is read back");
     let spilled = shelf.spilled(0);
-    shelf.add(0, chunk(0, 10, &[Some(34)]), 1, true);
+    shelf.add(chunk(0, 10, &[Some(34)]), 1, true);
     assert_eq!(shelf.spilled(0), spilled, "what is paused soon is not spilled");
     shelf.clear();
     assert_eq!((shelf.bytes(0), shelf.spilled(0), shelf.scratch.end()), (0, 0, 0));
@@ -173,13 +166,13 @@ fn a_full_disk_keeps_all_in_memory() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let (mut shelf, places) = spilling(Scratch::on(full));
     assert_eq!((shelf.spilled(0), in_memory(&shelf)), (0, 10 * 102));
-    assert!(shelf.warned);
+    assert!(shelf.trust.warned);
     for (offset, place) in places.into_iter().enumerate() {
         assert!(shelf.bring(place));
-        assert_eq!(shelf.get(place, 0).1.offset, offset as i64);
+        assert_eq!(shelf.record(place, 0).offset(), offset as i64);
         shelf.done(place);
     }
-    assert!(!shelf.lost() && shelf.bytes(0) == 0);
+    assert!(!shelf.is_lost() && shelf.bytes(0) == 0);
 }
 
 #[test]
@@ -209,11 +202,11 @@ fn what_cannot_be_read_back_is_lost() {
             !shelf.bring(places[*chunk])
         });
         assert_eq!(found, Some(2), "the second extent is harmed, the first is not");
-        assert!(shelf.lost());
+        assert!(shelf.is_lost());
         shelf.clear();
-        assert!(!shelf.lost());
+        assert!(!shelf.is_lost());
         for offset in 0..10 {
-            shelf.add(0, chunk(0, offset, &[Some(34)]), 1, false);
+            shelf.add(chunk(0, offset, &[Some(34)]), 1, false);
         }
         assert_eq!(shelf.spilled(0), 0, "the file is not trusted any more");
     }

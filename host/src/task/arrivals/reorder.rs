@@ -1,4 +1,4 @@
-//! The buffer of a task: records that arrived, by effective time, until the watermark passes them.
+//! Records that have arrived, in order of effective time, until the watermark passes them.
 //!
 //! Rule: records leave in the order (effective time, rank, offset), and only those with effective time < W. Releasing ten at
 //! once or one at a time gives the same order: what arrives later has an effective time of at least W.
@@ -7,8 +7,11 @@
 //! sorted map of buckets. The bucket that W stands in is split once into its 64 milliseconds. So a record moves at most twice
 //! after it was pushed, and a call in which nothing becomes final costs the same however many records wait.
 
-use crate::inbox::Ticket;
-use crate::record::{Millis, Offset, Rank, StepKey};
+#[cfg(test)]
+mod tests;
+
+use super::waiting::Waiting;
+use crate::record::Millis;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Width of a bucket, as a shift: 64 ms.
@@ -29,58 +32,20 @@ const KEPT_ENTRIES: usize = 1024;
 /// The ready list gives its room back above this, once it is empty: 16 batches of 512, or 320 KiB.
 const KEPT_READY: usize = 8192;
 
-/// A record that waits.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// Effective time.
-    pub time: Millis,
-    /// Its offset.
-    pub offset: Offset,
-    /// Its place in the inbox.
-    pub ticket: Ticket,
-    /// Index of its chunk in the task's shelf.
-    pub chunk: u32,
-    /// Index of the record in the chunk.
-    pub record: u32,
-    /// Rank of its input.
-    pub rank: Rank,
-    /// It came behind its partition's watermark.
-    pub late: bool,
-    /// It can't be read: a dead letter at its place.
-    pub unreadable: bool,
-}
-
-impl Entry {
-    #[inline]
-    fn place(&self) -> (Millis, Rank, Offset) {
-        (self.time, self.rank, self.offset)
-    }
-
-    /// Its step.
-    #[inline]
-    pub fn step(&self) -> StepKey {
-        StepKey::Record {
-            time: self.time,
-            rank: self.rank,
-            offset: self.offset,
-        }
-    }
-}
-
-/// Records by effective time. The module says how.
+/// The records of a task that wait, by effective time.
 #[derive(Debug)]
-pub struct Order {
+pub struct ReorderBuffer {
     /// Final and sorted, to be taken from the front.
-    ready: VecDeque<Entry>,
+    ready: VecDeque<Waiting>,
     /// The bucket that the watermark stands in. No bucket before it holds anything.
     split: Split,
     /// Bucket number of the first of the ring.
     base: i64,
-    ring: VecDeque<Vec<Entry>>,
+    ring: VecDeque<Vec<Waiting>>,
     /// Buckets that are not in the ring: further ahead than it reaches, or before its first.
-    beyond: BTreeMap<i64, Vec<Entry>>,
+    beyond: BTreeMap<i64, Vec<Waiting>>,
     /// Emptied buckets, to be filled again: see [`SPARE`].
-    spare: Vec<Vec<Entry>>,
+    spare: Vec<Vec<Waiting>>,
     len: usize,
     /// The highest watermark so far: what arrives is not before it.
     passed: Millis,
@@ -95,14 +60,14 @@ struct Split {
     /// Number of the bucket; nothing is split before the first.
     bucket: Option<i64>,
     /// One list a millisecond, made at the first use.
-    lists: Vec<Vec<Entry>>,
+    lists: Vec<Vec<Waiting>>,
     /// A bit for each list that is not empty.
     filled: u64,
 }
 
-impl Default for Order {
+impl Default for ReorderBuffer {
     fn default() -> Self {
-        Order {
+        ReorderBuffer {
             ready: VecDeque::new(),
             split: Split::default(),
             base: 0,
@@ -117,10 +82,10 @@ impl Default for Order {
     }
 }
 
-impl Order {
-    /// A record arrives. Its effective time is not before any watermark that [`ready`](Order::ready) was called with.
+impl ReorderBuffer {
+    /// A record arrives. Its effective time is not before any watermark that [`ready`](ReorderBuffer::ready) was called with.
     #[inline]
-    pub fn push(&mut self, entry: Entry) {
+    pub fn push(&mut self, entry: Waiting) {
         assert!(
             entry.time >= self.passed,
             "a record of {} arrived after the watermark {}",
@@ -151,7 +116,7 @@ impl Order {
     }
 
     /// Sorts what is final at watermark `w` into the ready ones, until there are `want` of them.
-    pub fn ready(&mut self, w: Millis, want: usize) -> &VecDeque<Entry> {
+    pub fn ready(&mut self, w: Millis, want: usize) -> &VecDeque<Waiting> {
         self.passed = self.passed.max(w);
         if self.ready.is_empty() && self.ready.capacity() > KEPT_READY {
             self.ready = VecDeque::new();
@@ -181,7 +146,7 @@ impl Order {
 
     /// Takes the first ready one.
     #[inline]
-    pub fn pop(&mut self) -> Option<Entry> {
+    pub fn pop(&mut self) -> Option<Waiting> {
         let entry = self.ready.pop_front()?;
         self.len -= 1;
         Some(entry)
@@ -209,12 +174,12 @@ impl Order {
 
     /// Drops everything: the task starts over.
     pub fn clear(&mut self) {
-        *self = Order::default();
+        *self = ReorderBuffer::default();
     }
 
     /// All of a bucket is final.
-    fn release(&mut self, mut entries: Vec<Entry>) {
-        entries.sort_unstable_by_key(Entry::place);
+    fn release(&mut self, mut entries: Vec<Waiting>) {
+        entries.sort_unstable_by_key(Waiting::key);
         self.count_moves(entries.len());
         self.ready.extend(entries.drain(..));
         self.keep(entries);
@@ -233,7 +198,7 @@ impl Order {
     }
 
     /// The watermark stands inside this bucket: from now on its milliseconds are released one by one.
-    fn split(&mut self, bucket: i64, mut entries: Vec<Entry>) {
+    fn split(&mut self, bucket: i64, mut entries: Vec<Waiting>) {
         self.split.begin(bucket);
         self.count_moves(entries.len());
         for entry in entries.drain(..) {
@@ -243,7 +208,7 @@ impl Order {
     }
 
     /// Keeps an emptied list for its memory, within the bounds.
-    fn keep(&mut self, list: Vec<Entry>) {
+    fn keep(&mut self, list: Vec<Waiting>) {
         if self.spare.len() < SPARE && (1..=KEPT_ENTRIES).contains(&list.capacity()) {
             self.spare.push(list);
         }
@@ -265,7 +230,7 @@ impl Order {
         }
     }
 
-    fn take_bucket(&mut self, bucket: i64) -> Vec<Entry> {
+    fn take_bucket(&mut self, bucket: i64) -> Vec<Waiting> {
         let mut entries = self.beyond.remove(&bucket).unwrap_or_default();
         if !self.ring.is_empty() && bucket == self.base {
             let mut first = self.ring.pop_front().unwrap_or_default();
@@ -292,12 +257,15 @@ impl Order {
 impl Split {
     /// Another bucket is split; the one before is empty.
     fn begin(&mut self, bucket: i64) {
-        assert!(self.filled == 0, "a bucket was split while another one was not released");
+        assert!(
+            self.filled == 0,
+            "a bucket was split while another one was not released"
+        );
         self.bucket = Some(bucket);
         self.lists.resize_with(BUCKET, Vec::new);
     }
 
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, entry: Waiting) {
         let millisecond = (entry.time & (BUCKET as i64 - 1)) as usize;
         self.filled |= 1 << millisecond;
         self.lists[millisecond].push(entry);
@@ -311,130 +279,9 @@ impl Split {
     }
 
     /// The list of a millisecond, to be emptied.
-    fn take(&mut self, time: Millis) -> &mut Vec<Entry> {
+    fn take(&mut self, time: Millis) -> &mut Vec<Waiting> {
         let millisecond = (time & (BUCKET as i64 - 1)) as usize;
         self.filled &= !(1 << millisecond);
         &mut self.lists[millisecond]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn entry(time: Millis, rank: Rank, offset: Offset) -> Entry {
-        Entry {
-            time,
-            offset,
-            ticket: 0,
-            chunk: 0,
-            record: 0,
-            rank,
-            late: false,
-            unreadable: false,
-        }
-    }
-
-    proptest! {
-        /// However arrivals and releases interleave, the order is that of one sort.
-        #[test]
-        fn is_one_sort(steps in prop::collection::vec((0..4_u8, 0..2000_i64, 0..3_u16, 1..5_usize), 0..200), far in 0..3_i64) {
-            let mut order = Order::default();
-            let (mut pushed, mut popped) = (vec![], vec![]);
-            let mut w = NEVER_BUT_SMALL;
-            for (offset, (what, time, rank, many)) in steps.into_iter().enumerate() {
-                if what < 3 {
-                    let time = time * [1, 500, 100_000][far as usize];
-                    let entry = entry(time.max(w), rank, offset as Offset);
-                    pushed.push(entry.place());
-                    order.push(entry);
-                } else {
-                    w = w.max(time);
-                    order.ready(w, many);
-                    for _ in 0..many {
-                        popped.extend(order.pop().map(|entry| entry.place()));
-                    }
-                    prop_assert!(popped.iter().all(|place| place.0 < w));
-                }
-            }
-            order.ready(Millis::MAX, usize::MAX);
-            popped.extend(std::iter::from_fn(|| order.pop()).map(|entry| entry.place()));
-            pushed.sort_unstable();
-            prop_assert_eq!(popped, pushed);
-            prop_assert!(order.is_empty());
-        }
-    }
-
-    const NEVER_BUT_SMALL: Millis = -1000;
-
-    impl Order {
-        /// Entries that it has room for.
-        fn room(&self) -> usize {
-            let lists = self.ring.iter().chain(self.beyond.values());
-            let lists = lists.chain(&self.spare).chain(&self.split.lists);
-            self.ready.capacity() + lists.map(Vec::capacity).sum::<usize>()
-        }
-    }
-
-    fn drain(order: &mut Order, w: Millis) -> usize {
-        let mut taken = 0;
-        while !order.ready(w, 512).is_empty() {
-            taken += std::iter::from_fn(|| order.pop()).count();
-        }
-        taken
-    }
-
-    /// A live stream: one record a millisecond, the watermark follows at a distance, and the task looks after each record.
-    #[test]
-    fn the_room_of_a_live_stream_comes_to_rest() {
-        let mut order = Order::default();
-        let (mut taken, mut room) = (0, 0);
-        for now in 0..600_000 {
-            order.push(entry(now, 0, now));
-            taken += drain(&mut order, now - 1000);
-            if now == 120_000 {
-                room = order.room();
-            }
-        }
-        assert_eq!((taken, order.len()), (598_999, 1001));
-        assert!(order.room() <= room + KEPT_ENTRIES, "from {room} to {} entries", order.room());
-        assert!(order.moves <= 2 * 600_000, "{} moves", order.moves);
-    }
-
-    /// Records that can't be read have the time of the watermark, and wait until it moves.
-    #[test]
-    fn a_crowd_at_the_watermark_costs_nothing_while_it_waits() {
-        let mut order = Order::default();
-        for offset in 0..50_000 {
-            order.push(entry(7, 0, offset));
-            order.ready(7, 512);
-        }
-        let (room, moves) = (order.room(), order.moves);
-        for _ in 0..100_000 {
-            assert!(order.ready(7, 512).is_empty());
-        }
-        assert_eq!((order.room(), order.moves), (room, moves));
-        assert_eq!(drain(&mut order, 8), 50_000);
-        assert!(order.moves <= 100_000, "{} moves", order.moves);
-        order.ready(8, 1);
-        assert!(order.room() <= KEPT_ENTRIES * (SPARE + BUCKET), "{} entries", order.room());
-    }
-
-    /// A backlog of one input while the other one is a day ahead: most buckets lie beyond the ring.
-    #[test]
-    fn the_room_of_a_long_backlog_comes_to_rest() {
-        let mut order = Order::default();
-        let day = 24 * 3600 * 1000;
-        for step in 0..200_000 {
-            let time = step * 100;
-            order.push(entry(time, 0, step));
-            order.push(entry(time + day, 1, step));
-            drain(&mut order, time);
-        }
-        let waiting = order.len();
-        assert_eq!(drain(&mut order, Millis::MAX), waiting);
-        order.ready(Millis::MAX, 1);
-        assert!(order.room() <= KEPT_ENTRIES * (SPARE + BUCKET), "{} entries", order.room());
     }
 }
