@@ -37,12 +37,29 @@ pub struct Confluent {
     known: Mutex<Known>,
 }
 
+/// Ids of own schemas that are remembered, by topic: 256 texts of 30 KB are 8 MB. Beyond that all are asked for again. Each deploy
+/// may bring new ones.
+const OWN_IDS: usize = 256;
+
 /// What was learnt. An id stands for one schema for ever, and so does a schema's id within a topic.
 #[derive(Default)]
 struct Known {
+    /// It has no bound of its own: it holds the schemas of the registry that producers of the inputs have used. To forget one
+    /// would make its records wait for a registry that is away.
     by_id: HashMap<u32, Arc<str>>,
+    /// By topic and schema: [`OWN_IDS`] at most.
     ids: HashMap<(String, String), u32>,
+    /// [`UNKNOWN_IDS`] at most.
     unknown: HashMap<u32, (Instant, String)>,
+}
+
+impl Known {
+    fn learn_id(&mut self, key: (String, String), id: u32) {
+        if self.ids.len() >= OWN_IDS {
+            self.ids.clear();
+        }
+        self.ids.insert(key, id);
+    }
 }
 
 /// An answer, as far as it matters.
@@ -224,7 +241,7 @@ impl Schemas for Confluent {
         if let (Ok((id, newest)), Ok(wanted)) = (self.latest(topic), convert::fingerprint(schema))
             && convert::fingerprint(&newest) == Ok(wanted)
         {
-            self.known().ids.insert(key, id);
+            self.known().learn_id(key, id);
             return Ok(id);
         }
         let what = format!("the schema of {topic}-value");
@@ -238,7 +255,7 @@ impl Schemas for Confluent {
         };
         match (status, body.id) {
             (StatusCode::OK, Some(id)) => {
-                self.known().ids.insert(key, id);
+                self.known().learn_id(key, id);
                 Ok(id)
             }
             (StatusCode::OK, None) => Err(NoSchema::Unavailable(format!(

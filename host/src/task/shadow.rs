@@ -13,6 +13,7 @@
 mod compare;
 mod feed;
 mod fields;
+mod known;
 mod link;
 mod playback;
 mod run;

@@ -20,7 +20,8 @@ struct Source {
     format: Format,
     time: TimeSource,
     json_time: Option<JsonTime>,
-    /// A handful: searched from the one used last.
+    /// A handful: searched from the one used last. It has no bound of its own: it holds the schemas of the registry that
+    /// producers have used. To forget one could make a record unreadable that waits for its hand-over.
     writers: Vec<Writer>,
     recent: usize,
 }
@@ -168,9 +169,14 @@ struct Reader {
     /// The schema that the rules want; none: they don't read this input.
     schema: Option<String>,
     json: Option<JsonReader>,
+    /// By schema id, [`RESOLVERS`] at most.
     resolvers: Vec<(u32, Result<Resolver, String>)>,
     recent: usize,
 }
+
+/// Compiled conversions that are kept of an input, some KB each. A topic's producers use a handful of schemas; beyond this number
+/// all conversions are compiled again when they are needed, which takes some 100 us.
+const RESOLVERS: usize = 256;
 
 impl Readers {
     /// By rank: the schema that the rules declare for the input.
@@ -209,6 +215,9 @@ impl Readers {
                     })?;
                     let schema = reader.schema.as_deref().unwrap_or(&writer);
                     let made = Resolver::new(&writer, schema).map_err(|e| format!("schema {id}: {e}"));
+                    if reader.resolvers.len() >= RESOLVERS {
+                        reader.resolvers.clear();
+                    }
                     reader.resolvers.push((id, made));
                     reader.resolvers.len() - 1
                 }
@@ -222,6 +231,56 @@ impl Readers {
             }
             Ok(resolver) => resolver.convert(datum, out).map_err(|e| e.to_string()),
             Err(why) => Err(why.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{OnDataLoss, Start};
+    use std::time::Duration;
+
+    /// A registry in which every id is one schema.
+    struct Ints;
+
+    impl Schemas for Ints {
+        fn by_id(&self, _: u32) -> Result<Arc<str>, NoSchema> {
+            Ok("\"int\"".into())
+        }
+
+        fn id_for(&self, _: &str, _: &str) -> Result<u32, NoSchema> {
+            Ok(1)
+        }
+
+        fn latest(&self, _: &str) -> Result<(u32, Arc<str>), NoSchema> {
+            Ok((1, "\"int\"".into()))
+        }
+    }
+
+    #[test]
+    fn a_topic_of_many_schemas_keeps_few_conversions() {
+        let inputs = [Input {
+            name: "events".into(),
+            topic: "events".into(),
+            format: Format::Avro,
+            time: TimeSource::Timestamp,
+            out_of_orderness: 0,
+            max_ahead: 0,
+            idle_after: Duration::ZERO,
+            start: Start::Earliest,
+            on_data_loss: OnDataLoss::Stop,
+        }];
+        let mut sources = Sources::new(&inputs, Some(Arc::new(Ints)));
+        let mut readers = Readers::new(&inputs, vec![Some("\"long\"".into())]).expect("a schema");
+        for id in (0..2 * RESOLVERS as u32).chain(0..10) {
+            let [a, b, c, d] = id.to_be_bytes();
+            let mut datum = vec![];
+            readers
+                .read(&mut sources, 0, &[0, a, b, c, d, 6], &mut datum)
+                .expect("an int is read as a long");
+            assert_eq!(datum, [6]);
+            assert!(readers.readers[0].resolvers.len() <= RESOLVERS);
         }
     }
 }

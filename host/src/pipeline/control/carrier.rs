@@ -7,6 +7,7 @@
 //! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
 
 mod back;
+mod components;
 mod say;
 mod shadow;
 
@@ -21,6 +22,7 @@ use crate::registry::Schemas;
 use crate::task::shadow::Trial;
 use crate::task::{Layout, Orders, Prepare, Status, Wiring};
 use crate::worker::Now;
+use components::Components;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -29,7 +31,8 @@ use std::time::Duration;
 /// The instances that don't have task 0 decide so much later.
 const OTHERS_AFTER: Duration = Duration::from_secs(2);
 
-/// Compiled versions that are kept although no task needs them: a few MiB each.
+/// Compiled versions that are kept although no task needs them: a few MiB each. As many components are kept of versions that
+/// don't fit: some 18 MB each.
 const KEEP: usize = 4;
 
 /// The rules that the pipeline's file names: they are the first deploy, if there is none yet.
@@ -89,9 +92,8 @@ pub struct Carrier {
     control: Arc<Control>,
     wirings: BTreeMap<VersionId, Arc<Wiring>>,
     failed: BTreeMap<VersionId, String>,
-    fetched: BTreeSet<VersionId>,
-    /// Those of the versions that are compiled: other settings of them need nothing from the topic.
-    components: BTreeMap<[u8; 32], Arc<Vec<u8>>>,
+    /// Of the versions that are compiled, and of at most [`KEEP`] others: those that don't fit.
+    components: Components,
     under_way: BTreeSet<VersionId>,
     tell: Sender<Told>,
     told: Receiver<Told>,
@@ -122,8 +124,7 @@ impl Carrier {
             control: Arc::new(parts.following.control().clone()),
             wirings,
             failed: BTreeMap::new(),
-            fetched: BTreeSet::new(),
-            components: BTreeMap::new(),
+            components: Components::default(),
             under_way: BTreeSet::new(),
             tell,
             told,
@@ -184,9 +185,8 @@ impl Carrier {
         while let Ok(told) = self.told.try_recv() {
             match told {
                 Told::Fetched(version, component) => {
-                    self.fetched.insert(version);
                     if let Some(deploy) = self.control.of_version(&version) {
-                        self.components.insert(deploy.component, component);
+                        self.components.add(version, deploy.component, component);
                     }
                 }
                 Told::Again(version, why) => {
@@ -245,7 +245,7 @@ impl Carrier {
                 // Its record is still to be read.
                 continue;
             };
-            let here = self.components.get(&deploy.component).cloned().map(Source::Here);
+            let here = self.components.get(&deploy.component).map(Source::Here);
             let topic = || self.parts.following.fetch(deploy).map(Source::Topic);
             let Some(source) = here.or_else(topic) else {
                 let why = "its component is not on the control topic any more: was it pruned?".to_owned();
@@ -331,10 +331,12 @@ impl Carrier {
         let spare = self.wirings.keys().filter(|version| !needed.contains(*version)).count();
         if spare > KEEP {
             self.wirings.retain(|version, _| needed.contains(version));
-            self.fetched.retain(|version| needed.contains(version));
-            let component = |version| Some(self.control.of_version(version)?.component);
-            let of_them: BTreeSet<_> = needed.iter().filter_map(component).collect();
-            self.components.retain(|hash, _| of_them.contains(hash));
+            self.components.retain(|version| needed.contains(version));
+        }
+        if self.components.len() > self.wirings.len() + KEEP {
+            let wirings = &self.wirings;
+            self.components
+                .retain(|version| needed.contains(version) || wirings.contains_key(version));
         }
         // Whoever deploys it again may have mended what was the matter.
         self.failed.retain(|version, _| needed.contains(version));

@@ -157,3 +157,13 @@ fn trouble_is_not_an_answer() {
     let away = Confluent::new(&format!("http://{closed}"), rig.runtime.handle().clone()).unwrap();
     assert!(matches!(away.by_id(1), Err(NoSchema::Unavailable(text)) if text.contains("does not answer")));
 }
+
+#[test]
+fn the_ids_of_own_schemas_are_bounded() {
+    let mut known = Known::default();
+    for id in 0..3 * OWN_IDS as u32 {
+        known.learn_id(("out".into(), id.to_string()), id);
+        assert!(known.ids.len() <= OWN_IDS);
+        assert_eq!(known.ids[&("out".to_string(), id.to_string())], id);
+    }
+}

@@ -4,11 +4,11 @@
 //! one if it is dropped. From then on each epoch's tape goes where its epoch goes.
 
 use super::feed::{Begin, Feed};
+use super::known::Known;
 use super::{Tape, Trial};
 use crate::record::{Millis, Partition, StepKey};
 use crate::rows::Rows;
 use crate::task::Tally;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// See the module.
@@ -25,7 +25,7 @@ pub struct Link {
     /// Of the epoch after the open one.
     spare: Tape,
     /// Keys whose rows the shadow has.
-    known: HashSet<Box<[u8]>>,
+    known: Known,
     /// Said when it is dropped.
     why: &'static str,
 }
@@ -50,7 +50,7 @@ impl Link {
             sealed: None,
             doubt: None,
             spare: Tape::default(),
-            known: HashSet::new(),
+            known: Known::default(),
             why: "its task has left this instance",
         }
     }
@@ -101,6 +101,13 @@ impl Link {
                     (tape.nanos, tape.inputs) = (tally.guest_cpu_nanos, tally.inputs);
                     tape.ship(rows, &mut self.known);
                     self.spare = feed.push(tape, &self.trial);
+                }
+                if self.known.bytes() > self.trial.bounds.state {
+                    let why = format!(
+                        "dropped: the keys that it has seen are over {} MiB; let it run for a shorter time",
+                        self.trial.bounds.state >> 20
+                    );
+                    feed.end(why, &self.trial);
                 }
                 let wanted = !feed.is_over();
                 self.phase = Phase::Runs(feed);

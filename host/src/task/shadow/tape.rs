@@ -6,6 +6,7 @@
 //! - A row goes along with the first step of its key since the shadow's beginning P. Only steps of a key write its row, so what
 //!   is committed before that step's epoch is the row as of P.
 
+use super::known::Known;
 use crate::journal::Ending;
 use crate::record::{Millis, NEVER, Offset, Rank, Span, StepKey};
 use crate::rows::{Cell, Rows};
@@ -13,7 +14,6 @@ use crate::rules::{Effect, Effects, Header};
 use crate::task::arrivals::{Arrivals, Waiting};
 use crate::task::live::Planned;
 use crate::task::stepper;
-use std::collections::HashSet;
 use std::ops::Range;
 
 /// See the module. Spans point into `bytes`, those of rows and cells into `images`.
@@ -234,13 +234,12 @@ impl Tape {
     }
 
     /// The rows of keys that are not `known` yet go along, as they are committed: before this epoch's own writes are.
-    pub fn ship(&mut self, rows: &Rows, known: &mut HashSet<Box<[u8]>>) {
+    pub fn ship(&mut self, rows: &Rows, known: &mut Known) {
         for step in &self.steps {
             let key = step.key.of(&self.bytes);
-            if known.contains(key) {
+            if !known.add(key) {
                 continue;
             }
-            known.insert(key.into());
             let first = self.cells.len() as u32;
             let key_span = Span::append(&mut self.images, key);
             if let Some(slot) = rows.find(step.hash, key) {
@@ -270,6 +269,8 @@ impl Tape {
             + self.effects.len() * size_of::<Effect>()
             + self.cells.len() * size_of::<Shipped>()
             + self.rows.len() * size_of::<Image>()
+            + self.headers.len() * size_of::<Header>()
+            + self.record_headers.len() * size_of::<(Span, Span)>()
     }
 
     /// Nothing is on it.

@@ -64,7 +64,7 @@ impl Carrier {
             self.order(now, &Record::Order { number, order }, &mut sheet);
             return sheet;
         }
-        let stage = match (self.wirings.contains_key(&version), self.fetched.contains(&version)) {
+        let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
             (true, _) => Stage::Ready,
             (false, true) => Stage::Fetched,
             (false, false) => return sheet,

@@ -94,7 +94,7 @@ impl Carrier {
                 format!("it does not fit instance '{instance}': {why}"),
             ));
         }
-        let stage = match (self.wirings.contains_key(&version), self.fetched.contains(&version)) {
+        let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
             (true, _) => Stage::Ready,
             (false, true) => Stage::Fetched,
             (false, false) => return,
