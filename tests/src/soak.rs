@@ -5,7 +5,8 @@
 //! inputs, the journal and the control topic; and who is given the inputs and the journal again makes the same bytes.
 //!
 //! `pipeline` is the topics and the file, `instance` a process, `versions` the rules, `feed` the traffic, `swapping` deploys,
-//! `killing` kills in the middle of a commit, `check` asks the auditor, `replay` does it again, `report` says what was seen. `flat` is about what many swaps leave behind.
+//! `killing` kills in the middle of a commit, `check` asks the auditor, `replay` does it again, `report` says what was seen. `flat` is about what many swaps
+//! leave behind, `steady` about the memory of a live stream.
 
 mod check;
 mod feed;
@@ -16,12 +17,14 @@ mod outputs;
 mod pipeline;
 mod replay;
 mod report;
+mod steady;
 mod swapping;
 mod versions;
 
 pub use flat::{Flatness, Sample, flat};
 pub use instance::Program;
 pub use report::Report;
+pub use steady::{Steadiness, steady};
 
 use crate::rig::Rig;
 use anyhow::{Result, ensure};

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use pelton_tests::rig::Rig;
-use pelton_tests::soak::{Options, Program, flat, run};
+use pelton_tests::soak::{Options, Program, flat, run, steady};
 use std::process::ExitCode;
 
 /// The word that makes this program the pipeline's.
@@ -26,6 +26,12 @@ struct Args {
     /// Only swap, with a trickle of events, and look that memory, threads and file descriptors stay as they are.
     #[arg(long)]
     flat: bool,
+    /// Only stream at `rate` for so many seconds (600, say), and look that memory comes to rest.
+    #[arg(long, value_name = "SECONDS")]
+    steady: Option<u64>,
+    /// Money events a second, with `--steady`.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u64,
     /// Keep the processes' logs in this folder.
     #[arg(long)]
     logs: Option<std::path::PathBuf>,
@@ -64,6 +70,10 @@ fn soak(args: &Args) -> anyhow::Result<()> {
     let rig = Rig::kafka()?;
     if args.flat {
         println!("{}", flat(args.swaps, &options.pelton, &rig, options.say)?);
+        return Ok(());
+    }
+    if let Some(seconds) = args.steady {
+        println!("{}", steady(args.rate, seconds, &options.pelton, &rig, options.say)?);
         return Ok(());
     }
     println!("{}", run(&options, &rig)?);

@@ -204,7 +204,8 @@ impl fmt::Display for Flatness {
     }
 }
 
-fn sample(pid: u32, swaps: usize) -> Result<Sample> {
+/// What the kernel says now.
+pub(super) fn sample(pid: u32, swaps: usize) -> Result<Sample> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let number = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));

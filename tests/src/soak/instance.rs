@@ -60,14 +60,10 @@ impl<'p> Instance<'p> {
         let Program { path, words, .. } = self.pipeline.program;
         let mut command = Command::new(path);
         command.args(words).arg("run").arg(self.pipeline.file());
-        for set in [
-            format!("instance={}", self.name),
-            format!(
-                "state.dir={}",
-                self.pipeline.path(&format!("state-{}", self.name)).display()
-            ),
-        ] {
-            command.args(["--set", &set]);
+        command.args(["--set", &format!("instance={}", self.name)]);
+        if self.pipeline.stored {
+            let folder = self.pipeline.path(&format!("state-{}", self.name));
+            command.args(["--set", &format!("state.dir={}", folder.display())]);
         }
         self.server = Some(Server::spawn(command, &self.log())?);
         Ok(())

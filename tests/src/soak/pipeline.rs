@@ -34,6 +34,8 @@ pub struct Pipeline<'a> {
     /// By rank.
     pub inputs: [String; 3],
     pub output: String,
+    /// Its processes have a local store.
+    pub stored: bool,
     service: String,
     folder: TempDir,
 }
@@ -70,6 +72,7 @@ impl<'a> Pipeline<'a> {
             name,
             inputs,
             output,
+            stored: true,
             service: service.to_owned(),
             folder: tempfile::tempdir()?,
         };
@@ -79,6 +82,12 @@ impl<'a> Pipeline<'a> {
         }
         std::fs::write(pipeline.file(), pipeline.text())?;
         Ok(pipeline)
+    }
+
+    /// The same, with the changelog alone.
+    pub fn without_store(mut self) -> Pipeline<'a> {
+        self.stored = false;
+        self
     }
 
     fn text(&self) -> String {
