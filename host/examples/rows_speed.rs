@@ -5,6 +5,7 @@
 //! the id (60 s) and, each tenth, a pending one; for each ten a session (1 day) and a user are written. Epochs of 27,500
 //! events, batches of 250.
 
+use fastrand::Rng;
 use pelton::delta::Delta;
 use pelton::record::{FOREVER, Millis};
 use pelton::rows::{Dirty, Rows, hash};
@@ -26,22 +27,10 @@ fn cpu() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-}
-
 /// 16 bytes that look random.
 fn id(of: u64, n: u64) -> [u8; 16] {
-    let mut random = Random(n.wrapping_mul(0x1234_5678_9abc_def1) ^ of << 56);
-    let (a, b) = (random.next(), random.next());
+    let mut random = Rng::with_seed(n.wrapping_mul(0x1234_5678_9abc_def1) ^ of << 56);
+    let (a, b) = (random.u64(..), random.u64(..));
     let mut id = [0; 16];
     id[..8].copy_from_slice(&a.to_le_bytes());
     id[8..].copy_from_slice(&b.to_le_bytes());
@@ -95,8 +84,8 @@ impl Task {
 }
 
 /// Users by Zipf 0.8, by the inverse of the continuous distribution.
-fn zipf(random: &mut Random, users: u64) -> u64 {
-    let u = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
+fn zipf(random: &mut Rng, users: u64) -> u64 {
+    let u = random.f64();
     let rank = (u * ((users as f64).powf(0.2) - 1.0) + 1.0).powf(5.0);
     // Ranks are spread over the ids, or the hot ones would be neighbours.
     (rank as u64).min(users - 1)
@@ -121,7 +110,7 @@ fn stream(users: u64, events: usize, swept: f64, staged: bool) {
         }
     }
     let fresh = task.rows.bytes() as f64 / users as f64;
-    let (mut random, mut cursor) = (Random(7), Cursor::new());
+    let (mut random, mut cursor) = (Rng::with_seed(7), Cursor::new());
     let (mut spent, mut bytes, mut sweep_time, mut commits, mut money) = (0.0, 0, 0.0, 0.0, 0usize);
     let (mut now, mut sealed) = (0, false);
     let mut last = [0; 16];
@@ -130,7 +119,7 @@ fn stream(users: u64, events: usize, swept: f64, staged: bool) {
         let mut n = 0;
         while n < EPOCH {
             let user = zipf(&mut random, users);
-            let r = random.next() % 120;
+            let r = random.u64(..120);
             let kind = if r < 10 {
                 1
             } else if r < 20 {
@@ -139,7 +128,7 @@ fn stream(users: u64, events: usize, swept: f64, staged: bool) {
                 0
             };
             let duplicate = kind == 0 && r == 20;
-            let id = if duplicate { last } else { id(3, random.next()) };
+            let id = if duplicate { last } else { id(3, random.u64(..)) };
             last = id;
             batch.push(Event {
                 key: self::id(1, user),

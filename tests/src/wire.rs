@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use pelton::log::kafka::Kafka;
 use pelton::log::{Arrival, Chunk, Log, Membership, Outcome, Outgoing, Transaction};
 use pelton::record::{Offset, Partition, Span};
+use pelton_demo::traffic::Random;
 use std::time::{Duration, Instant};
 
 /// Partitions of the topics.
@@ -143,7 +144,7 @@ fn take(chunk: &Chunk, into: &mut Transaction) {
 /// Values that compress as JSON does: to about half.
 fn fill(rig: &Rig, topic: &str, records: u64, size: usize) -> Result<()> {
     let text = br#"{"user":"0123456789","event":"wallet.deposit","currency":"EUR","amount":"#;
-    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = Random::new(1);
     let mut from = 0;
     while from < records {
         let until = (from + FILL).min(records);
@@ -151,10 +152,8 @@ fn fill(rig: &Rig, topic: &str, records: u64, size: usize) -> Result<()> {
             .map(|number| {
                 let mut value: Vec<u8> = text.iter().copied().cycle().take(size / 2).collect();
                 while value.len() < size {
-                    seed ^= seed << 13;
-                    seed ^= seed >> 7;
-                    seed ^= seed << 17;
-                    value.extend_from_slice(&seed.to_le_bytes()[..8.min(size - value.len())]);
+                    let bytes = random.number().to_le_bytes();
+                    value.extend_from_slice(&bytes[..8.min(size - value.len())]);
                 }
                 Record::new(format!("{number:08}"), value)
                     .at((number % PARTITIONS as u64) as i32)

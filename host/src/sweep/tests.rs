@@ -4,6 +4,7 @@ use super::*;
 use crate::delta::{self, Change};
 use crate::record::FOREVER;
 use crate::rows::{self, Dirty};
+use fastrand::Rng;
 use std::collections::BTreeMap;
 
 type State = BTreeMap<(Vec<u8>, u16, Vec<u8>), (Millis, Vec<u8>)>;
@@ -25,18 +26,6 @@ enum Wrong {
     StampAtTheEnd,
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
-
 /// Where the sweep stands, as the meta has it.
 #[derive(Clone, Default)]
 struct Sweep {
@@ -54,7 +43,7 @@ struct Epoch {
 }
 
 struct World {
-    random: Random,
+    random: Rng,
     rows: Rows,
     log: Vec<Records>,
     /// Committed, as a plain map; and with the sealed epoch.
@@ -99,11 +88,11 @@ fn alive(state: &State, time: Millis) -> State {
 
 impl World {
     fn new(seed: u64, wrong: Wrong) -> Self {
-        let mut random = Random(seed);
+        let mut random = Rng::with_seed(seed);
         let mut rows = Rows::new();
         rows.track();
         Self {
-            keys: 3 + random.below(60),
+            keys: 3 + random.u64(..60),
             random,
             rows,
             log: Vec::new(),
@@ -122,7 +111,7 @@ impl World {
     /// One epoch is written and sealed, and the one before it decided in between: like the worker's pipeline.
     fn epoch(&mut self) {
         let base = self.sealed.as_ref().map_or(&self.truth, |epoch| &epoch.changes).clone();
-        let time = self.sealed.as_ref().map_or(self.time, |epoch| epoch.time) + self.random.below(3) as i64;
+        let time = self.sealed.as_ref().map_or(self.time, |epoch| epoch.time) + self.random.u64(..3) as i64;
         let mut epoch = Epoch {
             delta: vec![],
             changes: base,
@@ -133,11 +122,11 @@ impl World {
         let mut early = Delta::new();
         let mut early_sweep = epoch.sweep.clone();
         let complete_early = self.rows.sweep(&mut early_sweep.cursor, 60, time, &mut early);
-        for _ in 0..self.random.below(4) {
+        for _ in 0..self.random.u64(..4) {
             self.change(&mut epoch, &mut changes);
         }
         // The epoch before this one may be decided while this one is open.
-        if self.random.below(2) == 0 && !self.decide() {
+        if self.random.u64(..2) == 0 && !self.decide() {
             return;
         }
         let complete = if self.wrong == Wrong::SweepBeforeWrites {
@@ -171,30 +160,30 @@ impl World {
     }
 
     fn change(&mut self, epoch: &mut Epoch, changes: &mut Delta) {
-        let key = self.random.below(self.keys).to_string().into_bytes();
+        let key = self.random.u64(..self.keys).to_string().into_bytes();
         // One key is hot: its row becomes a map.
         let (store, entry) = match key == b"0" {
             true => (
-                self.random.below(2) as u16,
-                self.random.below(900).to_be_bytes().to_vec(),
+                self.random.u64(..2) as u16,
+                self.random.u64(..900).to_be_bytes().to_vec(),
             ),
-            false => (self.random.below(2) as u16, self.random.below(3).to_be_bytes().to_vec()),
+            false => (self.random.u64(..2) as u16, self.random.u64(..3).to_be_bytes().to_vec()),
         };
         let slot = self.rows.slot(rows::hash(&key), &key);
         let times = if key == b"0" { 40 } else { 1 };
         for n in 0..times {
             let entry = [&entry[..], &[n]].concat();
-            if self.random.below(10) < 3 {
+            if self.random.u64(..10) < 3 {
                 self.rows.delete(slot, store, &entry);
                 changes.delete(&key, store, &entry);
                 epoch.changes.remove(&(key.clone(), store, entry));
             } else {
-                let ttl = if self.random.below(2) == 0 {
+                let ttl = if self.random.u64(..2) == 0 {
                     FOREVER
                 } else {
-                    epoch.time + self.random.below(60) as i64
+                    epoch.time + self.random.u64(..60) as i64
                 };
-                let value = self.random.below(1 << 30).to_be_bytes();
+                let value = self.random.u64(..1 << 30).to_be_bytes();
                 self.rows.put(slot, store, 7, &entry, &value, ttl);
                 changes.put(&key, store, 7, &entry, ttl, &value);
                 epoch.changes.insert((key.clone(), store, entry), (ttl, value.to_vec()));
@@ -205,7 +194,7 @@ impl World {
     /// The sealed epoch is committed, or dropped together with the open one: false.
     fn decide(&mut self) -> bool {
         let Some(epoch) = self.sealed.take() else { return true };
-        if self.random.below(8) == 0 {
+        if self.random.u64(..8) == 0 {
             self.rows.abort();
             if self.wrong == Wrong::CursorNotRolledBack {
                 self.committed.cursor = epoch.sweep.cursor;
@@ -223,7 +212,7 @@ impl World {
 
     /// The store follows, slowly and in slices.
     fn flush(&mut self) {
-        if self.flush.is_none() && self.random.below(10) > 0 {
+        if self.flush.is_none() && self.random.u64(..10) > 0 {
             return;
         }
         let began = *self.flush.get_or_insert(self.log.len());

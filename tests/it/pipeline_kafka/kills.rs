@@ -1,6 +1,7 @@
 //! kill -9 at random moments: every output once.
 
 use super::*;
+use pelton_demo::traffic::Random;
 
 /// Money events, and kills while they go through.
 const MONEY: u64 = 200_000;
@@ -22,7 +23,7 @@ fn twenty_kills_while_200_000_money_events_go_through_lose_and_double_nothing() 
         ..varied(Format::Avro, MONEY)
     };
     let mut tail = stage.tail();
-    let mut random = Random(0x5eed);
+    let mut random = Random::new(0x5eed);
     let mut restarts = vec![];
     let mut parts = stage.parts(parameters, KILLS + 1);
     for life in 0..KILLS {
@@ -55,17 +56,4 @@ fn twenty_kills_while_200_000_money_events_go_through_lose_and_double_nothing() 
         restarts[restarts.len() / 2],
         restarts[restarts.len() - 1]
     );
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % bound
-    }
 }

@@ -3,20 +3,22 @@
 use apache_avro::types::Value;
 use std::fmt::Write;
 
-/// SplitMix64.
-pub struct Dice(pub u64);
+/// What a seed decides, draw by draw.
+pub struct Dice(fastrand::Rng);
 
 impl Dice {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    /// The same seed gives the same draws.
+    pub fn new(seed: u64) -> Dice {
+        Dice(fastrand::Rng::with_seed(seed))
     }
 
+    pub fn next(&mut self) -> u64 {
+        self.0.u64(..)
+    }
+
+    /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        self.0.usize(..end)
     }
 
     pub fn one_in(&mut self, count: usize) -> bool {
@@ -42,9 +44,7 @@ impl Dice {
     }
 
     fn shuffle<T>(&mut self, items: &mut [T]) {
-        for end in (1..items.len()).rev() {
-            items.swap(end, self.below(end + 1));
-        }
+        self.0.shuffle(items);
     }
 }
 

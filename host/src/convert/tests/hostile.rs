@@ -52,7 +52,7 @@ proptest! {
     /// A value with a few bytes changed, cut or added, and an evolution of its schema.
     #[test]
     fn almost_values(seed: u64) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let written = schema(&mut dice);
         let writer = text(&written);
         let reader = text(&evolve(&mut dice, &written));

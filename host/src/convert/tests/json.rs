@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn serde_agrees_on_what_is_json(value in any_json(), seed: u64) {
         const CHARS: &[u8] = b"\"\\{}[]:,0123456789.eE+-tfn u\x00\n\xc3\xa9";
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut text = value.to_string().into_bytes();
         for _ in 0..=dice.below(3) {
             let at = dice.below(text.len() + 1);
@@ -108,7 +108,7 @@ proptest! {
     /// Avro -> JSON -> Avro -> JSON; in between the members are sorted by serde_json's reckoning, and pretty.
     #[test]
     fn there_and_back(seed: u64) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let of = schema(&mut dice);
         if !is_plain(&of) {
             return Ok(());

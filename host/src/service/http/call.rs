@@ -45,7 +45,7 @@ pub(super) struct Tries {
     left: u32,
     pause: Duration,
     /// Spreads the pauses of questions that failed together.
-    seed: u64,
+    random: fastrand::Rng,
 }
 
 impl Tries {
@@ -54,7 +54,7 @@ impl Tries {
         Tries {
             left: retries,
             pause: backoff,
-            seed,
+            random: fastrand::Rng::with_seed(seed),
         }
     }
 
@@ -69,9 +69,7 @@ impl Tries {
                 self.left -= 1;
                 let full = self.pause.min(LONGEST_PAUSE);
                 self.pause = full * 2;
-                // An odd constant of splitmix64; its high bits are the well mixed ones.
-                self.seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
-                Next::Again(full / 2 + full / 2 * ((self.seed >> 56) as u32) / 256)
+                Next::Again(full / 2 + (full / 2).mul_f32(self.random.f32()))
             }
         }
     }

@@ -2,20 +2,22 @@
 
 use serde_json::{Value, json};
 
-/// splitmix64.
-pub struct Rng(pub u64);
+/// What a seed decides, draw by draw.
+pub struct Rng(fastrand::Rng);
 
 impl Rng {
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ z >> 31
+    /// The same seed gives the same draws.
+    pub fn new(seed: u64) -> Rng {
+        Rng(fastrand::Rng::with_seed(seed))
     }
 
-    /// From 0 to `end`, which is left out.
+    pub fn draw(&mut self) -> u64 {
+        self.0.u64(..)
+    }
+
+    /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.draw() % end as u64) as usize
+        self.0.usize(..end)
     }
 
     pub fn one_in(&mut self, n: usize) -> bool {
@@ -49,7 +51,7 @@ const LOGICAL: &[(&str, &str)] = &[
 /// A record named `R{id}`.
 pub fn schema(id: usize) -> Value {
     let mut made = Made {
-        rng: Rng(id as u64),
+        rng: Rng::new(id as u64),
         id,
         named: 0,
         closed: Vec::new(),
