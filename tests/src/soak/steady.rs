@@ -136,15 +136,15 @@ impl Steadiness {
         };
         let minute = Duration::from_secs(60);
         let end = self.live.last().map_or(Duration::ZERO, |(at, _)| *at);
-        (
-            least(WARM_UP, WARM_UP + minute),
-            least(end.saturating_sub(minute), end),
-        )
+        (least(WARM_UP, WARM_UP + minute), least(end.saturating_sub(minute), end))
     }
 
     /// By how much memory grew while the crowd waited. The first third of the time is for its arrival.
     fn crowd_growth(&self) -> u64 {
-        let settled = self.crowd.get(self.crowd.len() / 3).map_or(0, |(_, sample)| sample.memory);
+        let settled = self
+            .crowd
+            .get(self.crowd.len() / 3)
+            .map_or(0, |(_, sample)| sample.memory);
         let most = self.crowd.iter().skip(self.crowd.len() / 3);
         let most = most.map(|(_, sample)| sample.memory).max().unwrap_or_default();
         most.saturating_sub(settled)

@@ -15,7 +15,10 @@ impl<'s> Values<'s> {
     pub fn new(schema: &'s Schema, seed: u64) -> Self {
         let mut named = HashMap::new();
         name(schema, &mut named);
-        Values { rng: Rng::new(seed), named }
+        Values {
+            rng: Rng::new(seed),
+            named,
+        }
     }
 
     pub fn of(&mut self, schema: &Schema) -> Value {
