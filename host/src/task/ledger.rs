@@ -46,6 +46,7 @@ struct Sealed {
 }
 
 /// Bytes of changelog, by round of the sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rounds {
     /// In the last complete round.
     last: u64,
@@ -92,14 +93,8 @@ impl Ledger {
         self.committed = sealed.snapshot;
         self.changelog = next;
         self.unflushed += sealed.bytes;
-        self.rounds.current += sealed.bytes;
-        if sealed.complete.is_some() {
-            self.complete = sealed.complete;
-            self.rounds = Rounds {
-                last: self.rounds.current,
-                current: 0,
-            };
-        }
+        self.rounds.add(sealed.bytes, sealed.complete.is_some());
+        self.complete = sealed.complete.or(self.complete);
         Some(sealed.tally)
     }
 
@@ -141,7 +136,7 @@ impl Ledger {
 
     /// Bytes of changelog that a restore would read: two rounds of the sweep.
     pub fn log_bytes(&self) -> u64 {
-        self.rounds.last + self.rounds.current
+        self.rounds.bytes()
     }
 
     /// Where the changelog may be cut, once the store doesn't need what lies before it. Told once.
@@ -153,5 +148,38 @@ impl Ledger {
     #[inline]
     pub fn tally(&mut self) -> &mut Tally {
         &mut self.tally
+    }
+}
+
+impl Rounds {
+    /// A delta of this size is committed; `complete`: it ends the round.
+    fn add(&mut self, bytes: u64, complete: bool) {
+        self.current += bytes;
+        if complete {
+            *self = Rounds {
+                last: self.current,
+                current: 0,
+            };
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.last + self.current
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_reads_the_last_complete_round_and_the_one_under_way() {
+        let mut rounds = Rounds { last: 100, current: 0 };
+        rounds.add(10, false);
+        assert_eq!(rounds.bytes(), 110);
+        rounds.add(20, true);
+        assert_eq!(rounds, Rounds { last: 30, current: 0 }, "what was before it may be cut");
+        rounds.add(5, false);
+        assert_eq!(rounds.bytes(), 35);
     }
 }

@@ -15,6 +15,8 @@ mod life;
 mod replay;
 mod rules;
 mod stride;
+#[cfg(test)]
+mod tests;
 
 pub use replay::{Preset, Replay};
 pub use rules::{Prepare, RulesSchedule};
@@ -174,7 +176,7 @@ impl Schedule {
         self.with_wiring((*instead)?)
     }
 
-    /// The next deploy, if a step of its time would be the next to be bounded by it.
+    /// The next deploy, if nothing else bounds the steps before it: it takes over as soon as they are taken.
     pub fn approaching(&self) -> Option<Committed> {
         match self.life.course() {
             Some(Course::Approaching { next }) => Some(*next),
@@ -190,6 +192,12 @@ impl Schedule {
         first_step: impl FnOnce() -> Option<Millis>,
         asks: bool,
     ) -> Option<(Committed, Arc<Wiring>)> {
+        let next = self.reached(watermark, first_step, asks)?;
+        self.with_wiring(next)
+    }
+
+    /// The next deploy, if every step before it is taken.
+    fn reached(&self, watermark: Millis, first_step: impl FnOnce() -> Option<Millis>, asks: bool) -> Option<Committed> {
         let next = self.approaching().filter(|next| next.at < watermark)?;
         // A final step before its time comes first. If there is none, all later steps are of its time: only a reply could
         // still come before it.
@@ -197,10 +205,7 @@ impl Schedule {
             Some(time) => time < next.at,
             None => asks,
         };
-        if waits {
-            return None;
-        }
-        self.with_wiring(next)
+        (!waits).then_some(next)
     }
 
     fn with_wiring(&self, deploy: Committed) -> Option<(Committed, Arc<Wiring>)> {
@@ -322,7 +327,7 @@ impl Schedule {
         self.replies.pop_front();
     }
 
-    /// May a step be taken, if one is final before the bound?
+    /// May a step be taken, if there is one before the bound that is final?
     pub fn may_step(&self) -> bool {
         self.life.may_step()
     }

@@ -178,8 +178,9 @@ fn a_schedule_informs_a_task() {
         let known = state(&scheduled(course));
         for mut life in all() {
             let before = state(&life);
-            let journal = life.journal().is_some();
+            let (journal, kept) = (life.journal().is_some(), life.keeps_journal());
             life.inform(course);
+            assert_eq!(life.keeps_journal(), kept, "from {before}");
             let expected = match before {
                 "uninformed" if journal => "following",
                 // A journal that is followed knows better.
