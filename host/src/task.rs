@@ -10,170 +10,201 @@
 //!                                                         \->  abort -> rebuild from the committed meta, read again
 
 mod arrivals;
-mod arrive;
 pub mod epoch;
 pub mod faults;
+mod guest;
 pub mod layout;
 mod ledger;
 mod live;
 mod open;
-pub mod orders;
 mod progress;
 pub mod restore;
 pub mod schedule;
-mod seal;
 pub mod shadow;
 pub mod sources;
 pub mod state;
+mod status;
 pub mod stepper;
 pub mod tally;
+mod undeclared;
 pub mod wiring;
+mod work;
 
 pub use epoch::Epoch;
 pub use faults::Faults;
+pub use guest::Guest;
 pub use layout::Layout;
 pub use restore::Restored;
 pub use schedule::{Moment, Prepare, RulesSchedule as Orders};
 pub use sources::Sources;
 pub use state::Stored;
+pub use status::Status;
 pub use tally::Tally;
 pub use wiring::Wiring;
 
 use crate::control::{Number, VersionId};
 use crate::delta::Delta;
+use crate::error::Failure;
 use crate::journal::Ending;
-use crate::meta::{Meta, Prepared};
+use crate::meta::Meta;
 use crate::record::{Millis, Offset, Partition, Rank, StepKey};
 use crate::rows::Dirty;
-use crate::rules::{Sandbox, Trap};
+use crate::rules::Version;
 use crate::service::Question;
 use arrivals::{Arrivals, Waiting};
-use ledger::Ledger;
+use ledger::{Ledger, Snapshot};
+use open::{Beginning, First};
 use progress::Progress;
-use schedule::Schedule;
-use sources::Readers;
-use state::{TaskState, View};
+use schedule::{RulesSchedule, Schedule};
+use shadow::Link;
+use state::TaskState;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use stepper::Stepper;
 
-/// See the module.
+/// One task: its organs, and what goes from one to the other.
 pub struct Task {
     partition: Partition,
     layout: Arc<Layout>,
+    /// The rules of the next step.
     wiring: Arc<Wiring>,
-
+    /// The records that have arrived and wait.
     arrivals: Arrivals,
-
+    /// Rows, timers and lookups.
     state: TaskState,
+    /// The last step.
     progress: Progress,
-
     /// Which version the next step takes, and whether any step may be taken.
     schedule: Schedule,
     /// What is committed, and what the sealed epoch adds to it.
     ledger: Ledger,
-
-    shadow: Option<Box<shadow::Link>>,
-
+    /// Its end of a shadow run.
+    shadow: Option<Box<Link>>,
+    /// Takes its steps.
     stepper: Stepper<Waiting, ()>,
 }
 
-/// A version of the rules on one worker: what runs it.
-pub struct Guest {
-    /// The version.
-    pub wiring: Arc<Wiring>,
-    readers: Readers,
-    sandbox: Option<Sandbox<View>>,
-    /// CPU time of calls: whoever drives it takes it.
-    pub spent: Duration,
-    /// How often it was at fault.
-    pub faults: Faults,
-    /// What the first instance took to be made.
-    pub made_in: Duration,
-}
-
-impl Guest {
-    /// Instantiates a version.
-    pub fn new(wiring: Arc<Wiring>) -> Result<Guest, Trap> {
-        // The readers were made once already, by the wiring's own check.
-        let readers = wiring
-            .readers()
-            .unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
-        let begun = Instant::now();
-        let sandbox = Some(Sandbox::new(&wiring.rules)?);
-        let faults = Faults::new(wiring.budget);
-        Ok(Guest {
-            wiring,
-            readers,
-            sandbox,
-            spent: Duration::ZERO,
-            faults,
-            made_in: begun.elapsed(),
-        })
-    }
-
-    /// Drops the instance: a fresh one comes with the next call. A guest's memory is not state.
-    pub fn renew(&mut self) {
-        self.sandbox = None;
-    }
-
-    fn sandbox(&mut self) -> Result<&mut Sandbox<View>, Trap> {
-        if self.sandbox.is_none() || self.wiring.fresh {
-            self.sandbox = Some(Sandbox::new(&self.wiring.rules)?);
-        }
-        match &mut self.sandbox {
-            Some(sandbox) => Ok(sandbox),
-            None => unreachable!("just made"),
-        }
-    }
-}
-
-/// How a task stands, for health and metrics.
-#[derive(Clone, Debug, Default)]
-pub struct Status {
-    /// The task.
-    pub partition: Partition,
-    /// Its watermark; [`crate::record::NEVER`] before the first record of every input.
-    pub watermark: Millis,
-    /// Time of the last step.
-    pub last: Millis,
-    /// Records that wait for the watermark.
-    pub waiting: usize,
-    /// Bytes of chunks that are kept for them, by rank.
-    pub buffered: Vec<usize>,
-    /// Those of them that are in the scratch file only, by rank.
-    pub spilled: Vec<usize>,
-    /// Committed offsets, by rank.
-    pub positions: Vec<Offset>,
-    /// Timers that are set.
-    pub timers: usize,
-    /// Lookups that are pending.
-    pub lookups: usize,
-    /// Keys with state.
-    pub rows: usize,
-    /// Bytes of state.
-    pub state_bytes: usize,
-    /// Committed position in the changelog.
-    pub changelog: Offset,
-    /// Bytes of changelog that a restore would read: about two rounds of the sweep.
-    pub log_bytes: u64,
-    /// The rules' version.
-    pub version: VersionId,
-    /// The deploy that it took over last.
-    pub deployed: Number,
-    /// The deploy that it holds for.
-    pub prepared: Option<Prepared>,
-    /// The rules' version, as committed.
-    pub committed: VersionId,
-    /// A version that it waits for.
-    pub wants: Option<VersionId>,
-    /// Why the local store can't take its state; the worker knows.
-    pub unstored: Option<Arc<str>>,
-    /// Its deploy is over a budget: why, and whether it has stopped for that.
-    pub trouble: Option<(String, bool)>,
-}
-
 impl Task {
+    /// Opens a task on what was restored. Of `rules`, the version that it begins with must be compiled. `starts`: where inputs
+    /// begin, by rank, if it has never committed.
+    pub fn open(
+        partition: Partition,
+        layout: Arc<Layout>,
+        rules: Arc<RulesSchedule>,
+        mut restored: Restored,
+        starts: &[Offset],
+    ) -> Result<Task, Failure> {
+        let fatal = |why: String| Failure::Fatal(format!("task {partition}: {why}"));
+        let (deploy, wiring) = rules.opening(restored.meta.as_ref()).map_err(|version| {
+            fatal(format!(
+                "its rules {} are not at hand: they are neither on the control topic nor in the file",
+                Version(version)
+            ))
+        })?;
+        let wiring = wiring.clone();
+        let version = wiring.rules.version().0;
+        let Beginning { meta, journal } = Beginning::of(&mut restored, &layout, First { deploy, version }, starts);
+        let mut state = restored.state;
+        state.open(&meta.sweep).map_err(fatal)?;
+        state
+            .accepts(wiring.rules.description())
+            .map_err(|why| fatal(format!("{why}, although they set it")))?;
+        let progress = Progress::committed(&meta);
+        let committed = Snapshot {
+            meta,
+            wiring: wiring.clone(),
+        };
+        let mut task = Task {
+            partition,
+            wiring,
+            arrivals: Arrivals::new(partition, layout.clone()),
+            state,
+            progress,
+            schedule: Schedule::open(rules, journal),
+            ledger: Ledger::new(committed, restored.changelog, restored.bytes, restored.stored),
+            shadow: restored.shadow,
+            stepper: Stepper::default(),
+            layout,
+        };
+        task.start_over();
+        if let Some(shadow) = &mut task.shadow {
+            shadow.settle(task.progress.last(), task.progress.sequence());
+        }
+        Ok(task)
+    }
+
+    /// What is committed, after [`abort`](Task::abort).
+    fn into_restored(self) -> Restored {
+        let (committed, changelog) = self.ledger.into_committed();
+        Restored {
+            state: self.state,
+            meta: Some(committed.meta),
+            changelog,
+            shadow: self.shadow,
+            ..Restored::default()
+        }
+    }
+
+    /// Builds what is not committed again from the committed meta.
+    fn start_over(&mut self) {
+        let committed = self.ledger.committed();
+        self.arrivals
+            .restart(&committed.meta.inputs, committed.meta.last.clone());
+        self.progress = Progress::committed(&committed.meta);
+        self.schedule.start_over(&committed.meta);
+        let wiring = committed.wiring.clone();
+        self.bind(wiring);
+    }
+
+    fn bind(&mut self, wiring: Arc<Wiring>) {
+        self.state.bind(wiring.rules.description());
+        self.stepper.restart(wiring.batch);
+        self.wiring = wiring;
+    }
+
+    /// The sealed epoch is in the log; `next` is the changelog position after it.
+    /// Returns what was done in it.
+    pub fn commit(&mut self, next: Offset) -> Tally {
+        let Some(tally) = self.ledger.commit(next) else {
+            return Tally::default();
+        };
+        let committed = &self.ledger.committed().meta;
+        let now = committed.last.time();
+        self.schedule.commit(committed.follows);
+        if let Some(shadow) = &mut self.shadow
+            && !shadow.commit(self.state.rows(), &tally)
+        {
+            self.shadow = None;
+        }
+        self.state.commit(now);
+        tally
+    }
+
+    /// The sealed and the open epoch are dropped: the task goes back to its last commit. The inputs must be read again from
+    /// [`positions`](Task::positions).
+    pub fn abort(&mut self) {
+        self.ledger.abort();
+        if let Some(shadow) = &mut self.shadow {
+            shadow.abort();
+        }
+        self.state.abort();
+        self.start_over();
+    }
+
+    /// Where the changelog may be cut, once a store doesn't need what lies before. Told once.
+    pub fn take_complete(&mut self) -> Option<Offset> {
+        self.ledger.take_complete()
+    }
+
+    /// Returns, once, whether the end of a journal has been committed: pending questions may be asked.
+    pub fn take_resumed(&mut self) -> bool {
+        self.schedule.take_may_ask()
+    }
+
+    /// The version that the next steps need and that is not compiled.
+    pub fn wants(&self) -> Option<VersionId> {
+        self.schedule.wants()
+    }
+
     /// Its number.
     pub fn partition(&self) -> Partition {
         self.partition
@@ -254,30 +285,7 @@ impl Task {
 
     /// Numbers for health and metrics.
     pub fn status(&self) -> Status {
-        let ranks = 0..self.arrivals.inputs();
-        let committed = &self.ledger.committed().meta;
-        Status {
-            partition: self.partition,
-            watermark: self.watermark(),
-            last: self.progress.time(),
-            waiting: self.arrivals.len(),
-            buffered: ranks.clone().map(|rank| self.arrivals.buffered(rank)).collect(),
-            spilled: ranks.map(|rank| self.arrivals.spilled(rank)).collect(),
-            positions: committed.inputs.iter().map(|input| input.next).collect(),
-            timers: self.state.timers().len(),
-            lookups: self.state.lookups().len(),
-            rows: self.state.rows().len(),
-            state_bytes: self.state.rows().bytes(),
-            changelog: self.ledger.changelog(),
-            log_bytes: self.ledger.log_bytes(),
-            version: self.wiring.rules.version().0,
-            deployed: self.schedule.deployed(),
-            prepared: self.schedule.prepared(),
-            committed: committed.version,
-            wants: self.schedule.wants(),
-            unstored: None,
-            trouble: None,
-        }
+        Status::of(self)
     }
 
     /// See [`TaskState::take_misses`].
@@ -345,11 +353,5 @@ impl Task {
     /// The committed meta.
     pub fn committed(&self) -> &Meta {
         &self.ledger.committed().meta
-    }
-
-    fn bind(&mut self, wiring: Arc<Wiring>) {
-        self.state.bind(wiring.rules.description());
-        self.stepper.restart(wiring.batch);
-        self.wiring = wiring;
     }
 }

@@ -8,6 +8,7 @@
 mod dead_letter;
 mod plan;
 
+use super::Guest;
 use super::arrivals::{Arrivals, Waiting};
 use super::epoch::{Epoch, Piece};
 use super::layout::Layout;
@@ -19,7 +20,6 @@ use super::state::TaskState;
 use super::stepper::{self, Call, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, What};
 use super::tally::Tally;
 use super::wiring::Form;
-use super::{Guest, Task};
 use crate::journal::{Entry as Journaled, Happening as Journal, Verdict};
 use crate::lookups;
 use crate::metrics::DeadLetter;
@@ -28,57 +28,20 @@ use crate::record::{Partition, StepKey};
 use crate::rules::{Action, Effects, Kind};
 use crate::service;
 use plan::step_of;
-use std::sync::Arc;
 
 /// A live task's step.
 pub type Planned = stepper::Planned<Waiting, ()>;
 
 /// What a live task takes steps with, beside its state.
 pub(super) struct Live<'a> {
-    partition: Partition,
-    layout: &'a Layout,
-    arrivals: &'a mut Arrivals,
-    schedule: &'a mut Schedule,
-    progress: &'a mut Progress,
-    tally: &'a mut Tally,
-    shadow: Option<&'a mut Link>,
-    epoch: &'a mut Epoch,
-}
-
-impl Task {
-    /// Takes the next steps, at most one batch of them. Returns false if there is none now.
-    pub fn run(&mut self, guest: &mut Guest, sources: &mut Sources, epoch: &mut Epoch) -> bool {
-        self.follow_journal(epoch);
-        if !Arc::ptr_eq(&guest.wiring, &self.wiring) {
-            // The journal has just changed the version: the caller comes back with its guest.
-            return true;
-        }
-        if !self.schedule.may_step() {
-            return false;
-        }
-        let mut port = Live {
-            partition: self.partition,
-            layout: &self.layout,
-            arrivals: &mut self.arrivals,
-            schedule: &mut self.schedule,
-            progress: &mut self.progress,
-            tally: self.ledger.tally(),
-            shadow: self.shadow.as_deref_mut(),
-            epoch,
-        };
-        let mut context = stepper::Context {
-            state: &mut self.state,
-            guest,
-            sources,
-            port: &mut port,
-        };
-        if !self.stepper.step(&mut context) {
-            // The next steps may be another version's.
-            return self.take_over_if_due(epoch);
-        }
-        epoch.touched.insert(self.partition);
-        true
-    }
+    pub(super) partition: Partition,
+    pub(super) layout: &'a Layout,
+    pub(super) arrivals: &'a mut Arrivals,
+    pub(super) schedule: &'a mut Schedule,
+    pub(super) progress: &'a mut Progress,
+    pub(super) tally: &'a mut Tally,
+    pub(super) shadow: Option<&'a mut Link>,
+    pub(super) epoch: &'a mut Epoch,
 }
 
 impl Live<'_> {

@@ -1,46 +1,46 @@
-//! A task opens, and starts over after a dropped epoch.
+//! Where a task begins when it opens: where it was committed, or at the start of its inputs.
 //!
-//! Rule: opening and starting over are the same: everything that is not committed is built again from the committed meta.
+//! Rule: a task that has never committed but has a journal follows it. What the journal says of the inputs counts as read.
 
-use super::arrivals::Arrivals;
-use super::ledger::{Ledger, Snapshot};
-use super::progress::Progress;
-use super::schedule::{Preset, Replay, RulesSchedule, Schedule};
-use super::{Layout, Restored, Task};
-use crate::error::{Failure, Result};
+use super::schedule::{Preset, Replay};
+use super::{Layout, Restored};
+use crate::control::{Number, VersionId};
 use crate::meta::{InputMeta, Meta};
-use crate::record::{Offset, Partition, StepKey};
-use crate::rules::Version;
+use crate::record::{Offset, StepKey};
 use crate::watermark::Clock;
-use std::sync::Arc;
 
-impl Task {
-    /// Opens a task on what was restored. Of `rules`, the version that it begins with must be compiled. `starts`: where inputs
-    /// begin, by rank, when it has never committed.
-    pub fn open(
-        partition: Partition,
-        layout: Arc<Layout>,
-        rules: Arc<RulesSchedule>,
-        restored: Restored,
-        starts: &[Offset],
-    ) -> Result<Task> {
-        let (deployed, wiring) = rules.opening(restored.meta.as_ref()).map_err(|version| {
-            Failure::Fatal(format!(
-                "task {partition}: its rules {} are not at hand: they are neither on the control topic nor in the file",
-                Version(version)
-            ))
-        })?;
-        let wiring = wiring.clone();
-        let end = match &restored.meta {
+/// Where a task begins.
+pub(super) struct Beginning {
+    /// What is committed; of a task that has never committed, what would be.
+    pub meta: Meta,
+    /// The journal that it follows.
+    pub journal: Option<Replay>,
+}
+
+/// The rules of a task that opens.
+#[derive(Clone, Copy)]
+pub(super) struct First {
+    /// Their deploy.
+    pub deploy: Number,
+    /// Their version.
+    pub version: VersionId,
+}
+
+impl Beginning {
+    /// Takes meta and journal out of what was restored. `starts`: where the inputs begin, by rank, if the task has never
+    /// committed.
+    pub fn of(restored: &mut Restored, layout: &Layout, first: First, starts: &[Offset]) -> Beginning {
+        let meta = restored.meta.take();
+        let follows = match &meta {
             Some(meta) => meta.follows,
             None => restored.follows,
         };
-        let (presets, replay) = match end {
-            Some(end) => Replay::new(restored.journal, end, layout.inputs.len()),
+        let (presets, journal) = match follows {
+            Some(end) => Replay::new(std::mem::take(&mut restored.journal), end, layout.inputs.len()),
             None => (vec![], None),
         };
-        let meta = restored.meta.unwrap_or_else(|| {
-            let mut inputs: Vec<_> = starts.iter().map(|start| first(*start)).collect();
+        let meta = meta.unwrap_or_else(|| {
+            let mut inputs: Vec<_> = starts.iter().map(|start| unread(*start)).collect();
             for (input, preset) in inputs.iter_mut().zip(presets) {
                 preset_input(input, preset);
             }
@@ -49,74 +49,20 @@ impl Task {
                 inputs,
                 last: StepKey::Start,
                 sequence: 0,
-                version: wiring.rules.version().0,
-                deployed,
+                version: first.version,
+                deployed: first.deploy,
                 prepared: None,
                 sweep: vec![],
-                follows: end,
+                follows,
                 round: restored.changelog,
             }
         });
-        let mut state = restored.state;
-        let opened = state.open(&meta.sweep);
-        opened.map_err(|why| Failure::Fatal(format!("task {partition}: {why}")))?;
-        let progress = Progress::committed(&meta);
-        let committed = Snapshot {
-            meta,
-            wiring: wiring.clone(),
-        };
-        let mut task = Task {
-            partition,
-            wiring,
-            arrivals: Arrivals::new(partition, layout.clone()),
-            state,
-            progress,
-            schedule: Schedule::open(rules, replay),
-            ledger: Ledger::new(committed, restored.changelog, restored.bytes, restored.stored),
-            shadow: restored.shadow,
-            stepper: Default::default(),
-            layout,
-        };
-        task.accepts(&task.wiring.clone())
-            .map_err(|why| Failure::Fatal(format!("task {partition}: {why}, although they set it")))?;
-        task.start_over();
-        if let Some(shadow) = &mut task.shadow {
-            shadow.settle(task.progress.last(), task.progress.sequence());
-        }
-        Ok(task)
-    }
-
-    /// What is committed, after [`abort`](Task::abort).
-    pub(super) fn into_restored(self) -> Restored {
-        let (committed, changelog) = self.ledger.into_committed();
-        Restored {
-            state: self.state,
-            meta: Some(committed.meta),
-            changelog,
-            shadow: self.shadow,
-            ..Restored::default()
-        }
-    }
-
-    /// Builds what is not committed again from the committed meta.
-    pub(super) fn start_over(&mut self) {
-        let committed = self.ledger.committed();
-        self.arrivals
-            .restart(&committed.meta.inputs, committed.meta.last.clone());
-        self.progress = Progress::committed(&committed.meta);
-        self.schedule.start_over(&committed.meta);
-        let wiring = committed.wiring.clone();
-        self.bind(wiring);
-    }
-
-    /// True, once, when a replay of the journal has ended: pending questions may be asked.
-    pub fn take_resumed(&mut self) -> bool {
-        self.schedule.take_may_ask()
+        Beginning { meta, journal }
     }
 }
 
 /// An input that nothing was read of.
-fn first(start: Offset) -> InputMeta {
+fn unread(start: Offset) -> InputMeta {
     InputMeta {
         next: start,
         clock: Clock::START,

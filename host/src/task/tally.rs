@@ -43,4 +43,30 @@ impl Tally {
         }
         list[index] += by;
     }
+
+    /// Other rules count from here on. Counts go by index: a counter of the same name keeps what was counted so far.
+    pub fn carry_counts(&mut self, before: &[String], after: &[String]) {
+        let counts = std::mem::take(&mut self.counts);
+        for (name, count) in before.iter().zip(counts) {
+            if let Some(index) = after.iter().position(|known| known == name) {
+                Tally::add(&mut self.counts, index, count);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_keep_their_counts_by_name() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let mut tally = Tally {
+            counts: vec![1, 2, 3],
+            ..Tally::default()
+        };
+        tally.carry_counts(&names(&["seen", "gone", "late"]), &names(&["late", "new", "seen"]));
+        assert_eq!(tally.counts, [3, 0, 1]);
+    }
 }

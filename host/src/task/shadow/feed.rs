@@ -9,6 +9,7 @@ use crate::lookups::{LookupName, Pending};
 use crate::meta::Names;
 use crate::record::{Millis, StepKey};
 use crate::task::Wiring;
+use crate::task::state::TaskState;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +20,20 @@ pub struct Begin {
     pub lookups: Vec<(LookupName, Pending)>,
     pub names: Names,
     pub last: StepKey,
+}
+
+impl Begin {
+    /// Copies the state of a live task.
+    pub fn new(live: &Arc<Wiring>, state: &TaskState, last: &StepKey) -> Begin {
+        let lookups = state.lookups().iter();
+        Begin {
+            live: live.clone(),
+            timers: state.timers().iter().cloned().collect(),
+            lookups: lookups.map(|(name, pending)| (name.clone(), pending.clone())).collect(),
+            names: state.names().clone(),
+            last: last.clone(),
+        }
+    }
 }
 
 /// See the module.

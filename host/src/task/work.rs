@@ -1,0 +1,372 @@
+//! A task at work: it takes what arrives, follows its schedule, takes steps, and seals its epoch.
+//!
+//! Rules:
+//! - Everything that it does or decides goes into the open epoch, so an epoch that is dropped takes all of it along.
+//! - What is decided about arrivals, and which version takes over where, is journaled.
+//! - The delta and the input offsets of an epoch go into one transaction. At most one epoch is sealed.
+
+use super::arrivals::{Arrived, Demand, Heartbeat};
+use super::epoch::{Epoch, Piece};
+use super::ledger::Snapshot;
+use super::live::Live;
+use super::schedule::{Moment, Prepare, RulesSchedule};
+use super::shadow::{Begin, Link};
+use super::sources::Sources;
+use super::tally::Tally;
+use super::undeclared::Letters;
+use super::{Guest, Task, Wiring, stepper};
+use crate::control::{Committed, Number, Order, Record, nonce};
+use crate::journal::{Entry, Happening};
+use crate::log::Chunk;
+use crate::meta::Meta;
+use crate::metrics::DeadLetter;
+use crate::record::{Millis, Offset, Rank, StepKey};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Task {
+    /// Takes records of an input. `wall`: the wall clock. Err: why some of them wait for their schema; none is lost.
+    pub fn arrive(
+        &mut self,
+        chunk: Chunk,
+        sources: &mut Sources,
+        wall: Millis,
+        epoch: &mut Epoch,
+    ) -> Result<(), String> {
+        let arrived = self.arrivals.push(chunk, sources, wall);
+        self.arrived(arrived, wall, epoch)
+    }
+
+    /// Tries again what waits for a schema.
+    pub fn retry_schemas(&mut self, sources: &mut Sources, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
+        for rank in 0..self.arrivals.inputs() {
+            while let Some(arrived) = self.arrivals.retry(rank, sources, wall) {
+                self.arrived(arrived, wall, epoch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True while records wait for a schema.
+    pub fn waits_for_schema(&self) -> bool {
+        self.arrivals.waits_for_schema()
+    }
+
+    fn arrived(&mut self, arrived: Arrived, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
+        let rank = arrived.rank;
+        for (offset, verdict) in arrived.verdicts {
+            let entry = Entry::Verdict { rank, offset, verdict };
+            epoch.journal(self.layout.journal, self.partition, wall, &entry);
+        }
+        if arrived.foreign > 0 {
+            Tally::add(&mut self.ledger.tally().foreign, usize::from(rank), arrived.foreign);
+        }
+        arrived.waits.map_or(Ok(()), Err)
+    }
+
+    /// Takes a proof that an input's log ended at `end`, at monotonic `now`.
+    pub fn prove_end(&mut self, rank: Rank, end: Offset, now: Duration) {
+        self.arrivals.prove_end(rank, end, now);
+    }
+
+    /// Moves the watermarks of idle inputs, when something waits for that. The journal says so itself while it is followed.
+    pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
+        if self.schedule.follows_journal() {
+            return;
+        }
+        let demand = Demand {
+            timer: self.state.timers().first().map(StepKey::time),
+            takeover: self.schedule.approaching().map(|next| next.at),
+            until: self.schedule.bound(),
+        };
+        let heartbeats = self.arrivals.beat(now, &demand);
+        self.journal_heartbeats(heartbeats, wall, epoch);
+    }
+
+    /// Event time comes to `target` on every input, as if all had been silent until then: for tests that move it by hand.
+    pub fn beat_to(&mut self, target: Millis, wall: Millis, epoch: &mut Epoch) {
+        if !self.schedule.follows_journal() {
+            let heartbeats = self.arrivals.beat_to(target);
+            self.journal_heartbeats(heartbeats, wall, epoch);
+        }
+    }
+
+    fn journal_heartbeats(&self, heartbeats: Vec<Heartbeat>, wall: Millis, epoch: &mut Epoch) {
+        for Heartbeat { rank, position, time } in heartbeats {
+            let entry = Entry::Heartbeat { rank, position, time };
+            epoch.journal(self.layout.journal, self.partition, wall, &entry);
+        }
+    }
+
+    /// Takes what the control topic has told. What the task answers, and that it holds, goes into the open epoch.
+    pub fn obey(&mut self, rules: &Arc<RulesSchedule>, moment: &Moment, epoch: &mut Epoch) {
+        if self.schedule.tell(rules) {
+            if self.schedule.drop_promise() {
+                epoch.touched.insert(self.partition);
+            }
+            if let Some(prepare) = self.schedule.question() {
+                self.answer(&prepare, moment, epoch);
+            }
+            self.follow_shadow(epoch);
+            self.schedule.settle();
+        }
+        // It may have been told while it followed its journal.
+        if let Some((instead, wiring)) = self.schedule.instead() {
+            self.journal_rules(instead, epoch);
+            self.take_over(instead.number, wiring, epoch);
+        }
+    }
+
+    /// Holds for a deploy, or refuses it.
+    fn answer(&mut self, prepare: &Prepare, moment: &Moment, epoch: &mut Epoch) {
+        let (number, task) = (prepare.number, self.partition);
+        epoch.urgent = true;
+        let last = self.progress.time();
+        if let Err(why) = self.may_hold(prepare, last) {
+            self.schedule.refuse(number);
+            let why = format!("task {task}: {why}");
+            tracing::warn!(deploy = number, why, "a deploy is refused");
+            let order = Order::Cancel(why);
+            return self.tell(&Record::Order { number, order }, epoch);
+        }
+        let position = self.schedule.hold(prepare, moment, last);
+        self.tell(&Record::Answer { number, task, position }, epoch);
+    }
+
+    fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<(), String> {
+        match self.schedule.may_hold(prepare, last)? {
+            Some(wiring) => self
+                .accepts(wiring)
+                .map_err(|why| format!("{why}; declare it, wait until none is pending, or deploy with --drop-timers")),
+            None => Ok(()),
+        }
+    }
+
+    /// Event time has come this far by now: a few times in each 100 ms.
+    pub fn note_stride(&mut self, now: Duration) {
+        self.schedule.note_stride(now, self.progress.time());
+    }
+
+    /// Writes to the control topic, in the transaction of the open epoch.
+    fn tell(&mut self, record: &Record, epoch: &mut Epoch) {
+        // An epoch that is done again writes the same record again, not another one.
+        let own = nonce(&[
+            b"task",
+            &self.partition.to_be_bytes(),
+            &self.ledger.changelog().to_be_bytes(),
+        ]);
+        let (key, value) = (record.key(&own), record.value());
+        epoch.write(Piece {
+            topic: self.layout.control,
+            partition: 0,
+            timestamp: 0,
+            key: Some(&key),
+            value: Some([&value, &[]]),
+        });
+        epoch.touched.insert(self.partition);
+    }
+
+    /// Something is final, and only a deploy that is not decided, or whose version is not compiled, holds it back.
+    pub fn is_held_back(&mut self) -> bool {
+        let Some(from) = self.schedule.held_from() else {
+            return false;
+        };
+        let watermark = self.watermark();
+        let waits = |time: Option<Millis>| time.is_some_and(|time| (from..watermark).contains(&time));
+        from < watermark && (waits(self.arrivals.earliest()) || waits(self.state.timers().first().map(StepKey::time)))
+    }
+
+    /// Does what the journal says of the place that is reached: the next reply is offered, a version takes over.
+    fn follow_journal(&mut self, epoch: &mut Epoch) {
+        while let Some(says) = self.schedule.follow_journal(self.progress.last()) {
+            match says.wiring {
+                Some(wiring) => self.take_over(says.number, wiring, epoch),
+                None => {
+                    tracing::error!(
+                        task = self.partition,
+                        deploy = says.number,
+                        "the journal says that a version took over here which the control topic doesn't know: the current version goes on"
+                    );
+                    self.progress.journaled();
+                }
+            }
+        }
+        if self.schedule.end_journal(self.progress.last()) {
+            // To be committed, even if no step comes.
+            epoch.touched.insert(self.partition);
+        }
+    }
+
+    /// The next deploy takes over, if the next step is of its time or a later one. Returns whether it did.
+    fn take_over_if_due(&mut self, epoch: &mut Epoch) -> bool {
+        let watermark = self.watermark();
+        let first_step = || {
+            let record = self.arrivals.peek(watermark, 0).map(|record| record.time());
+            let timer = self.state.timers().first().map(StepKey::time);
+            record.into_iter().chain(timer).min()
+        };
+        let Some((next, wiring)) = self
+            .schedule
+            .due(watermark, first_step, !self.state.lookups().is_empty())
+        else {
+            return false;
+        };
+        self.journal_rules(next, epoch);
+        self.take_over(next.number, wiring, epoch);
+        true
+    }
+
+    /// Journals that this version takes over here.
+    fn journal_rules(&self, next: Committed, epoch: &mut Epoch) {
+        let what = Happening::Rules {
+            version: next.version,
+            number: next.number,
+        };
+        let entry = Entry::After {
+            anchor: self.progress.last().clone(),
+            sequence: self.progress.sequence(),
+            what,
+        };
+        epoch.journal(self.layout.journal, self.partition, next.at.max(0), &entry);
+    }
+
+    /// From the next step on, this version decides. What is pending and unknown to it goes to the dead letters.
+    fn take_over(&mut self, number: Number, wiring: Arc<Wiring>, epoch: &mut Epoch) {
+        if let Some(shadow) = self.shadow.take() {
+            shadow.end("other rules have taken over");
+        }
+        let (task, before) = (self.partition, self.wiring.clone());
+        let undeclared = self.state.drop_undeclared(wiring.rules.description());
+        let letters = Letters {
+            layout: &self.layout,
+            partition: task,
+            names: self.state.names(),
+            last: self.progress.time(),
+            version: wiring.rules.version(),
+        };
+        let dropped = letters.write(&undeclared, epoch);
+        self.ledger.tally().dead_letters[DeadLetter::Dropped as usize] += dropped;
+        self.bind(wiring);
+        self.progress.journaled();
+        let counters = |of: &Wiring| of.rules.description().counters.clone();
+        self.ledger
+            .tally()
+            .carry_counts(&counters(&before), &counters(&self.wiring));
+        self.tell(&Record::Taken { task, number }, epoch);
+        tracing::info!(task, deploy = number, version = %self.wiring.rules.version(), "takes over");
+        self.schedule.take_over(number);
+    }
+
+    /// Begins the shadow that the schedule asks for, or ends one that is over.
+    fn follow_shadow(&mut self, epoch: &mut Epoch) {
+        let wanted = self.schedule.rules().shadow.as_ref();
+        let same = |link: &Link| wanted.is_some_and(|wanted| Arc::ptr_eq(wanted, link.trial()));
+        if self.shadow.as_deref().is_some_and(same) {
+            return;
+        }
+        if let Some(old) = self.shadow.take() {
+            old.end("it is over");
+        }
+        if let Some(trial) = wanted.filter(|trial| !trial.has_begun(self.partition)) {
+            self.shadow = Some(Box::new(Link::new(trial.clone(), self.partition)));
+            // It begins at the end of an epoch: soon, even if no step comes.
+            epoch.touched.insert(self.partition);
+        }
+    }
+
+    /// Takes the next steps, at most one batch of them. Returns false if there is none now.
+    pub fn run(&mut self, guest: &mut Guest, sources: &mut Sources, epoch: &mut Epoch) -> bool {
+        self.follow_journal(epoch);
+        if !Arc::ptr_eq(&guest.wiring, &self.wiring) {
+            // The journal has just changed the version: the caller comes back with its guest.
+            return true;
+        }
+        if !self.schedule.may_step() {
+            return false;
+        }
+        let mut port = Live {
+            partition: self.partition,
+            layout: &self.layout,
+            arrivals: &mut self.arrivals,
+            schedule: &mut self.schedule,
+            progress: &mut self.progress,
+            tally: self.ledger.tally(),
+            shadow: self.shadow.as_deref_mut(),
+            epoch,
+        };
+        let mut context = stepper::Context {
+            state: &mut self.state,
+            guest,
+            sources,
+            port: &mut port,
+        };
+        if !self.stepper.step(&mut context) {
+            // The next steps may be another version's.
+            return self.take_over_if_due(epoch);
+        }
+        epoch.touched.insert(self.partition);
+        true
+    }
+
+    /// Seals the open epoch: its delta and the offsets of all inputs go into the transaction, and another epoch opens.
+    ///
+    /// # Panics
+    /// When an epoch is sealed already.
+    pub fn seal(&mut self, epoch: &mut Epoch) {
+        let mut meta = Meta {
+            fingerprint: self.layout.fingerprint,
+            inputs: self.arrivals.meta(),
+            last: self.progress.last().clone(),
+            sequence: self.progress.sequence(),
+            version: self.wiring.rules.version().0,
+            deployed: self.schedule.deployed(),
+            prepared: self.schedule.prepared(),
+            // The state fills in the sweep, and its round if a new one starts.
+            sweep: vec![],
+            follows: self.schedule.follows(),
+            round: self.ledger.committed().meta.round,
+        };
+        let timestamp = self.last_time().unwrap_or(0).max(0);
+        let (topic, partition) = (self.layout.changelog, self.partition);
+        let delta = self.state.seal(&mut meta, self.ledger.changelog(), |record| {
+            epoch.write(Piece {
+                topic,
+                partition,
+                timestamp,
+                key: None,
+                value: Some([record, &[]]),
+            });
+        });
+        if self.shadow.is_some() {
+            self.seal_shadow();
+        }
+        for (rank, input) in meta.inputs.iter().enumerate() {
+            epoch
+                .transaction
+                .offsets
+                .push((rank as u16, self.partition, input.next));
+        }
+        let wiring = self.wiring.clone();
+        self.ledger.seal(Snapshot { meta, wiring }, delta);
+    }
+
+    /// Nobody knows whether the sealed epoch is committed, and it is about to be dropped here.
+    pub fn doubt(&mut self) {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.doubt(self.state.rows());
+        }
+    }
+
+    /// The shadow learns that the open epoch is sealed, with the state as it is now.
+    fn seal_shadow(&mut self) {
+        let watermark = self.watermark().min(self.schedule.bound());
+        let waiting = self.arrivals.earliest();
+        let timer = self.state.timers().first().map(|timer| timer.time());
+        // Nothing that is still to come is earlier.
+        let until = [waiting, timer].into_iter().flatten().fold(watermark, i64::min);
+        let follows = self.schedule.follows_journal();
+        let Some(link) = &mut self.shadow else { return };
+        let begin = || (!follows).then(|| Begin::new(&self.wiring, &self.state, self.progress.last()));
+        link.seal((self.progress.last().clone(), self.progress.sequence()), begin, until);
+    }
+}
