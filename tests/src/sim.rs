@@ -1,7 +1,7 @@
-//! The simulator: the real worker on the embedded log, driven by a seed.
+//! The simulator: production's supervisor, restores and workers on the embedded log, driven by a seed.
 //!
-//! Rule: nothing but the clock, the service and the supervisor's threads is replaced. The seed decides the traffic, the
-//! settings, who goes next, how every transactional call ends, and who dies when; the same seed gives the same run.
+//! Rule: nothing but the clock, the log, the service and the threads is replaced. The seed decides the traffic, the settings,
+//! who goes next, how every transactional call ends, and who dies when; the same seed gives the same run.
 //!
 //! At the end all is made good, and what stands in the topics is compared with the auditor: see `check`.
 

@@ -230,20 +230,29 @@ impl Plan {
         plan.out_of_orderness = [out_of_orderness; 3];
         plan.traffic = traffic::make(&shape, dice);
         plan.instances = (0..dice.between(1..=3)).map(|_| dice.between(1..=2) as usize).collect();
-        plan.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3, 0.02])).collect();
-        plan.carries = (0..3).map(|_| dice.pick(&[1.0, 1.0, 0.1, 0.03])).collect();
-        plan.deploy_limit = Duration::from_millis(dice.pick(&[500, 5_000, 60_000, 60_000, 60_000]));
-        if dice.chance(0.2) {
-            plan.files = vec![dice.below(FILES.end), dice.below(FILES.end)];
-        }
-        plan.acts = acts(dice, shape.span, grain);
+        plan.deploy(dice, shape.span, grain);
         plan.chaos.fuses = rough(dice, 0.01);
-        if plan.is_replayed() {
-            // A replay is later than its inputs, whose append times are gone; and the gaps of a run's own draws, too.
-            plan.append_time = [false; 3];
-            plan.chaos.aborted_inputs = 0.0;
-        }
+        plan.can_be_replayed();
         plan
+    }
+
+    /// Other versions are deployed, at times that are multiples of `grain`.
+    fn deploy(&mut self, dice: &mut Dice, span: Millis, grain: Millis) {
+        self.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3, 0.02])).collect();
+        self.carries = (0..3).map(|_| dice.pick(&[1.0, 1.0, 0.1, 0.03])).collect();
+        self.deploy_limit = Duration::from_millis(dice.pick(&[500, 5_000, 60_000, 60_000, 60_000]));
+        if dice.chance(0.2) {
+            self.files = vec![dice.below(FILES.end), dice.below(FILES.end)];
+        }
+        self.acts = acts(dice, span, grain);
+    }
+
+    fn can_be_replayed(&mut self) {
+        if self.is_replayed() {
+            // A replay is later than its inputs, whose append times are gone; and the gaps of a run's own draws, too.
+            self.append_time = [false; 3];
+            self.chaos.aborted_inputs = 0.0;
+        }
     }
 
     /// Of a seed, with instances that join and leave all the time, workers that are stuck for longer than anybody waits,
@@ -284,6 +293,12 @@ impl Plan {
             stuck: rough(dice, 0.002),
             ..plan.chaos
         };
+        if dice.chance(0.3) {
+            plan.deploy(dice, shape.span, shape.grain);
+            plan.latest = [false; 3];
+            plan.chaos.fuses = rough(dice, 0.005);
+            plan.can_be_replayed();
+        }
         plan
     }
 

@@ -7,6 +7,9 @@
 //!   once a newer stay has it.
 //! - A panic is an answer: it ends the instance, in words.
 
+#[cfg(test)]
+mod tests;
+
 use super::{panic_text, spawn};
 use crate::error::{Failure, Result};
 use crate::pipeline::control::board::Board;
