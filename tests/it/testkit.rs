@@ -290,7 +290,7 @@ fn nothing_to_play_is_no_success() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().display().to_string();
     let (code, _, err) = pelton(&["test", &path]);
-    assert!(code == 1 && err.contains("there is no pelton.toml beside"), "{err}");
+    assert!(code == 1 && err.contains("there is no pelton.toml next to"), "{err}");
     let (folder, file) = odd("echo", "");
     fs::remove_file(file).expect("a file");
     let (code, _, err) = pelton(&["test", &folder.path().display().to_string()]);

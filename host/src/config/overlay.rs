@@ -30,7 +30,7 @@ pub(super) fn set(root: &mut Table, assignment: &str, findings: &mut Vec<Finding
         findings.push(Finding::error(
             assignment,
             "",
-            "--set wants key=value, such as --set epoch.interval=20ms",
+            "--set needs KEY=VALUE, for example --set epoch.interval=20ms",
         ));
         return;
     };
@@ -43,7 +43,7 @@ pub(super) fn set(root: &mut Table, assignment: &str, findings: &mut Vec<Finding
         findings.push(Finding::error(
             key,
             text,
-            "--set wants a dotted path, such as inputs.wallet.topic",
+            "--set needs a dotted path, for example inputs.wallet.topic",
         ));
         return;
     }
@@ -83,7 +83,7 @@ fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<
             let len = items.len();
             let item = rest[0].parse().ok().and_then(|index: usize| items.get_mut(index));
             let Some(item) = item else {
-                return Err(format!("{name} is a list of {len}: name an index below {len}"));
+                return Err(format!("{name} is a list of {len}; give an index below {len}"));
             };
             if rest.len() == 1 {
                 *item = value;
@@ -91,7 +91,7 @@ fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<
             }
             put_below(item, rest[0], &rest[1..], value)
         }
-        _ => Err(format!("{name} is a value, not a table: there is nothing below it")),
+        _ => Err(format!("{name} is a value, not a table, and has no keys")),
     }
 }
 
@@ -133,7 +133,7 @@ fn filled(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, St
         }
         out.push_str(&rest[..start]);
         let Some(len) = rest[start..].find('}') else {
-            return Err("${ has no }; write $${ for the text ${".into());
+            return Err("${ has no closing brace; write $${ for the text ${".into());
         };
         let inside = &rest[start + 2..start + len];
         let (name, default) = inside

@@ -85,7 +85,7 @@ fn read(mut root: Section, folder: &Path) -> Config {
         root.error(
             "inputs",
             "",
-            "there are none; add a table [inputs.NAME] with its topic for each stream that the rules read",
+            "there are no inputs; add a table [inputs.NAME] with its topic for each stream that the rules read",
         );
     }
     let outputs: Vec<Output> = root
@@ -140,7 +140,8 @@ fn address(root: &mut Section) -> Option<std::net::SocketAddr> {
     match text.parse::<std::net::SocketAddr>() {
         Ok(address) => {
             if !address.ip().is_loopback() {
-                let cure = "whoever reaches this address may deploy rules; use 127.0.0.1, or guard it by a firewall";
+                let cure =
+                    "anyone who can reach this address may deploy rules; use 127.0.0.1, or protect it with a firewall";
                 root.findings().add(Finding::warning("http", text, cure));
             }
             Some(address)
@@ -149,7 +150,7 @@ fn address(root: &mut Section) -> Option<std::net::SocketAddr> {
             root.error(
                 "http",
                 format!("{text:?}"),
-                "expected ADDRESS:PORT, such as \"127.0.0.1:9464\", or \"off\"",
+                "expected ADDRESS:PORT, for example \"127.0.0.1:9464\", or \"off\"",
             );
             None
         }
@@ -192,7 +193,7 @@ fn common(at: &mut Section, otherwise: Input) -> Input {
             Some(field) if !field.is_empty() && !field.contains('.') => TimeSource::Field(field.into()),
             _ => {
                 let cure =
-                    "expected \"value.FIELD\" (a field at top level of the value) or \"timestamp\" (the record's own)";
+                    "expected \"value.FIELD\" (a top-level field of the value) or \"timestamp\" (of the Kafka record)";
                 at.error("time", format!("{text:?}"), cure);
                 TimeSource::Timestamp
             }
@@ -262,7 +263,7 @@ fn check(root: &Section, config: &Config) {
         .map(|output| (format!("outputs.{}", output.name), &output.topic, output.format));
     for (path, topic, format) in inputs.chain(outputs) {
         if format == Format::Avro && config.schemas.is_none() {
-            let cure = "Avro needs schemas: give schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
+            let cure = "Avro needs schemas; set schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
             root.error(&format!("{path}.format"), "\"avro\"", cure);
         }
         match taken.get(topic) {
@@ -271,7 +272,7 @@ fn check(root: &Section, config: &Config) {
                 root.error(
                     &format!("{path}.topic"),
                     format!("{topic:?}"),
-                    format!("is the topic of {other} too; each needs its own"),
+                    format!("is also the topic of {other}; each needs its own"),
                 );
             }
             _ if topic.is_empty() => {}
@@ -280,7 +281,7 @@ fn check(root: &Section, config: &Config) {
     }
     for lookup in &config.lookups {
         if lookup.format == Format::Avro && config.schemas.is_none() {
-            let cure = "Avro needs schemas: give schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
+            let cure = "Avro needs schemas; set schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
             root.error(&format!("lookups.{}.format", lookup.name), "\"avro\"", cure);
         }
     }

@@ -90,7 +90,7 @@ impl<'a> Section<'a> {
     }
 
     fn missing(&self, key: &str, example: &str) {
-        self.error(key, "", format!("is missing; give it, such as {example}"));
+        self.error(key, "", format!("is missing; set it, for example {example}"));
     }
 
     /// A table below; an empty one when it is left out.
@@ -262,8 +262,8 @@ impl<'a> Section<'a> {
             };
             let cure = match nearest(key, self.asked.iter().copied()) {
                 Some(near) => format!("unknown key; did you mean {near}?"),
-                None if self.asked.is_empty() => "unknown key; there are none here".into(),
-                None => format!("unknown key; known here: {}", self.asked.join(", ")),
+                None if self.asked.is_empty() => "unknown key; this table has no keys".into(),
+                None => format!("unknown key; this table has {}", self.asked.join(", ")),
             };
             self.error(key, shown, cure);
         }

@@ -19,7 +19,7 @@ pub(super) fn kafka(at: Section) -> Vec<(String, String)> {
         .get("bootstrap.servers")
         .is_none_or(|servers| servers.as_str().is_some_and(|text| text.trim().is_empty()))
     {
-        let cure = "is missing; give it, such as bootstrap.servers = \"localhost:9092\"";
+        let cure = "is missing; set it, for example bootstrap.servers = \"localhost:9092\"";
         findings.add(Finding::error("kafka.bootstrap.servers", "", cure));
     }
     for (key, value) in table {
@@ -43,7 +43,7 @@ pub(super) fn kafka(at: Section) -> Vec<(String, String)> {
         findings.add(Finding::error(
             format!("kafka.{key}"),
             value,
-            format!("can't be set; take it out: {why}"),
+            format!("can't be set; remove it: {why}"),
         ));
     }
     properties
@@ -56,7 +56,7 @@ pub(super) fn schemas(mut at: Section, folder: &Path) -> Option<SchemaSource> {
             at.error(
                 "folder",
                 "",
-                format!("there is {} too; give one of them", at.key("registry")),
+                format!("there is {}, too; set only one of them", at.key("registry")),
             );
             Some(SchemaSource::Registry(url))
         }
@@ -96,7 +96,7 @@ pub(super) fn lookup(name: String, mut at: Section) -> Lookup {
             None => at.error(
                 "url",
                 &url,
-                "expected places as {field}, of letters, digits and '_', each closed",
+                "expected placeholders {field} of letters, digits and '_', each with its closing brace",
             ),
         }
     }
@@ -149,7 +149,7 @@ fn headers(at: Section) -> Vec<(String, String)> {
             value => findings.add(Finding::error(
                 format!("{path}{name}"),
                 value.to_string(),
-                "expected the name and the text of an HTTP header",
+                "expected the name and the value of an HTTP header",
             )),
         }
     }

@@ -198,13 +198,13 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
     let wish = match serde_json::from_slice::<Wish>(&wish) {
         Ok(wish) if wish.settings.as_ref().is_none_or(Value::is_object) => Wish { component, ..wish },
         Ok(_) => return refuse(StatusCode::BAD_REQUEST, "settings must be a JSON object"),
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the wish can't be read: {why}")),
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the request can't be read: {why}")),
     };
     // Owned by the blocking part: who hangs up does not let a second one in.
     let Ok(alone) = Arc::clone(&shared.deploying).try_lock_owned() else {
         return refuse(
             StatusCode::CONFLICT,
-            "another deploy is on its way; try again when it is through",
+            "another deploy is in progress; try again when it is finished",
         );
     };
     let result = tokio::task::spawn_blocking(move || {
@@ -242,10 +242,10 @@ pub(super) fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task
         Ok(Ok(done)) => Json(done).into_response(),
         Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
         Err(panic) => {
-            tracing::error!(%panic, "a deploy failed by a bug; the old rules run on");
+            tracing::error!(%panic, "a deploy failed because of a bug in Pelton; the old rules run on");
             refuse(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "the deploy failed by a bug, see the log; the old rules run on",
+                "the deploy failed because of a bug in Pelton, see the log; the old rules run on",
             )
         }
     }

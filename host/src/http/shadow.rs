@@ -65,7 +65,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
         Some(shadowing) => Json(shadowing).into_response(),
         None => refuse(
             StatusCode::NOT_FOUND,
-            "no shadow has run yet: `pelton rules deploy FILE --shadow 1h` begins one",
+            "no shadow has run yet; `pelton rules deploy FILE --shadow 1h` starts one",
         ),
     }
 }

@@ -267,7 +267,7 @@ impl Service {
                 lookup = self.config.name,
                 times,
                 why,
-                "a lookup can't be answered, and is not tried again"
+                "a lookup failed, and is not tried again"
             );
         }
     }
@@ -301,7 +301,7 @@ impl Out<'_> {
                     lookup = config.name,
                     ?pause,
                     why,
-                    "too many failures in a row: the service is left alone"
+                    "too many failures in a row; not calling the service for a while"
                 );
             }
             Change::Closed => {

@@ -57,7 +57,7 @@ impl Rocks {
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
         let db = match open(&path, &cache) {
             Err(e) if damaged(&e) => {
-                tracing::warn!(path = %path.display(), error = %e, "state on disk is damaged; removed, to be restored from the changelog");
+                tracing::warn!(path = %path.display(), error = %e, "the state on disk is damaged; removing it, and restoring from the changelog");
                 std::fs::remove_dir_all(&path)
                     .map_err(|e| Failure::Fatal(format!("can't remove the damaged {}: {e}", path.display())))?;
                 open(&path, &cache)

@@ -32,8 +32,7 @@ const AWAY: Duration = Duration::from_secs(60);
 const SLACK: Duration = Duration::from_secs(15);
 
 /// Nothing runs yet.
-const NO_DEPLOY: &str =
-    "there is no deploy yet: the first instance that runs makes one of the rules that its file names";
+const NO_DEPLOY: &str = "there is no deploy yet; the first instance that runs deploys the rules that its file names";
 
 /// See the module.
 pub struct Author {
@@ -116,11 +115,11 @@ impl Author {
             Some(known) if known.deploy.nonce == own => {}
             Some(known) => {
                 return Err(format!(
-                    "{} has deployed at the same time, and was first: look at `pelton rules status`, and deploy again",
+                    "{} deployed at the same time and was first; look at `pelton rules status`, then deploy again",
                     known.deploy.author
                 ));
             }
-            None => return Err("the deploy did not get through to the control topic; deploy again".into()),
+            None => return Err("the deploy did not reach the control topic; deploy again".into()),
         }
         let at = self.decided(&mut following, number, progress)?;
         Ok(Deployed {
@@ -188,17 +187,19 @@ impl Author {
             None => {
                 let fetch = following
                     .fetch(base)
-                    .ok_or("its component is not on the control topic any more: it was pruned; deploy its file")?;
+                    .ok_or("its component is no longer on the control topic, because it was pruned; deploy its file")?;
                 fetch.run(WAIT).map_err(|why| why.to_string())?
             }
         };
         let mut settings = match &wish.settings {
             Some(settings) => settings.clone(),
             None => serde_json::from_str(&base.settings)
-                .map_err(|why| format!("the settings of deploy {} are no JSON: {why}", base.number))?,
+                .map_err(|why| format!("the settings of deploy {} are not valid JSON: {why}", base.number))?,
         };
         if !wish.set.is_empty() {
-            let object = settings.as_object_mut().ok_or("the running settings are no object")?;
+            let object = settings
+                .as_object_mut()
+                .ok_or("the running settings are not an object")?;
             object.extend(wish.set.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         Ok((component, settings.to_string()))
@@ -248,7 +249,7 @@ impl Author {
         match following.control().known(number).map(|known| &known.state) {
             Some(State::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
             Some(State::Committed(at)) => Err(format!("deploy {number} was committed just before, from {at} on")),
-            _ => Err("the cancel did not get through to the control topic; try again".into()),
+            _ => Err("the cancel did not reach the control topic; try again".into()),
         }
     }
 

@@ -56,7 +56,7 @@ impl Following {
                 Arrival::End { offset, .. } => self.position = self.position.max(offset),
                 Arrival::OutOfRange { start, end, .. } => {
                     return Err(Failure::Fatal(format!(
-                        "the control topic '{}' holds {start} to {end}, and {} was read before: it was made anew; start again",
+                        "the control topic '{}' holds offsets {start} to {end}, but {} was read before: it was created again; restart this process",
                         self.layout.topics[usize::from(self.layout.control)],
                         self.position
                     )));
@@ -84,7 +84,9 @@ impl Following {
                     match self.control.apply(record) {
                         Effect::Changed => changed = true,
                         Effect::None => {}
-                        Effect::Refused(why) => tracing::warn!(why, "a deploy does not count"),
+                        Effect::Refused(why) => {
+                            tracing::warn!(why, "a deploy or shadow on the control topic was ignored")
+                        }
                     }
                 }
             }
@@ -163,7 +165,9 @@ impl Fetch {
                         continue;
                     }
                     Arrival::OutOfRange { .. } => {
-                        return Err(Failure::Retry("the control topic was cut while it was read".into()));
+                        return Err(Failure::Retry(
+                            "the control topic was truncated while it was read".into(),
+                        ));
                     }
                 };
                 for record in &chunk.records {
@@ -181,7 +185,7 @@ impl Fetch {
         // A piece that was written again while this was read stands further on.
         if !pieces.keys().eq(self.wanted.keys()) {
             return Err(Failure::Retry(
-                "a piece of the component has moved: it is read again".into(),
+                "a part of the component has moved on the control topic; reading it again".into(),
             ));
         }
         Ok(pieces.into_values().flatten().collect())

@@ -41,7 +41,7 @@ impl Author {
         let control = following.control();
         if let Some(open) = control.open() {
             let number = open.deploy.number;
-            return Err(format!("deploy {number} is not decided yet: prune when it is"));
+            return Err(format!("deploy {number} is not decided yet; prune once it is"));
         }
         if let Some(unknown) = keep.also.iter().find(|number| control.known(**number).is_none()) {
             return Err(format!("there is no deploy {unknown}: see `pelton rules list`"));

@@ -27,14 +27,14 @@ impl Author {
         let control = following.control().clone();
         let newest = control.newest().ok_or(super::NO_DEPLOY)?;
         if duration <= 0 {
-            return Err("a shadow runs for a time that is more than nothing".into());
+            return Err("the duration of a shadow must be more than zero".into());
         }
         if wish.at.is_some() {
-            return Err("a shadow begins now: leave the time out".into());
+            return Err("a shadow always begins now; leave out the event time".into());
         }
         if let Some(under_way) = control.shadows().under_way() {
             return Err(format!(
-                "shadow {} is under way: `pelton rules promote` lets it take over, `pelton rules cancel` ends it",
+                "shadow {} is still running; `pelton rules promote` lets it take over, `pelton rules cancel` ends it",
                 under_way.number()
             ));
         }
@@ -73,15 +73,13 @@ impl Author {
             last.is_some_and(|last| last.number() == number && last.shadow.deploy.nonce == own)
         };
         if !counts(&following) {
-            return Err(
-                "somebody else has deployed at the same time, and was first: look at `pelton rules status`".into(),
-            );
+            return Err("somebody else deployed at the same time and was first; look at `pelton rules status`".into());
         }
         let begun = Instant::now();
         let mut given_up = false;
         loop {
             let last = following.control().shadows().last().filter(|_| counts(&following));
-            let last = last.ok_or("another shadow has begun meanwhile")?;
+            let last = last.ok_or("another shadow has begun in the meantime")?;
             if let Some(why) = &last.over {
                 return Err(why.clone());
             }
@@ -108,7 +106,7 @@ impl Author {
         patiently(|| following.catch_up(WAIT))?;
         match following.control().shadows().under_way() {
             Some(under_way) if under_way.number() == number => {
-                Err("the cancel did not get through to the control topic; try again".into())
+                Err("the cancel did not reach the control topic; try again".into())
             }
             _ => Ok(Cancelled::Shadow(number)),
         }
@@ -131,7 +129,7 @@ impl Author {
     /// Component and settings of the last shadow, to take over now.
     pub(super) fn promoted<'a>(&self, following: &'a Following) -> Result<&'a crate::control::Deploy, String> {
         let under_way = following.control().shadows().under_way();
-        let known = under_way.ok_or("no shadow is under way: `pelton rules deploy FILE --shadow 1h` begins one")?;
+        let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;
         Ok(&known.shadow.deploy)
     }
 }

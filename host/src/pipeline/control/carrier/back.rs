@@ -33,7 +33,7 @@ impl Carrier {
                 deploy = known.number,
                 ?instead,
                 ?why,
-                "a deploy is withdrawn: its tasks go on with another one"
+                "deploy withdrawn; its tasks go on with another version"
             );
         }
     }

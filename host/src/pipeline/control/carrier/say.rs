@@ -108,7 +108,7 @@ impl Carrier {
             (Some(newest), file) if file != Some(newest.deploy.version) => {
                 tracing::warn!(
                     version = %Version(newest.deploy.version),
-                    "the rules that were deployed last win over the file, which names only the first ones"
+                    "running the rules that were deployed last; rules.file names only the first version"
                 );
                 Ok(())
             }

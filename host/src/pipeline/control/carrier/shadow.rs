@@ -64,7 +64,7 @@ impl Carrier {
             if self.parts.plays
                 && let Err(why) = threads::play(trial.clone())
             {
-                tracing::warn!(%why, "no thread for a shadow: it is dropped when too much waits for it");
+                tracing::warn!(%why, "can't start a thread for the shadow; it will be dropped when too much waits for it");
             }
             self.shadow.trial = Some(trial);
         }
