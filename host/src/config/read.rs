@@ -1,6 +1,6 @@
-//! From the tables of the file to a [`Config`], with every default.
+//! Turns the tables of the file into a [`Config`], with every default.
 //!
-//! Rule: each default stands here once, and in `examples/*/pelton.toml` for the reader; a test holds them equal.
+//! Rule: each default is written here once, and in `examples/*/pelton.toml` for readers. A test compares the two.
 
 use super::overlay::{fill, flatten_kafka, set};
 use super::section::{Findings, Section};
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
-/// Longer is a typing error.
+/// Longer durations are typing errors.
 pub(super) const CENTURY: Duration = Duration::from_secs(36_500 * 86_400);
 
 pub(super) const FORMATS: [(&str, Format); 2] = [("json", Format::Json), ("avro", Format::Avro)];
 
-/// Reads a file's text; `folder`: what relative paths start from.
+/// Reads a file's text. Relative paths start from `folder`.
 pub(super) fn config(
     text: &str,
     folder: &Path,
@@ -26,7 +26,7 @@ pub(super) fn config(
     (config, findings)
 }
 
-/// As [`config`], and all keys that there are.
+/// Like [`config`], and also returns all keys that exist.
 pub(super) fn config_and_keys(
     text: &str,
     folder: &Path,
@@ -119,7 +119,7 @@ fn read(mut root: Section, folder: &Path) -> Config {
     config
 }
 
-/// Refuses what a topic's name can't hold; names of pipelines and instances become parts of topics and ids.
+/// Refuses what the name of a topic can't contain. Names of pipelines and instances become parts of topics and ids.
 fn topic_part(at: &Section, key: &str, text: &str) {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     // A topic has at most 249 characters; `-dead-letters` has 13.
@@ -157,7 +157,7 @@ fn address(root: &mut Section) -> Option<std::net::SocketAddr> {
     }
 }
 
-/// What every input or output takes that does not say otherwise.
+/// Defaults for every input or output that does not set the key itself.
 struct Defaults {
     format: Format,
     input: Input,
@@ -247,7 +247,7 @@ fn output(name: String, mut at: Section, defaults: &Defaults) -> Output {
     Output { name, topic, format }
 }
 
-/// What no single key shows.
+/// Checks that involve several keys.
 fn check(root: &Section, config: &Config) {
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     for owned in config.owned_topics(1) {

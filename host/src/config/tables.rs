@@ -1,4 +1,4 @@
-//! The tables that stand alone: each one from its keys, with its defaults.
+//! The tables that depend on no other table, each read from its keys, with its defaults.
 
 use super::properties;
 use super::read::{CENTURY, FORMATS, SECOND};
@@ -71,7 +71,7 @@ pub(super) fn schemas(mut at: Section, folder: &Path) -> Option<SchemaSource> {
     source
 }
 
-/// Refuses what is no URL for HTTP.
+/// Refuses a text that is not an HTTP URL.
 fn web_address(at: &Section, key: &str, text: &str) {
     match reqwest::Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => {}
@@ -118,7 +118,7 @@ pub(super) fn lookup(name: String, mut at: Section) -> Lookup {
     lookup
 }
 
-/// The URL with `x` at its places. None: a brace is not closed, or a place has no name.
+/// The URL with `x` in place of each placeholder. `None` if a brace is not closed, or a placeholder has no name.
 fn without_places(url: &str) -> Option<String> {
     let mut plain = String::new();
     let mut rest = url;
@@ -176,7 +176,7 @@ pub(super) fn rules(mut at: Section, folder: &Path) -> RulesFile {
     rules
 }
 
-/// The rules' settings as the rules get them. Dates become text.
+/// The rules' settings in the form that the rules get. Dates become text.
 fn json(value: toml::Value) -> serde_json::Value {
     match value {
         toml::Value::String(text) => text.into(),
@@ -206,7 +206,7 @@ pub(super) fn epoch(mut at: Section) -> Epoch {
         buffer_bytes: at.size("buffer_bytes", 64 * KIB..=64 * GIB, 32 * MIB) as usize,
         transaction_timeout: at.duration("transaction_timeout", SECOND..=900 * SECOND, 10 * SECOND),
     };
-    // Half of it: the open epoch may wait for the one that is being committed.
+    // Only half of it, because the open epoch may have to wait for the one that is being committed.
     if epoch.interval * 2 > epoch.transaction_timeout {
         let value = units::show_duration(epoch.interval);
         at.error(
