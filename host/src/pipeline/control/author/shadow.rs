@@ -1,7 +1,7 @@
-//! Whoever lets rules run beside the live ones.
+//! The author of a shadow: lets rules run beside the live ones.
 //!
-//! Rule: as with a deploy, everything goes through the control topic. It is begun when every instance has compiled and checked
-//! it; from then on nobody waits for it.
+//! Rule: as with a deploy, everything goes through the control topic. The shadow has started when every instance has compiled and
+//! checked it. From then on nobody waits for it.
 
 use super::{Author, SLACK, WAIT, lines, patiently};
 use crate::control::Record;
@@ -17,7 +17,7 @@ use crate::rules::Version;
 use std::time::Instant;
 
 impl Author {
-    /// Checks, and lets it run beside the live rules; waits until every instance is ready. Err: refused, why.
+    /// Checks the rules, starts the shadow, and waits until every instance is ready. The error says why it was refused.
     pub(super) fn begin_shadow(
         &self,
         mut following: Following,
@@ -95,7 +95,7 @@ impl Author {
         }
     }
 
-    /// Ends the shadow that is under way; its number.
+    /// Ends the running shadow, and returns its number.
     pub(super) fn cancel_shadow(&self, mut following: Following) -> Result<Cancelled, String> {
         let under_way = following.control().shadows().under_way().ok_or(
             "no deploy and no shadow is under way. A deploy that is committed can't be cancelled: `pelton rules rollback` \
@@ -120,13 +120,13 @@ impl Author {
         self.publish(sheet)
     }
 
-    /// What is seen of the last shadow, as far as the topic tells. None: there was none.
+    /// What was seen of the last shadow, if there was one, as far as the topic says.
     pub fn diff(&self) -> Result<Option<Shadowing>, String> {
         let following = self.read()?;
         Ok(status::shadow(following.control(), self.layout.partitions as usize))
     }
 
-    /// Component and settings of the last shadow, to take over now.
+    /// The deploy of the running shadow, whose component and settings are to take over now.
     pub(super) fn promoted<'a>(&self, following: &'a Following) -> Result<&'a crate::control::Deploy, String> {
         let under_way = following.control().shadows().under_way();
         let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;
