@@ -172,7 +172,12 @@ impl<'a> Cycle<'a> {
             tell.block(&shown);
             return Ok(());
         }
-        Err(self.remains(tell, "scenarios", &shown, "not deployed (use --anyway to deploy all the same)"))
+        Err(self.remains(
+            tell,
+            "scenarios",
+            &shown,
+            "not deployed (use --anyway to deploy all the same)",
+        ))
     }
 
     /// The demo, with these rules from the start.
@@ -232,7 +237,9 @@ impl<'a> Cycle<'a> {
         };
         let address = live.address.clone();
         if !self.dev.is_own() && self.runs.as_ref().is_some_and(|(_, old)| *old != fixed) {
-            tell.block("more than the settings has changed in the pipeline or its schemas; restart the pipeline for that");
+            tell.block(
+                "more than the settings has changed in the pipeline or its schemas; restart the pipeline for that",
+            );
         }
         match live.has(&wanted) {
             Ok(false) => {}
@@ -263,7 +270,12 @@ impl<'a> Cycle<'a> {
                 Ok(())
             }
             Swapped::Withdrawn(why) => Err(self.remains(tell, "withdrawn", &why, "withdrawn automatically")),
-            Swapped::Trap => Err(self.remains(tell, "traps", "", "it traps; not deployed (use --anyway to deploy all the same)")),
+            Swapped::Trap => Err(self.remains(
+                tell,
+                "traps",
+                "",
+                "it traps; not deployed (use --anyway to deploy all the same)",
+            )),
             Swapped::Refused(why) => {
                 let text = match self.dev.is_own() {
                     true => "not deployed (a restart of pelton dev begins without state)",

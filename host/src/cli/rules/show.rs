@@ -144,7 +144,11 @@ pub fn status(running: &Running) -> String {
         if let Some(next) = next
             && let Some(at) = next.at
         {
-            text += &format!("; {} takes over once everything before {} is processed", next.version, iso(at));
+            text += &format!(
+                "; {} takes over once everything before {} is processed",
+                next.version,
+                iso(at)
+            );
         }
         if let Some(trouble) = running.troubles.get(task) {
             text += &format!("\n    {trouble}");
