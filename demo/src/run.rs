@@ -1,7 +1,7 @@
 //! The demo: the money pipeline on the embedded log, with live generated traffic and a session service over real HTTP.
 //!
-//! Everything but Kafka is the real thing: the guest component, the worker, transactions, timers, lookups. It ends by itself,
-//! with a summary that adds up. Another pipeline's file (`--file`) runs on the same traffic: those of its topics that it reads.
+//! Everything but Kafka is real: the guest component, the worker, transactions, timers, lookups. It ends after a while, with a
+//! summary that adds up. Another pipeline's file (`--file`) runs on the same traffic, on the topics that it reads.
 
 use crate::live::Demo;
 use crate::session_service::{Behaviour, SessionService};
@@ -28,19 +28,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The money pipeline on generated traffic: no Kafka needed.
+/// Run the money pipeline on generated traffic, without Kafka.
 #[derive(Parser)]
 pub(crate) struct Args {
-    /// How long to run.
+    /// How long to run, in seconds.
     #[arg(long, default_value_t = 30)]
     pub seconds: u64,
-    /// Until standard input ends, and without a word but the address of its HTTP on standard output: for programs that start it.
+    /// For programs that start the demo: run until standard input ends, and print nothing but the HTTP address.
     #[arg(long, conflicts_with = "seconds")]
     pub attached: bool,
-    /// Money events a second; users, sessions and duplicates come on top. Otherwise 20,000, and 2,000 when attached.
+    /// Money events a second; users, sessions and duplicates come on top. Default: 20,000, or 2,000 with --attached.
     #[arg(long)]
     rate: Option<u64>,
-    /// Users.
+    /// Number of users.
     #[arg(long, default_value_t = 20_000)]
     pub users: u32,
     /// The same seed makes the same traffic.
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     /// Override a key of the file: --set rules.settings.dedup_ttl=10s
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Address of /metrics, /health, and of `pelton rules deploy` while it runs.
+    /// Address for /metrics, /health and `pelton rules`.
     #[arg(long, default_value = "127.0.0.1:9464")]
     http: SocketAddr,
 }
@@ -67,7 +67,7 @@ impl Args {
 /// Partitions of every topic.
 pub(crate) const PARTITIONS: i32 = 4;
 
-/// Of each partition of a topic that nobody reads to its end so much stays.
+/// How much is kept of each partition of a topic that nobody reads to its end.
 const KEPT: &[(&str, &str)] = &[("retention.bytes", "4194304")];
 
 /// Does what the arguments of the process say.

@@ -1,8 +1,8 @@
 //! The command line.
 //!
-//! Rule: what a program reads goes to standard output, everything else to standard error, and the exit code says how it ended:
-//! 0 it went well; 1 findings in the config, a deploy was refused, or a scenario does not hold; 2 wrong usage; 3 it failed
-//! while it ran; 130 it was told twice to stop.
+//! Rule: what a program reads goes to standard output, everything else to standard error. The exit code says how the command
+//! ended: 0 it went well; 1 the config has mistakes, a deploy was refused, or a scenario fails; 2 wrong usage; 3 it failed while
+//! it ran; 130 it was told to stop twice.
 
 mod check;
 mod dev;
@@ -28,7 +28,7 @@ pub const USAGE: u8 = 2;
 /// It failed while it ran.
 pub const FAILED: u8 = 3;
 
-/// Kafka topics into Kafka topics, through keyed state and rules in WebAssembly, exactly once.
+/// A stream processor for Kafka whose business rules are WebAssembly components.
 #[derive(Debug, Parser)]
 #[command(name = "pelton", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -36,48 +36,48 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 it went well; 1 findings in the config, a deploy was refused, or a \
-scenario does not hold; 2 wrong usage; \
-3 it failed while it ran; 130 it was told twice to stop.\nRUST_LOG=debug shows more.";
+const EXIT_CODES: &str = "Exit codes: 0 it went well; 1 the config has mistakes, a deploy was refused, or a \
+scenario fails; 2 wrong usage; \
+3 it failed while it ran; 130 it was told to stop twice.\nRUST_LOG=debug shows more.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a pipeline until SIGTERM or Ctrl-C; then the open epoch is committed.
+    /// Run a pipeline until SIGTERM or Ctrl-C, which commit what is open.
     Run {
         #[command(flatten)]
         file: File,
-        /// How the log looks; otherwise as the file says.
+        /// Format of the log. Default: as the file says.
         #[arg(long, value_enum)]
         log: Option<Log>,
     },
-    /// Find everything that can be known to be wrong without running, each with the cure.
+    /// Find every mistake that can be found without running, each with its cure.
     Check {
         #[command(flatten)]
         file: File,
-        /// Leave the brokers alone: only the file, the schemas and the rules are looked at.
+        /// Leave the brokers alone: check only the file, the schemas and the rules.
         #[arg(long)]
         offline: bool,
-        /// One JSON object, for programs.
+        /// Print one JSON object, for programs.
         #[arg(long)]
         json: bool,
     },
-    /// Make a project of rules that builds, is tested, and runs in the demo at once.
+    /// Create a project of rules that builds, has a scenario, and runs in the demo.
     New {
-        /// Its folder, whose last part is its name.
+        /// Folder of the project; its last part is the project's name.
         folder: PathBuf,
-        /// A clone of Pelton's repository, whose SDK it uses; otherwise the one that this binary was built in.
+        /// Clone of Pelton's repository whose SDK the project uses. Default: the one that this binary was built in.
         #[arg(long, value_name = "PATH")]
         clone: Option<PathBuf>,
     },
-    /// Watch the sources of rules: what is saved is built, plays its scenarios, and is swapped into a running demo or pipeline.
+    /// Watch the sources of rules: build each save, play its scenarios, and swap it into a running demo or pipeline.
     Dev(dev::Dev),
-    /// Play scenarios: files that say what happens to a pipeline and what comes of it, with its real rules and without a Kafka.
+    /// Play scenarios: files that say what happens to a pipeline and what must come of it. Uses the real rules, without Kafka.
     #[command(after_help = crate::testkit::file::GRAMMAR)]
     Test(test::Test),
-    /// The rules of a running pipeline.
+    /// Deploy rules to a running pipeline, and see which run.
     #[command(subcommand)]
     Rules(rules::Rules),
-    /// Print an annotated file with every key and its default: pelton config > pelton.toml
+    /// Print a pipeline's file with every key, explained, and its default: pelton config > pelton.toml
     Config {
         /// For topics in Avro.
         #[arg(long)]
@@ -97,13 +97,13 @@ struct File {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Log {
-    /// For people.
+    /// Lines for people.
     Human,
     /// One JSON object a line.
     Json,
 }
 
-/// Does what the arguments say; the process's exit code.
+/// Does what the arguments say, and returns the process's exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -142,7 +142,7 @@ fn run(file: File, log: Option<Log>, err: &mut dyn Write) -> u8 {
         findings.iter().for_each(|finding| say(err, &format!("{finding}\n")));
         say(
             err,
-            &format!("{} is not run: {} to mend\n", file.file.display(), errors(&findings)),
+            &format!("{} does not run; errors: {}\n", file.file.display(), errors(&findings)),
         );
         return FINDINGS;
     };

@@ -1,7 +1,7 @@
-//! The pipeline's file, once it is checked: everything the other modules may ask for, with its default filled in.
+//! The checked pipeline's file: everything that other modules need from it, with defaults filled in.
 //!
-//! Rule: raw text becomes a [`Config`] once, at start; after that nothing is parsed or half-checked again. Reading never
-//! stops at the first mistake: each one is a [`Finding`], with its key and the cure.
+//! Rule: raw text becomes a [`Config`] once, at start. After that, nothing is parsed or checked again. Reading does not stop at
+//! the first mistake: each mistake is a [`Finding`], with its key and its cure.
 
 mod finding;
 mod overlay;
@@ -28,21 +28,21 @@ use std::time::Duration;
 pub struct Config {
     /// Name; prefix of the owned topics, and the group id.
     pub name: String,
-    /// Which one of several processes this is: part of its transactional ids and its `group.instance.id`.
+    /// Name of this process among those of the pipeline; part of its transactional ids and its `group.instance.id`.
     pub instance: String,
     /// Worker threads of this process.
     pub workers: usize,
     /// Librdkafka properties, as given (`bootstrap.servers`, `security.protocol`, ...).
     pub kafka: Vec<(String, String)>,
-    /// Where schemas come from; none: JSON topics only.
+    /// Where schemas come from. Without it, all topics must be JSON.
     pub schemas: Option<SchemaSource>,
-    /// In order of rank.
+    /// Inputs in the order of the file, which is their rank.
     pub inputs: Vec<Input>,
     /// By index.
     pub outputs: Vec<Output>,
     /// By index.
     pub lookups: Vec<Lookup>,
-    /// The guest.
+    /// The rules and their limits.
     pub rules: RulesFile,
     /// Local state.
     pub state: State,
@@ -50,14 +50,14 @@ pub struct Config {
     pub epoch: Epoch,
     /// The topics that Pelton owns.
     pub topics: Topics,
-    /// Address of metrics, health and `rules deploy`; none: not served.
+    /// Address for metrics, health and `pelton rules`, if they are served.
     pub http: Option<std::net::SocketAddr>,
-    /// How the log on standard error looks.
+    /// Format of the log on standard error.
     pub log: LogFormat,
 }
 
 impl Config {
-    /// Reads a pipeline's file, with `key=value` overrides. Err: everything that must be mended, never only the first.
+    /// Reads a pipeline's file, with `key=value` overrides. The error lists every mistake, not only the first.
     pub fn load(path: &Path, sets: &[String]) -> Result<Config, Vec<Finding>> {
         match Config::examine(path, sets) {
             (Some(config), _) => Ok(config),
@@ -65,7 +65,7 @@ impl Config {
         }
     }
 
-    /// As [`load`](Config::load), with the warnings too. There is a config unless a finding is an error.
+    /// Like [`load`](Config::load), but also returns the warnings. There is a config unless a finding is an error.
     pub fn examine(path: &Path, sets: &[String]) -> (Option<Config>, Vec<Finding>) {
         match std::fs::read_to_string(path) {
             Ok(text) => read::config(&text, path.parent().unwrap_or(Path::new("")), sets, &|name| {
@@ -80,10 +80,10 @@ impl Config {
     }
 }
 
-/// How the log on standard error looks.
+/// Format of the log on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     Human,
     /// One JSON object a line.
     Json,
@@ -92,11 +92,11 @@ pub enum LogFormat {
 /// An input topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
-    /// Name of the stream, as the rules call it.
+    /// Name of the stream in the rules.
     pub name: String,
-    /// Its topic.
+    /// Name of the Kafka topic.
     pub topic: String,
-    /// How its values are written.
+    /// Format of the values.
     pub format: Format,
     /// Where the event time comes from.
     pub time: TimeSource,
@@ -104,24 +104,24 @@ pub struct Input {
     pub out_of_orderness: Millis,
     /// A record further than this (milliseconds) beyond the broker's append time, or the wall clock, is a dead letter.
     pub max_ahead: Millis,
-    /// Silence for so long makes a partition idle.
+    /// A partition that has been silent for this long is idle.
     pub idle_after: Duration,
-    /// Where to begin when the group has no offset and the task no state.
+    /// Where to begin if the group has no offset and the task has no state.
     pub start: Start,
-    /// What to do when records are gone that the task has not read.
+    /// What to do if records are gone that the task has not read.
     pub on_data_loss: OnDataLoss,
 }
 
-/// What to do when the log begins behind the first record that a task still needs (retention was faster).
+/// What to do if retention has removed records that a task still needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDataLoss {
     /// The task stops with a message.
     Stop,
-    /// It goes on with the first record that is there.
+    /// The task goes on with the first record that is left.
     Skip,
 }
 
-/// How values are written.
+/// Format of the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Byte 0, schema id, datum.
@@ -133,8 +133,8 @@ pub enum Format {
 /// Where the event time of a record comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeSource {
-    /// A field of the value, at top level of each record of the schema: Avro `timestamp-millis` (or -micros), JSON text in
-    /// ISO-8601 or a number of milliseconds.
+    /// A top-level field of the value. In Avro it is `timestamp-millis` or `-micros`; in JSON it is text in ISO-8601, or a number
+    /// of milliseconds.
     Field(String),
     /// The record's own timestamp.
     Timestamp,
@@ -143,47 +143,47 @@ pub enum TimeSource {
 /// Where a new group begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// At the first record that is there.
+    /// At the first record in the topic.
     Earliest,
-    /// Behind the last one.
+    /// After the last record in the topic.
     Latest,
 }
 
 /// An output topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// As the rules call it.
+    /// Its name in the rules.
     pub name: String,
-    /// Its topic.
+    /// Name of the Kafka topic.
     pub topic: String,
-    /// How values are written.
+    /// Format of the values.
     pub format: Format,
 }
 
 /// An external service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lookup {
-    /// As the rules call it.
+    /// Its name in the rules.
     pub name: String,
-    /// URL with `{field}` places, percent-encoded from the request's fields.
+    /// URL with placeholders `{field}`, which are filled from the request's fields, percent-encoded.
     pub url: String,
     /// Headers of every call, as (name, value).
     pub headers: Vec<(String, String)>,
-    /// How replies are written.
+    /// Format of the replies.
     pub format: Format,
-    /// For one try.
+    /// Time-out of one try.
     pub timeout: Duration,
-    /// Tries after the first.
+    /// Further tries after the first.
     pub retries: u32,
-    /// Before the second try; doubles with each, up to 30 s.
+    /// Pause before the second try. It doubles with each try, up to 30 s.
     pub backoff: Duration,
-    /// Calls at the same time, at most.
+    /// Maximum number of calls at the same time.
     pub in_flight: usize,
-    /// So many failures in a row open the breaker; for `breaker_pause` every question is unavailable at once.
+    /// This many failures in a row open the circuit breaker. For `breaker_pause`, every question is then unavailable at once.
     pub breaker_failures: u32,
-    /// See `breaker_failures`.
+    /// How long the circuit breaker stays open.
     pub breaker_pause: Duration,
-    /// A longer body is no answer, in bytes.
+    /// Maximum size of a reply in bytes. A longer one counts as unavailable.
     pub body_limit: usize,
 }
 
@@ -196,67 +196,67 @@ pub enum SchemaSource {
     Folder(PathBuf),
 }
 
-/// The guest and what it gets.
+/// The rules, and what they get.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RulesFile {
     /// A component, or a core module for wasm32-unknown-unknown.
     pub file: PathBuf,
-    /// The JSON object that `describe` gets.
+    /// The JSON object that is passed to `describe`.
     pub settings: serde_json::Value,
-    /// Linear memory of one instance, in bytes.
+    /// Maximum linear memory of one instance, in bytes.
     pub memory_limit: usize,
-    /// For one call, without its share by batch size.
+    /// Maximum duration of a call. A larger batch gets more.
     pub time_limit: Duration,
-    /// Inputs handed over in one call, at most.
+    /// Maximum number of inputs in one call.
     pub batch: usize,
-    /// A deploy that the tasks have not all answered within this is cancelled.
+    /// A deploy is cancelled if not all tasks have answered within this time.
     pub deploy_limit: Duration,
-    /// How much a deployed version may be at fault, on one worker, before it is withdrawn.
+    /// How many faults a deployed version may have on one worker before it is withdrawn.
     pub budget: Budget,
 }
 
-/// What a version may take, on one worker.
+/// Budget of a version on one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// So many inputs that go to the dead letters by its fault; 0: any number.
+    /// Maximum number of inputs that become dead letters because of the version. 0 means no limit.
     pub faults: usize,
-    /// So much time in calls that took too long; 0: any.
+    /// Maximum time in calls that took too long. 0 means no limit.
     pub time: Duration,
-    /// Within so many inputs.
+    /// Number of inputs over which both are counted.
     pub window: u64,
 }
 
 /// Local state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// Data directory of this instance; none: memory only, restored from the changelog at each start.
+    /// Data directory of this instance. Without it, state is in memory only, and each start restores it from the changelog.
     pub dir: Option<PathBuf>,
-    /// Flush to disk when the unflushed log of a task has so many bytes (or the size of its state, if that is more).
+    /// Flush a task to disk when its unflushed log reaches this size, or the size of its state if that is larger.
     pub flush_bytes: u64,
-    /// The changelog is compressed as the outputs are.
+    /// Whether the changelog is compressed as the outputs are.
     pub compress: bool,
 }
 
 /// The pace of commits and the bounds of what waits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
-    /// An open epoch is committed after so long.
+    /// Time after which an open epoch is committed.
     pub interval: Duration,
-    /// Or when it has written so many bytes.
+    /// It is committed earlier if it has written this many bytes.
     pub bytes: usize,
-    /// Fetched records that wait for the watermark, per stream and task, in bytes; beyond it the stream is paused; the
-    /// slowest never is: what of it is beyond goes to a scratch file, in [`State::dir`], else in the system's temporary folder.
+    /// Memory for fetched records that wait for the watermark, per input and task. An input that exceeds it is paused. The slowest
+    /// input is never paused; its excess goes to a scratch file, in [`State::dir`] or else in the system's temporary folder.
     pub buffer_bytes: usize,
-    /// The broker aborts a transaction that is open for so long (`transaction.timeout.ms`). A take-over by another
-    /// instance waits up to so long and 10 s.
+    /// The broker aborts a transaction that is open for this long (`transaction.timeout.ms`). Another instance takes over after
+    /// at most this time and 10 s.
     pub transaction_timeout: Duration,
 }
 
 /// The topics that Pelton owns: PIPELINE-changelog, -journal, -control, -dead-letters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topics {
-    /// The journal is kept for so long: as long as the inputs are.
+    /// Retention of the journal. It should be kept as long as the inputs.
     pub journal_retention: Duration,
-    /// Dead letters are kept for so long.
+    /// Retention of the dead letters.
     pub dead_letter_retention: Duration,
 }

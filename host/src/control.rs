@@ -1,12 +1,12 @@
-//! The protocol by which versions of the rules take over: what the records of the control topic come to.
+//! The protocol by which versions of the rules take over: what the records of the control topic mean.
 //!
 //! Rules:
-//! - Everything here is a function of the records in their order: whoever has read the same records agrees.
-//! - Deploys are numbered. A deploy names the number after the last one that its author saw; of two with one number the first
-//!   counts, and while one is undecided no other is taken.
-//! - The first commit or cancel behind a deploy decides it, whoever wrote it. Whoever writes a commit has seen the answers of
-//!   all tasks; a cancel is always safe.
-//! - The version of an input is that of the committed deploy with the highest number whose time is not after the input's.
+//! - Everything here is a function of the records in their order. All who have read the same records agree.
+//! - Deploys are numbered. A deploy takes the number after the last one that its author saw. Of two with the same number, the
+//!   first counts. While one is undecided, no other is accepted.
+//! - The first commit or cancel after a deploy decides it, whoever wrote it. Only someone who has seen the answers of all tasks
+//!   writes a commit; a cancel is always safe.
+//! - The version of an input is that of the committed deploy with the highest number whose time is not after the input's time.
 //!   The first deploy holds from the beginning of time.
 //!
 //! Life of a deploy:
@@ -14,8 +14,8 @@
 //!     deploy -> instances fetch, compile, check, report -> tasks hold, answer -> commit: every task takes it over at T
 //!                                                                           \-> cancel: every task goes on as it was
 //!
-//! A committed deploy that turns out to be at fault is withdrawn, by the first order that says so: from there on everything is
-//! as if it had not been committed, but for the steps that it has taken. See `withdrawn`.
+//! A committed deploy that turns out to be at fault is withdrawn by the first order that says so. From then on it is as if it had
+//! not been committed, except for the steps that it has already taken. See `withdrawn`.
 
 mod record;
 pub mod shadow;
@@ -32,22 +32,22 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Number of a deploy; the first has 1.
+/// Number of a deploy. The first one is 1.
 pub type Number = u64;
 
 /// A version of the rules: SHA-256 over component and settings.
 pub type VersionId = [u8; 32];
 
-/// See the module.
+/// What the control topic says, as of the records read so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Control {
-    /// Number of tasks: all of them must answer.
+    /// Number of tasks. All of them must answer a deploy.
     tasks: usize,
-    /// By number, from 1 on. Whoever has a copy shares them.
+    /// The deploys, by number from 1 on. Copies share them.
     deploys: Vec<Arc<Known>>,
-    /// The last deploy that a task has taken over, by task. None is said of: the first.
+    /// The last deploy that each task has taken over. A task that is missing runs the first one.
     taken: BTreeMap<Partition, Number>,
-    /// Deploys whose components were removed: all up to this one.
+    /// The components of all deploys up to this one were removed.
     pruned: Number,
     shadows: Shadows,
 }
@@ -55,55 +55,55 @@ pub struct Control {
 /// A deploy, and what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
-    /// As its author wrote it.
+    /// The deploy as its author wrote it.
     pub deploy: Deploy,
-    /// See [`State`].
+    /// Whether and how it is decided.
     pub state: State,
-    /// The tasks that hold for it, with their positions.
+    /// The tasks that hold for it, each with its position.
     pub answers: BTreeMap<Partition, Millis>,
-    /// How far instances are with it, by name.
+    /// How far each instance is with it, by the instance's name.
     pub reports: BTreeMap<String, Report>,
-    /// Every task was with an instance that is ready: tasks hold from here on.
+    /// Whether the instances that are ready have all tasks between them. Tasks hold only then.
     pub covered: bool,
 }
 
 /// What became of a deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody has decided yet.
+    /// Not decided yet.
     Open,
-    /// It holds from this time on.
+    /// Committed: it holds from this time on.
     Committed(Millis),
-    /// It never held. Why.
+    /// Cancelled, with the reason. It never held.
     Cancelled(String),
-    /// It held from this time on, in some tasks, until it was withdrawn. Why.
+    /// Withdrawn, with the reason. In some tasks it held from this time on until then.
     Withdrawn(Millis, String),
 }
 
-/// A committed deploy, as tasks are told of it.
+/// A committed deploy, in the form that tasks get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// Its number.
     pub number: Number,
     /// Its version.
     pub version: VersionId,
-    /// Holds for inputs from this time on.
+    /// It holds for inputs from this time on.
     pub at: Millis,
 }
 
-/// What a record has come to.
+/// What a record changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing: it came too late, or means nothing here.
+    /// Nothing: the record came too late, or means nothing in this state.
     None,
-    /// Something is known now that was not.
+    /// Something new is known.
     Changed,
-    /// A deploy that does not count. Why.
+    /// The record is a deploy that does not count, for this reason.
     Refused(String),
 }
 
 impl Control {
-    /// Before the first record, for so many tasks.
+    /// The state before the first record, for a pipeline with this many tasks.
     pub fn new(tasks: usize) -> Control {
         Control {
             tasks,
@@ -125,7 +125,7 @@ impl Control {
                 known.state = match (order, &known.state) {
                     (Order::Commit(at), State::Open) => State::Committed(at),
                     (Order::Cancel(why), State::Open) => State::Cancelled(why),
-                    // The first one holds for whoever has no other.
+                    // The first deploy can't be withdrawn: there is nothing before it.
                     (Order::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
                     _ => return Effect::None,
                 };
@@ -189,7 +189,7 @@ impl Control {
             1 => State::Committed(NEVER),
             _ => State::Open,
         };
-        // Other settings, mostly: the same schemas, by far the most of what is kept of a deploy.
+        // Most deploys only change settings. Their schemas, by far the largest part of a deploy, are shared.
         let mut earlier = self.deploys.iter().rev().map(|known| &known.deploy.declared);
         if let Some(same) = earlier.find(|earlier| **earlier == deploy.declared) {
             deploy.declared = same.clone();
@@ -204,7 +204,7 @@ impl Control {
         Effect::Changed
     }
 
-    /// Number of the last deploy that counts; 0: there is none.
+    /// Number of the last deploy that counts, or 0 if there is none.
     pub fn last(&self) -> Number {
         self.deploys.len() as Number
     }
@@ -229,18 +229,18 @@ impl Control {
         self.deploys.iter().map(Arc::as_ref)
     }
 
-    /// The deploy that is not decided: at most the last one.
+    /// The undecided deploy. Only the last one can be undecided.
     pub fn open(&self) -> Option<&Known> {
         self.deploys().next_back().filter(|known| known.state == State::Open)
     }
 
-    /// The committed deploy with the highest number: what runs, or will run.
+    /// The committed deploy with the highest number, which runs or will run.
     pub fn newest(&self) -> Option<&Known> {
         let committed = |known: &&Known| matches!(known.state, State::Committed(_));
         self.deploys().rev().find(committed)
     }
 
-    /// The committed deploy before the newest one: where a rollback goes to.
+    /// The last committed deploy before this one with another version, to which a rollback goes.
     pub fn before(&self, number: Number) -> Option<&Known> {
         let version = self.known(number)?.deploy.version;
         let earlier = |known: &&Known| {
@@ -264,7 +264,7 @@ impl Control {
         self.deploys().filter_map(committed).collect()
     }
 
-    /// The last deploy of a version, or the shadow: where its component and settings stand.
+    /// The last deploy, or the shadow, of a version. It says where to find its component and settings.
     pub fn of_version(&self, version: &VersionId) -> Option<&Deploy> {
         let its = |deploy: &&Deploy| deploy.version == *version;
         let deploys = self.deploys.iter().rev().map(|known| &known.deploy);
@@ -272,7 +272,7 @@ impl Control {
         deploys.chain(shadow).find(its)
     }
 
-    /// What runs beside.
+    /// The shadow runs.
     pub fn shadows(&self) -> &Shadows {
         &self.shadows
     }
@@ -287,12 +287,12 @@ impl Control {
         self.taken.get(&task).copied().unwrap_or(1)
     }
 
-    /// Components of deploys up to this one are gone, unless a later one has the same.
+    /// The components of deploys up to this one are removed, unless a later deploy has the same.
     pub fn pruned(&self) -> Number {
         self.pruned
     }
 
-    /// The commit that is due: every task holds, and has said where.
+    /// The commit, if it is due: every task holds, and has said where.
     pub fn due(&self) -> Option<Record> {
         let open = self.open()?;
         if open.answers.len() < self.tasks {
@@ -314,7 +314,7 @@ impl Control {
     }
 }
 
-/// What takes over next in a task that has taken over `taken`: the earliest of the later deploys, and of two at one time
+/// The deploy that takes over next in a task that runs `taken`: the earliest of the later deploys, and of two at the same time
 /// the one with the higher number.
 pub fn next(committed: &[Committed], taken: Number) -> Option<&Committed> {
     let later = committed.iter().filter(|deploy| deploy.number > taken);

@@ -2,16 +2,16 @@
 
 use thiserror::Error;
 
-/// What went wrong with a log, a store or a registry. The text says what, and what to do about it.
+/// A failure of a log, a store or a registry. The text says what went wrong and what to do about it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Failure {
-    /// The same call may go through later: broker away, time-out, leader election.
+    /// The same call may succeed later: broker away, time-out, leader election.
     #[error("{0}")]
     Retry(String),
-    /// Somebody else has taken over: drop everything and join again.
+    /// Another member has taken over. Drop everything and join again.
     #[error("fenced: {0}")]
     Fenced(String),
-    /// What is stored does not fit what the log says: wipe the local state and restore.
+    /// The local state does not fit the log. Wipe it and restore.
     #[error("corrupted: {0}")]
     Corrupted(String),
     /// Only a human can help: wrong settings, missing rights, data that retention has removed.
@@ -19,5 +19,5 @@ pub enum Failure {
     Fatal(String),
 }
 
-/// What ports return.
+/// The result of a call to a port.
 pub type Result<T> = std::result::Result<T, Failure>;

@@ -1,8 +1,7 @@
 //! The local HTTP surface: `/metrics`, `/health`, `/rules`.
 //!
-//! Rule: it runs on a thread of its own and never holds up a worker; whatever it is asked, the data path goes on. A page in a
-//! browser can't deploy: the body's content type needs a preflight, which is not answered, and a loopback address answers to
-//! its own names only.
+//! Rule: it runs on its own thread and never holds up a worker, whatever the request. A page in a browser can't deploy: the body's
+//! content type needs a preflight, which is not answered, and a loopback address answers only to its own names.
 
 mod prune;
 mod rules;
@@ -31,16 +30,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 
-/// Largest component that is taken. A debug build of a guest has some 10 MiB.
+/// Maximum size of a component. A debug build of a guest has some 10 MiB.
 pub const COMPONENT_LIMIT: usize = 64 << 20;
 
 /// Content type of a component.
 pub const COMPONENT_TYPE: &str = "application/wasm";
 
-/// How long a stop waits for answers that are on their way.
+/// How long a stop waits for answers that are being sent.
 const STOP_WAIT: Duration = Duration::from_secs(2);
 
-/// What is served. The functions may block: they run off the server's thread.
+/// What is served. The functions may block, because they run off the server's thread.
 #[derive(Clone)]
 pub struct Surface {
     /// For `/metrics`.
@@ -49,49 +48,49 @@ pub struct Surface {
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     /// For `GET /rules`; quick.
     pub deploys: Arc<dyn Fn() -> Deploys + Send + Sync>,
-    /// For `POST /rules`, one at a time. Err: refused, why; the old rules run on.
+    /// For `POST /rules`, one at a time. The error says why it was refused; the old rules run on.
     pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, String> + Send + Sync>,
-    /// For `POST /rules/cancel`: what it has cancelled. Err: why not.
+    /// For `POST /rules/cancel`. Returns what was cancelled, or why nothing was.
     pub cancel: Arc<dyn Fn() -> Result<Cancelled, String> + Send + Sync>,
-    /// For `POST /rules/prune`: what has left, or would leave. Err: why not.
+    /// For `POST /rules/prune`. Returns what was or would be removed, or why nothing was.
     pub prune: Arc<dyn Fn(Prune) -> Result<Vec<Pruned>, String> + Send + Sync>,
-    /// For `GET /rules/diff`; quick. None: there was no shadow.
+    /// For `GET /rules/diff`; quick. `None` if there was no shadow.
     pub shadow: Arc<dyn Fn() -> Option<Shadowing> + Send + Sync>,
 }
 
-/// How an instance is.
+/// The health of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Health {
-    /// False: somebody should look (answered with 503).
+    /// Whether all is well. If not, somebody should look, and the answer is 503.
     pub ok: bool,
     /// Name of the pipeline.
     pub pipeline: String,
-    /// Which of its processes this is.
+    /// Name of the instance.
     pub instance: String,
     /// Version of the rules that new tasks start with.
     pub version: String,
-    /// What is wrong, or what it waits for.
+    /// What is wrong, or what the instance waits for.
     pub message: Option<String>,
     /// The tasks of this instance, by partition.
     pub tasks: Vec<TaskHealth>,
 }
 
-/// How a task is.
+/// The health of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskHealth {
     /// Its partition.
     pub partition: Partition,
     /// What it does.
     pub state: TaskState,
-    /// Since when it does that, in milliseconds since 1970.
+    /// Since when it does this, in milliseconds since 1970.
     pub since: Millis,
-    /// Version of the rules that it is at; none while it restores.
+    /// Version of the rules that it runs; absent while it restores.
     pub version: Option<String>,
-    /// Event time that it has come to, in milliseconds since 1970; none before its first record.
+    /// Event time that it has reached, in milliseconds since 1970; absent before its first record.
     pub watermark: Option<Millis>,
     /// Committed offset of the first record that is not processed, by stream.
     pub position: BTreeMap<String, Offset>,
-    /// How its restore goes, and what that waits for; or what is the matter with its rules.
+    /// Progress of its restore and what that waits for; or what is wrong with its rules or its local store.
     pub message: Option<String>,
 }
 
@@ -99,30 +98,30 @@ pub struct TaskHealth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
-    /// Reads its changelog.
+    /// It reads its changelog.
     Restoring,
-    /// Processes.
+    /// It processes records.
     Running,
-    /// Needs somebody's help.
+    /// It takes no steps until somebody helps.
     Stopped,
 }
 
-/// Why not.
+/// The body of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// What to do about it.
+    /// Why it was refused, and what to do about it.
     pub error: String,
 }
 
 /// A running server. It stops when it is dropped.
 pub struct Server {
-    /// Where it listens: the port is never 0.
+    /// Where it listens. The port is never 0.
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Listens, and serves on a thread of its own.
+/// Listens, and serves on its own thread.
 pub fn serve(address: SocketAddr, surface: Surface) -> std::io::Result<Server> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind(address))?;
@@ -133,7 +132,7 @@ pub fn serve(address: SocketAddr, surface: Surface) -> std::io::Result<Server> {
         runtime.block_on(async {
             let (told, mut tell) = tokio::sync::watch::channel(());
             let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // An end of it is the server's drop.
+                // An error means that the server was dropped, which is a stop, too.
                 let _ = stopped.await;
                 drop(told);
             });
@@ -148,7 +147,7 @@ pub fn serve(address: SocketAddr, surface: Surface) -> std::io::Result<Server> {
                 () = deadline => {}
             }
         });
-        // A compilation on its way is not waited for.
+        // Don't wait for a compilation in progress.
         runtime.shutdown_background();
     })?;
     Ok(Server {
@@ -162,7 +161,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It panics only on a bug, which has been printed then.
+            // It panics only because of a bug, which was printed then.
             let _ = thread.join();
         }
     }
@@ -171,7 +170,7 @@ impl Drop for Server {
 #[derive(Clone)]
 struct Shared {
     surface: Surface,
-    /// Held by the deploy that is on its way.
+    /// Held by the deploy in progress.
     deploying: Arc<Mutex<()>>,
 }
 
@@ -195,7 +194,7 @@ fn router(surface: Surface, address: SocketAddr) -> Router {
     }
 }
 
-/// Refuses names of other hosts: a page whose name was made to point here (DNS rebinding) sends its own.
+/// Refuses names of other hosts. A page whose name was made to point here (DNS rebinding) sends its own name.
 async fn own_names_only(request: Request, next: Next) -> Response {
     let host = request
         .headers()

@@ -1,8 +1,8 @@
 //! The port to the log: topics, readers, transactional producers, group membership.
 //!
-//! Two implementations with the same semantics: `kafka` (librdkafka) and `embedded` (in memory, in this process; the demo,
-//! most tests and the simulator run on it). A transaction is all or nothing; readers see committed records only; whoever
-//! has lost its assignment can't commit.
+//! Two implementations have the same semantics: `kafka` (librdkafka), and `embedded` (in memory, in this process; the demo, most
+//! tests and the simulator run on it). A transaction is all or nothing. Readers see only committed records. A member that has
+//! lost its assignment can't commit.
 
 pub mod embedded;
 #[cfg(feature = "kafka")]
@@ -14,21 +14,21 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The names of the pipeline's topics; a [`TopicIx`] is an index into it. Made once, at start.
+/// Names of the pipeline's topics, made once at start. A [`TopicIx`] is an index into it.
 pub type Topics = Arc<[String]>;
 
 /// Records of one partition as they were fetched, in offset order, in one arena.
 #[derive(Clone, Debug, Default)]
 pub struct Chunk {
-    /// Which topic.
+    /// Topic.
     pub topic: TopicIx,
-    /// Which partition of it.
+    /// Partition of the topic.
     pub partition: Partition,
-    /// In offset order.
+    /// Records, in offset order.
     pub records: Vec<Fetched>,
-    /// (name, value) of headers.
+    /// Headers, as (name, value).
     pub headers: Vec<(Span, Span)>,
-    /// What the spans point into.
+    /// The arena that the spans point into.
     pub bytes: Vec<u8>,
 }
 
@@ -37,15 +37,15 @@ pub struct Chunk {
 pub struct Fetched {
     /// Its offset.
     pub offset: Offset,
-    /// Its timestamp: milliseconds since 1970, -1 when it has none.
+    /// Timestamp in milliseconds since 1970, or -1 if the record has none.
     pub timestamp: i64,
-    /// True when the broker set the timestamp, at append.
+    /// Whether the broker set the timestamp, at append.
     pub append_time: bool,
-    /// None: a null key.
+    /// Key, unless it is null.
     pub key: Option<Span>,
-    /// None: a null value.
+    /// Value, unless it is null.
     pub value: Option<Span>,
-    /// Range of the chunk's headers.
+    /// Range of its headers in the chunk's headers.
     pub headers: Range<u32>,
 }
 
@@ -133,7 +133,7 @@ pub enum Arrival {
         partition: Partition,
         offset: Offset,
     },
-    /// The position is not in the log any more (retention), or not yet (the topic was made anew).
+    /// The position is no longer in the log (retention), or not yet (the topic was created again).
     OutOfRange {
         topic: TopicIx,
         partition: Partition,
@@ -145,30 +145,31 @@ pub enum Arrival {
 /// A record to write.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Where to.
+    /// Topic to write to.
     pub topic: TopicIx,
-    /// Always an explicit partition.
+    /// Partition to write to; always explicit.
     pub partition: Partition,
     /// Milliseconds since 1970.
     pub timestamp: i64,
-    /// None: a null key.
+    /// Key, unless it is null.
     pub key: Option<Span>,
-    /// None: a null value.
+    /// Value, unless it is null.
     pub value: Option<Span>,
-    /// Range of the transaction's headers.
+    /// Range of its headers in the transaction's headers.
     pub headers: Range<u32>,
 }
 
-/// Everything that one epoch writes. Its arena is not touched until the producer gives it back.
+/// Everything that one epoch writes. Nobody touches its arena until the producer gives it back.
 #[derive(Debug, Default)]
 pub struct Transaction {
-    /// What the spans point into.
+    /// The arena that the spans point into.
     pub bytes: Vec<u8>,
-    /// In this order, for each partition.
+    /// Records, in the order in which they are written to each partition.
     pub records: Vec<Outgoing>,
-    /// (name, value) of headers.
+    /// Headers, as (name, value).
     pub headers: Vec<(Span, Span)>,
-    /// Input positions: the group's offsets. Never empty (an empty list fences nothing), but of a [`Log::publisher`].
+    /// Input positions, which become the group's offsets. Never empty, because an empty list fences nothing; except for a
+    /// [`Log::publisher`].
     pub offsets: Vec<(TopicIx, Partition, Offset)>,
     /// The assignment counter ([`Log::assignment`]) that the epoch began with.
     pub assignment: u64,
@@ -177,11 +178,11 @@ pub struct Transaction {
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is in the log. For each topic and partition that it wrote to: the offset after its last record.
+    /// It is in the log. Contains the offset after its last record, for each topic and partition that it wrote to.
     Committed(Vec<(TopicIx, Partition, Offset)>),
-    /// For certain it is not in the log; the producer can go on. Why.
+    /// It is certainly not in the log, for this reason. The producer can go on.
     Aborted(String),
-    /// Nobody knows: [`Producer::renew`], then read the changelog to its end. Why.
+    /// It is not known whether it is in the log, for this reason. [`Producer::renew`], then read the changelog to its end.
     Ambiguous(String),
 }
 
@@ -190,43 +191,43 @@ pub trait Producer: Send {
     /// Begins, produces, drains deliveries, passes the gate (member alive, counter unchanged), sends offsets, commits.
     ///
     /// # Panics
-    /// When one is in flight.
+    /// If a transaction is in flight.
     fn submit(&mut self, transaction: Transaction);
-    /// How the one in flight ended, with its arena to be used again; none: not yet, or there is none.
+    /// How the transaction in flight ended, with its arena for reuse. `None` if it has not ended, or if there is none.
     fn outcome(&mut self, wait: Duration) -> Option<(Transaction, Outcome)>;
-    /// A new producer with the same transactional id: whatever the old one left is finished or aborted, and the old one
-    /// fenced. Blocks; [`Retry`](crate::error::Failure::Retry) may be called again.
+    /// Replaces the producer by a new one with the same transactional id. Whatever the old one left is finished or aborted, and the
+    /// old one is fenced. Blocks. After [`Retry`](crate::error::Failure::Retry), call it again.
     fn renew(&mut self) -> Result<()>;
 }
 
-/// Reads assigned partitions, as data comes. It never joins a group.
+/// Reads assigned partitions as data arrives. It never joins a group.
 pub trait Reader: Send {
-    /// Adds a partition, from this offset on. Sees committed records only.
+    /// Adds a partition, from this offset on. Delivers only committed records.
     fn assign(&mut self, topic: TopicIx, partition: Partition, from: Offset) -> Result<()>;
-    /// Takes a partition away. Nothing of it arrives afterwards.
+    /// Removes a partition. Nothing of it arrives afterwards.
     fn unassign(&mut self, topic: TopicIx, partition: Partition) -> Result<()>;
-    /// Holds a partition back, or lets it go on. What was fetched already may still arrive.
+    /// Pauses or resumes a partition. Records that were already fetched may still arrive.
     fn pause(&mut self, topic: TopicIx, partition: Partition, paused: bool) -> Result<()>;
-    /// Appends what has arrived; waits at most so long when nothing has.
+    /// Appends what has arrived. If nothing has, waits at most `wait`.
     fn poll(&mut self, wait: Duration, arrivals: &mut Vec<Arrival>) -> Result<()>;
 }
 
 /// A change of this member's partitions of the lead topic (the input of rank 0).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// These are ours from now on.
+    /// These partitions are ours from now on.
     Assigned(Vec<Partition>),
-    /// Finish with these, then call [`Group::released`].
+    /// Finish with these partitions, then call [`Group::released`].
     Revoked(Vec<Partition>),
-    /// These are somebody else's already: drop them without a commit, then call [`Group::released`].
+    /// These partitions already belong to another member. Drop them without a commit, then call [`Group::released`].
     Lost(Vec<Partition>),
 }
 
-/// Membership in the consumer group. The assignment counter is raised before anything else, whenever it changes.
+/// Membership in the consumer group. When the assignment changes, the assignment counter is raised before anything else.
 pub trait Group: Send {
     /// The next change, or none within `wait`.
     fn poll(&mut self, wait: Duration) -> Result<Option<Membership>>;
-    /// The revoked or lost partitions are closed: others may have them.
+    /// The revoked or lost partitions are closed, and other members may have them.
     fn released(&mut self, partitions: &[Partition]) -> Result<()>;
     /// Leaves the group.
     fn leave(&mut self);
@@ -237,7 +238,7 @@ pub trait Group: Send {
 pub struct TopicInfo {
     /// Number of partitions.
     pub partitions: i32,
-    /// The topic's own id: another one means that it was deleted and made anew.
+    /// Id of the topic. A different one means that the topic was deleted and created again.
     pub id: String,
     /// Its settings, as far as they are known (`cleanup.policy`, `retention.ms`, ...).
     pub config: Vec<(String, String)>,
@@ -247,25 +248,25 @@ pub struct TopicInfo {
 pub trait Log: Send + Sync {
     /// Id of the cluster.
     fn cluster(&self) -> Result<String>;
-    /// None: there is no such topic.
+    /// Information about a topic, if it exists.
     fn topic(&self, name: &str) -> Result<Option<TopicInfo>>;
-    /// Makes a topic. Ok when it is there already.
+    /// Creates a topic. Succeeds if it already exists.
     fn create(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()>;
     /// First offset and high watermark (uncommitted records included).
     fn bounds(&self, topic: TopicIx, partition: Partition) -> Result<(Offset, Offset)>;
-    /// The group's committed offsets, once no open transaction holds others back. None: never committed.
+    /// The group's committed offsets, once no open transaction holds any back. `None` for an input that was never committed.
     fn committed(&self, of: &[(TopicIx, Partition)]) -> Result<Vec<Option<Offset>>>;
     /// Removes all records before an offset.
     fn truncate(&self, topic: TopicIx, partition: Partition, before: Offset) -> Result<()>;
-    /// A reader of committed records. `proofs`: how often the end of a partition is proved anew ([`Arrival::End`]).
+    /// A reader of committed records. `proofs` is how often the end of a partition is proved again ([`Arrival::End`]).
     fn reader(&self, proofs: Duration) -> Result<Box<dyn Reader>>;
-    /// A producer; what an older one with this id left open is aborted first (`init_transactions`).
+    /// A producer. What an older producer with this id left open is aborted first (`init_transactions`).
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>>;
-    /// A producer without a member behind it: its transactions pass no gate and carry no offsets. For the control topic, where
-    /// the order of the records decides, and not who wrote them.
+    /// A producer without a group member. Its transactions pass no gate and carry no offsets. It is for the control topic, where the
+    /// order of the records decides, not who wrote them.
     fn publisher(&self, transactional_id: &str) -> Result<Box<dyn Producer>>;
     /// Joins the pipeline's group, once.
     fn join(&self) -> Result<Box<dyn Group>>;
-    /// The assignment counter: raised at each change of assignment, before the change is told.
+    /// The assignment counter, which is raised at each change of assignment before anyone hears of the change.
     fn assignment(&self) -> u64;
 }

@@ -98,53 +98,58 @@ fn batch_sizes() -> Histogram {
 families! {
     // by task and stream
     events_in: Counter = Counter::default, NONE, "events_in", "Records processed, by stream";
-    late: Counter = Counter::default, NONE, "events_late", "Records that came behind their partition's watermark, by stream";
+    late: Counter = Counter::default, NONE, "events_late", "Records that arrived after the watermark of their partition had passed them, by stream";
     foreign_keys: Counter = Counter::default, NONE, "foreign_keys",
-        "Records whose key murmur2 would have placed in another partition: is the producer's partitioner another one?";
-    buffered: Gauge = Gauge::default, bytes(), "buffered", "Fetched records that wait for the watermark, by stream";
-    spilled: Gauge = Gauge::default, bytes(), "spilled", "Those of the buffered that are in a scratch file, not in memory, by stream";
-    position: Gauge = Gauge::default, NONE, "position", "Committed offset of the first record that is not processed, by stream";
+        "Records whose key murmur2 would place in another partition. Does the producer use another partitioner?";
+    buffered: Gauge = Gauge::default, bytes(), "buffered", "Fetched records that wait for the watermark, in memory or spilled, by stream";
+    spilled: Gauge = Gauge::default, bytes(), "spilled",
+        "The part of the buffered records that is in a scratch file instead of memory, by stream";
+    position: Gauge = Gauge::default, NONE, "position", "Committed offset: the first record that is not processed yet, by stream";
     // by task and output
     events_out: Counter = Counter::default, NONE, "events_out", "Records written, by output";
     // by task
-    watermark: FloatGauge = FloatGauge::default, seconds(), "watermark", "Event time that the task has come to, since 1970";
+    watermark: FloatGauge = FloatGauge::default, seconds(), "watermark", "Event time that the task has reached, since 1970";
     event_time_lag: FloatGauge = FloatGauge::default, seconds(), "event_time_lag", "Wall clock minus watermark";
-    dead_letters: Counter = Counter::default, NONE, "dead_letters", "Inputs sent to the dead letters, by kind of reason";
-    cuts: Counter = Counter::default, NONE, "batches_cut", "Batches of which a part was handed over again, to keep the order";
+    dead_letters: Counter = Counter::default, NONE, "dead_letters", "Inputs sent to the dead letters, by reason";
+    cuts: Counter = Counter::default, NONE, "batches_cut", "Batches that were cut to keep the order of steps; the rest was processed again";
     traps: Counter = Counter::default, NONE, "traps", "Calls of the rules that trapped";
     rules_faults: Counter = Counter::default, NONE, "rules_faults",
-        "Inputs that went to the dead letters by the rules' fault: a trap, or effects that can't be applied";
-    rules_stopped: Gauge = Gauge::default, NONE, "rules_stopped", "1 while the task takes no step, because its rules are over a budget";
+        "Inputs that became dead letters because the rules trapped or returned effects that can't be applied";
+    rules_stopped: Gauge = Gauge::default, NONE, "rules_stopped",
+        "1 while the task takes no steps because its rules exceeded a budget";
     state_rows: Gauge = Gauge::default, NONE, "state_rows", "Keys with state";
-    state_bytes: Gauge = Gauge::default, bytes(), "state", "State, in memory and on disk";
-    log_bytes: Gauge = Gauge::default, bytes(), "changelog", "The changelog that backs the state; about four times the state at most";
-    timers: Gauge = Gauge::default, NONE, "timers_pending", "Timers that are set";
+    state_bytes: Gauge = Gauge::default, bytes(), "state", "Size of the state in memory";
+    log_bytes: Gauge = Gauge::default, bytes(), "changelog",
+        "Changelog that a restore would read: about two rounds of the sweep, at most about six times the state";
+    timers: Gauge = Gauge::default, NONE, "timers_pending", "Timers that are set and not due yet";
     lookups_pending: Gauge = Gauge::default, NONE, "lookups_pending", "Lookups without a reply";
-    restored: FloatGauge = FloatGauge::default, NONE, "restored_ratio", "How much of the changelog is replayed: 1 when the task runs";
+    restored: FloatGauge = FloatGauge::default, NONE, "restored_ratio", "Share of the changelog that is restored; 1 once the task runs";
     unstored: Gauge = Gauge::default, NONE, "unstored",
-        "1 while the local disk can't take the task's state: nothing is lost, but a restart reads the whole changelog";
-    rules_info: Gauge = Gauge::default, NONE, "rules_info", "Version of the rules that the task is at: 1";
+        "1 while the local disk can't store the task's state. Nothing is lost, but a restart reads the whole changelog";
+    rules_info: Gauge = Gauge::default, NONE, "rules_info", "Always 1; the label is the version of the rules that the task runs";
     // by worker
-    epochs: Counter = Counter::default, NONE, "epochs", "Epochs, by how they ended: committed, aborted or ambiguous";
-    commit_seconds: Histogram = long_times, seconds(), "commit", "From the end of an epoch to its commit";
-    held_seconds: Histogram = long_times, seconds(), "held", "A task with work stood still until a deploy was decided";
+    epochs: Counter = Counter::default, NONE, "epochs", "Epochs by outcome. Ambiguous: the broker did not say how the commit ended";
+    commit_seconds: Histogram = long_times, seconds(), "commit", "Time from the end of an epoch to its commit";
+    held_seconds: Histogram = long_times, seconds(), "held", "Time that a task with work stood still until a deploy was decided";
     pause_seconds: Histogram = long_times, seconds(), "pause",
-        "From the turn of a task that left work to the next one that took steps: other tasks' turns, commits, holds";
-    sandbox_seconds: Histogram = long_times, seconds(), "sandbox", "To instantiate a version of the rules on a worker";
-    batch_size: Histogram = batch_sizes, NONE, "batch_inputs", "Inputs handed to the rules in one call";
-    guest_seconds: Histogram = short_times, seconds(), "guest", "Time in the rules, a call";
+        "Time that a task with work waited for its next turn: other tasks' turns, commits, holds for a deploy";
+    sandbox_seconds: Histogram = long_times, seconds(), "sandbox", "Time to instantiate a version of the rules on a worker";
+    batch_size: Histogram = batch_sizes, NONE, "batch_inputs", "Inputs in one call of the rules";
+    guest_seconds: Histogram = short_times, seconds(), "guest", "Duration of one call of the rules";
     worker_cpu: FloatCounter = FloatCounter::default, seconds(), "worker_cpu",
-        "CPU time of a worker's thread, by part: poll, arrive, rules, steps, commit, other";
-    withdrawn: Gauge = Gauge::default, NONE, "deploys_withdrawn", "Deploys that were withdrawn by themselves, because they were over a budget";
+        "CPU time of a worker's thread, by part of its work";
+    withdrawn: Gauge = Gauge::default, NONE, "deploys_withdrawn",
+        "Deploys that were withdrawn automatically because they exceeded a budget";
     // by name
-    misses: Counter = Counter::default, NONE, "state_misses", "Reads that `reads` did not name before: one more call each, by store";
-    rule_counts: Counter = Counter::default, NONE, "rules_count", "What the rules count, by their own names";
-    lookup_calls: Counter = Counter::default, NONE, "lookup_calls", "Lookups that ended, by service and result";
+    misses: Counter = Counter::default, NONE, "state_misses",
+        "Reads of state that `reads` did not announce, by store. Each costs one more call";
+    rule_counts: Counter = Counter::default, NONE, "rules_count", "The rules' own counters, by name";
+    lookup_calls: Counter = Counter::default, NONE, "lookup_calls", "Finished lookups, by service and result";
     lookup_tries: Counter = Counter::default, NONE, "lookup_tries", "HTTP calls of lookups, retries included, by service";
-    lookup_seconds: Histogram = long_times, seconds(), "lookup", "From a question to its answer, retries included, by service";
-    lookup_waiting: Gauge = Gauge::default, NONE, "lookup_waiting", "Questions that are asked and not answered, by service";
-    lookup_breaker: Gauge = Gauge::default, NONE, "lookup_breaker_open", "1 while the circuit breaker leaves the service alone, by service";
-    build_info: Gauge = Gauge::default, NONE, "build_info", "Version of Pelton: 1";
+    lookup_seconds: Histogram = long_times, seconds(), "lookup", "Time from a question to its answer, retries included, by service";
+    lookup_waiting: Gauge = Gauge::default, NONE, "lookup_waiting", "Questions that are not answered yet, by service";
+    lookup_breaker: Gauge = Gauge::default, NONE, "lookup_breaker_open", "1 while the circuit breaker is open and the service is not called, by service";
+    build_info: Gauge = Gauge::default, NONE, "build_info", "Always 1; the label is the version of Pelton";
 }
 
 impl Metrics {

@@ -1,7 +1,7 @@
-//! The port to external services: asked by URL, answered later, never waited for.
+//! The port to external services. They are asked by URL and answer later; nothing waits for them.
 //!
-//! Calls are at-least-once; the task makes the effect of a reply exactly-once (through the journal). Two implementations:
-//! `http` (tokio) and the simulator's scripted one.
+//! Calls are made at least once. The task makes the effect of a reply happen exactly once, through the journal. There are two
+//! implementations: `http` (tokio), and the simulator's scripted one.
 
 pub mod http;
 
@@ -15,7 +15,7 @@ pub type LookupId = Box<[u8]>;
 pub struct Question {
     /// The task that asks.
     pub task: Partition,
-    /// Comes back with the reply.
+    /// Id that comes back with the reply.
     pub id: LookupId,
     /// Index of the service in the config.
     pub service: u16,
@@ -23,7 +23,7 @@ pub struct Question {
     pub request: Vec<u8>,
 }
 
-/// How a call ended; all retries are behind it.
+/// How a call ended, after all retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The body as it came; not decoded.
@@ -39,18 +39,19 @@ pub enum Answer {
 pub struct Reply {
     /// The task that asked.
     pub task: Partition,
-    /// As it was asked.
+    /// Id of the question.
     pub id: LookupId,
-    /// What came of it.
+    /// How it ended.
     pub answer: Answer,
 }
 
 /// The external services of a pipeline, as one worker sees them.
 pub trait Services: Send {
-    /// Takes a question, to be called when there is room. Never blocks.
+    /// Takes a question, and calls the service when there is room. Never blocks.
     fn ask(&mut self, question: Question);
-    /// Appends the replies that have come.
+    /// Appends the replies that have arrived.
     fn replies(&mut self, into: &mut Vec<Reply>);
-    /// Forgets everything asked for this task: it is closed, or starts over. Replies may still come, and are dropped by id.
+    /// Forgets everything that was asked for this task, because it is closed or starts over. Replies may still arrive, and are dropped
+    /// by their id.
     fn forget(&mut self, task: Partition);
 }

@@ -56,7 +56,7 @@ fn a_new_project_builds_and_its_scenarios_hold() {
         "--set",
         &format!("rules.file={rules}"),
     ]);
-    assert!(code == 0 && out.ends_with("nothing to mend\n"), "{out}");
+    assert!(code == 0 && out.ends_with("no problems found\n"), "{out}");
     let (code, out) = pelton(&["new", &path]);
     assert!(code == 1 && out.contains("is there already"), "{out}");
 }

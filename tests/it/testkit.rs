@@ -92,11 +92,12 @@ fn what_holds_is_said_in_a_line() {
     );
 }
 
-/// What the README shows is true.
+/// What the page on testing shows is true.
 #[test]
-fn the_example_of_the_readme_holds() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).expect("a file");
-    let (_, example) = readme.split_once("```text\nbase wallet").expect("the example");
+fn the_example_of_the_docs_holds() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/testing-rules.md");
+    let page = fs::read_to_string(page).expect("a file");
+    let (_, example) = page.split_once("```text\nbase wallet").expect("the example");
     let (example, _) = example.split_once("```").expect("its end");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("a.scenario");
@@ -289,7 +290,7 @@ fn nothing_to_play_is_no_success() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().display().to_string();
     let (code, _, err) = pelton(&["test", &path]);
-    assert!(code == 1 && err.contains("there is no pelton.toml beside"), "{err}");
+    assert!(code == 1 && err.contains("there is no pelton.toml next to"), "{err}");
     let (folder, file) = odd("echo", "");
     fs::remove_file(file).expect("a file");
     let (code, _, err) = pelton(&["test", &folder.path().display().to_string()]);

@@ -1,4 +1,4 @@
-//! `pelton check`: everything that can be known without running.
+//! `pelton check`: every mistake that can be found without running.
 
 use super::{FINDINGS, OK, errors, say};
 use crate::config::{Config, Finding, SchemaSource};
@@ -8,7 +8,7 @@ use crate::rules::Engine;
 use std::io::Write;
 use std::path::Path;
 
-/// Prints the findings; the exit code. `offline`: the brokers are left alone.
+/// Prints the findings and returns the exit code. `offline` leaves the brokers alone.
 pub(super) fn check(file: &Path, sets: &[String], offline: bool, json: bool, out: &mut dyn Write) -> u8 {
     let (config, mut findings) = Config::examine(file, sets);
     if let Some(config) = &config {
@@ -26,9 +26,9 @@ pub(super) fn check(file: &Path, sets: &[String], offline: bool, json: bool, out
     } else {
         findings.iter().for_each(|finding| say(out, &format!("{finding}\n")));
         let verdict = match (errors, findings.len()) {
-            (0, 0) => "nothing to mend".to_string(),
-            (0, warnings) => format!("it would run; {warnings} to look at"),
-            (errors, _) => format!("it would not run; {errors} to mend"),
+            (0, 0) => "no problems found".to_string(),
+            (0, warnings) => format!("it would run, with warnings: {warnings}"),
+            (errors, _) => format!("it would not run; errors: {errors}"),
         };
         say(out, &format!("{}: {verdict}\n", file.display()));
     }
@@ -111,6 +111,6 @@ fn topics(_: &Config) -> Vec<Finding> {
     vec![Finding::warning(
         "kafka",
         "",
-        "this build of pelton has no Kafka: topics are not looked at",
+        "this build of pelton has no Kafka, so topics were not checked",
     )]
 }

@@ -1,6 +1,7 @@
-//! `pelton dev`: what is saved is built, played, and swapped into what runs.
+//! `pelton dev`: each save is built, plays its scenarios, and is swapped into the running pipeline.
 //!
-//! Rule: the newest save wins; and rules that don't build, don't hold or don't fit change nothing: those before run on.
+//! Rule: the newest save wins. Rules that don't build, fail a scenario, or don't fit the state change nothing; the old ones run
+//! on.
 
 mod build;
 mod change;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use swap::Live;
 use tell::Telling;
 
-/// Between two looks at what runs, while nothing is saved.
+/// How often the running pipeline is checked while nothing is saved.
 const LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
@@ -36,47 +37,47 @@ pub(super) struct Dev {
     /// Folder of the rules' crate.
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// The pipeline's file; otherwise the pelton.toml in the folder, or the nearest one above.
+    /// The pipeline's file. Default: the pelton.toml in the folder, or the nearest one above.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
-    /// A folder of files NAME.scenario, or such a file; otherwise the crate's folder `scenarios`.
+    /// A folder of files NAME.scenario, or one such file. Default: the crate's folder `scenarios`.
     #[arg(long, value_name = "PATH")]
     scenarios: Vec<PathBuf>,
     /// Override a key of the pipeline's file: --set rules.settings.window=5s
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Cargo's profile; otherwise that of the component that the pipeline's file names.
+    /// Cargo's profile. Default: that of the component that the pipeline's file names.
     #[arg(long)]
     profile: Option<String>,
-    /// Swap into what runs already: address of an instance (`http` in its file). Otherwise the demo is started.
+    /// Swap into a pipeline that already runs: address of an instance (`http` in its file). Default: start the demo.
     #[arg(long = "to", value_name = "URL")]
     url: Option<String>,
-    /// Swap into what runs already, through Kafka alone: the file of that pipeline.
+    /// Swap into a pipeline that already runs, through Kafka alone: the file of that pipeline.
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
-    /// Address of the demo's /metrics, /health and /rules.
+    /// Address at which the demo serves /metrics, /health and /rules.
     #[arg(long, default_value = "127.0.0.1:9464", conflicts_with_all = ["url", "config"])]
     http: SocketAddr,
-    /// New rules run beside the live ones first, for so long in event time, and what they do otherwise is shown; 0: they
-    /// take over at once.
+    /// How long new rules first run beside the live ones, in event time, to show what they do differently. 0: they take over
+    /// at once.
     #[arg(long, default_value = "1s", value_name = "DURATION", value_parser = duration)]
     shadow: Millis,
-    /// They don't take over by themselves: `pelton rules promote` lets them.
+    /// Don't let them take over; wait for `pelton rules promote`.
     #[arg(long)]
     hold: bool,
-    /// They take over although a scenario does not hold, or they trap beside the live ones.
+    /// Let them take over even if a scenario fails, or they trap beside the live ones.
     #[arg(long, conflicts_with = "hold")]
     anyway: bool,
-    /// Allow what earlier versions could not read: there may be no way back.
+    /// Allow state and outputs that earlier versions can't read. Then there may be no way back.
     #[arg(long)]
     one_way: bool,
-    /// Pending timers and lookups that the new rules don't know go to the dead letters.
+    /// Send pending timers and lookups that the new rules don't know to the dead letters.
     #[arg(long)]
     drop_timers: bool,
-    /// One JSON object a line, for programs.
+    /// Print one JSON object a line, for programs.
     #[arg(long)]
     json: bool,
-    /// Arguments of the demo: pelton dev -- --rate 20000
+    /// Arguments for the demo: pelton dev -- --rate 20000
     #[arg(last = true, value_name = "DEMO", conflicts_with_all = ["url", "config"])]
     demo: Vec<String>,
 }
@@ -87,25 +88,25 @@ fn duration(text: &str) -> Result<Millis, String> {
 }
 
 impl Dev {
-    /// The demo is ours.
+    /// Whether the demo is ours to start and stop.
     fn is_own(&self) -> bool {
         self.url.is_none() && self.config.is_none()
     }
 
-    /// What runs already.
+    /// The pipeline to swap into, if it already runs.
     fn live(&self) -> Result<Option<Live>, Trouble> {
         let live = match (&self.url, &self.config) {
             (Some(url), _) => Live::new(Via::http(url)?, format!("--to {url}")),
             (_, Some(file)) => Live::new(Via::kafka(file)?, format!("--config {}", file.display())),
             (None, None) => return Ok(None),
         };
-        // Whoever has mistyped it learns it now, and not after the build.
+        // A mistyped address fails now, not after the build.
         live.status().map_err(|why| Trouble(FAILED, why))?;
         Ok(Some(live))
     }
 }
 
-/// Goes on until it is told to stop; the exit code.
+/// Runs until it is told to stop, and returns the exit code.
 pub(super) fn dev(dev: &Dev, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     match run(dev, out) {
         Ok(()) => OK,

@@ -1,7 +1,7 @@
-//! `pelton rules`: deploys to a running pipeline, and says how deploys stand.
+//! `pelton rules`: deploys to a running pipeline, and shows how deploys stand.
 //!
-//! Rule: every command goes to a running instance over its HTTP, or with `--config` to the brokers alone; what it says, and
-//! what it does, is the same.
+//! Rule: every command goes to a running instance over HTTP, or with `--config` to the brokers alone. It does and prints the
+//! same either way.
 
 pub(super) mod diff;
 mod show;
@@ -22,15 +22,15 @@ use via::Via;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Rules {
-    /// Let other rules take over, on all instances at one event time; if they are refused, the old ones run on.
+    /// Let new rules take over on all instances at one event time. If they are refused, the old ones run on.
     Deploy {
         /// A component, or a core module for wasm32-unknown-unknown.
         component: PathBuf,
-        /// The rules' settings, an object in JSON or TOML; otherwise the running ones stay.
+        /// File with the rules' settings, an object in JSON or TOML. Default: the settings stay as they are.
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
-        /// They don't take over: they run beside the live rules on the same inputs, without any effect, for so long in event
-        /// time (90s, 30m, 2h); `pelton rules diff` shows what they make of them.
+        /// Don't take over: run as a shadow of the live rules, on the same inputs and without any effect, for this long in
+        /// event time (90s, 30m, 2h). `pelton rules diff` shows the differences.
         #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "at")]
         shadow: Option<Millis>,
         #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) enum Rules {
     },
     /// Change single settings: pelton rules set dedup_ttl=5s
     Set {
-        /// The value is JSON; what is none is text.
+        /// The value is JSON; anything that is not JSON is text.
         #[arg(required = true, value_name = "KEY=VALUE")]
         changes: Vec<String>,
         #[command(flatten)]
@@ -48,9 +48,9 @@ pub(super) enum Rules {
         #[command(flatten)]
         to: Target,
     },
-    /// Go back to the version before, from now on; what was committed stays as it is.
+    /// Go back to the version before, from now on. What was committed stays as it is.
     Rollback {
-        /// To this deploy.
+        /// Go back to this deploy instead.
         #[arg(long = "deploy", value_name = "NUMBER")]
         number: Option<u64>,
         #[command(flatten)]
@@ -58,44 +58,44 @@ pub(super) enum Rules {
         #[command(flatten)]
         to: Target,
     },
-    /// What the rules that run as a shadow make of the live inputs, beside what the live rules make of them.
+    /// Show what the shadow does differently from the live rules.
     Diff {
         #[command(flatten)]
         to: Target,
     },
-    /// Let the rules of the shadow take over, on live state; what the shadow has kept for itself is dropped.
+    /// Let the rules of the shadow take over, with the live state. The shadow's own state is dropped.
     Promote {
         #[command(flatten)]
         how: How,
         #[command(flatten)]
         to: Target,
     },
-    /// Cancel the deploy that is under way (one that is not committed yet); or else end the shadow.
+    /// Cancel the deploy that is not committed yet; if there is none, end the shadow.
     Cancel {
         #[command(flatten)]
         to: Target,
     },
-    /// Remove components that nobody needs any more from the control topic: not what runs, not the version before, not what a
-    /// task is at, and not what ran for as long as the journal is kept. The stores of old versions stay.
+    /// Remove components that nobody needs any more from the control topic. Kept are those that run, the version before, those
+    /// that a task still uses, and those that ran within the retention of the journal. The stores of old versions stay.
     Prune {
-        /// Keep so many of the last versions; two at least.
+        /// How many of the last versions to keep; at least two.
         #[arg(long, value_name = "N", default_value_t = 2)]
         keep: usize,
-        /// Keep this deploy, too; may be given several times.
+        /// Keep this deploy, too. May be given several times.
         #[arg(long = "deploy", value_name = "NUMBER")]
         also: Vec<u64>,
-        /// Only say what would be removed.
+        /// Only print what would be removed.
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
         to: Target,
     },
-    /// All deploys.
+    /// List all deploys.
     List {
         #[command(flatten)]
         to: Target,
     },
-    /// Which version runs, in each task; and how far a deploy is.
+    /// Show which version each task runs, and how far a deploy is.
     Status {
         #[command(flatten)]
         to: Target,
@@ -105,30 +105,31 @@ pub(super) enum Rules {
 /// How a version takes over.
 #[derive(Debug, Args)]
 pub(super) struct How {
-    /// From this event time on: ISO-8601 with an offset, or milliseconds since 1970. Otherwise from where the tasks are.
+    /// Take over from this event time on: ISO-8601 with an offset, or milliseconds since 1970. Default: from where the tasks
+    /// are now.
     #[arg(long, value_name = "EVENT_TIME", value_parser = event_time)]
     at: Option<Millis>,
-    /// Allow what earlier versions could not read: there may be no way back.
+    /// Allow state and outputs that earlier versions can't read. Then there may be no way back.
     #[arg(long)]
     one_way: bool,
-    /// Pending timers and lookups that the new rules don't know go to the dead letters.
+    /// Send pending timers and lookups that the new rules don't know to the dead letters.
     #[arg(long)]
     drop_timers: bool,
-    /// Only check.
+    /// Only check; change nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Whom to tell.
+/// Where a command goes.
 #[derive(Debug, Args)]
 pub(super) struct Target {
     /// Address of a running instance (`http` in its file).
     #[arg(long = "to", value_name = "URL", default_value = "http://127.0.0.1:9464")]
     url: String,
-    /// The pipeline's file: through Kafka alone, no instance is asked.
+    /// The pipeline's file: go through Kafka alone, without asking an instance.
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
-    /// One JSON object, for programs.
+    /// Print one JSON object, for programs.
     #[arg(long)]
     json: bool,
 }
@@ -147,7 +148,7 @@ fn duration(text: &str) -> Result<Millis, String> {
     millis.ok_or_else(|| "expected 90s, 30m, 2h or 1d".into())
 }
 
-/// Does it; the exit code.
+/// Runs the command and returns the exit code.
 pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let result = match rules {
         Rules::Deploy {
@@ -259,7 +260,7 @@ fn read(component: &Path, settings: Option<&Path>) -> Result<(Vec<u8>, Option<Va
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
     let parsed = serde_json::from_str::<Value>(&text).ok();
     let parsed = parsed.or_else(|| toml::from_str(&text).ok()).filter(Value::is_object);
-    let cure = || Trouble(FINDINGS, format!("{} is no object in JSON or TOML", path.display()));
+    let cure = || Trouble(FINDINGS, format!("{} is not an object in JSON or TOML", path.display()));
     Ok((component, Some(parsed.ok_or_else(cure)?)))
 }
 

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Of the random cuts, unless another one is named.
+/// Seed of the random batch sizes and crashes, unless another one is given.
 pub(super) const SEED: u64 = 1;
 
 #[derive(Debug, Args)]
@@ -18,22 +18,22 @@ pub(super) struct Test {
     /// Folders of files NAME.scenario, or such files.
     #[arg(default_value = "scenarios")]
     paths: Vec<PathBuf>,
-    /// The pipeline's file; otherwise the pelton.toml beside the scenarios, or the nearest one above.
+    /// The pipeline's file. Default: the pelton.toml beside the scenarios, or the nearest one above.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
-    /// The rules; otherwise those that the pipeline's file names.
+    /// The rules. Default: those that the pipeline's file names.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// Override a key of the pipeline's file: --set rules.settings.dedup_ttl=10s
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Write what the rules do into the files, in place of what was expected.
+    /// Write what the rules do into the files, in place of what they expect.
     #[arg(long)]
     update: bool,
-    /// Of the random cuts, as a failure says it.
+    /// Seed of the random batch sizes and crashes; a failure prints it.
     #[arg(long, default_value_t = SEED)]
     seed: u64,
-    /// One JSON object, for programs.
+    /// Print one JSON object, for programs.
     #[arg(long)]
     json: bool,
 }
@@ -118,7 +118,7 @@ pub(super) fn nearest(path: &Path) -> Result<PathBuf, String> {
         .find(|file| file.is_file());
     found.ok_or_else(|| {
         let path = path.display();
-        format!("there is no pelton.toml beside {path}, nor above; name the pipeline's file: --pipeline FILE")
+        format!("there is no pelton.toml next to {path} or above it; name the pipeline's file with --pipeline FILE")
     })
 }
 
@@ -129,7 +129,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
         let its = inside(path).map_err(|why| format!("{} can't be read: {why}", path.display()))?;
         if its.is_empty() {
             return Err(format!(
-                "{} has no files NAME.scenario; `pelton test --help` says what stands in one",
+                "{} has no files NAME.scenario; `pelton test --help` describes them",
                 path.display()
             ));
         }

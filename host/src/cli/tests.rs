@@ -60,7 +60,7 @@ fn a_bad_config_is_not_run() {
         err.contains("error: workers = 0: expected a whole number from 1 to 1024\n"),
         "{err}"
     );
-    assert!(err.ends_with("is not run: 2 to mend\n"), "{err}");
+    assert!(err.ends_with("does not run; errors: 2\n"), "{err}");
     assert_eq!(pelton(&["run", "not/there.toml"]).0, FINDINGS);
 }
 
@@ -74,7 +74,7 @@ fn check_shows_every_finding() {
     let (code, out, _) = pelton(&["check", "--offline", &file, "--set", &set]);
     let empty = format!("error: rules.file = {}: the rules don't export", rules.display());
     assert!(code == FINDINGS && out.contains(&empty), "{out}");
-    assert!(out.ends_with(": it would not run; 1 to mend\n"), "{out}");
+    assert!(out.ends_with(": it would not run; errors: 1\n"), "{out}");
     let (code, out, _) = pelton(&[
         "check",
         "--offline",
@@ -89,7 +89,7 @@ fn check_shows_every_finding() {
         out.contains("error: rules.file = ") && out.contains("error: schemas.folder = "),
         "{out}"
     );
-    assert!(out.ends_with(": it would not run; 2 to mend\n"), "{out}");
+    assert!(out.ends_with(": it would not run; errors: 2\n"), "{out}");
     let (code, out, _) = pelton(&[
         "check",
         "--offline",
@@ -333,8 +333,8 @@ fn what_was_withdrawn_is_shown() {
     let url = format!("http://{}/", server.address);
     assert_eq!(
         pelton(&["rules", "status", "--to", &url]).1,
-        "money: v1\ndeploy 3 (v3) was withdrawn by itself: too many traps; what it has committed stays\n  \
-         task 0: v1 (deploy 1); v2 takes over when all before 1970-01-01T00:00:01.000Z is processed\n    \
+        "money: v1\ndeploy 3 (v3) was withdrawn automatically: too many traps; what it has committed stays\n  \
+         task 0: v1 (deploy 1); v2 takes over once everything before 1970-01-01T00:00:01.000Z is processed\n    \
          it is at fault\n  task 1: v2 (deploy 2)\n"
     );
     let (_, list, _) = pelton(&["rules", "list", "--to", &url]);

@@ -1,4 +1,4 @@
-//! What is wrong, or doubtful, about a pipeline: where, and what to do about it.
+//! A finding: what is wrong or doubtful about a pipeline, where, and what to do about it.
 
 use serde::Serialize;
 use std::fmt;
@@ -7,32 +7,32 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// It runs, but look at it.
+    /// The pipeline runs, but somebody should look at it.
     Warning,
-    /// It does not run.
+    /// The pipeline does not run.
     Error,
 }
 
-/// One thing to mend.
+/// One mistake or doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub level: Level,
     /// Dotted path in the pipeline's file: `inputs.wallet.topic`.
     pub key: String,
-    /// What stands there; empty: nothing does. Passwords are not shown.
+    /// The value in the file; empty if there is none. Passwords are hidden.
     pub value: String,
     /// What was expected, or what to do.
     pub cure: String,
 }
 
 impl Finding {
-    /// One that keeps the pipeline from running.
+    /// A finding that keeps the pipeline from running.
     pub fn error(key: impl Into<String>, value: impl Into<String>, cure: impl Into<String>) -> Finding {
         Finding::new(Level::Error, key.into(), value.into(), cure.into())
     }
 
-    /// One that does not.
+    /// A finding that does not keep it from running.
     pub fn warning(key: impl Into<String>, value: impl Into<String>, cure: impl Into<String>) -> Finding {
         Finding::new(Level::Warning, key.into(), value.into(), cure.into())
     }
@@ -52,7 +52,7 @@ impl Finding {
     }
 }
 
-/// True for keys whose values must not be shown.
+/// Whether the value of this key must be hidden.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     [
@@ -68,7 +68,7 @@ fn is_secret(key: &str) -> bool {
     .any(|word| key.contains(word))
 }
 
-/// A URL without its user info; other text as it is.
+/// Removes the user info from a URL; leaves other text as it is.
 pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.into();

@@ -1,11 +1,11 @@
-//! What changes the file's text before it is read: environment variables and `--set key=value`.
+//! Changes to the file before it is read: environment variables and `--set KEY=VALUE`.
 //!
-//! Rule: an override has the last word, may name any key by its dotted path, and is checked like the file.
+//! Rule: an override wins over the file, may name any key by its dotted path, and is checked like the file.
 
 use super::Finding;
 use toml::{Table, Value};
 
-/// Puts the `[kafka]` table into one level: `bootstrap.servers` in quotes, or nested, is the same key.
+/// Flattens the `[kafka]` table, so that `bootstrap.servers` is the same key in quotes or nested.
 pub(super) fn flatten_kafka(root: &mut Table) {
     if let Some(Value::Table(kafka)) = root.get_mut("kafka") {
         let mut flat = Table::new();
@@ -30,7 +30,7 @@ pub(super) fn set(root: &mut Table, assignment: &str, findings: &mut Vec<Finding
         findings.push(Finding::error(
             assignment,
             "",
-            "--set wants key=value, such as --set epoch.interval=20ms",
+            "--set needs KEY=VALUE, for example --set epoch.interval=20ms",
         ));
         return;
     };
@@ -43,7 +43,7 @@ pub(super) fn set(root: &mut Table, assignment: &str, findings: &mut Vec<Finding
         findings.push(Finding::error(
             key,
             text,
-            "--set wants a dotted path, such as inputs.wallet.topic",
+            "--set needs a dotted path, for example inputs.wallet.topic",
         ));
         return;
     }
@@ -53,7 +53,7 @@ pub(super) fn set(root: &mut Table, assignment: &str, findings: &mut Vec<Finding
     }
 }
 
-/// TOML where it is TOML, else text. A float or a date stays text too, but in the rules' own settings: `1.0` may be a version.
+/// Reads a value as TOML, or else as text. Outside the rules' own settings, floats and dates stay text: `1.0` may be a version.
 fn value_of(text: &str, all: bool) -> Value {
     let parsed = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
@@ -83,7 +83,7 @@ fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<
             let len = items.len();
             let item = rest[0].parse().ok().and_then(|index: usize| items.get_mut(index));
             let Some(item) = item else {
-                return Err(format!("{name} is a list of {len}: name an index below {len}"));
+                return Err(format!("{name} is a list of {len}; give an index below {len}"));
             };
             if rest.len() == 1 {
                 *item = value;
@@ -91,11 +91,11 @@ fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<
             }
             put_below(item, rest[0], &rest[1..], value)
         }
-        _ => Err(format!("{name} is a value, not a table: there is nothing below it")),
+        _ => Err(format!("{name} is a value, not a table, and has no keys")),
     }
 }
 
-/// Fills in `${NAME}` and `${NAME:-default}` in every text; `$${` stands for `${`.
+/// Fills in `${NAME}` and `${NAME:-default}` in every text. `$${` means `${`.
 pub(super) fn fill(at: &str, value: &mut Value, env: &dyn Fn(&str) -> Option<String>, findings: &mut Vec<Finding>) {
     match value {
         Value::String(text) if text.contains("${") => match filled(text, env) {
@@ -133,7 +133,7 @@ fn filled(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, St
         }
         out.push_str(&rest[..start]);
         let Some(len) = rest[start..].find('}') else {
-            return Err("${ has no }; write $${ for the text ${".into());
+            return Err("${ has no closing brace; write $${ for the text ${".into());
         };
         let inside = &rest[start + 2..start + len];
         let (name, default) = inside

@@ -1,9 +1,9 @@
-//! Which properties of librdkafka a pipeline's file may not set: those that exactly-once stands on.
+//! Properties of librdkafka that a pipeline's file may not set, because exactly-once depends on them.
 //!
-//! Rule: what is named here has one right value, and the log sets it. Compiles without librdkafka, so that the check of a
-//! pipeline's file says the same on every build.
+//! Rule: each property named here has one right value, and the log sets it. This module compiles without librdkafka, so that
+//! checking a file gives the same findings in every build.
 
-/// Property, the values that are allowed (they change nothing), and why no other is.
+/// Property, the allowed values (they change nothing), and why no other value is allowed.
 const FIXED: &[(&str, &[&str], &str)] = &[
     (
         "enable.idempotence",
@@ -141,7 +141,7 @@ pub fn refused(properties: &[(String, String)]) -> Vec<(String, String)> {
     refused
 }
 
-/// The reason when `value` is out of the bound that `name` has in `bounds`; what is no number is for librdkafka to refuse.
+/// The reason why `value` violates the bound of `name` in `bounds`, if it does. librdkafka itself refuses what is not a number.
 fn beyond(
     bounds: &[(&str, i64, &'static str)],
     name: &str,

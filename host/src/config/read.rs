@@ -1,6 +1,6 @@
-//! From the tables of the file to a [`Config`], with every default.
+//! Turns the tables of the file into a [`Config`], with every default.
 //!
-//! Rule: each default stands here once, and in `examples/*/pelton.toml` for the reader; a test holds them equal.
+//! Rule: each default is written here once, and in `examples/*/pelton.toml` for readers. A test compares the two.
 
 use super::overlay::{fill, flatten_kafka, set};
 use super::section::{Findings, Section};
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
-/// Longer is a typing error.
+/// Longer durations are typing errors.
 pub(super) const CENTURY: Duration = Duration::from_secs(36_500 * 86_400);
 
 pub(super) const FORMATS: [(&str, Format); 2] = [("json", Format::Json), ("avro", Format::Avro)];
 
-/// Reads a file's text; `folder`: what relative paths start from.
+/// Reads a file's text. Relative paths start from `folder`.
 pub(super) fn config(
     text: &str,
     folder: &Path,
@@ -26,7 +26,7 @@ pub(super) fn config(
     (config, findings)
 }
 
-/// As [`config`], and all keys that there are.
+/// Like [`config`], and also returns all keys that exist.
 pub(super) fn config_and_keys(
     text: &str,
     folder: &Path,
@@ -85,7 +85,7 @@ fn read(mut root: Section, folder: &Path) -> Config {
         root.error(
             "inputs",
             "",
-            "there are none; add a table [inputs.NAME] with its topic for each stream that the rules read",
+            "there are no inputs; add a table [inputs.NAME] with its topic for each stream that the rules read",
         );
     }
     let outputs: Vec<Output> = root
@@ -119,7 +119,7 @@ fn read(mut root: Section, folder: &Path) -> Config {
     config
 }
 
-/// Refuses what a topic's name can't hold; names of pipelines and instances become parts of topics and ids.
+/// Refuses what the name of a topic can't contain. Names of pipelines and instances become parts of topics and ids.
 fn topic_part(at: &Section, key: &str, text: &str) {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     // A topic has at most 249 characters; `-dead-letters` has 13.
@@ -140,7 +140,8 @@ fn address(root: &mut Section) -> Option<std::net::SocketAddr> {
     match text.parse::<std::net::SocketAddr>() {
         Ok(address) => {
             if !address.ip().is_loopback() {
-                let cure = "whoever reaches this address may deploy rules; use 127.0.0.1, or guard it by a firewall";
+                let cure =
+                    "anyone who can reach this address may deploy rules; use 127.0.0.1, or protect it with a firewall";
                 root.findings().add(Finding::warning("http", text, cure));
             }
             Some(address)
@@ -149,14 +150,14 @@ fn address(root: &mut Section) -> Option<std::net::SocketAddr> {
             root.error(
                 "http",
                 format!("{text:?}"),
-                "expected ADDRESS:PORT, such as \"127.0.0.1:9464\", or \"off\"",
+                "expected ADDRESS:PORT, for example \"127.0.0.1:9464\", or \"off\"",
             );
             None
         }
     }
 }
 
-/// What every input or output takes that does not say otherwise.
+/// Defaults for every input or output that does not set the key itself.
 struct Defaults {
     format: Format,
     input: Input,
@@ -192,7 +193,7 @@ fn common(at: &mut Section, otherwise: Input) -> Input {
             Some(field) if !field.is_empty() && !field.contains('.') => TimeSource::Field(field.into()),
             _ => {
                 let cure =
-                    "expected \"value.FIELD\" (a field at top level of the value) or \"timestamp\" (the record's own)";
+                    "expected \"value.FIELD\" (a top-level field of the value) or \"timestamp\" (of the Kafka record)";
                 at.error("time", format!("{text:?}"), cure);
                 TimeSource::Timestamp
             }
@@ -246,7 +247,7 @@ fn output(name: String, mut at: Section, defaults: &Defaults) -> Output {
     Output { name, topic, format }
 }
 
-/// What no single key shows.
+/// Checks that involve several keys.
 fn check(root: &Section, config: &Config) {
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     for owned in config.owned_topics(1) {
@@ -262,7 +263,7 @@ fn check(root: &Section, config: &Config) {
         .map(|output| (format!("outputs.{}", output.name), &output.topic, output.format));
     for (path, topic, format) in inputs.chain(outputs) {
         if format == Format::Avro && config.schemas.is_none() {
-            let cure = "Avro needs schemas: give schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
+            let cure = "Avro needs schemas; set schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
             root.error(&format!("{path}.format"), "\"avro\"", cure);
         }
         match taken.get(topic) {
@@ -271,7 +272,7 @@ fn check(root: &Section, config: &Config) {
                 root.error(
                     &format!("{path}.topic"),
                     format!("{topic:?}"),
-                    format!("is the topic of {other} too; each needs its own"),
+                    format!("is also the topic of {other}; each needs its own"),
                 );
             }
             _ if topic.is_empty() => {}
@@ -280,7 +281,7 @@ fn check(root: &Section, config: &Config) {
     }
     for lookup in &config.lookups {
         if lookup.format == Format::Avro && config.schemas.is_none() {
-            let cure = "Avro needs schemas: give schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
+            let cure = "Avro needs schemas; set schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)";
             root.error(&format!("lookups.{}.format", lookup.name), "\"avro\"", cure);
         }
     }

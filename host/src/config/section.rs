@@ -1,7 +1,7 @@
 //! One table of the file, read key by key.
 //!
-//! Rule: asking for a key is what makes it known; what is left when all was asked is unknown, and refused with the nearest
-//! known one. A wrong value is a finding and reads as its default, so that reading always goes on.
+//! Rule: a key is known because the code asks for it. Keys that are left at the end are unknown, and are refused with the nearest
+//! known key. A wrong value is a finding and reads as its default, so that reading always goes on.
 
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::{Finding, Level};
@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::{Table, Value};
 
-/// What is found while reading.
+/// Findings so far, and the keys that were asked for.
 #[derive(Default)]
 pub(super) struct Findings {
     list: RefCell<Vec<Finding>>,
@@ -28,18 +28,18 @@ impl Findings {
         self.list.borrow().iter().any(|finding| finding.level == Level::Error)
     }
 
-    /// The findings, and every key that was asked for (`*` for a name that the user gives).
+    /// Returns the findings, and every key that was asked for (`*` for a name that the user chose).
     pub fn into_parts(self) -> (Vec<Finding>, BTreeSet<String>) {
         (self.list.into_inner(), self.known.into_inner())
     }
 }
 
-/// A table of the file.
+/// One table of the file.
 pub(super) struct Section<'a> {
     findings: &'a Findings,
-    /// Dotted path of the table; empty: the file.
+    /// Dotted path of the table; empty for the file itself.
     path: String,
-    /// The same with `*` for a name that the user gives.
+    /// The same path, with `*` for a name that the user chose.
     pattern: String,
     table: Table,
     asked: Vec<&'static str>,
@@ -90,10 +90,10 @@ impl<'a> Section<'a> {
     }
 
     fn missing(&self, key: &str, example: &str) {
-        self.error(key, "", format!("is missing; give it, such as {example}"));
+        self.error(key, "", format!("is missing; set it, for example {example}"));
     }
 
-    /// A table below; an empty one when it is left out.
+    /// A table inside this one; empty if the file leaves it out.
     pub fn table(&mut self, key: &'static str) -> Section<'a> {
         let pattern = self.pattern_of(key);
         let table = match self.take(key) {
@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The named tables below, in the order of the file.
+    /// The named tables inside this one, in the order of the file.
     pub fn tables(&mut self, key: &'static str) -> Vec<(String, Section<'a>)> {
         let outer = self.table(key);
         let mut all = Vec::new();
@@ -150,17 +150,17 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// True when the key stands in the file.
+    /// Whether the file has the key.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
-    /// The table as it is: its keys are the user's own.
+    /// The table as it is, for tables whose keys the user chooses.
     pub fn into_table(self) -> Table {
         self.table
     }
 
-    /// A text. A whole number is one too: `instance = 1`.
+    /// A text. A whole number is accepted, too: `instance = 1`.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         match self.take(key)? {
             Value::String(text) => Some(text),
@@ -172,7 +172,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub fn required(&mut self, key: &'static str, example: &str) -> String {
         let was_there = self.has(key);
         let text = self.text(key);
@@ -252,7 +252,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// All keys were asked for: what is left is unknown.
+    /// Ends the reading of this table: keys that are left are unknown.
     pub fn finish(self) {
         for (key, value) in &self.table {
             let shown = if value.is_table() {
@@ -262,17 +262,17 @@ impl<'a> Section<'a> {
             };
             let cure = match nearest(key, self.asked.iter().copied()) {
                 Some(near) => format!("unknown key; did you mean {near}?"),
-                None if self.asked.is_empty() => "unknown key; there are none here".into(),
-                None => format!("unknown key; known here: {}", self.asked.join(", ")),
+                None if self.asked.is_empty() => "unknown key; this table has no keys".into(),
+                None => format!("unknown key; this table has {}", self.asked.join(", ")),
             };
             self.error(key, shown, cure);
         }
     }
 }
 
-/// The most similar word, when one is similar.
+/// The most similar word, if one is similar enough.
 fn nearest<'w>(word: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    // 0.7: what typing errors leave; `topc` and `topic` have 0.94, unrelated words about 0.4.
+    // Words with a typing error score above 0.7: `topc` and `topic` have 0.94. Unrelated words have about 0.4.
     let scored = words
         .map(|known| (strsim::jaro_winkler(word, known), known))
         .filter(|(score, _)| *score > 0.7);

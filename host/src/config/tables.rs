@@ -1,4 +1,4 @@
-//! The tables that stand alone: each one from its keys, with its defaults.
+//! The tables that depend on no other table, each read from its keys, with its defaults.
 
 use super::properties;
 use super::read::{CENTURY, FORMATS, SECOND};
@@ -19,7 +19,7 @@ pub(super) fn kafka(at: Section) -> Vec<(String, String)> {
         .get("bootstrap.servers")
         .is_none_or(|servers| servers.as_str().is_some_and(|text| text.trim().is_empty()))
     {
-        let cure = "is missing; give it, such as bootstrap.servers = \"localhost:9092\"";
+        let cure = "is missing; set it, for example bootstrap.servers = \"localhost:9092\"";
         findings.add(Finding::error("kafka.bootstrap.servers", "", cure));
     }
     for (key, value) in table {
@@ -43,7 +43,7 @@ pub(super) fn kafka(at: Section) -> Vec<(String, String)> {
         findings.add(Finding::error(
             format!("kafka.{key}"),
             value,
-            format!("can't be set; take it out: {why}"),
+            format!("can't be set; remove it: {why}"),
         ));
     }
     properties
@@ -56,7 +56,7 @@ pub(super) fn schemas(mut at: Section, folder: &Path) -> Option<SchemaSource> {
             at.error(
                 "folder",
                 "",
-                format!("there is {} too; give one of them", at.key("registry")),
+                format!("there is {}, too; set only one of them", at.key("registry")),
             );
             Some(SchemaSource::Registry(url))
         }
@@ -71,7 +71,7 @@ pub(super) fn schemas(mut at: Section, folder: &Path) -> Option<SchemaSource> {
     source
 }
 
-/// Refuses what is no URL for HTTP.
+/// Refuses a text that is not an HTTP URL.
 fn web_address(at: &Section, key: &str, text: &str) {
     match reqwest::Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => {}
@@ -96,7 +96,7 @@ pub(super) fn lookup(name: String, mut at: Section) -> Lookup {
             None => at.error(
                 "url",
                 &url,
-                "expected places as {field}, of letters, digits and '_', each closed",
+                "expected placeholders {field} of letters, digits and '_', each with its closing brace",
             ),
         }
     }
@@ -118,7 +118,7 @@ pub(super) fn lookup(name: String, mut at: Section) -> Lookup {
     lookup
 }
 
-/// The URL with `x` at its places. None: a brace is not closed, or a place has no name.
+/// The URL with `x` in place of each placeholder. `None` if a brace is not closed, or a placeholder has no name.
 fn without_places(url: &str) -> Option<String> {
     let mut plain = String::new();
     let mut rest = url;
@@ -149,7 +149,7 @@ fn headers(at: Section) -> Vec<(String, String)> {
             value => findings.add(Finding::error(
                 format!("{path}{name}"),
                 value.to_string(),
-                "expected the name and the text of an HTTP header",
+                "expected the name and the value of an HTTP header",
             )),
         }
     }
@@ -176,7 +176,7 @@ pub(super) fn rules(mut at: Section, folder: &Path) -> RulesFile {
     rules
 }
 
-/// The rules' settings as the rules get them. Dates become text.
+/// The rules' settings in the form that the rules get. Dates become text.
 fn json(value: toml::Value) -> serde_json::Value {
     match value {
         toml::Value::String(text) => text.into(),
@@ -206,7 +206,7 @@ pub(super) fn epoch(mut at: Section) -> Epoch {
         buffer_bytes: at.size("buffer_bytes", 64 * KIB..=64 * GIB, 32 * MIB) as usize,
         transaction_timeout: at.duration("transaction_timeout", SECOND..=900 * SECOND, 10 * SECOND),
     };
-    // Half of it: the open epoch may wait for the one that is being committed.
+    // Only half of it, because the open epoch may have to wait for the one that is being committed.
     if epoch.interval * 2 > epoch.transaction_timeout {
         let value = units::show_duration(epoch.interval);
         at.error(

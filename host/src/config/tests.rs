@@ -155,22 +155,22 @@ memory_limit = "1 potato"
 interval = "8s"
 "#;
     let expected = [
-        r#"error: name: is missing; give it, such as name = "money""#,
-        r#"error: http = "here": expected ADDRESS:PORT, such as "127.0.0.1:9464", or "off""#,
-        "error: kafka.bootstrap.servers: is missing; give it, such as bootstrap.servers = \"localhost:9092\"",
-        "error: kafka.group.id = x: can't be set; take it out: it is the name of the pipeline",
-        r#"error: defaults.time = "processedAt": expected "value.FIELD" (a field at top level of the value) or "timestamp" (the record's own)"#,
-        r#"error: inputs.wallet.topic: is missing; give it, such as topic = "wallet-events""#,
+        r#"error: name: is missing; set it, for example name = "money""#,
+        r#"error: http = "here": expected ADDRESS:PORT, for example "127.0.0.1:9464", or "off""#,
+        "error: kafka.bootstrap.servers: is missing; set it, for example bootstrap.servers = \"localhost:9092\"",
+        "error: kafka.group.id = x: can't be set; remove it: it is the name of the pipeline",
+        r#"error: defaults.time = "processedAt": expected "value.FIELD" (a top-level field of the value) or "timestamp" (of the Kafka record)"#,
+        r#"error: inputs.wallet.topic: is missing; set it, for example topic = "wallet-events""#,
         r#"error: inputs.wallet.idle_after = "5": expected a duration with its unit (ms, s, m, h, d) from "100ms" to "36500d""#,
         r#"error: inputs.wallet.topc = "wallet events": unknown key; did you mean topic?"#,
         r#"error: inputs.user.format = "avor": expected "json" or "avro"; did you mean "avro"?"#,
-        r#"error: lookups.session.url = http://localhost/{user: expected places as {field}, of letters, digits and '_', each closed"#,
+        r#"error: lookups.session.url = http://localhost/{user: expected placeholders {field} of letters, digits and '_', each with its closing brace"#,
         "error: lookups.session.retries = -1: expected a whole number from 0 to 100",
-        r#"error: rules.file: is missing; give it, such as file = "rules.wasm""#,
+        r#"error: rules.file: is missing; set it, for example file = "rules.wasm""#,
         r#"error: rules.memory_limit = "1 potato": expected a size with its unit (B, KiB, MiB, GiB) from "1MiB" to "4GiB""#,
         "error: epoch.interval = 8s: expected at most half of epoch.transaction_timeout",
-        r#"error: inputs.session.format = "avro": Avro needs schemas: give schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)"#,
-        r#"error: inputs.session.topic = "user-events": is the topic of inputs.user too; each needs its own"#,
+        r#"error: inputs.session.format = "avro": Avro needs schemas; set schemas.registry (a URL) or schemas.folder (of ID-TOPIC.avsc files)"#,
+        r#"error: inputs.session.topic = "user-events": is also the topic of inputs.user; each needs its own"#,
         r#"error: nmae = "money": unknown key; did you mean name?"#,
         "error: kafak: unknown key; did you mean kafka?",
     ];
@@ -229,10 +229,10 @@ fn a_wrong_set_is_a_finding() {
         "rules.settings.list.1=2",
     ];
     let expected = [
-        "error: workers: --set wants key=value, such as --set epoch.interval=20ms",
-        "error: name.x = y: name is a value, not a table: there is nothing below it",
-        "error: a..b = 1: --set wants a dotted path, such as inputs.wallet.topic",
-        "error: rules.settings.list.1 = 2: list is a list of 1: name an index below 1",
+        "error: workers: --set needs KEY=VALUE, for example --set epoch.interval=20ms",
+        "error: name.x = y: name is a value, not a table, and has no keys",
+        "error: a..b = 1: --set needs a dotted path, for example inputs.wallet.topic",
+        "error: rules.settings.list.1 = 2: list is a list of 1; give an index below 1",
         r#"error: workers = "many": expected a whole number from 1 to 1024"#,
         r#"error: inputs.wallet.topc = "x": unknown key; did you mean topic?"#,
     ];
@@ -261,7 +261,7 @@ fn environment_variables_are_filled_in() {
     assert_eq!(filled("$${HOST} $HOST $").unwrap(), "${HOST} $HOST $");
     let expected = "error: kafka.x = ${NOT}: the environment variable NOT is not set; set it, or write ${NOT:-default}";
     assert_eq!(filled("${NOT}").unwrap_err(), expected);
-    assert!(filled("${NOT").unwrap_err().contains("has no }"));
+    assert!(filled("${NOT").unwrap_err().contains("has no closing brace"));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn an_open_address_is_a_warning() {
     let (config, findings) = read_with(MINIMAL, &["http=0.0.0.0:9464"]);
     assert_eq!(config.unwrap().http.unwrap().port(), 9464);
     assert!(
-        findings[0].starts_with("warning: http = 0.0.0.0:9464: whoever"),
+        findings[0].starts_with("warning: http = 0.0.0.0:9464: anyone"),
         "{findings:?}"
     );
     assert_eq!(good(MINIMAL, &["http=off"]).http, None);

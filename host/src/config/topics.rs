@@ -1,61 +1,61 @@
-//! The topics that Pelton owns, with the settings that its correctness rests on.
+//! The topics that Pelton owns, with the settings that correctness depends on.
 //!
-//! Rule: what is created is what is checked; both read this list.
+//! Rule: topics are created and checked by this one list.
 
 use super::Config;
 use std::time::Duration;
 
-/// A topic that Pelton creates, and refuses when its settings are others.
+/// A topic that Pelton creates, and refuses if its settings differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedTopic {
     /// PIPELINE-changelog, ...
     pub name: String,
     /// Number of partitions.
     pub partitions: i32,
-    /// Settings that must be so.
+    /// Settings that it must have.
     pub required: Vec<(&'static str, String)>,
-    /// Settings that it is created with, and that may be others later.
+    /// Settings that it is created with, and that you may change later.
     pub preferred: Vec<(&'static str, String)>,
 }
 
 impl Config {
-    /// Name of the topic that backs the state.
+    /// Name of the changelog: the topic that backs the state.
     pub fn changelog_topic(&self) -> String {
         format!("{}-changelog", self.name)
     }
 
-    /// Name of the topic of the inputs that are not in the input topics.
+    /// Name of the journal: the topic of inputs that are not in the input topics.
     pub fn journal_topic(&self) -> String {
         format!("{}-journal", self.name)
     }
 
-    /// Name of the topic by which versions and orders reach every instance.
+    /// Name of the control topic, by which versions and orders reach every instance.
     pub fn control_topic(&self) -> String {
         format!("{}-control", self.name)
     }
 
-    /// Name of the topic of the inputs that were refused.
+    /// Name of the topic of refused inputs.
     pub fn dead_letters_topic(&self) -> String {
         format!("{}-dead-letters", self.name)
     }
 
-    /// All of them, for inputs of so many partitions.
+    /// All owned topics, for inputs with this many partitions.
     pub fn owned_topics(&self, partitions: i32) -> [OwnedTopic; 4] {
         let delete = ("cleanup.policy", "delete".to_string());
-        // Retention counts from writing: by the times of the records a backfill would be deleted at once.
+        // Retention counts from the time of writing. By the times of the records, a backfill would be deleted at once.
         let append_time = ("message.timestamp.type", "LogAppendTime".to_string());
         let retention = |duration: Duration| ("retention.ms", duration.as_millis().to_string());
         [
             OwnedTopic {
                 name: self.changelog_topic(),
                 partitions,
-                // Old parts go by DeleteRecords when the sweep has passed, and by nothing else.
+                // Only DeleteRecords removes old parts, when the sweep has passed them.
                 required: vec![
                     delete.clone(),
                     ("retention.ms", "-1".into()),
                     ("retention.bytes", "-1".into()),
                 ],
-                // DeleteRecords frees whole segments only: small ones keep the log near the state's size.
+                // DeleteRecords frees only whole segments. Small ones keep the log near the size of the state.
                 preferred: vec![("segment.bytes", (64u64 << 20).to_string())],
             },
             OwnedTopic {

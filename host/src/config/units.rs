@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-/// Names and milliseconds.
+/// Names of units, and their milliseconds.
 const DURATIONS: [(&str, u64); 5] = [
     ("ms", 1),
     ("s", 1_000),
@@ -13,7 +13,7 @@ const DURATIONS: [(&str, u64); 5] = [
     ("d", 86_400_000),
 ];
 
-/// Names and bytes.
+/// Names of units, and their bytes.
 const SIZES: [(&str, u64); 7] = [
     ("B", 1),
     ("KiB", 1 << 10),
@@ -24,16 +24,17 @@ const SIZES: [(&str, u64); 7] = [
     ("GB", 1_000_000_000),
 ];
 
-/// A duration in whole milliseconds: `50ms`, `1.5s`, `1h30m`. None: it is not one, or longer than 100 million days.
+/// Parses a duration of whole milliseconds: `50ms`, `1.5s`, `1h30m`. Returns `None` if the text is not one, or if it is longer
+/// than 100 million days.
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    /// So much more fits into any clock and any signed 64-bit time.
+    /// A time plus this much still fits into any clock and any signed 64-bit number.
     const LONGEST: u64 = 100_000_000 * 86_400_000;
     sum(text, &DURATIONS)
         .filter(|millis| *millis <= LONGEST)
         .map(Duration::from_millis)
 }
 
-/// A size in bytes: `512KiB`, `64MiB`, `1GB`. None: it is not one.
+/// Parses a size in bytes: `512KiB`, `64MiB`, `1GB`.
 pub fn parse_size(text: &str) -> Option<u64> {
     sum(text, &SIZES)
 }
@@ -61,7 +62,7 @@ fn sum(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     Some(total)
 }
 
-/// A decimal number times a scale, when that is a whole number.
+/// A decimal number times a scale, if the product is a whole number.
 fn scaled(number: &str, scale: u64) -> Option<u64> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if part.len() > 9 || (number.contains('.') && part.is_empty()) {

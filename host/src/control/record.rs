@@ -1,8 +1,8 @@
-//! What stands on the control topic.
+//! The records of the control topic.
 //!
-//! Rule: the topic is compacted, so the key says what may replace what: a task's answer its earlier one, an instance's report
-//! its earlier one, a chunk the same chunk. Deploys and orders are decided by their order, so each has a key of its own
-//! for ever.
+//! Rule: the topic is compacted, so the key says what may replace what. A task's answer replaces its earlier answer, an instance's
+//! report its earlier report, a chunk the same chunk. Deploys and orders are decided by their order on the topic, so each of them
+//! has a key of its own for ever.
 
 use super::shadow::Said;
 use super::{Number, VersionId};
@@ -12,34 +12,34 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// First byte of every value but a chunk's.
+/// First byte of every value except a chunk's.
 const FORMAT: u8 = 1;
 
-/// Bytes of a component in one record: two fit the broker's default of 1 MiB with their framing.
+/// Bytes of a component in one record. Two such records fit the broker's default limit of 1 MiB, with their framing.
 pub const CHUNK_BYTES: usize = 512 << 10;
 
-/// A record, but for chunks.
-// Decoded one at a time, a few a deploy: a box would be in the way and save nothing.
+/// A record, except for chunks.
+// Records are decoded one at a time, a few for each deploy, so a box would save nothing.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A version that shall take over.
     Deploy(Deploy),
-    /// What shall become of a deploy.
+    /// An order about a deploy.
     Order {
         /// Which deploy.
         number: Number,
-        /// What.
+        /// The order.
         order: Order,
     },
-    /// A task holds for a deploy: no input of its time, or a later one, was or will be taken before the order. Where the deploy has
-    /// no time: none behind `position`.
+    /// A task holds for a deploy. It takes no input of the deploy's time or later before the order. If the deploy has no time, it takes
+    /// no input after `position`.
     Answer {
         /// Which deploy.
         number: Number,
         /// Which task.
         task: Partition,
-        /// Time of its last step; where the deploy has no time, of the last one that it may take.
+        /// Time of the task's last step. If the deploy has no time, time of the last step that the task may take.
         position: Millis,
     },
     /// How far an instance is with a deploy.
@@ -48,7 +48,7 @@ pub enum Record {
         number: Number,
         /// Which instance.
         instance: String,
-        /// How far.
+        /// Stage and tasks of the instance.
         report: Report,
     },
     /// A task has taken a deploy over.
@@ -58,23 +58,23 @@ pub enum Record {
         /// Which deploy.
         number: Number,
     },
-    /// Components that only deploys up to this one have are removed.
+    /// The components that only deploys up to this one have are removed.
     Pruned {
-        /// The last of them.
+        /// Number of the last such deploy.
         number: Number,
     },
-    /// Of a version that runs beside.
+    /// A record about a shadow.
     Shadow(Said),
 }
 
-/// What decides a deploy.
+/// An order that decides a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// All tasks take it over at this time.
+    /// All tasks take the deploy over at this time.
     Commit(Millis),
-    /// No task does. Why.
+    /// No task takes it over, for this reason.
     Cancel(String),
-    /// Of a deploy that is committed: whoever has taken it over goes back, and nobody takes it over any more. Why.
+    /// A committed deploy is taken back, for this reason. Tasks that have taken it over go back, and no other task takes it over.
     Withdraw(String),
 }
 
@@ -83,32 +83,32 @@ pub enum Order {
 pub struct Deploy {
     /// The number after the last one that its author saw.
     pub number: Number,
-    /// Tells deploys of one number apart.
+    /// Distinguishes deploys with the same number.
     pub nonce: [u8; 16],
     /// SHA-256 over component and settings.
     pub version: VersionId,
-    /// SHA-256 of the component's file: the chunks' key.
+    /// SHA-256 of the component's file, which is the key of its chunks.
     pub component: [u8; 32],
-    /// Its bytes.
+    /// Size of the component in bytes.
     pub bytes: u64,
-    /// JSON.
+    /// The settings, as JSON.
     pub settings: String,
-    /// From this time on; none: from the latest position that a task answers.
+    /// It takes over from this time on. Without it, from the latest position that a task answers.
     pub at: Option<Millis>,
-    /// What it writes can't be read by earlier versions.
+    /// Earlier versions may be unable to read what it writes.
     pub one_way: bool,
-    /// Pending timers and lookups that it does not know are removed when it takes over.
+    /// Pending timers and lookups that it does not know go to the dead letters when it takes over.
     pub drop_timers: bool,
     /// Who wrote it, and why, for people.
     pub author: String,
-    /// When, by the author's clock, for people.
+    /// When it was written, by the author's clock, for people.
     pub written: Millis,
-    /// What later versions are checked against; deploys that declare the same share it.
+    /// What later versions are checked against. Deploys that declare the same share it.
     #[serde(with = "shared")]
     pub declared: Arc<Declared>,
 }
 
-/// On the topic it stands as itself.
+/// On the topic it is written as a value, not as a reference.
 mod shared {
     use super::{Arc, Declared};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -122,16 +122,16 @@ mod shared {
     }
 }
 
-/// What rules declare, as far as other versions of them must fit it. (name, Avro schema) each.
+/// What rules declare, as far as other versions must be compatible with it. Each pair is (name, Avro schema).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
-    /// The schemas that they read inputs with.
+    /// Schemas with which the rules read inputs.
     pub inputs: Vec<(String, String)>,
-    /// The schemas of what they write.
+    /// Schemas of the outputs.
     pub outputs: Vec<(String, String)>,
-    /// Their stores.
+    /// Stores.
     pub stores: Vec<Store>,
-    /// The schemas that they read replies with.
+    /// Schemas with which the rules read replies.
     pub lookups: Vec<(String, String)>,
     /// Kinds of timers.
     pub timers: Vec<String>,
@@ -142,7 +142,7 @@ pub struct Declared {
 pub struct Store {
     /// Its name.
     pub name: String,
-    /// True: a map; false: one value a key.
+    /// Whether it is a map, instead of one value for each key.
     pub map: bool,
     /// Avro schema of its values.
     pub schema: String,
@@ -151,13 +151,13 @@ pub struct Store {
 /// How far an instance is with a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// How far.
+    /// Stage and tasks of the instance.
     pub stage: Stage,
-    /// The tasks that it has.
+    /// The tasks that the instance has.
     pub tasks: Vec<Partition>,
 }
 
-/// How far.
+/// Stage and tasks of the instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
     /// The component is fetched.
@@ -166,12 +166,12 @@ pub enum Stage {
     Ready,
 }
 
-/// What a record's key says.
+/// The meaning of a record's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A piece of a component: SHA-256 of the whole, number of the piece.
+    /// A chunk of a component: SHA-256 of the whole, and the number of the chunk.
     Chunk([u8; 32], u32),
-    /// Everything else: see the value.
+    /// Any other record. Its value says what it is.
     Other,
 }
 
@@ -181,7 +181,7 @@ pub enum Key {
 pub struct NotARecord;
 
 impl Record {
-    /// Its key. `nonce`: makes the key of an order its own; see the module.
+    /// The key of the record. `nonce` makes the key of an order unique.
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
         let numbered = |kind: u8, number: Number| [&[kind][..], &number.to_be_bytes()].concat();
         match self {
@@ -197,11 +197,11 @@ impl Record {
 
     /// Its value.
     pub fn value(&self) -> Vec<u8> {
-        // It can't fail: plain data into a growing vector.
+        // This can't fail: it writes plain data into a growing vector.
         postcard::to_extend(self, vec![FORMAT]).expect("plain data")
     }
 
-    /// From the topic.
+    /// Reads it from the topic.
     pub fn decode(value: &[u8]) -> Result<Record, NotARecord> {
         match value.split_first() {
             Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| NotARecord),
@@ -211,7 +211,7 @@ impl Record {
 }
 
 impl Key {
-    /// From the topic.
+    /// Reads it from the topic.
     pub fn decode(key: &[u8]) -> Key {
         let chunk = || {
             let rest = key.strip_prefix(b"c")?;
@@ -221,13 +221,13 @@ impl Key {
         chunk().unwrap_or(Key::Other)
     }
 
-    /// Of a piece of a component.
+    /// The key of a chunk of a component.
     pub fn chunk(component: &[u8; 32], number: u32) -> Vec<u8> {
         [&b"c"[..], component, &number.to_be_bytes()].concat()
     }
 }
 
-/// A number that nobody else has: from who, what and when.
+/// A number that nobody else has, made of who, what and when.
 pub fn nonce(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {

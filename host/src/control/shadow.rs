@@ -1,11 +1,11 @@
-//! Shadow runs: rules that run beside the live ones, on the same inputs, and what is seen of them.
+//! Shadow runs: rules that run beside the live ones on the same inputs, and what is known of them.
 //!
 //! Rules:
-//! - A shadow decides nothing: no task waits for it, and what it does stays with it. It is over when somebody says so, or
-//!   when other rules are committed or taken back; the first of these on the topic counts. Until then its report is kept.
-//! - Shadows are numbered by themselves. One names the number after the last that its author saw; of two with one number the
-//!   first counts. While one is under way, or a deploy is not decided, no other is taken.
-//! - A task is in one stay of it at most: its report tells what that stay has seen, and how it ended.
+//! - A shadow decides nothing. No task waits for it, and what it does stays inside it. It is over when a record says so, or when
+//!   other rules are committed or withdrawn; the first of these on the topic counts.
+//! - Shadows have their own numbers. A shadow takes the number after the last one that its author saw. Of two with the same
+//!   number, the first counts. While a shadow is running or a deploy is undecided, no other shadow is accepted.
+//! - A task runs a shadow at most once. The report says what was seen there, and how it ended.
 
 mod report;
 
@@ -16,53 +16,53 @@ use crate::record::{Millis, Partition};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rules that shall run beside the live ones.
+/// A shadow: rules to run beside the live ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shadow {
-    /// Its rules, as a deploy tells them. The number is the shadow's; when they would take over says nothing.
+    /// Its rules, in the form of a deploy. The number is the shadow's; the takeover time means nothing.
     pub deploy: Deploy,
-    /// For so long, in event time of each task.
+    /// How long it runs, in event time of each task.
     pub duration: Millis,
 }
 
-/// What the topic says of a shadow.
-// Decoded one at a time, as the records of deploys are.
+/// A record about a shadow.
+// Records are decoded one at a time, so a box would save nothing.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Said {
-    /// It shall begin.
+    /// It begins.
     Begin(Shadow),
-    /// It is over. Why.
+    /// It is over, for this reason.
     Over(Number, String),
     /// How far an instance is with it.
     Progress(Number, String, Progress),
-    /// What is seen of it in a task: JSON of a [`Report`].
+    /// What was seen of it in a task: JSON of a [`Report`].
     Seen(Number, Partition, Vec<u8>),
 }
 
 /// The last shadow that counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
-    /// As its author wrote it.
+    /// The shadow as its author wrote it.
     pub shadow: Shadow,
-    /// Why it is over.
+    /// Why it is over, if it is.
     pub over: Option<String>,
-    /// How far instances are with it, by name.
+    /// How far each instance is with it, by the instance's name.
     pub instances: BTreeMap<String, Progress>,
-    /// What was seen of it, by task.
+    /// The reports, by task.
     pub tasks: BTreeMap<Partition, Report>,
 }
 
-/// All of them.
+/// All shadows, of which only the last is kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shadows {
-    /// How many have counted.
+    /// Number of shadows that counted so far.
     count: Number,
     last: Option<Known>,
 }
 
 impl Said {
-    /// The key of its record: see [`Record::key`](super::Record::key).
+    /// The key of the record: see [`Record::key`](super::Record::key).
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
         let numbered =
             |kind: u8, number: Number, rest: &[u8]| [&[b's', kind], &number.to_be_bytes()[..], rest].concat();
@@ -70,7 +70,7 @@ impl Said {
             Said::Begin(shadow) => numbered(b'b', shadow.deploy.number, &shadow.deploy.nonce),
             Said::Over(number, _) => numbered(b'o', *number, nonce),
             Said::Progress(number, instance, _) => numbered(b'r', *number, instance.as_bytes()),
-            // One shadow's reports replace those of the one before: they are the largest records here.
+            // The reports of a shadow replace those of the shadow before, because they are the largest records here.
             Said::Seen(_, task, _) => numbered(b't', 0, &task.to_be_bytes()),
         }
     }
@@ -82,7 +82,7 @@ impl Known {
         self.shadow.deploy.number
     }
 
-    /// Every task is with an instance that is ready.
+    /// Whether the instances that are ready have all tasks between them.
     pub fn covered(&self, tasks: usize) -> bool {
         let ready = self.instances.values().filter(|said| said.stage == Stage::Ready);
         let covered: BTreeSet<Partition> = ready.flat_map(|said| said.tasks.iter().copied()).collect();
@@ -91,7 +91,7 @@ impl Known {
 }
 
 impl Shadows {
-    /// Takes the next record. `undecided`: a deploy that is.
+    /// Takes the next record. `undecided` is the number of an undecided deploy, if there is one.
     pub fn apply(&mut self, said: Said, undecided: Option<Number>) -> Effect {
         match said {
             Said::Begin(shadow) => return self.begin(shadow, undecided),
@@ -108,7 +108,7 @@ impl Shadows {
                 known.instances.insert(instance, progress);
             }
             Said::Seen(number, task, json) => {
-                // What a stay has seen at its end may come behind the order that ended it.
+                // The last report of a task may come after the record that ended the shadow.
                 let known = self.last.as_mut().filter(|known| known.number() == number);
                 let (Some(known), Ok(report)) = (known, serde_json::from_slice(&json)) else {
                     return Effect::None;
@@ -143,7 +143,7 @@ impl Shadows {
         Effect::Changed
     }
 
-    /// Other rules are live, or will be.
+    /// Ends the shadow, because other rules are live or will be.
     pub(super) fn ended(&mut self, why: String) {
         let count = self.count;
         if let Some(known) = self.under_way_mut(count) {
@@ -151,17 +151,17 @@ impl Shadows {
         }
     }
 
-    /// Number of the last one that counts; 0: there was none.
+    /// Number of the last shadow that counts, or 0 if there was none.
     pub fn count(&self) -> Number {
         self.count
     }
 
-    /// The last one that counts.
+    /// The last shadow that counts.
     pub fn last(&self) -> Option<&Known> {
         self.last.as_ref()
     }
 
-    /// The one that is under way. It is until it is over, also when all tasks are through with it.
+    /// The shadow that is running. It counts as running until it is over, even if all tasks have finished it.
     pub fn under_way(&self) -> Option<&Known> {
         self.last.as_ref().filter(|known| known.over.is_none())
     }

@@ -1,40 +1,41 @@
-//! Deploys that were taken back after they had been committed.
+//! Deploys that were withdrawn after they had been committed.
 //!
 //! Rules:
-//! - Nobody has to answer: each task goes back in front of its next step, wherever it is, and its journal says where. So a task
-//!   that is far behind does not run what is known to be at fault, and it works while instances are away.
-//! - A task goes back to the newest deploy before, which is what the withdrawn one was checked against; never over one that was
-//!   deployed one-way: then it waits for a later deploy, and goes on with that.
-//! - The version that was come back to is not withdrawn: what traps in both is in the input, and there is no going round.
+//! - Nobody has to answer. Each task goes back before its next step, wherever it is, and its journal says where. So a task that is
+//!   far behind does not run rules that are known to be bad, and a withdrawal works while instances are away.
+//! - A task goes back to the newest earlier deploy, which is what the withdrawn one was checked against. It never goes back over a
+//!   one-way deploy. Then it waits for a later deploy, and goes on with that.
+//! - A version that tasks went back to is not withdrawn in turn. What traps in both versions is a property of the input, and tasks
+//!   must not go back and forth.
 
 use super::{Committed, Control, Number, State, VersionId};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// A deploy that was withdrawn, as tasks are told of it.
+/// A withdrawn deploy, in the form that tasks get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Withdrawn {
     /// Its number.
     pub number: Number,
     /// Its version.
     pub version: VersionId,
-    /// What tasks that have taken it over go on with. None: they wait.
+    /// The deploy with which tasks that have taken it over go on. Without one, they wait.
     pub instead: Option<Committed>,
 }
 
-/// What happens to a deploy that is over its budget.
+/// What happens to a deploy that exceeds its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// It is withdrawn.
     Back,
-    /// It was deployed one-way, so nothing before it can read its state: its tasks stop, until another one is deployed.
+    /// It was deployed one-way, so no earlier version can read its state. Its tasks stop until another version is deployed.
     Stop,
-    /// It goes on: there is nothing to go back to, or it was come back to already.
+    /// It goes on, because there is nothing to go back to, or because tasks already went back to it.
     On,
 }
 
 impl Control {
-    /// All that were withdrawn, in order.
+    /// All withdrawn deploys, in order.
     pub fn withdrawn(&self) -> Vec<Withdrawn> {
         let standing = self.committed();
         let withdrawn = self
@@ -49,7 +50,7 @@ impl Control {
             .collect()
     }
 
-    /// The last deploy, if it was withdrawn and nothing has taken its place, and why.
+    /// The last deploy and the reason, if it was withdrawn and nothing has replaced it.
     pub fn fallen(&self) -> Option<(Number, &str)> {
         let newest = self.newest().map_or(0, |newest| newest.deploy.number);
         let mut later = self.deploys().rev().take_while(|known| known.deploy.number > newest);
@@ -59,12 +60,12 @@ impl Control {
         })
     }
 
-    /// What happens when this deploy is over its budget.
+    /// What happens if this deploy exceeds its budget.
     pub fn way_back(&self, number: Number) -> Way {
         self.way(number, &self.committed(), &self.withdrawn())
     }
 
-    /// The deploys that don't go on when they are over their budget.
+    /// The deploys that don't go on if they exceed their budget.
     pub fn ways_back(&self) -> BTreeSet<Number> {
         let (standing, withdrawn) = (self.committed(), self.withdrawn());
         let numbers = standing.iter().map(|deploy| deploy.number);
@@ -90,7 +91,7 @@ impl Control {
         }
     }
 
-    /// What a task that has taken this deploy over goes on with when it is withdrawn. `standing`: all that are committed.
+    /// The deploy with which a task goes on if this one is withdrawn. `standing` is all committed deploys.
     fn instead(&self, number: Number, standing: &[Committed]) -> Option<Committed> {
         let known = self.known(number)?;
         let ever = |state: &State| matches!(state, State::Committed(_) | State::Withdrawn(..));
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(control.open().map(|open| open.deploy.number), Some(2));
     }
 
-    /// The one that was come back to has no way back of its own; and what is deployed for later, stays.
+    /// A deploy that tasks went back to has no way back itself. A deploy for a later time stays.
     #[test]
     fn back_once_and_what_is_to_come_stays() {
         let mut control = Control::new(1);
@@ -208,9 +209,9 @@ mod tests {
         commit(&mut control, 2, 100, true);
         assert_eq!(control.way_back(2), Way::Stop);
         commit(&mut control, 3, 200, false);
-        // Behind it, back to it.
+        // A later deploy goes back to the one-way deploy.
         assert_eq!(control.way_back(3), Way::Back);
-        // There is another one now: from where its tasks stopped.
+        // There is another one now, with which its tasks go on from where they stopped.
         assert_eq!(control.way_back(2), Way::Back);
         withdraw(&mut control, 2);
         assert_eq!(instead(&control, 2), Some(3));

@@ -1,6 +1,6 @@
-//! `/rules/prune`: components that nobody needs any more leave the control topic.
+//! `/rules/prune` removes components that nobody needs any more from the control topic.
 //!
-//! Rule: what may still run stays, whoever asks; the pipeline decides what that is.
+//! Rule: every version that may still run stays. The pipeline decides which ones these are, not the request.
 
 use super::rules::{answer, is_json};
 use super::{Shared, refuse};
@@ -10,26 +10,26 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-/// What stays, beside what may still run.
+/// What to keep in addition to what may still run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prune {
-    /// So many of the last versions; two at least.
+    /// How many of the last versions, at least two.
     pub keep: usize,
     /// These deploys.
     pub also: Vec<u64>,
-    /// Only look.
+    /// Only report what would be removed.
     pub dry_run: bool,
 }
 
 /// A component that nobody needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
-    /// SHA-256: the first 12 hex digits.
+    /// First 12 hex digits of its SHA-256.
     pub component: String,
     /// Its size.
     pub bytes: u64,
-    /// The deploys that had it.
+    /// The deploys that used it.
     pub deploys: Vec<u64>,
 }
 

@@ -1,7 +1,7 @@
-//! `/rules`: what runs, and how another version is asked for.
+//! `/rules` says what runs, and deploys other versions.
 //!
-//! Rule: whoever asks gets the answer when it is decided; a request that changes something has a content type that a page in
-//! a browser can't send without a preflight.
+//! Rule: a deploy is answered when it is decided. A request that changes something must have a content type that a page in a
+//! browser can't send without a preflight.
 
 use super::{COMPONENT_TYPE, Shadowing, Shared, refuse};
 use crate::record::{Millis, Partition};
@@ -15,33 +15,33 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Header of `POST /rules`: the rest of the [`Wish`], as JSON.
+/// Header of `POST /rules` with the rest of the [`Wish`], as JSON.
 pub const WISH_HEADER: &str = "pelton-deploy";
 
-/// What shall be deployed.
+/// A request to deploy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wish {
-    /// A component, or a core module. None: the running one.
+    /// A component, or a core module. Default: the running one.
     #[serde(skip)]
     pub component: Option<Vec<u8>>,
-    /// An object. None: the running settings.
+    /// Settings, as an object. Default: the running settings.
     pub settings: Option<Value>,
-    /// Changes of single settings, behind that.
+    /// Changes of single settings, applied after that.
     pub set: BTreeMap<String, Value>,
-    /// Go back to what was committed once; for component and settings that are not given.
+    /// Take component and settings from an earlier deploy, if they are not given.
     pub back: Option<Back>,
-    /// From this event time on, in milliseconds since 1970; none: from where the tasks are now.
+    /// Take over from this event time on, in milliseconds since 1970. Default: from where the tasks are now.
     pub at: Option<Millis>,
-    /// What it writes may be such that earlier versions can't read it.
+    /// Earlier versions may be unable to read what it writes.
     pub one_way: bool,
     /// Pending timers and lookups that it does not know go to the dead letters.
     pub drop_timers: bool,
-    /// Only look.
+    /// Only check.
     pub dry_run: bool,
-    /// They don't take over: they run beside the live ones, for so long in event time, in milliseconds.
+    /// Don't take over, but run as a shadow for this long in event time, in milliseconds.
     pub shadow: Option<Millis>,
-    /// Component and settings are those of the last shadow.
+    /// Take component and settings from the running shadow.
     pub promote: bool,
 }
 
@@ -49,36 +49,36 @@ pub struct Wish {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Back {
-    /// The last one of another version.
+    /// The last deploy of another version.
     Before,
-    /// By its number.
+    /// The deploy with this number.
     To(u64),
 }
 
-/// What became of it.
+/// The result of a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
-    /// Version that runs, or will run: SHA-256 over component and settings; its first 12 hex digits.
+    /// Version that runs, or will run: first 12 hex digits of the SHA-256 over component and settings.
     pub version: String,
     /// Version that ran before.
     pub previous: String,
-    /// Number of the deploy; that of the running one, when nothing was to be done.
+    /// Number of the deploy. If nothing was to be done, number of the running one.
     pub number: u64,
-    /// It holds from this event time on, in milliseconds since 1970; none: nothing was done.
+    /// Event time from which it holds, in milliseconds since 1970. Absent if nothing was done.
     pub at: Option<Millis>,
-    /// What there is to know.
+    /// Notes about the deploy.
     pub findings: Vec<Finding>,
-    /// It runs beside the live ones, for so long: the number is the shadow's.
+    /// How long it runs as a shadow, if it does. The number is then the shadow's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Millis>,
 }
 
-/// One thing to know about a deploy.
+/// One finding about a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// True: it can't be deployed so.
+    /// Whether it keeps the deploy from being accepted.
     pub error: bool,
-    /// What: `store 'sessions'`.
+    /// What it is about: `store 'sessions'`.
     pub what: String,
     /// Why, and what to do.
     pub why: String,
@@ -94,11 +94,11 @@ impl std::fmt::Display for Finding {
 /// How the deploys of a pipeline stand.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Deploys {
-    /// All that count, in order.
+    /// All deploys that count, in order.
     pub deploys: Vec<OneDeploy>,
     /// The deploy that each task took over last.
     pub taken: BTreeMap<Partition, u64>,
-    /// The last shadow, without what differs.
+    /// The last shadow, without the single differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowing>,
 }
@@ -108,27 +108,27 @@ pub struct Deploys {
 pub struct OneDeploy {
     /// Its number.
     pub number: u64,
-    /// Its version: the first 12 hex digits.
+    /// First 12 hex digits of its version.
     pub version: String,
-    /// SHA-256 of its component, likewise.
+    /// First 12 hex digits of the SHA-256 of its component.
     pub component: String,
     /// The rules' settings.
     pub settings: Value,
     /// `open`, `committed`, `cancelled` or `withdrawn`.
     pub state: String,
-    /// It holds from this event time on; none: from the beginning, or from when it is decided.
+    /// Event time from which it holds. Absent for the first deploy, and for "now" until it is decided.
     pub at: Option<Millis>,
     /// Why it was cancelled or withdrawn.
     pub why: Option<String>,
     /// Who deployed it.
     pub author: String,
-    /// When, by the author's clock: milliseconds since 1970.
+    /// When it was written, by the author's clock, in milliseconds since 1970.
     pub written: Millis,
-    /// There is no way back behind it.
+    /// Whether it was deployed one-way.
     pub one_way: bool,
-    /// Of one that is open: tasks that hold for it, with the time of their last step; of one for "now", of the last that they may take.
+    /// If it is open: the tasks that hold for it, each with the time of its last step (for "now", of the last step that it may take).
     pub prepared: BTreeMap<Partition, Option<Millis>>,
-    /// Of one that is open: how far instances are with it, `fetched` or `ready`.
+    /// If it is open: how far each instance is with it, `fetched` or `ready`.
     pub instances: BTreeMap<String, String>,
 }
 
@@ -137,7 +137,7 @@ pub struct OneDeploy {
 pub struct Running {
     /// Name of the pipeline.
     pub pipeline: String,
-    /// Which of its processes answers.
+    /// Name of the instance that answers.
     pub instance: String,
     /// Version that runs, or will run.
     pub version: String,
@@ -147,10 +147,10 @@ pub struct Running {
     pub deploys: Vec<OneDeploy>,
     /// The deploy that each task of the pipeline took over last.
     pub taken: BTreeMap<Partition, u64>,
-    /// The last shadow, without what differs.
+    /// The last shadow, without the single differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowing>,
-    /// What is the matter with tasks of this instance.
+    /// Trouble of tasks of this instance, by task.
     #[serde(default)]
     pub troubles: BTreeMap<Partition, String>,
 }
@@ -179,7 +179,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
     .into_response()
 }
 
-/// A component, with the rest of the wish in a header; or a wish without a component, as JSON.
+/// Takes a component, with the rest of the request in a header; or a request without a component, as JSON.
 pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     let (wish, component) = match kind {
@@ -198,13 +198,13 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
     let wish = match serde_json::from_slice::<Wish>(&wish) {
         Ok(wish) if wish.settings.as_ref().is_none_or(Value::is_object) => Wish { component, ..wish },
         Ok(_) => return refuse(StatusCode::BAD_REQUEST, "settings must be a JSON object"),
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the wish can't be read: {why}")),
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the request can't be read: {why}")),
     };
-    // Owned by the blocking part: who hangs up does not let a second one in.
+    // Owned by the blocking part, so that a client that hangs up does not let a second deploy in.
     let Ok(alone) = Arc::clone(&shared.deploying).try_lock_owned() else {
         return refuse(
             StatusCode::CONFLICT,
-            "another deploy is on its way; try again when it is through",
+            "another deploy is in progress; try again when it is finished",
         );
     };
     let result = tokio::task::spawn_blocking(move || {
@@ -215,7 +215,7 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
     answer(result.await)
 }
 
-/// Cancels what is under way.
+/// Cancels the undecided deploy, or ends the shadow.
 pub(super) async fn cancel(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     if let Err(refused) = is_json(&headers) {
         return refused;
@@ -224,8 +224,8 @@ pub(super) async fn cancel(State(shared): State<Shared>, headers: HeaderMap) -> 
     answer(result.await)
 }
 
-/// The content type of a change, or the answer that it is another.
-// The answer is the error: nobody carries it far.
+/// Checks the content type of a change, or refuses the request.
+// The answer is the error, and is returned at once.
 #[allow(clippy::result_large_err)]
 pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Response> {
     match headers.get(header::CONTENT_TYPE) {
@@ -242,10 +242,10 @@ pub(super) fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task
         Ok(Ok(done)) => Json(done).into_response(),
         Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
         Err(panic) => {
-            tracing::error!(%panic, "a deploy failed by a bug; the old rules run on");
+            tracing::error!(%panic, "a deploy failed because of a bug in Pelton; the old rules run on");
             refuse(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "the deploy failed by a bug, see the log; the old rules run on",
+                "the deploy failed because of a bug in Pelton, see the log; the old rules run on",
             )
         }
     }

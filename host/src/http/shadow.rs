@@ -1,6 +1,6 @@
-//! `/rules/diff`: what is seen of rules that run beside the live ones.
+//! `/rules/diff` says what a shadow does differently.
 //!
-//! Rule: of this instance's tasks what it knows itself, of the others' what they have said last.
+//! Rule: for tasks of this instance it says what the instance knows itself; for other tasks, what their instances reported last.
 
 use super::{Shared, refuse};
 use crate::control::shadow::{Report, Seen};
@@ -12,33 +12,33 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A shadow, and what is seen of it.
+/// A shadow, and what was seen of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shadowing {
-    /// Shadows are numbered by themselves.
+    /// Its number. Shadows have their own numbers.
     pub number: u64,
-    /// Its version: the first 12 hex digits.
+    /// First 12 hex digits of its version.
     pub version: String,
     /// The version that it runs beside.
     pub live: String,
-    /// For so long, in event time of each task, in milliseconds.
+    /// How long it runs in event time of each task, in milliseconds.
     pub duration: Millis,
-    /// Who has begun it.
+    /// Who started it.
     pub author: String,
-    /// Why it is over; none: it is not.
+    /// Why it is over, if it is.
     pub over: Option<String>,
-    /// How far instances are with it, `fetched` or `ready`.
+    /// How far each instance is with it, `fetched` or `ready`.
     pub instances: BTreeMap<String, String>,
     /// Number of tasks of the pipeline.
     pub of: usize,
-    /// By task; those that have not begun are left out.
+    /// The reports by task. Tasks that have not begun are left out.
     pub tasks: BTreeMap<Partition, Report>,
-    /// Of all tasks together.
+    /// The counts of all tasks together.
     pub total: Seen,
 }
 
 impl Shadowing {
-    /// Without what differs.
+    /// The same without the single differences.
     pub fn brief(mut self) -> Shadowing {
         for report in self.tasks.values_mut() {
             report.differences.clear();
@@ -49,11 +49,11 @@ impl Shadowing {
     }
 }
 
-/// What a cancel has ended.
+/// What a cancel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cancelled {
-    /// A deploy that was not decided.
+    /// An undecided deploy.
     #[serde(rename = "cancelled")]
     Deploy(u64),
     /// A shadow.
@@ -65,7 +65,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
         Some(shadowing) => Json(shadowing).into_response(),
         None => refuse(
             StatusCode::NOT_FOUND,
-            "no shadow has run yet: `pelton rules deploy FILE --shadow 1h` begins one",
+            "no shadow has run yet; `pelton rules deploy FILE --shadow 1h` starts one",
         ),
     }
 }

@@ -1,10 +1,10 @@
-//! The control topic: how versions and orders come to an instance, and what it says there.
+//! The control topic: how versions and orders reach an instance, and what the instance writes there.
 //!
-//! Rule: what is decided is what the topic says in its order ([`crate::control`]); here is only how it is read, written, and
-//! turned into compiled rules.
+//! Rule: the records of the topic decide, in their order ([`crate::control`]). This module only reads and writes them, and compiles
+//! the rules that they contain.
 //!
-//! `follow` reads, `publish` writes, `compile` makes rules of what was read, `carrier` is an instance's part in a deploy,
-//! `author` that of whoever deploys, `checks` says what a version may not change, `status` tells people.
+//! `follow` reads, `publish` writes, `compile` compiles the rules, `carrier` is an instance's part in a deploy, `author` is the part
+//! of the process that deploys, `checks` says what a version may not change, `status` reports to people.
 
 pub mod author;
 pub mod board;

@@ -153,7 +153,7 @@ impl Standing {
             message: self.text().or_else(|| trouble(status?, control)).or_else(|| {
                 let why = status?.unstored.as_ref()?;
                 Some(format!(
-                    "its state is not stored on this machine: {why}; nothing is lost, but its next restore is slow"
+                    "its state is not stored on this machine: {why}; nothing is lost, but the next restore is slow"
                 ))
             }),
         }
@@ -171,11 +171,11 @@ fn trouble(status: &Status, control: &Control) -> Option<String> {
     let number = status.deployed;
     let then = match (control.way_back(number), stopped) {
         (Way::Stop, _) => {
-            "it was deployed one-way, so there is no way back: the task waits for other rules; deploy them"
+            "it was deployed one-way, so there is no way back; the task waits until you deploy other rules"
         }
         (Way::Back, _) => "it is being withdrawn",
-        (Way::On, false) => "there is no version to go back to: it goes on",
-        (Way::On, true) => "it goes on with another one",
+        (Way::On, false) => "there is no version to go back to, so it goes on",
+        (Way::On, true) => "the task goes on with another version",
     };
     Some(format!("deploy {number} is at fault: {why}; {then}"))
 }
@@ -194,7 +194,7 @@ pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health
             .map(|(task, _)| *task)
             .collect();
         let message = match control.fallen() {
-            _ if !waits.is_empty() => Some(format!("the tasks {waits:?} wait for other rules")),
+            _ if !waits.is_empty() => Some(format!("the tasks {waits:?} wait for other rules; deploy them")),
             Some((number, why)) => Some(format!("deploy {number} was withdrawn: {why}")),
             None => None,
         };
@@ -209,7 +209,7 @@ pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health
                 .version()
                 .map_or_else(String::new, |version| Version(version).to_string()),
             message: match still.is_empty() {
-                false => Some(format!("the restores of the tasks {still:?} stand still")),
+                false => Some(format!("the restores of the tasks {still:?} make no progress")),
                 true => message,
             },
             tasks: tasks

@@ -24,7 +24,7 @@ pub fn rules_file(config: &Config) -> Vec<Finding> {
         Ok(_) => vec![Finding::error(
             "rules.file",
             shown,
-            "is no WebAssembly; name the .wasm file that the build of the rules made",
+            "is not WebAssembly; name the .wasm file that the build of the rules made",
         )],
         Err(error) => vec![Finding::error(
             "rules.file",
@@ -44,7 +44,7 @@ pub fn names(config: &Config, inputs: &[&str], outputs: &[&str], lookups: &[&str
         }
         for name in ours.iter().filter(|name| !theirs.contains(name)) {
             let cure = format!(
-                "the rules do not {verb} it (they {verb}: {}); take it out",
+                "the rules do not {verb} it (they {verb}: {}); remove it",
                 theirs.join(", ")
             );
             findings.push(Finding::warning(format!("{group}.{name}"), "", cure));
@@ -79,7 +79,7 @@ pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
         match schemas.latest(&input.topic) {
             Ok((id, text)) => {
                 if let Err(error) = apache_avro::Schema::parse_str(&text) {
-                    let cure = format!("its schema {id} is no Avro schema: {error}");
+                    let cure = format!("its schema {id} is not a valid Avro schema: {error}");
                     findings.push(Finding::error(format!("{key}.topic"), &input.topic, cure));
                 } else if let TimeSource::Field(field) = &input.time
                     && let Err(cure) = event_time(&text, field)
@@ -182,7 +182,7 @@ pub fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) 
             findings.push(Finding::error(
                 key,
                 &input.topic,
-                "there is no such topic; create it, or mend the name",
+                "there is no such topic; create it, or correct the name",
             ));
             continue;
         };
@@ -208,7 +208,7 @@ pub fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) 
             findings.push(Finding::error(
                 key,
                 &output.topic,
-                "there is no such topic; create it, or mend the name",
+                "there is no such topic; create it, or correct the name",
             ));
         }
     }

@@ -24,11 +24,11 @@ pub fn stop_signal() -> std::io::Result<Receiver<()>> {
             })
         };
         let first = next();
-        tracing::info!("{first}: finishing the open epoch; once more stops at once");
+        tracing::info!("{first}: committing what is open, then stopping; send the signal again to stop at once");
         // Nobody listens any more: it is at its end anyway.
         let _ = sender.send(());
         let second = next();
-        tracing::warn!("{second}: stopped at once; what was not committed is done again at the next start");
+        tracing::warn!("{second}: stopped at once; the next start processes again what was not committed");
         std::process::exit(TOLD_TWICE);
     })?;
     Ok(receiver)

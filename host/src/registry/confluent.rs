@@ -1,9 +1,9 @@
 //! Schemas from a registry with Confluent's API (Confluent, Apicurio, Karapace, Redpanda), by the subject `TOPIC-value`.
 //!
-//! Rule: "there is none" is said only when the registry has said so; trouble on the way there is "unavailable".
+//! Rule: the answer is "there is none" only if the registry said so. Trouble on the way there is "unavailable".
 //!
-//! Four small calls are written here rather than taken from schema_registry_converter: it comes with a cache and encoders of
-//! its own around them, and what counts for dead letters is exactly the difference between "none" and "away".
+//! The four small calls are written here, not taken from schema_registry_converter. That crate has its own cache and encoders around
+//! them, and for dead letters the difference between "none" and "away" is exactly what counts.
 
 #[cfg(test)]
 mod tests;
@@ -17,19 +17,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// For one call, connection and body included.
+/// Time-out of one call, connection and body included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// "There is none with this id" is asked anew after so long: garbage in a topic must not become a call a record.
+/// How long "there is none with this id" is remembered, so that garbage in a topic does not cause a call for each record.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
-/// So many unknown ids are remembered, 16 bytes and a short text each; beyond it they are all forgotten.
+/// How many unknown ids are remembered, with 16 bytes and a short text each. Beyond this, they are all forgotten.
 const UNKNOWN_IDS: usize = 1024;
 
-/// A longer answer is none. The largest schemas are some 100 KiB.
+/// Maximum size of an answer. The largest schemas have some 100 KiB.
 const BODY_LIMIT: usize = 16 << 20;
 
-/// A registry. Calls block; make them from threads that may, never from within the runtime's own.
+/// A registry. Calls block, so make them only from threads that may block, never from the runtime's own.
 pub struct Confluent {
     base: Url,
     client: Client,
@@ -75,7 +75,7 @@ struct Body {
 }
 
 impl Confluent {
-    /// `base`: URL with its prefix; user and password in it are sent as basic authentication. Nothing is called yet.
+    /// `base` is the URL with its prefix. User and password in it are sent as basic authentication. Nothing is called yet.
     pub fn new(base: &str, runtime: Handle) -> Result<Confluent, NoSchema> {
         let mut base =
             Url::parse(base).map_err(|error| NoSchema::Invalid(format!("the registry's URL is none: {error}")))?;
@@ -98,11 +98,11 @@ impl Confluent {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Only whole entries are put into it.
+        // Only complete entries are put into the map.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One call. Its status and body, or why there is none.
+    /// Makes one call. Returns its status and body, or why there is none.
     fn call(
         &self,
         method: Method,
@@ -148,14 +148,14 @@ impl Confluent {
             _ if status.is_server_error() => return Err(away(status.to_string())),
             _ => {}
         }
-        // A proxy's or a web server's page is not the registry's word, not even with 404.
+        // A page of a proxy or web server is not an answer of the registry, not even with 404.
         let body = serde_json::from_slice(&bytes);
         let body = body.map_err(|_| away(format!("{status} without the API's JSON; is the URL's prefix right?")))?;
         Ok((status, body))
     }
 }
 
-/// The text of an Avro schema that stands alone.
+/// The text of an Avro schema without references.
 fn schema_of(body: Body, what: &str) -> Result<Arc<str>, NoSchema> {
     if let Some(other) = body.schema_type.filter(|kind| kind != "AVRO") {
         return Err(NoSchema::Invalid(format!("{what} is {other}; only AVRO can be read")));
@@ -237,7 +237,7 @@ impl Schemas for Confluent {
         if let Some(id) = self.known().ids.get(&key) {
             return Ok(*id);
         }
-        // The newest one, when it is the same: registries compare texts, and ours may be written otherwise.
+        // Use the newest one if it is the same. Registries compare texts, and ours may be written differently.
         if let (Ok((id, newest)), Ok(wanted)) = (self.latest(topic), convert::fingerprint(schema))
             && convert::fingerprint(&newest) == Ok(wanted)
         {
@@ -246,7 +246,7 @@ impl Schemas for Confluent {
         }
         let what = format!("the schema of {topic}-value");
         let ask = serde_json::json!({ "schema": schema });
-        // Asked first, registered only when it is new: where registering is not allowed, what is there still works.
+        // Look it up first, and register it only if it is new. So existing schemas work even if registering is not allowed.
         let (status, body) = match self.call(Method::POST, &format!("subjects/{topic}-value"), Some(&ask))? {
             (StatusCode::NOT_FOUND, _) => {
                 self.call(Method::POST, &format!("subjects/{topic}-value/versions"), Some(&ask))?

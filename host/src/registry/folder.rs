@@ -1,6 +1,6 @@
 //! Schemas from a folder of files `ID-TOPIC.avsc`, read once at start.
 //!
-//! Rule: one file an id; what is in the folder is all there is, and nothing is ever written to it.
+//! Rule: there is one file for each id. The folder is all there is, and nothing is ever written to it.
 
 use super::{NoSchema, Schemas};
 use crate::convert;
@@ -19,12 +19,12 @@ pub struct Folder {
 struct Entry {
     topic: String,
     text: Arc<str>,
-    /// Of names and layout: white space, the order of attributes and documentation say nothing.
+    /// Whether two schemas are the same apart from white space, the order of attributes, and documentation.
     fingerprint: u64,
 }
 
 impl Folder {
-    /// Reads all of it. Other files than `*.avsc` are left alone.
+    /// Reads the whole folder. Files other than `*.avsc` are ignored.
     pub fn open(path: &Path) -> Result<Folder, NoSchema> {
         let unreadable =
             |at: &Path, error: std::io::Error| NoSchema::Invalid(format!("{} can't be read: {error}", at.display()));

@@ -1,9 +1,9 @@
 //! Lookups by HTTP GET.
 //!
-//! Rule: 200 is a body and 404 is "there is none", both answers; 408, 429, 5xx, no connection and a time-out are tried again
-//! (`call`), any other status is not. Calls at a time are bounded, a service that is down is left alone (`breaker`), and
-//! nothing that was forgotten is called any more. Questions wait in memory: they are state of their task anyway, so there
-//! are never more than the task has pending.
+//! Rule: 200 (a body) and 404 ("there is none") are answers. 408, 429, 5xx, no connection and a time-out are tried again (`call`); any
+//! other status is not. Concurrent calls are bounded. A service that is down is not called for a while (`breaker`). Nothing that was
+//! forgotten is called any more. Questions wait in memory. They are state of their task anyway, so there are never more than the
+//! task has pending.
 
 mod breaker;
 mod call;
@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
-/// The services of one worker. [`share`](HttpServices::share) makes those of another one, under the same bounds.
+/// The services of one worker. [`share`](HttpServices::share) makes those of another worker, under the same bounds.
 pub struct HttpServices {
     services: Arc<[Arc<Service>]>,
     queues: Arc<[UnboundedSender<Asked>]>,
@@ -37,11 +37,11 @@ pub struct HttpServices {
     tasks: HashMap<Partition, watch::Sender<()>>,
 }
 
-/// A question on its way.
+/// A question to be called.
 struct Asked {
     question: Question,
     reply_to: mpsc::Sender<Reply>,
-    /// Closed: forgotten.
+    /// Closed when the question is forgotten.
     wanted: watch::Receiver<()>,
     since: Instant,
 }
@@ -57,7 +57,7 @@ struct Service {
 }
 
 impl HttpServices {
-    /// The lookups of the config, by index; calls run on `runtime`. Err: the HTTP client can't be made (TLS), why.
+    /// The lookups of the config, by index. Calls run on `runtime`. Fails if the HTTP client can't be made (TLS).
     pub fn new(lookups: &[Lookup], runtime: &Handle, metrics: &Metrics) -> Result<HttpServices, String> {
         let mut services = Vec::new();
         let mut queues = Vec::new();
@@ -85,7 +85,7 @@ impl HttpServices {
         })
     }
 
-    /// The same services for another worker: bounds and breakers are shared, questions and replies are not.
+    /// The same services for another worker. Bounds and breakers are shared; questions and replies are not.
     pub fn share(&self) -> HttpServices {
         let (sender, replies) = mpsc::channel();
         HttpServices {
@@ -115,7 +115,7 @@ impl Services for HttpServices {
             wanted,
             since: Instant::now(),
         };
-        // The receiver lives as long as its runtime; without one the process is at its end, and nobody waits for replies.
+        // The receiver lives as long as its runtime. Without one, the process is ending, and nobody waits for replies.
         let _ = self.queues[service].send(asked);
     }
 
@@ -139,7 +139,7 @@ fn client(config: &Lookup) -> Result<Client, String> {
     }
     Client::builder()
         .default_headers(headers)
-        // Any status but 200 and 404 is no answer; one that points elsewhere too.
+        // Any status other than 200 and 404 is not an answer, not even a redirect.
         .redirect(reqwest::redirect::Policy::none())
         .timeout(config.timeout)
         .pool_max_idle_per_host(config.in_flight)
@@ -147,7 +147,8 @@ fn client(config: &Lookup) -> Result<Client, String> {
         .map_err(|error| format!("lookups.{}: no HTTP client: {error}", config.name))
 }
 
-/// Takes questions as there is room, in their order. A question keeps its room between tries: a service in trouble gets fewer.
+/// Takes questions in their order, when there is room. A question keeps its room between tries, so a service in trouble gets fewer
+/// calls.
 async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<Asked>) {
     while let Some(asked) = questions.recv().await {
         if is_forgotten(&asked.wanted) {
@@ -163,7 +164,7 @@ async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<Asked>) {
             let mut wanted = asked.wanted.clone();
             let answer = tokio::select! {
                 biased;
-                // Nothing is ever sent: an end of this is the sender's. It is asked first, so that no call begins.
+                // Nothing is ever sent; the end of this channel means that the sender was dropped. It is polled first, so that no call begins.
                 _ = wanted.changed() => None,
                 answer = service.answer(&asked.question) => Some(answer),
             };
@@ -191,11 +192,11 @@ impl Service {
         ended.inc();
         metrics.seconds.observe(asked.since.elapsed().as_secs_f64());
         let Question { task, id, .. } = asked.question;
-        // A worker that is gone needs no reply.
+        // A worker that has ended needs no reply.
         let _ = asked.reply_to.send(Reply { task, id, answer });
     }
 
-    /// All tries of a question.
+    /// Makes all tries of a question.
     async fn answer(&self, question: &Question) -> Answer {
         let Some(url) = std::str::from_utf8(&question.request)
             .ok()
@@ -228,7 +229,7 @@ impl Service {
         }
     }
 
-    /// One try. The time limit covers the body too.
+    /// Makes one try. The time limit includes the body.
     async fn get(&self, url: Url) -> Try {
         self.metrics.tries.inc();
         let mut response = match self.client.get(url).send().await {
@@ -259,7 +260,7 @@ impl Service {
         }
     }
 
-    /// Logs what retries can't mend, at the first, second, fourth, ... time: it may concern every question.
+    /// Logs failures that retries can't fix, at the first, second, fourth, ... time, because they may concern every question.
     fn refused(&self, why: &str) {
         let times = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
         if times.is_power_of_two() {
@@ -267,18 +268,18 @@ impl Service {
                 lookup = self.config.name,
                 times,
                 why,
-                "a lookup can't be answered, and is not tried again"
+                "a lookup failed, and is not tried again"
             );
         }
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        // Nothing panics while it is held but on a broken invariant of its own.
+        // Nothing panics while the lock is held, except on a broken invariant of the breaker itself.
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A try on its way; dropped without an end (forgotten), it lets another one probe.
+/// A try in progress. If it is dropped without an end (because it was forgotten), another one may probe.
 struct Out<'s> {
     service: &'s Service,
     leave: Option<Leave>,
@@ -301,7 +302,7 @@ impl Out<'_> {
                     lookup = config.name,
                     ?pause,
                     why,
-                    "too many failures in a row: the service is left alone"
+                    "too many failures in a row; not calling the service for a while"
                 );
             }
             Change::Closed => {
@@ -320,7 +321,7 @@ impl Drop for Out<'_> {
     }
 }
 
-/// What went wrong, with its causes, and without the URL: that may hold what a log must not.
+/// What went wrong, with its causes, but without the URL, which may contain what a log must not.
 fn without_url(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

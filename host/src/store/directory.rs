@@ -1,7 +1,7 @@
 //! The data directory of an instance.
 //!
-//! Rule: it belongs to one cluster and, while it is open, to one process. It knows how many transactional ids the instance
-//! ever used, because all of them have to be taken over after a crash.
+//! Rule: it belongs to one cluster and, while it is open, to one process. It remembers how many transactional ids the instance ever
+//! used, because all of them must be taken over after a crash.
 
 use crate::error::{Failure, Result};
 use std::fs::{self, File, TryLockError};
@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    /// Held as long as this lives; the system lets go of it when the process dies.
+    /// Held as long as this value lives. The system releases it when the process dies.
     _lock: File,
 }
 
 impl Directory {
-    /// Opens it, or makes it. A directory of another cluster, or one that another process has, is refused.
+    /// Opens or creates the directory. Refuses one that belongs to another cluster, or that another process has open.
     pub fn open(path: &Path, cluster: &str) -> Result<Self> {
         let shown = path.display();
         let failed = |what: &str, e: io::Error| Failure::Fatal(format!("data directory {shown}: can't {what}: {e}"));
@@ -50,12 +50,12 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The highest number of workers that this instance ever had: so many transactional ids are to be taken over. 0 at first.
+    /// The highest number of workers that this instance ever had, which is the number of transactional ids to take over. 0 at first.
     pub fn workers_ever(&self) -> Result<u32> {
         let path = self.path.join("instance");
         match fs::read_to_string(&path) {
@@ -70,7 +70,7 @@ impl Directory {
         }
     }
 
-    /// Remembers it, durably, before the first transaction of a new worker. It never goes down.
+    /// Remembers the number durably, before the first transaction of a new worker. It never decreases.
     pub fn remember_workers(&self, workers: u32) -> Result<()> {
         if workers <= self.workers_ever()? {
             return Ok(());
@@ -78,7 +78,7 @@ impl Directory {
         self.write("instance", &workers.to_string())
     }
 
-    /// Whole or not at all.
+    /// Writes a file as a whole or not at all.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let (path, fresh) = (self.path.join(name), self.path.join(format!("{name}.new")));
         let write = || {

@@ -1,7 +1,7 @@
 //! Keys and values of a task's state on disk, version 1.
 //!
-//! Rule: what is beside the rows is written under the number of its flush, and the stamp names that number; so a flush that
-//! a crash has cut off leaves the older one's untouched, whatever part of it survives.
+//! Rule: everything except rows is written under the number of its flush, and the stamp names that number. So a flush that a crash
+//! cuts off leaves the data of the flush before untouched, whatever part of it survives.
 //!
 //! ```text
 //! a · flush u64 · n u32    a record of a delta: timers, lookups, names, meta
@@ -9,7 +9,7 @@
 //! s                        version · flush u64 · offset i64 · length of the cluster u16 · cluster · topic
 //! ```
 //!
-//! Numbers are big-endian: rows in the order of their hashes.
+//! Numbers are big-endian, so rows are in the order of their hashes.
 
 use super::Stamp;
 use crate::delta::{self, Change};
@@ -28,7 +28,7 @@ pub fn row_key(hash: u64, key: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first key of a flush's records, and of all later ones'.
+/// The first key of the records of this flush and all later ones.
 pub fn aside_key(flush: u64, n: u32) -> Vec<u8> {
     let mut bytes = vec![ASIDE];
     bytes.extend_from_slice(&flush.to_be_bytes());
@@ -46,7 +46,7 @@ pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
     bytes
 }
 
-/// The stamp and the number of its flush; none when this version did not write it.
+/// The stamp and the number of its flush. `None` if another version of the layout wrote it.
 pub fn decode_stamp(bytes: &[u8]) -> Option<(Stamp, u64)> {
     let (&VERSION, rest) = bytes.split_first()? else {
         return None;

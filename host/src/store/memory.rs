@@ -1,6 +1,6 @@
 //! A disk in memory: what is flushed stays, and a crash keeps some first part of the rest.
 //!
-//! Rule: writes survive in their order, as with RocksDB without a log: if one survives, all before it do, of the same task.
+//! Rule: writes of a task survive in their order, as with RocksDB without a log. If one survives, all before it do.
 
 use super::layout::{self, ASIDE, ROW, STAMP};
 use super::lease::Leases;
@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A pair, or a key that is gone.
+/// A pair, or a key that was removed.
 type Write = (Vec<u8>, Option<Vec<u8>>);
 
 #[derive(Debug, Default)]
 struct Stored {
     flushed: Pairs,
-    /// Written since, in order.
+    /// Writes since the last flush, in order.
     tail: Vec<Write>,
 }
 
@@ -72,7 +72,7 @@ impl Disk {
         }
     }
 
-    /// The process dies. Of `n` unflushed writes of a task, the first `keep(n)` survive.
+    /// Simulates the death of the process. Of `n` unflushed writes of a task, the first `keep(n)` survive.
     pub fn crash(&self, keep: &mut dyn FnMut(usize) -> usize) {
         for stored in self.contents().tasks.values_mut() {
             let writes = keep(stored.tail.len());
@@ -99,7 +99,7 @@ fn full() -> Failure {
     Failure::Retry("the disk is full: make room".to_owned())
 }
 
-/// A flush under way.
+/// A flush in progress.
 #[derive(Debug)]
 struct Flush {
     number: u64,
@@ -176,7 +176,7 @@ impl Store for Memory {
         let old = self.stamp(task).map(|(_, flush)| flush);
         let number = old.map_or(1, |flush| flush + 1);
         self.flushes.insert(task, Flush { number, failed: false });
-        // Flushed or not: keys of other flushes may be there.
+        // Keys of other flushes may be there, flushed or not.
         let contents = self.disk.contents();
         let stored = contents.tasks.get(&task);
         let tail = stored

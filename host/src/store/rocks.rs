@@ -1,10 +1,10 @@
 //! State on disk by RocksDB: one database an instance, one column family a task, no write-ahead log.
 //!
-//! Rule: all writes of a task go through one thread, in order, into one column family. Memtables reach the disk in that
-//! order, so what survives a crash is some first part of it; a stamp that survives has all of its data before it.
+//! Rule: all writes of a task go through one thread, in order, into one column family. Memtables reach the disk in that order, so a
+//! crash keeps some first part of them. A stamp that survives has all of its data before it.
 //!
-//! Everything here is read in one pass at a start, and written sorted: so no bloom filters, a small block cache, and small
-//! write buffers.
+//! Everything is read in one pass at a start, and written sorted. So there are no bloom filters, a small block cache, and small write
+//! buffers.
 
 #[cfg(test)]
 mod tests;
@@ -29,16 +29,16 @@ use writer::{Work, Writer};
 
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
-/// All memtables together; one column family begins to flush at the second. 64 MiB are some 180,000 rows.
+/// Size of all memtables together. One column family starts to flush at its second. 64 MiB are some 180,000 rows.
 const WRITE_BUFFERS: usize = 64 << 20;
 const WRITE_BUFFER: usize = 8 << 20;
-/// For compactions and the pass at the start; shared by all column families.
+/// Block cache for compactions and the pass at the start, shared by all column families.
 const BLOCK_CACHE: usize = 8 << 20;
-/// No slices are taken while so much waits for the writer: eight of 1 MiB.
+/// No more slices are accepted while this much waits for the writer: eight slices of 1 MiB.
 const WAITING_MAX: usize = 8 << 20;
 
-/// The database of an instance, or why the disk has no room for one: then every call says so, and the tasks go on with their
-/// changelogs alone. Clones are the same; the last one closes it.
+/// The database of an instance, or the reason why the disk has no room for one. In that case every call fails with that reason, and
+/// the tasks go on with their changelogs alone. Clones are the same database; dropping the last one closes it.
 #[derive(Clone)]
 pub struct Rocks(Result<Open>);
 
@@ -51,13 +51,13 @@ struct Open {
 }
 
 impl Rocks {
-    /// Opens it below the data directory. One that is damaged is removed: the changelog has everything.
+    /// Opens the database below the data directory. A damaged one is removed, because the changelog has everything.
     pub fn open(directory: &Directory) -> Result<Self> {
         let path = directory.path().join("state");
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
         let db = match open(&path, &cache) {
             Err(e) if damaged(&e) => {
-                tracing::warn!(path = %path.display(), error = %e, "state on disk is damaged; removed, to be restored from the changelog");
+                tracing::warn!(path = %path.display(), error = %e, "the state on disk is damaged; removing it, and restoring from the changelog");
                 std::fs::remove_dir_all(&path)
                     .map_err(|e| Failure::Fatal(format!("can't remove the damaged {}: {e}", path.display())))?;
                 open(&path, &cache)
@@ -96,7 +96,7 @@ impl Rocks {
     }
 }
 
-/// True: opening it again can't help. A file that the database names and has not got is an I/O error to RocksDB.
+/// Whether opening it again can't help. RocksDB reports a missing file of the database as an I/O error.
 fn damaged(error: &rocksdb::Error) -> bool {
     match error.kind() {
         ErrorKind::Corruption | ErrorKind::InvalidArgument => true,
@@ -153,7 +153,7 @@ pub(super) fn failure(error: &rocksdb::Error) -> Failure {
     }
 }
 
-/// The family of a task; [`Failure::Fatal`] when the task is not open.
+/// The column family of a task, or [`Failure::Fatal`] if the task is not open.
 pub(super) fn family(db: &Db, task: Partition) -> Result<Arc<BoundColumnFamily<'_>>> {
     db.cf_handle(&name(task))
         .ok_or_else(|| Failure::Fatal(format!("state of task {task} is not open")))

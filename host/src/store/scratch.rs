@@ -1,7 +1,7 @@
-//! A file for what does not fit into memory for a while.
+//! A file for data that does not fit into memory for a while.
 //!
-//! Rule: it has no name, so nothing of it is left when the process ends, however it ends; and nothing in it is the only copy
-//! of anything. Extents never overlap; space that is given back is used again, and when all of it is, the file is emptied.
+//! Rule: it has no name, so nothing of it is left when the process ends, however it ends. It never holds the only copy of anything.
+//! Extents never overlap. Space that is given back is used again, and when all of it is given back, the file is emptied.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -10,27 +10,27 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A part of the file that somebody has.
+/// A part of the file that is in use.
 #[derive(Debug)]
 pub struct Extent {
     at: u64,
     len: u64,
 }
 
-/// See the module.
+/// A scratch file, which is created when something is written.
 #[derive(Debug)]
 pub struct Scratch {
     folder: PathBuf,
-    /// Made at the first write.
+    /// Created at the first write.
     file: Option<File>,
-    /// Length of each gap between extents, by its start. None touches another one, or the end.
+    /// Length of each gap between extents, by its start. No gap touches another gap, or the end.
     gaps: BTreeMap<u64, u64>,
     /// End of the last extent.
     end: u64,
 }
 
 impl Scratch {
-    /// A file in this folder, made with the folder when something is written. A folder in memory (tmpfs) defeats the purpose.
+    /// A file in this folder. Both are created when something is written. A folder in memory (tmpfs) defeats the purpose.
     pub fn new(folder: PathBuf) -> Scratch {
         Scratch {
             folder,
@@ -40,7 +40,7 @@ impl Scratch {
         }
     }
 
-    /// Writes these, one after the other. Err: nothing is written, or taken; the disk is full, say.
+    /// Writes these bytes, one after the other. After an error (such as a full disk) nothing is written, and no space is taken.
     pub fn write(&mut self, parts: &[&[u8]]) -> io::Result<Extent> {
         let file = match &self.file {
             Some(file) => file,
@@ -53,7 +53,7 @@ impl Scratch {
         let mut to = at;
         for part in parts {
             if let Err(why) = file.write_all_at(part, to) {
-                // What was written beyond the end takes no space. If that fails too, it does until the file is emptied.
+                // Frees what was written beyond the end. If that fails, too, it takes space until the file is emptied.
                 let _ = file.set_len(self.end);
                 return Err(why);
             }
@@ -71,7 +71,7 @@ impl Scratch {
         Ok(Extent { at, len })
     }
 
-    /// Fills `into` with what stands in an extent, from its byte `from` on.
+    /// Fills `into` with the content of an extent, from its byte `from` on.
     pub fn read(&self, extent: &Extent, from: usize, into: &mut [u8]) -> io::Result<()> {
         let from = from as u64;
         assert!(from + into.len() as u64 <= extent.len, "a read beyond its extent");
@@ -103,7 +103,7 @@ impl Scratch {
         }
     }
 
-    /// Gives everything back; extents that are out mean nothing any more.
+    /// Gives everything back. Extents from before mean nothing any more.
     pub fn clear(&mut self) {
         self.gaps.clear();
         if self.end > 0 {
@@ -118,11 +118,11 @@ impl Scratch {
     }
 
     fn empty(&self) {
-        // If it fails, the file is larger than it need be, and nothing else is wrong.
+        // If this fails, the file is larger than necessary, and nothing else is wrong.
         let _ = self.file.as_ref().map(|file| file.set_len(0));
     }
 
-    /// On a file that is there: for tests of disks that fail.
+    /// Uses an existing file, for tests of disks that fail.
     #[cfg(test)]
     pub fn on(file: File) -> Scratch {
         let mut scratch = Scratch::new(PathBuf::new());
@@ -131,14 +131,14 @@ impl Scratch {
     }
 }
 
-/// A new file that only this process sees, and whose space is free when it is closed.
+/// A new file that only this process sees, and whose space is freed when it is closed.
 fn unnamed(folder: &Path) -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     fs::create_dir_all(folder)?;
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("pelton-scratch-{}-{number}", std::process::id()));
-        // Never somebody else's file: a folder such as /tmp is everybody's.
+        // Never opens somebody else's file: a folder such as /tmp belongs to everybody.
         match OpenOptions::new()
             .read(true)
             .write(true)
@@ -150,7 +150,7 @@ fn unnamed(folder: &Path) -> io::Result<File> {
                 fs::remove_file(&path)?;
                 return Ok(file);
             }
-            // A process of this number died just before it took the name away.
+            // A process with this id died just before it removed the name.
             Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
             Err(why) => return Err(why),
         }

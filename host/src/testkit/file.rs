@@ -1,7 +1,8 @@
 //! A scenario as a file, for rules in any language.
 //!
-//! Rule: a line is a step, and an indented line belongs to the one above. `#` begins a comment. An expectation is a step whose indented
-//! lines are what must come: so a file is read, compared and brought up to date line by line. The words of a step are in [`GRAMMAR`].
+//! Rule: a line is a step, and an indented line belongs to the line above it. `#` begins a comment. An expectation is a step
+//! whose indented lines are what must come. So a file can be read, compared and updated line by line. [`GRAMMAR`] lists the
+//! steps.
 
 use super::diff::{unquoted, words};
 use super::parse_time;
@@ -12,28 +13,28 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-/// What may stand in a file, for people.
-pub const GRAMMAR: &str = r#"A scenario is a file NAME.scenario. A line is a step, an indented line belongs to the one above, # begins a comment.
-A TIME is since the start (2026-01-01T00:00:00Z): 0s, 1m30s. VALUEs are JSON. A KEY with spaces stands in quotes.
+/// What a file may contain, for people.
+pub const GRAMMAR: &str = r#"A scenario is a file NAME.scenario. Each line is a step. An indented line belongs to the line above it. # begins a comment.
+A TIME counts from the start (2026-01-01T00:00:00Z): 0s, 1m30s. A VALUE is JSON. Put a KEY with spaces in quotes.
 
-  base INPUT VALUE                fields that every value of the input has which does not say otherwise
-  send INPUT KEY TIME VALUE       a record comes; its event time is TIME unless the value has one; null: no value
-  advance TIME                    event time comes to TIME: what is before it is done, what comes later for it is late
-  wait DURATION                   nothing comes for so long, by the clock: silent inputs become idle
+  base INPUT VALUE                fields of every later value of the input that does not set them itself
+  send INPUT KEY TIME VALUE       a record arrives; its event time is TIME unless the value has one; null: no value
+  advance TIME                    event time reaches TIME: earlier steps are taken, and earlier records are late from now on
+  wait DURATION                   nothing arrives for this long by the clock, so silent inputs become idle
   reply LOOKUP END VALUE          the service answers the open questions whose URL ends with END (*: all of them)
   reply LOOKUP END absent         ... that there is nothing
   reply LOOKUP END unavailable    ... not at all
   crash                           the process is killed and started again
   restart                         the process is stopped and started again
   swap FILE [SETTINGS]            other rules from here on; same: the same component
-  swap FILE [SETTINGS] refused    ... which are refused for the reason below (a part of it)
+  swap FILE [SETTINGS] refused    ... which must be refused; the indented line is part of the reason
 
-  expect OUTPUT [FIELD ...]       records sent since the last time: KEY TIME VALUE, or the FIELDs (a.b) of the value
-  dead-letters                    inputs refused since the last time: KEY INPUT "REASON"
-  state STORE                     what it holds: KEY [ENTRY] VALUE [until TIME]
-  timers                          those that are set: KEY TIME NAME
-  counters                        those that are not zero: NAME NUMBER
-  questions                       those without a reply: LOOKUP URL
+  expect OUTPUT [FIELD ...]       records sent since the last look: KEY TIME VALUE, or the FIELDs (a.b) of the value
+  dead-letters                    inputs refused since the last look: KEY INPUT "REASON"
+  state STORE                     what the store holds: KEY [ENTRY] VALUE [until TIME]
+  timers                          the timers that are set: KEY TIME NAME
+  counters                        the counters that are not zero: NAME NUMBER
+  questions                       the questions without a reply: LOOKUP URL
 "#;
 
 /// A file, read.

@@ -1,4 +1,4 @@
-//! An alert for a user who makes more than `at_most` payments within `window`: one a window.
+//! Sends an alert when a user makes more than `at_most` payments within `window`; one alert a window.
 
 mod schema {
     pelton_sdk::include_schemas!();
@@ -12,10 +12,10 @@ pelton_sdk::rules!(Alerts);
 
 #[derive(Settings)]
 pub struct Settings {
-    /// So many payments are fine.
+    /// Number of payments in a window that are fine.
     #[setting(default = 3)]
     at_most: i64,
-    /// From the first of them on, in event time.
+    /// Length of the window, in event time from its first payment on.
     #[setting(default = "10s")]
     window: Duration,
 }
@@ -32,13 +32,13 @@ pub enum Due {
     WindowEnds,
 }
 
-/// State belongs to the key of the record: here the user.
+/// State belongs to the key of the record, which is the user here.
 pub struct Alerts {
     settings: Settings,
-    /// Payments in the window that is open; none: no window is.
+    /// Payments in the open window. Empty if no window is open.
     payments: Value<i64>,
     alerts: Output<Alert<'static>>,
-    /// Events that are no payments.
+    /// Events that are not payments.
     ignored: Counter,
 }
 
@@ -57,7 +57,7 @@ impl Rules for Alerts {
         }
     }
 
-    /// What a step will read, so that a batch reads it at once.
+    /// What a step will read, so that one call reads it for the whole batch.
     fn reads(&self, _: &Step<Self>, want: &mut Reads) {
         self.payments.want(want);
     }

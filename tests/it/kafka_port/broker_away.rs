@@ -18,7 +18,7 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     let before = transaction(&kafka, &[(1, 0, "k", "before")], &[(0, 0, 1)]);
     assert!(matches!(commit(&mut *producer, before), Outcome::Committed(_)));
 
-    // In order: one that is killed right after a commit does not always keep it (ARCHITECTURE, known limits).
+    // In order: one that is killed right after a commit does not always keep it (docs/operations.md).
     rig.stop();
     let broker = rig.brokers();
     let mut got = Vec::new();

@@ -79,7 +79,7 @@ fn the_first_version_goes_on() {
             && health
                 .tasks
                 .iter()
-                .any(|task| said(task).contains("no version to go back to: it goes on"))
+                .any(|task| said(task).contains("no version to go back to, so it goes on"))
     });
     let good = line.set(doing("echo")).expect("accepted").version;
     line.flow(20, "good");

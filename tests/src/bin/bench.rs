@@ -5,38 +5,38 @@ use pelton_demo::traffic::Parameters;
 use pelton_tests::bench::{Options, embedded, print};
 use std::path::PathBuf;
 
-/// The money pipeline on a real Kafka: events a second, CPU, memory.
+/// Measure the money pipeline on a real Kafka: events a second, CPU, memory.
 #[derive(Parser)]
 struct Args {
     /// Money events; users, sessions and duplicates come on top.
     #[arg(long, default_value_t = Parameters::default().money)]
     money: u64,
-    /// Users.
+    /// Number of users.
     #[arg(long, default_value_t = Parameters::default().users)]
     users: u32,
     /// The same seed makes the same traffic.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// On the log in memory, without Kafka: the engine alone.
+    /// Run on the log in memory, without Kafka, to measure the engine alone.
     #[arg(long)]
     embedded: bool,
-    /// State in memory and in the changelog only, without RocksDB.
+    /// Keep state in memory and in the changelog only, without RocksDB.
     #[arg(long)]
     no_state_dir: bool,
-    /// Without the wire.
+    /// Leave out the program that only copies the bytes.
     #[arg(long)]
     no_wire: bool,
-    /// Without the smaller run before: the broker is then one that has just started, and compiles itself.
+    /// Leave out the smaller run before. The broker has then just started, and its JIT is still compiling.
     #[arg(long)]
     cold: bool,
-    /// Deploy other rules all the time, each so far ahead in event time (1000s is about a second here), or `now`. Several: a run
-    /// without swaps, then one with each kind, side by side.
+    /// Deploy other rules all the time, each this far ahead in event time (1000s is about a second here), or `now`. May be given
+    /// several times: then there is one run without swaps and one with each kind, to compare.
     #[arg(long, value_name = "DURATION|now")]
     swaps: Vec<String>,
-    /// Run the same rules as a shadow beside.
+    /// Run the same rules as a shadow, too.
     #[arg(long)]
     shadow: bool,
-    /// The rules.
+    /// The component with the rules.
     #[arg(long, default_value = env!("GUEST_ENRICH_WASM"))]
     rules: PathBuf,
     /// Override a key of the pipeline's file: --set epoch.interval=100ms
@@ -48,7 +48,7 @@ fn ahead(text: &str) -> anyhow::Result<std::time::Duration> {
     match text {
         "now" => Ok(std::time::Duration::ZERO),
         text => pelton::config::parse_duration(text)
-            .ok_or_else(|| anyhow::anyhow!("--swaps {text}: expected now, or such as 400s")),
+            .ok_or_else(|| anyhow::anyhow!("--swaps {text}: expected `now`, or a duration such as 400s")),
     }
 }
 

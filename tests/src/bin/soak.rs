@@ -8,22 +8,22 @@ use std::process::ExitCode;
 /// The word that makes this program the pipeline's.
 const PELTON: &str = "pelton";
 
-/// Swaps and kills under full load, on a real Kafka: every output once, by the right version, and the same again.
+/// Swap the rules and kill processes under full load on a real Kafka, and check every output.
 #[derive(Parser)]
 struct Args {
     /// Money events; users, sessions and duplicates come on top.
     #[arg(long, default_value_t = 1_000_000)]
     money: u64,
-    /// Swaps of the rules that must be committed.
+    /// Number of swaps of the rules that must be committed.
     #[arg(long, default_value_t = 100)]
     swaps: usize,
-    /// Kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
+    /// Number of kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
     #[arg(long, default_value_t = 2)]
     kills: usize,
     /// The same seed makes the same traffic and wants the same swaps.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only swap, with a trickle of events, and look that memory, threads and file descriptors stay as they are.
+    /// Only swap, with few events, and check that memory, threads and file descriptors don't grow.
     #[arg(long)]
     flat: bool,
     /// Only stream at `rate` for so many seconds (600, say), and look that memory comes to rest.

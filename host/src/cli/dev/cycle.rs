@@ -119,7 +119,7 @@ impl<'a> Cycle<'a> {
         let quiet = self.built.take().is_some() || self.runs.is_some();
         let begun = Instant::now();
         if !quiet {
-            tell.block("building; the first time takes longest");
+            tell.block("building; the first build takes longest");
         }
         // Its errors and warnings.
         tell.close();
@@ -172,7 +172,12 @@ impl<'a> Cycle<'a> {
             tell.block(&shown);
             return Ok(());
         }
-        Err(self.remains(tell, "scenarios", &shown, "they are not deployed (--anyway does it)"))
+        Err(self.remains(
+            tell,
+            "scenarios",
+            &shown,
+            "not deployed (use --anyway to deploy all the same)",
+        ))
     }
 
     /// The demo, with these rules from the start.
@@ -194,7 +199,7 @@ impl<'a> Cycle<'a> {
             http: self.dev.http,
             more: &self.dev.demo,
         };
-        let building = &mut || tell.block("the demo is built first, once; that takes some minutes");
+        let building = &mut || tell.block("building the demo, once; that takes some minutes");
         let demo = match Demo::start(&start, saves, building) {
             Ok(demo) => demo,
             Err(Unstarted::Stopped) => return Err(End::Stop),
@@ -208,7 +213,7 @@ impl<'a> Cycle<'a> {
         tell.step(
             "start",
             if anew {
-                "the demo starts anew, as the pipeline or its schemas have changed,"
+                "the demo restarts, because the pipeline or its schemas have changed,"
             } else {
                 "the demo starts"
             },
@@ -221,7 +226,7 @@ impl<'a> Cycle<'a> {
         tell.runs(&version);
         tell.line(
             "serves",
-            &format!("{url}/metrics, /health, /rules; save, and it is swapped; Ctrl-C ends it"),
+            &format!("{url}/metrics, /health, /rules; save to swap the rules; Ctrl-C ends it"),
         );
         Ok(())
     }
@@ -232,7 +237,9 @@ impl<'a> Cycle<'a> {
         };
         let address = live.address.clone();
         if !self.dev.is_own() && self.runs.as_ref().is_some_and(|(_, old)| *old != fixed) {
-            tell.block("more than the settings has changed in the pipeline or its schemas: restart it for that");
+            tell.block(
+                "more than the settings has changed in the pipeline or its schemas; restart the pipeline for that",
+            );
         }
         match live.has(&wanted) {
             Ok(false) => {}
@@ -251,22 +258,27 @@ impl<'a> Cycle<'a> {
             }
             Swapped::Slow(version, number) => {
                 (self.runs, self.deployed) = (Some((wanted, fixed)), Some(number));
-                let text = format!("{version} takes over where events come: see pelton rules status {address}");
+                let text = format!("{version} takes over as events arrive: see pelton rules status {address}");
                 tell.end("slow", &text);
                 Ok(())
             }
             Swapped::Held(version) => {
                 tell.end(
                     "held",
-                    &format!("{version} is held; let it take over: pelton rules promote {address}"),
+                    &format!("{version} is held; to let it take over: pelton rules promote {address}"),
                 );
                 Ok(())
             }
-            Swapped::Withdrawn(why) => Err(self.remains(tell, "withdrawn", &why, "taken back by itself")),
-            Swapped::Trap => Err(self.remains(tell, "traps", "", "it traps, and is not deployed (--anyway does it)")),
+            Swapped::Withdrawn(why) => Err(self.remains(tell, "withdrawn", &why, "withdrawn automatically")),
+            Swapped::Trap => Err(self.remains(
+                tell,
+                "traps",
+                "",
+                "it traps; not deployed (use --anyway to deploy all the same)",
+            )),
             Swapped::Refused(why) => {
                 let text = match self.dev.is_own() {
-                    true => "not deployed (pelton dev, started anew, begins without state)",
+                    true => "not deployed (a restart of pelton dev begins without state)",
                     false => "not deployed",
                 };
                 Err(self.remains(tell, "refused", &why, text))
@@ -278,7 +290,7 @@ impl<'a> Cycle<'a> {
     /// Now and then, while nothing is saved. Err: why it can't go on.
     pub fn look(&mut self, tell: &mut Telling<'_>) -> Result<(), String> {
         if self.demo.as_mut().is_some_and(Demo::has_ended) {
-            return Err("the demo has ended by itself: see above".into());
+            return Err("the demo has ended: see above".into());
         }
         if let (Some(live), Some(number)) = (&self.live, self.deployed)
             && let Some(why) = live.withdrawn(number)
@@ -286,7 +298,7 @@ impl<'a> Cycle<'a> {
             (self.deployed, self.runs) = (None, self.runs.take().map(without));
             tell.line(
                 "withdrawn",
-                &format!("deploy {number} was withdrawn by itself, the rules before run on: {why}"),
+                &format!("deploy {number} was withdrawn automatically, and the rules before run on: {why}"),
             );
         }
         Ok(())

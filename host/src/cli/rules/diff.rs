@@ -143,7 +143,7 @@ pub fn head(of: &Shadowing) -> String {
             }
             if through > 0 {
                 parts.push(format!(
-                    "{through} of {} tasks are through with {}",
+                    "{through} of {} tasks have finished {}",
                     of.of,
                     span(of.duration)
                 ));
@@ -171,7 +171,7 @@ pub fn standing(report: &Report) -> String {
     let why = report.why.as_deref().unwrap_or("no reason is known");
     let state = match report.standing {
         Standing::Running => format!("runs, {so_far} of {}", span(report.duration)),
-        Standing::Through => format!("through with {}", span(report.duration)),
+        Standing::Through => format!("finished {}", span(report.duration)),
         Standing::Ended => format!("ended after {so_far}: {why}"),
     };
     let since = report

@@ -45,7 +45,7 @@ pub fn pruned(gone: &[Pruned], dry_run: bool, json: bool) -> String {
     if json {
         return serde_json::json!({ "pruned": gone, "dry_run": dry_run }).to_string();
     }
-    let done = if dry_run { "would be removed" } else { "is removed" };
+    let done = if dry_run { "would be removed" } else { "removed" };
     let line =
         |Pruned {
              component,
@@ -66,7 +66,7 @@ pub fn progress(one: &OneDeploy, tasks: usize) -> String {
         .map(|(name, stage)| format!("{name} {stage}"))
         .collect();
     if instances.is_empty() {
-        instances.push("none has said anything yet".into());
+        instances.push("none has reported yet".into());
     }
     format!(
         "deploy {}: {} of {tasks} tasks hold; instances: {}",
@@ -113,7 +113,7 @@ pub fn status(running: &Running) -> String {
             ("open", _) => format!("\n{}", progress(last, running.taken.len())),
             ("cancelled", Some(why)) => format!("\ndeploy {} was cancelled: {why}", last.number),
             ("withdrawn", Some(why)) => format!(
-                "\ndeploy {} ({}) was withdrawn by itself: {why}; what it has committed stays",
+                "\ndeploy {} ({}) was withdrawn automatically: {why}; what it has committed stays",
                 last.number, last.version
             ),
             _ => String::new(),
@@ -144,7 +144,11 @@ pub fn status(running: &Running) -> String {
         if let Some(next) = next
             && let Some(at) = next.at
         {
-            text += &format!("; {} takes over when all before {} is processed", next.version, iso(at));
+            text += &format!(
+                "; {} takes over once everything before {} is processed",
+                next.version,
+                iso(at)
+            );
         }
         if let Some(trouble) = running.troubles.get(task) {
             text += &format!("\n    {trouble}");

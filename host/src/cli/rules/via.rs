@@ -102,7 +102,7 @@ impl Via {
     pub fn diff(&self) -> Result<Shadowing, Trouble> {
         match self {
             Via::Kafka { author, .. } => {
-                let none = "no shadow has run yet: `pelton rules deploy FILE --shadow 1h` begins one";
+                let none = "no shadow has run yet; `pelton rules deploy FILE --shadow 1h` starts one";
                 let seen = author.diff().map_err(|why| Trouble(FAILED, why))?;
                 seen.ok_or_else(|| Trouble(FINDINGS, none.into()))
             }
@@ -202,7 +202,7 @@ fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> 
 fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, String), url: &str) -> Result<T, Trouble> {
     if status == StatusCode::OK {
         return serde_json::from_str(&body)
-            .map_err(|_| Trouble(FAILED, format!("what answers at {url} is no Pelton instance")));
+            .map_err(|_| Trouble(FAILED, format!("{url} answers, but is not a Pelton instance")));
     }
     // Whoever answers otherwise is no instance, or says so in its own words.
     let why = serde_json::from_str(&body).map_or(body, |refused: Refused| refused.error);
@@ -226,7 +226,9 @@ fn call(
     let away = |error: &dyn std::fmt::Display| {
         Trouble(
             FAILED,
-            format!("no instance answers at {url}: {error}; is it running, and is `http` in its file this address?"),
+            format!(
+                "no instance answers at {url}: {error}. Is it running, and is this the `http` address in its file?"
+            ),
         )
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,34 +1,34 @@
-//! What was seen of a shadow in one task, and in all of them.
+//! What was seen of a shadow, in one task and in all of them.
 //!
-//! Rule: everything that is compared is counted; of what differs, the first ones are told with their fields.
+//! Rule: everything that is compared is counted. The first differences are reported with their fields.
 
 use crate::record::{Millis, Offset, Partition};
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
-/// Of one task.
+/// The report of one task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
-    /// Where it ran.
+    /// Name of the instance where it ran.
     pub instance: String,
-    /// How it stands.
+    /// Whether it runs.
     pub standing: Standing,
-    /// Why it has ended early.
+    /// Why it ended early.
     pub why: Option<String>,
-    /// Event time of the first and of the last step that was compared.
+    /// Event time of the first step that was compared.
     pub from: Option<Millis>,
-    /// See `from`.
+    /// Event time of the last step that was compared.
     pub to: Option<Millis>,
-    /// For so long it shall run, in event time.
+    /// How long it is to run, in event time.
     pub duration: Millis,
-    /// What was compared.
+    /// Counts of what was compared.
     pub seen: Seen,
     /// The first differences.
     pub differences: Vec<Difference>,
     /// The shadow's traps, by reason.
     pub traps: Vec<Trapped>,
-    /// What there is to know of how it was compared.
+    /// Notes on how it was compared.
     pub notes: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub enum Standing {
     Running,
     /// It has run for as long as it should.
     Through,
-    /// It has ended early: the report says why.
+    /// It ended early; the report says why.
     Ended,
 }
 
@@ -49,41 +49,41 @@ pub enum Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seen {
-    /// Steps compared: records, timers, replies.
+    /// Steps that were compared: records, timers, replies.
     pub steps: u64,
-    /// Those of them that were records.
+    /// How many of these steps were records.
     pub records: u64,
-    /// What was sent.
+    /// Records that were sent.
     pub outputs: Counts,
     /// Entries written or removed.
     pub state: Counts,
-    /// Timers set or taken back.
+    /// Timers set or cancelled.
     pub timers: Counts,
     /// Questions asked.
     pub lookups: Counts,
     /// Inputs refused.
     pub dead_letters: Counts,
-    /// The shadow's questions that nobody answers: the live rules did not ask them there.
+    /// The shadow's questions that are not answered, because the live rules did not ask them at the same step.
     pub unanswered: u64,
-    /// The shadow's calls that trapped, with their input alone.
+    /// The shadow's calls that trapped on a single input.
     pub traps: u64,
-    /// CPU time of the live rules, in nanoseconds, for so many inputs.
+    /// CPU time of the live rules, in nanoseconds.
     pub live_nanos: u64,
-    /// See `live_nanos`.
+    /// Number of inputs that this CPU time was spent on.
     pub live_inputs: u64,
-    /// CPU time of the shadow's rules, in nanoseconds, for so many inputs.
+    /// CPU time of the shadow's rules, in nanoseconds.
     pub shadow_nanos: u64,
-    /// See `shadow_nanos`.
+    /// Number of inputs that this CPU time was spent on.
     pub shadow_inputs: u64,
 }
 
-/// How many of a kind.
+/// Counts of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// Both did it.
+    /// Both did the same.
     pub same: u64,
-    /// Both did it in different ways.
+    /// Both did it, but differently.
     pub different: u64,
     /// Only the live rules did it.
     pub missing: u64,
@@ -91,11 +91,11 @@ pub struct Counts {
     pub extra: u64,
 }
 
-/// What is compared.
+/// A kind of effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Something sent.
+    /// A record that was sent.
     Output,
     /// An entry of a store.
     State,
@@ -110,28 +110,28 @@ pub enum Kind {
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Of what.
+    /// Kind of the effect.
     pub kind: Kind,
     /// `different`, `missing` or `extra`.
     pub how: String,
     /// Name of the output, store, kind of timer or lookup.
     pub name: String,
-    /// Entry of the store, tag of the timer or lookup; empty: it has none.
+    /// Entry of the store, or tag of the timer or lookup. Empty if there is none.
     pub entry: String,
     /// The input that caused it.
     pub input: Origin,
-    /// Field by field.
+    /// The fields that differ.
     pub fields: Vec<Field>,
 }
 
 /// One field that differs. Values are JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
-    /// Where it is: `money.id`; empty: the whole.
+    /// Path of the field, such as `money.id`. Empty for the whole value.
     pub path: String,
-    /// What the live rules say; none: nothing.
+    /// Value of the live rules, if they have one.
     pub live: Option<String>,
-    /// What the shadow says; none: nothing.
+    /// Value of the shadow, if it has one.
     pub shadow: Option<String>,
 }
 
@@ -152,31 +152,31 @@ pub struct Origin {
     pub time: Millis,
 }
 
-/// Traps of one reason.
+/// Traps with the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trapped {
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// How often.
+    /// How often it trapped.
     pub count: u64,
-    /// The first input.
+    /// The first input that trapped.
     pub first: Origin,
 }
 
 impl Counts {
-    /// Everything that is not the same.
+    /// Number of differences.
     pub fn differ(&self) -> u64 {
         self.different + self.missing + self.extra
     }
 }
 
 impl Seen {
-    /// Everything that is not the same, of all kinds.
+    /// Number of differences of all kinds.
     pub fn differ(&self) -> u64 {
         self.each().iter().map(|(_, counts)| counts.differ()).sum()
     }
 
-    /// By kind, with its name for people.
+    /// The counts by kind, with a name for people.
     pub fn each(&self) -> [(&'static str, Counts); 5] {
         [
             ("outputs", self.outputs),

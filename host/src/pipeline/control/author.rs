@@ -1,7 +1,7 @@
-//! Whoever deploys: reads what is, checks, writes a deploy, and waits until it is decided.
+//! The author of a deploy: reads the current state, checks, writes a deploy, and waits until it is decided.
 //!
-//! Rule: everything goes through the control topic, so it is the same from a running instance and from a command that knows
-//! the brokers only. If the author dies, the instances decide without it.
+//! Rule: everything goes through the control topic. So a deploy works in the same way from a running instance and from a command
+//! that knows only the brokers. If the author dies, the instances decide without it.
 
 mod prune;
 mod shadow;
@@ -22,20 +22,19 @@ use crate::task::Layout;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Each wait for the topic.
+/// Maximum time of each wait for the topic.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// Brokers that don't answer for so long are away.
+/// Brokers that don't answer for this long are away.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// Beyond the limit after which the instances give a deploy up.
+/// How much longer the author waits than the instances, which cancel an undecided deploy after the limit.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// Nothing runs yet.
-const NO_DEPLOY: &str =
-    "there is no deploy yet: the first instance that runs makes one of the rules that its file names";
+/// The error if no rules run yet.
+const NO_DEPLOY: &str = "there is no deploy yet; the first instance that runs deploys the rules that its file names";
 
-/// See the module.
+/// Deploys rules to one pipeline.
 pub struct Author {
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
@@ -44,12 +43,12 @@ pub struct Author {
     pub pipeline: String,
     /// Who deploys, for people.
     pub name: String,
-    /// The instances give a deploy up after so long.
+    /// Time after which the instances cancel an undecided deploy.
     pub limit: Duration,
 }
 
 impl Author {
-    /// Everything that stands on the topic now.
+    /// Reads the topic to its current end.
     pub fn read(&self) -> Result<Following, String> {
         patiently(|| {
             let mut following = Following::begin(self.log.clone(), self.layout.clone())?;
@@ -58,7 +57,7 @@ impl Author {
         })
     }
 
-    /// Checks, deploys, and waits until it is decided. `progress`: told at each change. Err: refused, why.
+    /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it was refused.
     pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed, String> {
         let mut following = self.read()?;
         let control = following.control().clone();
@@ -116,11 +115,11 @@ impl Author {
             Some(known) if known.deploy.nonce == own => {}
             Some(known) => {
                 return Err(format!(
-                    "{} has deployed at the same time, and was first: look at `pelton rules status`, and deploy again",
+                    "{} deployed at the same time and was first; look at `pelton rules status`, then deploy again",
                     known.deploy.author
                 ));
             }
-            None => return Err("the deploy did not get through to the control topic; deploy again".into()),
+            None => return Err("the deploy did not reach the control topic; deploy again".into()),
         }
         let at = self.decided(&mut following, number, progress)?;
         Ok(Deployed {
@@ -167,7 +166,7 @@ impl Author {
         }
     }
 
-    /// Component and settings of a wish.
+    /// The component and the settings that a request asks for.
     fn wanted(&self, following: &Following, newest: &Known, wish: &Wish) -> Result<(Vec<u8>, String), String> {
         let control = following.control();
         let base = match wish.back {
@@ -188,23 +187,25 @@ impl Author {
             None => {
                 let fetch = following
                     .fetch(base)
-                    .ok_or("its component is not on the control topic any more: it was pruned; deploy its file")?;
+                    .ok_or("its component is no longer on the control topic, because it was pruned; deploy its file")?;
                 fetch.run(WAIT).map_err(|why| why.to_string())?
             }
         };
         let mut settings = match &wish.settings {
             Some(settings) => settings.clone(),
             None => serde_json::from_str(&base.settings)
-                .map_err(|why| format!("the settings of deploy {} are no JSON: {why}", base.number))?,
+                .map_err(|why| format!("the settings of deploy {} are not valid JSON: {why}", base.number))?,
         };
         if !wish.set.is_empty() {
-            let object = settings.as_object_mut().ok_or("the running settings are no object")?;
+            let object = settings
+                .as_object_mut()
+                .ok_or("the running settings are not an object")?;
             object.extend(wish.set.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         Ok((component, settings.to_string()))
     }
 
-    /// Waits until a deploy is decided; the time that it holds from.
+    /// Waits until a deploy is decided, and returns the time from which it holds.
     fn decided(
         &self,
         following: &mut Following,
@@ -236,7 +237,7 @@ impl Author {
         }
     }
 
-    /// Cancels the deploy that is under way, else the shadow.
+    /// Cancels the undecided deploy, or else ends the shadow.
     pub fn cancel(&self) -> Result<Cancelled, String> {
         let mut following = self.read()?;
         let Some(open) = following.control().open() else {
@@ -248,7 +249,7 @@ impl Author {
         match following.control().known(number).map(|known| &known.state) {
             Some(State::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
             Some(State::Committed(at)) => Err(format!("deploy {number} was committed just before, from {at} on")),
-            _ => Err("the cancel did not get through to the control topic; try again".into()),
+            _ => Err("the cancel did not reach the control topic; try again".into()),
         }
     }
 
@@ -259,7 +260,7 @@ impl Author {
         self.publish(sheet)
     }
 
-    /// Makes the key of an order its own.
+    /// Makes the key of an order unique.
     fn own(&self, wall: Millis) -> [u8; 16] {
         nonce(&[
             self.name.as_bytes(),
@@ -269,7 +270,7 @@ impl Author {
         ])
     }
 
-    /// Writes all of it. In doubt, the topic says whether it is there.
+    /// Writes all of it. If the outcome is in doubt, the topic says whether it is there.
     fn publish(&self, sheet: Sheet) -> Result<(), String> {
         let mut publisher = patiently(|| self.log.publisher(&format!("{}-author", self.pipeline)))?;
         publisher.submit(sheet.transaction());
@@ -280,7 +281,7 @@ impl Author {
                 Some((_, Outcome::Aborted(why))) => {
                     return Err(format!("the control topic could not be written: {why}"));
                 }
-                // Whoever has the id now may be another author; what was written is decided all the same.
+                // Another author may have the transactional id by now. What was written counts all the same.
                 Some((_, Outcome::Ambiguous(_))) => return patiently(|| publisher.renew()),
                 None if begun.elapsed() > AWAY => return Err("the control topic could not be written in time".into()),
                 None => std::thread::sleep(Duration::from_millis(1)),
@@ -289,7 +290,7 @@ impl Author {
     }
 }
 
-/// Tries until it goes through, or the brokers are away for too long.
+/// Tries until it succeeds, or until the brokers have been away for too long.
 fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T, String> {
     let begun = Instant::now();
     loop {
@@ -301,7 +302,7 @@ fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T, 
     }
 }
 
-/// One finding a line.
+/// The findings, one a line.
 pub fn lines(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

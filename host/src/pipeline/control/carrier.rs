@@ -190,7 +190,7 @@ impl Carrier {
                     }
                 }
                 Told::Again(version, why) => {
-                    tracing::warn!(why, "a component is fetched again");
+                    tracing::warn!(why, "fetching a component failed; trying again");
                     self.under_way.remove(&version);
                 }
                 Told::Compiled(version, made) => {
@@ -261,7 +261,7 @@ impl Carrier {
             let (compile, tell) = (self.parts.compile.clone(), self.tell.clone());
             let started = (self.parts.start)(Box::new(move || job.run(&compile, &tell)));
             if let Err(why) = started {
-                tracing::warn!(%why, "no thread for a compilation: it is tried again");
+                tracing::warn!(%why, "can't start a thread for a compilation; trying again");
                 self.under_way.remove(&version);
             }
         }
@@ -280,7 +280,10 @@ impl Carrier {
                     Outcome::Committed(ends) => {
                         self.written = ends.iter().map(|(_, _, end)| *end).max().unwrap_or(self.written);
                     }
-                    Outcome::Aborted(why) => tracing::warn!(why, "what was said on the control topic is said again"),
+                    Outcome::Aborted(why) => tracing::warn!(
+                        why,
+                        "a transaction on the control topic was aborted; writing its records again"
+                    ),
                     Outcome::Ambiguous(_) => self.renew = true,
                 }
             }
@@ -311,7 +314,7 @@ impl Carrier {
             match self.parts.log.publisher(&id) {
                 Ok(publisher) => self.publisher = Some(publisher),
                 Err(Failure::Retry(why)) => {
-                    tracing::warn!(why, "the control topic can't be written yet");
+                    tracing::warn!(why, "can't write to the control topic yet; trying again");
                     return Ok(());
                 }
                 Err(other) => return Err(other),

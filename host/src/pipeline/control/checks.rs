@@ -1,8 +1,8 @@
 //! What a version may not change while the stream runs.
 //!
-//! Rule: each finding says what to change. An error is what could not be read, by the new version now or, unless that is
-//! given up (one-way), by an earlier one after a rollback. (World, imports and names are found when it is compiled, pending
-//! timers and lookups by each task.)
+//! Rule: each finding says what to change. It is an error if the new version could not read something, or if an earlier version
+//! could not read it after a rollback; a one-way deploy gives up the latter. (The compiler checks world, imports and names. Each
+//! task checks pending timers and lookups.)
 
 use crate::control::{Control, Declared, State, Store, VersionId};
 use crate::convert::incompatibilities;
@@ -11,16 +11,16 @@ use crate::rules::Version;
 use crate::task::Wiring;
 use std::sync::Arc;
 
-/// Everything there is to say of a version that shall follow what is committed.
+/// All findings about a version that is to follow the committed ones.
 pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
-    // What was withdrawn has written, too; what runs comes last.
+    // Withdrawn versions have written state, too. The running version comes last.
     let running = control.newest();
     let ever = control.deploys().filter(|known| {
         let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
         ran && running.is_none_or(|running| running.deploy.number != known.deploy.number)
     });
     let mut earlier: Vec<&Declared> = vec![];
-    // Most deploys share what they declare: each is compared once, where it stands last.
+    // Most deploys share what they declare, so each declaration is compared once, at its last place.
     for known in ever.chain(running).collect::<Vec<_>>().into_iter().rev() {
         let declared = known.deploy.declared.as_ref();
         if !earlier.iter().any(|one| std::ptr::eq(*one, declared)) {
@@ -31,7 +31,7 @@ pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
     compare(&earlier, new, one_way)
 }
 
-/// The same, of what the versions before have declared, the running one last.
+/// Like [`check`], against the declarations of the versions before, the running one last.
 pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Finding> {
     let mut findings = vec![];
     let Some(running) = earlier.last() else {
@@ -113,7 +113,7 @@ fn stores(store: &Store, earlier: &[&Declared], running: &Declared, one_way: boo
                 shape(store.map)
             ));
         }
-        // What an earlier version wrote may still stand there.
+        // State may still hold what an earlier version wrote.
         if let Some(why) = first(&known.schema, &store.schema) {
             let whose = if age == 0 { "now" } else { "an earlier version" };
             return error(format!(
@@ -147,7 +147,7 @@ fn missing(list: &[(String, String)], name: &str) -> bool {
     list.iter().all(|(known, _)| known != name)
 }
 
-/// Compares what has the same name.
+/// Compares channels with the same name.
 fn pairs(
     kind: &str,
     new: &[(String, String)],
@@ -174,7 +174,7 @@ fn first(writer: &str, reader: &str) -> Option<String> {
     why.map(|why| why.to_string())
 }
 
-/// The version that was asked for, and no other: what was fetched is what its author sent.
+/// Makes sure that the fetched component is the one that the author sent.
 pub fn is(version: &VersionId, wiring: Arc<Wiring>) -> Result<Arc<Wiring>, String> {
     let made = wiring.rules.version();
     match made.0 == *version {

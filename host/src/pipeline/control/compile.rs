@@ -1,6 +1,6 @@
 //! From a component to rules that fit this pipeline.
 //!
-//! Rule: off the workers' threads; what it says of a component is the same on every instance with the same file.
+//! Rule: this runs off the workers' threads. Its verdict on a component is the same on every instance with the same file.
 
 use super::checks;
 use super::follow::Fetch;
@@ -16,16 +16,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SendError, Sender, channel};
 use std::time::Duration;
 
-/// Makes wired rules of a component and its settings (JSON). Err: everything that doesn't fit.
+/// Compiles a component with its settings (JSON) and binds it to the pipeline. The error lists everything that doesn't fit.
 pub type Compile = Arc<dyn Fn(&[u8], &str) -> Result<Arc<Wiring>, String> + Send + Sync>;
 
-/// Runs a compilation, which blocks for seconds, at some time. Err: it can't now.
+/// Runs a compilation, which blocks for seconds, at some time. Fails if it can't start it now.
 pub type Start = Box<dyn FnMut(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send>;
 
-/// Each wait for the pieces of a component.
+/// Maximum time of each wait for the chunks of a component.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// The compiler of a pipeline. `partitions`: of the outputs, by index.
+/// The compiler of a pipeline. `partitions` is the number of partitions of each output, by index.
 pub fn compiler(
     engine: Engine,
     config: Arc<Config>,
@@ -42,13 +42,13 @@ pub fn compiler(
     })
 }
 
-/// Each compilation on a thread of its own. Threads stay, and take the next one: so it uses again what the last one has freed, which
-/// the allocator keeps by threads.
+/// Runs each compilation on its own thread. Threads are kept for later compilations, which then use the memory that the last one
+/// freed: the allocator keeps it by thread.
 pub fn on_threads() -> Start {
     type Job = Box<dyn FnOnce() + Send>;
     let mut threads: Vec<(Sender<Job>, Arc<AtomicBool>)> = vec![];
     Box::new(move |job| {
-        // A thread that has ended by a panic is busy for ever.
+        // A thread that has panicked counts as busy for ever.
         let idle = threads.iter().find(|(_, busy)| !busy.swap(true, Ordering::AcqRel));
         let job = match idle {
             Some((jobs, _)) => match jobs.send(job) {
@@ -67,14 +67,14 @@ pub fn on_threads() -> Start {
             }
         };
         std::thread::Builder::new().name("compile".into()).spawn(work)?;
-        // Its receiver is there as long as it works.
+        // The receiver exists as long as the thread works.
         let _ = jobs.send(job);
         threads.push((jobs, busy));
         Ok(())
     })
 }
 
-/// What a sandbox may use.
+/// Limits of a sandbox.
 pub fn limits(config: &Config) -> Limits {
     Limits {
         memory: config.rules.memory_limit,
@@ -83,7 +83,7 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// What later versions are checked against.
+/// What these rules declare, against which later versions are checked.
 pub fn declared(wiring: &Wiring) -> Arc<Declared> {
     let description = wiring.rules.description();
     let channels = |list: &[crate::rules::Channel]| {
@@ -116,7 +116,7 @@ pub fn hash(component: &[u8]) -> [u8; 32] {
     Sha256::digest(component).into()
 }
 
-/// A version that is fetched and compiled.
+/// A version to be fetched and compiled.
 pub struct Job {
     pub version: VersionId,
     pub settings: String,
@@ -125,24 +125,24 @@ pub struct Job {
 
 /// Where a component is.
 pub enum Source {
-    /// At hand.
+    /// In memory.
     Here(Arc<Vec<u8>>),
     /// On the control topic.
     Topic(Fetch),
 }
 
-/// What became of a job.
+/// The outcome of a job.
 pub enum Told {
-    /// The component is here.
+    /// The component was fetched.
     Fetched(VersionId, Arc<Vec<u8>>),
-    /// It is compiled; or can't be, why.
+    /// It was compiled, or can't be, for this reason.
     Compiled(VersionId, Result<Arc<Wiring>, String>),
-    /// The topic could not be read: again.
+    /// The topic could not be read; try again.
     Again(VersionId, String),
 }
 
 impl Job {
-    /// Does it. Blocks for seconds.
+    /// Runs the job. Blocks for seconds.
     pub fn run(self, compile: &Compile, tell: &Sender<Told>) {
         let version = self.version;
         let component = match self.source {
@@ -158,7 +158,7 @@ impl Job {
             Err(Failure::Retry(why)) => Told::Again(version, why),
             Err(other) => Told::Compiled(version, Err(other.to_string())),
         };
-        // Nobody listens: the instance ends.
+        // Nobody listens any more, because the instance is ending.
         let _ = tell.send(told);
     }
 }

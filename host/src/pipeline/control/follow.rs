@@ -1,6 +1,6 @@
 //! Reading the control topic.
 //!
-//! Rule: records are taken in the order of the topic, from its start; components are not kept, only where they stand.
+//! Rule: records are taken in the order of the topic, from its start. Components are not kept, only their offsets.
 
 use crate::control::{Control, Deploy, Effect, Key, Record};
 use crate::error::{Failure, Result};
@@ -14,10 +14,10 @@ use std::time::Duration;
 /// How often the end of the topic is proved.
 const PROOFS: Duration = Duration::from_millis(100);
 
-/// Where the pieces of components stand: by SHA-256 of the whole and number of the piece.
+/// Offsets of the chunks of components, by SHA-256 of the whole and number of the chunk.
 type Chunks = BTreeMap<[u8; 32], BTreeMap<u32, Offset>>;
 
-/// See the module.
+/// A reader of the control topic, with what it says so far.
 pub struct Following {
     log: Arc<dyn Log>,
     layout: Arc<Layout>,
@@ -29,7 +29,7 @@ pub struct Following {
 }
 
 impl Following {
-    /// Begins at the start of the topic.
+    /// Starts reading at the start of the topic.
     pub fn begin(log: Arc<dyn Log>, layout: Arc<Layout>) -> Result<Following> {
         let (start, _) = log.bounds(layout.control, 0)?;
         let mut reader = log.reader(PROOFS)?;
@@ -45,7 +45,7 @@ impl Following {
         })
     }
 
-    /// Takes what has come; waits at most so long when nothing has. True: something is known now that was not.
+    /// Takes what has arrived. If nothing has, waits at most `wait`. Returns whether anything new is known.
     pub fn poll(&mut self, wait: Duration) -> Result<bool> {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         self.reader.poll(wait, &mut arrivals)?;
@@ -56,7 +56,7 @@ impl Following {
                 Arrival::End { offset, .. } => self.position = self.position.max(offset),
                 Arrival::OutOfRange { start, end, .. } => {
                     return Err(Failure::Fatal(format!(
-                        "the control topic '{}' holds {start} to {end}, and {} was read before: it was made anew; start again",
+                        "the control topic '{}' holds offsets {start} to {end}, but {} was read before: it was created again; restart this process",
                         self.layout.topics[usize::from(self.layout.control)],
                         self.position
                     )));
@@ -84,7 +84,9 @@ impl Following {
                     match self.control.apply(record) {
                         Effect::Changed => changed = true,
                         Effect::None => {}
-                        Effect::Refused(why) => tracing::warn!(why, "a deploy does not count"),
+                        Effect::Refused(why) => {
+                            tracing::warn!(why, "a deploy or shadow on the control topic was ignored")
+                        }
                     }
                 }
             }
@@ -92,7 +94,7 @@ impl Following {
         Ok(changed)
     }
 
-    /// What was read.
+    /// What the topic says so far.
     pub fn control(&self) -> &Control {
         &self.control
     }
@@ -102,12 +104,12 @@ impl Following {
         self.position
     }
 
-    /// The end that the topic has now. What others have written before this call is below it.
+    /// The current end of the topic. What others wrote before this call is below it.
     pub fn end(&self) -> Result<Offset> {
         Ok(self.log.bounds(self.layout.control, 0)?.1)
     }
 
-    /// Reads to the end that the topic has now; `wait`: for each piece.
+    /// Reads to the current end of the topic, with at most `wait` for each poll.
     pub fn catch_up(&mut self, wait: Duration) -> Result<()> {
         let end = self.end()?;
         while self.position < end {
@@ -116,7 +118,7 @@ impl Following {
         Ok(())
     }
 
-    /// True when all pieces of a component were read.
+    /// Whether all chunks of a component were read.
     pub fn has(&self, component: &[u8; 32], bytes: u64) -> bool {
         let pieces = bytes.div_ceil(crate::control::CHUNK_BYTES as u64);
         self.chunks
@@ -124,7 +126,7 @@ impl Following {
             .is_some_and(|known| known.len() as u64 == pieces)
     }
 
-    /// A component that stands on the topic, to be fetched. None: it does not, or not all of it.
+    /// A component to be fetched from the topic, if all of it is there.
     pub fn fetch(&self, deploy: &Deploy) -> Option<Fetch> {
         let wanted = self.chunks.get(&deploy.component)?.clone();
         self.has(&deploy.component, deploy.bytes).then(|| Fetch {
@@ -145,7 +147,7 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Its bytes. Blocks; [`Retry`](Failure::Retry): follow the topic again, and fetch anew.
+    /// Fetches its bytes; blocks. On [`Retry`](Failure::Retry), follow the topic further, and fetch again.
     pub fn run(self, wait: Duration) -> Result<Vec<u8>> {
         let first = self.wanted.values().copied().min().unwrap_or(0);
         let last = self.wanted.values().copied().max().unwrap_or(0);
@@ -163,7 +165,9 @@ impl Fetch {
                         continue;
                     }
                     Arrival::OutOfRange { .. } => {
-                        return Err(Failure::Retry("the control topic was cut while it was read".into()));
+                        return Err(Failure::Retry(
+                            "the control topic was truncated while it was read".into(),
+                        ));
                     }
                 };
                 for record in &chunk.records {
@@ -178,10 +182,10 @@ impl Fetch {
                 }
             }
         }
-        // A piece that was written again while this was read stands further on.
+        // A chunk that was written again during the fetch is further on.
         if !pieces.keys().eq(self.wanted.keys()) {
             return Err(Failure::Retry(
-                "a piece of the component has moved: it is read again".into(),
+                "a part of the component has moved on the control topic; reading it again".into(),
             ));
         }
         Ok(pieces.into_values().flatten().collect())

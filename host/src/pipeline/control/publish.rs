@@ -1,32 +1,32 @@
 //! Writing to the control topic.
 //!
-//! Rule: all of one call, or nothing. Who is in doubt whether it went through reads the topic.
+//! Rule: a call writes all of its records or none. If the outcome is in doubt, read the topic.
 
 use crate::control::{CHUNK_BYTES, Key, Record};
 use crate::log::{Outgoing, Transaction};
 use crate::record::{Millis, Span};
 use crate::task::Layout;
 
-/// What is written in one transaction.
+/// Records to be written in one transaction.
 #[derive(Default)]
 pub struct Sheet {
     transaction: Transaction,
 }
 
 impl Sheet {
-    /// A record. `nonce`: see [`Record::key`].
+    /// Adds a record. For `nonce`, see [`Record::key`].
     pub fn record(&mut self, layout: &Layout, record: &Record, nonce: &[u8; 16], wall: Millis) {
         self.put(layout, &record.key(nonce), Some(&record.value()), wall);
     }
 
-    /// A component, in pieces.
+    /// Adds a component, in chunks.
     pub fn component(&mut self, layout: &Layout, hash: &[u8; 32], component: &[u8], wall: Millis) {
         for (number, piece) in component.chunks(CHUNK_BYTES).enumerate() {
             self.put(layout, &Key::chunk(hash, number as u32), Some(piece), wall);
         }
     }
 
-    /// A component goes: so many bytes.
+    /// Removes a component of this many bytes.
     pub fn remove(&mut self, layout: &Layout, hash: &[u8; 32], bytes: u64, wall: Millis) {
         for number in 0..bytes.div_ceil(CHUNK_BYTES as u64) {
             self.put(layout, &Key::chunk(hash, number as u32), None, wall);
@@ -47,12 +47,12 @@ impl Sheet {
         });
     }
 
-    /// Nothing is on it.
+    /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.transaction.records.is_empty()
     }
 
-    /// To be handed to a [publisher](crate::log::Log::publisher).
+    /// The transaction for a [publisher](crate::log::Log::publisher).
     pub fn transaction(self) -> Transaction {
         self.transaction
     }

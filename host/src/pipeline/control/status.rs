@@ -1,6 +1,6 @@
 //! What the control topic says, for people and programs.
 //!
-//! Rule: made of [`Control`] alone, so it is the same from an instance and from the brokers.
+//! Rule: this uses only [`Control`], so it says the same from an instance and from the brokers.
 
 use crate::control::shadow::Seen;
 use crate::control::{Control, Known, Stage, State};
@@ -10,7 +10,7 @@ use crate::rules::Version;
 use crate::task::shadow::Trial;
 use std::collections::BTreeMap;
 
-/// Of everything that is known.
+/// The status of everything that is known.
 pub fn deploys(control: &Control, tasks: usize) -> Deploys {
     Deploys {
         deploys: control.deploys().map(one).collect(),
@@ -22,7 +22,7 @@ pub fn deploys(control: &Control, tasks: usize) -> Deploys {
     }
 }
 
-/// The last shadow, as far as the topic tells.
+/// The last shadow, as far as the topic says.
 pub fn shadow(control: &Control, of: usize) -> Option<Shadowing> {
     let known = control.shadows().last()?;
     let deploy = &known.shadow.deploy;
@@ -46,7 +46,7 @@ pub fn shadow(control: &Control, of: usize) -> Option<Shadowing> {
     Some(shadowing)
 }
 
-/// The same, with what an instance knows better of its own tasks.
+/// The same, with what an instance knows about its own tasks.
 pub fn shadow_here(control: &Control, of: usize, trial: Option<&Trial>) -> Option<Shadowing> {
     let mut shadowing = shadow(control, of)?;
     if let Some(trial) = trial.filter(|trial| trial.number == shadowing.number) {
@@ -74,7 +74,7 @@ fn time(at: Millis) -> Option<Millis> {
     (at != crate::record::NEVER).then_some(at)
 }
 
-/// Of one deploy.
+/// The status of one deploy.
 pub fn one(known: &Known) -> OneDeploy {
     let deploy = &known.deploy;
     let (state, at, why) = match &known.state {

@@ -83,7 +83,7 @@ fn each_trouble_of_a_cluster_has_its_cure() {
         "error: inputs.session.topic = user-session-events: is compacted: records vanish, and a replay gives other results; set cleanup.policy=delete, or on_data_loss = \"skip\"",
         "warning: inputs.user.topic = user-events: is compacted: records vanish, and a replay gives other results; set cleanup.policy=delete",
         "error: inputs = user-session-events 4, user-events 3, wallet-events 4: must have the same number of partitions: a key's records of all inputs are joined by partition number",
-        "error: outputs.enriched.topic = money-enriched-events: there is no such topic; create it, or mend the name",
+        "error: outputs.enriched.topic = money-enriched-events: there is no such topic; create it, or correct the name",
         "error: money-changelog = 2 partitions: must have 4 partitions; it belongs to Pelton: was it made by hand, or did the inputs change?",
         "error: money-changelog.retention.ms = 604800000: must be -1: kafka-configs.sh --alter --topic money-changelog --add-config retention.ms=-1",
     ];
@@ -145,8 +145,8 @@ fn the_rules_names_are_those_of_the_config() {
     );
     let expected = [
         "error: inputs.walet: the rules read \"walet\"; add a table [inputs.walet], or use rules that do not",
-        "warning: inputs.session: the rules do not read it (they read: walet, user); take it out",
-        "warning: inputs.wallet: the rules do not read it (they read: walet, user); take it out",
+        "warning: inputs.session: the rules do not read it (they read: walet, user); remove it",
+        "warning: inputs.wallet: the rules do not read it (they read: walet, user); remove it",
         "error: lookups.more: the rules ask \"more\"; add a table [lookups.more], or use rules that do not",
     ];
     assert_eq!(
@@ -162,7 +162,7 @@ fn the_rules_file_must_be_webassembly() {
     let config = config(&[&format!("rules.file={}", file.display())]);
     assert!(rules_file(&config)[0].cure.contains("can't be read"));
     std::fs::write(&file, "text").unwrap();
-    assert!(rules_file(&config)[0].cure.contains("is no WebAssembly"));
+    assert!(rules_file(&config)[0].cure.contains("is not WebAssembly"));
     std::fs::write(&file, b"\0asm\x01\0\0\0").unwrap();
     assert_eq!(rules_file(&config), []);
 }

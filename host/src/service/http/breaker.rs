@@ -1,7 +1,7 @@
 //! The circuit breaker of one service.
 //!
-//! Rule: so many failures in a row open it; while it is open nothing is called; after a pause one probe is, and only what
-//! comes of the probe closes or opens it again. What was called before the last change has no say any more.
+//! Rule: a number of failures in a row opens it. While it is open, nothing is called. After a pause, one probe is called, and only its
+//! result closes or opens the breaker again. Calls from before the last change have no influence any more.
 //!
 //! ```text
 //!            failures in a row                pause over, one is admitted
@@ -21,21 +21,21 @@ pub(super) struct Breaker {
     limit: u32,
     pause: Duration,
     state: State,
-    /// Raised at each change of state: who was admitted before has no say.
+    /// Raised at each change of state. Calls that were admitted before have no influence.
     generation: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Calls go out; so many failures in a row.
+    /// Calls are made. Contains the number of failures in a row.
     Closed(u32),
-    /// No call goes out before then.
+    /// No call is made before this time.
     Open(Instant),
-    /// One call is out.
+    /// One probe is being called.
     Probing,
 }
 
-/// Leave to make one call: give it back with [`Breaker::done`] or [`Breaker::given_up`].
+/// Permission to make one call. Give it back with [`Breaker::done`] or [`Breaker::given_up`].
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Leave {
@@ -54,7 +54,7 @@ pub(super) enum Change {
 }
 
 impl Breaker {
-    /// Closed. `limit`: failures in a row, at least 1.
+    /// A closed breaker. `limit` is the number of failures in a row that opens it, at least 1.
     pub fn new(limit: u32, pause: Duration) -> Self {
         assert!(limit > 0, "a breaker without a limit would never let a call out");
         Breaker {
@@ -65,7 +65,7 @@ impl Breaker {
         }
     }
 
-    /// Leave to call, or none: the service is left alone.
+    /// Permission to call, unless the breaker is open.
     pub fn admit(&mut self, now: Instant) -> Option<Leave> {
         match self.state {
             State::Closed(_) => {}
@@ -77,7 +77,7 @@ impl Breaker {
         })
     }
 
-    /// The call has ended. `reached`: the service did answer, whatever it said.
+    /// The call has ended. `reached` says whether the service answered, whatever the answer was.
     pub fn done(&mut self, leave: Leave, reached: bool, now: Instant) -> Change {
         if leave.generation != self.generation {
             return Change::None;

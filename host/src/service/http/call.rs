@@ -1,7 +1,7 @@
 //! One question, from asked to answered: what comes after each try.
 //!
-//! Rule: a question ends exactly once. A try says something only when it has ended itself; a time-out ends a try, so that an
-//! answer and a time-out never race.
+//! Rule: a question ends exactly once. A try has a result only when it has ended. A time-out ends a try, so an answer and a time-out
+//! never race.
 //!
 //! ```text
 //!   Asked -> try -> Body, Absent ------------------------------> answered
@@ -26,14 +26,14 @@ pub(super) enum Try {
     Absent,
     /// 408, 429, 5xx, no connection, time-out: another try may go through.
     Failed(String),
-    /// It will never go through.
+    /// Another try can't go through either.
     Refused(String),
 }
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The end.
+    /// The question has ended.
     Answer(Answer),
     /// Another try, after a pause.
     Again(Duration),
@@ -49,7 +49,7 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    /// `retries`: tries after the first; `backoff`: before the second; `seed`: any number, another one for each question.
+    /// `retries` is the number of further tries, `backoff` the pause before the second one, `seed` any number that differs by question.
     pub fn new(retries: u32, backoff: Duration, seed: u64) -> Self {
         Tries {
             left: retries,
@@ -58,7 +58,7 @@ impl Tries {
         }
     }
 
-    /// After a try.
+    /// What to do after a try.
     pub fn after(&mut self, ended: Try) -> Next {
         match ended {
             Try::Body(body) => Next::Answer(Answer::Body(body)),

@@ -1,7 +1,7 @@
-//! Components that nobody needs any more leave the control topic.
+//! Removes components that nobody needs any more from the control topic.
 //!
-//! Rule: what may still run stays: what runs, what the rules go back to, what a task is at, and what a replay of the journal needs.
-//! (The stores of old versions are not touched: what they hold is kept, unread.)
+//! Rule: every version that may still run stays: those that run, those that tasks may go back to, those that a task still uses, and
+//! those that a replay of the journal needs. (The stores of old versions are not touched. Their content is kept, unread.)
 
 use super::Author;
 use crate::control::{Control, Known, Number, Record, State};
@@ -13,14 +13,14 @@ use crate::rules::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// What stays, beside what may still run.
+/// What to keep in addition to what may still run.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
-    /// So many of the last versions.
+    /// How many of the last versions.
     pub last: usize,
     /// These deploys.
     pub also: Vec<Number>,
-    /// Whatever ran within so long: as long as the journal is kept.
+    /// Every version that ran within this time, which is the retention of the journal.
     pub ran_within: Duration,
 }
 
@@ -30,18 +30,18 @@ struct Prunable {
     component: [u8; 32],
     /// Its size.
     bytes: u64,
-    /// The deploys that had it.
+    /// The deploys that used it.
     deploys: Vec<Number>,
 }
 
 impl Author {
-    /// Removes what is not kept; `dry_run`: only says what that is.
+    /// Removes what is not kept. With `dry_run`, only says what that is.
     pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Pruned>, String> {
         let following = self.read()?;
         let control = following.control();
         if let Some(open) = control.open() {
             let number = open.deploy.number;
-            return Err(format!("deploy {number} is not decided yet: prune when it is"));
+            return Err(format!("deploy {number} is not decided yet; prune once it is"));
         }
         if let Some(unknown) = keep.also.iter().find(|number| control.known(**number).is_none()) {
             return Err(format!("there is no deploy {unknown}: see `pelton rules list`"));
@@ -67,7 +67,7 @@ impl Author {
     }
 }
 
-/// The components that only deploys have which are not kept.
+/// The components that are used only by deploys that are not kept.
 fn prunable(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> Vec<Prunable> {
     let kept = kept(control, tasks, keep, now);
     let of = |number: &Number| control.known(*number).map(|known| known.deploy.component);
@@ -91,12 +91,12 @@ fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Num
     let mut kept: BTreeSet<Number> = keep.also.iter().copied().collect();
     kept.extend((0..tasks as Partition).map(|task| control.taken(task)));
     let mut versions = BTreeSet::new();
-    // Of the deploy behind, in this walk back: when it was made, and from when on it holds.
+    // For the next later deploy in this walk back: when it was written, and the time from which it holds.
     let mut until = now;
     for known in control.deploys().rev() {
         let number = known.deploy.number;
         let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
-        // What runs and the one before it, at least.
+        // At least the running version and the one before it.
         if matches!(known.state, State::Committed(_)) && versions.len() < keep.last.max(2) {
             versions.insert(known.deploy.version);
         }

@@ -1,7 +1,7 @@
-//! Whoever lets rules run beside the live ones.
+//! The author of a shadow: lets rules run beside the live ones.
 //!
-//! Rule: as with a deploy, everything goes through the control topic. It is begun when every instance has compiled and checked
-//! it; from then on nobody waits for it.
+//! Rule: as with a deploy, everything goes through the control topic. The shadow has started when every instance has compiled and
+//! checked it. From then on nobody waits for it.
 
 use super::{Author, SLACK, WAIT, lines, patiently};
 use crate::control::Record;
@@ -17,7 +17,7 @@ use crate::rules::Version;
 use std::time::Instant;
 
 impl Author {
-    /// Checks, and lets it run beside the live rules; waits until every instance is ready. Err: refused, why.
+    /// Checks the rules, starts the shadow, and waits until every instance is ready. The error says why it was refused.
     pub(super) fn begin_shadow(
         &self,
         mut following: Following,
@@ -27,14 +27,14 @@ impl Author {
         let control = following.control().clone();
         let newest = control.newest().ok_or(super::NO_DEPLOY)?;
         if duration <= 0 {
-            return Err("a shadow runs for a time that is more than nothing".into());
+            return Err("the duration of a shadow must be more than zero".into());
         }
         if wish.at.is_some() {
-            return Err("a shadow begins now: leave the time out".into());
+            return Err("a shadow always begins now; leave out the event time".into());
         }
         if let Some(under_way) = control.shadows().under_way() {
             return Err(format!(
-                "shadow {} is under way: `pelton rules promote` lets it take over, `pelton rules cancel` ends it",
+                "shadow {} is still running; `pelton rules promote` lets it take over, `pelton rules cancel` ends it",
                 under_way.number()
             ));
         }
@@ -73,15 +73,13 @@ impl Author {
             last.is_some_and(|last| last.number() == number && last.shadow.deploy.nonce == own)
         };
         if !counts(&following) {
-            return Err(
-                "somebody else has deployed at the same time, and was first: look at `pelton rules status`".into(),
-            );
+            return Err("somebody else deployed at the same time and was first; look at `pelton rules status`".into());
         }
         let begun = Instant::now();
         let mut given_up = false;
         loop {
             let last = following.control().shadows().last().filter(|_| counts(&following));
-            let last = last.ok_or("another shadow has begun meanwhile")?;
+            let last = last.ok_or("another shadow has begun in the meantime")?;
             if let Some(why) = &last.over {
                 return Err(why.clone());
             }
@@ -97,7 +95,7 @@ impl Author {
         }
     }
 
-    /// Ends the shadow that is under way; its number.
+    /// Ends the running shadow, and returns its number.
     pub(super) fn cancel_shadow(&self, mut following: Following) -> Result<Cancelled, String> {
         let under_way = following.control().shadows().under_way().ok_or(
             "no deploy and no shadow is under way. A deploy that is committed can't be cancelled: `pelton rules rollback` \
@@ -108,7 +106,7 @@ impl Author {
         patiently(|| following.catch_up(WAIT))?;
         match following.control().shadows().under_way() {
             Some(under_way) if under_way.number() == number => {
-                Err("the cancel did not get through to the control topic; try again".into())
+                Err("the cancel did not reach the control topic; try again".into())
             }
             _ => Ok(Cancelled::Shadow(number)),
         }
@@ -122,16 +120,16 @@ impl Author {
         self.publish(sheet)
     }
 
-    /// What is seen of the last shadow, as far as the topic tells. None: there was none.
+    /// What was seen of the last shadow, if there was one, as far as the topic says.
     pub fn diff(&self) -> Result<Option<Shadowing>, String> {
         let following = self.read()?;
         Ok(status::shadow(following.control(), self.layout.partitions as usize))
     }
 
-    /// Component and settings of the last shadow, to take over now.
+    /// The deploy of the running shadow, whose component and settings are to take over now.
     pub(super) fn promoted<'a>(&self, following: &'a Following) -> Result<&'a crate::control::Deploy, String> {
         let under_way = following.control().shadows().under_way();
-        let known = under_way.ok_or("no shadow is under way: `pelton rules deploy FILE --shadow 1h` begins one")?;
+        let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;
         Ok(&known.shadow.deploy)
     }
 }

@@ -1,6 +1,7 @@
-//! Back by itself: an instance says that a deploy is at fault.
+//! Automatic withdrawal: an instance says that a deploy is at fault.
 //!
-//! Rule: it follows from what its tasks tell and what was read, so it is said until it is read, and once a deploy.
+//! Rule: the order follows from what the tasks report and what the topic says. It is written again until it has been read, and once
+//! for each deploy.
 
 use super::Carrier;
 use crate::control::{Number, Order, Record, Way};
@@ -8,7 +9,7 @@ use crate::task::Status;
 use std::collections::BTreeSet;
 
 impl Carrier {
-    /// What a deploy that is over a budget comes to. None: nothing is over one, or it can't be withdrawn.
+    /// The order that withdraws a deploy which exceeds a budget, if there is one that can be withdrawn.
     pub(super) fn back(&self, tasks: &[Status]) -> Option<Record> {
         let due = |task: &&Status| self.control.way_back(task.deployed) == Way::Back;
         let mut over = tasks.iter().filter(due);
@@ -19,12 +20,12 @@ impl Carrier {
         Some(Record::Order { number, order })
     }
 
-    /// The deploys whose tasks stop when they are over a budget.
+    /// The deploys whose tasks stop if they exceed a budget.
     pub(super) fn stops(&self) -> BTreeSet<Number> {
         self.control.ways_back()
     }
 
-    /// Says what was withdrawn since these orders.
+    /// Logs the deploys that were withdrawn since these orders.
     pub(super) fn say_withdrawn(&self) {
         for known in self.control.withdrawn().iter().skip(self.orders.withdrawn.len()) {
             let why = self.control.known(known.number).map(|known| &known.state);
@@ -33,7 +34,7 @@ impl Carrier {
                 deploy = known.number,
                 ?instead,
                 ?why,
-                "a deploy is withdrawn: its tasks go on with another one"
+                "deploy withdrawn; its tasks go on with another version"
             );
         }
     }

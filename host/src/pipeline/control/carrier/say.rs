@@ -1,6 +1,7 @@
-//! What an instance has to say on the control topic now.
+//! What an instance has to write to the control topic now.
 //!
-//! Rule: it follows from what was read, and from the clock; so what did not get through is said again, and nothing twice.
+//! Rule: it follows from what was read, and from the clock. So a record that did not get through is written again, and nothing is
+//! written twice.
 
 use super::{Carrier, OTHERS_AFTER};
 use crate::control::{Deploy, Order, Record, Report, Stage, nonce};
@@ -14,7 +15,7 @@ use crate::worker::Now;
 use std::time::Duration;
 
 impl Carrier {
-    /// What is to be said now.
+    /// The records to write now.
     pub(super) fn sheet(&mut self, now: Now, tasks: &[Status]) -> Sheet {
         let mut sheet = Sheet::default();
         if self.control.last() == 0 {
@@ -77,13 +78,13 @@ impl Carrier {
                 instance,
                 report,
             };
-            // Its key does not need one.
+            // Its key does not need a nonce.
             sheet.record(&self.parts.layout, &record, &[0; 16], now.wall);
         }
         sheet
     }
 
-    /// An order, with a key of its own.
+    /// Adds an order, with a unique key.
     fn order(&mut self, now: Now, order: &Record, sheet: &mut Sheet) {
         self.orders_made += 1;
         let own = nonce(&[
@@ -95,7 +96,7 @@ impl Carrier {
         sheet.record(&self.parts.layout, order, &own, now.wall);
     }
 
-    /// Once, when what was there at the start is read: the file counts only where nothing was deployed.
+    /// Once, when everything that was on the topic at the start has been read: the file counts only if nothing was deployed.
     pub(super) fn look_at_file(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.looked, true) {
             return Ok(());
@@ -108,7 +109,7 @@ impl Carrier {
             (Some(newest), file) if file != Some(newest.deploy.version) => {
                 tracing::warn!(
                     version = %Version(newest.deploy.version),
-                    "the rules that were deployed last win over the file, which names only the first ones"
+                    "running the rules that were deployed last; rules.file names only the first version"
                 );
                 Ok(())
             }
@@ -116,7 +117,7 @@ impl Carrier {
         }
     }
 
-    /// The file's rules are the first deploy.
+    /// Makes the file's rules the first deploy.
     fn first(&self, now: Now, sheet: &mut Sheet) {
         let Some(first) = &self.parts.first else { return };
         let component = hash(&first.component);

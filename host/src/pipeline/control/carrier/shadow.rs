@@ -1,9 +1,10 @@
-//! An instance's part in a shadow: it compiles, hands it to its tasks, lets it be played, and tells what is seen.
+//! An instance's part in a shadow: it compiles the rules, hands them to its tasks, lets them run, and reports what is seen.
 //!
 //! Rules:
-//! - What the tasks of this instance see is told on the topic when it begins and ends, and meanwhile now and then; so every
-//!   instance, and whoever knows the brokers only, can show all of it.
-//! - A task has one stay of it: where the topic knows of one, no other begins; and one whose instance is gone is told as ended.
+//! - What the tasks of this instance see is written to the topic when the shadow begins and ends, and now and then in between. So
+//!   every instance, and a command that knows only the brokers, can show all of it.
+//! - A task runs a shadow at most once. If the topic has a report of a task, the shadow does not begin there again. If the instance
+//!   that ran it is gone, the report says that it ended.
 
 use super::Carrier;
 use crate::control::shadow::{Known, Report, Said, Standing};
@@ -18,26 +19,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a running shadow sees is told so often: a report is a few KiB.
+/// How often the report of a running shadow is written. It has a few KiB.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-/// What a carrier knows of the shadow.
+/// What an instance knows of the shadow.
 #[derive(Default)]
 pub struct Held {
     trial: Option<Arc<Trial>>,
-    /// When each task's report was told last.
+    /// When each task's report was last written.
     told: BTreeMap<Partition, Duration>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Its player ends with the instance.
+        // The player ends with the instance.
         self.trial.iter().for_each(|trial| trial.end());
     }
 }
 
 impl Carrier {
-    /// The shadow that tasks shall run; its rules are compiled.
+    /// The shadow that tasks are to run. Its rules are compiled.
     pub(super) fn trial(&mut self) -> Option<Arc<Trial>> {
         let wanted = self.control.shadows().under_way();
         let number = wanted.map(Known::number);
@@ -64,7 +65,7 @@ impl Carrier {
             if self.parts.plays
                 && let Err(why) = threads::play(trial.clone())
             {
-                tracing::warn!(%why, "no thread for a shadow: it is dropped when too much waits for it");
+                tracing::warn!(%why, "can't start a thread for the shadow; it will be dropped when too much waits for it");
             }
             self.shadow.trial = Some(trial);
         }
@@ -74,12 +75,12 @@ impl Carrier {
         self.shadow.trial.clone()
     }
 
-    /// What is seen of it here, to be shown at once.
+    /// What is seen of it on this instance, to be shown at once.
     pub fn shadow(&self) -> Option<&Arc<Trial>> {
         self.shadow.trial.as_ref()
     }
 
-    /// Adds what is to be said of it now.
+    /// Adds what is to be written about it now.
     pub(super) fn say_shadow(&mut self, now: Now, tasks: &[Status], sheet: &mut Sheet) {
         let Some(known) = self.control.shadows().under_way() else {
             return;
@@ -119,7 +120,7 @@ impl Carrier {
                 say(Said::Seen(number, *task, json(report)));
             }
         }
-        // Stays elsewhere, or in an earlier life of this instance, of tasks that are here now.
+        // Reports of tasks that are here now, from other instances or from before a restart of this one.
         let gone = |task: &Partition| mine.contains(task) && !reports.contains_key(task);
         for (task, told) in known.tasks.iter().filter(|(task, _)| gone(task)) {
             if told.standing == Standing::Running {
@@ -135,6 +136,6 @@ impl Carrier {
 }
 
 fn json(report: &Report) -> Vec<u8> {
-    // It can't fail: plain data with keys of text.
+    // This can't fail: it is plain data with text keys.
     serde_json::to_vec(report).expect("plain data")
 }
