@@ -20,8 +20,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wasi::clocks::monotonic_clock;
 
+mod careless;
 mod greed;
 
+use careless::{reject_poison, spoil_unused};
 use greed::{eat, recurse, recurse_wide, run_for_ever};
 
 struct Odd;
@@ -352,52 +354,6 @@ fn ask(batch: &Batch, effects: &mut Effects) {
             value: Span { start, len: 2 },
         }
     });
-}
-
-/// Spans that the effects don't need point anywhere.
-fn spoil_unused(effects: &mut Effects) {
-    let anywhere = Span {
-        start: u32::MAX,
-        len: u32::MAX,
-    };
-    let deletes: Vec<Effect> = effects
-        .effects
-        .iter()
-        .filter(|effect| effect.what == Action::Put)
-        .map(|put| Effect {
-            what: Action::Delete,
-            on: 0,
-            value: anywhere,
-            ..*put
-        })
-        .collect();
-    for effect in &mut effects.effects {
-        if effect.what == Action::Send {
-            effect.name = anywhere;
-        }
-    }
-    effects.effects.extend(deletes);
-    effects.effects.sort_by_key(|effect| effect.of);
-}
-
-/// Rejects each poisoned event, and doesn't say why.
-fn reject_poison(batch: &Batch, effects: &mut Effects) {
-    let none = Span { start: 0, len: 0 };
-    for (of, input) in batch.inputs.iter().enumerate() {
-        if bytes_of(input.value, &batch.bytes).ends_with(POISON) {
-            let of = of as u32;
-            effects.effects.retain(|effect| effect.of != of);
-            effects.effects.push(Effect {
-                what: Action::Reject,
-                on: 0,
-                of,
-                at: 0,
-                name: none,
-                value: none,
-            });
-        }
-    }
-    effects.effects.sort_by_key(|effect| effect.of);
 }
 
 /// One more effect for each event, behind its others.

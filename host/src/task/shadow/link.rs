@@ -104,7 +104,7 @@ impl Link {
                 }
                 if self.known.bytes() > self.trial.bounds.state {
                     let why = format!(
-                        "dropped: the keys that it has seen are over {} MiB; let it run for a shorter time",
+                        "dropped: its state is over {} MiB by its keys alone; let it run for a shorter time",
                         self.trial.bounds.state >> 20
                     );
                     feed.end(why, &self.trial);
