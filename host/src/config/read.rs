@@ -251,7 +251,7 @@ fn output(name: String, mut at: Section, defaults: &Defaults) -> Output {
 fn check(root: &Section, config: &Config) {
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     for owned in config.owned_topics(1) {
-        taken.insert(owned.name, "Pelton's own".into());
+        taken.insert(owned.name, "Pelton itself".into());
     }
     let inputs = config
         .inputs

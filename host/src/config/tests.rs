@@ -305,8 +305,8 @@ fn what_is_no_file_and_no_toml_is_said() {
 
 #[test]
 fn topics_that_collide_are_refused() {
-    assert!(bad(MINIMAL, &["outputs.enriched.topic=wallet-events"])[0].contains("is the topic of inputs.wallet too"));
-    assert!(bad(MINIMAL, &["inputs.user.topic=money-journal"])[0].contains("is the topic of Pelton's own too"));
+    assert!(bad(MINIMAL, &["outputs.enriched.topic=wallet-events"])[0].contains("is also the topic of inputs.wallet;"));
+    assert!(bad(MINIMAL, &["inputs.user.topic=money-journal"])[0].contains("is also the topic of Pelton itself;"));
     let two = good(MINIMAL, &["outputs.more.topic=money-enriched-events"]);
     assert_eq!(two.outputs.len(), 2);
 }

@@ -39,7 +39,7 @@ fn it_is_seen_everywhere_and_promoted() {
     fleet.through();
     assert_eq!(begin(&b, wish(short())), Ok(1));
     let why = begin(&a, wish(short())).expect_err("one at a time");
-    assert!(why.contains("shadow 1 is under way"), "{why}");
+    assert!(why.contains("shadow 1 is still running"), "{why}");
     begun(&a);
     for second in 10..20 {
         fleet.put(second * SECOND);
@@ -103,7 +103,7 @@ fn it_is_cancelled() {
             ..Wish::default()
         },
     );
-    assert!(why.expect_err("there is none").contains("no shadow is under way"));
+    assert!(why.expect_err("there is none").contains("no shadow is running"));
     // The next one, of the live rules themselves, sees nothing.
     assert_eq!(begin(&a, wish(long())), Ok(2));
     begun(&a);
