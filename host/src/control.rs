@@ -43,7 +43,8 @@ pub type VersionId = [u8; 32];
 pub struct Control {
     /// Number of tasks: all of them must answer.
     tasks: usize,
-    /// By number, from 1 on. Whoever has a copy shares them.
+    /// By number, from 1 on. Copies share them. They stay for good, as the deploys do on the topic: each is a line of history, and
+    /// schemas that were declared before are shared.
     deploys: Vec<Arc<Known>>,
     /// The last deploy that a task has taken over, by task. None is said of: the first.
     taken: BTreeMap<Partition, Number>,

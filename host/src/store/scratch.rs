@@ -23,7 +23,7 @@ pub struct Scratch {
     folder: PathBuf,
     /// Made at the first write.
     file: Option<File>,
-    /// Length of each gap between extents, by its start. None touches another one, or the end.
+    /// Length of each gap between extents, by its start. None touches another one, or the end; so there are fewer than extents.
     gaps: BTreeMap<u64, u64>,
     /// End of the last extent.
     end: u64,

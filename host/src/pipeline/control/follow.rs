@@ -14,7 +14,8 @@ use std::time::Duration;
 /// How often the end of the topic is proved.
 const PROOFS: Duration = Duration::from_millis(100);
 
-/// Where the pieces of components stand: by SHA-256 of the whole and number of the piece.
+/// Where the pieces of components stand: by SHA-256 of the whole and number of the piece. Some 40 bytes for each piece that is on
+/// the topic; pruning removes them there and here.
 type Chunks = BTreeMap<[u8; 32], BTreeMap<u32, Offset>>;
 
 /// See the module.
