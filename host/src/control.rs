@@ -43,7 +43,8 @@ pub type VersionId = [u8; 32];
 pub struct Control {
     /// Number of tasks. All of them must answer a deploy.
     tasks: usize,
-    /// The deploys, by number from 1 on. Copies share them.
+    /// The deploys, by number from 1 on. Copies share them. They stay for good, as they do on the topic: each is a line of history,
+    /// and schemas that were declared before are shared.
     deploys: Vec<Arc<Known>>,
     /// The last deploy that each task has taken over. A task that is missing runs the first one.
     taken: BTreeMap<Partition, Number>,

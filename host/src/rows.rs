@@ -107,6 +107,7 @@ pub struct Rows {
     index: Index,
     /// By slot; 0 is left out.
     rows: Vec<Row>,
+    /// Slots to be used again: fewer than there are rows. Like the arena, the tables beside it keep the room of the largest state.
     free_rows: Vec<u32>,
     arena: Arena,
     maps: Vec<Option<Box<Map>>>,

@@ -10,7 +10,7 @@ use std::ops::RangeBounds;
 #[derive(Debug)]
 pub struct UndoMap<K, V> {
     now: BTreeMap<K, V>,
-    /// What an entry was before a change of the open epoch, oldest first.
+    /// What an entry was before a change of the open epoch, oldest first: one for each change, until the epoch is sealed.
     open: Vec<(K, Option<V>)>,
     /// The same of the sealed epoch.
     sealed: Option<Vec<(K, Option<V>)>>,

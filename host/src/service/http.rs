@@ -30,7 +30,10 @@ use tokio::time::{Instant, sleep};
 /// The services of one worker. [`share`](HttpServices::share) makes those of another worker, under the same bounds.
 pub struct HttpServices {
     services: Arc<[Arc<Service>]>,
+    /// By service: questions that wait for room. The channels need no bound: a question is a pending lookup of its task, so there
+    /// are as many as the state of the tasks holds. Those that were forgotten are dropped as soon as they are first in line.
     queues: Arc<[UnboundedSender<Asked>]>,
+    /// Replies that the worker has not taken yet: one for each pending lookup at most, of at most `body_limit` bytes each.
     replies: mpsc::Receiver<Reply>,
     sender: mpsc::Sender<Reply>,
     /// Dropping a sender tells everything that was asked for the task to stop.

@@ -23,7 +23,7 @@ pub struct Scratch {
     folder: PathBuf,
     /// Created at the first write.
     file: Option<File>,
-    /// Length of each gap between extents, by its start. No gap touches another gap, or the end.
+    /// Length of each gap between extents, by its start. No gap touches another gap, or the end, so there are fewer than extents.
     gaps: BTreeMap<u64, u64>,
     /// End of the last extent.
     end: u64,

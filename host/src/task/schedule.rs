@@ -44,7 +44,7 @@ pub struct Schedule {
     prepared: Option<Prepared>,
     /// The deploy that it refused last, so that it refuses once.
     refused: Number,
-    /// Replies that are taken before the next step, in the order in which they came.
+    /// Replies that are taken before the next step, in the order in which they came: one for each pending lookup at most.
     replies: VecDeque<Offered>,
     stride: Stride,
     /// The end of a journal was committed, and nobody has asked the pending questions yet.

@@ -29,7 +29,10 @@ pub(super) struct State {
     /// Deleted topics stay, without a name.
     pub topics: Vec<Topic>,
     pub names: HashMap<String, TopicNo>,
+    /// One for each incarnation of an instance, and never removed: their numbers are handles. A process that keeps its log in memory
+    /// makes few.
     pub clients: Vec<Client>,
+    /// One for each transactional id.
     pub producers: Vec<TxnProducer>,
     /// Producers by transactional id.
     pub ids: HashMap<String, ProducerNo>,

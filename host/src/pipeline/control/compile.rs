@@ -46,6 +46,7 @@ pub fn compiler(
 /// freed: the allocator keeps it by thread.
 pub fn on_threads() -> Start {
     type Job = Box<dyn FnOnce() + Send>;
+    // As many as compilations have run at once; a carrier starts one for each version that its tasks or a deploy need.
     let mut threads: Vec<(Sender<Job>, Arc<AtomicBool>)> = vec![];
     Box::new(move |job| {
         // A thread that has panicked counts as busy for ever.

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// How often the end of the topic is proved.
 const PROOFS: Duration = Duration::from_millis(100);
 
-/// Offsets of the chunks of components, by SHA-256 of the whole and number of the chunk.
+/// Offsets of the chunks of components, by SHA-256 of the whole and number of the chunk. Some 40 bytes for each chunk that is on the
+/// topic; pruning removes them there and here.
 type Chunks = BTreeMap<[u8; 32], BTreeMap<u32, Offset>>;
 
 /// A reader of the control topic, with what it says so far.
