@@ -265,9 +265,12 @@ fn a_data_directory_has_one_cluster_one_process_and_a_memory() {
 }
 
 #[test]
-fn hostile_stamps_are_none() {
+fn hostile_stamps_are_refused() {
     let whole = layout::encode_stamp(&stamp(5), 3);
-    assert_eq!(layout::decode_stamp(&whole), Some((stamp(5), 3)));
-    (0..19).for_each(|len| assert_eq!(layout::decode_stamp(&whole[..len]), None));
-    assert_eq!(layout::decode_stamp(&[9; 40]), None);
+    assert_eq!(layout::decode_stamp(&whole), Ok((stamp(5), 3)));
+    (0..19).for_each(|len| assert!(layout::decode_stamp(&whole[..len]).is_err(), "{len}"));
+    let newer = layout::decode_stamp(&[9; 40])
+        .expect_err("an unknown version")
+        .to_string();
+    assert!(newer.starts_with("the state on disk has format version 9"), "{newer}");
 }
