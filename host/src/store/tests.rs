@@ -264,6 +264,19 @@ fn a_data_directory_has_one_cluster_one_process_and_a_memory() {
     );
 }
 
+/// The keys and the stamp of version 1, as they are on disks.
+#[test]
+fn version_1_is_pinned() {
+    let stamp = [
+        &[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 4, 0, 7][..],
+        b"clustertopic",
+    ];
+    assert_eq!(layout::encode_stamp(&self::stamp(260), 3), stamp.concat());
+    assert_eq!(layout::STAMP, b"s");
+    assert_eq!(layout::row_key(258, b"key"), b"r\0\0\0\0\0\0\x01\x02key");
+    assert_eq!(layout::aside_key(3, 4), b"a\0\0\0\0\0\0\0\x03\0\0\0\x04");
+}
+
 #[test]
 fn hostile_stamps_are_refused() {
     let whole = layout::encode_stamp(&stamp(5), 3);
