@@ -23,7 +23,7 @@ pub mod shadow;
 mod tests;
 mod withdrawn;
 
-pub use record::{CHUNK_BYTES, Declared, Deploy, Key, NotARecord, Order, Record, Report, Stage, Store, nonce};
+pub use record::{CHUNK_BYTES, Declared, Deploy, Key, Order, Record, Report, Stage, Store, nonce};
 pub use withdrawn::{Way, Withdrawn};
 
 use crate::record::{Millis, NEVER, Partition};

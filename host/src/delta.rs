@@ -25,10 +25,15 @@ mod tests;
 
 pub use read::{Changes, Torn, read};
 
+use crate::encoding::{Encoding, Unreadable};
 use crate::record::{FOREVER, Millis};
 
-/// The first byte of each record.
-pub const VERSION: u8 = 1;
+/// Of each record.
+const FORMAT: Encoding = Encoding {
+    what: "a record of state changes",
+    newest: 1,
+    oldest: 1,
+};
 
 /// A record is at most so long, unless a single change is longer: below the broker's default limit of 1 MiB with room for
 /// the record's own header, and large enough that the per-record cost vanishes.
@@ -172,7 +177,7 @@ impl Delta {
     /// Begins a new record.
     pub fn cut(&mut self) {
         self.starts.push(self.bytes.len());
-        self.bytes.push(VERSION);
+        self.bytes.push(FORMAT.newest);
         self.key = None;
     }
 

@@ -5,12 +5,16 @@
 //! from the start follows it.
 
 use crate::control::{Number, VersionId};
+use crate::encoding::{Encoding, Unreadable};
 use crate::record::{Millis, Offset, Rank, StepKey};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-/// First byte of every entry.
-const FORMAT: u8 = 2;
+/// Of every entry. Version 1 was never in a release.
+const FORMAT: Encoding = Encoding {
+    what: "a journal entry",
+    newest: 2,
+    oldest: 2,
+};
 
 /// One journaled input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,26 +107,19 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// An entry that is not one of ours.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("not a journal entry of format {FORMAT}")]
-pub struct NotAnEntry;
-
 impl Entry {
     /// As it stands in the topic; appended.
     pub fn encode(&self, into: &mut Vec<u8>) {
-        into.push(FORMAT);
+        into.push(FORMAT.newest);
         // It can't fail: plain data into a growing vector.
         let bytes = postcard::to_stdvec(self).expect("plain data");
         into.extend_from_slice(&bytes);
     }
 
     /// From the topic.
-    pub fn decode(bytes: &[u8]) -> Result<Entry, NotAnEntry> {
-        match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| NotAnEntry),
-            _ => Err(NotAnEntry),
-        }
+    pub fn decode(bytes: &[u8]) -> Result<Entry, Unreadable> {
+        let (_, rest) = FORMAT.open(bytes)?;
+        FORMAT.read(rest)
     }
 }
 
@@ -177,6 +174,7 @@ mod tests {
             entry.encode(&mut bytes);
             assert_eq!(Entry::decode(&bytes), Ok(entry));
         }
-        assert_eq!(Entry::decode(&[9, 1]), Err(NotAnEntry));
+        let newer = Entry::decode(&[9, 1]).expect_err("an unknown version").to_string();
+        assert!(newer.starts_with("a journal entry has format version 9"), "{newer}");
     }
 }

@@ -16,6 +16,7 @@ pub mod record;
 pub mod control;
 pub mod convert;
 pub mod delta;
+pub mod encoding;
 pub mod journal;
 pub mod lookups;
 pub mod meta;

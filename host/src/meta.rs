@@ -4,14 +4,18 @@
 //! re-reads the inputs from `next`, recomputes effective times, and skips what is not above `last`.
 
 use crate::control::{Number, VersionId};
+use crate::encoding::{Encoding, Unreadable};
 use crate::journal::Verdict;
 use crate::record::{Millis, Offset, StepKey};
 use crate::watermark::Clock;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-/// First byte of both records.
-const FORMAT: u8 = 2;
+/// Of the meta, the names and what else is packed into them. Version 1 was never in a release.
+const FORMAT: Encoding = Encoding {
+    what: "a task's meta in its changelog",
+    newest: 2,
+    oldest: 2,
+};
 
 /// Position of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,21 +96,36 @@ impl Names {
     }
 }
 
-/// Bytes that are not a meta of this format.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("not a task's meta of format {FORMAT}: written by another version of Pelton, or torn")]
-pub struct NotMeta;
-
 /// As it stands in a delta.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     // It can't fail: plain data into a growing vector.
-    postcard::to_extend(value, vec![FORMAT]).expect("plain data")
+    postcard::to_extend(value, vec![FORMAT.newest]).expect("plain data")
 }
 
 /// From a delta.
-pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, NotMeta> {
-    match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| NotMeta),
-        _ => Err(NotMeta),
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unreadable> {
+    let (_, rest) = FORMAT.open(bytes)?;
+    FORMAT.read(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Failure;
+
+    #[test]
+    fn an_unknown_version_is_refused_in_words() {
+        let names = encode(&Names::default());
+        assert_eq!(decode(&names), Ok(Names::default()));
+        let newer = decode::<Names>(&[&[3][..], &names[1..]].concat()).expect_err("an unknown version");
+        assert!(
+            newer
+                .to_string()
+                .starts_with("a task's meta in its changelog has format version 3"),
+            "{newer}"
+        );
+        assert!(matches!(newer.into(), Failure::Fatal(_)));
+        // A field that nobody knows is no reason to guess.
+        assert!(decode::<Names>(&[&names[..], &[0]].concat()).is_err());
     }
 }

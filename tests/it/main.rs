@@ -18,3 +18,4 @@ mod scenarios;
 mod sim;
 mod testkit;
 mod tidy;
+mod upgrade;

@@ -6,14 +6,19 @@
 
 use super::shadow::Said;
 use super::{Number, VersionId};
+use crate::encoding::{Encoding, Unreadable};
 use crate::record::{Millis, Partition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use thiserror::Error;
 
-/// First byte of every value except a chunk's.
-const FORMAT: u8 = 1;
+/// Of every value but a chunk's. An instance that finds a newer version than it knows ends, and says so: whatever it did would
+/// be decided by half of what the topic says.
+const FORMAT: Encoding = Encoding {
+    what: "a record of the control topic",
+    newest: 1,
+    oldest: 1,
+};
 
 /// Bytes of a component in one record. Two such records fit the broker's default limit of 1 MiB, with their framing.
 pub const CHUNK_BYTES: usize = 512 << 10;
@@ -175,11 +180,6 @@ pub enum Key {
     Other,
 }
 
-/// Bytes that are not a record of this format.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("not a control record of format {FORMAT}: written by another version of Pelton")]
-pub struct NotARecord;
-
 impl Record {
     /// The key of the record. `nonce` makes the key of an order unique.
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
@@ -198,15 +198,13 @@ impl Record {
     /// Its value.
     pub fn value(&self) -> Vec<u8> {
         // This can't fail: it writes plain data into a growing vector.
-        postcard::to_extend(self, vec![FORMAT]).expect("plain data")
+        postcard::to_extend(self, vec![FORMAT.newest]).expect("plain data")
     }
 
     /// Reads it from the topic.
-    pub fn decode(value: &[u8]) -> Result<Record, NotARecord> {
-        match value.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| NotARecord),
-            _ => Err(NotARecord),
-        }
+    pub fn decode(value: &[u8]) -> Result<Record, Unreadable> {
+        let (_, rest) = FORMAT.open(value)?;
+        FORMAT.read(rest)
     }
 }
 

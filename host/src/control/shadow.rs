@@ -110,10 +110,16 @@ impl Shadows {
             Said::Seen(number, task, json) => {
                 // The last report of a task may come after the record that ended the shadow.
                 let known = self.last.as_mut().filter(|known| known.number() == number);
-                let (Some(known), Ok(report)) = (known, serde_json::from_slice(&json)) else {
-                    return Effect::None;
+                let Some(known) = known else { return Effect::None };
+                match Report::read(&json) {
+                    Ok(report) => known.tasks.insert(task, report),
+                    // It decides nothing, so nothing ends because of it.
+                    Err(why) => {
+                        return Effect::Refused(format!(
+                            "what task {task} says of shadow {number} can't be read: {why}"
+                        ));
+                    }
                 };
-                known.tasks.insert(task, report);
             }
         }
         Effect::Changed

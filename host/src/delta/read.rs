@@ -1,16 +1,32 @@
 //! Reading records of the changelog. The bytes may be anything.
 
 use super::*;
+use crate::error::Failure;
 use thiserror::Error;
 
 /// A record that can't be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("a changelog record can't be read: {why} at byte {at}; it was not written by this version, or is damaged")]
-pub struct Torn {
-    /// Where in the record.
-    pub at: usize,
-    /// What is wrong.
-    pub why: &'static str,
+pub enum Torn {
+    /// It is empty, or has a version that this build doesn't know.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// It is not what its version says.
+    #[error("a record of state changes is damaged: {why} at byte {at}")]
+    Damaged {
+        /// Where in the record.
+        at: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+impl From<Torn> for Failure {
+    fn from(torn: Torn) -> Failure {
+        match torn {
+            Torn::Unreadable(why) => why.into(),
+            Torn::Damaged { .. } => Failure::Corrupted(torn.to_string()),
+        }
+    }
 }
 
 /// The changes of a record, in order. Ends behind the first [`Torn`].
@@ -24,17 +40,7 @@ pub struct Changes<'a> {
 
 /// The changes of a record, as [`Delta::records`] gave it.
 pub fn read(record: &[u8]) -> Changes<'_> {
-    let torn = match record.first() {
-        Some(&VERSION) => None,
-        Some(_) => Some(Torn {
-            at: 0,
-            why: "unknown format version",
-        }),
-        None => Some(Torn {
-            at: 0,
-            why: "it is empty",
-        }),
-    };
+    let torn = FORMAT.open(record).err().map(Torn::from);
     Changes {
         record,
         at: 1,
@@ -145,7 +151,7 @@ impl<'a> Changes<'a> {
     }
 
     fn torn(&self, why: &'static str) -> Torn {
-        Torn { at: self.at, why }
+        Torn::Damaged { at: self.at, why }
     }
 
     #[inline]

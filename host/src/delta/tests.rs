@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Failure;
 use proptest::prelude::*;
 
 /// Each kind of change, in each form: the bytes of version 1 as they are on disks and in changelogs.
@@ -168,7 +169,7 @@ proptest! {
     #[test]
     fn hostile_bytes_never_panic(mut record in prop::collection::vec(any::<u8>(), 0..300), versioned: bool) {
         if versioned && !record.is_empty() {
-            record[0] = VERSION;
+            record[0] = FORMAT.newest;
         }
         let read: Vec<_> = read(&record).collect();
         prop_assert!(read.iter().rev().skip(1).all(Result::is_ok));
@@ -204,4 +205,25 @@ fn records_are_cut_below_their_limit() {
     assert_eq!(delta.records().flat_map(read).filter(|c| c.is_ok()).count(), 2002);
     delta.clear();
     assert!(delta.is_empty() && delta.records().next().is_none());
+}
+
+#[test]
+fn an_unknown_version_is_refused_in_words() {
+    let refused = |record| match read(record).next() {
+        Some(Err(torn)) => torn,
+        other => panic!("{other:?}"),
+    };
+    let newer = refused(&[FORMAT.newest + 1, META, 0]);
+    assert!(
+        newer
+            .to_string()
+            .starts_with("a record of state changes has format version 2"),
+        "{newer}"
+    );
+    assert!(matches!(newer.into(), Failure::Fatal(_)));
+    assert!(matches!(refused(&[]).into(), Failure::Corrupted(_)));
+    assert!(matches!(
+        refused(&[FORMAT.newest, META, 9]).into(),
+        Failure::Corrupted(_)
+    ));
 }

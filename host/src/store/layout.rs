@@ -13,12 +13,20 @@
 
 use super::Stamp;
 use crate::delta::{self, Change};
+use crate::encoding::{Encoding, Unreadable};
 use crate::error::{Failure, Result};
 
 pub const ASIDE: u8 = b'a';
 pub const ROW: u8 = b'r';
 pub const STAMP: &[u8] = b"s";
-const VERSION: u8 = 1;
+
+/// Of the stamp, and of the keys and values that it stands for. What is stored is a copy of what the changelog says: where it
+/// can't be read it is wiped, with a warning, and restored from there.
+const FORMAT: Encoding = Encoding {
+    what: "the state on disk",
+    newest: 1,
+    oldest: 1,
+};
 
 pub fn row_key(hash: u64, key: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(9 + key.len());
@@ -37,7 +45,7 @@ pub fn aside_key(flush: u64, n: u32) -> Vec<u8> {
 }
 
 pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![FORMAT.newest];
     bytes.extend_from_slice(&flush.to_be_bytes());
     bytes.extend_from_slice(&stamp.offset.to_be_bytes());
     bytes.extend_from_slice(&(stamp.cluster.len() as u16).to_be_bytes());
@@ -46,11 +54,13 @@ pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
     bytes
 }
 
-/// The stamp and the number of its flush. `None` if another version of the layout wrote it.
-pub fn decode_stamp(bytes: &[u8]) -> Option<(Stamp, u64)> {
-    let (&VERSION, rest) = bytes.split_first()? else {
-        return None;
-    };
+/// The stamp and the number of its flush.
+pub fn decode_stamp(bytes: &[u8]) -> std::result::Result<(Stamp, u64), Unreadable> {
+    let (_, rest) = FORMAT.open(bytes)?;
+    fields(rest).ok_or(FORMAT.damaged())
+}
+
+fn fields(rest: &[u8]) -> Option<(Stamp, u64)> {
     let (flush, rest) = rest.split_first_chunk::<8>()?;
     let (offset, rest) = rest.split_first_chunk::<8>()?;
     let (len, rest) = rest.split_first_chunk::<2>()?;

@@ -119,7 +119,7 @@ pub struct Memory {
 impl Memory {
     fn stamp(&self, task: Partition) -> Option<(Stamp, u64)> {
         let contents = self.disk.contents();
-        layout::decode_stamp(contents.tasks.get(&task)?.flushed.get(STAMP)?)
+        layout::decode_stamp(contents.tasks.get(&task)?.flushed.get(STAMP)?).ok()
     }
 
     fn append(&mut self, task: Partition, writes: impl Iterator<Item = Write>) {

@@ -159,9 +159,11 @@ pub(super) fn family(db: &Db, task: Partition) -> Result<Arc<BoundColumnFamily<'
         .ok_or_else(|| Failure::Fatal(format!("state of task {task} is not open")))
 }
 
+/// None: there is none. [`Failure::Corrupted`]: another version of Pelton wrote it, or it is damaged.
 pub(super) fn stamp(db: &Db, task: Partition) -> Result<Option<(Stamp, u64)>> {
     let bytes = db.get_cf(&family(db, task)?, STAMP).map_err(|e| failure(&e))?;
-    Ok(bytes.and_then(|bytes| layout::decode_stamp(&bytes)))
+    let decode = |bytes: Vec<u8>| layout::decode_stamp(&bytes).map_err(|why| Failure::Corrupted(why.to_string()));
+    bytes.map(decode).transpose()
 }
 
 /// A [`Store`] in RocksDB.
@@ -226,9 +228,14 @@ impl Store for RocksStore {
         }
         match stamp(&rocks.db, task) {
             Ok(Some((stamp, _))) => Ok(Some(stamp)),
-            Ok(None) | Err(Failure::Corrupted(_)) => {
-                self.wipe(task)?;
-                Ok(None)
+            Ok(None) => self.wipe(task).map(|()| None),
+            Err(Failure::Corrupted(why)) => {
+                tracing::warn!(
+                    task,
+                    why,
+                    "what is stored of the task is wiped, and restored from the changelog"
+                );
+                self.wipe(task).map(|()| None)
             }
             Err(failure) => Err(failure),
         }

@@ -264,10 +264,26 @@ fn a_data_directory_has_one_cluster_one_process_and_a_memory() {
     );
 }
 
+/// The keys and the stamp of version 1, as they are on disks.
 #[test]
-fn hostile_stamps_are_none() {
+fn version_1_is_pinned() {
+    let stamp = [
+        &[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 4, 0, 7][..],
+        b"clustertopic",
+    ];
+    assert_eq!(layout::encode_stamp(&self::stamp(260), 3), stamp.concat());
+    assert_eq!(layout::STAMP, b"s");
+    assert_eq!(layout::row_key(258, b"key"), b"r\0\0\0\0\0\0\x01\x02key");
+    assert_eq!(layout::aside_key(3, 4), b"a\0\0\0\0\0\0\0\x03\0\0\0\x04");
+}
+
+#[test]
+fn hostile_stamps_are_refused() {
     let whole = layout::encode_stamp(&stamp(5), 3);
-    assert_eq!(layout::decode_stamp(&whole), Some((stamp(5), 3)));
-    (0..19).for_each(|len| assert_eq!(layout::decode_stamp(&whole[..len]), None));
-    assert_eq!(layout::decode_stamp(&[9; 40]), None);
+    assert_eq!(layout::decode_stamp(&whole), Ok((stamp(5), 3)));
+    (0..19).for_each(|len| assert!(layout::decode_stamp(&whole[..len]).is_err(), "{len}"));
+    let newer = layout::decode_stamp(&[9; 40])
+        .expect_err("an unknown version")
+        .to_string();
+    assert!(newer.starts_with("the state on disk has format version 9"), "{newer}");
 }

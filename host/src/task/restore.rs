@@ -12,7 +12,7 @@ pub use rebuild::Rebuild;
 use super::state::TaskState;
 use super::{Layout, Task};
 use crate::delta::{self, Change};
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::journal::Entry;
 use crate::log::Log;
 use crate::meta::{self, Meta};
@@ -49,8 +49,8 @@ impl Restored {
     /// Applies a change.
     pub fn apply(&mut self, change: Change<'_>) -> Result<()> {
         match change {
-            Change::Meta(bytes) => self.meta = Some(meta::decode(bytes).map_err(corrupted)?),
-            change => self.state.replay(change).map_err(corrupted)?,
+            Change::Meta(bytes) => self.meta = Some(meta::decode(bytes)?),
+            change => self.state.replay(change)?,
         }
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Restored {
     /// Applies a record of the changelog.
     pub fn replay(&mut self, record: &[u8]) -> Result<()> {
         for change in delta::read(record) {
-            self.apply(change.map_err(corrupted)?)?;
+            self.apply(change?)?;
         }
         self.replayed += 1;
         self.bytes += record.len() as u64;
@@ -71,10 +71,6 @@ impl Restored {
         let now = self.meta.as_ref().map_or(i64::MIN, |meta| meta.last.time());
         self.state.settle(now);
     }
-}
-
-fn corrupted(why: impl std::fmt::Display) -> Failure {
-    Failure::Corrupted(why.to_string())
 }
 
 /// A restore from the changelog alone, for whoever can wait while it asks.
@@ -111,7 +107,7 @@ impl Restoring {
         self.rebuild.partition()
     }
 
-    /// Asks the next question, and waits for data for at most `wait`. [`Retry`](Failure::Retry): call it again.
+    /// Asks the next question, and waits for data for at most `wait`. [`Retry`](crate::error::Failure::Retry): call it again.
     pub fn step(&mut self, wait: Duration) -> Result<Option<Restored>> {
         if let Some(question) = self.rebuild.question() {
             let answer = self.access.ask(question, wait);

@@ -10,6 +10,9 @@ use std::ops::AddAssign;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
+    /// Version of this format. The first one, 0, is not written.
+    #[serde(skip_serializing_if = "is_first")]
+    pub format: u32,
     /// Name of the instance where it ran.
     pub instance: String,
     /// Whether it runs.
@@ -30,6 +33,33 @@ pub struct Report {
     pub traps: Vec<Trapped>,
     /// Notes on how it was compared.
     pub notes: Vec<String>,
+}
+
+/// The newest version of the report's format. Fields may be added without a new one: readers leave out what they don't know.
+const FORMAT: u32 = 0;
+
+fn is_first(format: &u32) -> bool {
+    *format == 0
+}
+
+impl Report {
+    /// From the topic. Err: why it can't be read.
+    pub fn read(json: &[u8]) -> Result<Report, String> {
+        // The version first: another one may have other fields.
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Version {
+            format: u32,
+        }
+        match serde_json::from_slice(json) {
+            Ok(Version { format }) if format > FORMAT => Err(format!(
+                "it has format version {format}, which a newer Pelton has written, and this one reads versions up to {FORMAT}: \
+                 upgrade this instance to see it"
+            )),
+            Ok(_) => serde_json::from_slice(json).map_err(|why| why.to_string()),
+            Err(why) => Err(why.to_string()),
+        }
+    }
 }
 
 /// How a shadow stands in a task.

@@ -143,3 +143,30 @@ fn other_rules_end_it() {
     // What belongs to another one is not taken.
     assert_eq!(control.apply(seen(2, 0, 9)), Effect::None);
 }
+
+/// Instances of two versions may share a pipeline while it is upgraded.
+#[test]
+fn a_report_of_another_version_is_refused_in_words() {
+    let said = |json: &str| Record::Shadow(Said::Seen(1, 0, json.into()));
+    let begun = vec![Record::Deploy(deploy(1, 1)), begin(1, 9)];
+    let last = |json| {
+        let (control, mut effects) = read([begun.clone(), vec![said(json)]].concat());
+        let told = control.shadows().last().expect("it has begun").tasks.len();
+        (told, effects.pop().expect("three records"))
+    };
+    let (told, effect) = last(r#"{"format":1,"standing":"upside-down"}"#);
+    assert_eq!(told, 0);
+    let why = refused(&effect);
+    for part in [
+        "what task 0 says of shadow 1",
+        "format version 1",
+        "upgrade this instance",
+    ] {
+        assert!(why.contains(part), "{why}");
+    }
+    assert!(refused(&last("{").1).contains("can't be read"));
+    // Fields that are new are left out.
+    assert_eq!(last(r#"{"instance":"a","mood":"good"}"#), (1, Effect::Changed));
+    let plain = serde_json::to_string(&Report::default()).expect("plain data");
+    assert!(!plain.contains("format"), "{plain}");
+}

@@ -81,13 +81,13 @@ impl Following {
                 (Key::Chunk(component, _), None) => _ = self.chunks.remove(&component),
                 (Key::Other, None) => {}
                 (Key::Other, Some(value)) => {
-                    let record = Record::decode(value).map_err(|why| Failure::Fatal(why.to_string()))?;
+                    let topic = || &self.layout.topics[usize::from(self.layout.control)];
+                    let record = Record::decode(value)
+                        .map_err(|why| Failure::Fatal(format!("the control topic '{}': {why}", topic())))?;
                     match self.control.apply(record) {
                         Effect::Changed => changed = true,
                         Effect::None => {}
-                        Effect::Refused(why) => {
-                            tracing::warn!(why, "a deploy or shadow on the control topic was ignored")
-                        }
+                        Effect::Refused(why) => tracing::warn!(why, "a record on the control topic was ignored"),
                     }
                 }
             }

@@ -87,6 +87,29 @@ fn a_damaged_database_is_made_anew() {
     assert_eq!(rocks.store().open(3, Stay(1)), Ok(None));
 }
 
+/// What a newer Pelton has stored is not guessed at: it is wiped, and the changelog has all of it.
+#[test]
+fn a_stamp_of_another_version_is_wiped() {
+    let root = tempfile::tempdir().unwrap();
+    let (_directory, rocks) = open(root.path());
+    let (mut store, mut rows) = (rocks.store(), Rows::new());
+    store.open(3, Stay(1)).unwrap();
+    change(&mut rows, &[("a", Some("1"))]);
+    begin(&mut store, &["x"]);
+    slices(&mut store, &mut rows);
+    finish(&mut store, 7).unwrap();
+    let db = &rocks.0.as_ref().unwrap().db;
+    let mut bytes = db.get_cf(&family(db, 3).unwrap(), STAMP).unwrap().unwrap();
+    bytes[0] += 1;
+    db.put_cf(&family(db, 3).unwrap(), STAMP, bytes).unwrap();
+    let Err(Failure::Corrupted(why)) = stamp(db, 3) else {
+        panic!("it is read")
+    };
+    assert!(why.starts_with("the state on disk has format version 2"), "{why}");
+    assert_eq!(store.open(3, Stay(2)), Ok(None));
+    assert_eq!(load(&mut store), Default::default());
+}
+
 /// A file system of 96 MiB; taken away at the end.
 struct Small(tempfile::TempDir);
 

@@ -7,7 +7,7 @@
 //! - The store only makes it shorter. A stamp below the log's start, above its end, or of another cluster or topic: what is
 //!   stored is wiped. A disk that can't be read or written is done without; the worker wipes what is there before it writes.
 
-use super::{Answer, Question, Restored, corrupted};
+use super::{Answer, Question, Restored};
 use crate::error::{Failure, Result};
 use crate::journal::Entry;
 use crate::log::Arrival;
@@ -269,7 +269,7 @@ impl Rebuild {
     fn followed(&mut self, mut span: Span, arrivals: &[Arrival]) -> Result<()> {
         let journal = &mut self.state.journal;
         let taken = span.take(arrivals, &mut |value| {
-            journal.push(Entry::decode(value).map_err(corrupted)?);
+            journal.push(Entry::decode(value)?);
             Ok(())
         });
         self.part = Part::Reads(span);

@@ -6,8 +6,9 @@
 use super::TaskState;
 use super::sweep::Sweep;
 use crate::delta::{Change, Delta};
+use crate::encoding::Unreadable;
 use crate::lookups::{LookupName, Pending};
-use crate::meta::{self, Meta, Names, NotMeta};
+use crate::meta::{self, Meta, Names};
 use crate::record::{Millis, Offset, StepKey};
 use crate::rows::{self, Dirty};
 
@@ -71,7 +72,7 @@ impl TaskState {
     }
 
     /// Applies a change that a delta holds already. Not for the meta, which is not state.
-    pub fn replay(&mut self, change: Change<'_>) -> Result<(), NotMeta> {
+    pub fn replay(&mut self, change: Change<'_>) -> Result<(), Unreadable> {
         let rows = &mut self.view.rows;
         match change {
             Change::Meta(_) => {}

@@ -1,0 +1,85 @@
+//! What a pipeline has come to, as text.
+//!
+//! Rule: outputs, dead letters and journal stand there byte for byte in the order of their partitions, with time, key and
+//! headers; but for the times of the journal's records, of which some are the wall clock's. Offsets don't: the markers between records depend on when epochs were committed. For the same reason the changelog
+//! stands there as the state that it comes to.
+
+use super::pipeline::{PARTITIONS, Pipeline};
+use super::state;
+use super::topics::shown;
+use pelton::control::State;
+use std::fmt::Write;
+
+/// See the module.
+pub fn of(pipeline: &Pipeline) -> String {
+    let mut text = String::new();
+    let config = &pipeline.config;
+    let topics = [
+        config.outputs[0].topic.clone(),
+        config.dead_letters_topic(),
+        config.journal_topic(),
+    ];
+    for topic in topics {
+        for partition in 0..PARTITIONS {
+            writeln!(text, "== {topic}/{partition}").expect("text");
+            for record in pipeline.committed(&topic, partition) {
+                if topic != config.journal_topic() {
+                    write!(text, "{}\t", record.timestamp).expect("text");
+                }
+                let (key, value) = (shown(record.key.as_deref()), shown(record.value.as_deref()));
+                write!(text, "{key}\t{value}").expect("text");
+                for (name, value) in &record.headers {
+                    write!(text, "\t{name}={}", shown(Some(value))).expect("text");
+                }
+                text.push('\n');
+            }
+        }
+    }
+    for task in 0..PARTITIONS {
+        let records = pipeline.committed(&config.changelog_topic(), task).into_iter();
+        let state = state::of(records.map(|record| record.value.unwrap_or_default()));
+        write!(text, "== state of task {task}\n{state}").expect("text");
+    }
+    writeln!(text, "== offsets of the group").expect("text");
+    for ((topic, partition), offset) in pipeline.cluster.group_offsets(&config.name) {
+        writeln!(text, "{topic}/{partition}\t{offset}").expect("text");
+    }
+    text + &control(pipeline)
+}
+
+/// Deploys and shadow.
+fn control(pipeline: &Pipeline) -> String {
+    let mut text = String::from("== control topic\n");
+    let following = pipeline.author("a reader").read().expect("a control topic");
+    let control = following.control();
+    for known in control.deploys() {
+        let state = match &known.state {
+            State::Open => "open".into(),
+            State::Committed(at) => format!("committed from {at} on"),
+            State::Cancelled(why) => format!("cancelled: {why}"),
+            State::Withdrawn(at, why) => format!("withdrawn, from {at} on: {why}"),
+        };
+        writeln!(
+            text,
+            "deploy {}\t{}\t{state}",
+            known.deploy.number, known.deploy.settings
+        )
+        .expect("text");
+    }
+    for task in 0..PARTITIONS {
+        writeln!(text, "task {task} has taken over deploy {}", control.taken(task)).expect("text");
+    }
+    if let Some(known) = control.shadows().last() {
+        let settings = &known.shadow.deploy.settings;
+        writeln!(text, "shadow {}\t{settings}\tover: {:?}", known.number(), known.over).expect("text");
+        for (task, report) in &known.tasks {
+            let mut report = report.clone();
+            // CPU time is what it is, and is counted for whole epochs.
+            (report.seen.live_nanos, report.seen.shadow_nanos) = (0, 0);
+            (report.seen.live_inputs, report.seen.shadow_inputs) = (0, 0);
+            let report = serde_json::to_string(&report).expect("a report is JSON");
+            writeln!(text, "task {task}\t{report}").expect("text");
+        }
+    }
+    text
+}

@@ -1,0 +1,266 @@
+//! Topics as text, and back: a line a record, with its offset.
+//!
+//! Rule: read back, every record has the offset, the time, the key, the value and the headers that it had, what was aborted is
+//! aborted, and what retention or the sweep has removed is gone. Offsets without a record are the markers that end transactions.
+//!
+//! ```text
+//! topic NAME PARTITION START END
+//! OFFSET TIMESTAMP KEY VALUE HEADER=VALUE ...      in front of it a `!`: aborted
+//! offset TOPIC PARTITION OFFSET                    the group's
+//! ```
+//!
+//! Fields are separated by tabs. Bytes stand as themselves where they are printable, else as `\xNN`; `-` is null. A piece of
+//! the rules' component is `@START+LENGTH`.
+
+use super::pipeline::{PARTITIONS, Pipeline};
+use pelton::log::embedded::{Embedded, OpenTransaction, Owned, Record};
+use pelton::record::{Offset, Partition};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Shorter than any piece of a component.
+const PIECE: usize = 8192;
+
+/// The group's offsets.
+pub type Offsets = BTreeMap<(String, Partition), Offset>;
+
+/// Everything that stands in the topics. `component`: whose pieces are not written out.
+pub fn dump(pipeline: &Pipeline, component: &[u8]) -> String {
+    let mut text = of(&pipeline.cluster, places(pipeline), component);
+    for ((topic, partition), offset) in pipeline.cluster.group_offsets(&pipeline.config.name) {
+        writeln!(text, "offset\t{topic}\t{partition}\t{offset}").expect("text");
+    }
+    text
+}
+
+/// Everything that stands in these partitions.
+pub fn of(cluster: &Embedded, places: impl Iterator<Item = (String, Partition)>, component: &[u8]) -> String {
+    let mut text = String::new();
+    for (topic, partition) in places {
+        let (start, stable, end) = cluster.offsets(&topic, partition).expect("a topic");
+        assert_eq!(stable, end, "an open transaction in {topic}/{partition}");
+        writeln!(text, "topic\t{topic}\t{partition}\t{start}\t{end}").expect("text");
+        let all = |committed| cluster.read_all(&topic, partition, committed).expect("a topic");
+        let committed: BTreeSet<Offset> = all(true).iter().map(|record| record.offset).collect();
+        for record in all(false) {
+            let aborted = if committed.contains(&record.offset) { "" } else { "!" };
+            let value = record.value.as_deref();
+            let value = piece(value.unwrap_or_default(), component).unwrap_or_else(|| shown(value));
+            let key = shown(record.key.as_deref());
+            write!(text, "{aborted}{}\t{}\t{key}\t{value}", record.offset, record.timestamp).expect("text");
+            for (name, value) in &record.headers {
+                write!(text, "\t{name}={}", shown(Some(value))).expect("text");
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// All partitions of all topics.
+fn places(pipeline: &Pipeline) -> impl Iterator<Item = (String, Partition)> {
+    let control = pipeline.config.control_topic();
+    pipeline.layout.topics.iter().flat_map(move |topic| {
+        let partitions = if *topic == control { 1 } else { PARTITIONS };
+        let topic = topic.clone();
+        (0..partitions).map(move |partition| (topic.clone(), partition))
+    })
+}
+
+/// Bytes as text; see the module.
+pub fn shown(bytes: Option<&[u8]>) -> String {
+    match bytes {
+        None => "-".into(),
+        Some(b"-") => "\\x2d".into(),
+        Some(bytes) => {
+            let one = |byte: &u8| match byte {
+                b'\\' | 0..b' ' | 0x7f.. => format!("\\x{byte:02x}"),
+                printable => char::from(*printable).to_string(),
+            };
+            bytes.iter().map(one).collect()
+        }
+    }
+}
+
+/// None: it is not a piece of the component.
+fn piece(value: &[u8], component: &[u8]) -> Option<String> {
+    let is_long = value.len() > PIECE && value.len() <= component.len();
+    let start = is_long.then(|| component.windows(value.len()).position(|window| window == value))??;
+    Some(format!("@{start}+{}", value.len()))
+}
+
+/// The other way round.
+fn bytes(text: &str, component: &[u8]) -> Option<Vec<u8>> {
+    if text == "-" {
+        return None;
+    }
+    if let Some((start, len)) = text.strip_prefix('@').and_then(|place| place.split_once('+')) {
+        let (start, len): (usize, usize) = (start.parse().expect("a number"), len.parse().expect("a number"));
+        return Some(component[start..start + len].to_vec());
+    }
+    let mut bytes = vec![];
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        match behind.strip_prefix(b"x").filter(|_| *first == b'\\') {
+            Some(hex) => {
+                let digits = std::str::from_utf8(&hex[..2]).expect("two digits");
+                bytes.push(u8::from_str_radix(digits, 16).expect("hexadecimal"));
+                rest = &hex[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    Some(bytes)
+}
+
+/// Fills topics that are empty; returns the group's offsets.
+pub fn load(pipeline: &Pipeline, text: &str, component: &[u8]) -> Offsets {
+    let mut offsets = BTreeMap::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let number = |field: &str| field.parse::<i64>().expect("a number");
+        match fields[..] {
+            ["topic", topic, partition, start, end] => {
+                let mut records = vec![];
+                while let Some(line) = lines.next_if(|line| !line.starts_with(['t', 'o'])) {
+                    records.push(record(line, component));
+                }
+                let place = Place {
+                    pipeline,
+                    topic,
+                    partition: number(partition) as Partition,
+                };
+                place.fill(number(start), &records, number(end));
+            }
+            ["offset", topic, partition, offset] => {
+                offsets.insert((topic.to_owned(), number(partition) as Partition), number(offset));
+            }
+            _ => panic!("not a line of topics: {line:?}"),
+        }
+    }
+    offsets
+}
+
+/// A record, and whether it was aborted.
+fn record(line: &str, component: &[u8]) -> (Owned, bool) {
+    let (aborted, line) = line.strip_prefix('!').map_or((false, line), |line| (true, line));
+    let mut fields = line.split('\t');
+    let mut next = || fields.next().expect("four fields");
+    let (offset, timestamp, key, value) = (next(), next(), next(), next());
+    let header = |field: &str| {
+        let (name, value) = field.split_once('=').expect("a header");
+        (name.to_owned(), bytes(value, component).unwrap_or_default())
+    };
+    let record = Owned {
+        offset: offset.parse().expect("an offset"),
+        timestamp: timestamp.parse().expect("a time"),
+        key: bytes(key, component),
+        value: bytes(value, component),
+        headers: fields.map(header).collect(),
+    };
+    (record, aborted)
+}
+
+/// A partition to be filled.
+struct Place<'a> {
+    pipeline: &'a Pipeline,
+    topic: &'a str,
+    partition: Partition,
+}
+
+impl Place<'_> {
+    /// `start`: what lies before it is gone.
+    fn fill(&self, start: Offset, records: &[(Owned, bool)], end: Offset) {
+        let gone = (0..start).map(|offset| (nothing(offset), false));
+        let records: Vec<(Owned, bool)> = gone.chain(records.iter().cloned()).collect();
+        let ends = marked(&records, end);
+        let cluster = &self.pipeline.cluster;
+        let mut open = BTreeMap::new();
+        let mut aborted: Option<OpenTransaction> = None;
+        for (index, (record, is_aborted)) in records.iter().enumerate() {
+            let headers = record.headers.iter();
+            let headers: Vec<(&[u8], &[u8])> = headers
+                .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+                .collect();
+            let bare = Record {
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                timestamp: record.timestamp,
+                headers: &headers,
+            };
+            if *is_aborted {
+                let transaction = aborted.get_or_insert_with(|| self.begin(index));
+                transaction
+                    .append(self.topic, self.partition, bare)
+                    .expect("just begun");
+            } else if ends.values().flatten().any(|marked| *marked == Some(index)) {
+                let transaction = self.begin(index);
+                transaction
+                    .append(self.topic, self.partition, bare)
+                    .expect("just begun");
+                open.insert(index, transaction);
+            } else {
+                cluster
+                    .append_batch(self.topic, self.partition, [bare])
+                    .expect("a topic");
+            }
+            for marked in ends.get(&index).into_iter().flatten() {
+                let (transaction, commit) = match marked {
+                    Some(index) => (open.remove(index), true),
+                    None => (aborted.take(), false),
+                };
+                transaction.expect("it is open").end(commit).expect("it is open");
+            }
+        }
+        let (_, _, is) = cluster.offsets(self.topic, self.partition).expect("a topic");
+        assert_eq!(is, end, "the end of {}/{}", self.topic, self.partition);
+        if start > 0 {
+            cluster
+                .truncate(self.topic, self.partition, start)
+                .expect("a topic that may be cut");
+        }
+    }
+
+    fn begin(&self, index: usize) -> OpenTransaction {
+        let id = format!("loader-{}-{}-{index}", self.topic, self.partition);
+        let transaction = self.pipeline.cluster.transaction(&id, Duration::from_secs(3600));
+        transaction.expect("an id of its own")
+    }
+}
+
+/// A record that retention has removed.
+fn nothing(offset: Offset) -> Owned {
+    Owned {
+        offset,
+        timestamp: 0,
+        key: None,
+        value: None,
+        headers: vec![],
+    }
+}
+
+/// The markers behind each record, by its index: the record whose transaction each of them ends; none: the aborted one. Of which
+/// transactions records really were is forgotten: no reader can see it.
+fn marked(records: &[(Owned, bool)], end: Offset) -> BTreeMap<usize, Vec<Option<usize>>> {
+    let mut ends = BTreeMap::new();
+    let (mut unmarked, mut aborted) = (vec![], false);
+    for (index, (record, is_aborted)) in records.iter().enumerate() {
+        match is_aborted {
+            true => aborted = true,
+            false => unmarked.push(index),
+        }
+        let next = records.get(index + 1).map_or(end, |(record, _)| record.offset);
+        let markers = (record.offset + 1..next).map(|_| match std::mem::take(&mut aborted) {
+            true => None,
+            false => Some(unmarked.pop().expect("a marker ends a transaction with a record")),
+        });
+        ends.insert(index, markers.collect());
+    }
+    assert!(!aborted, "no marker ends what is aborted");
+    ends
+}
