@@ -288,6 +288,11 @@ impl Task {
         Status::of(self)
     }
 
+    /// Bytes of its state in memory.
+    pub fn state_bytes(&self) -> usize {
+        self.state.rows().bytes()
+    }
+
     /// See [`TaskState::take_misses`].
     pub fn misses(&mut self) -> impl Iterator<Item = u64> {
         self.state.take_misses()

@@ -1,129 +1,83 @@
-//! One thread of an instance: its tasks, its readers, one transactional producer, a sandbox for each version of the rules.
+//! One thread of an instance: the tasks it runs, their inputs, one transactional producer, and an instance of each version of
+//! the rules.
 //!
 //! Rules:
-//! - Each doubt about a commit has one answer: recover from the log (`recover`).
-//! - An epoch is open while the one before it is being committed; if that one fails, both are dropped.
-//! - The loop owns no clock, no thread and no randomness: whoever drives it says what time it is. The same worker runs on
-//!   Kafka, on the embedded log, and in the simulator.
+//! - Every doubt about a commit has one answer: read the changelog (`recovery`).
+//! - An epoch is open while the one before it is being committed; if that one fails, both are dropped (`epochs`).
+//! - The loop asks no clock what time it is, starts no thread and knows no randomness: its driver says what time it is. The same
+//!   worker runs on Kafka, on the embedded log and in the simulator.
+//!
+//! The loop is [`turn`](Worker::turn). Its work is done by organs, one field and one file each.
 
-mod beat;
-mod close;
+mod calls;
 mod commit;
-mod flush;
-mod guests;
-mod recover;
-mod spent;
-mod stopped;
+mod cpu_times;
+mod epochs;
+mod fetcher;
+mod flushes;
+mod handover;
+mod now;
+mod recovery;
 mod telemetry;
+mod versions;
 
-use crate::config::{Config, OnDataLoss};
-use crate::control::Number;
-use crate::error::{Failure, Result};
-use crate::log::{Arrival, Log, Producer, Reader, Transaction};
+pub use now::Now;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::log::{Log, Producer, Reader};
 use crate::metrics::{Metrics, Part};
-use crate::record::{Millis, Partition, Rank, Stay};
+use crate::record::{Millis, Offset, Partition, Stay};
 use crate::registry::Schemas;
-use crate::service::{Answer, Reply, Services};
+use crate::service::Services;
 use crate::store::Store;
-use crate::task::restore::Restoring;
-use crate::task::{Epoch, Guest, Layout, Orders, Sources, Status, Task};
-use commit::Flight;
-use flush::Flushes;
-use spent::Spent;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::task::{Layout, Orders, Sources, Status, Task};
+use calls::Calls;
+use epochs::Epochs;
+use fetcher::Fetcher;
+use flushes::Flushes;
+use handover::Handover;
+use recovery::Recovery;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::Telemetry;
+use versions::{Batch, Versions};
 
-/// Batches of one task in a row, before the next task has its turn: 8 of 512 inputs are about 4 ms.
+/// Batches of one task in a row before it is the next task's turn: 8 of 512 inputs take about 4 ms.
 const BATCHES_A_TURN: usize = 8;
 
-/// An epoch that waits for the one before it may grow to so many times its normal size; then its tasks wait.
-const OVERFULL: usize = 2;
-
-/// How often idleness, pauses and held records are looked at.
+/// How often the worker looks after idleness, pauses and held records.
 const CHORES_EVERY: Duration = Duration::from_millis(10);
-
-/// How often the registry is asked again for a schema that records wait for.
-const ASK_REGISTRY_EVERY: Duration = Duration::from_secs(1);
-
-/// What time it is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Now {
-    /// Monotonic.
-    pub mono: Duration,
-    /// Milliseconds since 1970.
-    pub wall: Millis,
-}
 
 /// What a worker needs from outside.
 pub struct Ports {
     /// The log.
     pub log: Arc<dyn Log>,
-    /// A reader of it.
+    /// Reads its tasks' inputs.
     pub reader: Box<dyn Reader>,
-    /// Its producer.
+    /// Commits its epochs.
     pub producer: Box<dyn Producer>,
-    /// External services.
+    /// Calls external services.
     pub services: Box<dyn Services>,
-    /// Where schemas come from.
+    /// Where schemas come from, if the pipeline names a registry.
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// Local state.
+    /// Local state, if the pipeline has any.
     pub store: Option<Box<dyn Store>>,
 }
 
-/// See the module.
+/// A worker and its tasks.
 pub struct Worker {
-    layout: Arc<Layout>,
-    pace: crate::config::Epoch,
-    flush_bytes: u64,
-    log: Arc<dyn Log>,
-    reader: Box<dyn Reader>,
-    producer: Box<dyn Producer>,
-    services: Box<dyn Services>,
-    store: Option<Box<dyn Store>>,
-    sources: Sources,
-    guests: Vec<Guest>,
-    /// Which versions the tasks take.
-    orders: Arc<Orders>,
-    /// Deploys that no task takes a step by, and why: see `stopped`.
-    stopped: BTreeMap<Number, String>,
     tasks: BTreeMap<Partition, Task>,
-    /// Tasks that read the changelog again, after an ambiguous commit.
-    restoring: Vec<Restoring>,
-    epoch: Epoch,
-    /// Memory of a transaction that is through, for the epoch after the open one.
-    spare: Transaction,
-    /// When the open epoch got its first step.
-    opened: Option<Duration>,
-    /// It was out of work since the open epoch began.
-    rested: bool,
-    /// The same of the epoch before.
-    rests: bool,
-    /// What the last commit took.
-    took: Duration,
-    /// The assignment counter that holds for the tasks at hand.
-    assignment: u64,
-    flight: Option<Flight>,
-    /// The open epoch holds work of a lost task: it is dropped when the one in its commit is decided.
-    stale: bool,
-    /// Tasks whose readers are not assigned yet.
-    unread: BTreeSet<Partition>,
-    /// The producer must be renewed before anything else.
-    renew: bool,
-    closing: BTreeSet<Partition>,
-    closed: Vec<Partition>,
-    paused: BTreeSet<(Rank, Partition)>,
+    fetcher: Fetcher,
+    calls: Calls,
+    versions: Versions,
+    epochs: Epochs,
+    recovery: Recovery,
+    handover: Handover,
     flushes: Flushes,
-    truncations: Vec<(Partition, i64)>,
     telemetry: Telemetry,
-    spent: Spent,
-    /// As of the last turn.
-    now: Now,
     chores_at: Duration,
-    registry_at: Duration,
-    arrivals: Vec<Arrival>,
-    replies: Vec<Reply>,
 }
 
 impl Worker {
@@ -137,66 +91,229 @@ impl Worker {
         metrics: Arc<Metrics>,
     ) -> Worker {
         let assignment = ports.log.assignment();
+        let sources = Sources::new(&config.inputs, ports.schemas);
         Worker {
-            layout,
-            pace: config.epoch.clone(),
-            flush_bytes: config.state.flush_bytes,
-            log: ports.log,
-            reader: ports.reader,
-            producer: ports.producer,
-            services: ports.services,
-            store: ports.store,
-            sources: Sources::new(&config.inputs, ports.schemas),
-            guests: vec![],
-            orders,
-            stopped: BTreeMap::new(),
             tasks: BTreeMap::new(),
-            restoring: vec![],
-            epoch: Epoch::default(),
-            spare: Transaction::default(),
-            opened: None,
-            rested: false,
-            rests: true,
-            took: Duration::ZERO,
-            assignment,
-            flight: None,
-            stale: false,
-            unread: BTreeSet::new(),
-            renew: false,
-            closing: BTreeSet::new(),
-            closed: vec![],
-            paused: BTreeSet::new(),
-            flushes: Flushes::default(),
-            truncations: vec![],
+            fetcher: Fetcher::new(layout.clone(), ports.reader, sources),
+            calls: Calls::new(ports.services),
+            versions: Versions::new(orders),
+            epochs: Epochs::new(ports.producer, layout.changelog, config.epoch.clone(), assignment),
+            recovery: Recovery::new(ports.log.clone(), layout.clone()),
+            handover: Handover::default(),
+            flushes: Flushes::new(ports.store, ports.log, layout, config.state.flush_bytes),
             telemetry: Telemetry::new(metrics, index),
-            spent: Spent::default(),
-            now: Now::default(),
             chores_at: Duration::ZERO,
-            registry_at: Duration::ZERO,
-            arrivals: vec![],
-            replies: vec![],
         }
+    }
+
+    /// One round of the loop. If there is nothing else to do, it waits for data, at most this long. Returns true if something
+    /// was done.
+    pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
+        self.telemetry.begin_turn(now);
+        let mut busy = self.decide(now)?;
+        if self.epochs.is_in_doubt() && !self.recover()? {
+            return Ok(busy);
+        }
+        busy |= self.resume_recovered()?;
+        self.fetcher.assign(&self.tasks)?;
+        self.telemetry.charge(Part::Commit);
+
+        busy |= self.calls.deliver(&mut self.tasks);
+        busy |= self.run_tasks(now);
+        self.telemetry.charge(Part::Steps);
+        self.telemetry.charge_rules(self.versions.take_spent());
+
+        self.seal_when_due(now);
+        self.close_when_settled();
+        self.telemetry.charge(Part::Commit);
+
+        busy |= self.fetch(now, wait, busy)?;
+        self.chores_when_due(now)?;
+        self.flushes.step(&mut self.tasks, &mut self.telemetry, now);
+        self.telemetry.charge(Part::Other);
+        Ok(busy)
+    }
+
+    /// Lets each task follow the schedule, then take its steps.
+    fn run_tasks(&mut self, now: Now) -> bool {
+        if self.handover.is_pending() || !self.epochs.takes_steps() {
+            return false;
+        }
+        let moment = self.epochs.moment(now);
+        for task in self.tasks.values_mut() {
+            task.obey(self.versions.schedule(), &moment, self.epochs.open());
+        }
+        self.epochs.note_opened(now);
+        let mut busy = false;
+        for task in self.tasks.values_mut() {
+            let (mut ran, mut left) = (false, true);
+            for _ in 0..BATCHES_A_TURN {
+                if !self.versions.may_run(task.deployed()) || self.epochs.is_overfull() {
+                    break;
+                }
+                match self
+                    .versions
+                    .run(task, self.fetcher.sources(), self.epochs.open(), &self.telemetry)
+                {
+                    Batch::Ran => ran = true,
+                    Batch::NothingLeft => {
+                        left = false;
+                        break;
+                    }
+                    Batch::NoRules => break,
+                }
+            }
+            busy |= ran;
+            let held = task.is_held_back();
+            self.telemetry.held(task.partition(), held, now);
+            self.telemetry.had_turn(task.partition(), ran, left || held, now);
+        }
+        self.epochs.note_opened(now);
+        if self.versions.stop_exceeded() {
+            self.void_open();
+        }
+        busy
+    }
+
+    /// Takes what has arrived for the tasks; waits for it if the worker is not busy.
+    fn fetch(&mut self, now: Now, wait: Duration, busy: bool) -> Result<bool> {
+        let wait = if busy {
+            Duration::ZERO
+        } else {
+            self.epochs.wait(now, wait)
+        };
+        let polled = self.fetcher.poll(wait);
+        self.telemetry.charge(Part::Poll);
+        let fetched = self.fetcher.has_arrivals();
+        let delivered = self.fetcher.deliver(&mut self.tasks, &mut self.epochs, now);
+        self.telemetry.charge(Part::Arrive);
+        polled.and(delivered)?;
+        if !busy && !fetched {
+            self.epochs.note_idle();
+        }
+        Ok(fetched)
+    }
+
+    /// What has time: idle partitions, pauses, held records, gauges.
+    fn chores_when_due(&mut self, now: Now) -> Result<()> {
+        if now.mono < self.chores_at {
+            return Ok(());
+        }
+        self.chores_at = now.mono + CHORES_EVERY;
+        for task in self.tasks.values_mut() {
+            task.note_stride(now.mono);
+            if !self.handover.is_pending() {
+                task.beat(now.mono, now.wall, self.epochs.open());
+            }
+            if task.take_resumed() {
+                self.calls.ask_pending(task);
+            }
+            self.fetcher.pause_or_resume(task)?;
+        }
+        self.fetcher.retry_schemas(&mut self.tasks, self.epochs.open(), now);
+        let is_stopped = |deploy| self.versions.is_stopped(deploy);
+        self.telemetry.look(now, &mut self.tasks, is_stopped);
+        self.epochs.note_opened(now);
+        // Waiting records were lost in a scratch file: everything is read again, as after an epoch that failed.
+        if self.tasks.values().any(Task::is_lost) {
+            self.void_open();
+        }
+        self.versions.forget_unused(&self.tasks);
+        Ok(())
     }
 
     /// Takes over a task, for this stay. `assignment`: the counter at which it became ours.
     pub fn open(&mut self, task: Task, stay: Stay, assignment: u64) -> Result<()> {
-        self.assignment = assignment;
+        self.epochs.set_assignment(assignment);
+        self.flushes.open(&task, stay, &mut self.telemetry)?;
         let partition = task.partition();
-        self.open_store(&task, stay)?;
         self.resume(task);
-        // A commit at once: the group's offsets are this member's from now on.
-        self.epoch.touched.insert(partition);
+        // It commits at once: the group's offsets are this member's from now on.
+        self.epochs.open().touched.insert(partition);
         Ok(())
     }
 
     /// Partitions have changed hands, but none of ours: what is open may be committed under this counter.
     pub fn reassigned(&mut self, assignment: u64) {
-        self.assignment = assignment;
+        self.epochs.set_assignment(assignment);
     }
 
-    /// How its tasks stand.
+    /// Commits what is open of these tasks, under this assignment counter, then closes them.
+    pub fn close(&mut self, partitions: &[Partition], assignment: u64) {
+        self.epochs.set_assignment(assignment);
+        for partition in partitions {
+            if self.tasks.contains_key(partition) {
+                self.handover.close(*partition);
+            } else {
+                self.remove(*partition);
+            }
+        }
+    }
+
+    /// Drops these tasks, which somebody else runs already, and the open epoch, because it holds work of theirs.
+    pub fn lose(&mut self, partitions: &[Partition], assignment: u64) {
+        self.epochs.set_assignment(assignment);
+        for partition in partitions {
+            self.remove(*partition);
+        }
+        // What is being committed is refused at the gate, or was committed before.
+        self.void_open();
+    }
+
+    /// The tasks that are closed since the last call.
+    pub fn take_closed(&mut self) -> Vec<Partition> {
+        self.handover.take_closed()
+    }
+
+    fn close_when_settled(&mut self) {
+        if self.handover.is_pending() && self.epochs.is_settled() {
+            for partition in self.handover.take_closing() {
+                self.remove(partition);
+            }
+        }
+    }
+
+    fn remove(&mut self, partition: Partition) {
+        self.recovery.forget(partition);
+        self.calls.forget(partition);
+        self.flushes.close(partition);
+        if let Some(mut task) = self.tasks.remove(&partition) {
+            self.telemetry.closed(&mut task);
+            self.fetcher.stop(partition);
+        }
+        self.handover.closed(partition);
+    }
+
+    /// Its tasks follow this schedule from the next turn on.
+    pub fn order(&mut self, schedule: Arc<Orders>) {
+        self.telemetry.withdrawn(schedule.withdrawn.len());
+        self.versions.set_schedule(schedule);
+    }
+
+    /// The state of its tasks.
     pub fn status(&self) -> Vec<Status> {
-        self.tasks.values().map(|task| self.standing(task)).collect()
+        let status = |task: &Task| {
+            let mut status = task.status();
+            self.flushes.add_unstored(&mut status);
+            self.versions.add_trouble(task, &mut status);
+            status
+        };
+        self.tasks.values().map(status).collect()
+    }
+
+    /// The tasks that read their changelog again, and how much of it they have read: from 0 to 1.
+    pub fn restoring(&self) -> impl Iterator<Item = (Partition, f64)> {
+        self.recovery.progress()
+    }
+
+    /// True if it has no task, and nothing to decide.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.recovery.is_empty() && !self.epochs.is_committing()
+    }
+
+    /// Changelogs of which the beginning may be deleted: task, and the offset before which nothing is needed.
+    pub fn take_truncations(&mut self) -> Vec<(Partition, Offset)> {
+        self.flushes.take_truncations()
     }
 
     /// A task, for tests and queries.
@@ -204,254 +321,11 @@ impl Worker {
         self.tasks.get_mut(&partition)
     }
 
-    /// Changelogs that may be cut: task, and the offset before which nothing is needed. Drained.
-    pub fn take_truncations(&mut self) -> Vec<(Partition, i64)> {
-        std::mem::take(&mut self.truncations)
-    }
-
-    /// One round of the loop: waits for data at most `wait`, when there is nothing else to do. True: something was done.
-    pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
-        self.now = now;
-        self.spent.begin();
-        let mut busy = self.decide(now, Duration::ZERO)?;
-        if self.renew && !self.recover()? {
-            return Ok(busy);
-        }
-        busy |= self.restore()?;
-        self.read_again()?;
-        let chores = now.mono >= self.chores_at;
-        if chores {
-            self.chores_at = now.mono + CHORES_EVERY;
-        }
-        self.spent.seam(Part::Commit);
-        busy |= self.take_replies();
-        if self.closing.is_empty() && !self.stale {
-            self.obey(now);
-            busy |= self.run_tasks(now);
-        }
-        self.spent.seam(Part::Steps);
-        for guest in &mut self.guests {
-            self.spent
-                .shift(Part::Steps, Part::Rules, std::mem::take(&mut guest.spent));
-        }
-        self.seal_when_due(now);
-        self.close_when_through();
-        self.spent.seam(Part::Commit);
-        let wait = if busy { Duration::ZERO } else { self.wait(now, wait) };
-        let fetched = self.fetch(now, wait)?;
-        self.rested |= !busy && !fetched;
-        busy |= fetched;
-        if chores {
-            self.chores(now)?;
-        }
-        self.flush(now);
-        self.spent.seam(Part::Other);
-        Ok(busy)
-    }
-
-    /// As long as nothing has to be done but to wait for records.
-    fn wait(&self, now: Now, wait: Duration) -> Duration {
-        let commit = match (self.flight.is_some(), self.opened) {
-            // How it ended comes without a wake-up.
-            (true, _) => Duration::from_millis(1),
-            (false, Some(opened)) => (opened + self.interval()).saturating_sub(now.mono),
-            (false, None) => wait,
-        };
-        wait.min(commit)
-    }
-
-    fn fetch(&mut self, now: Now, wait: Duration) -> Result<bool> {
-        let mut arrivals = std::mem::take(&mut self.arrivals);
-        let polled = self.reader.poll(wait, &mut arrivals);
-        self.spent.seam(Part::Poll);
-        let busy = !arrivals.is_empty();
-        let mut failed = polled;
-        for arrival in arrivals.drain(..) {
-            let arrived = self.arrive(arrival, now);
-            failed = failed.and(arrived);
-        }
-        self.arrivals = arrivals;
-        self.spent.seam(Part::Arrive);
-        failed?;
-        Ok(busy)
-    }
-
-    fn arrive(&mut self, arrival: Arrival, now: Now) -> Result<()> {
-        match arrival {
-            Arrival::Records(chunk) => {
-                let Some(task) = reading(&mut self.tasks, &self.unread, chunk.partition) else {
-                    return Ok(());
-                };
-                if let Err(why) = task.arrive(chunk, &mut self.sources, now.wall, &mut self.epoch) {
-                    tracing::warn!(%why, "records wait for their schema");
-                }
-                self.opened_now(now);
-            }
-            Arrival::End {
-                topic,
-                partition,
-                offset,
-            } => {
-                if let Some(task) = reading(&mut self.tasks, &self.unread, partition) {
-                    task.prove_end(topic, offset, now.mono);
-                }
-            }
-            Arrival::OutOfRange {
-                topic,
-                partition,
-                start,
-                end,
-            } => {
-                let skip = self.layout.inputs[usize::from(topic)].on_data_loss == OnDataLoss::Skip;
-                let at = self.tasks.get(&partition).map(|task| task.position(topic));
-                if skip && at.is_some_and(|position| position < start) {
-                    tracing::error!(
-                        topic,
-                        partition,
-                        ?at,
-                        start,
-                        "records were lost to retention, and are skipped"
-                    );
-                    self.reader.unassign(topic, partition)?;
-                    return self.reader.assign(topic, partition, start);
-                }
-                return Err(Failure::Fatal(format!(
-                    "{}/{partition}: the next record to read is not in the topic any more (it holds {start} to {end}): \
-                     retention has removed unprocessed records, or the topic was made anew. Nothing was committed beyond it. \
-                     To go on with what is left, set on_data_loss = \"skip\" for this input",
-                    self.layout.topics[usize::from(topic)]
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn take_replies(&mut self) -> bool {
-        self.services.replies(&mut self.replies);
-        let busy = !self.replies.is_empty();
-        for reply in self.replies.drain(..) {
-            if let Some(task) = self.tasks.get_mut(&reply.task) {
-                let ending = match reply.answer {
-                    Answer::Body(body) => crate::journal::Ending::Body(body),
-                    Answer::Absent => crate::journal::Ending::Absent,
-                    Answer::Unavailable => crate::journal::Ending::Unavailable,
-                };
-                task.offer(reply.id, ending);
-            }
-        }
-        busy
-    }
-
-    /// Tasks learn of new orders, between two steps.
-    fn obey(&mut self, now: Now) {
-        let moment = self.moment(now);
+    /// Moves the event time of every task to `time`, as silence would: by heartbeats, which are journaled. For scenarios.
+    pub fn beat(&mut self, time: Millis, now: Now) {
         for task in self.tasks.values_mut() {
-            task.obey(&self.orders, &moment, &mut self.epoch);
+            task.beat_to(time, now.wall, self.epochs.open());
         }
-        self.opened_now(now);
-    }
-
-    fn run_tasks(&mut self, now: Now) -> bool {
-        let mut busy = false;
-        let mut trouble = None;
-        for task in self.tasks.values_mut() {
-            let (mut ran, mut left) = (false, true);
-            for _ in 0..BATCHES_A_TURN {
-                let deployed = task.deployed();
-                if trouble.is_some() || self.stopped.contains_key(&deployed) {
-                    break;
-                }
-                if self.flight.is_some() && self.epoch.bytes() > OVERFULL * self.pace.bytes {
-                    break;
-                }
-                let guest = match guests::of(&mut self.guests, task.wiring(), &self.telemetry) {
-                    Ok(guest) => guest,
-                    Err(why) => {
-                        tracing::error!(%why, "the rules can't be instantiated");
-                        if self.orders.stops.contains(&deployed) {
-                            trouble = Some((deployed, format!("the rules can't be instantiated: {why}")));
-                        }
-                        break;
-                    }
-                };
-                left = task.run(guest, &mut self.sources, &mut self.epoch);
-                if guest.faults.over() && self.orders.stops.contains(&deployed) {
-                    trouble = Some((deployed, guest.faults.why()));
-                }
-                if !left {
-                    break;
-                }
-                ran = true;
-            }
-            busy |= ran;
-            let held = task.is_held_back();
-            self.telemetry.held(task.partition(), held, now);
-            self.telemetry.had_turn(task.partition(), ran, left || held, now);
-        }
-        self.opened_now(now);
-        if let Some((deploy, why)) = trouble {
-            self.stop(deploy, why);
-        }
-        busy
-    }
-
-    fn opened_now(&mut self, now: Now) {
-        if !self.epoch.is_empty() && self.opened.is_none() {
-            self.opened = Some(now.mono);
-            self.rested = false;
-        }
-    }
-
-    fn chores(&mut self, now: Now) -> Result<()> {
-        for (partition, task) in &mut self.tasks {
-            task.note_stride(now.mono);
-            if self.closing.is_empty() {
-                task.beat(now.mono, now.wall, &mut self.epoch);
-            }
-            if task.take_resumed() {
-                for question in task.questions() {
-                    self.services.ask(question);
-                }
-            }
-            for rank in 0..self.layout.inputs.len() as Rank {
-                let pause = task.holds_back(rank);
-                let place = (rank, *partition);
-                if pause != self.paused.contains(&place) {
-                    self.reader.pause(rank, *partition, pause)?;
-                    if pause {
-                        self.paused.insert(place);
-                    } else {
-                        self.paused.remove(&place);
-                    }
-                }
-            }
-        }
-        if now.mono >= self.registry_at {
-            self.registry_at = now.mono + ASK_REGISTRY_EVERY;
-            for task in self.tasks.values_mut().filter(|task| task.waits_for_schema()) {
-                if let Err(why) = task.retry_schemas(&mut self.sources, now.wall, &mut self.epoch) {
-                    tracing::warn!(%why, "records still wait for their schema");
-                }
-            }
-        }
-        self.telemetry
-            .look(now, &mut self.tasks, &self.stopped, &mut self.spent);
-        self.opened_now(now);
-        self.find_lost();
-        guests::forget(&mut self.guests, &self.tasks);
-        Ok(())
-    }
-}
-
-/// A task whose readers are assigned where it stands.
-fn reading<'a>(
-    tasks: &'a mut BTreeMap<Partition, Task>,
-    unread: &BTreeSet<Partition>,
-    partition: Partition,
-) -> Option<&'a mut Task> {
-    if unread.contains(&partition) {
-        None
-    } else {
-        tasks.get_mut(&partition)
+        self.epochs.note_opened(now);
     }
 }

@@ -21,7 +21,6 @@ const LONG: &[(&str, usize)] = &[
     ("host/src/convert/json.rs", 450),
     ("host/src/convert/resolver/compile.rs", 450),
     ("host/src/rows.rs", 450),
-    ("host/src/worker.rs", 460),
     ("sdk/src/ctx.rs", 500),
     ("sdk/src/testkit/host.rs", 450),
     ("sdk/tests/cuts.rs", 450),

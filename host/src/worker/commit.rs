@@ -1,143 +1,134 @@
-//! The commit: the transaction in the log is the only commit point.
+//! The commit, and what follows one that failed.
 //!
-//! Rule, in three lines of [`decide`](Worker::decide): the outcome is committed; memory follows; then, and only then, what
-//! leaves the process is released.
+//! Rules:
+//! - The transaction in the log is the only commit point. Three steps in this order, as `decide` shows them:
+//!   the transaction is committed; memory follows; then, and only then, what leaves the process is released.
+//! - An epoch that is certainly not in the log is dropped, with the open one over it: every task goes back to its last commit
+//!   and reads its inputs again.
+//! - When nobody knows whether it is in the log, every task reads its changelog (`recovery`).
 
+use super::epochs::{CommittingEpoch, Decided};
 use super::{Now, Worker};
 use crate::error::Result;
 use crate::log::Outcome;
-use crate::record::Partition;
-use crate::service::Question;
-use crate::task::Moment;
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-/// A worker that is never out of work commits so many times less often than `epoch.interval` says: records wait for it anyway, and
-/// a transaction costs the broker some milliseconds of CPU, whatever is in it.
-const PATIENCE: u32 = 4;
-
-/// A decision may take as long as so many commits: it takes two, at least.
-const DECISION_COMMITS: u32 = 6;
-
-/// An order's way over the control topic, where commits are quick.
-const DECISION_LEAST: Duration = Duration::from_millis(50);
-
-/// An epoch in its commit.
-pub struct Flight {
-    touched: BTreeSet<Partition>,
-    questions: Vec<Question>,
-    begun: Duration,
-}
+use crate::record::{Offset, Partition, TopicIx};
+use crate::task::Task;
 
 impl Worker {
-    /// How long an epoch stays open.
-    pub(super) fn interval(&self) -> Duration {
-        if self.rested {
-            return self.pace.interval;
-        }
-        (self.pace.interval * PATIENCE).min(self.pace.transaction_timeout / 2)
-    }
-
-    /// When orders are looked at. From an answer of a task to the decision of a deploy there are, with room: the epoch in its commit,
-    /// the answer's own, which is sealed at once, those of other workers, and the order's way to everybody. Commits vary.
-    pub(super) fn moment(&self, now: Now) -> Moment {
-        Moment {
-            mono: now.mono,
-            wall: now.wall,
-            decision: DECISION_COMMITS * self.took + DECISION_LEAST,
-            rests: self.rests || self.rested,
-        }
-    }
-
-    /// Seals the open epoch and hands it to the producer, when it is time and the one before it is through.
+    /// Seals the open epoch and hands it to the producer, when it is time and the one before it is decided.
     pub(super) fn seal_when_due(&mut self, now: Now) {
-        let Some(opened) = self.opened else { return };
-        let due = now.mono.saturating_sub(opened) >= self.interval()
-            || self.epoch.bytes() >= self.pace.bytes
-            || self.epoch.urgent
-            || !self.closing.is_empty();
-        if self.flight.is_some() || self.renew || self.stale || !due {
-            return;
+        if self.epochs.is_due(now, self.handover.is_pending()) {
+            self.epochs.seal(&mut self.tasks, now);
         }
-        self.opened = None;
-        self.rests = self.rested;
-        let mut epoch = std::mem::take(&mut self.epoch);
-        // The next one writes into the memory of the one before this: two arenas take turns.
-        self.epoch.reuse(std::mem::take(&mut self.spare));
-        epoch.touched.retain(|partition| self.tasks.contains_key(partition));
-        if epoch.touched.is_empty() {
-            let transaction = std::mem::take(&mut epoch.transaction);
-            self.epoch.reuse(transaction);
-            return;
-        }
-        let touched = std::mem::take(&mut epoch.touched);
-        for partition in &touched {
-            if let Some(task) = self.tasks.get_mut(partition) {
-                task.seal(&mut epoch);
-            }
-        }
-        epoch.transaction.assignment = self.assignment;
-        self.flight = Some(Flight {
-            touched,
-            questions: epoch.questions,
-            begun: now.mono,
-        });
-        self.producer.submit(epoch.transaction);
     }
 
-    /// Learns how the epoch in its commit ended. True: it has ended.
-    pub(super) fn decide(&mut self, now: Now, wait: Duration) -> Result<bool> {
-        if self.flight.is_none() {
-            return Ok(false);
-        }
-        let Some((transaction, outcome)) = self.producer.outcome(wait) else {
-            return Ok(false);
-        };
-        let Some(flight) = self.flight.take() else {
+    /// Learns how the epoch that is being committed ended. Returns true if it has ended.
+    pub(super) fn decide(&mut self, now: Now) -> Result<bool> {
+        let Some(Decided {
+            epoch,
+            transaction,
+            outcome,
+        }) = self.epochs.decided()
+        else {
             return Ok(false);
         };
         match outcome {
-            Outcome::Committed(positions) => {
-                for partition in &flight.touched {
-                    let place = |(topic, at, _): &&(_, _, _)| *topic == self.layout.changelog && at == partition;
-                    let next = positions.iter().find(place).map(|(_, _, next)| *next);
-                    if let (Some(task), Some(next)) = (self.tasks.get_mut(partition), next) {
-                        let tally = task.commit(next);
-                        self.telemetry.committed(*partition, task.committed_wiring(), &tally);
-                    }
-                }
-                for question in flight.questions {
-                    if self.tasks.contains_key(&question.task) {
-                        self.services.ask(question);
-                    }
-                }
-                self.took = now.mono.saturating_sub(flight.begun);
-                self.telemetry.epoch_committed(self.took);
-                self.spare(transaction);
-                if self.stale {
+            Outcome::Committed(ends) => {
+                let drops_open = epoch.drops_open;
+                self.commit_tasks(&epoch, &ends, now);
+                self.release(epoch);
+                self.epochs.recycle(transaction);
+                if drops_open {
                     self.start_over();
                 }
             }
             Outcome::Aborted(why) => {
-                tracing::warn!(%why, "an epoch was aborted: it is done again");
+                tracing::warn!(%why, "an epoch was aborted: its inputs are read again");
                 self.telemetry.aborted();
-                self.spare(transaction);
+                self.epochs.recycle(transaction);
                 self.start_over();
             }
             Outcome::Ambiguous(why) => {
-                tracing::warn!(%why, "nobody knows how a commit ended: the log will say");
+                tracing::warn!(%why, "it is not known how a commit ended: the changelog is read to find out");
                 self.telemetry.ambiguous();
-                self.renew = true;
                 self.recover()?;
             }
         }
         Ok(true)
     }
 
-    /// Keeps the memory of a transaction for the epoch after the open one.
-    fn spare(&mut self, transaction: crate::log::Transaction) {
-        if self.spare.bytes.capacity() < transaction.bytes.capacity() {
-            self.spare = transaction;
+    /// Memory follows the log: what the tasks had sealed is their committed state now. `ends`: where the transaction ends in
+    /// each partition that it wrote to.
+    fn commit_tasks(&mut self, epoch: &CommittingEpoch, ends: &[(TopicIx, Partition, Offset)], now: Now) {
+        for partition in &epoch.tasks {
+            let end = self.epochs.changelog_end(ends, *partition);
+            if let (Some(task), Some(end)) = (self.tasks.get_mut(partition), end) {
+                let tally = task.commit(end);
+                self.telemetry.committed(*partition, task.committed_wiring(), &tally);
+            }
         }
+        let took = self.epochs.note_committed(epoch, now);
+        self.telemetry.epoch_committed(took);
+    }
+
+    /// What a committed epoch asks for leaves the process.
+    fn release(&mut self, epoch: CommittingEpoch) {
+        for question in epoch.questions {
+            if self.tasks.contains_key(&question.task) {
+                self.calls.ask(question);
+            }
+        }
+    }
+
+    /// The open epoch can't be committed: drops it, and starts over, as soon as the epoch before it is decided.
+    pub(super) fn void_open(&mut self) {
+        if self.epochs.void_open() {
+            self.start_over();
+        }
+    }
+
+    /// Drops the open epoch; every task goes back to its last commit.
+    fn start_over(&mut self) {
+        self.epochs.drop_open();
+        for mut task in std::mem::take(&mut self.tasks).into_values() {
+            task.abort();
+            self.resume(task);
+        }
+    }
+
+    /// A task goes on from its last commit: its inputs are read from there, and what is pending is asked again.
+    pub(super) fn resume(&mut self, task: Task) {
+        let partition = task.partition();
+        self.fetcher.start(partition);
+        self.calls.forget(partition);
+        self.calls.ask_pending(&task);
+        // A task that has taken no step yet commits at once where it begins: an earlier commit of it may have been dropped.
+        if task.last_time().is_none() {
+            self.epochs.open().touched.insert(partition);
+        }
+        self.tasks.insert(partition, task);
+    }
+
+    /// Renews the producer, then lets every task read its changelog. Returns false if the log can't do it yet.
+    pub(super) fn recover(&mut self) -> Result<bool> {
+        if !self.epochs.renew()? {
+            return Ok(false);
+        }
+        for (partition, task) in std::mem::take(&mut self.tasks) {
+            self.fetcher.stop(partition);
+            self.calls.forget(partition);
+            self.recovery.begin(task);
+        }
+        Ok(true)
+    }
+
+    /// Tasks that have read their changelog to the end go on. Returns true if there are any.
+    pub(super) fn resume_recovered(&mut self) -> Result<bool> {
+        let restored = self.recovery.step(self.versions.schedule())?;
+        let any = !restored.is_empty();
+        for task in restored {
+            self.resume(task);
+        }
+        Ok(any)
     }
 }

@@ -1,9 +1,9 @@
-//! What a worker tells the metrics: once an epoch, and a few times a second; never for a record.
+//! What a worker reports to the metrics: once an epoch, and a few times a second; never for a record.
 
-use super::Now;
-use super::spent::Spent;
+use super::cpu_times::CpuTimes;
+use super::now::Now;
 use crate::control::Number;
-use crate::metrics::{Metrics, RulesMetrics, TaskMetrics, WorkerMetrics};
+use crate::metrics::{Metrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics};
 use crate::record::Partition;
 use crate::rules::Version;
 use crate::task::{Tally, Task, Wiring};
@@ -14,27 +14,30 @@ use std::time::Duration;
 /// How often gauges are set.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The handles of so many versions are kept: those that run, and some that ran.
+/// Versions whose handles are kept: the few that run, and some that ran before. Each costs a look-up by name when it is missing.
 const VERSIONS: usize = 16;
 
-/// See the module.
+/// The metrics of a worker and of its tasks.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     worker: WorkerMetrics,
-    /// By version: of those that tasks have counted by lately.
+    /// Handles of the versions that tasks have run lately.
     rules: BTreeMap<Version, RulesMetrics>,
     tasks: BTreeMap<Partition, TaskMetrics>,
+    cpu: CpuTimes,
+    /// As of the last turn.
+    now: Now,
     look_at: Duration,
-    /// Tasks with work that an order holds back, and since when.
+    /// Tasks with work that a deploy holds back, and since when.
     held: BTreeMap<Partition, Duration>,
     /// Tasks that had work left at the end of their turn, and since when.
     left: BTreeMap<Partition, Duration>,
-    /// Foreign keys were warned of.
+    /// The warning about foreign keys is given once.
     warned: bool,
 }
 
 impl Telemetry {
-    /// Of a worker by its number.
+    /// For the worker with this number.
     pub fn new(metrics: Arc<Metrics>, worker: usize) -> Telemetry {
         let worker = metrics.worker(worker);
         Telemetry {
@@ -42,6 +45,8 @@ impl Telemetry {
             worker,
             rules: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            cpu: CpuTimes::default(),
+            now: Now::default(),
             look_at: Duration::ZERO,
             held: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -49,7 +54,23 @@ impl Telemetry {
         }
     }
 
-    /// What a task did in a committed epoch, which it ended with these rules.
+    /// A turn begins.
+    pub fn begin_turn(&mut self, now: Now) {
+        self.now = now;
+        self.cpu.begin();
+    }
+
+    /// The CPU time since the last call was spent on this.
+    pub fn charge(&mut self, part: Part) {
+        self.cpu.charge(part);
+    }
+
+    /// This much of the time of the steps was spent in the rules.
+    pub fn charge_rules(&mut self, spent: Duration) {
+        self.cpu.shift(Part::Steps, Part::Rules, spent);
+    }
+
+    /// What a task did in a committed epoch, and the rules that it had at its end.
     pub fn committed(&mut self, task: Partition, wiring: &Wiring, tally: &Tally) {
         let rules = rules(&mut self.rules, &self.metrics, wiring);
         let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
@@ -84,13 +105,13 @@ impl Telemetry {
         }
     }
 
-    /// An epoch is committed, so long after it was handed over.
+    /// An epoch is committed, this long after it was handed over.
     pub fn epoch_committed(&self, took: Duration) {
         self.worker.committed.inc();
         self.worker.commit_seconds.observe(took.as_secs_f64());
     }
 
-    /// An order holds a task with work back, or none does.
+    /// A deploy holds back a task that has work, or none does.
     pub fn held(&mut self, task: Partition, held: bool, now: Now) {
         if held {
             self.held.entry(task).or_insert(now.mono);
@@ -101,7 +122,7 @@ impl Telemetry {
         }
     }
 
-    /// A task had its turn: did it take steps, and had it work left then?
+    /// A task had its turn: whether it took steps, and whether work was left.
     pub fn had_turn(&mut self, task: Partition, ran: bool, left: bool, now: Now) {
         if ran && let Some(since) = self.left.remove(&task) {
             self.worker
@@ -111,7 +132,7 @@ impl Telemetry {
         if left {
             self.left.entry(task).or_insert(now.mono);
         } else if !ran {
-            // What was left has become another task's, or another epoch's.
+            // What was left is gone: another task or another epoch will do it.
             self.left.remove(&task);
         }
     }
@@ -126,40 +147,34 @@ impl Telemetry {
         self.worker.aborted.inc();
     }
 
-    /// Nobody knew how an epoch ended.
+    /// Nobody knows how a commit ended.
     pub fn ambiguous(&self) {
         self.worker.ambiguous.inc();
     }
 
-    /// The local store has not got a task since its last flush failed, or has it again.
+    /// The local store can't take a task's state since a flush failed, or it can again.
     pub fn unstored(&mut self, task: Partition, unstored: bool) {
         let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
         metrics.unstored.set(i64::from(unstored));
     }
 
-    /// So many deploys were withdrawn.
+    /// This many deploys are withdrawn.
     pub fn withdrawn(&self, deploys: usize) {
         self.worker.withdrawn.set(deploys as i64);
     }
 
-    /// Sets the gauges, when it is time. `stopped`: deploys that no task takes a step by.
-    pub fn look(
-        &mut self,
-        now: Now,
-        tasks: &mut BTreeMap<Partition, Task>,
-        stopped: &BTreeMap<Number, String>,
-        spent: &mut Spent,
-    ) {
+    /// Sets the gauges when it is time. `is_stopped` says whether tasks take no step with a deploy.
+    pub fn look(&mut self, now: Now, tasks: &mut BTreeMap<Partition, Task>, is_stopped: impl Fn(Number) -> bool) {
         if now.mono < self.look_at {
             return;
         }
-        for (counter, time) in self.worker.cpu.iter().zip(spent.take()) {
+        for (counter, time) in self.worker.cpu.iter().zip(self.cpu.take()) {
             counter.inc_by(time.as_secs_f64());
         }
         self.look_at = now.mono + LOOK_EVERY;
         for task in tasks.values_mut() {
             let metrics = self.look_at_task(now, task);
-            metrics.rules_stopped.set(stopped.contains_key(&task.deployed()).into());
+            metrics.rules_stopped.set(is_stopped(task.deployed()).into());
         }
     }
 
@@ -194,15 +209,15 @@ impl Telemetry {
         metrics
     }
 
-    /// The task is closed; its gauges are told a last time.
-    pub fn closed(&mut self, now: Now, task: &mut Task) {
-        self.look_at_task(now, task);
+    /// The task is closed. Its gauges are set a last time.
+    pub fn closed(&mut self, task: &mut Task) {
+        self.look_at_task(self.now, task);
         self.tasks.remove(&task.partition());
         self.metrics.close_task(task.partition());
     }
 }
 
-/// The handles of a version, made at its first sight. Their series outlive them.
+/// The handles of a version, made when it is first seen. The series that they write to outlive them.
 fn rules<'a>(known: &'a mut BTreeMap<Version, RulesMetrics>, metrics: &Metrics, wiring: &Wiring) -> &'a RulesMetrics {
     if known.len() > VERSIONS && !known.contains_key(&wiring.rules.version()) {
         known.clear();

@@ -1,36 +1,37 @@
-//! Where the CPU time of a worker's thread goes: read at the seams of a turn, never for a record.
+//! Where the CPU time of a worker's thread goes. The clock is read a few times in each turn, never for a record.
 
 use crate::metrics::{Part, cpu_time};
 use std::time::Duration;
 
-/// See the module.
+/// CPU time by what it was spent on.
 #[derive(Default)]
-pub struct Spent {
+pub struct CpuTimes {
+    /// Everything up to here is accounted for.
     last: Duration,
     parts: [Duration; Part::ALL.len()],
 }
 
-impl Spent {
-    /// What comes now counts.
+impl CpuTimes {
+    /// Whatever was spent until now, for something else, counts for nothing.
     pub fn begin(&mut self) {
         self.last = cpu_time();
     }
 
-    /// What was spent since the seam before was for this.
-    pub fn seam(&mut self, part: Part) {
+    /// What was spent since the last call was for this.
+    pub fn charge(&mut self, part: Part) {
         let now = cpu_time();
         self.parts[part as usize] += now.saturating_sub(self.last);
         self.last = now;
     }
 
-    /// So much of one part was for another.
+    /// Some of the time of one part was for another.
     pub fn shift(&mut self, from: Part, to: Part, time: Duration) {
         let time = time.min(self.parts[from as usize]);
         self.parts[from as usize] -= time;
         self.parts[to as usize] += time;
     }
 
-    /// In the order of [`Part::ALL`]: drained.
+    /// What was spent since the last call, in the order of [`Part::ALL`].
     pub fn take(&mut self) -> [Duration; Part::ALL.len()] {
         std::mem::take(&mut self.parts)
     }
