@@ -1,7 +1,7 @@
 # `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check campaign bench bench-swap soak guest guest-check
+.PHONY: help demo test build check deny advisories miri campaign bench bench-swap soak guest guest-check
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -11,6 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 WASM := --target wasm32-unknown-unknown --profile guest
 CARGO_COMPONENT := $(CACHE)/tools/cargo-component-0.21.1
+CARGO_DENY := $(CACHE)/tools/cargo-deny-0.20.2
 COMPONENTS := $(abspath $(TARGET))/component
 GUEST := $(abspath $(TARGET))/wasm32-unknown-unknown/guest/guest_enrich.wasm
 
@@ -35,8 +36,24 @@ check: ## Format, lints, and the house rules that a test can check
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo test --release --workspace --test it tidy
+	@$(MAKE) --no-print-directory deny
 
-campaign: ## What is too long for every test run: many more simulator seeds and generated inputs, a long soak, the benchmark
+deny: $(CARGO_DENY)/bin/cargo-deny ## Licences and sources of all dependencies, and what must not be one: deny.toml
+	$< check bans licenses sources
+
+advisories: $(CARGO_DENY)/bin/cargo-deny ## Known faults of dependencies, by RustSec's database, where that can be reached
+	@$< fetch db || { echo "NOT CHECKED: the database of advisories can't be reached from here"; exit 0; }; $< check advisories
+
+# A compiler of each night has it. Without Kafka and RocksDB, because Miri interprets Rust alone.
+miri: ## The code that is unsafe for speed, interpreted, so that an access out of place is found
+	@.ci/setup demo
+	rustup toolchain install nightly --profile minimal --component miri --component rust-src --no-self-update
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --target-dir $(abspath $(TARGET))/miri -p pelton-sdk --lib \
+	  -- arena:: avro::wire::
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --target-dir $(abspath $(TARGET))/miri -p pelton --no-default-features --lib \
+	  -- rows:: wit::
+
+campaign: ## What is too long for every test run: more simulator seeds and generated inputs, Miri, a long soak, the benchmark
 	@.ci/campaign
 
 bench: ## The money pipeline on a real Kafka: events a second, CPU, memory (ARGS=--help: its options)
@@ -64,7 +81,12 @@ guest-check: $(CARGO_COMPONENT)/bin/cargo-component ## However rules are built, 
 	GUEST_COMPONENTS=$(COMPONENTS)/wasm32-wasip1/guest/guest_enrich.wasm:$(COMPONENTS)/wasm32-unknown-unknown/guest/guest_enrich.wasm \
 	  cargo test --release --workspace --test it guest_forms
 
-# Once, outside of the clone: it takes minutes. Its objects stay until it is through, so that an interrupted build goes on.
+# Once, outside of the clone: each takes minutes. The objects stay until it is through, so that an interrupted build goes on.
+$(CARGO_DENY)/bin/cargo-deny:
+	@.ci/setup demo
+	cargo install cargo-deny --version 0.20.2 --locked --root $(CARGO_DENY) --target-dir $(CARGO_DENY)/build --quiet
+	@rm -rf $(CARGO_DENY)/build || true
+
 $(CARGO_COMPONENT)/bin/cargo-component:
 	@.ci/setup test
 	cargo install cargo-component --version 0.21.1 --locked --root $(CARGO_COMPONENT) \

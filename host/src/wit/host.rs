@@ -1,5 +1,4 @@
 //! The interface `host` of `wit/rules.wit`, where each word is documented: what the rules may call.
-#![expect(missing_docs, reason = "documented in wit/rules.wit")]
 
 use super::list::{List, flat, variants};
 use super::types::Span;

@@ -1,5 +1,4 @@
 //! The interface `types` of `wit/rules.wit`, where each word is documented.
-#![expect(missing_docs, reason = "documented in wit/rules.wit")]
 
 use super::list::{Field, List, flat, variants};
 use wasmtime::component::{ComponentType, Lift};
@@ -195,4 +194,62 @@ flat! {
     }
     Header { of: u32, name: Span, value: Span }
     Effect { what: Action, on: u16, of: u32, at: i64, name: Span, value: Span }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::list::Flat;
+    use super::*;
+
+    const SPAN: Span = Span { start: 1 << 31, len: 7 };
+    const INPUT: Input = Input {
+        what: Happening::Absent,
+        late: true,
+        source: 2,
+        rank: u16::MAX,
+        time: -3,
+        offset: u64::MAX,
+        key: SPAN,
+        tag: Span { start: 0, len: 0 },
+        value: SPAN,
+    };
+    const EFFECT: Effect = Effect {
+        what: Action::Reject,
+        on: 1,
+        of: u32::MAX,
+        at: i64::MIN,
+        name: SPAN,
+        value: SPAN,
+    };
+
+    /// Records side by side, as a list has them: each takes exactly its place.
+    fn there_and_back<T: Flat + Clone + PartialEq + std::fmt::Debug>(record: T) {
+        let list = vec![record; 3];
+        let mut memory = vec![0xaa; list.len() * T::SIZE32];
+        for (record, place) in list.iter().zip(memory.chunks_exact_mut(T::SIZE32)) {
+            record.write(place);
+        }
+        let read: Option<Vec<T>> = memory.chunks_exact(T::SIZE32).map(T::read).collect();
+        assert_eq!(read, Some(list));
+    }
+
+    #[test]
+    fn lists_come_back_as_they_were() {
+        there_and_back(INPUT);
+        there_and_back(EFFECT);
+        let header = Header {
+            of: 9,
+            name: SPAN,
+            value: SPAN,
+        };
+        there_and_back(header);
+    }
+
+    #[test]
+    fn a_byte_that_names_no_variant_is_refused() {
+        let mut place = vec![0; Effect::SIZE32];
+        EFFECT.write(&mut place);
+        place[0] = Action::Reject as u8 + 1;
+        assert_eq!(Effect::read(&place), None);
+    }
 }
