@@ -198,7 +198,10 @@ impl Traffic {
     }
 
     /// The next record; none at the end.
-    #[allow(clippy::should_implement_trait)] // It lends its buffers, which an Iterator can't.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends its buffers, which an Iterator can't"
+    )]
     pub fn next(&mut self) -> Option<Item<'_>> {
         self.due(Millis::MAX)
     }

@@ -3,6 +3,7 @@
 //! Rule: what a program reads goes to standard output, everything else to standard error. The exit code says how the command
 //! ended: 0 it went well; 1 the config has mistakes, a deploy was refused, or a scenario fails; 2 wrong usage; 3 it failed while
 //! it ran; 130 it was told to stop twice.
+#![expect(clippy::disallowed_methods, reason = "commands wait for people and for processes")]
 
 mod check;
 mod dev;

@@ -2,6 +2,10 @@
 //!
 //! Rule: a partition has one owner. A task runs only between "assigned and restored" and "closed and released"; whoever
 //! can't keep that ends the process.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a process has threads; what they drive is told the time"
+)]
 
 pub mod control;
 mod health;

@@ -1,5 +1,6 @@
 //! What Pelton's rules are written with.
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
 
 extern crate self as pelton_sdk;
 

@@ -21,6 +21,7 @@
 //!
 //! Rules: what can't be ends the test, with a text that says why; nothing is hidden, so a scenario as a file (`pelton test`) says
 //! the same in the same words.
+#![warn(missing_docs)]
 
 mod build;
 mod scenario;

@@ -24,8 +24,10 @@ const FORMAT: Encoding = Encoding {
 pub const CHUNK_BYTES: usize = 512 << 10;
 
 /// A record, except for chunks.
-// Records are decoded one at a time, a few for each deploy, so a box would save nothing.
-#[allow(clippy::large_enum_variant)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "records are decoded one at a time, a few for each deploy, so a box would save nothing"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A version that shall take over.

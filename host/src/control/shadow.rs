@@ -26,8 +26,10 @@ pub struct Shadow {
 }
 
 /// A record about a shadow.
-// Records are decoded one at a time, so a box would save nothing.
-#[allow(clippy::large_enum_variant)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "records are decoded one at a time, so a box would save nothing"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Said {
     /// It begins.

@@ -225,8 +225,10 @@ pub(super) async fn cancel(State(shared): State<Shared>, headers: HeaderMap) -> 
 }
 
 /// Checks the content type of a change, or refuses the request.
-// The answer is the error, and is returned at once.
-#[allow(clippy::result_large_err)]
+#[expect(
+    clippy::result_large_err,
+    reason = "the answer is the error, and is returned at once"
+)]
 pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Response> {
     match headers.get(header::CONTENT_TYPE) {
         Some(kind) if kind == "application/json" => Ok(()),

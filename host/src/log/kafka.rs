@@ -3,6 +3,10 @@
 //! Rules: readers see committed records only and never join the group; the one member is subscribed to the topic of rank 0
 //! and fetches nothing; a transaction is committed only behind the gate (`commit`). No call waits for ever: each has a
 //! time-out, named here, and a broker that is away is [`Failure::Retry`], told with its address.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "librdkafka has threads and deadlines of its own"
+)]
 
 mod admin;
 mod client;

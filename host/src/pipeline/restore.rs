@@ -4,6 +4,7 @@
 //! - It never waits: it says what it must know next, and whoever drives it finds that out (`task::restore::Access`).
 //! - First it asks where the inputs and the control topic begin and end, now that the partition is ours. Then it restores.
 //!   Then it waits until the control topic is read that far, and the task's version is compiled.
+#![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 #[cfg(test)]
 mod tests;

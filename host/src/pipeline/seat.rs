@@ -2,6 +2,7 @@
 //!
 //! Rule: what a worker says about a task carries the stay that the task was opened for, so that nobody takes the end of one
 //! stay for the end of the next.
+#![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 use super::health::Tasks;
 use super::supervisor::Event;

@@ -9,6 +9,7 @@
 //!   process ends, because only that stops the task for certain.
 //! - Fenced means that somebody has joined by our instance id. After a restart of the broker that was this process itself, so
 //!   it drops everything and joins again; if it is fenced again soon, another process has the id, and this one ends.
+#![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 mod clock;
 mod holding;

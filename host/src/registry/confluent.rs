@@ -4,6 +4,10 @@
 //!
 //! The four small calls are written here, not taken from schema_registry_converter. That crate has its own cache and encoders around
 //! them, and for dead letters the difference between "none" and "away" is exactly what counts.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is not in the registry is asked for again after a while"
+)]
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! other status is not. Concurrent calls are bounded. A service that is down is not called for a while (`breaker`). Nothing that was
 //! forgotten is called any more. Questions wait in memory. They are state of their task anyway, so there are never more than the
 //! task has pending.
+#![expect(clippy::disallowed_methods, reason = "calls have deadlines")]
 
 mod breaker;
 mod call;

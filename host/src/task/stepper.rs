@@ -194,7 +194,10 @@ impl<R, M> Stepper<R, M> {
         patience: u32,
         cx: &mut Context<'_, P>,
     ) -> Result<Effects, String> {
-        // Clocks for the metrics, and for the time budget of a version; what a step does depends on none.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "for the metrics and the time budget of a version; what a step does depends on neither"
+        )]
         let (before, cpu) = (Instant::now(), cpu_time());
         let result = match cx.guest.sandbox() {
             Ok(sandbox) => cx.state.call(sandbox, self.batch.batch(), patience),

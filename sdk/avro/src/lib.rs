@@ -26,6 +26,7 @@
 //!
 //! Variants of a union are its types without the words that all of them start or end with: `WalletEvent::Payment` is
 //! `PaymentEvent` among `TransactionEvent` and `KindOfWalletEvent`.
+#![warn(missing_docs)]
 
 mod default;
 mod name;

@@ -5,6 +5,7 @@
 //!   once, the others after a while; so it does not hang when that one dies.
 //! - A deploy that is not decided within the limit is cancelled, so that no task holds for ever.
 //! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
+#![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 mod back;
 mod components;

@@ -3,6 +3,7 @@
 //! Rule: work is done in the order in which it was handed over. The first failure of a flush ends it: nothing more of it is
 //! written, and its finish reports the failure instead of a stamp. The thread never waits for the disk to get room: RocksDB
 //! would, without a word, for as long as that takes, and so would whoever opens or ends a task.
+#![expect(clippy::disallowed_methods, reason = "RocksDB blocks, so it has a thread of its own")]
 
 use super::{Db, failure, family, stamp};
 use crate::delta::Delta;

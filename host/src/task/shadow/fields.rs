@@ -26,8 +26,8 @@ pub fn differing(path: &str, live: &str, shadow: &str, into: &mut Vec<Field>) {
         for name in names {
             one(
                 &format!("{path}{dot}{name}"),
-                of(live.get(name)),
-                of(shadow.get(name)),
+                live.get(name).map(AsRef::as_ref),
+                shadow.get(name).map(AsRef::as_ref),
                 into,
             );
         }
@@ -38,19 +38,14 @@ pub fn differing(path: &str, live: &str, shadow: &str, into: &mut Vec<Field>) {
         for index in 0..live.len().max(shadow.len()) {
             one(
                 &format!("{path}[{index}]"),
-                of(live.get(index)),
-                of(shadow.get(index)),
+                live.get(index).map(AsRef::as_ref),
+                shadow.get(index).map(AsRef::as_ref),
                 into,
             );
         }
         return;
     }
     into.push(field(path, Some(live), Some(shadow)));
-}
-
-#[allow(clippy::borrowed_box)]
-fn of(value: Option<&Box<RawValue>>) -> Option<&RawValue> {
-    value.map(Box::as_ref)
 }
 
 fn one(path: &str, live: Option<&RawValue>, shadow: Option<&RawValue>, into: &mut Vec<Field>) {
