@@ -181,7 +181,7 @@ impl Stage {
                 return Ok(());
             }
             let now = self.now();
-            self.worker()?.beat(at, now);
+            self.worker()?.advance_event_time(at, now);
             self.settle()?;
         }
         Err(Failure::Fatal("event time does not move".into()))

@@ -81,22 +81,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker without tasks.
-    pub fn new(
-        index: usize,
-        config: &Config,
-        layout: Arc<Layout>,
-        orders: Arc<Orders>,
-        ports: Ports,
-        metrics: Arc<Metrics>,
-    ) -> Worker {
+    /// A worker without tasks, and with an empty schedule.
+    pub fn new(index: usize, config: &Config, layout: Arc<Layout>, ports: Ports, metrics: Arc<Metrics>) -> Worker {
         let assignment = ports.log.assignment();
         let sources = Sources::new(&config.inputs, ports.schemas);
         Worker {
             tasks: BTreeMap::new(),
             fetcher: Fetcher::new(layout.clone(), ports.reader, sources),
             calls: Calls::new(ports.services),
-            versions: Versions::new(orders),
+            versions: Versions::default(),
             epochs: Epochs::new(ports.producer, layout.changelog, config.epoch.clone(), assignment),
             recovery: Recovery::new(ports.log.clone(), layout.clone()),
             handover: Handover::default(),
@@ -285,7 +278,7 @@ impl Worker {
     }
 
     /// Its tasks follow this schedule from the next turn on.
-    pub fn order(&mut self, schedule: Arc<Orders>) {
+    pub fn set_schedule(&mut self, schedule: Arc<Orders>) {
         self.telemetry.withdrawn(schedule.withdrawn.len());
         self.versions.set_schedule(schedule);
     }
@@ -322,7 +315,7 @@ impl Worker {
     }
 
     /// Moves the event time of every task to `time`, as silence would: by heartbeats, which are journaled. For scenarios.
-    pub fn beat(&mut self, time: Millis, now: Now) {
+    pub fn advance_event_time(&mut self, time: Millis, now: Now) {
         for task in self.tasks.values_mut() {
             task.beat_to(time, now.wall, self.epochs.open());
         }

@@ -94,7 +94,7 @@ impl Seat {
         match command {
             Command::Open(task, stay, assignment) => self.worker.open(*task, stay, assignment)?,
             Command::Reassigned(assignment) => self.worker.reassigned(assignment),
-            Command::Order(orders) => self.worker.order(orders),
+            Command::Order(orders) => self.worker.set_schedule(orders),
             Command::Close(claims, assignment) => {
                 let partitions = self.expect(&claims);
                 self.worker.close(&partitions, assignment);

@@ -10,8 +10,8 @@ use crate::log::{Log, Producer};
 use crate::metrics::Metrics;
 use crate::registry::Schemas;
 use crate::service::Services;
+use crate::task::Layout;
 use crate::task::restore::Access;
-use crate::task::{Layout, Orders};
 use crate::worker::{Ports, Worker};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +55,7 @@ impl Site {
             schemas: self.schemas.clone(),
             store: self.stores.as_ref().map(|stores| stores()),
         };
-        let (layout, orders) = (self.layout.clone(), Arc::<Orders>::default());
-        let worker = Worker::new(index, &self.config, layout, orders, ports, self.metrics.clone());
+        let worker = Worker::new(index, &self.config, self.layout.clone(), ports, self.metrics.clone());
         Ok(Seat::new(worker))
     }
 

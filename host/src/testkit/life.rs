@@ -70,7 +70,7 @@ impl Stage {
             None => self.script.services(),
         };
         let mut seat = site.seat(0, producer, services)?;
-        seat.worker_mut().order(self.orders.clone());
+        seat.worker_mut().set_schedule(self.orders.clone());
         self.board.fix(self.orders.clone());
         self.life = Some(Instance::start(site, vec![seat], self.board.clone())?);
         Ok(())

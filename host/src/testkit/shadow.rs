@@ -54,7 +54,7 @@ impl Stage {
         self.orders = Arc::new(orders);
         self.board.fix(self.orders.clone());
         if let Some(life) = &mut self.life {
-            life.seat(0).worker_mut().order(self.orders.clone());
+            life.seat(0).worker_mut().set_schedule(self.orders.clone());
         }
     }
 

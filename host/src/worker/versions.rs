@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// See the rules above.
+#[derive(Default)]
 pub struct Versions {
     /// What the control topic says: which deploy runs from when on, which are withdrawn, which stop when over their budget.
     schedule: Arc<Orders>,
@@ -37,16 +38,6 @@ pub enum Batch {
 }
 
 impl Versions {
-    /// No version is instantiated before a task runs it.
-    pub fn new(schedule: Arc<Orders>) -> Versions {
-        Versions {
-            schedule,
-            instances: vec![],
-            stopped: BTreeMap::new(),
-            exceeded: None,
-        }
-    }
-
     /// Which deploy runs from when on.
     pub fn schedule(&self) -> &Arc<Orders> {
         &self.schedule
