@@ -53,6 +53,7 @@ struct Source {
 }
 
 impl Schemas {
+    /// No schemas yet.
     pub fn new() -> Self {
         Schemas::default()
     }

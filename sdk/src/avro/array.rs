@@ -24,8 +24,10 @@ enum Items<'a, T> {
 }
 
 impl<'a, T> Array<'a, T> {
+    /// An array without items.
     pub const EMPTY: Self = Array::new(&[]);
 
+    /// An array of these items.
     pub const fn new(items: &'a [T]) -> Self {
         Array {
             len: items.len(),
@@ -33,16 +35,19 @@ impl<'a, T> Array<'a, T> {
         }
     }
 
+    /// Number of items.
     pub const fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there are no items.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
 impl<'a, T: Wire<'a>> Array<'a, T> {
+    /// The items, in order.
     pub fn iter(&self) -> Iter<'a, T> {
         let blocks = match self.items {
             Items::Blocks(bytes) => bytes,

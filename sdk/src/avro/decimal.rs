@@ -13,6 +13,7 @@ pub struct Decimal<const PRECISION: u32, const SCALE: u32, const SIZE: usize = 0
 
 /// What can hold the digits of a decimal: i64 (18 of them) and i128 (38).
 pub trait Unscaled: Copy + Default + Into<i128> + TryFrom<i128> {
+    /// Bytes of the type.
     const BYTES: usize;
     /// All digits nine. `precision` is at most what the type holds.
     fn within(self, precision: u32) -> bool;
@@ -72,7 +73,9 @@ unscaled!(i64);
 unscaled!(i128);
 
 impl<const PRECISION: u32, const SCALE: u32, const SIZE: usize, I> Decimal<PRECISION, SCALE, SIZE, I> {
+    /// Digits in all.
     pub const PRECISION: u32 = PRECISION;
+    /// Digits after the point.
     pub const SCALE: u32 = SCALE;
 
     /// For generated code, which knows that the digits are not too many.

@@ -10,11 +10,13 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
+    /// Reads these bytes from their start.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Decoder { rest: bytes }
     }
 
+    /// Whether all bytes were read.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
@@ -41,6 +43,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// The next byte.
     #[inline(always)]
     pub fn byte(&mut self) -> Result<u8, Malformed> {
         let Some((&byte, rest)) = self.rest.split_first() else {

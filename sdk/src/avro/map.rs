@@ -11,6 +11,7 @@ pub struct Map<'a, T> {
 }
 
 impl<'a, T> Map<'a, T> {
+    /// A map without entries.
     pub const EMPTY: Self = Map::new(&[]);
 
     /// The keys have to differ: nobody checks it.
@@ -20,10 +21,12 @@ impl<'a, T> Map<'a, T> {
         }
     }
 
+    /// Number of entries.
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Whether there are no entries.
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -35,6 +38,7 @@ impl<'a, T: Wire<'a>> Map<'a, T> {
         self.iter().filter(|(k, _)| *k == key).last().map(|(_, value)| value)
     }
 
+    /// The entries, in order.
     pub fn iter(&self) -> Iter<'a, (&'a str, T)> {
         self.entries.iter()
     }

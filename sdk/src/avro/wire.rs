@@ -6,7 +6,9 @@ use super::{Decoder, Malformed};
 pub trait Wire<'a>: Copy {
     /// The fewest bytes that a value takes. 0: every value takes none.
     const MIN: usize;
+    /// Reads the next value.
     fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed>;
+    /// Appends the value.
     fn write(&self, out: &mut Vec<u8>);
 }
 

@@ -174,11 +174,14 @@ impl Access {
     }
 }
 
+/// Loads what is stored. The store is only a cache of the changelog, so whatever of it can't be read counts as damage, a format
+/// of another version too: it is wiped, and the changelog says what holds.
 fn load(store: &mut dyn Store, partition: Partition, state: &mut Restored) -> Result<()> {
     let mut wrong = None;
     let loaded = store.load(partition, &mut |change| {
         if wrong.is_none() {
-            wrong = state.apply(change).err();
+            let why = state.apply(change).err();
+            wrong = why.map(|why| Failure::Corrupted(why.to_string()));
         }
     });
     wrong.map_or(loaded, Err)

@@ -3,16 +3,12 @@
 use serde_json::{Value, json};
 
 /// What a seed decides, draw by draw.
-pub struct Rng(fastrand::Rng);
+pub struct Rng(pub fastrand::Rng);
 
 impl Rng {
     /// The same seed gives the same draws.
     pub fn new(seed: u64) -> Rng {
         Rng(fastrand::Rng::with_seed(seed))
-    }
-
-    pub fn draw(&mut self) -> u64 {
-        self.0.u64(..)
     }
 
     /// A number below `end`.

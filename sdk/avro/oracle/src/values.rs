@@ -55,7 +55,7 @@ impl<'s> Values<'s> {
                 let i = rng.below(of.symbols.len());
                 Value::Enum(i as u32, of.symbols[i].clone())
             }
-            Schema::Fixed(fixed) => Value::Fixed(fixed.size, (0..fixed.size).map(|_| rng.draw() as u8).collect()),
+            Schema::Fixed(fixed) => Value::Fixed(fixed.size, (0..fixed.size).map(|_| rng.0.u64(..) as u8).collect()),
             Schema::Decimal(of) => {
                 let digits = rng.below(of.precision + 1) as u32;
                 let size = match &of.inner {
@@ -64,7 +64,7 @@ impl<'s> Values<'s> {
                 };
                 Value::Decimal(Decimal::from(decimal(rng, digits, size)))
             }
-            Schema::Uuid(_) => Value::Uuid(Uuid::from_u64_pair(rng.draw(), rng.draw())),
+            Schema::Uuid(_) => Value::Uuid(Uuid::from_u64_pair(rng.0.u64(..), rng.0.u64(..))),
             Schema::Date => Value::Date(int(rng)),
             Schema::TimeMillis => Value::TimeMillis(int(rng)),
             Schema::TimeMicros => Value::TimeMicros(long(rng)),
@@ -99,7 +99,7 @@ fn long(rng: &mut Rng) -> i64 {
     match rng.below(12) {
         0 => i64::MIN,
         1 => i64::MAX,
-        _ => (rng.draw() as i64) >> rng.below(64),
+        _ => (rng.0.u64(..) as i64) >> rng.below(64),
     }
 }
 
@@ -107,12 +107,12 @@ fn int(rng: &mut Rng) -> i32 {
     match rng.below(12) {
         0 => i32::MIN,
         1 => i32::MAX,
-        _ => (rng.draw() as i32) >> rng.below(32),
+        _ => (rng.0.u64(..) as i32) >> rng.below(32),
     }
 }
 
 fn bytes(rng: &mut Rng) -> Vec<u8> {
-    (0..[0, 1, 7, 100][rng.below(4)]).map(|_| rng.draw() as u8).collect()
+    (0..[0, 1, 7, 100][rng.below(4)]).map(|_| rng.0.u64(..) as u8).collect()
 }
 
 fn text(rng: &mut Rng) -> String {
@@ -128,7 +128,7 @@ fn decimal(rng: &mut Rng, digits: u32, size: Option<usize>) -> Vec<u8> {
     let value = match rng.below(4) {
         0 => limit - 1,
         1 => 1 - limit,
-        _ => (i128::from(rng.draw()) << 64 | i128::from(rng.draw())) % limit,
+        _ => (i128::from(rng.0.u64(..)) << 64 | i128::from(rng.0.u64(..))) % limit,
     };
     let sign = if value < 0 { 0xFF } else { 0 };
     let all = [[sign; 16], value.to_be_bytes()].concat();
