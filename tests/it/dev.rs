@@ -115,7 +115,7 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     assert!(ms("total_ms") >= ms("without_build_ms"), "{second}");
 
     // Nothing that counts.
-    project.replace(LIB, "//! An alert", "//! One alert");
+    project.replace(LIB, "//! Sends an alert", "//! Sends one alert");
     dev.end("unchanged");
     project.replace(SCENARIO, "# A new window", "# Another window");
     dev.end("unchanged");
