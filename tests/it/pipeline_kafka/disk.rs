@@ -106,7 +106,7 @@ fn a_full_disk_stops_nothing_and_nothing_is_lost_by_restarts_without_room_and_wi
     let mut process = stage.run(&sets);
     let fourth = parts.next(&mut stage).expect("ten parts");
     tail.until(fourth.count(), PATIENCE, || process.lives());
-    process.says("there is no stored state to be had", PATIENCE);
+    process.says("the stored state can't be opened", PATIENCE);
     assert!(ask(address, "/health").contains("is not stored on this machine"));
     process.kill();
 
