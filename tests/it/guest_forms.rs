@@ -42,7 +42,6 @@ fn read(path: &Path) -> Vec<u8> {
 }
 
 fn encoded(module: &[u8]) -> Vec<u8> {
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(module).expect("a module with types");
-    encoder.encode().expect("a component")
+    let encoder = ComponentEncoder::default().validate(true).module(module);
+    encoder.expect("a module with types").encode().expect("a component")
 }

@@ -35,9 +35,10 @@ pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [
     if wit_component::metadata::decode(wasm).map_err(refused)?.0.is_none() {
         return Err(Refused::NoTypes);
     }
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(wasm).map_err(refused)?;
-    Ok(Cow::Owned(encoder.encode().map_err(refused)?))
+    let encoder = ComponentEncoder::default().validate(true).module(wasm);
+    Ok(Cow::Owned(
+        encoder.and_then(|mut encoder| encoder.encode()).map_err(refused)?,
+    ))
 }
 
 /// Imports and exports by name; the types are checked when it is linked and started.

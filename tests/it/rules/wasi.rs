@@ -48,7 +48,7 @@ pub fn module(imports: &str, world: &str, functions: &str, process: &str) -> Vec
     let odd = format!("package test:odd; world odd {{ include pelton:rules/rules@0.1.0; {world} }}");
     let package = wit.push_str("odd.wit", &odd).expect("WIT of the world");
     let world = wit.select_world(&[package], None).expect("a world");
-    embed_component_metadata(&mut wasm, &wit, world, StringEncoding::UTF8, false).expect("metadata");
+    embed_component_metadata(&mut wasm, &wit, world, StringEncoding::UTF8).expect("metadata");
     wasm
 }
 
