@@ -359,5 +359,5 @@ impl Traffic {
 
 /// Kafka's default partitioner.
 fn partition(key: &[u8], partitions: i32) -> i32 {
-    pelton::murmur2::partition(key, partitions)
+    pelton::record::murmur2::partition(key, partitions)
 }

@@ -6,10 +6,9 @@
 //! events, batches of 250.
 
 use fastrand::Rng;
-use pelton::delta::Delta;
 use pelton::record::{FOREVER, Millis};
-use pelton::rows::{Dirty, Rows, hash};
-use pelton::sweep::Cursor;
+use pelton::state::delta::Delta;
+use pelton::state::rows::{Cursor, Dirty, Rows, hash};
 
 const SEEN: u16 = 0;
 const FIRST: u16 = 1;
@@ -63,7 +62,8 @@ impl Task {
             2 => self.put(&event.key, hash, USER, b"", &[2; 60], FOREVER),
             _ => {
                 let slot = self.rows.slot(hash, &event.key);
-                let live = |cell: Option<pelton::rows::Cell<'_>>| usize::from(cell.is_some_and(|c| now < c.expires));
+                let live =
+                    |cell: Option<pelton::state::rows::Cell<'_>>| usize::from(cell.is_some_and(|c| now < c.expires));
                 let seen = live(self.rows.get(slot, SEEN, &event.id));
                 self.hits += seen;
                 if seen == 0 {

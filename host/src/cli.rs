@@ -155,7 +155,7 @@ fn run(file: File, log: Option<Log>, err: &mut dyn Write) -> u8 {
     for finding in findings {
         tracing::warn!(key = finding.key, value = finding.value, "{}", finding.cure);
     }
-    match crate::pipeline::run(config) {
+    match crate::instance::run(config) {
         Ok(()) => OK,
         Err(error) => {
             tracing::error!("{error:#}");

@@ -1,47 +1,40 @@
 //! Pelton: Kafka topics into Kafka topics, through keyed state and rules in WebAssembly, exactly once.
 //!
-//! The modules in the order of the layers; each imports only from layers above it in this list (`tests/` checks it).
-//! Data flows one way: `log` -> `task` (`arrivals`, `rules`, `rows`, `timers`, `lookups`) -> `commit` -> `log`.
+//! The modules, lowest first. Each imports only from those before it, and ports never import each other (`tests/it/tidy.rs`
+//! checks both).
+//!
+//! ```text
+//! pure      error wit record convert state             no I/O, no async, no clock, no thread
+//! setting   config clock metrics                       what is asked for, what time it is, what is counted
+//! ports     log registry rules service store           a trait where there are two real implementations
+//! task      binding arrivals step shadow http deploy task   one partition: from its records to their effects
+//! process   worker instance testkit                    threads, membership; the same by hand, for tests
+//! edge      cli
+//! ```
+//!
+//! Data flows one way: `log` -> `arrivals` -> `step` (`rules`, `state`) -> `task` -> `worker` -> `log`.
 
-// what host and rules say to each other
-pub mod wit;
-
-// words
+pub mod arrivals;
+pub mod binding;
+pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod convert;
+pub mod deploy;
 pub mod error;
+pub mod http;
+pub mod instance;
+pub mod log;
 pub mod metrics;
 pub mod record;
-
-// pure: no I/O, no async, no clock, no thread
-pub mod control;
-pub mod convert;
-pub mod delta;
-pub mod encoding;
-pub mod journal;
-pub mod lookups;
-pub mod meta;
-pub mod murmur2;
-pub mod rows;
-pub mod sweep;
-pub mod timers;
-pub mod undo;
-pub mod watermark;
-
-// ports: a trait where there are two real implementations
-pub mod log;
 pub mod registry;
 pub mod rules;
 pub mod service;
+pub mod shadow;
+pub mod state;
+pub mod step;
 pub mod store;
-
-// spine
 pub mod task;
-
-// process
-pub mod http;
-pub mod pipeline;
 pub mod testkit;
+pub mod wit;
 pub mod worker;
-
-// edge
-pub mod cli;

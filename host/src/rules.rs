@@ -17,7 +17,7 @@ mod wasi;
 
 pub use crate::wit::{
     Action, Batch, Cell, Channel, Description, Effect, Effects, Found, Happening, Header, Input, Level, Lookup,
-    Question, Read, Shape, Span, Store,
+    Question, Read, Shape, Span, State, Store,
 };
 pub use engine::{Engine, Limits, Rules};
 pub use refused::Refused;
@@ -25,10 +25,3 @@ pub use sandbox::Sandbox;
 pub use trap::{Kind, Trap};
 pub use verify::{MAX_CELL, MAX_EFFECTS, MAX_ENTRY, MAX_OUTPUT, MAX_REASON, MAX_TAG, Wrong, verify};
 pub use version::Version;
-
-/// What a sandbox sees of state, for the length of one call. It is moved in and out, so no pointer crosses.
-pub trait State: Default + Send + 'static {
-    /// Answers the reads, as of the batch's start. They are checked: inputs and stores are there, spans lie within
-    /// `bytes`, pages are of maps. Err: state can't be read; the call is trapped with this text.
-    fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
-}

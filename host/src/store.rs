@@ -23,10 +23,10 @@ pub use directory::Directory;
 #[cfg(feature = "rocks")]
 pub use rocks::Rocks;
 
-use crate::delta::{Change, Delta};
 use crate::error::Result;
 use crate::record::{Offset, Partition, Stay};
-use crate::rows::Dirty;
+use crate::state::delta::{Change, Delta};
+use crate::state::rows::Dirty;
 
 /// What the stored state of a task is worth: a replay of the changelog from `offset` rebuilds the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub trait Store: Send {
     /// Ends a flush: all rows are handed over. The stamp is durable once it is reported.
     fn finish(&mut self, task: Partition, stamp: Stamp);
     /// The stamp of a finished flush, or why it failed. After a failure, rows that were handed over are missing:
-    /// [`wipe`](Store::wipe), [`Rows::mark_dirty`](crate::rows::Rows::mark_dirty), and begin again later. (Without the wipe, rows that
+    /// [`wipe`](Store::wipe), [`Rows::mark_dirty`](crate::state::rows::Rows::mark_dirty), and begin again later. (Without the wipe, rows that
     /// were deleted since would stay in the store, because memory has forgotten them.)
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)>;
     /// Removes the state of a task that this handle has open. [`Retry`](crate::error::Failure::Retry): it may still be there,

@@ -9,57 +9,40 @@
 //!     arrive*  ->  run* (plan -> rules -> apply)  ->  seal  ->  commit
 //!                                                         \->  abort -> rebuild from the committed meta, read again
 
-mod arrivals;
 pub mod epoch;
-pub mod faults;
-mod guest;
-pub mod layout;
 mod ledger;
 mod live;
 mod open;
 mod progress;
 pub mod restore;
 pub mod schedule;
-pub mod shadow;
-pub mod sources;
-pub mod state;
 mod status;
-pub mod stepper;
-pub mod tally;
 mod undeclared;
-pub mod wiring;
 mod work;
 
 pub use epoch::Epoch;
-pub use faults::Faults;
-pub use guest::Guest;
-pub use layout::Layout;
 pub use restore::Restored;
-pub use schedule::{Moment, Prepare, RulesSchedule as Orders};
-pub use sources::Sources;
-pub use state::Stored;
-pub use status::Status;
-pub use tally::Tally;
-pub use wiring::Wiring;
+pub use schedule::Moment;
 
-use crate::control::{Number, VersionId};
-use crate::delta::Delta;
+use crate::arrivals::{Arrivals, Waiting};
+use crate::binding::{Layout, Status, Wiring};
+use crate::deploy::RulesSchedule;
 use crate::error::Failure;
-use crate::journal::Ending;
-use crate::meta::Meta;
-use crate::record::{Millis, Offset, Partition, Rank, StepKey};
-use crate::rows::Dirty;
+use crate::record::journal::Ending;
+use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey, VersionId};
 use crate::rules::Version;
 use crate::service::Question;
-use arrivals::{Arrivals, Waiting};
+use crate::shadow::Link;
+use crate::state::delta::Delta;
+use crate::state::meta::Meta;
+use crate::state::rows::Dirty;
+use crate::state::{Stored, TaskState};
+use crate::step::{Stepper, Tally};
 use ledger::{Ledger, Snapshot};
 use open::{Beginning, First};
 use progress::Progress;
-use schedule::{RulesSchedule, Schedule};
-use shadow::Link;
-use state::TaskState;
+use schedule::Schedule;
 use std::sync::Arc;
-use stepper::Stepper;
 
 /// One task: its organs, and what goes from one to the other.
 pub struct Task {
@@ -285,7 +268,7 @@ impl Task {
 
     /// Numbers for health and metrics.
     pub fn status(&self) -> Status {
-        Status::of(self)
+        status::status(self)
     }
 
     /// Bytes of its state in memory.
@@ -323,7 +306,7 @@ impl Task {
         self.ledger.changelog()
     }
 
-    /// The next slice of a flush: see [`Rows::take_dirty`](crate::rows::Rows::take_dirty). It leaves out what has expired by the
+    /// The next slice of a flush: see [`Rows::take_dirty`](crate::state::rows::Rows::take_dirty). It leaves out what has expired by the
     /// last committed step.
     pub fn take_dirty(&mut self, budget: usize, into: &mut Dirty) -> bool {
         let now = self.committed().last.time();

@@ -21,7 +21,7 @@ mod setup;
 mod shadow;
 mod time;
 
-pub use crate::task::Stored;
+pub use crate::state::Stored;
 pub use compiler::Compiler;
 pub use diff::{differences, words};
 pub use life::Prepared;
@@ -31,17 +31,18 @@ pub use script::{Script, Which};
 pub use setup::{Dice, MakeServices, Setup, Way};
 pub use time::{parse_time, show_time};
 
+use crate::binding::{Layout, Wiring};
 use crate::config::Config;
-use crate::control::Declared;
+use crate::deploy::Orders;
+use crate::deploy::compile::declared;
+use crate::deploy::protocol::Declared;
+use crate::deploy::view::Board;
 use crate::error::{Failure, Result};
+use crate::instance::driven::Instance;
 use crate::log::embedded::{Clock, Embedded, Owned};
 use crate::metrics::Metrics;
-use crate::pipeline::control::board::Board;
-use crate::pipeline::control::compile::declared;
-use crate::pipeline::instance::Instance;
 use crate::record::{Millis, Offset, Partition};
-use crate::task::shadow::Player;
-use crate::task::{Layout, Orders, Wiring};
+use crate::shadow::Player;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -17,6 +17,13 @@ pub use types::{
 use wasmtime::component::{Func, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result};
 
+/// What a sandbox sees of state, for the length of one call. It is moved in and out, so no pointer crosses.
+pub trait State: Default + Send + 'static {
+    /// Answers the reads, as of the batch's start. They are checked: inputs and stores are there, spans lie within
+    /// `bytes`, pages are of maps. Err: state can't be read; the call is trapped with this text.
+    fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
+}
+
 /// The exports of a component's instance.
 pub struct Rules {
     describe: Func,

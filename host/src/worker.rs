@@ -16,14 +16,14 @@ mod epochs;
 mod fetcher;
 mod flushes;
 mod handover;
-mod now;
 mod recovery;
 mod telemetry;
 mod versions;
 
-pub use now::Now;
-
+use crate::binding::{Layout, Sources, Status};
+use crate::clock::Now;
 use crate::config::Config;
+use crate::deploy::Orders;
 use crate::error::Result;
 use crate::log::{Log, Producer, Reader};
 use crate::metrics::{Metrics, Part};
@@ -31,7 +31,7 @@ use crate::record::{Millis, Offset, Partition, Stay};
 use crate::registry::Schemas;
 use crate::service::Services;
 use crate::store::Store;
-use crate::task::{Layout, Orders, Sources, Status, Task};
+use crate::task::Task;
 use calls::Calls;
 use epochs::Epochs;
 use fetcher::Fetcher;

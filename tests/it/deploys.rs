@@ -5,7 +5,7 @@ mod shadow;
 
 use fleet::{Fleet, PARTITIONS, component, eventually, long, short};
 use pelton::http::{Back, Deployed, Wish};
-use pelton::pipeline::Running;
+use pelton::instance::Running;
 use pelton::rules::Version;
 use pelton_tests::stage::{SECOND, START};
 use serde_json::Value;

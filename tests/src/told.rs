@@ -4,10 +4,10 @@
 //! at fault here: a withdrawal is an error.
 
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
-use pelton::control::{Deploy, Key, Order, Record, VersionId};
-use pelton::journal::{Ending, Entry, Happening, Verdict};
-use pelton::lookups;
-use pelton::record::StepKey;
+use pelton::deploy::protocol::{Deploy, Key, Order, Record};
+use pelton::record::journal::{Ending, Entry, Happening, Verdict};
+use pelton::record::{StepKey, VersionId};
+use pelton::state::lookups;
 use std::collections::{BTreeMap, HashMap};
 
 /// Bytes of a place in an entry's name.

@@ -86,7 +86,10 @@ fn arrivals_go_up_and_event_times_are_at_most_the_disorder_behind() {
             );
             behind = behind.max(arrival - time);
         }
-        assert_eq!(*partition, pelton::murmur2::partition(key, parameters.partitions));
+        assert_eq!(
+            *partition,
+            pelton::record::murmur2::partition(key, parameters.partitions)
+        );
         assert_eq!(value["userId"].as_str().unwrap().as_bytes(), key);
     }
     assert!(behind > 4_900);

@@ -2,7 +2,7 @@
 
 use super::{FINDINGS, OK, errors, say};
 use crate::config::{Config, Finding, SchemaSource};
-use crate::pipeline::{preflight, schemas};
+use crate::instance::{preflight, schemas};
 use crate::registry::Schemas;
 use crate::rules::Engine;
 use std::io::Write;
@@ -99,7 +99,7 @@ fn look(config: &Config) -> Vec<Finding> {
 #[cfg(feature = "kafka")]
 fn topics(config: &Config) -> Vec<Finding> {
     use crate::log::Log;
-    match crate::pipeline::kafka(config) {
+    match crate::instance::kafka(config) {
         Ok(kafka) => preflight::topics(config, &|name| kafka.topic(name)),
         Err(why) => vec![Finding::error("kafka", "", why.to_string())],
     }

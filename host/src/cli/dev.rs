@@ -16,7 +16,7 @@ use super::rules::Trouble;
 use super::rules::via::Via;
 use super::{FAILED, FINDINGS, OK, USAGE, say};
 use crate::config::parse_duration;
-use crate::pipeline::stop_signal;
+use crate::instance::stop_signal;
 use crate::record::Millis;
 use clap::Args;
 use cycle::Cycle;

@@ -4,8 +4,8 @@ use super::*;
 use crate::http::{
     Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Prune, Pruned, Surface, TaskHealth, TaskState, Wish, serve,
 };
+use crate::instance::stop_signal;
 use crate::metrics::Metrics;
-use crate::pipeline::stop_signal;
 use clap::CommandFactory;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

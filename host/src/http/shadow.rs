@@ -3,8 +3,8 @@
 //! Rule: for tasks of this instance it says what the instance knows itself; for other tasks, what their instances reported last.
 
 use super::{Shared, refuse};
-use crate::control::shadow::{Report, Seen};
 use crate::record::{Millis, Partition};
+use crate::shadow::{Report, Seen};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -3,8 +3,8 @@
 //! Rule: a call returns effects or it traps; after a trap the sandbox is dead. State is inside for the length of one call.
 
 use super::engine::{Compiled, Rules};
-use super::{Batch, Description, Effects, Found, Kind, Level, Read, Refused, State, Trap, Version, verify};
-use crate::wit;
+use super::{Batch, Description, Effects, Found, Kind, Level, Read, Refused, Trap, Version, verify};
+use crate::wit::{self, State};
 use std::any::Any;
 use std::sync::Arc;
 use wasmtime::{ResourceLimiter, Store};

@@ -12,9 +12,9 @@
 //! Numbers are big-endian, so rows are in the order of their hashes.
 
 use super::Stamp;
-use crate::delta::{self, Change};
-use crate::encoding::{Encoding, Unreadable};
 use crate::error::{Failure, Result};
+use crate::record::encoding::{Encoding, Unreadable};
+use crate::state::delta::{self, Change};
 
 pub const ASIDE: u8 = b'a';
 pub const ROW: u8 = b'r';

@@ -5,10 +5,10 @@
 use super::layout::{self, ASIDE, ROW, STAMP};
 use super::lease::Leases;
 use super::{Stamp, Store};
-use crate::delta::{Change, Delta};
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
-use crate::rows::Dirty;
+use crate::state::delta::{Change, Delta};
+use crate::state::rows::Dirty;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

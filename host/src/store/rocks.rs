@@ -13,10 +13,10 @@ mod writer;
 use super::layout::{self, ROW, STAMP};
 use super::lease::Leases;
 use super::{Directory, Stamp, Store};
-use crate::delta::{Change, Delta};
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
-use crate::rows::Dirty;
+use crate::state::delta::{Change, Delta};
+use crate::state::rows::Dirty;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
     ErrorKind, LogLevel, MultiThreaded, Options, ReadOptions,

@@ -4,7 +4,7 @@ use super::memory::Disk;
 use super::*;
 use crate::error::Failure;
 use crate::record::{FOREVER, Stay};
-use crate::rows::{Rows, hash};
+use crate::state::rows::{Rows, hash};
 use std::collections::BTreeMap;
 
 fn stamp(offset: Offset) -> Stamp {

@@ -3,8 +3,8 @@
 //! Rule: nothing of an epoch leaves the process before its transaction is committed: outputs, journal and deltas are in
 //! the transaction, questions and counts wait here.
 
-use crate::journal::Entry;
 use crate::log::{Outgoing, Transaction};
+use crate::record::journal::Entry;
 use crate::record::{Partition, Span, TopicIx};
 use crate::service::Question;
 use std::collections::BTreeSet;

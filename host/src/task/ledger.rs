@@ -4,10 +4,11 @@
 //! - At most one epoch is sealed. A commit turns it into the committed state; an abort drops it.
 //! - What is committed changes in one place, [`Ledger::commit`], once the log has said that the epoch is in it.
 
-use super::state::SealedDelta;
-use super::{Tally, Wiring};
-use crate::meta::Meta;
+use crate::binding::Wiring;
 use crate::record::Offset;
+use crate::state::SealedDelta;
+use crate::state::meta::Meta;
+use crate::step::Tally;
 use std::sync::Arc;
 
 /// The books of one task.

@@ -8,29 +8,23 @@
 mod dead_letter;
 mod plan;
 
-use super::Guest;
-use super::arrivals::{Arrivals, Waiting};
 use super::epoch::{Epoch, Piece};
-use super::layout::Layout;
 use super::progress::Progress;
 use super::schedule::Schedule;
-use super::shadow::Link;
-use super::sources::{NoTime, Sources};
-use super::state::TaskState;
-use super::stepper::{self, Call, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, What};
-use super::tally::Tally;
-use super::wiring::Form;
-use crate::journal::{Entry as Journaled, Happening as Journal, Verdict};
-use crate::lookups;
+use crate::arrivals::{Arrivals, Waiting};
+use crate::binding::{Form, Layout, NoTime, Sources};
 use crate::metrics::DeadLetter;
-use crate::murmur2;
-use crate::record::{Partition, StepKey};
+use crate::record::journal::{Entry as Journaled, Happening as Journal, Verdict};
+use crate::record::{Partition, StepKey, murmur2};
 use crate::rules::{Action, Effects, Kind};
 use crate::service;
+use crate::shadow::Link;
+use crate::state::{TaskState, lookups};
+use crate::step::{self, Call, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
 use plan::step_of;
 
 /// A live task's step.
-pub type Planned = stepper::Planned<Waiting, ()>;
+pub type Planned = step::Planned<Waiting, ()>;
 
 /// What a live task takes steps with, beside its state.
 pub(super) struct Live<'a> {

@@ -2,12 +2,12 @@
 //!
 //! Rule: a task that has never committed but has a journal follows it. What the journal says of the inputs counts as read.
 
+use super::Restored;
 use super::schedule::{Preset, Replay};
-use super::{Layout, Restored};
-use crate::control::{Number, VersionId};
-use crate::meta::{InputMeta, Meta};
-use crate::record::{Offset, StepKey};
-use crate::watermark::Clock;
+use crate::binding::Layout;
+use crate::record::watermark::Clock;
+use crate::record::{Number, Offset, StepKey, VersionId};
+use crate::state::meta::{InputMeta, Meta};
 
 /// Where a task begins.
 pub(super) struct Beginning {

@@ -3,8 +3,8 @@
 //! Invariant: the last step never goes back within an epoch. A journaled input comes right after the last step, and is known by its
 //! number among those that do.
 
-use crate::meta::Meta;
 use crate::record::{Millis, StepKey};
+use crate::state::meta::Meta;
 
 /// The last step, and what has come after it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,14 +9,15 @@ mod rebuild;
 pub use access::{Access, Answer, Question};
 pub use rebuild::Rebuild;
 
-use super::state::TaskState;
-use super::{Layout, Task};
-use crate::delta::{self, Change};
+use super::Task;
+use crate::binding::Layout;
 use crate::error::Result;
-use crate::journal::Entry;
 use crate::log::Log;
-use crate::meta::{self, Meta};
+use crate::record::journal::Entry;
 use crate::record::{Offset, Partition};
+use crate::state::TaskState;
+use crate::state::delta::{self, Change};
+use crate::state::meta::{self, Meta};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub struct Restored {
     /// Their bytes.
     pub bytes: u64,
     /// A shadow that goes on.
-    pub shadow: Option<Box<super::shadow::Link>>,
+    pub shadow: Option<Box<crate::shadow::Link>>,
 }
 
 impl Restored {

@@ -13,20 +13,19 @@
 
 mod life;
 mod replay;
-mod rules;
 mod stride;
 #[cfg(test)]
 mod tests;
 
 pub use replay::{Preset, Replay};
-pub use rules::{Prepare, RulesSchedule};
 pub use stride::Moment;
 
-use super::Wiring;
-use crate::control::{Committed, Number, VersionId};
-use crate::journal::{Ending, Happening};
-use crate::meta::{Meta, Prepared};
-use crate::record::{FOREVER, Millis, Offset, StepKey};
+use crate::binding::Wiring;
+use crate::deploy::protocol::Committed;
+use crate::deploy::{Prepare, RulesSchedule};
+use crate::record::journal::{Ending, Happening};
+use crate::record::{FOREVER, Millis, Number, Offset, StepKey, VersionId};
+use crate::state::meta::{Meta, Prepared};
 use life::{Course, Life};
 use std::collections::VecDeque;
 use std::sync::Arc;

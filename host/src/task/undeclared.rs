@@ -2,12 +2,12 @@
 //!
 //! Rule: nothing is lost silently. Each letter holds the tag, and says what it was and which version dropped it.
 
-use super::Layout;
 use super::epoch::{Epoch, Piece};
-use super::state::Undeclared;
-use crate::meta::Names;
+use crate::binding::Layout;
 use crate::record::{Millis, Partition, StepKey};
 use crate::rules::Version;
+use crate::state::Undeclared;
+use crate::state::meta::Names;
 
 /// Writes the dead letters of one take-over.
 pub(super) struct Letters<'a> {

@@ -5,22 +5,23 @@
 //! - What is decided about arrivals, and which version takes over where, is journaled.
 //! - The delta and the input offsets of an epoch go into one transaction. At most one epoch is sealed.
 
-use super::arrivals::{Arrived, Demand, Heartbeat};
+use super::Task;
 use super::epoch::{Epoch, Piece};
 use super::ledger::Snapshot;
 use super::live::Live;
-use super::schedule::{Moment, Prepare, RulesSchedule};
-use super::shadow::{Begin, Link};
-use super::sources::Sources;
-use super::tally::Tally;
+use super::schedule::Moment;
 use super::undeclared::Letters;
-use super::{Guest, Task, Wiring, stepper};
-use crate::control::{Committed, Number, Order, Record, nonce};
-use crate::journal::{Entry, Happening};
+use crate::arrivals::{Arrived, Demand, Heartbeat};
+use crate::binding::{Sources, Wiring};
+use crate::deploy::protocol::{Committed, Order, Record, nonce};
+use crate::deploy::{Prepare, RulesSchedule};
 use crate::log::Chunk;
-use crate::meta::Meta;
 use crate::metrics::DeadLetter;
-use crate::record::{Millis, Offset, Rank, StepKey};
+use crate::record::journal::{Entry, Happening};
+use crate::record::{Millis, Number, Offset, Rank, StepKey};
+use crate::shadow::{Begin, Link};
+use crate::state::meta::Meta;
+use crate::step::{self, Guest, Tally};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -294,7 +295,7 @@ impl Task {
             shadow: self.shadow.as_deref_mut(),
             epoch,
         };
-        let mut context = stepper::Context {
+        let mut context = step::Context {
             state: &mut self.state,
             guest,
             sources,

@@ -3,20 +3,23 @@
 //! Rule: its parts are those of production; here they have their turns in a fixed order, in one thread.
 
 use super::{Stage, TURN};
+use crate::binding::{Layout, Wiring};
+use crate::clock::Now;
 use crate::config::Config;
+use crate::deploy::checks::compare;
+use crate::deploy::compile::declared;
+use crate::deploy::{Orders, Prepare};
 use crate::error::{Failure, Result};
+use crate::instance::Stores;
+use crate::instance::driven::Instance;
+use crate::instance::seat::Round;
+use crate::instance::site::Site;
 use crate::log::Log;
-use crate::pipeline::Stores;
-use crate::pipeline::control::checks::compare;
-use crate::pipeline::control::compile::declared;
-use crate::pipeline::instance::Instance;
-use crate::pipeline::seat::Round;
-use crate::pipeline::site::Site;
 use crate::record::{Millis, NEVER, Partition};
 use crate::store::memory::Disk;
+use crate::task::Task;
 use crate::task::restore::Restoring;
-use crate::task::{Layout, Orders, Prepare, Task, Wiring};
-use crate::worker::{Now, Worker};
+use crate::worker::Worker;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! Looking at the stage: what was sent, refused, journaled, counted, and what the stores hold.
 
 use super::Stage;
+use crate::binding::Status;
 use crate::error::{Failure, Result};
-use crate::journal::Entry;
+use crate::instance::driven::Instance;
 use crate::log::embedded::Owned;
-use crate::pipeline::instance::Instance;
+use crate::record::journal::Entry;
 use crate::record::{Millis, Partition, StepKey};
-use crate::task::{Status, Stored};
+use crate::state::Stored;
 use std::collections::BTreeMap;
 
 /// A record of an output.

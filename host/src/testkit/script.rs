@@ -2,9 +2,9 @@
 //!
 //! Rule: answers come in the order in which the questions were asked by the steps, whatever crash had them asked again.
 
-use crate::lookups;
 use crate::record::Partition;
 use crate::service::{Answer, Question, Reply, Services};
+use crate::state::lookups;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The script; clones are the same. It outlives the instances that ask.

@@ -2,15 +2,15 @@
 
 use super::schemas::Declared;
 use super::{Compiler, Stage};
+use crate::binding::Wiring;
 use crate::config::{Config, SchemaSource};
+use crate::deploy::compile::limits;
 use crate::log::embedded::{Call, Fate, Fetch, Truth, What};
-use crate::pipeline::control::compile::limits;
 use crate::record::Millis;
 use crate::registry::Schemas;
 use crate::registry::folder::Folder;
 use crate::service::Services;
 use crate::store::memory::Disk;
-use crate::task::Wiring;
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;

@@ -3,10 +3,9 @@
 //! Rule: it is played in the turns of the stage, so that a run is the same each time; or held, as one that can't keep up.
 
 use super::{Prepared, Stage};
-use crate::control::shadow::Report;
+use crate::deploy::Orders;
 use crate::record::{Millis, Partition};
-use crate::task::Orders;
-use crate::task::shadow::{Bounds, Parts, Player, Trial};
+use crate::shadow::{Bounds, Parts, Player, Report, Trial};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

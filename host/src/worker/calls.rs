@@ -3,8 +3,8 @@
 //! Rule: a question goes out only when the epoch that asked it is committed. Whether its reply is still wanted is for the
 //! task to say.
 
-use crate::journal::Ending;
 use crate::record::Partition;
+use crate::record::journal::Ending;
 use crate::service::{Answer, Question, Reply, Services};
 use crate::task::Task;
 use std::collections::BTreeMap;

@@ -7,8 +7,9 @@
 //!   and reads its inputs again.
 //! - When nobody knows whether it is in the log, every task reads its changelog (`recovery`).
 
+use super::Worker;
 use super::epochs::{CommittingEpoch, Decided};
-use super::{Now, Worker};
+use crate::clock::Now;
 use crate::error::Result;
 use crate::log::Outcome;
 use crate::record::{Offset, Partition, TopicIx};

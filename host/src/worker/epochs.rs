@@ -17,7 +17,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::now::Now;
+use crate::clock::Now;
 use crate::config;
 use crate::error::{Failure, Result};
 use crate::log::{Outcome, Producer, Transaction};

@@ -4,12 +4,13 @@
 //! assigned there, whatever arrives for it still belongs to the earlier assignment, and is dropped.
 
 use super::epochs::Epochs;
-use super::now::Now;
+use crate::binding::{Layout, Sources};
+use crate::clock::Now;
 use crate::config::OnDataLoss;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Reader};
 use crate::record::{Offset, Partition, Rank};
-use crate::task::{Epoch, Layout, Sources, Task};
+use crate::task::{Epoch, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;

@@ -9,14 +9,15 @@
 //!   again.
 //! - The changelog is deleted only before what neither the store nor the last complete round of the sweep needs.
 
-use super::now::Now;
 use super::telemetry::Telemetry;
+use crate::binding::{Layout, Status};
+use crate::clock::Now;
 use crate::error::{Failure, Result};
 use crate::log::Log;
 use crate::record::{Offset, Partition, Stay};
-use crate::rows::Dirty;
+use crate::state::rows::Dirty;
 use crate::store::{Stamp, Store};
-use crate::task::{Layout, Status, Task};
+use crate::task::Task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,11 +3,13 @@
 //! Rule: this is the one answer to every doubt about a commit. First a new producer, which ends the transaction one way or the
 //! other; then each task reads its changelog to the end, and goes on from what is committed there.
 
+use crate::binding::Layout;
+use crate::deploy::Orders;
 use crate::error::{Failure, Result};
 use crate::log::Log;
 use crate::record::Partition;
+use crate::task::Task;
 use crate::task::restore::Restoring;
-use crate::task::{Layout, Orders, Task};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
 //! What a worker reports to the metrics: once an epoch, and a few times a second; never for a record.
 
 use super::cpu_times::CpuTimes;
-use super::now::Now;
-use crate::control::Number;
+use crate::binding::Wiring;
+use crate::clock::Now;
 use crate::metrics::{Metrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics};
-use crate::record::Partition;
+use crate::record::{Number, Partition};
 use crate::rules::Version;
-use crate::task::{Tally, Task, Wiring};
+use crate::step::Tally;
+use crate::task::Task;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

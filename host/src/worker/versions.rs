@@ -7,10 +7,12 @@
 //!   The open epoch is dropped, so that the rules that replace it process those inputs again.
 
 use super::telemetry::Telemetry;
-use crate::control::Number;
-use crate::record::Partition;
+use crate::binding::{Sources, Status};
+use crate::deploy::Orders;
+use crate::record::{Number, Partition};
 use crate::rules::Trap;
-use crate::task::{Epoch, Guest, Orders, Sources, Status, Task};
+use crate::step::Guest;
+use crate::task::{Epoch, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

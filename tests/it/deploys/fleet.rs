@@ -4,18 +4,17 @@
 //! time later. Where the first one was taken by rules that remember it for a minute, the second is a duplicate and vanishes;
 //! where by rules that remember it for five seconds, both come out.
 
+use pelton::binding::{Layout, Wiring};
 use pelton::config::Config;
+use pelton::deploy::agent::First;
+use pelton::deploy::client::Author;
+use pelton::deploy::compile::{Compile, limits};
+use pelton::deploy::reader::Following;
+use pelton::instance::{Parts, Running};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
-use pelton::murmur2;
-use pelton::pipeline::control::author::Author;
-use pelton::pipeline::control::carrier::First;
-use pelton::pipeline::control::compile::{Compile, limits};
-use pelton::pipeline::control::follow::Following;
-use pelton::pipeline::{Parts, Running};
-use pelton::record::Partition;
-use pelton::task::{Layout, Wiring};
+use pelton::record::{Partition, murmur2};
 use pelton::testkit::Script;
 use pelton_tests::auditor::read_enriched;
 use pelton_tests::stage::{Format, Millis, SECOND, START, Stream, compiler, money, nothing};

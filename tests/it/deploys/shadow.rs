@@ -2,10 +2,10 @@
 
 use super::fleet::{Fleet, PARTITIONS, eventually, long, short};
 use super::{deploy, has_tasks, two, version, wish};
-use pelton::control::shadow::Standing;
+use pelton::deploy::status::shadow_here;
 use pelton::http::{Cancelled, Shadowing, Wish};
-use pelton::pipeline::Running;
-use pelton::pipeline::control::status::shadow_here;
+use pelton::instance::Running;
+use pelton::shadow::Standing;
 use pelton_tests::stage::{MINUTE, SECOND};
 
 /// What an instance knows.

@@ -2,7 +2,7 @@
 
 use super::line::{Line, doing};
 use crate::deploys::fleet::eventually;
-use pelton::control::State;
+use pelton::deploy::protocol::State;
 use pelton::http::{TaskState, Wish};
 use serde_json::json;
 

@@ -5,19 +5,19 @@
 //! record, whatever it did.
 
 use crate::deploys::fleet::eventually;
+use pelton::binding::{Layout, Wiring};
 use pelton::config::{Budget, Config, Format as Written, Input, TimeSource};
+use pelton::deploy::agent::First;
+use pelton::deploy::compile::{Compile, limits};
+use pelton::deploy::reader::Following;
 use pelton::http::{Deployed, Wish};
+use pelton::instance::{Parts, Running};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Owned};
 use pelton::metrics::Metrics;
-use pelton::pipeline::control::carrier::First;
-use pelton::pipeline::control::compile::{Compile, limits};
-use pelton::pipeline::control::follow::Following;
-use pelton::pipeline::{Parts, Running};
 use pelton::record::Partition;
 use pelton::registry::{NoSchema, Schemas};
 use pelton::rules::Version;
-use pelton::task::{Layout, Wiring};
 use pelton::testkit::Script;
 use pelton_tests::stage::{START, bytes, compiler};
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ impl Line {
     /// What `/health` says.
     pub fn health(&self) -> pelton::http::Health {
         let config = Arc::new(self.config.clone());
-        let surface = pelton::pipeline::surface(&config, self.running(), self.metrics.clone(), PARTITIONS as usize);
+        let surface = pelton::instance::surface(&config, self.running(), self.metrics.clone(), PARTITIONS as usize);
         (surface.health)()
     }
 

@@ -120,11 +120,11 @@ impl Expected {
             };
             assert_eq!(
                 record.partition,
-                pelton::murmur2::partition(&key, OUTPUT_PARTITIONS),
+                pelton::record::murmur2::partition(&key, OUTPUT_PARTITIONS),
                 "{record:?}"
             );
             assert_eq!(record.headers, [], "{record:?}");
-            let task = pelton::murmur2::partition(&key, PARTITIONS) as usize;
+            let task = pelton::record::murmur2::partition(&key, PARTITIONS) as usize;
             let wanted = Wanted { key, value };
             let timed = (wanted.clone(), record.timestamp);
             if let Some(left) = direct.get_mut(&timed).filter(|left| **left > 0) {
@@ -173,7 +173,7 @@ impl Expected {
         for (task, direct) in self.direct.iter().enumerate() {
             for (partition, came) in came[task].iter().enumerate() {
                 let wanted = direct.iter().filter(|(wanted, _)| {
-                    pelton::murmur2::partition(&wanted.key, OUTPUT_PARTITIONS) == partition as i32
+                    pelton::record::murmur2::partition(&wanted.key, OUTPUT_PARTITIONS) == partition as i32
                 });
                 assert!(
                     wanted.eq(came),

@@ -1,7 +1,8 @@
 //! What the tests of the port share: batches, a state in memory, the odd guest, the log.
 
 use pelton::record::Span;
-use pelton::rules::{Batch, Cell, Engine, Found, Happening, Input, Limits, Read, Rules, State};
+use pelton::rules::{Batch, Cell, Engine, Found, Happening, Input, Limits, Read, Rules};
+use pelton::wit::State;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};

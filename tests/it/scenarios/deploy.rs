@@ -1,6 +1,6 @@
 //! New rules between two steps.
 
-use pelton::journal::{Entry, Happening};
+use pelton::record::journal::{Entry, Happening};
 use pelton_tests::stage::{
     DAY, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Stream, Way, always, always_with, money,
 };

@@ -1,9 +1,9 @@
 //! Rules that misbehave, and epochs that fail: each costs what it must, and nothing else.
 
 use pelton::config::{Format as Written, Input, TimeSource};
-use pelton::journal::Entry;
 use pelton::log::embedded::{Call, Fate, Fates, Truth, What};
 use pelton::record::StepKey;
+use pelton::record::journal::Entry;
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Way, bytes, money};
 use std::sync::Arc;

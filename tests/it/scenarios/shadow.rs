@@ -2,8 +2,8 @@
 
 mod harm;
 
-use pelton::control::shadow::{Counts, Field, Kind, Report, Standing};
 use pelton::log::embedded::{Call, Fate, Fates, Truth, What};
+use pelton::shadow::{Counts, Field, Kind, Report, Standing};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, always, money};
 use serde_json::{Value, json};
 

@@ -4,9 +4,9 @@
 //! Rule: before each restart the changelog is cut up to the stamp. So only the disk knows what lies before.
 
 use pelton::config::Config;
-use pelton::delta::Delta;
 use pelton::log::embedded::{Fate, What};
 use pelton::record::Stay;
+use pelton::state::delta::Delta;
 use pelton::store::Store;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, money};

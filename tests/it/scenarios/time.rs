@@ -1,7 +1,7 @@
 //! Event time without races: watermarks, lateness, silence, clocks that are wrong.
 
-use pelton::journal::{Entry, Verdict};
 use pelton::log::embedded::{Fetch, Record};
+use pelton::record::journal::{Entry, Verdict};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stream, always, always_with, money};
 use std::time::Duration;
 

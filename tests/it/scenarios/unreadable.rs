@@ -1,6 +1,6 @@
 //! What can't be read goes to the dead letters, keeps its place in the order, and costs nobody else anything.
 
-use pelton::journal::{Entry, Verdict};
+use pelton::record::journal::{Entry, Verdict};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{
     Event, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Stream, always, always_with, long, money,

@@ -1,6 +1,6 @@
 //! The wire contract, byte for byte: JSON and Avro, in and out.
 
-use pelton::murmur2;
+use pelton::record::murmur2;
 use pelton_tests::stage::{
     Format, MINUTE, SECOND, START, Setup, Stage, Stream, address, always_with, birth_date, bytes, long, money,
 };

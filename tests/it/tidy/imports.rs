@@ -156,21 +156,16 @@ fn module(path: &str, folder: &str) -> Path {
 }
 
 fn read(path: String, text: &str) -> File {
-    let text = without_tests(text);
+    let (statements, elsewhere) = split(&without_tests(text));
     let (mut uses, mut named) = (BTreeMap::new(), BTreeSet::new());
-    for statement in text
-        .split("use ")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(';'))
-        .map(|(tree, _)| tree)
-    {
-        for (name, path) in leaves(&words(statement)) {
+    for statement in statements {
+        for (name, path) in leaves(&words(&statement)) {
             uses.insert(name, path.clone());
             named.insert(path);
         }
     }
     // Elsewhere: `crate::a::b`, `super::a`, `child::b`. What is not a module is found out later.
-    let words = words(&text);
+    let words = words(&elsewhere);
     for at in (0..words.len()).filter(|&at| at == 0 || words[at - 1] != "::") {
         let mut path = vec![words[at].clone()];
         path.extend(
@@ -184,6 +179,29 @@ fn read(path: String, text: &str) -> File {
         }
     }
     File { path, uses, named }
+}
+
+/// The trees of the `use` statements, and all the rest.
+fn split(text: &str) -> (Vec<String>, String) {
+    let (mut statements, mut rest, mut inside) = (vec![], String::new(), false);
+    for line in text.lines() {
+        let bare = line.trim_start();
+        let public = bare.strip_prefix("pub").and_then(|bare| bare.split_once(' '));
+        match public.map_or(bare, |(_, bare)| bare).strip_prefix("use ") {
+            Some(tree) => statements.push(tree.to_owned()),
+            None if inside => statements.last_mut().expect("its first line").push_str(bare),
+            None => {
+                rest.push_str(line);
+                rest.push('\n');
+                continue;
+            }
+        }
+        inside = !line.ends_with(';');
+    }
+    for statement in &mut statements {
+        statement.truncate(statement.trim_end_matches(';').len());
+    }
+    (statements, rest)
 }
 
 /// Without comments, and without `#[cfg(test)]` items that end with a brace at the margin.

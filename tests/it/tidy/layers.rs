@@ -1,6 +1,7 @@
 //! The layers of the host, and who imports whom.
 //!
-//! Rule: host/src/lib.rs is the only list of the layers; what is read from it is compared with the names that the rules use.
+//! Rule: the header of host/src/lib.rs is the only list of the layers; what is read from it is compared with the names that the
+//! rules use.
 
 use super::source::{code, root};
 use std::collections::BTreeSet;
@@ -9,37 +10,43 @@ use std::fs;
 /// A group of modules of the host.
 pub struct Layer {
     pub title: String,
-    pub modules: BTreeSet<String>,
+    /// Lowest first.
+    pub modules: Vec<String>,
 }
 
-/// The layers, lowest first, as the host's table of contents says: a comment, then its modules.
+/// The layers, lowest first, as the header of host/src/lib.rs has them between its fences: on each line a title, then modules,
+/// and after two spaces or more what they are.
 pub fn layers() -> Vec<Layer> {
     let text = fs::read_to_string(root().join("host/src/lib.rs")).expect("the table of contents");
-    let mut layers: Vec<Layer> = Vec::new();
-    for line in text.lines() {
-        if let Some(title) = line.strip_prefix("// ") {
-            let (title, modules) = (title.to_string(), BTreeSet::new());
-            layers.push(Layer { title, modules });
-        } else if let Some(name) = line.strip_prefix("pub mod ") {
-            let layer = layers.last_mut().expect("a title above the first module");
-            layer.modules.insert(name.trim_end_matches(';').to_string());
-        }
-    }
-    let titles: Vec<&str> = layers
-        .iter()
-        .map(|layer| layer.title.split(':').next().unwrap_or(""))
-        .collect();
-    let expected = [
-        "what host and rules say to each other",
-        "words",
-        "pure",
-        "ports",
-        "spine",
-        "process",
-        "edge",
-    ];
+    let list = text
+        .split("//! ```")
+        .nth(1)
+        .expect("a list of the layers between fences");
+    let layers: Vec<Layer> = list.lines().filter_map(layer).collect();
+    let titles: Vec<&str> = layers.iter().map(|layer| layer.title.as_str()).collect();
+    let expected = ["pure", "setting", "ports", "task", "process", "edge"];
     assert_eq!(titles, expected, "host/src/lib.rs");
+    let listed: BTreeSet<&str> = layers
+        .iter()
+        .flat_map(|layer| &layer.modules)
+        .map(String::as_str)
+        .collect();
+    let declared: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    assert_eq!(listed, declared, "host/src/lib.rs lists what it declares");
     layers
+}
+
+/// A line of the list.
+fn layer(line: &str) -> Option<Layer> {
+    let (title, rest) = line.strip_prefix("//! ")?.split_once(' ')?;
+    let modules = rest.trim_start().split("  ").next()?;
+    Some(Layer {
+        title: title.to_string(),
+        modules: modules.split(' ').map(str::to_string).collect(),
+    })
 }
 
 /// Modules of the host that a file names.

@@ -5,10 +5,10 @@
 
 use super::pipeline::{PARTITIONS, Pipeline, Process};
 use crate::deploys::fleet::eventually;
-use pelton::control::{Record, VersionId};
+use pelton::binding::Status;
+use pelton::deploy::protocol::Record;
 use pelton::log::embedded::Owned;
-use pelton::record::Partition;
-use pelton::task::Status;
+use pelton::record::{Partition, VersionId};
 use pelton_tests::auditor::{self, Expected, Parameters, Task};
 use pelton_tests::stage::{Format, Stream};
 use pelton_tests::told;

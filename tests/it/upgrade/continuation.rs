@@ -7,9 +7,9 @@ use super::history::{country, deploy, each, far_ahead, reply, settings, shadow, 
 use super::outcome;
 use super::pipeline::{PARTITIONS, Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
-use pelton::control::State;
-use pelton::control::shadow::Standing;
+use pelton::deploy::protocol::State;
 use pelton::service::Answer;
+use pelton::shadow::Standing;
 use pelton_tests::stage::{MINUTE, SECOND, Stream, address, money, session};
 
 /// What waited when the instance was killed goes on, in both tasks.

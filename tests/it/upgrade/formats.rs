@@ -3,13 +3,14 @@
 //! Rule: what an earlier version has written is read as what it meant. As long as a format keeps its number, it is also
 //! written to the same bytes: instances of both versions may share a pipeline.
 
-use pelton::control::shadow::{Counts, Difference, Field, Kind, Origin, Report, Said, Seen, Shadow, Standing, Trapped};
-use pelton::control::{Declared, Deploy, Order, Record, Report as Progress, Stage, Store};
-use pelton::delta::{self, Change, Delta};
-use pelton::journal::{Ending, Entry, Happening, Verdict};
-use pelton::meta::{self, InputMeta, Meta, Names, Prepared};
+use pelton::deploy::protocol::shadow::{Said, Shadow};
+use pelton::deploy::protocol::{Declared, Deploy, Order, Record, Report as Progress, Stage, Store};
+use pelton::record::journal::{Ending, Entry, Happening, Verdict};
+use pelton::record::watermark::Clock;
 use pelton::record::{FOREVER, StepKey};
-use pelton::watermark::Clock;
+use pelton::shadow::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
+use pelton::state::delta::{self, Change, Delta};
+use pelton::state::meta::{self, InputMeta, Meta, Names, Prepared};
 use std::sync::Arc;
 
 /// A value in its format.

@@ -7,7 +7,7 @@
 use super::pipeline::{PARTITIONS, Pipeline};
 use super::state;
 use super::topics::shown;
-use pelton::control::State;
+use pelton::deploy::protocol::State;
 use std::fmt::Write;
 
 /// See the module.

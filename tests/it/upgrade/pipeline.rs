@@ -4,18 +4,17 @@
 
 use super::topics;
 use crate::deploys::fleet::eventually;
+use pelton::binding::{Layout, Wiring};
 use pelton::config::Config;
+use pelton::deploy::agent::First;
+use pelton::deploy::client::Author;
+use pelton::deploy::compile::{Compile, limits};
+use pelton::deploy::reader::Following;
+use pelton::instance::{Parts, Running};
 use pelton::log::embedded::{Clock, Embedded, Owned};
 use pelton::log::{Log, Membership, Outcome, Transaction};
 use pelton::metrics::Metrics;
-use pelton::murmur2;
-use pelton::pipeline::control::author::Author;
-use pelton::pipeline::control::carrier::First;
-use pelton::pipeline::control::compile::{Compile, limits};
-use pelton::pipeline::control::follow::Following;
-use pelton::pipeline::{Parts, Running};
-use pelton::record::{Offset, Partition, TopicIx};
-use pelton::task::{Layout, Wiring};
+use pelton::record::{Offset, Partition, TopicIx, murmur2};
 use pelton::testkit::Script;
 use pelton_tests::stage::{Event, Format, Millis, SECOND, START, Stream, compiler, nothing};
 use serde_json::Value;

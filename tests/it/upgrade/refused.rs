@@ -29,7 +29,7 @@ fn says(why: &str, parts: &[&str]) {
 
 /// The first record of a task's last delta, as the next version of the meta would look.
 fn meta(version: u8) -> Vec<u8> {
-    let mut delta = pelton::delta::Delta::new();
+    let mut delta = pelton::state::delta::Delta::new();
     delta.meta(&[version, 1, 2, 3]);
     let record = delta.records().next().map(<[u8]>::to_vec);
     record.expect("one record")

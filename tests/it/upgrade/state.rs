@@ -4,9 +4,9 @@
 //! left out: when the sweep lets go of it depends on when epochs were committed.
 
 use super::topics::shown;
-use pelton::delta::{self, Change};
-use pelton::meta::{self, Meta, Names};
 use pelton::record::{FOREVER, Millis};
+use pelton::state::delta::{self, Change};
+use pelton::state::meta::{self, Meta, Names};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -2,10 +2,10 @@
 //!
 //! Rule: a shadow of the rules that run must find nothing; if it does not keep up it is dropped, and says so.
 
+use pelton::deploy::client::Author;
 use pelton::http::{Shadowing, Wish};
+use pelton::instance::Running;
 use pelton::metrics::TaskMetrics;
-use pelton::pipeline::Running;
-use pelton::pipeline::control::author::Author;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;

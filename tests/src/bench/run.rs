@@ -7,20 +7,20 @@ use super::cpu::{self, Thread};
 use super::swapping::Swapping;
 use super::workload::{self, Written};
 use anyhow::{Context, Result, bail, ensure};
+use pelton::binding::Layout;
 use pelton::config::{Config, SchemaSource};
+use pelton::deploy::agent::First;
+use pelton::deploy::compile::compiler;
+use pelton::deploy::reader::Following;
 use pelton::http::Shadowing;
+use pelton::instance::{Parts, Running, Stores, output_partitions};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
-use pelton::pipeline::control::carrier::First;
-use pelton::pipeline::control::compile::compiler;
-use pelton::pipeline::control::follow::Following;
-use pelton::pipeline::{Parts, Running, Stores, output_partitions};
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::rules::Engine;
 use pelton::service::http::HttpServices;
-use pelton::task::Layout;
 use pelton_demo::session_service::{Behaviour, SessionService};
 use pelton_demo::show::Totals;
 use pelton_demo::traffic::{Parameters, Stream};
@@ -170,7 +170,7 @@ fn on_broker(options: &Options, rig: &crate::rig::Rig) -> Result<(Arc<Config>, R
     }
     let written = workload::produce(options.workload.clone(), rig)?;
     let layout = Arc::new(Layout::new(&config, PARTITIONS));
-    let log = pelton::pipeline::kafka(&config)?;
+    let log = pelton::instance::kafka(&config)?;
     let report = measure(config.clone(), layout, Arc::new(log), written, options, rig.pid())?;
     Ok((config, report))
 }

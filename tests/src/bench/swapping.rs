@@ -4,8 +4,8 @@
 //! that nothing depends on that is counted.
 
 use pelton::http::Wish;
+use pelton::instance::Running;
 use pelton::metrics::TaskMetrics;
-use pelton::pipeline::Running;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,19 +1,19 @@
 //! Whoever deploys, step by step: it reads the control topic, writes, and may die anywhere.
 //!
-//! Rule: as `pipeline/control/author.rs` without its waits; what it says follows from what it has read. It does not wait for
+//! Rule: as `deploy/client.rs` without its waits; what it says follows from what it has read. It does not wait for
 //! the decision: the instances decide without it.
 
 use super::mortal::{Fuse, Mortal};
 use super::plan::{Act, Dawdle, Which};
 use super::versions;
 use super::world::{World, Wrong};
-use pelton::control::{Deploy, Known, Order, Record, State, VersionId, nonce};
+use pelton::deploy::batch::Sheet;
+use pelton::deploy::compile::{declared, hash};
+use pelton::deploy::protocol::{Deploy, Known, Order, Record, State, nonce};
+use pelton::deploy::reader::Following;
 use pelton::error::{Failure, Result};
 use pelton::log::{Log, Outcome, Producer};
-use pelton::pipeline::control::compile::{declared, hash};
-use pelton::pipeline::control::follow::Following;
-use pelton::pipeline::control::publish::Sheet;
-use pelton::record::Offset;
+use pelton::record::{Offset, VersionId};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,8 +4,8 @@ use super::evidence::read;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Decided, Said};
 use crate::told;
-use pelton::control::State;
-use pelton::pipeline::control::follow::Following;
+use pelton::deploy::protocol::State;
+use pelton::deploy::reader::Following;
 use std::time::Duration;
 
 /// Everything committed there.

@@ -4,22 +4,22 @@
 
 use super::service::Desk;
 use super::versions::Bench;
+use pelton::binding::Layout;
+use pelton::clock::Now;
 use pelton::config::Config;
-use pelton::control::Control;
+use pelton::deploy::agent::{self, Carrier};
+use pelton::deploy::protocol::Control;
+use pelton::deploy::reader::Following;
+use pelton::deploy::view::Board;
 use pelton::error::{Failure, Result};
+use pelton::instance::Stores;
+use pelton::instance::driven::Instance;
+use pelton::instance::seat::Round;
+use pelton::instance::site::Site;
 use pelton::log::Log;
 use pelton::metrics::Metrics;
-use pelton::pipeline::Stores;
-use pelton::pipeline::control::board::Board;
-use pelton::pipeline::control::carrier::{self, Carrier};
-use pelton::pipeline::control::follow::Following;
-use pelton::pipeline::instance::Instance;
-use pelton::pipeline::seat::Round;
-use pelton::pipeline::site::Site;
 use pelton::registry::Schemas;
 use pelton::store::memory::Disk;
-use pelton::task::Layout;
-use pelton::worker::Now;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -126,7 +126,7 @@ fn carrier(parts: &Parts, jobs: &Jobs) -> Result<Carrier> {
         config, layout, log, ..
     } = parts;
     let queue = jobs.clone();
-    Ok(Carrier::new(carrier::Parts {
+    Ok(Carrier::new(agent::Parts {
         following: Following::begin(log.clone(), layout.clone())?,
         log: log.clone(),
         layout: layout.clone(),
@@ -136,7 +136,7 @@ fn carrier(parts: &Parts, jobs: &Jobs) -> Result<Carrier> {
         limit: config.rules.deploy_limit,
         inputs: config.inputs.clone(),
         schemas: None,
-        plays: false,
+        play: None,
         start: Box::new(move |job| {
             queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
             Ok(())

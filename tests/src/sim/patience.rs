@@ -5,7 +5,7 @@
 
 use super::world::Wrong;
 use pelton::error::Failure;
-use pelton::pipeline::supervisor::{CLOSE_DEADLINE, STOP_DEADLINE, STRIDE};
+use pelton::instance::supervisor::{CLOSE_DEADLINE, STOP_DEADLINE, STRIDE};
 use pelton::record::Stay;
 use std::collections::BTreeMap;
 use std::time::Duration;

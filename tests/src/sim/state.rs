@@ -3,7 +3,8 @@
 use super::world::Wrong;
 use crate::auditor::{self, Expected, StepWhat};
 use crate::told::{pending_name, place_name, step};
-use pelton::task::{Stored, Task};
+use pelton::state::Stored;
+use pelton::task::Task;
 
 /// Stores, timers and lookups of a task, as sorted lines.
 pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {

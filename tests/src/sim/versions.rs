@@ -1,13 +1,13 @@
 //! Versions of the money rules: components and settings, compiled once for all seeds.
 
 use crate::auditor::Millis;
+use pelton::binding::Wiring;
 use pelton::config::Config;
-use pelton::control::VersionId;
-use pelton::pipeline::control::carrier::First;
-use pelton::pipeline::control::compile::Compile;
+use pelton::deploy::agent::First;
+use pelton::deploy::compile::Compile;
+use pelton::record::VersionId;
 use pelton::registry::Schemas;
 use pelton::rules::{Engine, Limits, Rules, Version};
-use pelton::task::Wiring;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -72,7 +72,7 @@ pub fn all(
     let mut known = BTreeSet::new();
     let control: Vec<_> = control.collect();
     for (_, value) in &control {
-        if let Ok(pelton::control::Record::Deploy(deploy)) = pelton::control::Record::decode(value) {
+        if let Ok(pelton::deploy::protocol::Record::Deploy(deploy)) = pelton::deploy::protocol::Record::decode(value) {
             known.insert(deploy.version);
         }
     }

@@ -10,10 +10,10 @@ use super::report::Report;
 use super::versions::{self, Versions};
 use super::{Options, PARTITIONS, PATIENCE};
 use anyhow::{Result, ensure};
-use pelton::control::{Control, Known, State};
+use pelton::binding::Wiring;
+use pelton::deploy::client::Author;
+use pelton::deploy::protocol::{Control, Known, State};
 use pelton::http::{Back, Wish};
-use pelton::pipeline::control::author::Author;
-use pelton::task::Wiring;
 use pelton_demo::traffic::Random;
 use serde_json::json;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl<'p> Swapping<'p> {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let author = pelton::pipeline::author(pipeline.config()?, runtime.handle())?;
+        let author = pelton::instance::author(pipeline.config()?, runtime.handle())?;
         let versions = Versions::read()?;
         let settings = versions::settings("", versions::PENDING[0]).to_string();
         let compile = |component| (author.compile)(component, &settings).map_err(anyhow::Error::msg);

@@ -4,8 +4,8 @@
 
 use crate::auditor::{Code, Millis, Settings};
 use crate::told;
-use pelton::control::Deploy;
-use pelton::pipeline::control::compile::hash;
+use pelton::deploy::compile::hash;
+use pelton::deploy::protocol::Deploy;
 use serde_json::{Value, json};
 
 /// How long money may wait for its session: the versions take turns.

@@ -4,9 +4,8 @@
 
 use super::{Millis, START, Stage, alive};
 use pelton::config::Config;
-use pelton::control::shadow::Report;
 use pelton::error::Failure;
-use pelton::task::shadow::Bounds;
+use pelton::shadow::{Bounds, Report};
 use pelton::worker::Worker;
 use serde_json::Value;
 

@@ -1,11 +1,11 @@
 //! Looking at the stage, in the words of the money pipeline.
 
 use super::{Cell, DeadLetter, Format, Output, START, Stage, alive, seen};
-use pelton::journal::Entry;
+use pelton::binding::Status;
 use pelton::log::embedded::Owned;
 use pelton::record::Partition;
+use pelton::record::journal::Entry;
 use pelton::service::Question;
-use pelton::task::Status;
 
 impl Stage {
     /// Everything that was sent and committed, in the order of the output's partitions.

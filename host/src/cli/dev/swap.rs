@@ -10,9 +10,9 @@ use super::tell::Telling;
 use crate::cli::rules::Trouble;
 use crate::cli::rules::diff;
 use crate::cli::rules::via::Via;
-use crate::control::shadow::Standing;
 use crate::http::{OneDeploy, Running, Shadowing, Wish};
 use crate::record::Millis;
+use crate::shadow::Standing;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -121,7 +121,7 @@ impl Live {
     /// Does this run, or is it about to?
     pub fn has(&self, wanted: &Wanted) -> Result<bool, String> {
         let running = self.status()?;
-        let component = crate::rules::Version(crate::pipeline::control::compile::hash(&wanted.component)).to_string();
+        let component = crate::rules::Version(crate::deploy::compile::hash(&wanted.component)).to_string();
         let last = running.deploys.iter().rev().find(|known| known.state == "committed");
         let settings = |known: &OneDeploy| {
             wanted

@@ -2,10 +2,10 @@
 //!
 //! Rule: first whether there is anything to look at, then how much of what, then the first of it field by field.
 
-use crate::control::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
 use crate::convert::iso;
 use crate::http::Shadowing;
 use crate::record::Millis;
+use crate::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
 
 /// All of it.
 pub fn diff(of: &Shadowing) -> String {

@@ -3,11 +3,11 @@
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
 use crate::config::Config;
+use crate::deploy::client::{Author, Keep};
+use crate::deploy::status;
 use crate::http::{
     COMPONENT_TYPE, Cancelled, Deployed, Deploys, Prune, Pruned, Refused, Running, Shadowing, WISH_HEADER, Wish,
 };
-use crate::pipeline::control::author::{Author, Keep};
-use crate::pipeline::control::status;
 use crate::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::collections::BTreeMap;
@@ -195,7 +195,7 @@ fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> 
         .enable_all()
         .build()
         .map_err(|error| failed(format!("no thread for the registry: {error}")))?;
-    let author = crate::pipeline::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
+    let author = crate::instance::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
     Ok((author, runtime))
 }
 

@@ -1,7 +1,7 @@
 //! RocksDB as a store: its contract, a process that dies, a directory in use, a full disk.
 
 use super::*;
-use crate::rows::Rows;
+use crate::state::rows::Rows;
 use crate::store::tests::{an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
 use std::process::Command;
 

@@ -6,10 +6,10 @@
 #![expect(clippy::disallowed_methods, reason = "RocksDB blocks, so it has a thread of its own")]
 
 use super::{Db, failure, family, stamp};
-use crate::delta::Delta;
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
-use crate::rows::Dirty;
+use crate::state::delta::Delta;
+use crate::state::rows::Dirty;
 use crate::store::Stamp;
 use crate::store::layout::{self, ASIDE, STAMP};
 use crate::store::lease::Leases;

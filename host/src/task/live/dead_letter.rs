@@ -4,12 +4,11 @@
 //! which version.
 
 use super::{Live, Planned};
-use crate::journal::Ending;
 use crate::record::StepKey;
-use crate::task::Guest;
+use crate::record::journal::Ending;
+use crate::state::TaskState;
+use crate::step::{Guest, Refusal, What};
 use crate::task::epoch::Piece;
-use crate::task::state::TaskState;
-use crate::task::stepper::{Refusal, What};
 
 impl Live<'_> {
     /// Writes the input as it came, with why and where from.

@@ -4,8 +4,8 @@
 
 use super::{Live, Planned};
 use crate::record::StepKey;
-use crate::task::state::TaskState;
-use crate::task::stepper::{BATCH_BYTES, What};
+use crate::state::TaskState;
+use crate::step::{BATCH_BYTES, What};
 
 impl Live<'_> {
     pub(super) fn plan_replies(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {

@@ -8,12 +8,12 @@
 //!   stored is wiped. A disk that can't be read or written is done without; the worker wipes what is there before it writes.
 
 use super::{Answer, Question, Restored};
+use crate::binding::Layout;
 use crate::error::{Failure, Result};
-use crate::journal::Entry;
 use crate::log::Arrival;
+use crate::record::journal::Entry;
 use crate::record::{Offset, Partition, StepKey, TopicIx};
 use crate::store::Stamp;
-use crate::task::Layout;
 use std::sync::Arc;
 
 /// A task's state on its way back: it says what it must know next, and is told.

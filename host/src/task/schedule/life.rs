@@ -32,10 +32,10 @@
 //!   that it gave ([`Course::of`]). Nobody sets it.
 
 use super::replay::Replay;
-use super::rules::RulesSchedule;
-use crate::control::{self, Committed, Number, VersionId};
-use crate::meta::Prepared;
-use crate::record::{FOREVER, Millis, NEVER, StepKey};
+use crate::deploy::RulesSchedule;
+use crate::deploy::protocol::{self, Committed};
+use crate::record::{FOREVER, Millis, NEVER, Number, StepKey, VersionId};
+use crate::state::meta::Prepared;
 
 /// What decides a task's next step.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Course {
             let instead = withdrawn.instead;
             return Course::Withdrawn { instead };
         }
-        let next = control::next(&rules.committed, deployed).copied();
+        let next = protocol::next(&rules.committed, deployed).copied();
         match (prepared, next) {
             (Some(held), next) if held.until < next.map_or(FOREVER, |next| next.at) => Course::Holding {
                 until: held.until,

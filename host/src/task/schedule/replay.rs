@@ -6,7 +6,7 @@
 //! A task follows a journal when it has one but has never committed (its changelog is empty). Its meta says so until the end
 //! of the journal is committed, so aborts and restarts go on with it. It is held in memory as a whole: about 60 bytes an entry.
 
-use crate::journal::{Entry, Happening, Verdict};
+use crate::record::journal::{Entry, Happening, Verdict};
 use crate::record::{Millis, Offset, StepKey};
 use std::collections::HashMap;
 

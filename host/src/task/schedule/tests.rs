@@ -1,7 +1,7 @@
 use super::*;
-use crate::control::Withdrawn;
-use crate::journal::Entry;
+use crate::deploy::protocol::Withdrawn;
 use crate::record::NEVER;
+use crate::record::journal::Entry;
 
 const V1: VersionId = [1; 32];
 const V2: VersionId = [2; 32];

@@ -1,8 +1,7 @@
 //! What a shadow costs the live rules: nothing, however much it differs, traps, or falls behind.
 
 use super::super::faults::{datum, flow, odd, put, sent};
-use pelton::control::shadow::{Counts, Difference, Field, Kind, Origin, Standing};
-use pelton::task::shadow::Bounds;
+use pelton::shadow::{Bounds, Counts, Difference, Field, Kind, Origin, Standing};
 use pelton_tests::stage::{HOUR, SECOND, START, Stage, Way};
 use serde_json::json;
 

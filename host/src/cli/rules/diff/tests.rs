@@ -1,9 +1,9 @@
 //! What is said of a shadow, over HTTP and as text.
 
 use super::*;
-use crate::control::shadow::{Field, Trapped};
 use crate::http::{Cancelled, Deployed, Deploys, Health, Surface, Wish, serve};
 use crate::metrics::Metrics;
+use crate::shadow::{Field, Trapped};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
 

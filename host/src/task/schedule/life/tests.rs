@@ -1,6 +1,6 @@
 use super::*;
-use crate::control::Withdrawn;
-use crate::journal::{Entry, Happening};
+use crate::deploy::protocol::Withdrawn;
+use crate::record::journal::{Entry, Happening};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const V1: VersionId = [1; 32];

@@ -1,0 +1,387 @@
+//! What has arrived of a task's inputs and is not processed yet.
+//!
+//! Rules:
+//! - A record enters by [`push`](Arrivals::push) and leaves by [`take`](Arrivals::take), in the order (effective time, rank,
+//!   offset). In between it has one handle, [`Waiting`].
+//! - Each partition's records are placed in event time in offset order. A record whose schema nobody can tell now holds back its
+//!   partition, and nothing is lost.
+//! - What is decided here (verdicts, heartbeats) is returned, and must be journaled in the open epoch.
+//!
+//! The parts: `inbox` counts the records of a partition and knows its clock; `reorder` puts records in order; `shelf` keeps the
+//! chunks that they are in.
+
+mod inbox;
+mod reorder;
+mod shelf;
+mod silence;
+#[cfg(test)]
+mod tests;
+mod timing;
+mod waiting;
+
+pub use silence::{Demand, Heartbeat};
+pub use waiting::Waiting;
+
+use crate::binding::{Layout, Sources};
+use crate::log::{Chunk, InputRecord};
+use crate::record::journal::Verdict;
+use crate::record::{Millis, NEVER, Offset, Partition, Rank, StepKey, murmur2};
+use crate::state::meta::InputMeta;
+use crate::store::scratch::Scratch;
+use inbox::Inbox;
+use reorder::ReorderBuffer;
+use shelf::Shelf;
+use silence::{Silence, Standing};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use timing::{Horizon, Timing, timing};
+
+/// The records of a task that wait, over all of its inputs.
+#[derive(Debug)]
+pub struct Arrivals {
+    partition: Partition,
+    layout: Arc<Layout>,
+    /// By rank.
+    inboxes: Vec<Inbox>,
+    order: ReorderBuffer,
+    shelf: Shelf,
+    /// By rank: chunks that wait for a schema. It has no bound of its own: the input is paused as long as one is there, so it
+    /// holds what the reader had fetched until then (for Kafka `queued.max.messages.kbytes` at most).
+    held: Vec<VecDeque<Held>>,
+    silence: Silence,
+    /// The last step that was committed when the task started over: records up to it are processed.
+    processed: StepKey,
+    /// The records of the chunk that is being placed: as many as a reader gives at once, and empty otherwise.
+    placed: Vec<Waiting>,
+}
+
+/// A chunk that waits for a schema.
+#[derive(Debug)]
+struct Held {
+    chunk: Chunk,
+    /// Its first record that is not placed yet.
+    from: usize,
+}
+
+/// What became of records that were taken.
+#[must_use = "verdicts are to be journaled"]
+#[derive(Debug)]
+pub struct Arrived {
+    /// Their input.
+    pub rank: Rank,
+    /// What was decided about records that have no event time.
+    pub verdicts: Vec<(Offset, Verdict)>,
+    /// How many have a key that belongs to another partition.
+    pub foreign: u64,
+    /// Why the rest waits; none: all are placed.
+    pub waits: Option<String>,
+}
+
+impl Arrivals {
+    /// Of the inputs of this partition number. It must be told where to start: see [`restart`](Arrivals::restart).
+    pub fn new(partition: Partition, layout: Arc<Layout>) -> Arrivals {
+        let inputs = layout.inputs.len();
+        let scratch = Scratch::new(layout.scratch.clone());
+        Arrivals {
+            partition,
+            inboxes: vec![],
+            order: ReorderBuffer::default(),
+            shelf: Shelf::new(inputs, layout.buffer_bytes, scratch),
+            held: (0..inputs).map(|_| VecDeque::new()).collect(),
+            silence: Silence::default(),
+            processed: StepKey::Start,
+            placed: vec![],
+            layout,
+        }
+    }
+
+    /// Drops everything and starts where `inputs` say, with the records after the step `processed`. The inputs must be read from
+    /// their [`position`](Arrivals::position) on.
+    pub fn restart(&mut self, inputs: &[InputMeta], processed: StepKey) {
+        self.inboxes = self
+            .layout
+            .inputs
+            .iter()
+            .zip(inputs)
+            .map(|(input, meta)| Inbox::new(input.out_of_orderness, meta))
+            .collect();
+        self.order.clear();
+        self.shelf.clear();
+        self.held.iter_mut().for_each(VecDeque::clear);
+        self.silence = Silence::default();
+        self.processed = processed;
+    }
+
+    /// Takes records of an input. `wall`: the wall clock.
+    pub fn push(&mut self, chunk: Chunk, sources: &mut Sources, wall: Millis) -> Arrived {
+        let rank = chunk.topic;
+        let held = &mut self.held[usize::from(rank)];
+        if held.is_empty() {
+            return self.place(Held { chunk, from: 0 }, sources, wall);
+        }
+        held.push_back(Held { chunk, from: 0 });
+        Arrived::nothing(rank)
+    }
+
+    /// Tries again the first chunk of an input that waits for a schema; none: none waits.
+    pub fn retry(&mut self, rank: Rank, sources: &mut Sources, wall: Millis) -> Option<Arrived> {
+        let held = self.held[usize::from(rank)].pop_front()?;
+        Some(self.place(held, sources, wall))
+    }
+
+    /// True while records wait for a schema.
+    pub fn waits_for_schema(&self) -> bool {
+        self.held.iter().any(|held| !held.is_empty())
+    }
+
+    /// Takes a proof that an input's log ended at `end`, at monotonic `now`.
+    pub fn prove_end(&mut self, rank: Rank, end: Offset, now: Duration) {
+        if self.held[usize::from(rank)].is_empty() {
+            self.inboxes[usize::from(rank)].prove_end(end, now);
+        }
+    }
+
+    /// A batch begins: no record that was loaded for the last one is read any more.
+    #[inline]
+    pub fn begin_batch(&mut self) {
+        self.shelf.begin();
+    }
+
+    /// The record that is number `nth` of those that wait, in order, if it is final at `bound`: an effective time before it. The
+    /// bound must not be beyond the watermark.
+    #[inline]
+    pub fn peek(&mut self, bound: Millis, nth: usize) -> Option<Waiting> {
+        // The bound may be an earlier one than last time: then more is in order than is final.
+        let first = self.order.ready(bound, nth + 1).get(nth).copied();
+        first.filter(|waiting| waiting.time < bound)
+    }
+
+    /// Brings a record into memory until the batch ends. False: not in this batch any more, or it [is lost](Arrivals::is_lost).
+    #[inline]
+    pub fn load(&mut self, waiting: &Waiting) -> bool {
+        self.shelf.bring(waiting.slot)
+    }
+
+    /// A record that was [loaded](Arrivals::load) for this batch.
+    #[inline]
+    pub fn record(&self, waiting: &Waiting) -> InputRecord<'_> {
+        self.shelf.record(waiting.slot, waiting.index)
+    }
+
+    /// The verdict about a record, if one was given.
+    pub fn verdict(&self, waiting: &Waiting) -> Option<&Verdict> {
+        self.inboxes[usize::from(waiting.rank)].verdict(waiting.offset)
+    }
+
+    /// A record is processed: it must be the first in order.
+    #[inline]
+    pub fn take(&mut self, waiting: &Waiting) {
+        let first = self.order.pop();
+        assert!(
+            first.is_some_and(|first| first.key() == waiting.key()),
+            "records are processed in their order"
+        );
+        self.inboxes[usize::from(waiting.rank)].done(waiting.ticket);
+        self.shelf.done(waiting.slot);
+    }
+
+    /// The smallest effective time that waits; it may be told up to 63 ms too low.
+    pub fn earliest(&mut self) -> Option<Millis> {
+        self.order.earliest()
+    }
+
+    /// Number of records that wait.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// True when no record waits.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The watermark: the smallest of the inputs.
+    pub fn watermark(&self) -> Millis {
+        self.inboxes.iter().map(Inbox::watermark).min().unwrap_or(NEVER)
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> Rank {
+        self.held.len() as Rank
+    }
+
+    /// The next offset of an input that may arrive.
+    pub fn position(&self, rank: Rank) -> Offset {
+        self.inboxes[usize::from(rank)].position()
+    }
+
+    /// True for an input that should be paused: it waits for a schema, or it is over its bytes and ahead of others. The slowest
+    /// one is never paused, or nothing would go on: what of it is over its bytes is spilled.
+    pub fn holds_back(&self, rank: Rank) -> bool {
+        !self.held[usize::from(rank)].is_empty()
+            || (self.shelf.bytes(rank) > self.layout.buffer_bytes && self.is_ahead(rank))
+    }
+
+    /// Bytes that an input keeps for records that wait, in memory or not.
+    pub fn buffered(&self, rank: Rank) -> usize {
+        self.shelf.bytes(rank)
+    }
+
+    /// Those of them that are in the scratch file only.
+    pub fn spilled(&self, rank: Rank) -> usize {
+        self.shelf.spilled(rank)
+    }
+
+    /// True when records were lost in the scratch file: no step can be taken, and the inputs must be read again.
+    pub fn is_lost(&self) -> bool {
+        self.shelf.is_lost()
+    }
+
+    /// What a restart needs of each input, by rank.
+    pub fn meta(&mut self) -> Vec<InputMeta> {
+        self.inboxes.iter_mut().map(Inbox::meta).collect()
+    }
+
+    /// Moves the watermarks of idle inputs: when that frees something that waits, or else once a second while something waits.
+    #[must_use = "heartbeats are to be journaled"]
+    pub fn beat(&mut self, now: Duration, demand: &Demand) -> Vec<Heartbeat> {
+        if self.is_empty() && demand.timer.is_none() && demand.takeover.is_none() {
+            return vec![];
+        }
+        let inputs: Vec<Standing> = self
+            .inboxes
+            .iter()
+            .zip(&self.layout.inputs)
+            .map(|(inbox, input)| Standing {
+                watermark: inbox.watermark(),
+                idle: inbox.is_idle(input.idle_after, now),
+            })
+            .collect();
+        let (watermark, reached) = (self.watermark(), self.silence.reached(&inputs, now));
+        if reached <= watermark {
+            return vec![];
+        }
+        match demand.target(self.earliest(), watermark, reached) {
+            Some(target) if target.urgent || self.silence.is_due(now) => {
+                self.silence.beaten(now);
+                let idle = (0..).zip(inputs).filter(|(_, input)| input.idle);
+                idle.filter_map(|(rank, _)| self.beat_input(rank, target.time))
+                    .collect()
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Moves the watermark of every input to `target`, as if all had been silent until then. Nothing happens while what was read
+    /// before is read again.
+    #[must_use = "heartbeats are to be journaled"]
+    pub fn beat_to(&mut self, target: Millis) -> Vec<Heartbeat> {
+        if self.inboxes.iter().any(Inbox::catching_up) {
+            return vec![];
+        }
+        let ranks = 0..self.inputs();
+        ranks.filter_map(|rank| self.beat_input(rank, target)).collect()
+    }
+
+    fn beat_input(&mut self, rank: Rank, time: Millis) -> Option<Heartbeat> {
+        let inbox = &mut self.inboxes[usize::from(rank)];
+        (inbox.watermark() < time).then(|| Heartbeat {
+            rank,
+            position: inbox.beat(time),
+            time,
+        })
+    }
+
+    fn is_ahead(&self, rank: Rank) -> bool {
+        self.inboxes[usize::from(rank)].watermark() > self.watermark()
+    }
+
+    /// Places the records of a chunk in event time, up to the first one of which nobody can tell the time.
+    fn place(&mut self, held: Held, sources: &mut Sources, wall: Millis) -> Arrived {
+        let Held { chunk, from } = held;
+        let mut arrived = Arrived::nothing(chunk.topic);
+        let inbox = &mut self.inboxes[usize::from(chunk.topic)];
+        let max_ahead = self.layout.inputs[usize::from(chunk.topic)].max_ahead;
+        let mut stopped = None;
+        for index in from..chunk.records.len() {
+            let record = chunk.record(index);
+            if record.offset() < inbox.position() {
+                // Fetched before a seek, or delivered again: it was taken already.
+                continue;
+            }
+            let time = match timing(inbox, record, sources.time(record), Horizon { wall, max_ahead }) {
+                Timing::Known(time) => Some(time),
+                Timing::Unreadable => None,
+                Timing::Judged(verdict) => {
+                    inbox.judge(record.offset(), verdict.clone());
+                    arrived.verdicts.push((record.offset(), verdict));
+                    None
+                }
+                Timing::Unknown(why) => {
+                    inbox.is_not_silent();
+                    arrived.waits = Some(why);
+                    stopped = Some(index);
+                    break;
+                }
+            };
+            if let Some(key) = record.key()
+                && murmur2::partition(key, self.layout.partitions) != self.partition
+            {
+                arrived.foreign += 1;
+            }
+            let (placed, ticket) = inbox.arrive(record.offset(), time);
+            let waiting = Waiting {
+                time: placed.time,
+                offset: record.offset(),
+                ticket,
+                slot: 0,
+                index: index as u32,
+                rank: chunk.topic,
+                late: placed.late,
+                unreadable: time.is_none(),
+            };
+            if waiting.step() <= self.processed {
+                // Only its clock was needed again.
+                inbox.done(ticket);
+            } else {
+                self.placed.push(waiting);
+            }
+        }
+        self.silence.end();
+        self.keep(chunk, stopped);
+        arrived
+    }
+
+    /// Keeps a chunk for the records of it that were placed, and for those from `stopped` on.
+    fn keep(&mut self, chunk: Chunk, stopped: Option<usize>) {
+        let held = &mut self.held[usize::from(chunk.topic)];
+        match stopped {
+            Some(from) if self.placed.is_empty() => return held.push_front(Held { chunk, from }),
+            // Kept twice until the schema is known. That is seldom: when a registry is away at the first sight of a schema.
+            Some(from) => held.push_front(Held {
+                chunk: chunk.clone(),
+                from,
+            }),
+            None if self.placed.is_empty() => return,
+            None => {}
+        }
+        // One that is ahead is paused as soon as it is over its bytes. So it need not spill.
+        let ahead = self.is_ahead(chunk.topic);
+        let slot = self.shelf.add(chunk, self.placed.len() as u32, ahead);
+        for waiting in self.placed.drain(..) {
+            self.order.push(Waiting { slot, ..waiting });
+        }
+    }
+}
+
+impl Arrived {
+    fn nothing(rank: Rank) -> Arrived {
+        Arrived {
+            rank,
+            verdicts: vec![],
+            foreign: 0,
+            waits: None,
+        }
+    }
+}

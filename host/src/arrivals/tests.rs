@@ -1,0 +1,313 @@
+mod order;
+
+use super::*;
+use crate::binding::InputLayout;
+use crate::config::{Format, Input, OnDataLoss, Start, TimeSource};
+use crate::log::Fetched;
+use crate::record::Span;
+use crate::registry::{NoSchema, Schemas};
+use std::sync::Mutex;
+
+const OUT_OF_ORDERNESS: Millis = 20;
+const IDLE_AFTER: Duration = Duration::from_secs(30);
+const WALL: Millis = 1_000_000;
+
+fn input(format: Format) -> Input {
+    Input {
+        name: "events".into(),
+        topic: "events".into(),
+        format,
+        time: TimeSource::Timestamp,
+        out_of_orderness: OUT_OF_ORDERNESS,
+        max_ahead: 1000,
+        idle_after: IDLE_AFTER,
+        start: Start::Earliest,
+        on_data_loss: OnDataLoss::Stop,
+    }
+}
+
+fn layout(inputs: &[Input], partitions: i32, buffer_bytes: usize, scratch: &std::path::Path) -> Arc<Layout> {
+    Arc::new(Layout {
+        topics: inputs.iter().map(|input| input.topic.clone()).collect(),
+        inputs: inputs
+            .iter()
+            .map(|input| InputLayout {
+                name: input.name.clone(),
+                out_of_orderness: input.out_of_orderness,
+                max_ahead: input.max_ahead,
+                idle_after: input.idle_after,
+                on_data_loss: input.on_data_loss,
+            })
+            .collect(),
+        outputs: inputs.len() as u16,
+        changelog: 0,
+        journal: 0,
+        dead_letters: 0,
+        control: 0,
+        partitions,
+        fingerprint: 0,
+        buffer_bytes,
+        scratch: scratch.into(),
+    })
+}
+
+/// Nothing of an input was read yet.
+fn fresh(inputs: usize) -> Vec<InputMeta> {
+    let meta = InputMeta {
+        next: 0,
+        clock: crate::record::watermark::Clock::START,
+        heartbeats: vec![],
+        verdicts: vec![],
+        read: 0,
+    };
+    vec![meta; inputs]
+}
+
+fn started(layout: &Arc<Layout>) -> Arrivals {
+    let mut arrivals = Arrivals::new(0, layout.clone());
+    arrivals.restart(&fresh(layout.inputs.len()), StepKey::Start);
+    arrivals
+}
+
+/// A chunk of records with these offsets, timestamps and values.
+fn chunk(rank: Rank, records: &[(Offset, Millis, &[u8])]) -> Chunk {
+    let mut chunk = Chunk {
+        topic: rank,
+        ..Chunk::default()
+    };
+    for (offset, timestamp, value) in records {
+        let key = Some(Span::append(&mut chunk.bytes, b"key"));
+        let value = Some(Span::append(&mut chunk.bytes, value));
+        chunk.records.push(Fetched {
+            offset: *offset,
+            timestamp: *timestamp,
+            append_time: false,
+            key,
+            value,
+            headers: 0..0,
+        });
+    }
+    chunk
+}
+
+/// Takes everything that is final; returns the offsets.
+fn drain(arrivals: &mut Arrivals) -> Vec<Offset> {
+    let mut taken = vec![];
+    arrivals.begin_batch();
+    while let Some(next) = arrivals.peek(arrivals.watermark(), 0) {
+        assert!(arrivals.load(&next), "nothing is spilled");
+        taken.push(next.offset());
+        arrivals.take(&next);
+    }
+    taken
+}
+
+/// A registry that knows these ids, has none of the others, or doesn't answer.
+#[derive(Default)]
+struct Registry(Mutex<Option<Vec<u32>>>);
+
+impl Schemas for Registry {
+    fn by_id(&self, id: u32) -> std::result::Result<Arc<str>, NoSchema> {
+        match &*self.0.lock().unwrap() {
+            None => Err(NoSchema::Unavailable("it is away".into())),
+            Some(known) if known.contains(&id) => Ok("\"int\"".into()),
+            Some(_) => Err(NoSchema::Unknown(format!("no {id}"))),
+        }
+    }
+
+    fn id_for(&self, _: &str, _: &str) -> std::result::Result<u32, NoSchema> {
+        Err(NoSchema::Unknown("not asked".into()))
+    }
+
+    fn latest(&self, _: &str) -> std::result::Result<(u32, Arc<str>), NoSchema> {
+        Err(NoSchema::Unknown("not asked".into()))
+    }
+}
+
+impl Registry {
+    fn knows(&self, ids: &[u32]) {
+        *self.0.lock().unwrap() = Some(ids.to_vec());
+    }
+}
+
+/// An Avro input and its registry, which knows nothing and is away.
+fn avro() -> (Arc<Registry>, Sources, Arrivals, Arc<Layout>) {
+    let registry = Arc::new(Registry::default());
+    let inputs = [input(Format::Avro)];
+    let sources = Sources::new(&inputs, Some(registry.clone()));
+    let layout = layout(&inputs, 1, 1 << 20, &std::env::temp_dir());
+    let arrivals = started(&layout);
+    (registry, sources, arrivals, layout)
+}
+
+/// A value of schema 1, and one of schema 2.
+const ONE: &[u8] = &[0, 0, 0, 0, 1, 4];
+const TWO: &[u8] = &[0, 0, 0, 0, 2, 4];
+
+#[test]
+fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
+    let (registry, mut sources, mut arrivals, _) = avro();
+    registry.knows(&[1]);
+    let _ = arrivals.push(chunk(0, &[(0, 100, ONE)]), &mut sources, WALL);
+    arrivals.prove_end(0, 1, Duration::ZERO);
+    *registry.0.lock().unwrap() = None;
+    let arrived = arrivals.push(
+        chunk(0, &[(1, 101, ONE), (2, 102, TWO), (3, 103, ONE)]),
+        &mut sources,
+        WALL,
+    );
+    assert_eq!(arrived.waits.as_deref(), Some("it is away"));
+    assert_eq!(
+        (arrivals.position(0), arrivals.len()),
+        (2, 2),
+        "the first of them has arrived"
+    );
+    let arrived = arrivals.push(chunk(0, &[(4, 300, ONE)]), &mut sources, WALL);
+    assert!(arrived.waits.is_none(), "it waits behind the others");
+    assert!(arrivals.waits_for_schema() && arrivals.holds_back(0));
+
+    // What waits is no silence, and the end is not reached.
+    arrivals.prove_end(0, 5, IDLE_AFTER);
+    let demand = Demand {
+        timer: None,
+        takeover: None,
+        until: Millis::MAX,
+    };
+    assert_eq!(arrivals.beat(IDLE_AFTER, &demand), []);
+    assert_eq!(arrivals.position(0), 2);
+
+    let arrived = arrivals.retry(0, &mut sources, WALL).expect("it waits");
+    assert!(arrived.waits.is_some() && arrivals.waits_for_schema());
+    registry.knows(&[1, 2]);
+    while let Some(arrived) = arrivals.retry(0, &mut sources, WALL) {
+        assert!(arrived.waits.is_none());
+    }
+    assert!(!arrivals.waits_for_schema() && !arrivals.holds_back(0));
+    assert_eq!(drain(&mut arrivals), [0, 1, 2, 3]);
+    assert_eq!(arrivals.position(0), 5);
+}
+
+#[test]
+fn a_verdict_is_given_once_and_outlives_a_restart() {
+    let (registry, mut sources, mut arrivals, layout) = avro();
+    registry.knows(&[1]);
+    let records = [(0, 100, ONE), (1, 101, TWO), (2, WALL + 1001, ONE)];
+    let arrived = arrivals.push(chunk(0, &records), &mut sources, WALL);
+    let verdicts = [(1, Verdict::UnknownSchema(2)), (2, Verdict::TooFarAhead)];
+    assert_eq!(arrived.verdicts, verdicts);
+    let meta = arrivals.meta();
+    assert_eq!(meta[0].verdicts, verdicts);
+
+    // Now both could be read.
+    registry.knows(&[1, 2]);
+    let mut arrivals = Arrivals::new(0, layout);
+    arrivals.restart(&meta, StepKey::Start);
+    let arrived = arrivals.push(chunk(0, &records), &mut sources, WALL + 5000);
+    assert_eq!(arrived.verdicts, []);
+    let beats = arrivals.beat_to(200);
+    assert_eq!(beats.len(), 1);
+    let waiting: Vec<_> = (0..3).filter_map(|nth| arrivals.peek(200, nth)).collect();
+    let judged: Vec<_> = waiting
+        .iter()
+        .map(|waiting| (waiting.offset(), arrivals.verdict(waiting).cloned()))
+        .collect();
+    // What can't be read has the watermark's time: before the record that it came after.
+    assert_eq!(
+        judged,
+        [
+            (1, Some(verdicts[0].1.clone())),
+            (2, Some(verdicts[1].1.clone())),
+            (0, None)
+        ]
+    );
+}
+
+#[test]
+fn heartbeats_of_silence_free_what_waits() {
+    let inputs = [input(Format::Json), input(Format::Json)];
+    let mut arrivals = started(&layout(&inputs, 1, 1 << 20, &std::env::temp_dir()));
+    let mut sources = Sources::new(&inputs, None);
+    let _ = arrivals.push(chunk(0, &[(0, 100, b"x")]), &mut sources, WALL);
+    let _ = arrivals.push(chunk(1, &[(0, 500, b"x")]), &mut sources, WALL);
+    let demand = Demand {
+        timer: None,
+        takeover: None,
+        until: Millis::MAX,
+    };
+    let at = |seconds| Duration::from_secs(seconds);
+    let prove = |arrivals: &mut Arrivals, now| {
+        arrivals.prove_end(0, 1, now);
+        arrivals.prove_end(1, 1, now);
+    };
+    prove(&mut arrivals, at(0));
+    assert_eq!(arrivals.beat(at(29), &demand), [], "not silent for long enough");
+    prove(&mut arrivals, at(30));
+    let beat = |rank, time| Heartbeat {
+        rank,
+        position: 1,
+        time,
+    };
+    assert_eq!(
+        arrivals.beat(at(30), &demand),
+        [beat(0, 480)],
+        "the highest watermark leads"
+    );
+    assert_eq!(drain(&mut arrivals), [0]);
+    prove(&mut arrivals, at(31));
+    assert_eq!(arrivals.beat(at(31), &demand), [beat(0, 1480), beat(1, 1480)]);
+    assert_eq!(drain(&mut arrivals), [0]);
+    prove(&mut arrivals, at(33));
+    assert_eq!(arrivals.beat(at(33), &demand), [], "nothing waits");
+    assert_eq!(arrivals.meta()[0].heartbeats, [(1, 1480)]);
+}
+
+#[test]
+fn only_an_input_that_is_ahead_is_paused_for_its_bytes() {
+    let inputs = [input(Format::Json), input(Format::Json)];
+    let mut arrivals = started(&layout(&inputs, 1, 10, &std::env::temp_dir()));
+    let mut sources = Sources::new(&inputs, None);
+    let _ = arrivals.push(chunk(0, &[(0, 500, &[0; 20])]), &mut sources, WALL);
+    let _ = arrivals.push(chunk(1, &[(0, 100, &[0; 20])]), &mut sources, WALL);
+    assert!(arrivals.holds_back(0) && !arrivals.holds_back(1));
+    let _ = arrivals.push(chunk(1, &[(1, 900, &[0; 20])]), &mut sources, WALL);
+    assert!(!arrivals.holds_back(0) && arrivals.holds_back(1));
+    assert_eq!(
+        (arrivals.buffered(1), arrivals.spilled(1)),
+        (46, 0),
+        "it is paused instead of spilled"
+    );
+    let _ = arrivals.push(chunk(0, &[(1, 501, &[0; 20])]), &mut sources, WALL);
+    assert_eq!(
+        (arrivals.buffered(0), arrivals.spilled(0)),
+        (46, 23),
+        "the slowest goes on, and is spilled"
+    );
+}
+
+#[test]
+fn keys_of_another_partition_are_counted() {
+    let inputs = [input(Format::Json)];
+    let mut sources = Sources::new(&inputs, None);
+    let own = murmur2::partition(b"key", 4);
+    for (partition, foreign) in [(own, 0), (own + 1, 1)] {
+        let mut arrivals = Arrivals::new(partition % 4, layout(&inputs, 4, 1 << 20, &std::env::temp_dir()));
+        arrivals.restart(&fresh(1), StepKey::Start);
+        let arrived = arrivals.push(chunk(0, &[(0, 1, b"x")]), &mut sources, WALL);
+        assert_eq!(arrived.foreign, foreign);
+    }
+}
+
+#[test]
+#[should_panic(expected = "records are processed in their order")]
+fn a_record_is_not_taken_before_its_turn() {
+    let inputs = [input(Format::Json)];
+    let mut arrivals = started(&layout(&inputs, 1, 1 << 20, &std::env::temp_dir()));
+    let mut sources = Sources::new(&inputs, None);
+    let _ = arrivals.push(
+        chunk(0, &[(0, 1, b"x"), (1, 2, b"x"), (2, 100, b"x")]),
+        &mut sources,
+        WALL,
+    );
+    let second = arrivals.peek(50, 1).expect("two are final");
+    arrivals.take(&second);
+}

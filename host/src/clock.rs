@@ -1,0 +1,23 @@
+//! What time it is.
+//!
+//! Rule: what is driven is told by its driver ([`Now`]). Only the edge of the program asks ([`wall`]).
+
+use crate::record::Millis;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// One moment, by two clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Time since some start; it never goes back.
+    pub mono: Duration,
+    /// Milliseconds since 1970.
+    pub wall: Millis,
+}
+
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "where the program asks what time it is")]
+pub fn wall() -> Millis {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as Millis)
+}

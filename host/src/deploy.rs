@@ -1,0 +1,21 @@
+//! The control topic: how versions and orders reach an instance, and what the instance writes there.
+//!
+//! Rule: the records of the topic decide, in their order ([`protocol`]). The other files only read and write them, and compile the
+//! rules that they contain.
+//!
+//! `reader` reads, `batch` writes, `compile` compiles the rules, `agent` is an instance's part in a deploy, `client` is the part
+//! of the process that deploys, `checks` says what a version may not change, `schedule` is what tasks are told, `view` what the
+//! other threads of an instance know, `status` reports to people.
+
+pub mod agent;
+pub mod batch;
+pub mod checks;
+pub mod client;
+pub mod compile;
+pub mod protocol;
+pub mod reader;
+mod schedule;
+pub mod status;
+pub mod view;
+
+pub use schedule::{Prepare, RulesSchedule, RulesSchedule as Orders};

@@ -1,0 +1,387 @@
+//! An instance's part in a deploy: it fetches, compiles and checks, tells its tasks, reports, and decides when it is time.
+//!
+//! Rules:
+//! - Whoever sees first that a commit is due may write it: the topic's order decides. The instance that has task 0 does it at
+//!   once, the others after a while; so it does not hang when that one dies.
+//! - A deploy that is not decided within the limit is cancelled, so that no task holds for ever.
+//! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
+#![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
+
+mod back;
+mod components;
+mod say;
+mod shadow;
+
+use super::compile::{Compile, Job, Source, Start, Told, declared};
+use super::reader::Following;
+use crate::binding::{Layout, Status, Wiring};
+use crate::clock::Now;
+use crate::config::Input;
+use crate::deploy::protocol::{Control, Declared};
+use crate::deploy::{Orders, Prepare};
+use crate::error::{Failure, Result};
+use crate::log::{Log, Outcome, Producer};
+use crate::record::{Number, Offset, Partition, VersionId};
+use crate::registry::Schemas;
+use crate::shadow::Trial;
+use components::Components;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// The instances that don't have task 0 decide so much later.
+const OTHERS_AFTER: Duration = Duration::from_secs(2);
+
+/// Compiled versions that are kept although no task needs them: a few MiB each. As many components are kept of versions that
+/// don't fit: some 18 MB each.
+const KEEP: usize = 4;
+
+/// The rules that the pipeline's file names: they are the first deploy, if there is none yet.
+pub struct First {
+    /// The component's file.
+    pub component: Vec<u8>,
+    /// JSON.
+    pub settings: String,
+    /// Made of them.
+    pub wiring: Arc<Wiring>,
+    /// What later versions are checked against.
+    pub declared: Arc<Declared>,
+}
+
+impl First {
+    /// Of a file with these settings.
+    pub fn new(component: Vec<u8>, settings: &serde_json::Value, wiring: Arc<Wiring>) -> First {
+        First {
+            component,
+            settings: settings.to_string(),
+            declared: declared(&wiring),
+            wiring,
+        }
+    }
+}
+
+/// Starts a thread that plays a shadow, until that is over.
+pub type Play = fn(Arc<Trial>) -> Result<()>;
+
+/// What a carrier is made of.
+pub struct Parts {
+    pub log: Arc<dyn Log>,
+    pub layout: Arc<Layout>,
+    /// What was read of the topic so far.
+    pub following: Following,
+    /// Name of the pipeline, and of the instance.
+    pub name: (String, String),
+    pub compile: Compile,
+    /// None: there is a deploy already.
+    pub first: Option<First>,
+    /// A deploy that is not decided within this is cancelled.
+    pub limit: Duration,
+    /// The inputs, and where their schemas come from.
+    pub inputs: Vec<Input>,
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// Starts the thread that plays a shadow. None: nobody plays them.
+    pub play: Option<Play>,
+    /// How compilations run.
+    pub start: Start,
+}
+
+/// See the module.
+pub struct Carrier {
+    parts: Parts,
+    /// The end of the topic when the instance started: what stands below was there before.
+    begun: Option<Offset>,
+    /// The file's rules were compared with what was deployed.
+    looked: bool,
+    orders: Arc<Orders>,
+    control: Arc<Control>,
+    wirings: BTreeMap<VersionId, Arc<Wiring>>,
+    failed: BTreeMap<VersionId, String>,
+    /// Of the versions that are compiled, and of at most [`KEEP`] others: those that don't fit.
+    components: Components,
+    under_way: BTreeSet<VersionId>,
+    tell: Sender<Told>,
+    told: Receiver<Told>,
+    publisher: Option<Box<dyn Producer>>,
+    in_flight: bool,
+    renew: bool,
+    /// Behind what it has written last: nothing is written anew before that is read.
+    written: Offset,
+    /// Makes each of its orders another one.
+    orders_made: u64,
+    /// The undecided deploy, since when it is known, and since when its commit is due.
+    open: Option<(Number, Duration, Option<Duration>)>,
+    shadow: shadow::Held,
+}
+
+impl Carrier {
+    /// For an instance that starts.
+    pub fn new(parts: Parts) -> Carrier {
+        let (tell, told) = channel();
+        let mut wirings = BTreeMap::new();
+        if let Some(First { wiring, .. }) = &parts.first {
+            wirings.insert(wiring.rules.version().0, wiring.clone());
+        }
+        Carrier {
+            begun: None,
+            looked: false,
+            orders: Arc::default(),
+            control: Arc::new(parts.following.control().clone()),
+            wirings,
+            failed: BTreeMap::new(),
+            components: Components::default(),
+            under_way: BTreeSet::new(),
+            tell,
+            told,
+            publisher: None,
+            in_flight: false,
+            renew: false,
+            written: 0,
+            orders_made: 0,
+            open: None,
+            shadow: shadow::Held::default(),
+            parts,
+        }
+    }
+
+    /// A version that was compiled elsewhere.
+    pub fn know(&mut self, wiring: Arc<Wiring>) {
+        self.wirings.insert(wiring.rules.version().0, wiring);
+    }
+
+    /// What its tasks shall do.
+    pub fn orders(&self) -> &Arc<Orders> {
+        &self.orders
+    }
+
+    /// What the topic says.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// How far the topic is read.
+    pub fn position(&self) -> Offset {
+        self.parts.following.position()
+    }
+
+    /// Versions that don't fit here, and why.
+    pub fn failed(&self) -> &BTreeMap<VersionId, String> {
+        &self.failed
+    }
+
+    /// One round; waits at most so long for the topic. `tasks`: those of this instance; `wanted`: versions that tasks need
+    /// which are not open yet. True: the orders have changed.
+    pub fn step(&mut self, now: Now, wait: Duration, tasks: &[Status], wanted: &[VersionId]) -> Result<bool> {
+        let wait = if self.in_flight {
+            wait.min(Duration::from_millis(2))
+        } else {
+            wait
+        };
+        if self.parts.following.poll(wait)? {
+            self.control = Arc::new(self.parts.following.control().clone());
+        }
+        self.hear();
+        self.compile(tasks, wanted);
+        self.publish(now, tasks)?;
+        Ok(self.renew_orders(tasks, wanted))
+    }
+
+    fn hear(&mut self) {
+        while let Ok(told) = self.told.try_recv() {
+            match told {
+                Told::Fetched(version, component) => {
+                    if let Some(deploy) = self.control.of_version(&version) {
+                        self.components.add(version, deploy.component, component);
+                    }
+                }
+                Told::Again(version, why) => {
+                    tracing::warn!(why, "fetching a component failed; trying again");
+                    self.under_way.remove(&version);
+                }
+                Told::Compiled(version, made) => {
+                    self.under_way.remove(&version);
+                    match made {
+                        Ok(wiring) => _ = self.wirings.insert(version, wiring),
+                        Err(why) => _ = self.failed.insert(version, why),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Versions that somebody needs.
+    fn needed(&self, tasks: &[Status], wanted: &[VersionId]) -> BTreeSet<VersionId> {
+        let of_tasks = tasks
+            .iter()
+            .flat_map(|task| task.wants.into_iter().chain([task.version, task.committed]));
+        // The one to go back to, too: a task that goes back does not wait for a compilation.
+        let newest = self.control.newest();
+        let back = newest.and_then(|newest| self.control.before(newest.deploy.number));
+        let open = self.control.open().into_iter().chain(newest).chain(back);
+        let open = open.map(|known| known.deploy.version);
+        let shadow = self.control.shadows().under_way();
+        let shadow = shadow.map(|known| known.shadow.deploy.version);
+        let beside = open.chain(shadow);
+        of_tasks.chain(wanted.iter().copied()).chain(beside).collect()
+    }
+
+    /// What tasks have taken over, and what they take next. A task that reads its changelog again, after a commit in doubt, has
+    /// no status; it goes on with one of these.
+    fn taken(&self) -> BTreeSet<VersionId> {
+        let committed = self.control.committed();
+        let tasks = 0..self.control.tasks() as Partition;
+        let lasts: BTreeSet<_> = tasks.map(|task| self.control.taken(task)).collect();
+        let follow = |last| {
+            committed
+                .iter()
+                .skip_while(move |known| known.number < last)
+                .take(1 + KEEP)
+        };
+        lasts.into_iter().flat_map(follow).map(|known| known.version).collect()
+    }
+
+    fn compile(&mut self, tasks: &[Status], wanted: &[VersionId]) {
+        for version in self.needed(tasks, wanted) {
+            let known = self.wirings.contains_key(&version) || self.failed.contains_key(&version);
+            if known || self.under_way.contains(&version) {
+                continue;
+            }
+            let Some(deploy) = self.control.of_version(&version) else {
+                // Its record is still to be read.
+                continue;
+            };
+            let here = self.components.get(&deploy.component).map(Source::Here);
+            let topic = || self.parts.following.fetch(deploy).map(Source::Topic);
+            let Some(source) = here.or_else(topic) else {
+                let why = "its component is not on the control topic any more: was it pruned?".to_owned();
+                self.failed.insert(version, why);
+                continue;
+            };
+            let job = Job {
+                version,
+                settings: deploy.settings.clone(),
+                source,
+            };
+            self.under_way.insert(version);
+            let (compile, tell) = (self.parts.compile.clone(), self.tell.clone());
+            let started = (self.parts.start)(Box::new(move || job.run(&compile, &tell)));
+            if let Err(why) = started {
+                tracing::warn!(%why, "can't start a thread for a compilation; trying again");
+                self.under_way.remove(&version);
+            }
+        }
+    }
+
+    /// Learns what became of the last transaction, and writes what is to be said now.
+    fn publish(&mut self, now: Now, tasks: &[Status]) -> Result<()> {
+        let id = format!("{}-{}-control", self.parts.name.0, self.parts.name.1);
+        if let Some(publisher) = &mut self.publisher {
+            if self.in_flight {
+                let Some((_, outcome)) = publisher.outcome(Duration::ZERO) else {
+                    return Ok(());
+                };
+                self.in_flight = false;
+                match outcome {
+                    Outcome::Committed(ends) => {
+                        self.written = ends.iter().map(|(_, _, end)| *end).max().unwrap_or(self.written);
+                    }
+                    Outcome::Aborted(why) => tracing::warn!(
+                        why,
+                        "a transaction on the control topic was aborted; writing its records again"
+                    ),
+                    Outcome::Ambiguous(_) => self.renew = true,
+                }
+            }
+            if self.renew {
+                match publisher.renew() {
+                    Ok(()) => {}
+                    Err(Failure::Retry(_)) => return Ok(()),
+                    Err(other) => return Err(other),
+                }
+                self.renew = false;
+                self.written = self.parts.following.end()?;
+            }
+        }
+        let begun = match self.begun {
+            Some(begun) => begun,
+            None => *self.begun.insert(self.parts.following.end()?),
+        };
+        if self.position() < self.written.max(begun) {
+            return Ok(());
+        }
+        self.look_at_file()?;
+        let mut sheet = self.sheet(now, tasks);
+        self.say_shadow(now, tasks, &mut sheet);
+        if sheet.is_empty() {
+            return Ok(());
+        }
+        if self.publisher.is_none() {
+            match self.parts.log.publisher(&id) {
+                Ok(publisher) => self.publisher = Some(publisher),
+                Err(Failure::Retry(why)) => {
+                    tracing::warn!(why, "can't write to the control topic yet; trying again");
+                    return Ok(());
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        if let Some(publisher) = &mut self.publisher {
+            publisher.submit(sheet.transaction());
+            self.in_flight = true;
+        }
+        Ok(())
+    }
+
+    /// Makes the orders anew, if they have changed.
+    fn renew_orders(&mut self, tasks: &[Status], wanted: &[VersionId]) -> bool {
+        let mut needed = self.needed(tasks, wanted);
+        needed.extend(self.taken());
+        let spare = self.wirings.keys().filter(|version| !needed.contains(*version)).count();
+        if spare > KEEP {
+            self.wirings.retain(|version, _| needed.contains(version));
+            self.components.retain(|version| needed.contains(version));
+        }
+        if self.components.len() > self.wirings.len() + KEEP {
+            let wirings = &self.wirings;
+            self.components
+                .retain(|version| needed.contains(version) || wirings.contains_key(version));
+        }
+        // Whoever deploys it again may have mended what was the matter.
+        self.failed.retain(|version, _| needed.contains(version));
+        let control = self.control.clone();
+        let decided = control.last() - u64::from(control.open().is_some());
+        let prepare = control.open().filter(|open| {
+            let deploy = &open.deploy;
+            self.wirings.contains_key(&deploy.version) && (deploy.at.is_some() || open.covered)
+        });
+        let prepare = prepare.map(|open| Prepare {
+            number: open.deploy.number,
+            version: open.deploy.version,
+            at: open.deploy.at,
+            drop_timers: open.deploy.drop_timers,
+        });
+        let shadow = self.trial();
+        let old = &self.orders;
+        let runs = |orders: &Option<Arc<Trial>>| orders.as_ref().map(|trial| trial.number);
+        let withdrawn = control.withdrawn();
+        let same = old.decided == decided
+            && old.prepare == prepare
+            && old.withdrawn == withdrawn
+            && old.wirings.keys().eq(self.wirings.keys())
+            && runs(&old.shadow) == runs(&shadow);
+        if same {
+            return false;
+        }
+        self.say_withdrawn();
+        self.orders = Arc::new(Orders {
+            committed: control.committed(),
+            stops: self.stops(),
+            withdrawn,
+            decided,
+            prepare,
+            wirings: self.wirings.clone(),
+            shadow,
+        });
+        true
+    }
+}

@@ -1,0 +1,42 @@
+//! Automatic withdrawal: an instance says that a deploy is at fault.
+//!
+//! Rule: the order follows from what the tasks report and what the topic says. It is written again until it has been read, and once
+//! for each deploy.
+
+use super::Carrier;
+use crate::binding::Status;
+use crate::deploy::protocol::{Order, Record, Way};
+use crate::record::Number;
+use std::collections::BTreeSet;
+
+impl Carrier {
+    /// The order that withdraws a deploy which exceeds a budget, if there is one that can be withdrawn.
+    pub(super) fn back(&self, tasks: &[Status]) -> Option<Record> {
+        let due = |task: &&Status| self.control.way_back(task.deployed) == Way::Back;
+        let mut over = tasks.iter().filter(due);
+        let (task, why) = over.find_map(|task| Some((task, &task.trouble.as_ref()?.0)))?;
+        let (instance, partition, number) = (&self.parts.name.1, task.partition, task.deployed);
+        let why = format!("instance '{instance}', task {partition}: {why}");
+        let order = Order::Withdraw(why);
+        Some(Record::Order { number, order })
+    }
+
+    /// The deploys whose tasks stop if they exceed a budget.
+    pub(super) fn stops(&self) -> BTreeSet<Number> {
+        self.control.ways_back()
+    }
+
+    /// Logs the deploys that were withdrawn since these orders.
+    pub(super) fn say_withdrawn(&self) {
+        for known in self.control.withdrawn().iter().skip(self.orders.withdrawn.len()) {
+            let why = self.control.known(known.number).map(|known| &known.state);
+            let instead = known.instead.map(|instead| instead.number);
+            tracing::error!(
+                deploy = known.number,
+                ?instead,
+                ?why,
+                "deploy withdrawn; its tasks go on with another version"
+            );
+        }
+    }
+}

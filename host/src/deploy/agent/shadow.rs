@@ -1,0 +1,140 @@
+//! An instance's part in a shadow: it compiles the rules, hands them to its tasks, lets them run, and reports what is seen.
+//!
+//! Rules:
+//! - What the tasks of this instance see is written to the topic when the shadow begins and ends, and now and then in between. So
+//!   every instance, and a command that knows only the brokers, can show all of it.
+//! - A task runs a shadow at most once. If the topic has a report of a task, the shadow does not begin there again. If the instance
+//!   that ran it is gone, the report says that it ended.
+
+use super::Carrier;
+use crate::binding::Status;
+use crate::clock::Now;
+use crate::deploy::batch::Sheet;
+use crate::deploy::protocol::shadow::{Known, Said};
+use crate::deploy::protocol::{Record, Report as Progress, Stage, nonce};
+use crate::record::Partition;
+use crate::shadow::{Bounds, Parts, Report, Standing, Trial};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the report of a running shadow is written. It has a few KiB.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// What an instance knows of the shadow.
+#[derive(Default)]
+pub struct Held {
+    trial: Option<Arc<Trial>>,
+    /// When each task's report was last written.
+    told: BTreeMap<Partition, Duration>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The player ends with the instance.
+        self.trial.iter().for_each(|trial| trial.end());
+    }
+}
+
+impl Carrier {
+    /// The shadow that tasks are to run. Its rules are compiled.
+    pub(super) fn trial(&mut self) -> Option<Arc<Trial>> {
+        let wanted = self.control.shadows().under_way();
+        let number = wanted.map(Known::number);
+        if let Some(old) = self.shadow.trial.take_if(|old| Some(old.number) != number) {
+            old.end();
+            self.shadow.told.clear();
+        }
+        if let (None, Some(wanted)) = (&self.shadow.trial, wanted)
+            && let Some(wiring) = self.wirings.get(&wanted.shadow.deploy.version)
+        {
+            let trial = Trial::new(
+                Parts {
+                    number: wanted.number(),
+                    wiring: wiring.clone(),
+                    duration: wanted.shadow.duration,
+                    instance: self.parts.name.1.clone(),
+                    layout: self.parts.layout.clone(),
+                    inputs: self.parts.inputs.clone(),
+                    schemas: self.parts.schemas.clone(),
+                },
+                Bounds::default(),
+            );
+            let trial = Arc::new(trial);
+            if let Some(play) = self.parts.play
+                && let Err(why) = play(trial.clone())
+            {
+                tracing::warn!(%why, "can't start a thread for the shadow; it will be dropped when too much waits for it");
+            }
+            self.shadow.trial = Some(trial);
+        }
+        if let (Some(trial), Some(wanted)) = (&self.shadow.trial, wanted) {
+            trial.had(wanted.tasks.keys().copied());
+        }
+        self.shadow.trial.clone()
+    }
+
+    /// What is seen of it on this instance, to be shown at once.
+    pub fn shadow(&self) -> Option<&Arc<Trial>> {
+        self.shadow.trial.as_ref()
+    }
+
+    /// Adds what is to be written about it now.
+    pub(super) fn say_shadow(&mut self, now: Now, tasks: &[Status], sheet: &mut Sheet) {
+        let Some(known) = self.control.shadows().under_way() else {
+            return;
+        };
+        let (number, version) = (known.number(), known.shadow.deploy.version);
+        let (layout, instance) = (self.parts.layout.clone(), self.parts.name.1.clone());
+        let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
+        let mut say = |said: Said| sheet.record(&layout, &Record::Shadow(said), &own, now.wall);
+        if let Some(why) = self.failed.get(&version) {
+            return say(Said::Over(
+                number,
+                format!("it does not fit instance '{instance}': {why}"),
+            ));
+        }
+        let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
+            (true, _) => Stage::Ready,
+            (false, true) => Stage::Fetched,
+            (false, false) => return,
+        };
+        let mine: Vec<Partition> = tasks.iter().map(|task| task.partition).collect();
+        let progress = Progress {
+            stage,
+            tasks: mine.clone(),
+        };
+        if known.instances.get(&instance) != Some(&progress) {
+            say(Said::Progress(number, instance.clone(), progress));
+        }
+        let Some(trial) = &self.shadow.trial else { return };
+        let reports = trial.reports();
+        for (task, report) in &reports {
+            let told = known.tasks.get(task);
+            let at = self.shadow.told.get(task);
+            let soon = told.is_none_or(|told| told.standing != report.standing)
+                || at.is_none_or(|at| now.mono.saturating_sub(*at) >= TELL_EVERY);
+            if told != Some(report) && soon {
+                self.shadow.told.insert(*task, now.mono);
+                say(Said::Seen(number, *task, json(report)));
+            }
+        }
+        // Reports of tasks that are here now, from other instances or from before a restart of this one.
+        let gone = |task: &Partition| mine.contains(task) && !reports.contains_key(task);
+        for (task, told) in known.tasks.iter().filter(|(task, _)| gone(task)) {
+            if told.standing == Standing::Running {
+                let report = Report {
+                    standing: Standing::Ended,
+                    why: Some(format!("its task has left instance '{}'", told.instance)),
+                    ..told.clone()
+                };
+                say(Said::Seen(number, *task, json(&report)));
+            }
+        }
+    }
+}
+
+fn json(report: &Report) -> Vec<u8> {
+    // This can't fail: it is plain data with text keys.
+    serde_json::to_vec(report).expect("plain data")
+}

@@ -1,0 +1,308 @@
+//! The author of a deploy: reads the current state, checks, writes a deploy, and waits until it is decided.
+//!
+//! Rule: everything goes through the control topic. So a deploy works in the same way from a running instance and from a command
+//! that knows only the brokers. If the author dies, the instances decide without it.
+
+mod prune;
+mod shadow;
+
+pub use prune::Keep;
+
+use super::batch::Sheet;
+use super::checks;
+use super::compile::{Compile, declared, hash};
+use super::reader::Following;
+use crate::binding::Layout;
+use crate::deploy::protocol::{Control, Declared, Deploy, Known, Order, Record, State, nonce};
+use crate::error::Failure;
+use crate::http::{Back, Cancelled, Deployed, Finding, Wish};
+use crate::log::{Log, Outcome};
+use crate::record::{Millis, Number, VersionId};
+use crate::rules::Version;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Maximum time of each wait for the topic.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Brokers that don't answer for this long are away.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// How much longer the author waits than the instances, which cancel an undecided deploy after the limit.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// The error if no rules run yet.
+const NO_DEPLOY: &str = "there is no deploy yet; the first instance that runs deploys the rules that its file names";
+
+/// Deploys rules to one pipeline.
+pub struct Author {
+    pub log: Arc<dyn Log>,
+    pub layout: Arc<Layout>,
+    pub compile: Compile,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Who deploys, for people.
+    pub name: String,
+    /// Time after which the instances cancel an undecided deploy.
+    pub limit: Duration,
+}
+
+impl Author {
+    /// Reads the topic to its current end.
+    pub fn read(&self) -> Result<Following, String> {
+        patiently(|| {
+            let mut following = Following::begin(self.log.clone(), self.layout.clone())?;
+            following.catch_up(WAIT)?;
+            Ok(following)
+        })
+    }
+
+    /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it was refused.
+    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed, String> {
+        let mut following = self.read()?;
+        let control = following.control().clone();
+        let newest = control.newest().ok_or(NO_DEPLOY)?;
+        if let Some(open) = control.open() {
+            let Deploy { number, author, .. } = &open.deploy;
+            return Err(format!(
+                "deploy {number} (by {author}) is not decided yet: see `pelton rules status`, or `pelton rules cancel`"
+            ));
+        }
+        if let Some(duration) = wish.shadow {
+            return self.begin_shadow(following, wish, duration);
+        }
+        let (component, settings) = self.wanted(&following, newest, &wish)?;
+        let version = Version::of(&component, &settings);
+        let previous = Version(newest.deploy.version).to_string();
+        if version.0 == newest.deploy.version {
+            return Ok(Deployed {
+                version: previous.clone(),
+                previous,
+                number: newest.deploy.number,
+                at: None,
+                findings: vec![],
+                shadow: None,
+            });
+        }
+        let wiring = (self.compile)(&component, &settings)?;
+        let declared = declared(&wiring);
+        let findings = checks::check(&control, &declared, wish.one_way);
+        if findings.iter().any(|finding| finding.error) {
+            return Err(lines(&findings));
+        }
+        let number = control.last() + 1;
+        if wish.dry_run {
+            return Ok(Deployed {
+                version: version.to_string(),
+                previous,
+                number,
+                at: wish.at,
+                findings,
+                shadow: None,
+            });
+        }
+        let deploy = self.record(number, version.0, &component, settings, declared, &wish);
+        let (own, hash) = (deploy.nonce, deploy.component);
+        let mut sheet = Sheet::default();
+        if !following.has(&hash, component.len() as u64) {
+            sheet.component(&self.layout, &hash, &component, deploy.written);
+        }
+        let written = deploy.written;
+        sheet.record(&self.layout, &Record::Deploy(deploy), &own, written);
+        self.publish(sheet)?;
+        patiently(|| following.catch_up(WAIT))?;
+        match following.control().known(number) {
+            Some(known) if known.deploy.nonce == own => {}
+            Some(known) => {
+                return Err(format!(
+                    "{} deployed at the same time and was first; look at `pelton rules status`, then deploy again",
+                    known.deploy.author
+                ));
+            }
+            None => return Err("the deploy did not reach the control topic; deploy again".into()),
+        }
+        let at = self.decided(&mut following, number, progress)?;
+        Ok(Deployed {
+            version: version.to_string(),
+            previous,
+            number,
+            at: Some(at),
+            findings,
+            shadow: None,
+        })
+    }
+
+    fn record(
+        &self,
+        number: Number,
+        version: VersionId,
+        component: &[u8],
+        settings: String,
+        declared: Arc<Declared>,
+        wish: &Wish,
+    ) -> Deploy {
+        let written = crate::clock::wall();
+        let process = std::process::id().to_be_bytes();
+        let moment = Instant::now();
+        Deploy {
+            number,
+            nonce: nonce(&[
+                self.name.as_bytes(),
+                &process,
+                &written.to_be_bytes(),
+                format!("{moment:?}").as_bytes(),
+                &version,
+            ]),
+            version,
+            component: hash(component),
+            bytes: component.len() as u64,
+            settings,
+            at: wish.at,
+            one_way: wish.one_way,
+            drop_timers: wish.drop_timers,
+            author: self.name.clone(),
+            written,
+            declared,
+        }
+    }
+
+    /// The component and the settings that a request asks for.
+    fn wanted(&self, following: &Following, newest: &Known, wish: &Wish) -> Result<(Vec<u8>, String), String> {
+        let control = following.control();
+        let base = match wish.back {
+            None if wish.promote => self.promoted(following)?,
+            None => &newest.deploy,
+            Some(Back::Before) => control
+                .before(newest.deploy.number)
+                .map(|known| &known.deploy)
+                .ok_or("there is no earlier version to go back to")?,
+            Some(Back::To(number)) => control
+                .known(number)
+                .filter(|known| matches!(known.state, State::Committed(_) | State::Withdrawn(..)))
+                .map(|known| &known.deploy)
+                .ok_or(format!("deploy {number} was never committed: see `pelton rules list`"))?,
+        };
+        let component = match &wish.component {
+            Some(component) => component.clone(),
+            None => {
+                let fetch = following
+                    .fetch(base)
+                    .ok_or("its component is no longer on the control topic, because it was pruned; deploy its file")?;
+                fetch.run(WAIT).map_err(|why| why.to_string())?
+            }
+        };
+        let mut settings = match &wish.settings {
+            Some(settings) => settings.clone(),
+            None => serde_json::from_str(&base.settings)
+                .map_err(|why| format!("the settings of deploy {} are not valid JSON: {why}", base.number))?,
+        };
+        if !wish.set.is_empty() {
+            let object = settings
+                .as_object_mut()
+                .ok_or("the running settings are not an object")?;
+            object.extend(wish.set.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        Ok((component, settings.to_string()))
+    }
+
+    /// Waits until a deploy is decided, and returns the time from which it holds.
+    fn decided(
+        &self,
+        following: &mut Following,
+        number: Number,
+        progress: &mut dyn FnMut(&Known, &Control),
+    ) -> Result<Millis, String> {
+        let begun = Instant::now();
+        let mut given_up = false;
+        let mut told = None;
+        loop {
+            let known = following.control().known(number).ok_or("the deploy is gone")?;
+            if told.as_ref() != Some(known) {
+                told = Some(known.clone());
+                progress(known, following.control());
+            }
+            match &known.state {
+                State::Committed(at) => return Ok(*at),
+                State::Cancelled(why) | State::Withdrawn(_, why) => return Err(why.clone()),
+                State::Open => {}
+            }
+            if !given_up && begun.elapsed() > self.limit + SLACK {
+                given_up = true;
+                self.order(
+                    number,
+                    Order::Cancel(format!("no instance decided it within {:?}", self.limit + SLACK)),
+                )?;
+            }
+            patiently(|| following.poll(WAIT))?;
+        }
+    }
+
+    /// Cancels the undecided deploy, or else ends the shadow.
+    pub fn cancel(&self) -> Result<Cancelled, String> {
+        let mut following = self.read()?;
+        let Some(open) = following.control().open() else {
+            return self.cancel_shadow(following);
+        };
+        let number = open.deploy.number;
+        self.order(number, Order::Cancel(format!("cancelled by {}", self.name)))?;
+        patiently(|| following.catch_up(WAIT))?;
+        match following.control().known(number).map(|known| &known.state) {
+            Some(State::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
+            Some(State::Committed(at)) => Err(format!("deploy {number} was committed just before, from {at} on")),
+            _ => Err("the cancel did not reach the control topic; try again".into()),
+        }
+    }
+
+    fn order(&self, number: Number, order: Order) -> Result<(), String> {
+        let wall = crate::clock::wall();
+        let mut sheet = Sheet::default();
+        sheet.record(&self.layout, &Record::Order { number, order }, &self.own(wall), wall);
+        self.publish(sheet)
+    }
+
+    /// Makes the key of an order unique.
+    fn own(&self, wall: Millis) -> [u8; 16] {
+        nonce(&[
+            self.name.as_bytes(),
+            &std::process::id().to_be_bytes(),
+            &wall.to_be_bytes(),
+            format!("{:?}", Instant::now()).as_bytes(),
+        ])
+    }
+
+    /// Writes all of it. If the outcome is in doubt, the topic says whether it is there.
+    fn publish(&self, sheet: Sheet) -> Result<(), String> {
+        let mut publisher = patiently(|| self.log.publisher(&format!("{}-author", self.pipeline)))?;
+        publisher.submit(sheet.transaction());
+        let begun = Instant::now();
+        loop {
+            match publisher.outcome(WAIT) {
+                Some((_, Outcome::Committed(_))) => return Ok(()),
+                Some((_, Outcome::Aborted(why))) => {
+                    return Err(format!("the control topic could not be written: {why}"));
+                }
+                // Another author may have the transactional id by now. What was written counts all the same.
+                Some((_, Outcome::Ambiguous(_))) => return patiently(|| publisher.renew()),
+                None if begun.elapsed() > AWAY => return Err("the control topic could not be written in time".into()),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+}
+
+/// Tries until it succeeds, or until the brokers have been away for too long.
+fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T, String> {
+    let begun = Instant::now();
+    loop {
+        match call() {
+            Err(Failure::Retry(why)) if begun.elapsed() > AWAY => return Err(why),
+            Err(Failure::Retry(_)) => std::thread::sleep(WAIT),
+            other => return other.map_err(|why| why.to_string()),
+        }
+    }
+}
+
+/// The findings, one a line.
+pub fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,183 @@
+//! Removes components that nobody needs any more from the control topic.
+//!
+//! Rule: every version that may still run stays: those that run, those that tasks may go back to, those that a task still uses, and
+//! those that a replay of the journal needs. (The stores of old versions are not touched. Their content is kept, unread.)
+
+use super::Author;
+use crate::clock::wall;
+use crate::deploy::batch::Sheet;
+use crate::deploy::protocol::{Control, Known, Record, State};
+use crate::http::Pruned;
+use crate::record::{Millis, Number, Partition};
+use crate::rules::Version;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What to keep in addition to what may still run.
+#[derive(Clone, Debug, Default)]
+pub struct Keep {
+    /// How many of the last versions.
+    pub last: usize,
+    /// These deploys.
+    pub also: Vec<Number>,
+    /// Every version that ran within this time, which is the retention of the journal.
+    pub ran_within: Duration,
+}
+
+/// A component that nobody needs.
+struct Prunable {
+    /// SHA-256.
+    component: [u8; 32],
+    /// Its size.
+    bytes: u64,
+    /// The deploys that used it.
+    deploys: Vec<Number>,
+}
+
+impl Author {
+    /// Removes what is not kept. With `dry_run`, only says what that is.
+    pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Pruned>, String> {
+        let following = self.read()?;
+        let control = following.control();
+        if let Some(open) = control.open() {
+            let number = open.deploy.number;
+            return Err(format!("deploy {number} is not decided yet; prune once it is"));
+        }
+        if let Some(unknown) = keep.also.iter().find(|number| control.known(**number).is_none()) {
+            return Err(format!("there is no deploy {unknown}: see `pelton rules list`"));
+        }
+        let now = wall();
+        let mut prunable = prunable(control, self.layout.partitions, keep, now);
+        prunable.retain(|one| following.has(&one.component, one.bytes));
+        let last = prunable.iter().flat_map(|one| &one.deploys).max();
+        if let (Some(&number), false) = (last, dry_run) {
+            let mut sheet = Sheet::default();
+            for one in &prunable {
+                sheet.remove(&self.layout, &one.component, one.bytes, now);
+            }
+            sheet.record(&self.layout, &Record::Pruned { number }, &[0; 16], now);
+            self.publish(sheet)?;
+        }
+        let pruned = |one: Prunable| Pruned {
+            component: Version(one.component).to_string(),
+            bytes: one.bytes,
+            deploys: one.deploys,
+        };
+        Ok(prunable.into_iter().map(pruned).collect())
+    }
+}
+
+/// The components that are used only by deploys that are not kept.
+fn prunable(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> Vec<Prunable> {
+    let kept = kept(control, tasks, keep, now);
+    let of = |number: &Number| control.known(*number).map(|known| known.deploy.component);
+    let needed: BTreeSet<[u8; 32]> = kept.iter().filter_map(of).collect();
+    let mut prunable: BTreeMap<[u8; 32], Prunable> = BTreeMap::new();
+    for Known { deploy, .. } in control.deploys() {
+        if needed.contains(&deploy.component) {
+            continue;
+        }
+        let one = prunable.entry(deploy.component).or_insert_with(|| Prunable {
+            component: deploy.component,
+            bytes: deploy.bytes,
+            deploys: vec![],
+        });
+        one.deploys.push(deploy.number);
+    }
+    prunable.into_values().collect()
+}
+
+fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Number> {
+    let mut kept: BTreeSet<Number> = keep.also.iter().copied().collect();
+    kept.extend((0..tasks as Partition).map(|task| control.taken(task)));
+    let mut versions = BTreeSet::new();
+    // For the next later deploy in this walk back: when it was written, and the time from which it holds.
+    let mut until = now;
+    for known in control.deploys().rev() {
+        let number = known.deploy.number;
+        let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
+        // At least the running version and the one before it.
+        if matches!(known.state, State::Committed(_)) && versions.len() < keep.last.max(2) {
+            versions.insert(known.deploy.version);
+        }
+        let since = now.saturating_sub(keep.ran_within.as_millis() as Millis);
+        if versions.contains(&known.deploy.version) || (ran && until > since) {
+            kept.insert(number);
+        }
+        if let State::Committed(at) | State::Withdrawn(at, _) = known.state {
+            until = known.deploy.written.max(at);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::protocol::{Deploy, Order};
+
+    /// Deploys of these components, a second after one another; the last ones are taken by both tasks.
+    fn control(components: &[u8]) -> Control {
+        let mut control = Control::new(2);
+        for (at, component) in components.iter().enumerate() {
+            let number = at as Number + 1;
+            let at = at as Millis * 1000;
+            control.apply(Record::Deploy(Deploy {
+                number,
+                nonce: [0; 16],
+                version: [*component; 32],
+                component: [*component; 32],
+                bytes: 7,
+                settings: "{}".into(),
+                at: Some(at),
+                one_way: false,
+                drop_timers: false,
+                author: "test".into(),
+                written: at,
+                declared: Default::default(),
+            }));
+            let order = Order::Commit(at);
+            control.apply(Record::Order { number, order });
+            (0..2).for_each(|task| _ = control.apply(Record::Taken { task, number }));
+        }
+        control
+    }
+
+    fn gone(control: &Control, keep: &Keep, now: Millis) -> Vec<Vec<Number>> {
+        prunable(control, 2, keep, now)
+            .into_iter()
+            .map(|one| one.deploys)
+            .collect()
+    }
+
+    #[test]
+    fn what_may_still_run_stays() {
+        let mut control = control(&[1, 2, 3, 4, 5]);
+        let now = 1_000_000;
+        let few = Keep::default();
+        assert_eq!(gone(&control, &few, now), [[1], [2], [3]]);
+        let more = |last, also: &[Number], seconds| Keep {
+            last,
+            also: also.to_vec(),
+            ran_within: Duration::from_secs(seconds),
+        };
+        assert_eq!(gone(&control, &more(4, &[], 0), now), [[1]]);
+        assert_eq!(gone(&control, &more(0, &[2], 0), now), [[1], [3]]);
+        // The third ran until the fourth second.
+        assert_eq!(gone(&control, &more(0, &[], 998), now), [[1], [2]]);
+        // A task that had no input since is at the second.
+        control.apply(Record::Taken { task: 1, number: 2 });
+        assert_eq!(gone(&control, &few, now), [[1], [3]]);
+        // Behind a version that was withdrawn: what runs is the fourth, and the one before is the third.
+        let order = Order::Withdraw("why".into());
+        control.apply(Record::Order { number: 5, order });
+        (0..2).for_each(|task| _ = control.apply(Record::Taken { task, number: 4 }));
+        assert_eq!(gone(&control, &few, now), [vec![1], vec![2], vec![5]]);
+    }
+
+    #[test]
+    fn a_component_that_came_again_stays() {
+        let control = control(&[1, 2, 3, 1, 4]);
+        assert_eq!(gone(&control, &Keep::default(), 1_000_000), [[2], [3]]);
+    }
+}

@@ -1,0 +1,166 @@
+//! From a component to rules that fit this pipeline.
+//!
+//! Rule: this runs off the workers' threads. Its verdict on a component is the same on every instance with the same file.
+
+use super::checks;
+use super::reader::Fetch;
+use crate::binding::Wiring;
+use crate::config::Config;
+use crate::deploy::protocol::{Declared, Store};
+use crate::error::Failure;
+use crate::record::VersionId;
+use crate::registry::Schemas;
+use crate::rules::{Engine, Limits, Shape};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SendError, Sender, channel};
+use std::time::Duration;
+
+/// Compiles a component with its settings (JSON) and binds it to the pipeline. The error lists everything that doesn't fit.
+pub type Compile = Arc<dyn Fn(&[u8], &str) -> Result<Arc<Wiring>, String> + Send + Sync>;
+
+/// Runs a compilation, which blocks for seconds, at some time. Fails if it can't start it now.
+pub type Start = Box<dyn FnMut(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send>;
+
+/// Maximum time of each wait for the chunks of a component.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// The compiler of a pipeline. `partitions` is the number of partitions of each output, by index.
+pub fn compiler(
+    engine: Engine,
+    config: Arc<Config>,
+    schemas: Option<Arc<dyn Schemas>>,
+    partitions: Vec<i32>,
+) -> Compile {
+    Arc::new(move |component, settings| {
+        let rules = engine
+            .compile(component, settings, limits(&config))
+            .map_err(|why| why.to_string())?;
+        Wiring::new(rules, &config, schemas.as_deref(), &partitions)
+            .map(Arc::new)
+            .map_err(|misfits| misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// Runs each compilation on its own thread. Threads are kept for later compilations, which then use the memory that the last one
+/// freed: the allocator keeps it by thread.
+pub fn on_threads() -> Start {
+    type Job = Box<dyn FnOnce() + Send>;
+    // As many as compilations have run at once; a carrier starts one for each version that its tasks or a deploy need.
+    let mut threads: Vec<(Sender<Job>, Arc<AtomicBool>)> = vec![];
+    Box::new(move |job| {
+        // A thread that has panicked counts as busy for ever.
+        let idle = threads.iter().find(|(_, busy)| !busy.swap(true, Ordering::AcqRel));
+        let job = match idle {
+            Some((jobs, _)) => match jobs.send(job) {
+                Ok(()) => return Ok(()),
+                Err(SendError(job)) => job,
+            },
+            None => job,
+        };
+        let (jobs, todo) = channel::<Job>();
+        let busy = Arc::new(AtomicBool::new(true));
+        let shared = busy.clone();
+        let work = move || {
+            for job in todo {
+                job();
+                shared.store(false, Ordering::Release);
+            }
+        };
+        std::thread::Builder::new().name("compile".into()).spawn(work)?;
+        // The receiver exists as long as the thread works.
+        let _ = jobs.send(job);
+        threads.push((jobs, busy));
+        Ok(())
+    })
+}
+
+/// Limits of a sandbox.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        memory: config.rules.memory_limit,
+        time: config.rules.time_limit,
+        ..Limits::default()
+    }
+}
+
+/// What these rules declare, against which later versions are checked.
+pub fn declared(wiring: &Wiring) -> Arc<Declared> {
+    let description = wiring.rules.description();
+    let channels = |list: &[crate::rules::Channel]| {
+        let one = |channel: &crate::rules::Channel| (channel.name.clone(), channel.schema.clone());
+        list.iter().map(one).collect()
+    };
+    Arc::new(Declared {
+        inputs: channels(&description.inputs),
+        outputs: channels(&description.outputs),
+        stores: description
+            .stores
+            .iter()
+            .map(|store| Store {
+                name: store.name.clone(),
+                map: store.shape == Shape::Map,
+                schema: store.schema.clone(),
+            })
+            .collect(),
+        lookups: description
+            .lookups
+            .iter()
+            .map(|lookup| (lookup.name.clone(), lookup.reply.clone()))
+            .collect(),
+        timers: description.timers.clone(),
+    })
+}
+
+/// SHA-256 of a component's file.
+pub fn hash(component: &[u8]) -> [u8; 32] {
+    Sha256::digest(component).into()
+}
+
+/// A version to be fetched and compiled.
+pub struct Job {
+    pub version: VersionId,
+    pub settings: String,
+    pub source: Source,
+}
+
+/// Where a component is.
+pub enum Source {
+    /// In memory.
+    Here(Arc<Vec<u8>>),
+    /// On the control topic.
+    Topic(Fetch),
+}
+
+/// The outcome of a job.
+pub enum Told {
+    /// The component was fetched.
+    Fetched(VersionId, Arc<Vec<u8>>),
+    /// It was compiled, or can't be, for this reason.
+    Compiled(VersionId, Result<Arc<Wiring>, String>),
+    /// The topic could not be read; try again.
+    Again(VersionId, String),
+}
+
+impl Job {
+    /// Runs the job. Blocks for seconds.
+    pub fn run(self, compile: &Compile, tell: &Sender<Told>) {
+        let version = self.version;
+        let component = match self.source {
+            Source::Here(component) => Ok(component),
+            Source::Topic(fetch) => fetch.run(WAIT).map(Arc::new),
+        };
+        let told = match component {
+            Ok(component) => {
+                let _ = tell.send(Told::Fetched(version, component.clone()));
+                let made = compile(&component, &self.settings);
+                Told::Compiled(version, made.and_then(|wiring| checks::is(&version, wiring)))
+            }
+            Err(Failure::Retry(why)) => Told::Again(version, why),
+            Err(other) => Told::Compiled(version, Err(other.to_string())),
+        };
+        // Nobody listens any more, because the instance is ending.
+        let _ = tell.send(told);
+    }
+}

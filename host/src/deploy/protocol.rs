@@ -1,0 +1,317 @@
+//! The protocol by which versions of the rules take over: what the records of the control topic mean.
+//!
+//! Rules:
+//! - Everything here is a function of the records in their order. All who have read the same records agree.
+//! - Deploys are numbered. A deploy takes the number after the last one that its author saw. Of two with the same number, the
+//!   first counts. While one is undecided, no other is accepted.
+//! - The first commit or cancel after a deploy decides it, whoever wrote it. Only someone who has seen the answers of all tasks
+//!   writes a commit; a cancel is always safe.
+//! - The version of an input is that of the committed deploy with the highest number whose time is not after the input's time.
+//!   The first deploy holds from the beginning of time.
+//!
+//! Life of a deploy:
+//!
+//!     deploy -> instances fetch, compile, check, report -> tasks hold, answer -> commit: every task takes it over at T
+//!                                                                           \-> cancel: every task goes on as it was
+//!
+//! A committed deploy that turns out to be at fault is withdrawn by the first order that says so. From then on it is as if it had
+//! not been committed, except for the steps that it has already taken. See `withdrawn`.
+
+mod record;
+pub mod shadow;
+#[cfg(test)]
+mod tests;
+mod withdrawn;
+
+pub use record::{CHUNK_BYTES, Declared, Deploy, Key, Order, Record, Report, Stage, Store, nonce};
+pub use withdrawn::{Way, Withdrawn};
+
+use crate::record::{Millis, NEVER, Number, Partition, VersionId};
+use shadow::Shadows;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the control topic says, as of the records read so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Control {
+    /// Number of tasks. All of them must answer a deploy.
+    tasks: usize,
+    /// The deploys, by number from 1 on. Copies share them. They stay for good, as they do on the topic: each is a line of history,
+    /// and schemas that were declared before are shared.
+    deploys: Vec<Arc<Known>>,
+    /// The last deploy that each task has taken over. A task that is missing runs the first one.
+    taken: BTreeMap<Partition, Number>,
+    /// The components of all deploys up to this one were removed.
+    pruned: Number,
+    shadows: Shadows,
+}
+
+/// A deploy, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The deploy as its author wrote it.
+    pub deploy: Deploy,
+    /// Whether and how it is decided.
+    pub state: State,
+    /// The tasks that hold for it, each with its position.
+    pub answers: BTreeMap<Partition, Millis>,
+    /// How far each instance is with it, by the instance's name.
+    pub reports: BTreeMap<String, Report>,
+    /// Whether the instances that are ready have all tasks between them. Tasks hold only then.
+    pub covered: bool,
+}
+
+/// What became of a deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not decided yet.
+    Open,
+    /// Committed: it holds from this time on.
+    Committed(Millis),
+    /// Cancelled, with the reason. It never held.
+    Cancelled(String),
+    /// Withdrawn, with the reason. In some tasks it held from this time on until then.
+    Withdrawn(Millis, String),
+}
+
+/// A committed deploy, in the form that tasks get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its number.
+    pub number: Number,
+    /// Its version.
+    pub version: VersionId,
+    /// It holds for inputs from this time on.
+    pub at: Millis,
+}
+
+/// What a record changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: the record came too late, or means nothing in this state.
+    None,
+    /// Something new is known.
+    Changed,
+    /// The record is a deploy that does not count, for this reason.
+    Refused(String),
+}
+
+impl Control {
+    /// The state before the first record, for a pipeline with this many tasks.
+    pub fn new(tasks: usize) -> Control {
+        Control {
+            tasks,
+            deploys: vec![],
+            taken: BTreeMap::new(),
+            pruned: 0,
+            shadows: Shadows::default(),
+        }
+    }
+
+    /// Takes the next record of the topic.
+    pub fn apply(&mut self, record: Record) -> Effect {
+        match record {
+            Record::Deploy(deploy) => self.deploy(deploy),
+            Record::Order { number, order } => {
+                let Some(known) = self.known_mut(number) else {
+                    return Effect::None;
+                };
+                known.state = match (order, &known.state) {
+                    (Order::Commit(at), State::Open) => State::Committed(at),
+                    (Order::Cancel(why), State::Open) => State::Cancelled(why),
+                    // The first deploy can't be withdrawn: there is nothing before it.
+                    (Order::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
+                    _ => return Effect::None,
+                };
+                match known.state {
+                    State::Committed(_) => self.shadows.ended(format!("deploy {number} was committed")),
+                    State::Withdrawn(..) => self.shadows.ended(format!("deploy {number} was withdrawn")),
+                    _ => {}
+                }
+                Effect::Changed
+            }
+            Record::Answer { number, task, position } => {
+                let Some(known) = self.open_mut(number) else {
+                    return Effect::None;
+                };
+                known.answers.insert(task, position);
+                Effect::Changed
+            }
+            Record::Report {
+                number,
+                instance,
+                report,
+            } => {
+                let tasks = self.tasks;
+                let Some(known) = self.known_mut(number) else {
+                    return Effect::None;
+                };
+                known.reports.insert(instance, report);
+                let ready = known.reports.values().filter(|report| report.stage == Stage::Ready);
+                let covered: BTreeSet<Partition> = ready.flat_map(|report| report.tasks.iter().copied()).collect();
+                known.covered |= covered.len() >= tasks;
+                Effect::Changed
+            }
+            Record::Taken { task, number } => {
+                self.taken.insert(task, number);
+                Effect::Changed
+            }
+            Record::Pruned { number } => {
+                self.pruned = self.pruned.max(number);
+                Effect::Changed
+            }
+            Record::Shadow(said) => {
+                let undecided = self.open().map(|open| open.deploy.number);
+                self.shadows.apply(said, undecided)
+            }
+        }
+    }
+
+    fn deploy(&mut self, mut deploy: Deploy) -> Effect {
+        if let Some(open) = self.open() {
+            let number = open.deploy.number;
+            return Effect::Refused(format!("deploy {number} is not decided yet"));
+        }
+        if deploy.number != self.last() + 1 {
+            return Effect::Refused(format!(
+                "it says it is deploy {}, and the next one is {}: somebody else has deployed meanwhile",
+                deploy.number,
+                self.last() + 1
+            ));
+        }
+        let state = match deploy.number {
+            1 => State::Committed(NEVER),
+            _ => State::Open,
+        };
+        // Most deploys only change settings. Their schemas, by far the largest part of a deploy, are shared.
+        let mut earlier = self.deploys.iter().rev().map(|known| &known.deploy.declared);
+        if let Some(same) = earlier.find(|earlier| **earlier == deploy.declared) {
+            deploy.declared = same.clone();
+        }
+        self.deploys.push(Arc::new(Known {
+            deploy,
+            state,
+            answers: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            covered: false,
+        }));
+        Effect::Changed
+    }
+
+    /// Number of the last deploy that counts, or 0 if there is none.
+    pub fn last(&self) -> Number {
+        self.deploys.len() as Number
+    }
+
+    /// A deploy by its number.
+    pub fn known(&self, number: Number) -> Option<&Known> {
+        let known = self.deploys.get(usize::try_from(number.checked_sub(1)?).ok()?);
+        known.map(Arc::as_ref)
+    }
+
+    fn known_mut(&mut self, number: Number) -> Option<&mut Known> {
+        let known = self.deploys.get_mut(usize::try_from(number.checked_sub(1)?).ok()?);
+        known.map(Arc::make_mut)
+    }
+
+    fn open_mut(&mut self, number: Number) -> Option<&mut Known> {
+        self.known_mut(number).filter(|known| known.state == State::Open)
+    }
+
+    /// All deploys that count, in order.
+    pub fn deploys(&self) -> impl DoubleEndedIterator<Item = &Known> {
+        self.deploys.iter().map(Arc::as_ref)
+    }
+
+    /// The undecided deploy. Only the last one can be undecided.
+    pub fn open(&self) -> Option<&Known> {
+        self.deploys().next_back().filter(|known| known.state == State::Open)
+    }
+
+    /// The committed deploy with the highest number, which runs or will run.
+    pub fn newest(&self) -> Option<&Known> {
+        let committed = |known: &&Known| matches!(known.state, State::Committed(_));
+        self.deploys().rev().find(committed)
+    }
+
+    /// The last committed deploy before this one with another version, to which a rollback goes.
+    pub fn before(&self, number: Number) -> Option<&Known> {
+        let version = self.known(number)?.deploy.version;
+        let earlier = |known: &&Known| {
+            matches!(known.state, State::Committed(_))
+                && known.deploy.number < number
+                && known.deploy.version != version
+        };
+        self.deploys().rev().find(earlier)
+    }
+
+    /// All committed deploys, in order.
+    pub fn committed(&self) -> Vec<Committed> {
+        let committed = |known: &Known| match known.state {
+            State::Committed(at) => Some(Committed {
+                number: known.deploy.number,
+                version: known.deploy.version,
+                at,
+            }),
+            _ => None,
+        };
+        self.deploys().filter_map(committed).collect()
+    }
+
+    /// The last deploy, or the shadow, of a version. It says where to find its component and settings.
+    pub fn of_version(&self, version: &VersionId) -> Option<&Deploy> {
+        let its = |deploy: &&Deploy| deploy.version == *version;
+        let deploys = self.deploys.iter().rev().map(|known| &known.deploy);
+        let shadow = self.shadows.last().map(|known| &known.shadow.deploy);
+        deploys.chain(shadow).find(its)
+    }
+
+    /// The shadow runs.
+    pub fn shadows(&self) -> &Shadows {
+        &self.shadows
+    }
+
+    /// How many tasks the pipeline has.
+    pub fn tasks(&self) -> usize {
+        self.tasks
+    }
+
+    /// The deploy that a task has taken over last.
+    pub fn taken(&self, task: Partition) -> Number {
+        self.taken.get(&task).copied().unwrap_or(1)
+    }
+
+    /// The components of deploys up to this one are removed, unless a later deploy has the same.
+    pub fn pruned(&self) -> Number {
+        self.pruned
+    }
+
+    /// The commit, if it is due: every task holds, and has said where.
+    pub fn due(&self) -> Option<Record> {
+        let open = self.open()?;
+        if open.answers.len() < self.tasks {
+            return None;
+        }
+        let latest = open.answers.values().copied().max().unwrap_or(NEVER);
+        let at = open.deploy.at.unwrap_or(latest.saturating_add(1));
+        Some(Record::Order {
+            number: open.deploy.number,
+            order: Order::Commit(at),
+        })
+    }
+
+    /// Tasks that have not answered.
+    pub fn missing(&self) -> Vec<Partition> {
+        let answers = self.open().map(|open| &open.answers);
+        let answered = |task: &Partition| answers.is_some_and(|answers| answers.contains_key(task));
+        (0..self.tasks as Partition).filter(|task| !answered(task)).collect()
+    }
+}
+
+/// The deploy that takes over next in a task that runs `taken`: the earliest of the later deploys, and of two at the same time
+/// the one with the higher number.
+pub fn next(committed: &[Committed], taken: Number) -> Option<&Committed> {
+    let later = committed.iter().filter(|deploy| deploy.number > taken);
+    later.min_by_key(|deploy| (deploy.at, Reverse(deploy.number)))
+}

@@ -1,0 +1,181 @@
+//! Shadow runs: rules that run beside the live ones on the same inputs, and what is known of them.
+//!
+//! Rules:
+//! - A shadow decides nothing. No task waits for it, and what it does stays inside it. It is over when a record says so, or when
+//!   other rules are committed or withdrawn; the first of these on the topic counts.
+//! - Shadows have their own numbers. A shadow takes the number after the last one that its author saw. Of two with the same
+//!   number, the first counts. While a shadow is running or a deploy is undecided, no other shadow is accepted.
+//! - A task runs a shadow at most once. The report says what was seen there, and how it ended.
+
+use super::{Deploy, Effect, Report as Progress, Stage};
+use crate::record::{Millis, Number, Partition};
+use crate::shadow::Report;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A shadow: rules to run beside the live ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// Its rules, in the form of a deploy. The number is the shadow's; the takeover time means nothing.
+    pub deploy: Deploy,
+    /// How long it runs, in event time of each task.
+    pub duration: Millis,
+}
+
+/// A record about a shadow.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "records are decoded one at a time, so a box would save nothing"
+)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Said {
+    /// It begins.
+    Begin(Shadow),
+    /// It is over, for this reason.
+    Over(Number, String),
+    /// How far an instance is with it.
+    Progress(Number, String, Progress),
+    /// What was seen of it in a task: JSON of a [`Report`].
+    Seen(Number, Partition, Vec<u8>),
+}
+
+/// The last shadow that counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The shadow as its author wrote it.
+    pub shadow: Shadow,
+    /// Why it is over, if it is.
+    pub over: Option<String>,
+    /// How far each instance is with it, by the instance's name.
+    pub instances: BTreeMap<String, Progress>,
+    /// The reports, by task.
+    pub tasks: BTreeMap<Partition, Report>,
+}
+
+/// All shadows, of which only the last is kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shadows {
+    /// Number of shadows that counted so far.
+    count: Number,
+    last: Option<Known>,
+}
+
+impl Said {
+    /// The key of the record: see [`Record::key`](super::Record::key).
+    pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
+        let numbered =
+            |kind: u8, number: Number, rest: &[u8]| [&[b's', kind], &number.to_be_bytes()[..], rest].concat();
+        match self {
+            Said::Begin(shadow) => numbered(b'b', shadow.deploy.number, &shadow.deploy.nonce),
+            Said::Over(number, _) => numbered(b'o', *number, nonce),
+            Said::Progress(number, instance, _) => numbered(b'r', *number, instance.as_bytes()),
+            // The reports of a shadow replace those of the shadow before, because they are the largest records here.
+            Said::Seen(_, task, _) => numbered(b't', 0, &task.to_be_bytes()),
+        }
+    }
+}
+
+impl Known {
+    /// Its number.
+    pub fn number(&self) -> Number {
+        self.shadow.deploy.number
+    }
+
+    /// Whether the instances that are ready have all tasks between them.
+    pub fn covered(&self, tasks: usize) -> bool {
+        let ready = self.instances.values().filter(|said| said.stage == Stage::Ready);
+        let covered: BTreeSet<Partition> = ready.flat_map(|said| said.tasks.iter().copied()).collect();
+        covered.len() >= tasks
+    }
+}
+
+impl Shadows {
+    /// Takes the next record. `undecided` is the number of an undecided deploy, if there is one.
+    pub fn apply(&mut self, said: Said, undecided: Option<Number>) -> Effect {
+        match said {
+            Said::Begin(shadow) => return self.begin(shadow, undecided),
+            Said::Over(number, why) => {
+                let Some(known) = self.under_way_mut(number) else {
+                    return Effect::None;
+                };
+                known.over = Some(why);
+            }
+            Said::Progress(number, instance, progress) => {
+                let Some(known) = self.under_way_mut(number) else {
+                    return Effect::None;
+                };
+                known.instances.insert(instance, progress);
+            }
+            Said::Seen(number, task, json) => {
+                // The last report of a task may come after the record that ended the shadow.
+                let known = self.last.as_mut().filter(|known| known.number() == number);
+                let Some(known) = known else { return Effect::None };
+                match Report::read(&json) {
+                    Ok(report) => known.tasks.insert(task, report),
+                    // It decides nothing, so nothing ends because of it.
+                    Err(why) => {
+                        return Effect::Refused(format!(
+                            "what task {task} says of shadow {number} can't be read: {why}"
+                        ));
+                    }
+                };
+            }
+        }
+        Effect::Changed
+    }
+
+    fn begin(&mut self, shadow: Shadow, undecided: Option<Number>) -> Effect {
+        let number = shadow.deploy.number;
+        if let Some(under_way) = self.under_way() {
+            return Effect::Refused(format!("shadow {} is under way", under_way.number()));
+        }
+        if let Some(undecided) = undecided {
+            return Effect::Refused(format!("deploy {undecided} is not decided yet"));
+        }
+        if number != self.count + 1 {
+            return Effect::Refused(format!(
+                "it says it is shadow {number}, and the next one is {}: somebody else has begun one meanwhile",
+                self.count + 1
+            ));
+        }
+        self.count = number;
+        self.last = Some(Known {
+            shadow,
+            over: None,
+            instances: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+        });
+        Effect::Changed
+    }
+
+    /// Ends the shadow, because other rules are live or will be.
+    pub(super) fn ended(&mut self, why: String) {
+        let count = self.count;
+        if let Some(known) = self.under_way_mut(count) {
+            known.over = Some(why);
+        }
+    }
+
+    /// Number of the last shadow that counts, or 0 if there was none.
+    pub fn count(&self) -> Number {
+        self.count
+    }
+
+    /// The last shadow that counts.
+    pub fn last(&self) -> Option<&Known> {
+        self.last.as_ref()
+    }
+
+    /// The shadow that is running. It counts as running until it is over, even if all tasks have finished it.
+    pub fn under_way(&self) -> Option<&Known> {
+        self.last.as_ref().filter(|known| known.over.is_none())
+    }
+
+    fn under_way_mut(&mut self, number: Number) -> Option<&mut Known> {
+        let known = self.last.as_mut();
+        known.filter(|known| known.over.is_none() && known.number() == number)
+    }
+}
+
+#[cfg(test)]
+mod tests;

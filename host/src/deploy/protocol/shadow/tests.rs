@@ -1,0 +1,173 @@
+//! What the topic comes to.
+
+use super::super::{Control, Order, Record, State};
+use super::*;
+use crate::shadow::Seen;
+
+fn deploy(number: Number, nonce: u8) -> Deploy {
+    Deploy {
+        number,
+        nonce: [nonce; 16],
+        version: [nonce; 32],
+        component: [nonce; 32],
+        bytes: 1,
+        settings: "{}".into(),
+        at: None,
+        one_way: false,
+        drop_timers: false,
+        author: "test".into(),
+        written: 0,
+        declared: Default::default(),
+    }
+}
+
+fn begin(number: Number, nonce: u8) -> Record {
+    Record::Shadow(Said::Begin(Shadow {
+        deploy: deploy(number, nonce),
+        duration: 1000,
+    }))
+}
+
+fn over(number: Number) -> Record {
+    Record::Shadow(Said::Over(number, "enough".into()))
+}
+
+fn seen(number: Number, task: Partition, steps: u64) -> Record {
+    let report = Report {
+        seen: Seen {
+            steps,
+            ..Seen::default()
+        },
+        ..Report::default()
+    };
+    let json = serde_json::to_vec(&report).expect("plain data");
+    Record::Shadow(Said::Seen(number, task, json))
+}
+
+fn ready(number: Number, instance: &str, tasks: &[Partition]) -> Record {
+    let progress = Progress {
+        stage: Stage::Ready,
+        tasks: tasks.to_vec(),
+    };
+    Record::Shadow(Said::Progress(number, instance.into(), progress))
+}
+
+fn commit(number: Number) -> Record {
+    let order = Order::Commit(5);
+    Record::Order { number, order }
+}
+
+fn read(records: Vec<Record>) -> (Control, Vec<Effect>) {
+    let mut control = Control::new(2);
+    let effects = records.into_iter().map(|record| control.apply(record)).collect();
+    (control, effects)
+}
+
+fn refused(effect: &Effect) -> &str {
+    match effect {
+        Effect::Refused(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn records_come_back_with_keys_that_replace_what_they_may() {
+    for record in [begin(1, 7), over(1), seen(1, 0, 3), ready(1, "a", &[0, 1])] {
+        assert_eq!(Record::decode(&record.value()), Ok(record.clone()));
+    }
+    let key = |record: Record, nonce: u8| record.key(&[nonce; 16]);
+    assert_ne!(key(begin(1, 1), 0), key(begin(1, 2), 0));
+    assert_ne!(key(over(1), 1), key(over(1), 2));
+    assert_eq!(key(seen(1, 0, 1), 1), key(seen(2, 0, 5), 2));
+    assert_ne!(key(seen(1, 0, 1), 1), key(seen(1, 1, 1), 1));
+    assert_ne!(key(ready(1, "a", &[]), 1), key(ready(1, "b", &[]), 1));
+}
+
+/// No task waits for a shadow, and no deploy does.
+#[test]
+fn a_shadow_decides_nothing() {
+    let first = Record::Deploy(deploy(1, 1));
+    let (control, effects) = read(vec![
+        first.clone(),
+        begin(1, 9),
+        Record::Deploy(deploy(2, 2)),
+        ready(1, "a", &[0]),
+        ready(1, "b", &[1]),
+    ]);
+    assert_eq!(effects, vec![Effect::Changed; 5]);
+    assert_eq!(control.open().map(|open| open.deploy.number), Some(2));
+    assert_eq!(control.committed().len(), 1);
+    let known = control.shadows().under_way().expect("it is under way");
+    assert!(known.covered(2) && !known.covered(3));
+    assert_eq!(control.of_version(&[9; 32]), Some(&known.shadow.deploy));
+}
+
+#[test]
+fn one_at_a_time_and_by_number() {
+    let first = Record::Deploy(deploy(1, 1));
+    let (_, effects) = read(vec![
+        first.clone(),
+        begin(1, 3),
+        begin(1, 4),
+        over(1),
+        begin(1, 5),
+        begin(2, 6),
+        over(1),
+    ]);
+    assert!(refused(&effects[2]).contains("is under way"));
+    assert!(refused(&effects[4]).contains("the next one is 2"));
+    assert_eq!((&effects[5], &effects[6]), (&Effect::Changed, &Effect::None));
+    let (_, effects) = read(vec![first, Record::Deploy(deploy(2, 2)), begin(1, 3)]);
+    assert!(refused(&effects[2]).contains("deploy 2 is not decided"));
+}
+
+/// A deploy that is cancelled leaves it as it was; one that is committed ends it. What was seen is kept.
+#[test]
+fn other_rules_end_it() {
+    let first = Record::Deploy(deploy(1, 1));
+    let (mut control, _) = read(vec![first, begin(1, 9), seen(1, 0, 3), Record::Deploy(deploy(2, 2))]);
+    let cancel = Record::Order {
+        number: 2,
+        order: Order::Cancel("no".into()),
+    };
+    control.apply(cancel);
+    assert!(control.shadows().under_way().is_some());
+    control.apply(Record::Deploy(deploy(3, 9)));
+    control.apply(commit(3));
+    assert!(control.shadows().under_way().is_none());
+    assert_eq!(control.known(3).map(|known| &known.state), Some(&State::Committed(5)));
+    control.apply(seen(1, 1, 4));
+    let last = control.shadows().last().expect("it is known");
+    assert_eq!(last.over.as_deref(), Some("deploy 3 was committed"));
+    let steps: Vec<u64> = last.tasks.values().map(|report| report.seen.steps).collect();
+    assert_eq!(steps, [3, 4]);
+    // What belongs to another one is not taken.
+    assert_eq!(control.apply(seen(2, 0, 9)), Effect::None);
+}
+
+/// Instances of two versions may share a pipeline while it is upgraded.
+#[test]
+fn a_report_of_another_version_is_refused_in_words() {
+    let said = |json: &str| Record::Shadow(Said::Seen(1, 0, json.into()));
+    let begun = vec![Record::Deploy(deploy(1, 1)), begin(1, 9)];
+    let last = |json| {
+        let (control, mut effects) = read([begun.clone(), vec![said(json)]].concat());
+        let told = control.shadows().last().expect("it has begun").tasks.len();
+        (told, effects.pop().expect("three records"))
+    };
+    let (told, effect) = last(r#"{"format":1,"standing":"upside-down"}"#);
+    assert_eq!(told, 0);
+    let why = refused(&effect);
+    for part in [
+        "what task 0 says of shadow 1",
+        "format version 1",
+        "upgrade this instance",
+    ] {
+        assert!(why.contains(part), "{why}");
+    }
+    assert!(refused(&last("{").1).contains("can't be read"));
+    // Fields that are new are left out.
+    assert_eq!(last(r#"{"instance":"a","mood":"good"}"#), (1, Effect::Changed));
+    let plain = serde_json::to_string(&Report::default()).expect("plain data");
+    assert!(!plain.contains("format"), "{plain}");
+}

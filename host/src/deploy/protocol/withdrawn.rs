@@ -1,0 +1,221 @@
+//! Deploys that were withdrawn after they had been committed.
+//!
+//! Rules:
+//! - Nobody has to answer. Each task goes back before its next step, wherever it is, and its journal says where. So a task that is
+//!   far behind does not run rules that are known to be bad, and a withdrawal works while instances are away.
+//! - A task goes back to the newest earlier deploy, which is what the withdrawn one was checked against. It never goes back over a
+//!   one-way deploy. Then it waits for a later deploy, and goes on with that.
+//! - A version that tasks went back to is not withdrawn in turn. What traps in both versions is a property of the input, and tasks
+//!   must not go back and forth.
+
+use super::{Committed, Control, State};
+use crate::record::{Number, VersionId};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// A withdrawn deploy, in the form that tasks get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Its number.
+    pub number: Number,
+    /// Its version.
+    pub version: VersionId,
+    /// The deploy with which tasks that have taken it over go on. Without one, they wait.
+    pub instead: Option<Committed>,
+}
+
+/// What happens to a deploy that exceeds its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It is withdrawn.
+    Back,
+    /// It was deployed one-way, so no earlier version can read its state. Its tasks stop until another version is deployed.
+    Stop,
+    /// It goes on, because there is nothing to go back to, or because tasks already went back to it.
+    On,
+}
+
+impl Control {
+    /// All withdrawn deploys, in order.
+    pub fn withdrawn(&self) -> Vec<Withdrawn> {
+        let standing = self.committed();
+        let withdrawn = self
+            .deploys()
+            .filter(|known| matches!(known.state, State::Withdrawn(..)));
+        withdrawn
+            .map(|known| Withdrawn {
+                number: known.deploy.number,
+                version: known.deploy.version,
+                instead: self.instead(known.deploy.number, &standing),
+            })
+            .collect()
+    }
+
+    /// The last deploy and the reason, if it was withdrawn and nothing has replaced it.
+    pub fn fallen(&self) -> Option<(Number, &str)> {
+        let newest = self.newest().map_or(0, |newest| newest.deploy.number);
+        let mut later = self.deploys().rev().take_while(|known| known.deploy.number > newest);
+        later.find_map(|known| match &known.state {
+            State::Withdrawn(_, why) => Some((known.deploy.number, why.as_str())),
+            _ => None,
+        })
+    }
+
+    /// What happens if this deploy exceeds its budget.
+    pub fn way_back(&self, number: Number) -> Way {
+        self.way(number, &self.committed(), &self.withdrawn())
+    }
+
+    /// The deploys that don't go on if they exceed their budget.
+    pub fn ways_back(&self) -> BTreeSet<Number> {
+        let (standing, withdrawn) = (self.committed(), self.withdrawn());
+        let numbers = standing.iter().map(|deploy| deploy.number);
+        numbers
+            .filter(|number| self.way(*number, &standing, &withdrawn) != Way::On)
+            .collect()
+    }
+
+    fn way(&self, number: Number, standing: &[Committed], withdrawn: &[Withdrawn]) -> Way {
+        let Some(known) = self.known(number) else {
+            return Way::On;
+        };
+        let come_back_to = || {
+            withdrawn
+                .iter()
+                .any(|one| one.instead.is_some_and(|to| to.number == number))
+        };
+        match (&known.state, self.instead(number, standing)) {
+            (State::Committed(_), _) if number == 1 || come_back_to() => Way::On,
+            (State::Committed(_), Some(_)) => Way::Back,
+            (State::Committed(_), None) if known.deploy.one_way => Way::Stop,
+            _ => Way::On,
+        }
+    }
+
+    /// The deploy with which a task goes on if this one is withdrawn. `standing` is all committed deploys.
+    fn instead(&self, number: Number, standing: &[Committed]) -> Option<Committed> {
+        let known = self.known(number)?;
+        let ever = |state: &State| matches!(state, State::Committed(_) | State::Withdrawn(..));
+        let one_way = self.deploys().rev().find(|one| {
+            let deploy = &one.deploy;
+            deploy.number <= number && deploy.one_way && ever(&one.state)
+        });
+        let floor = one_way.map_or(0, |one| one.deploy.number);
+        let others = || standing.iter().filter(|one| one.version != known.deploy.version);
+        let before = others().filter(|one| (floor..number).contains(&one.number));
+        let behind = others().filter(|one| one.number > number);
+        let newest = before.max_by_key(|one| one.number);
+        newest
+            .or_else(|| behind.min_by_key(|one| (one.at, Reverse(one.number))))
+            .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Deploy, Effect, Order, Record, next};
+    use super::*;
+    use crate::record::{Millis, NEVER};
+
+    /// A deploy of this version, committed at once.
+    fn commit(control: &mut Control, version: u8, at: Millis, one_way: bool) -> Number {
+        let number = control.last() + 1;
+        control.apply(Record::Deploy(Deploy {
+            number,
+            nonce: [0; 16],
+            version: [version; 32],
+            component: [0; 32],
+            bytes: 1,
+            settings: "{}".into(),
+            at: Some(at),
+            one_way,
+            drop_timers: false,
+            author: "test".into(),
+            written: 0,
+            declared: Default::default(),
+        }));
+        let order = Order::Commit(at);
+        control.apply(Record::Order { number, order });
+        number
+    }
+
+    fn withdraw(control: &mut Control, number: Number) -> Effect {
+        let order = Order::Withdraw("why".into());
+        control.apply(Record::Order { number, order })
+    }
+
+    fn instead(control: &Control, number: Number) -> Option<Number> {
+        let withdrawn = control.withdrawn();
+        let one = withdrawn
+            .iter()
+            .find(|one| one.number == number)
+            .expect("it was withdrawn");
+        one.instead.map(|to| to.number)
+    }
+
+    #[test]
+    fn a_deploy_is_withdrawn_once_and_the_first_never() {
+        let mut control = Control::new(1);
+        commit(&mut control, 1, NEVER, false);
+        assert_eq!(
+            (withdraw(&mut control, 1), control.way_back(1)),
+            (Effect::None, Way::On)
+        );
+        commit(&mut control, 2, 100, false);
+        assert_eq!(control.way_back(2), Way::Back);
+        assert_eq!(withdraw(&mut control, 2), Effect::Changed);
+        assert_eq!(withdraw(&mut control, 2), Effect::None);
+        assert_eq!((control.committed().len(), instead(&control, 2)), (1, Some(1)));
+        assert_eq!(control.fallen(), Some((2, "why")));
+        assert_eq!(control.newest().map(|known| known.deploy.number), Some(1));
+        // The same version again is another deploy.
+        assert_eq!(commit(&mut control, 2, 200, false), 3);
+        assert_eq!((control.fallen(), control.way_back(3)), (None, Way::Back));
+        withdraw(&mut control, 3);
+        assert_eq!(instead(&control, 3), Some(1));
+    }
+
+    #[test]
+    fn an_undecided_deploy_stays_undecided() {
+        let mut control = Control::new(1);
+        commit(&mut control, 1, NEVER, false);
+        let record = control.known(1).expect("it is there").deploy.clone();
+        control.apply(Record::Deploy(Deploy { number: 2, ..record }));
+        assert_eq!(
+            (withdraw(&mut control, 2), withdraw(&mut control, 7)),
+            (Effect::None, Effect::None)
+        );
+        assert_eq!(control.open().map(|open| open.deploy.number), Some(2));
+    }
+
+    /// A deploy that tasks went back to has no way back itself. A deploy for a later time stays.
+    #[test]
+    fn back_once_and_what_is_to_come_stays() {
+        let mut control = Control::new(1);
+        for version in 1..=3 {
+            commit(&mut control, version, i64::from(version) * 100, false);
+        }
+        commit(&mut control, 4, 1_000, false);
+        withdraw(&mut control, 3);
+        assert_eq!((instead(&control, 3), control.way_back(2)), (Some(2), Way::On));
+        let committed = control.committed();
+        assert_eq!(next(&committed, 2).map(|next| (next.number, next.at)), Some((4, 1_000)));
+        assert_eq!(control.fallen(), None, "the newest one is well");
+    }
+
+    #[test]
+    fn never_over_one_that_was_one_way() {
+        let mut control = Control::new(1);
+        commit(&mut control, 1, NEVER, false);
+        commit(&mut control, 2, 100, true);
+        assert_eq!(control.way_back(2), Way::Stop);
+        commit(&mut control, 3, 200, false);
+        // A later deploy goes back to the one-way deploy.
+        assert_eq!(control.way_back(3), Way::Back);
+        // There is another one now, with which its tasks go on from where they stopped.
+        assert_eq!(control.way_back(2), Way::Back);
+        withdraw(&mut control, 2);
+        assert_eq!(instead(&control, 2), Some(3));
+        assert_eq!(control.way_back(3), Way::On, "it was come to instead");
+    }
+}

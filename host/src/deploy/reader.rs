@@ -1,0 +1,194 @@
+//! Reading the control topic.
+//!
+//! Rule: records are taken in the order of the topic, from its start. Components are not kept, only their offsets.
+
+use crate::binding::Layout;
+use crate::deploy::protocol::{Control, Deploy, Effect, Key, Record};
+use crate::error::{Failure, Result};
+use crate::log::{Arrival, Chunk, Log, Reader};
+use crate::record::Offset;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the end of the topic is proved.
+const PROOFS: Duration = Duration::from_millis(100);
+
+/// Offsets of the chunks of components, by SHA-256 of the whole and number of the chunk. Some 40 bytes for each chunk that is on the
+/// topic; pruning removes them there and here.
+type Chunks = BTreeMap<[u8; 32], BTreeMap<u32, Offset>>;
+
+/// A reader of the control topic, with what it says so far.
+pub struct Following {
+    log: Arc<dyn Log>,
+    layout: Arc<Layout>,
+    reader: Box<dyn Reader>,
+    position: Offset,
+    control: Control,
+    chunks: Chunks,
+    arrivals: Vec<Arrival>,
+}
+
+impl Following {
+    /// Starts reading at the start of the topic.
+    pub fn begin(log: Arc<dyn Log>, layout: Arc<Layout>) -> Result<Following> {
+        let (start, _) = log.bounds(layout.control, 0)?;
+        let mut reader = log.reader(PROOFS)?;
+        reader.assign(layout.control, 0, start)?;
+        Ok(Following {
+            control: Control::new(layout.partitions as usize),
+            log,
+            layout,
+            reader,
+            position: start,
+            chunks: BTreeMap::new(),
+            arrivals: vec![],
+        })
+    }
+
+    /// Takes what has arrived. If nothing has, waits at most `wait`. Returns whether anything new is known.
+    pub fn poll(&mut self, wait: Duration) -> Result<bool> {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        self.reader.poll(wait, &mut arrivals)?;
+        let mut changed = false;
+        for arrival in arrivals.drain(..) {
+            match arrival {
+                Arrival::Records(chunk) => changed |= self.take(&chunk)?,
+                Arrival::End { offset, .. } => self.position = self.position.max(offset),
+                Arrival::OutOfRange { start, end, .. } => {
+                    return Err(Failure::Fatal(format!(
+                        "the control topic '{}' holds offsets {start} to {end}, but {} was read before: it was created again; restart this process",
+                        self.layout.topics[usize::from(self.layout.control)],
+                        self.position
+                    )));
+                }
+            }
+        }
+        self.arrivals = arrivals;
+        Ok(changed)
+    }
+
+    fn take(&mut self, chunk: &Chunk) -> Result<bool> {
+        let mut changed = false;
+        for record in &chunk.records {
+            self.position = record.offset + 1;
+            let key = record.key.map_or(&[][..], |key| key.of(&chunk.bytes));
+            let value = record.value.map(|value| value.of(&chunk.bytes));
+            match (Key::decode(key), value) {
+                (Key::Chunk(component, number), Some(_)) => {
+                    self.chunks.entry(component).or_default().insert(number, record.offset);
+                }
+                (Key::Chunk(component, _), None) => _ = self.chunks.remove(&component),
+                (Key::Other, None) => {}
+                (Key::Other, Some(value)) => {
+                    let topic = || &self.layout.topics[usize::from(self.layout.control)];
+                    let record = Record::decode(value)
+                        .map_err(|why| Failure::Fatal(format!("the control topic '{}': {why}", topic())))?;
+                    match self.control.apply(record) {
+                        Effect::Changed => changed = true,
+                        Effect::None => {}
+                        Effect::Refused(why) => tracing::warn!(why, "a record on the control topic was ignored"),
+                    }
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// What the topic says so far.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The next offset.
+    pub fn position(&self) -> Offset {
+        self.position
+    }
+
+    /// The current end of the topic. What others wrote before this call is below it.
+    pub fn end(&self) -> Result<Offset> {
+        Ok(self.log.bounds(self.layout.control, 0)?.1)
+    }
+
+    /// Reads to the current end of the topic, with at most `wait` for each poll.
+    pub fn catch_up(&mut self, wait: Duration) -> Result<()> {
+        let end = self.end()?;
+        while self.position < end {
+            self.poll(wait)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all chunks of a component were read.
+    pub fn has(&self, component: &[u8; 32], bytes: u64) -> bool {
+        let pieces = bytes.div_ceil(crate::deploy::protocol::CHUNK_BYTES as u64);
+        self.chunks
+            .get(component)
+            .is_some_and(|known| known.len() as u64 == pieces)
+    }
+
+    /// A component to be fetched from the topic, if all of it is there.
+    pub fn fetch(&self, deploy: &Deploy) -> Option<Fetch> {
+        let wanted = self.chunks.get(&deploy.component)?.clone();
+        self.has(&deploy.component, deploy.bytes).then(|| Fetch {
+            log: self.log.clone(),
+            layout: self.layout.clone(),
+            component: deploy.component,
+            wanted,
+        })
+    }
+}
+
+/// A component on the topic.
+pub struct Fetch {
+    log: Arc<dyn Log>,
+    layout: Arc<Layout>,
+    component: [u8; 32],
+    wanted: BTreeMap<u32, Offset>,
+}
+
+impl Fetch {
+    /// Fetches its bytes; blocks. On [`Retry`](Failure::Retry), follow the topic further, and fetch again.
+    pub fn run(self, wait: Duration) -> Result<Vec<u8>> {
+        let first = self.wanted.values().copied().min().unwrap_or(0);
+        let last = self.wanted.values().copied().max().unwrap_or(0);
+        let mut reader = self.log.reader(PROOFS)?;
+        reader.assign(self.layout.control, 0, first)?;
+        let mut pieces: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let (mut arrivals, mut position) = (vec![], first);
+        while position <= last {
+            reader.poll(wait, &mut arrivals)?;
+            for arrival in arrivals.drain(..) {
+                let chunk = match arrival {
+                    Arrival::Records(chunk) => chunk,
+                    Arrival::End { offset, .. } => {
+                        position = position.max(offset);
+                        continue;
+                    }
+                    Arrival::OutOfRange { .. } => {
+                        return Err(Failure::Retry(
+                            "the control topic was truncated while it was read".into(),
+                        ));
+                    }
+                };
+                for record in &chunk.records {
+                    position = record.offset + 1;
+                    let key = record.key.map_or(&[][..], |key| key.of(&chunk.bytes));
+                    if let Key::Chunk(component, number) = Key::decode(key)
+                        && component == self.component
+                        && let Some(value) = record.value
+                    {
+                        pieces.insert(number, value.of(&chunk.bytes).to_vec());
+                    }
+                }
+            }
+        }
+        // A chunk that was written again during the fetch is further on.
+        if !pieces.keys().eq(self.wanted.keys()) {
+            return Err(Failure::Retry(
+                "a part of the component has moved on the control topic; reading it again".into(),
+            ));
+        }
+        Ok(pieces.into_values().flatten().collect())
+    }
+}

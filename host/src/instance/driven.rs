@@ -1,0 +1,281 @@
+//! An instance driven by hand: all its parts in one thread, each with its turn when the driver says so.
+//!
+//! Rule: the parts are those that run in production, and nothing is decided here. Where production has a channel there is a
+//! queue, where it has a thread there is a method, and between two calls any time may pass. The test kit drives it in a fixed
+//! order, the simulator in every order that threads could have.
+
+use super::health::Tasks;
+use super::member::{self, Member};
+use super::restore::{Next, Restore};
+use super::seat::{Claim, Command, Round, Seat};
+use super::site::Site;
+use super::supervisor::{Event, Request, Supervisor};
+use crate::binding::Status;
+use crate::clock::Now;
+use crate::deploy::Orders;
+use crate::deploy::agent::Carrier;
+use crate::deploy::view::Board;
+use crate::error::Result;
+use crate::record::{Offset, Partition, Stay};
+use crate::task::Task;
+use crate::task::restore::{Access, Answer, Question};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// See the module.
+pub struct Instance {
+    site: Site,
+    supervisor: Supervisor,
+    member: Member,
+    seats: Vec<(Seat, VecDeque<Command>)>,
+    restores: Vec<Working>,
+    board: Arc<Board>,
+    tasks: Tasks,
+    events: VecDeque<Event>,
+    asked: VecDeque<member::Request>,
+    cuts: VecDeque<(Partition, Offset)>,
+}
+
+/// A restore in the hands of a thread of the pool.
+struct Working {
+    restore: Restore,
+    access: Access,
+    /// What it is about to find out.
+    asked: Option<Question>,
+    /// What it has found out, and not yet said.
+    heard: Option<Result<Answer>>,
+    /// It is not wanted any more; but what it is at it still does.
+    abandoned: bool,
+}
+
+impl Instance {
+    /// Of these workers; joins the group.
+    pub fn start(site: Site, seats: Vec<Seat>, board: Arc<Board>) -> Result<Instance> {
+        let tasks = Tasks::default();
+        let before = site.log.assignment();
+        let (config, metrics) = (site.config.clone(), site.metrics.clone());
+        Ok(Instance {
+            supervisor: Supervisor::new(config, board.clone(), tasks.clone(), metrics, before),
+            member: Member::join(site.log.clone())?,
+            seats: seats.into_iter().map(|seat| (seat, VecDeque::new())).collect(),
+            restores: vec![],
+            board,
+            tasks,
+            events: VecDeque::new(),
+            asked: VecDeque::new(),
+            cuts: VecDeque::new(),
+            site,
+        })
+    }
+
+    /// The process is told to stop.
+    pub fn stop(&mut self) {
+        self.events.push_back(Event::Stop);
+    }
+
+    /// A step of the supervisor. Some: it has ended, and how.
+    pub fn supervise(&mut self, now: Duration) -> Option<Result<()>> {
+        let step = self.supervisor.step(now, &mut self.events.drain(..));
+        for request in step.requests {
+            match request {
+                Request::Worker(worker, command) => self.seats[worker].1.push_back(command),
+                Request::Member(request) => self.asked.push_back(request),
+                Request::Truncate(partition, before) => self.cuts.push_back((partition, before)),
+                Request::Restore(claim) => {
+                    let (restore, access) = self.site.restore(claim);
+                    self.restores.push(Working {
+                        restore,
+                        access,
+                        asked: None,
+                        heard: None,
+                        abandoned: false,
+                    });
+                }
+                Request::Abandon(claim) => {
+                    let abandoned = self.restores.iter_mut().filter(|working| working.claim() == claim);
+                    abandoned.for_each(|working| working.abandoned = true);
+                }
+            }
+        }
+        step.ended
+    }
+
+    /// The group's thread does what it was asked first, or hears of the next change. What it has done or heard.
+    pub fn member(&mut self) -> Option<&'static str> {
+        let (what, heard) = match self.asked.pop_front() {
+            Some(request) => {
+                let what = match &request {
+                    member::Request::Release(_) => "releases",
+                    member::Request::Leave => "leaves",
+                    member::Request::Join => "joins",
+                };
+                (Some(what), self.member.request(request))
+            }
+            None => (None, self.member.poll(Duration::ZERO)),
+        };
+        let event = match heard {
+            Ok(None) => return what,
+            Ok(Some(heard)) => Event::Group(heard),
+            Err(why) => Event::Failed(why),
+        };
+        self.events.push_back(event);
+        what.or(Some("hears"))
+    }
+
+    /// How many restores are under way.
+    pub fn restores(&self) -> usize {
+        self.restores.len()
+    }
+
+    /// A restore goes on by one move: it asks, or what it asked is found out, or it hears that. False: there is nothing to do
+    /// for it but to wait.
+    pub fn restore(&mut self, index: usize) -> bool {
+        let working = &mut self.restores[index];
+        let question = working.asked.take();
+        if working.abandoned {
+            // Its thread was at this when the word came.
+            if let Some(question) = question {
+                drop(working.access.ask(question, Duration::ZERO));
+            }
+            self.board.forget(working.restore.partition());
+            self.restores.remove(index);
+            return true;
+        }
+        if let Some(question) = question {
+            working.heard = Some(working.access.ask(question, Duration::ZERO));
+            return true;
+        }
+        if let Some(answer) = working.heard.take() {
+            working.restore.answer(answer);
+            let (read, why) = working.restore.progress();
+            let restores = Event::Restores(working.claim(), read, why.map(str::to_owned));
+            self.events.push_back(restores);
+        }
+        match working.restore.step(&self.board) {
+            Next::Ask(question) => working.asked = Some(question),
+            Next::Wait(_) => {
+                working.access.rest();
+                return false;
+            }
+            Next::Done(task) => {
+                let claim = working.claim();
+                self.restores.remove(index);
+                self.events.push_back(Event::Restored(claim, task));
+            }
+        }
+        true
+    }
+
+    /// A changelog is cut, if one is to be. A cut that fails is asked for again by the next round of the sweep.
+    pub fn cut(&mut self) -> bool {
+        let Some((partition, before)) = self.cuts.pop_front() else {
+            return false;
+        };
+        let cut = self.site.log.truncate(self.site.layout.changelog, partition, before);
+        cut.is_ok()
+    }
+
+    /// A round of a worker's thread.
+    pub fn work(&mut self, index: usize, now: Now) -> Result<Round> {
+        let (seat, commands) = &mut self.seats[index];
+        let told = !commands.is_empty();
+        while let Some(command) = commands.pop_front() {
+            seat.obey(command)?;
+        }
+        let mut events = vec![];
+        let round = seat.turn(now, Duration::ZERO, &self.tasks, &mut events)?;
+        self.events.extend(events);
+        Ok(if told { Round::Busy } else { round })
+    }
+
+    /// A round of the control topic's thread.
+    pub fn carry(&mut self, carrier: &mut Carrier, now: Now) -> Result<()> {
+        let seats = &mut self.seats;
+        carry(carrier, &self.board, &self.tasks, now, Duration::ZERO, &mut |orders| {
+            for (_, commands) in seats.iter_mut() {
+                commands.push_back(Command::Order(orders.clone()));
+            }
+        })
+    }
+
+    /// The workers are told which versions their tasks take.
+    pub fn order(&mut self, orders: &Arc<Orders>) {
+        for (_, commands) in &mut self.seats {
+            commands.push_back(Command::Order(orders.clone()));
+        }
+    }
+
+    /// The workers.
+    pub fn seats(&self) -> impl ExactSizeIterator<Item = &Seat> {
+        self.seats.iter().map(|(seat, _)| seat)
+    }
+
+    /// A worker itself.
+    pub fn seat(&mut self, index: usize) -> &mut Seat {
+        &mut self.seats[index].0
+    }
+
+    /// How the tasks stand.
+    pub fn status(&self) -> Vec<Status> {
+        self.seats().flat_map(|seat| seat.worker().status()).collect()
+    }
+
+    /// An open task.
+    pub fn task(&mut self, partition: Partition) -> Option<&mut Task> {
+        let mut seats = self.seats.iter_mut();
+        seats.find_map(|(seat, _)| seat.worker_mut().task(partition))
+    }
+
+    /// The stays whose tasks workers are to close.
+    pub fn awaits(&self) -> Vec<Stay> {
+        self.supervisor.awaits()
+    }
+
+    /// Nothing is under way but the work itself.
+    pub fn is_settled(&self) -> bool {
+        self.supervisor.is_settled()
+            && self.restores.is_empty()
+            && self.events.is_empty()
+            && self.asked.is_empty()
+            && self.cuts.is_empty()
+            && self.seats.iter().all(|(_, commands)| commands.is_empty())
+    }
+
+    /// What it waits for, for people.
+    pub fn describe(&self) -> String {
+        let restores = self.restores.iter().map(|working| working.restore.partition());
+        format!(
+            "{}, restores {:?}, {} events",
+            self.supervisor.describe(),
+            restores.collect::<Vec<_>>(),
+            self.events.len()
+        )
+    }
+}
+
+impl Working {
+    fn claim(&self) -> Claim {
+        Claim {
+            partition: self.restore.partition(),
+            stay: self.restore.stay(),
+        }
+    }
+}
+
+/// A round of the control topic: what tasks and authors say is taken, and what follows from it is told. `tell` is called when
+/// the orders have changed, before the board lets a task open by them. A log that does not answer is the error.
+pub fn carry(
+    carrier: &mut Carrier,
+    board: &Board,
+    tasks: &Tasks,
+    now: Now,
+    wait: Duration,
+    tell: &mut dyn FnMut(&Arc<Orders>),
+) -> Result<()> {
+    if carrier.step(now, wait, &tasks.running(), &board.wanted())? {
+        tell(carrier.orders());
+    }
+    board.tell(carrier);
+    Ok(())
+}

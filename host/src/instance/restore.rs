@@ -1,0 +1,213 @@
+//! A partition on its way to a task: where it begins, its state, its version.
+//!
+//! Rules:
+//! - It never waits: it says what it must know next, and whoever drives it finds that out (`task::restore::Access`).
+//! - First it asks where the inputs and the control topic begin and end, now that the partition is ours. Then it restores.
+//!   Then it waits until the control topic is read that far, and the task's version is compiled.
+#![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
+
+#[cfg(test)]
+mod tests;
+
+use crate::binding::Layout;
+use crate::config::{Config, Start};
+use crate::deploy::view::Board;
+use crate::error::{Failure, Result};
+use crate::record::{Offset, Partition, Stay, TopicIx};
+use crate::task::restore::{Answer, Question, Rebuild};
+use crate::task::{Restored, Task};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A question that got no answer is asked again after this.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Between two looks whether the task's version is there.
+const VERSIONS: Duration = Duration::from_millis(5);
+
+/// How often a restore begins again because the changelog was cut while it was read.
+const AGAIN: u32 = 3;
+
+/// A partition that is being restored.
+pub struct Restore {
+    partition: Partition,
+    stay: Stay,
+    config: Arc<Config>,
+    layout: Arc<Layout>,
+    stored: bool,
+    part: Part,
+    /// Where a task that has never committed begins, by rank.
+    starts: Vec<Offset>,
+    /// The end of the control topic when the partition was assigned.
+    control: Offset,
+    /// How often it may begin again.
+    again: u32,
+    /// What it waits for, for people.
+    why: Option<String>,
+    /// It may ask again only after a pause.
+    pauses: bool,
+}
+
+enum Part {
+    /// Asks where the inputs begin and end.
+    Inputs,
+    /// Asks where the control topic ends.
+    Control,
+    State(Rebuild),
+    /// Waits for its version.
+    Version(Box<Restored>),
+    Over(Option<Result<Box<Task>>>),
+}
+
+/// What a restore needs from whoever drives it.
+pub enum Next {
+    /// The answer to this, by [`Restore::answer`].
+    Ask(Question),
+    /// To be called again after this.
+    Wait(Duration),
+    /// Nothing more: the task, or why there is none.
+    Done(Result<Box<Task>>),
+}
+
+impl Restore {
+    /// Of a partition that was just assigned. `stored`: there is a local store.
+    pub fn begin(config: Arc<Config>, layout: Arc<Layout>, partition: Partition, stay: Stay, stored: bool) -> Restore {
+        Restore {
+            partition,
+            stay,
+            config,
+            layout,
+            stored,
+            part: Part::Inputs,
+            starts: vec![],
+            control: 0,
+            again: AGAIN,
+            why: None,
+            pauses: false,
+        }
+    }
+
+    /// Which partition.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// Which assignment of it.
+    pub fn stay(&self) -> Stay {
+        self.stay
+    }
+
+    /// How much of the changelog is read, from 0 to 1, and what it waits for.
+    pub fn progress(&self) -> (f64, Option<&str>) {
+        let read = match &self.part {
+            Part::Inputs | Part::Control => 0.0,
+            Part::State(rebuild) => rebuild.progress(),
+            Part::Version(_) | Part::Over(_) => 1.0,
+        };
+        (read, self.why.as_deref())
+    }
+
+    /// What it needs next.
+    pub fn step(&mut self, board: &Board) -> Next {
+        if std::mem::take(&mut self.pauses) {
+            return Next::Wait(RETRY);
+        }
+        if let Part::State(rebuild) = &mut self.part {
+            if let Some(question) = rebuild.question() {
+                return Next::Ask(question);
+            }
+            self.part = match rebuild.restored() {
+                // It has no question, so it is done.
+                Ok(state) => Part::Version(Box::new(state.unwrap_or_default())),
+                Err(why) => Part::Over(Some(Err(why))),
+            };
+        }
+        match &mut self.part {
+            Part::Inputs => Next::Ask(Question::Bounds(self.starts.len() as TopicIx, self.partition)),
+            Part::Control => Next::Ask(Question::Bounds(self.layout.control, 0)),
+            Part::Version(_) => self.open(board),
+            Part::Over(task) => {
+                let gone = || Err(Failure::Fatal("a restore was driven beyond its end".into()));
+                Next::Done(task.take().unwrap_or_else(gone))
+            }
+            Part::State(_) => Next::Wait(RETRY),
+        }
+    }
+
+    /// The answer to what it asked last.
+    pub fn answer(&mut self, answer: Result<Answer>) {
+        match self.go_on(answer) {
+            Ok(()) => self.why = None,
+            Err(Failure::Retry(why)) => {
+                if self.why.as_ref() != Some(&why) {
+                    tracing::warn!(task = self.partition, %why, "the restore waits");
+                }
+                self.why = Some(why);
+                self.pauses = true;
+            }
+            // Whoever had the task before may cut the changelog while we read it: what is left is whole.
+            Err(Failure::Corrupted(why)) if self.again > 0 => {
+                tracing::warn!(task = self.partition, %why, "the restore begins again");
+                self.again -= 1;
+                self.part = self.rebuild();
+            }
+            Err(why) => self.part = Part::Over(Some(Err(why))),
+        }
+    }
+
+    fn go_on(&mut self, answer: Result<Answer>) -> Result<()> {
+        match &mut self.part {
+            Part::Inputs => {
+                let (first, end) = bounds(answer)?;
+                let start = match self.config.inputs[self.starts.len()].start {
+                    Start::Earliest => first,
+                    Start::Latest => end,
+                };
+                self.starts.push(start);
+                if self.starts.len() == self.config.inputs.len() {
+                    self.part = Part::Control;
+                }
+            }
+            Part::Control => {
+                self.control = bounds(answer)?.1;
+                self.part = self.rebuild();
+            }
+            Part::State(rebuild) => rebuild.answer(answer)?,
+            Part::Version(_) | Part::Over(_) => {}
+        }
+        Ok(())
+    }
+
+    fn rebuild(&self) -> Part {
+        Part::State(Rebuild::begin(self.layout.clone(), self.partition, self.stored))
+    }
+
+    /// Opens the task, if its version is there.
+    fn open(&mut self, board: &Board) -> Next {
+        let part = std::mem::replace(&mut self.part, Part::Over(None));
+        let Part::Version(state) = part else {
+            self.part = part;
+            return Next::Wait(VERSIONS);
+        };
+        match board.opening(self.partition, self.control, state.meta.as_ref()) {
+            Ok(Some(orders)) => {
+                let task = Task::open(self.partition, self.layout.clone(), orders, *state, &self.starts);
+                Next::Done(task.map(Box::new))
+            }
+            Ok(None) => {
+                self.part = Part::Version(state);
+                Next::Wait(VERSIONS)
+            }
+            Err(why) => Next::Done(Err(why)),
+        }
+    }
+}
+
+fn bounds(answer: Result<Answer>) -> Result<(Offset, Offset)> {
+    match answer? {
+        Answer::Bounds(start, end) => Ok((start, end)),
+        _ => Err(Failure::Fatal(
+            "a restore was given the answer to another question".into(),
+        )),
+    }
+}

@@ -1,0 +1,230 @@
+//! A restore as its driver sees it: what it asks, and what becomes of answers that are failures, or that come too late.
+
+use super::*;
+use crate::instance::seat::Claim;
+use crate::instance::site::Site;
+use crate::log::embedded::{Clock, Embedded};
+use crate::metrics::Metrics;
+use crate::record::FOREVER;
+use crate::state::delta::Delta;
+use crate::state::rows::{Dirty, Rows, hash};
+use crate::store::memory::{Disk, Memory};
+use crate::store::{Stamp, Store};
+use crate::task::restore::Access;
+use std::path::Path;
+
+/// The task that is restored.
+const TASK: Partition = 0;
+
+struct World {
+    cluster: Embedded,
+    disk: Disk,
+    site: Site,
+    board: Board,
+}
+
+impl World {
+    fn new() -> World {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-json/pelton.toml");
+        let config = Config::load(&file, &[]).unwrap();
+        let cluster = Embedded::new("cluster", Clock::manual(0));
+        let layout = Arc::new(Layout::new(&config, 1));
+        for topic in layout.topics.iter() {
+            cluster.create_topic(topic, 1, &[]).unwrap();
+        }
+        let disk = Disk::new();
+        let stores = disk.clone();
+        let site = Site {
+            metrics: Arc::new(Metrics::of(&config)),
+            log: Arc::new(cluster.instance(layout.topics.clone(), &config.name, "one")),
+            config: Arc::new(config),
+            layout,
+            schemas: None,
+            stores: Some(Arc::new(move || Box::new(stores.store()))),
+        };
+        World {
+            cluster,
+            disk,
+            site,
+            board: Board::default(),
+        }
+    }
+
+    fn restore(&self, stay: u64) -> (Restore, Access) {
+        self.site.restore(Claim {
+            partition: TASK,
+            stay: Stay(stay),
+        })
+    }
+
+    /// Until it asks this, or waits for its version.
+    fn drive(&self, work: &mut (Restore, Access), until: fn(&Question) -> bool) -> Option<Question> {
+        loop {
+            match work.0.step(&self.board) {
+                Next::Ask(question) if until(&question) => return Some(question),
+                Next::Ask(question) => {
+                    let answer = work.1.ask(question, Duration::ZERO);
+                    work.0.answer(answer);
+                }
+                Next::Wait(_) => return None,
+                Next::Done(done) => panic!("it ended: {:?}", done.err()),
+            }
+        }
+    }
+
+    fn is_restored(work: &(Restore, Access)) -> bool {
+        matches!(work.0.part, Part::Version(_))
+    }
+
+    fn stamp(&self, cluster: &str) -> Stamp {
+        let layout = &self.site.layout;
+        let topic = self.site.log.topic(&layout.topics[usize::from(layout.changelog)]);
+        Stamp {
+            cluster: cluster.into(),
+            topic: topic.unwrap().unwrap().id,
+            offset: 0,
+        }
+    }
+}
+
+/// Writes rows with these keys: first the beginning of a flush and the first half, then the rest, when that is called.
+fn flush<'a>(store: &'a mut Memory, keys: &[&str], stamp: Stamp) -> impl FnOnce() + use<'a> {
+    let mut rows = Rows::new();
+    rows.track();
+    for key in keys {
+        let slot = rows.slot(hash(key.as_bytes()), key.as_bytes());
+        rows.put(slot, 1, 2, b"entry", b"value", FOREVER);
+    }
+    rows.seal();
+    rows.commit(0);
+    let mut slice = Dirty::new();
+    rows.take_dirty(1, 0, &mut slice);
+    store.begin(TASK, Delta::new());
+    store.write(TASK, slice);
+    move || {
+        let mut slice = Dirty::new();
+        while !rows.take_dirty(usize::MAX, 0, &mut slice) {}
+        store.write(TASK, slice);
+        store.finish(TASK, stamp);
+        let flushed = store.flushed();
+        assert!(matches!(flushed, Some((TASK, Ok(_)))), "{flushed:?}");
+    }
+}
+
+/// How many rows the next process finds.
+fn rows_found(disk: &Disk) -> usize {
+    let mut store = disk.reopen().store();
+    assert!(store.open(TASK, Stay(1)).unwrap().is_some(), "there is no stamp");
+    let mut rows = 0;
+    store.load(TASK, &mut |_| rows += 1).unwrap();
+    rows
+}
+
+#[test]
+fn a_restore_that_nobody_wants_any_more_wipes_nothing() {
+    let world = World::new();
+    let mut before = world.disk.reopen().store();
+    before.open(TASK, Stay(1)).unwrap();
+    flush(&mut before, &["old"], world.stamp("another cluster"))();
+
+    // The first stay decides to wipe what is there, and waits for a slow disk.
+    let mut first = world.restore(1);
+    let wipe = world.drive(&mut first, |question| matches!(question, Question::Wipe));
+    // Meanwhile the partition is lost and assigned again; the second stay wipes, restores, opens, and flushes.
+    let mut second = world.restore(2);
+    assert!(world.drive(&mut second, |_| false).is_none());
+    assert!(World::is_restored(&second));
+    let mut worker = world.disk.store();
+    worker.open(TASK, Stay(2)).unwrap();
+    flush(&mut worker, &["a", "b"], world.stamp("cluster"))();
+
+    let answer = first.1.ask(wipe.expect("it wants to wipe"), Duration::ZERO);
+    assert!(matches!(answer, Err(Failure::Fenced(_))));
+    first.0.answer(answer);
+    assert!(matches!(
+        first.0.step(&world.board),
+        Next::Done(Err(Failure::Fenced(_)))
+    ));
+    assert_eq!(rows_found(&world.disk), 2);
+}
+
+#[test]
+fn a_restore_that_nobody_wants_any_more_does_not_take_a_flush_that_has_begun_for_rubbish() {
+    let world = World::new();
+    let mut first = world.restore(1);
+    let open = world.drive(&mut first, |question| matches!(question, Question::Stamp));
+    let mut second = world.restore(2);
+    assert!(world.drive(&mut second, |_| false).is_none());
+    let mut worker = world.disk.store();
+    worker.open(TASK, Stay(2)).unwrap();
+    let finish = flush(&mut worker, &["a", "b"], world.stamp("cluster"));
+    // Rows without a stamp: an open that had the right to would wipe them.
+    let answer = first.1.ask(open.expect("it opens the store"), Duration::ZERO);
+    assert!(matches!(answer, Err(Failure::Fenced(_))));
+    finish();
+    assert_eq!(rows_found(&world.disk), 2);
+}
+
+#[test]
+fn a_question_that_got_no_answer_is_asked_again_after_a_pause() {
+    let world = World::new();
+    let mut work = world.restore(1);
+    world.drive(&mut work, |question| matches!(question, Question::Offsets(_)));
+    for _ in 0..2 {
+        work.0.answer(Err(Failure::Retry("a transaction is open".into())));
+        assert_eq!(work.0.progress(), (0.0, Some("a transaction is open")));
+        assert!(matches!(work.0.step(&world.board), Next::Wait(RETRY)));
+        assert!(matches!(work.0.step(&world.board), Next::Ask(Question::Offsets(_))));
+    }
+    work.0.answer(Ok(Answer::Offsets(vec![None; 3])));
+    assert_eq!(work.0.progress(), (0.0, None));
+    assert!(world.drive(&mut work, |_| false).is_none());
+    assert!(World::is_restored(&work));
+}
+
+#[test]
+fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
+    let world = World::new();
+    let layout = &world.site.layout;
+    let changelog = &layout.topics[usize::from(layout.changelog)];
+    for _ in 0..10 {
+        world.cluster.append(changelog, TASK, None, Some(b""), 0, &[]).unwrap();
+    }
+    let mut work = world.restore(1);
+    for cut in 1..=3 {
+        // It knows where the log begins; then that moves.
+        let read = world.drive(&mut work, |question| matches!(question, Question::Read(..)));
+        world.cluster.truncate(changelog, TASK, cut).unwrap();
+        let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
+        work.0.answer(answer);
+        assert!(
+            matches!(work.0.step(&world.board), Next::Ask(Question::Offsets(_))),
+            "cut {cut}"
+        );
+    }
+    let read = world.drive(&mut work, |question| matches!(question, Question::Read(..)));
+    world.cluster.truncate(changelog, TASK, 4).unwrap();
+    let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
+    work.0.answer(answer);
+    assert!(matches!(
+        work.0.step(&world.board),
+        Next::Done(Err(Failure::Corrupted(_)))
+    ));
+}
+
+#[test]
+fn inputs_begin_where_the_file_says() {
+    let mut world = World::new();
+    let mut config = Config::clone(&world.site.config);
+    config.inputs[1].start = Start::Latest;
+    for input in &config.inputs {
+        world
+            .cluster
+            .append(&input.topic, TASK, None, Some(b"{}"), 0, &[])
+            .unwrap();
+    }
+    world.site.config = Arc::new(config);
+    let mut work = world.restore(1);
+    world.drive(&mut work, |question| matches!(question, Question::Offsets(_)));
+    assert_eq!(work.0.starts, [0, 1, 0]);
+}

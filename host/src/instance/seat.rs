@@ -1,0 +1,159 @@
+//! A worker, and what it is told: one round of its loop, without the thread that drives it.
+//!
+//! Rule: what a worker says about a task carries the stay that the task was opened for, so that nobody takes the end of one
+//! stay for the end of the next.
+#![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
+
+use super::health::Tasks;
+use super::supervisor::Event;
+use crate::clock::Now;
+use crate::deploy::Orders;
+use crate::error::{Failure, Result};
+use crate::record::{Partition, Stay};
+use crate::task::Task;
+use crate::worker::Worker;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a worker tells how its tasks stand.
+const STATUS_EVERY: Duration = Duration::from_millis(100);
+
+/// How often something that lasts, such as a broker that is away, is logged.
+pub const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// A partition, in one assignment of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Which partition.
+    pub partition: Partition,
+    /// Which assignment.
+    pub stay: Stay,
+}
+
+/// What a worker is told. The numbers are assignment counters: what is open may be committed under them.
+pub enum Command {
+    /// A task is restored, and ours.
+    Open(Box<Task>, Stay, u64),
+    /// Partitions of others have changed hands.
+    Reassigned(u64),
+    /// Commit what is open of these tasks, then close them.
+    Close(Vec<Claim>, u64),
+    /// Drop these tasks: they are somebody else's already.
+    Lose(Vec<Claim>, u64),
+    /// Which versions its tasks take.
+    Order(Arc<Orders>),
+}
+
+/// How a round went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// Something was done.
+    Busy,
+    /// There was nothing to do.
+    Idle,
+    /// The log does not answer: the same round may go through later.
+    Unreachable,
+}
+
+/// See the module.
+pub struct Seat {
+    worker: Worker,
+    /// The stays of the tasks that it was told to close.
+    closing: BTreeMap<Partition, Stay>,
+    /// Tasks that are closed, and not told yet.
+    closed: Vec<Claim>,
+    /// When it told how its tasks stand.
+    told: Duration,
+    /// When it said that the log does not answer.
+    said: Option<Duration>,
+}
+
+impl Seat {
+    /// Of a worker without tasks.
+    pub fn new(worker: Worker) -> Seat {
+        Seat {
+            worker,
+            closing: BTreeMap::new(),
+            closed: vec![],
+            told: Duration::ZERO,
+            said: None,
+        }
+    }
+
+    /// The worker, to look at its tasks.
+    pub fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// The worker itself, for tests and scenarios.
+    pub fn worker_mut(&mut self) -> &mut Worker {
+        &mut self.worker
+    }
+
+    /// Does what it is told.
+    pub fn obey(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Open(task, stay, assignment) => self.worker.open(*task, stay, assignment)?,
+            Command::Reassigned(assignment) => self.worker.reassigned(assignment),
+            Command::Order(orders) => self.worker.set_schedule(orders),
+            Command::Close(claims, assignment) => {
+                let partitions = self.expect(&claims);
+                self.worker.close(&partitions, assignment);
+            }
+            Command::Lose(claims, assignment) => {
+                let partitions = self.expect(&claims);
+                self.worker.lose(&partitions, assignment);
+            }
+        }
+        // At once: the next command may be about the next stay of the same partition.
+        self.take_closed();
+        Ok(())
+    }
+
+    /// A round of the worker's loop, with what there is to tell.
+    pub fn turn(&mut self, now: Now, wait: Duration, tasks: &Tasks, events: &mut Vec<Event>) -> Result<Round> {
+        let round = match self.worker.turn(now, wait) {
+            Ok(true) => Round::Busy,
+            Ok(false) => Round::Idle,
+            Err(Failure::Retry(why)) => {
+                if self.said.is_none_or(|at| now.mono - at >= SAY_EVERY) {
+                    self.said = Some(now.mono);
+                    tracing::warn!(%why, "a call to the log failed: it is made again");
+                }
+                Round::Unreachable
+            }
+            Err(other) => return Err(other),
+        };
+        self.take_closed();
+        if !self.closed.is_empty() {
+            self.closed.iter().for_each(|claim| tasks.gone(claim.partition));
+            events.push(Event::Closed(std::mem::take(&mut self.closed)));
+        }
+        let cuts = self.worker.take_truncations().into_iter();
+        events.extend(cuts.map(|(partition, before)| Event::Truncate(partition, before)));
+        if now.mono - self.told >= STATUS_EVERY {
+            self.told = now.mono;
+            self.worker.status().into_iter().for_each(|status| tasks.runs(status));
+            for (partition, read) in self.worker.restoring() {
+                tasks.restores(partition, read, None);
+            }
+        }
+        Ok(round)
+    }
+
+    fn expect(&mut self, claims: &[Claim]) -> Vec<Partition> {
+        let closing = claims.iter().map(|claim| (claim.partition, claim.stay));
+        self.closing.extend(closing);
+        claims.iter().map(|claim| claim.partition).collect()
+    }
+
+    fn take_closed(&mut self) {
+        for partition in self.worker.take_closed() {
+            // A task that is told to close and then to be dropped may be closed twice; the second says nothing new.
+            if let Some(stay) = self.closing.remove(&partition) {
+                self.closed.push(Claim { partition, stay });
+            }
+        }
+    }
+}

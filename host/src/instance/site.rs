@@ -1,0 +1,78 @@
+//! What every part of an instance stands on, and how its parts are made.
+
+use super::Stores;
+use super::restore::Restore;
+use super::seat::{Claim, Seat};
+use super::transactional_id;
+use crate::binding::Layout;
+use crate::config::Config;
+use crate::error::Result;
+use crate::log::{Log, Producer};
+use crate::metrics::Metrics;
+use crate::registry::Schemas;
+use crate::service::Services;
+use crate::task::restore::Access;
+use crate::worker::{Ports, Worker};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The ends of inputs are proved at least this often.
+const PROOFS_MIN: Duration = Duration::from_millis(10);
+
+/// Where there are no inputs, silence is not a question.
+const NO_INPUTS: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Clone)]
+pub struct Site {
+    /// The pipeline.
+    pub config: Arc<Config>,
+    /// Its order and topics.
+    pub layout: Arc<Layout>,
+    /// The cluster.
+    pub log: Arc<dyn Log>,
+    /// Where schemas come from.
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// Local state; none: every start restores from the changelog.
+    pub stores: Option<Stores>,
+    /// Where numbers go.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Site {
+    /// The producer of a worker. What an earlier life of it left open is aborted first.
+    pub fn producer(&self, worker: usize) -> Result<Box<dyn Producer>> {
+        self.log.producer(&transactional_id(&self.config, worker))
+    }
+
+    /// A worker without tasks.
+    pub fn seat(&self, index: usize, producer: Box<dyn Producer>, services: Box<dyn Services>) -> Result<Seat> {
+        let ports = Ports {
+            log: self.log.clone(),
+            reader: self.log.reader(self.proofs())?,
+            producer,
+            services,
+            schemas: self.schemas.clone(),
+            store: self.stores.as_ref().map(|stores| stores()),
+        };
+        let worker = Worker::new(index, &self.config, self.layout.clone(), ports, self.metrics.clone());
+        Ok(Seat::new(worker))
+    }
+
+    /// A restore, and what answers its questions.
+    pub fn restore(&self, claim: Claim) -> (Restore, Access) {
+        let Claim { partition, stay } = claim;
+        let (config, layout) = (self.config.clone(), self.layout.clone());
+        let store = self.stores.as_ref().map(|stores| stores());
+        (
+            Restore::begin(config, layout, partition, stay, store.is_some()),
+            Access::new(self.log.clone(), partition).with_store(store, stay),
+        )
+    }
+
+    /// How often ends of partitions are proved: four times within the shortest `idle_after`.
+    fn proofs(&self) -> Duration {
+        let shortest = self.config.inputs.iter().map(|input| input.idle_after).min();
+        (shortest.unwrap_or(NO_INPUTS) / 4).max(PROOFS_MIN)
+    }
+}

@@ -1,0 +1,336 @@
+//! `pelton run`: from a checked config to a running instance, and back.
+
+use super::{Parts, Running, Stores, preflight, surface, transactional_id};
+use crate::binding::Layout;
+use crate::config::{Config, Finding, Level, SchemaSource};
+use crate::deploy::agent::First;
+#[cfg(feature = "kafka")]
+use crate::deploy::client::Author;
+use crate::deploy::compile::compiler;
+use crate::deploy::reader::Following;
+use crate::error::{Failure, Result};
+use crate::http::serve;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::registry::confluent::Confluent;
+use crate::registry::folder::Folder;
+use crate::registry::{NoSchema, Schemas};
+use crate::rules::{Engine, Rules};
+use crate::service::http::HttpServices;
+use crate::store::Directory;
+use anyhow::{Context, bail};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Between two tries to reach what is away at the start.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the end of the instance is looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs a pipeline on Kafka until it is told to stop.
+#[cfg(feature = "kafka")]
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let stop = super::stop_signal()?;
+    let kafka = kafka(&config)?;
+    run_on(config, Arc::new(kafka), stop)
+}
+
+/// The cluster of a pipeline. It connects in the background.
+#[cfg(feature = "kafka")]
+pub fn kafka(config: &Config) -> Result<crate::log::kafka::Kafka> {
+    const TIMEOUT: &str = "transaction.timeout.ms";
+    let mut properties = config.kafka.clone();
+    if properties.iter().all(|(key, _)| key != TIMEOUT) {
+        properties.push((TIMEOUT.into(), config.epoch.transaction_timeout.as_millis().to_string()));
+    }
+    let layout = Layout::new(config, 0);
+    let changelog = layout.changelog;
+    let kafka = crate::log::kafka::Kafka::new(layout.topics, &properties, &config.name, &config.instance)?;
+    Ok(match config.state.compress {
+        true => kafka,
+        false => kafka.plain(changelog),
+    })
+}
+
+/// Whoever deploys to a pipeline through Kafka alone. The runtime serves its registry.
+#[cfg(feature = "kafka")]
+pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<Author> {
+    let config = Arc::new(config);
+    let log = Arc::new(kafka(&config)?);
+    let lead = config.inputs.first().context("the pipeline has no input")?;
+    let partitions = log.topic(&lead.topic)?;
+    let partitions = partitions
+        .with_context(|| format!("there is no topic '{}'", lead.topic))?
+        .partitions;
+    let name = config.control_topic();
+    if log.topic(&name)?.is_none() {
+        bail!("there is no topic '{name}': the pipeline has never run");
+    }
+    let schemas = schemas(&config, runtime)?;
+    let outputs = output_partitions(&config, log.as_ref())?;
+    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    Ok(Author {
+        log,
+        layout: Arc::new(Layout::new(&config, partitions)),
+        compile: compiler(engine, config.clone(), schemas, outputs),
+        pipeline: config.name.clone(),
+        name: "the command line".into(),
+        limit: config.rules.deploy_limit,
+    })
+}
+
+/// This build has no Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn author(_config: Config, _runtime: &tokio::runtime::Handle) -> anyhow::Result<crate::deploy::client::Author> {
+    bail!("this build of pelton has no Kafka: name a running instance with --to")
+}
+
+/// This build has no Kafka.
+#[cfg(not(feature = "kafka"))]
+pub fn run(_config: Config) -> anyhow::Result<()> {
+    bail!("this build of pelton has no Kafka: build it with the feature 'kafka' (it is there by default)")
+}
+
+/// Runs a pipeline on a log until `stop` says so.
+pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let compiling = compile(config.clone())?;
+    let Some(cluster) = patiently(&stop, || log.cluster())? else {
+        return Ok(());
+    };
+    let Some(findings) = patiently(&stop, || preflight::look(&config, &|name| log.topic(name)))? else {
+        return Ok(());
+    };
+    passed("the topics don't fit", findings)?;
+    let Some(partitions) = patiently(&stop, || own_topics(&config, log.as_ref()))? else {
+        return Ok(());
+    };
+    let layout = Arc::new(Layout::new(&config, partitions));
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let schemas = schemas(&config, runtime.handle())?;
+    if let Some(schemas) = &schemas
+        && patiently(&stop, || preflight::answers(&config, schemas.as_ref()))?.is_none()
+    {
+        return Ok(());
+    }
+    let metrics = Arc::new(Metrics::of(&config));
+
+    let outputs = output_partitions(&config, log.as_ref())?;
+    let followed = patiently(&stop, || {
+        let following = Following::begin(log.clone(), layout.clone())?;
+        let empty = following.end()? <= following.position();
+        Ok((following, empty))
+    })?;
+    let Some((following, empty)) = followed else {
+        return Ok(());
+    };
+    let compiled = compiling
+        .join()
+        .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
+    let Compiled {
+        engine,
+        component,
+        rules,
+        mut findings,
+    } = compiled?;
+    let mut wiring = None;
+    if let Some(rules) = rules {
+        match preflight::wiring(rules, &config, schemas.as_deref(), &outputs) {
+            Ok(wired) => wiring = Some(Arc::new(wired)),
+            Err(misfits) => findings.extend(misfits),
+        }
+    }
+    // What was deployed wins over the file, which names only the first rules.
+    if empty {
+        passed("the rules don't fit", findings)?;
+    }
+    let first = wiring.map(|wiring| First::new(component, &config.rules.settings, wiring));
+
+    let directory = config
+        .state
+        .dir
+        .as_deref()
+        .map(|dir| Directory::open(dir, &cluster))
+        .transpose()?;
+    if let Some(directory) = &directory {
+        // Ids of workers that this instance had once: what they left open would hold the group's offsets back.
+        for worker in config.workers..directory.workers_ever()? as usize {
+            drop(log.producer(&transactional_id(&config, worker))?);
+        }
+        directory.remember_workers(config.workers as u32)?;
+    }
+    let stores = stores(directory.as_ref())?;
+
+    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
+    let parts = Parts {
+        config: config.clone(),
+        layout,
+        compile: compiler(engine, config.clone(), schemas.clone(), outputs),
+        first,
+        following,
+        log,
+        schemas,
+        stores,
+        services: Box::new(move || Box::new(services.share())),
+        metrics: metrics.clone(),
+    };
+    let tasks = partitions as usize;
+    let running = Running::start(parts)?;
+    let _server = match config.http {
+        Some(address) => {
+            let surface = surface(&config, &running, metrics, tasks);
+            Some(serve(address, surface).with_context(|| format!("http = \"{address}\" can't be served"))?)
+        }
+        None => None,
+    };
+    tracing::info!(pipeline = config.name, instance = config.instance, "running");
+    loop {
+        match stop.recv_timeout(LOOK) {
+            Err(RecvTimeoutError::Timeout) if !running.has_ended() => {}
+            _ => break,
+        }
+    }
+    running.stop()?;
+    // The last epoch is committed, or the broker has aborted it; the next start does it again then.
+    tracing::info!("stopped: nothing is lost");
+    Ok(())
+}
+
+/// The rules that the file names.
+struct Compiled {
+    engine: Engine,
+    component: Vec<u8>,
+    /// None: an error is among the findings.
+    rules: Option<Rules>,
+    findings: Vec<Finding>,
+}
+
+/// Compiles them on a thread of its own: it takes as long as everything that the brokers are asked at the start.
+fn compile(config: Arc<Config>) -> std::io::Result<JoinHandle<anyhow::Result<Compiled>>> {
+    std::thread::Builder::new().name("compile".into()).spawn(move || {
+        let engine = Engine::new().map_err(anyhow::Error::msg)?;
+        let component = match component(&config) {
+            Ok(component) => component,
+            Err(why) => {
+                let finding = Finding::error("rules.file", "", format!("{why:#}"));
+                return Ok(Compiled {
+                    engine,
+                    component: vec![],
+                    rules: None,
+                    findings: vec![finding],
+                });
+            }
+        };
+        let (rules, findings) = preflight::rules(&engine, &component, &config.rules.settings, &config);
+        Ok(Compiled {
+            engine,
+            component,
+            rules,
+            findings,
+        })
+    })
+}
+
+/// Tries until it goes through; none: told to stop meanwhile.
+fn patiently<T>(stop: &Receiver<()>, mut call: impl FnMut() -> Result<T>) -> anyhow::Result<Option<T>> {
+    loop {
+        match call() {
+            Ok(done) => return Ok(Some(done)),
+            Err(Failure::Retry(why)) => tracing::warn!(%why, "trying again"),
+            Err(other) => bail!(other),
+        }
+        if !matches!(stop.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Says the warnings; Err: the errors.
+fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Error);
+    for warning in warnings {
+        tracing::warn!(key = warning.key, value = warning.value, "{}", warning.cure);
+    }
+    if !errors.is_empty() {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        bail!("{what}:\n{}", lines.join("\n"));
+    }
+    Ok(())
+}
+
+/// Creates the topics that are Pelton's own, where they are missing; the number of partitions of the inputs.
+fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
+    let vanished = || Failure::Retry("the topic of the first input has just vanished".into());
+    let lead = config
+        .inputs
+        .first()
+        .ok_or_else(|| Failure::Fatal("the pipeline has no input".into()))?;
+    let partitions = log.topic(&lead.topic)?.ok_or_else(vanished)?.partitions;
+    for owned in config.owned_topics(partitions) {
+        if log.topic(&owned.name)?.is_none() {
+            let settings: Vec<(&str, &str)> = owned
+                .required
+                .iter()
+                .chain(&owned.preferred)
+                .map(|(key, value)| (*key, value.as_str()))
+                .collect();
+            log.create(&owned.name, owned.partitions, &settings)?;
+            tracing::info!(topic = owned.name, partitions = owned.partitions, "topic created");
+        }
+    }
+    Ok(partitions)
+}
+
+/// Partitions of the outputs, by index.
+pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i32>> {
+    let partitions = |output: &crate::config::Output| {
+        let info = log.topic(&output.topic)?;
+        Ok(info
+            .with_context(|| format!("there is no topic '{}'", output.topic))?
+            .partitions)
+    };
+    config.outputs.iter().map(partitions).collect()
+}
+
+/// Where the schemas of a pipeline come from. A registry is not called yet.
+pub fn schemas(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> std::result::Result<Option<Arc<dyn Schemas>>, NoSchema> {
+    let made: std::result::Result<Arc<dyn Schemas>, NoSchema> = match &config.schemas {
+        None => return Ok(None),
+        Some(SchemaSource::Registry(url)) => {
+            Confluent::new(url, runtime.clone()).map(|registry| Arc::new(registry) as _)
+        }
+        Some(SchemaSource::Folder(path)) => Folder::open(path).map(|folder| Arc::new(folder) as _),
+    };
+    made.map(Some)
+}
+
+/// The file's component.
+fn component(config: &Config) -> anyhow::Result<Vec<u8>> {
+    let file = &config.rules.file;
+    std::fs::read(file).with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))
+}
+
+#[cfg(feature = "rocks")]
+fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
+    let Some(directory) = directory else { return Ok(None) };
+    let rocks = crate::store::Rocks::open(directory)?;
+    Ok(Some(Arc::new(move || Box::new(rocks.store()))))
+}
+
+#[cfg(not(feature = "rocks"))]
+fn stores(directory: Option<&Directory>) -> anyhow::Result<Option<Stores>> {
+    if directory.is_some() {
+        bail!("state.dir is given, and this build of pelton has no RocksDB: build it with the feature 'rocks'");
+    }
+    Ok(None)
+}

@@ -1,0 +1,174 @@
+//! How an instance stands with its group, from joining to leaving.
+//!
+//! ```text
+//!           fenced                 left, and all is closed           joined
+//! Member ------------> Leaving --------------------------> Joining ----------> Member
+//!    |                    |
+//!    | told to stop,      | told to stop, left,
+//!    | all is closed      | all is closed
+//!    v      left          v
+//!  Going ------------> Ended
+//! ```
+//!
+//! Rule: what is said while it leaves, or of a membership that is over, changes nothing.
+
+use super::holding::Happens;
+use super::{Request, Supervisor, Why};
+use crate::error::{Failure, Result};
+use crate::instance::member::{self, Heard, Said};
+use crate::instance::seat::SAY_EVERY;
+use crate::log::Membership;
+use std::time::Duration;
+
+/// A member that is fenced twice within this has a rival by the same instance id: a broker's restart fences it once.
+pub const RIVAL: Duration = Duration::from_secs(60);
+
+/// How this instance stands with the group.
+pub struct Standing {
+    pub phase: Phase,
+    pub number: u64,
+    /// The assignment counter, as of the last change that is known here.
+    pub assignment: u64,
+    /// When it was fenced last.
+    pub fenced: Option<Duration>,
+    /// When it was last said that no broker answers.
+    pub said_away: Option<Duration>,
+    /// When it was last said which tasks restore.
+    pub said_restores: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It is a member, or becomes one.
+    Member,
+    /// It was fenced, and leaves; when that is done and everything is closed, it joins again.
+    Leaving {
+        left: bool,
+    },
+    /// It joins again.
+    Joining,
+    /// It leaves, because it was told to stop, and everything is closed.
+    Going,
+    Ended(Result<()>),
+}
+
+impl Supervisor {
+    pub(super) fn hear_group(&mut self, heard: Heard) {
+        let Heard {
+            membership,
+            assignment,
+            said,
+        } = heard;
+        let joined = said == Said::Joined && self.membership.phase == Phase::Joining;
+        if membership != self.membership.number && !joined {
+            return;
+        }
+        match (self.membership.phase.clone(), said) {
+            (Phase::Member, Said::Changed(change)) => {
+                self.membership.assignment = assignment;
+                self.changed(change);
+            }
+            (Phase::Member, Said::Unreachable(why)) => {
+                if is_due(&mut self.membership.said_away, self.clock.now()) {
+                    tracing::warn!(%why, "the group can't be reached");
+                }
+            }
+            (Phase::Member, Said::Fenced(why)) => self.fenced(&why),
+            (Phase::Leaving { .. }, Said::Left) => self.membership.phase = Phase::Leaving { left: true },
+            (Phase::Going, Said::Left) => self.end(Ok(())),
+            (Phase::Joining, Said::Joined) => {
+                self.membership.number = membership;
+                self.membership.assignment = assignment;
+                self.membership.phase = Phase::Member;
+            }
+            // What is said while it leaves, or has left, is about a membership that is over.
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, change: Membership) {
+        match change {
+            Membership::Assigned(partitions) => {
+                if self.stopping {
+                    return;
+                }
+                tracing::info!(?partitions, "assigned");
+                self.tell_all();
+                for partition in partitions {
+                    let stay = self.next_stay();
+                    self.happens(partition, Happens::Assigned(stay));
+                }
+            }
+            Membership::Revoked(partitions) => {
+                tracing::info!(?partitions, "revoked");
+                self.let_go(partitions, Happens::Revoked, Why::Changed);
+            }
+            Membership::Lost(partitions) => {
+                tracing::warn!(?partitions, "lost: this instance was thought dead");
+                self.let_go(partitions, Happens::Lost, Why::Changed);
+            }
+        }
+    }
+
+    /// Everything of this membership is lost; a new one begins without it.
+    fn fenced(&mut self, why: &str) {
+        let now = self.clock.now();
+        if self.membership.fenced.is_some_and(|at| now.saturating_sub(at) < RIVAL) {
+            return self.end(Err(Failure::Fenced(format!(
+                "{why}: twice within {} s, so another process runs as instance '{}' of '{}'; give each its own `instance`",
+                RIVAL.as_secs(),
+                self.config.instance,
+                self.config.name
+            ))));
+        }
+        self.membership.fenced = Some(now);
+        tracing::warn!(%why, "fenced: this instance joins again");
+        // The gate closes first; then what is open is dropped.
+        self.requests.push(Request::Member(member::Request::Leave));
+        self.membership.phase = Phase::Leaving { left: false };
+        // Nobody takes what was to be released; but it must still be closed in time.
+        for handover in &mut self.handovers {
+            handover.ends_here();
+        }
+        let all = self.partitions.keys().copied().collect();
+        self.let_go(all, Happens::Lost, Why::Fenced);
+    }
+
+    /// Told to stop: every task finishes what it has open.
+    pub(super) fn stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        if self.membership.phase == Phase::Member {
+            let all = self.partitions.keys().copied().collect();
+            self.let_go(all, Happens::Revoked, Why::Stop);
+        }
+    }
+
+    /// The next phase, when this one is through.
+    pub(super) fn go_on(&mut self) {
+        let closed = self.partitions.values().all(|holding| holding.awaited().is_none());
+        match self.membership.phase {
+            Phase::Leaving { left: true } if closed && self.stopping => self.end(Ok(())),
+            Phase::Leaving { left: true } if closed => {
+                self.membership.phase = Phase::Joining;
+                self.requests.push(Request::Member(member::Request::Join));
+            }
+            Phase::Member if closed && self.stopping => {
+                self.membership.phase = Phase::Going;
+                self.requests.push(Request::Member(member::Request::Leave));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether it is time to say something again, and that it is said now.
+pub fn is_due(said: &mut Option<Duration>, now: Duration) -> bool {
+    let due = said.is_none_or(|at| now.saturating_sub(at) >= SAY_EVERY);
+    if due {
+        *said = Some(now);
+    }
+    due
+}

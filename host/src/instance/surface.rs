@@ -1,0 +1,42 @@
+//! What a running instance serves over HTTP.
+//!
+//! Rule: made of what its threads have told; nothing here waits for a worker.
+
+use super::Running;
+use super::health::health;
+use crate::config::Config;
+use crate::deploy::client::Keep;
+use crate::deploy::status;
+use crate::http::{Deploys, Shadowing, Surface};
+use crate::metrics::Metrics;
+use std::sync::Arc;
+
+/// Everything that is served.
+pub fn surface(config: &Arc<Config>, running: &Running, metrics: Arc<Metrics>, tasks: usize) -> Surface {
+    let (board, beside) = (running.board().clone(), running.board().clone());
+    let (deploying, cancelling) = (running.author().clone(), running.author().clone());
+    let (pruning, ran_within) = (running.author().clone(), config.topics.journal_retention);
+    Surface {
+        metrics,
+        health: health(config, running),
+        deploys: Arc::new(move || {
+            let control = board.control();
+            let shadow = status::shadow_here(&control, tasks, board.shadow().as_deref());
+            Deploys {
+                shadow: shadow.map(Shadowing::brief),
+                ..status::deploys(&control, tasks)
+            }
+        }),
+        deploy: Arc::new(move |wish| deploying.deploy(wish, &mut |_, _| {})),
+        cancel: Arc::new(move || cancelling.cancel()),
+        prune: Arc::new(move |wish| {
+            let keep = Keep {
+                last: wish.keep,
+                also: wish.also,
+                ran_within,
+            };
+            pruning.prune(&keep, wish.dry_run)
+        }),
+        shadow: Arc::new(move || status::shadow_here(&beside.control(), tasks, beside.shadow().as_deref())),
+    }
+}

@@ -1,0 +1,375 @@
+//! The threads of an instance, and the channels between them. Nothing else in the spine knows of threads.
+//!
+//! | thread | what it drives |
+//! |---|---|
+//! | supervisor | [`Supervisor`]: it sleeps until something happens, or until the next step is due |
+//! | group | [`Member`]: it hears of changes, and does what the supervisor asks of the group |
+//! | worker-N | [`Seat`] |
+//! | restore-N | restores, and cuts of changelogs: see `pool` |
+//! | control | [`Carrier`] |
+//! | shadow | [`Player`] |
+//!
+//! Rule: a panic of any of them is told to the supervisor, which ends the instance: nothing more is committed, and a restart
+//! recovers from the log.
+
+mod pool;
+
+use super::driven as instance;
+use super::health::Tasks;
+use super::member::{Member, Request as Asked};
+use super::seat::{Command, Round, SAY_EVERY, Seat};
+use super::site::Site;
+use super::supervisor::{Event, Request, Supervisor};
+use crate::clock::{Now, wall};
+use crate::deploy::Orders;
+use crate::deploy::agent::Carrier;
+use crate::deploy::view::Board;
+use crate::error::{Failure, Result};
+use crate::log::Producer;
+use crate::shadow::{Player, Trial};
+use pool::Pool;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The longest that an idle worker waits in one poll, and so the longest that commands and replies wait for it.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// The longest that one poll of the control topic waits, and so the longest that what tasks need waits for it.
+const CONTROL_WAIT: Duration = Duration::from_millis(50);
+
+/// The longest that one poll of the group waits, and so the longest that a stop waits for it.
+const GROUP_WAIT: Duration = Duration::from_millis(50);
+
+/// The same while partitions are to be released.
+const RELEASE_WAIT: Duration = Duration::from_millis(5);
+
+/// A log that does not answer is called again after this.
+const AWAY_WAIT: Duration = Duration::from_millis(100);
+
+/// What the threads of an instance are made from.
+pub struct Crew {
+    /// What they stand on.
+    pub site: Site,
+    /// Decides.
+    pub supervisor: Supervisor,
+    /// In the group.
+    pub member: Member,
+    /// Work.
+    pub seats: Vec<Seat>,
+    /// Reads and writes the control topic.
+    pub carrier: Carrier,
+    /// What is known of versions.
+    pub board: Arc<Board>,
+    /// How tasks stand.
+    pub tasks: Tasks,
+}
+
+/// The threads of a running instance.
+pub struct Threads {
+    events: Sender<Event>,
+    stop: Arc<AtomicBool>,
+    supervisor: Option<JoinHandle<Result<()>>>,
+    control: Option<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Starts them.
+    pub fn start(crew: Crew) -> Result<Threads> {
+        let (events, inbox) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut workers = vec![];
+        for (index, seat) in crew.seats.into_iter().enumerate() {
+            let (commands, told) = channel();
+            let (events, tasks) = (events.clone(), crew.tasks.clone());
+            let name = format!("worker-{index}");
+            let thread = told_of(&name, events.clone(), move || work(seat, &told, &events, &tasks))?;
+            workers.push((commands, thread));
+        }
+        let commands: Vec<_> = workers.iter().map(|(commands, _)| commands.clone()).collect();
+        let control = Control {
+            carrier: crew.carrier,
+            board: crew.board.clone(),
+            tasks: crew.tasks,
+            commands,
+            stop: stop.clone(),
+        };
+        let control = told_of("control", events.clone(), move || control.run())?;
+        let (group, asked) = channel();
+        let heard = events.clone();
+        let hears = told_of("group", events.clone(), move || hear(crew.member, &asked, &heard))?;
+        let driver = Driver {
+            supervisor: crew.supervisor,
+            inbox,
+            workers,
+            group,
+            pool: Pool::start(&crew.site, &crew.board, &events)?,
+        };
+        let over = stop.clone();
+        let supervisor = spawn("supervisor", move || {
+            let result = driver.run();
+            // The control thread ends with it; the group's thread leaves the group if nobody has asked it to.
+            over.store(true, Ordering::Release);
+            let _ = hears.join();
+            result
+        })?;
+        Ok(Threads {
+            events,
+            stop,
+            supervisor: Some(supervisor),
+            control: Some(control),
+        })
+    }
+
+    /// The instance has ended.
+    pub fn have_ended(&self) -> bool {
+        self.supervisor.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Tells the instance to stop, and waits until it has. Ok when there is nothing to stop any more.
+    pub fn stop(&mut self) -> Result<()> {
+        self.stop.store(true, Ordering::Release);
+        let _ = self.events.send(Event::Stop);
+        let Some(supervisor) = self.supervisor.take() else {
+            return Ok(());
+        };
+        let panicked = |_| Err(Failure::Fatal("the supervisor panicked".into()));
+        let result = supervisor.join().unwrap_or_else(panicked);
+        if let Some(control) = self.control.take() {
+            let _ = control.join();
+        }
+        result
+    }
+}
+
+/// The supervisor's thread.
+struct Driver {
+    supervisor: Supervisor,
+    inbox: Receiver<Event>,
+    workers: Vec<(Sender<Command>, JoinHandle<()>)>,
+    group: Sender<Asked>,
+    pool: Pool,
+}
+
+impl Driver {
+    fn run(mut self) -> Result<()> {
+        let start = Instant::now();
+        let mut woken = None;
+        let result = loop {
+            let step = {
+                let mut events = woken.take().into_iter().chain(self.inbox.try_iter());
+                self.supervisor.step(start.elapsed(), &mut events)
+            };
+            step.requests.into_iter().for_each(|request| self.pass_on(request));
+            if let Some(result) = step.ended {
+                break result;
+            }
+            woken = self.inbox.recv_timeout(step.next).ok();
+        };
+        self.pool.end();
+        for (commands, thread) in self.workers {
+            // Without anybody to tell it something, a worker ends.
+            drop(commands);
+            // One that is stuck is why the instance ends: the process ends with it.
+            if result.is_ok() {
+                let _ = thread.join();
+            }
+        }
+        result
+    }
+
+    /// Whoever is gone has said why, and that ends the instance: so nobody has to hear what it does not take any more.
+    fn pass_on(&mut self, request: Request) {
+        match request {
+            Request::Worker(worker, command) => _ = self.workers[worker].0.send(command),
+            Request::Member(request) => _ = self.group.send(request),
+            Request::Restore(claim) => self.pool.restore(claim),
+            Request::Abandon(claim) => self.pool.abandon(claim),
+            Request::Truncate(partition, before) => self.pool.cut(partition, before),
+        }
+    }
+}
+
+/// The group's thread.
+fn hear(mut member: Member, asked: &Receiver<Asked>, events: &Sender<Event>) -> Result<()> {
+    let mut releases = false;
+    let mut away = false;
+    loop {
+        let request = match member.hears() && !away {
+            true => asked.try_recv(),
+            // There is nothing to hear but requests.
+            false => asked.recv_timeout(GROUP_WAIT).map_err(|end| match end {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            }),
+        };
+        let heard = match request {
+            Ok(request) => {
+                releases = false;
+                member.request(request)?
+            }
+            Err(TryRecvError::Empty) => member.poll(if releases { RELEASE_WAIT } else { GROUP_WAIT })?,
+            // The supervisor has ended: so does the membership, with its owner.
+            Err(TryRecvError::Disconnected) => return Ok(()),
+        };
+        away = heard.as_ref().is_some_and(|heard| heard.is_unreachable());
+        if let Some(heard) = heard {
+            releases |= heard.wants_release();
+            let _ = events.send(Event::Group(heard));
+        }
+    }
+}
+
+/// A worker's thread.
+fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<Event>, tasks: &Tasks) -> Result<()> {
+    let start = Instant::now();
+    let mut says = vec![];
+    loop {
+        loop {
+            let command = match seat.worker().is_empty() {
+                true => told.recv_timeout(WAIT).map_err(|end| end == RecvTimeoutError::Timeout),
+                false => told.try_recv().map_err(|end| end == TryRecvError::Empty),
+            };
+            match command {
+                Ok(command) => seat.obey(command)?,
+                Err(true) => break,
+                // The supervisor has ended: so has the instance.
+                Err(false) => return Ok(()),
+            }
+        }
+        let round = seat.turn(now(start), WAIT, tasks, &mut says)?;
+        for event in says.drain(..) {
+            let _ = events.send(event);
+        }
+        if round == Round::Unreachable {
+            std::thread::sleep(AWAY_WAIT);
+        }
+    }
+}
+
+/// The thread of the control topic.
+struct Control {
+    carrier: Carrier,
+    board: Arc<Board>,
+    tasks: Tasks,
+    commands: Vec<Sender<Command>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Control {
+    /// Until the instance is told to stop.
+    fn run(self) -> Result<()> {
+        let Control {
+            mut carrier,
+            board,
+            tasks,
+            commands,
+            stop,
+        } = self;
+        let start = Instant::now();
+        let mut said: Option<Instant> = None;
+        while !stop.load(Ordering::Acquire) {
+            let mut tell = |orders: &Arc<Orders>| {
+                for worker in &commands {
+                    let _ = worker.send(Command::Order(orders.clone()));
+                }
+            };
+            match instance::carry(&mut carrier, &board, &tasks, now(start), CONTROL_WAIT, &mut tell) {
+                Ok(()) => {}
+                Err(Failure::Retry(why)) => {
+                    if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                        said = Some(Instant::now());
+                        tracing::warn!(%why, "the control topic can't be read or written");
+                    }
+                    std::thread::sleep(AWAY_WAIT);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A producer for each worker. Before the group is joined, so that what an earlier life left open is aborted before offsets
+/// are read; all at once, because each may have to wait for that.
+pub fn producers(site: &Site) -> Vec<Result<Box<dyn Producer>>> {
+    std::thread::scope(|scope| {
+        let opening: Vec<_> = (0..site.config.workers)
+            .map(|index| scope.spawn(move || site.producer(index)))
+            .collect();
+        let panicked = |_| Err(Failure::Fatal("a producer panicked at its start".into()));
+        opening
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(panicked))
+            .collect()
+    })
+}
+
+/// Starts the thread that plays a shadow, until that is over. It runs when the others leave it time.
+pub fn play(trial: Arc<Trial>) -> Result<()> {
+    let thread = move || {
+        stand_back();
+        let mut player = Player::new(trial.clone());
+        while !trial.is_over() {
+            match catch_unwind(AssertUnwindSafe(|| player.play())) {
+                Ok(true) => {}
+                Ok(false) => std::thread::sleep(WAIT),
+                Err(panic) => {
+                    let why = format!("ended by a bug of Pelton's: {}", panic_text(panic.as_ref()));
+                    tracing::error!(why, "the shadow");
+                    trial.fail(&why);
+                    player = Player::new(trial.clone());
+                }
+            }
+        }
+    };
+    spawn("shadow", thread).map(drop)
+}
+
+/// The calling thread gets what time the others leave.
+fn stand_back() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: plain numbers. On Linux this sets the priority of the calling thread alone; a refusal leaves it as it was.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+    }
+}
+
+/// A thread whose failure, or panic, is told to the supervisor.
+fn told_of(
+    name: &str,
+    events: Sender<Event>,
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let whose = name.to_owned();
+    spawn(name, move || {
+        let failed = match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => return,
+            Ok(Err(failure)) => failure,
+            Err(panic) => Failure::Fatal(format!("{whose} panicked: {}", panic_text(panic.as_ref()))),
+        };
+        let _ = events.send(Event::Failed(failed));
+    })
+}
+
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map_err(|e| Failure::Fatal(format!("no thread for '{name}': {e}")))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+        .to_owned()
+}
+
+fn now(start: Instant) -> Now {
+    Now {
+        mono: start.elapsed(),
+        wall: wall(),
+    }
+}

@@ -1,0 +1,315 @@
+//! The threads that restore tasks.
+//!
+//! Rules:
+//! - A few threads, however many partitions there are: a restore has a thread until it ends or has to wait for something other
+//!   than records. While it waits it costs no thread, and no reader.
+//! - What is abandoned is dropped before its next question; what a question under way still does to the store is refused there,
+//!   once a newer stay has it.
+//! - A panic is an answer: it ends the instance, in words.
+
+#[cfg(test)]
+mod tests;
+
+use super::{panic_text, spawn};
+use crate::deploy::view::Board;
+use crate::error::{Failure, Result};
+use crate::instance::restore::{Next, Restore};
+use crate::instance::seat::Claim;
+use crate::instance::site::Site;
+use crate::instance::supervisor::Event;
+use crate::record::{Offset, Partition, Stay};
+use crate::task::Task;
+use crate::task::restore::Access;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Restores at a time. A restore is one core's work and one reader with up to 32 MiB of fetched records: four of them take
+/// 128 MiB, and read as fast as a broker sends to one machine.
+const THREADS: usize = 4;
+
+/// The longest that a restore waits for records in one poll.
+const READ_WAIT: Duration = Duration::from_millis(50);
+
+/// How often a restore says how far it is.
+const SAY_EVERY: Duration = Duration::from_millis(100);
+
+/// See the module.
+pub struct Pool(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// With the time before which there is nothing to do for it.
+    jobs: Vec<(Instant, Job)>,
+    /// Stays that a thread is at.
+    busy: BTreeSet<Stay>,
+    /// Those of them that are not wanted any more.
+    abandoned: BTreeSet<Stay>,
+    ended: bool,
+}
+
+enum Job {
+    Begin(Claim),
+    GoOn(Box<Work>),
+    Cut(Partition, Offset),
+}
+
+/// A restore, what answers its questions, and when it last said how far it is.
+struct Work {
+    restore: Restore,
+    access: Access,
+    said: Option<Instant>,
+}
+
+impl Work {
+    fn claim(&self) -> Claim {
+        Claim {
+            partition: self.restore.partition(),
+            stay: self.restore.stay(),
+        }
+    }
+}
+
+impl Job {
+    fn stay(&self) -> Option<Stay> {
+        match self {
+            Job::Begin(claim) => Some(claim.stay),
+            Job::GoOn(work) => Some(work.restore.stay()),
+            Job::Cut(..) => None,
+        }
+    }
+}
+
+/// What a thread of the pool works with.
+struct Thread {
+    shared: Arc<Shared>,
+    site: Site,
+    board: Arc<Board>,
+    events: Sender<Event>,
+}
+
+impl Pool {
+    /// Starts the threads.
+    pub fn start(site: &Site, board: &Arc<Board>, events: &Sender<Event>) -> Result<Pool> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            more: Condvar::new(),
+        });
+        for index in 0..THREADS {
+            let thread = Thread {
+                shared: shared.clone(),
+                site: site.clone(),
+                board: board.clone(),
+                events: events.clone(),
+            };
+            spawn(&format!("restore-{index}"), move || thread.run())?;
+        }
+        Ok(Pool(shared))
+    }
+
+    /// A partition is to be restored.
+    pub fn restore(&self, claim: Claim) {
+        self.0.put(Instant::now(), Job::Begin(claim));
+    }
+
+    /// A restore is not wanted any more.
+    pub fn abandon(&self, claim: Claim) {
+        let mut queue = self.0.queue();
+        queue.jobs.retain(|(_, job)| job.stay() != Some(claim.stay));
+        if queue.busy.contains(&claim.stay) {
+            queue.abandoned.insert(claim.stay);
+        }
+    }
+
+    /// A changelog may be cut.
+    pub fn cut(&self, partition: Partition, before: Offset) {
+        self.0.put(Instant::now(), Job::Cut(partition, before));
+    }
+
+    /// The threads end, each after what it is at.
+    pub fn end(&self) {
+        let mut queue = self.0.queue();
+        queue.ended = true;
+        queue.jobs.clear();
+        self.0.more.notify_all();
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Each change of the queue is whole: nothing in it can panic halfway.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, due: Instant, job: Job) {
+        let mut queue = self.queue();
+        if !queue.ended {
+            queue.jobs.push((due, job));
+            self.more.notify_one();
+        }
+    }
+
+    /// The next job that is due. None: the pool has ended.
+    fn take(&self) -> Option<Job> {
+        let mut queue = self.queue();
+        loop {
+            if queue.ended {
+                return None;
+            }
+            let first = queue.jobs.iter().enumerate().min_by_key(|(_, (due, _))| *due);
+            let wait = match first {
+                Some((index, (due, _))) => match due.checked_duration_since(Instant::now()) {
+                    None | Some(Duration::ZERO) => {
+                        let (_, job) = queue.jobs.remove(index);
+                        queue.busy.extend(job.stay());
+                        return Some(job);
+                    }
+                    Some(wait) => Some(wait),
+                },
+                None => None,
+            };
+            queue = match wait {
+                Some(wait) => {
+                    let waited = self.more.wait_timeout(queue, wait);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.more.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// A thread is through with this.
+    fn leave(&self, stay: Stay) {
+        let mut queue = self.queue();
+        queue.busy.remove(&stay);
+        queue.abandoned.remove(&stay);
+    }
+
+    /// A thread sets this aside until it is due. False: it is not wanted any more.
+    fn set_aside(&self, work: Box<Work>, due: Instant) -> bool {
+        let mut queue = self.queue();
+        let stay = work.restore.stay();
+        queue.busy.remove(&stay);
+        let wanted = !queue.abandoned.remove(&stay) && !queue.ended;
+        if wanted {
+            queue.jobs.push((due, Job::GoOn(work)));
+            self.more.notify_one();
+        }
+        wanted
+    }
+
+    fn is_wanted(&self, stay: Stay) -> bool {
+        let queue = self.queue();
+        !queue.abandoned.contains(&stay) && !queue.ended
+    }
+}
+
+impl Thread {
+    fn run(self) {
+        while let Some(job) = self.shared.take() {
+            let (claim, worked) = match job {
+                Job::Cut(partition, before) => {
+                    self.cut(partition, before);
+                    continue;
+                }
+                Job::Begin(claim) => (claim, catch_unwind(AssertUnwindSafe(|| self.work(self.begin(claim))))),
+                Job::GoOn(work) => (work.claim(), catch_unwind(AssertUnwindSafe(|| self.work(work)))),
+            };
+            let Claim { partition, stay } = claim;
+            match worked {
+                Ok(Left::Later(work, wait)) => {
+                    if !self.shared.set_aside(work, Instant::now() + wait) {
+                        self.board.forget(partition);
+                    }
+                }
+                Ok(Left::Abandoned) => {
+                    self.shared.leave(stay);
+                    self.board.forget(partition);
+                }
+                Ok(Left::Done(task)) => self.done(claim, task),
+                Err(panic) => {
+                    let why = panic_text(panic.as_ref());
+                    let why = format!("the restore of task {partition} panicked: {why}");
+                    self.done(claim, Err(Failure::Fatal(why)));
+                }
+            }
+        }
+    }
+
+    fn begin(&self, claim: Claim) -> Box<Work> {
+        let (restore, access) = self.site.restore(claim);
+        Box::new(Work {
+            restore,
+            access,
+            said: None,
+        })
+    }
+
+    fn done(&self, claim: Claim, task: Result<Box<Task>>) {
+        self.shared.leave(claim.stay);
+        let _ = self.events.send(Event::Restored(claim, task));
+    }
+
+    /// Until it ends, or waits.
+    fn work(&self, mut work: Box<Work>) -> Left {
+        let claim = work.claim();
+        loop {
+            if !self.shared.is_wanted(claim.stay) {
+                return Left::Abandoned;
+            }
+            let next = work.restore.step(&self.board);
+            if work.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                work.said = Some(Instant::now());
+                let (read, why) = work.restore.progress();
+                let restores = Event::Restores(claim, read, why.map(str::to_owned));
+                let _ = self.events.send(restores);
+            }
+            match next {
+                Next::Ask(question) => {
+                    let answer = work.access.ask(question, READ_WAIT);
+                    work.restore.answer(answer);
+                }
+                Next::Wait(wait) => {
+                    work.access.rest();
+                    return Left::Later(work, wait);
+                }
+                Next::Done(task) => return Left::Done(task),
+            }
+        }
+    }
+
+    fn cut(&self, partition: Partition, before: Offset) {
+        let changelog = self.site.layout.changelog;
+        let cut = catch_unwind(AssertUnwindSafe(|| {
+            self.site.log.truncate(changelog, partition, before)
+        }));
+        match cut {
+            Ok(Ok(())) => {}
+            // The next round of the sweep asks again.
+            Ok(Err(why)) => tracing::warn!(task = partition, %why, "the changelog could not be cut"),
+            Err(panic) => {
+                let why = format!(
+                    "a cut of the changelog of task {partition} panicked: {}",
+                    panic_text(panic.as_ref())
+                );
+                let _ = self.events.send(Event::Failed(Failure::Fatal(why)));
+            }
+        }
+    }
+}
+
+/// How a thread left a restore.
+enum Left {
+    /// It goes on after this.
+    Later(Box<Work>, Duration),
+    /// Nobody wants it any more.
+    Abandoned,
+    Done(Result<Box<Task>>),
+}

@@ -1,0 +1,380 @@
+//! What the live rules and the shadow's make of the same step, side by side.
+//!
+//! Rules:
+//! - Effects belong together by name: the n-th record to an output, an entry of a store, a timer or a lookup by its tag. What was
+//!   written several times in a step counts as it was written last.
+//! - Datums are compared as bytes. Where these differ, or the schemas do, they are compared as values of the live schema.
+//! - Most steps are the same effect by effect: that costs a comparison of bytes, and no memory.
+
+mod items;
+
+use super::fields::{differing, field, short};
+use super::playback::Planned;
+use super::tape::{Tape, What as Live};
+use super::trial::Trial;
+use crate::binding::Wiring;
+use crate::convert::{JsonWriter, Resolver, iso};
+use crate::log::Topics;
+use crate::record::{FOREVER, Partition, StepKey};
+use crate::rules::{Action, Effect};
+use crate::shadow::{Counts, Difference, Field, Kind, Origin, Report, Trapped};
+use crate::state::meta::Names;
+use crate::step::{Made, What};
+use items::{Item, Side, items};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Differences that are told of a task: with ten fields of two values of 200 characters each, a report has 40 KiB at most, and
+/// a record of the control topic takes it.
+const TOLD: usize = 10;
+
+/// Reasons of traps that are told.
+const REASONS: usize = 10;
+
+/// See the module.
+pub struct Comparison {
+    pub report: Report,
+    pub live: Arc<Wiring>,
+    shadow: Arc<Wiring>,
+    task: Partition,
+    topics: Topics,
+    /// By the shadow's index: the live one with the same name and schema.
+    outputs: Vec<Option<u16>>,
+    stores: Vec<Option<u16>>,
+    timers: Vec<Option<u16>>,
+    lookups: Vec<Option<u16>>,
+    /// By schemas of the shadow and the live rules, where they differ; none: values of one are none of the other.
+    resolvers: BTreeMap<(String, String), Option<Resolver>>,
+    writers: BTreeMap<String, Option<JsonWriter>>,
+}
+
+impl Comparison {
+    /// Of a shadow with the rules that are live when it begins.
+    pub fn new(task: Partition, trial: &Trial, live: Arc<Wiring>) -> Comparison {
+        let (old, new) = (live.rules.description(), trial.wiring.rules.description());
+        let place = |at: Option<usize>| at.map(|at| at as u16);
+        let mut notes = vec![];
+        let mut note = |what: &str, name: &str, old: Option<&String>, new: &String| {
+            if old.is_some_and(|old| old != new) {
+                notes.push(format!(
+                    "{what} '{name}': the schemas differ; values are compared in the live one"
+                ));
+            }
+        };
+        for new in &new.outputs {
+            let same = old.outputs.iter().find(|old| old.name == new.name);
+            note("output", &new.name, same.map(|old| &old.schema), &new.schema);
+        }
+        for new in &new.stores {
+            let same = old.stores.iter().find(|old| old.name == new.name);
+            note("store", &new.name, same.map(|old| &old.schema), &new.schema);
+        }
+        for new in &new.lookups {
+            let same = old.lookups.iter().find(|old| old.name == new.name);
+            note("lookup", &new.name, same.map(|old| &old.request), &new.request);
+        }
+        Comparison {
+            report: Report {
+                instance: trial.instance.clone(),
+                duration: trial.duration,
+                notes,
+                ..Report::default()
+            },
+            task,
+            topics: trial.layout.topics.clone(),
+            outputs: new
+                .outputs
+                .iter()
+                .map(|of| place(old.outputs.iter().position(|known| known == of)))
+                .collect(),
+            stores: new
+                .stores
+                .iter()
+                .map(|of| place(old.stores.iter().position(|known| known == of)))
+                .collect(),
+            timers: new
+                .timers
+                .iter()
+                .map(|of| place(old.timers.iter().position(|known| known == of)))
+                .collect(),
+            lookups: new
+                .lookups
+                .iter()
+                .map(|of| {
+                    place(
+                        old.lookups
+                            .iter()
+                            .position(|known| known.name == of.name && known.request == of.request),
+                    )
+                })
+                .collect(),
+            shadow: trial.wiring.clone(),
+            live,
+            resolvers: BTreeMap::new(),
+            writers: BTreeMap::new(),
+        }
+    }
+
+    /// A step was taken.
+    pub fn step(&mut self, planned: &Planned, tape: &Tape, names: &Names, made: &Made<'_>) {
+        let seen = &mut self.report.seen;
+        let (mut theirs, mut dead) = (0..0, &b""[..]);
+        if let Some(step) = planned.mark.map(|live| &tape.steps[live]) {
+            seen.steps += 1;
+            seen.records += u64::from(matches!(step.what, Live::Record { .. }));
+            theirs = step.effects.start as usize..step.effects.end as usize;
+            dead = step.dead.of(&tape.bytes);
+        }
+        self.report.to = self.report.to.max(Some(planned.time));
+        let (live, shadow) = (&tape.effects[theirs.clone()], &made.effects.effects[made.range.clone()]);
+        let plain = tape.headers.is_empty() && made.effects.headers.is_empty();
+        if plain && dead == refusal(planned) && live.len() == shadow.len() {
+            let pairs = || live.iter().zip(shadow);
+            if pairs().all(|(live, shadow)| self.alike((live, &tape.bytes), (shadow, &made.effects.bytes))) {
+                for effect in shadow {
+                    if let Some(kind) = kind(effect.what) {
+                        self.report.seen.of(kind).same += 1;
+                    }
+                }
+                self.report.seen.dead_letters.same += u64::from(!dead.is_empty());
+                return;
+            }
+        }
+        self.differ(planned, tape, names, theirs, made);
+    }
+
+    /// The same effect, to the byte?
+    fn alike(&self, live: (&Effect, &[u8]), shadow: (&Effect, &[u8])) -> bool {
+        let on = usize::from(shadow.0.on);
+        let place = match kind(shadow.0.what) {
+            Some(Kind::Output) => self.outputs[on],
+            Some(Kind::State) => self.stores[on],
+            Some(Kind::Timer) => self.timers[on],
+            Some(Kind::Lookup) => self.lookups[on],
+            // Counts are not compared.
+            Some(Kind::DeadLetter) | None => return live.0.what == shadow.0.what,
+        };
+        let has = items::parts(shadow.0.what);
+        live.0.what == shadow.0.what
+            && place == Some(live.0.on)
+            && (!has.at || live.0.at == shadow.0.at)
+            && (!has.name || live.0.name.of(live.1) == shadow.0.name.of(shadow.1))
+            && (!has.value || live.0.value.of(live.1) == shadow.0.value.of(shadow.1))
+    }
+
+    fn differ(&mut self, planned: &Planned, tape: &Tape, names: &Names, theirs: Range<usize>, made: &Made<'_>) {
+        let (live, shadow) = (self.live.clone(), self.shadow.clone());
+        let dead = planned
+            .mark
+            .map_or(&b""[..], |live| tape.steps[live].dead.of(&tape.bytes));
+        let old = items(Side {
+            wiring: &live,
+            effects: &tape.effects,
+            headers: &tape.headers,
+            bytes: &tape.bytes,
+            range: theirs,
+            dead,
+        });
+        let new = items(Side {
+            wiring: &shadow,
+            effects: &made.effects.effects,
+            headers: &made.effects.headers,
+            bytes: &made.effects.bytes,
+            range: made.range.clone(),
+            dead: refusal(planned),
+        });
+        for one in &old {
+            let other = new.iter().find(|other| other.id() == one.id());
+            match other {
+                Some(other) => {
+                    let fields = self.fields(one, other);
+                    match fields.is_empty() {
+                        true => self.report.seen.of(one.kind).same += 1,
+                        false => self.tell("different", one, fields, planned, tape, names),
+                    }
+                }
+                None => {
+                    let text = self.text(one);
+                    let fields = vec![field("", Some(&text), None)];
+                    self.tell("missing", one, fields, planned, tape, names);
+                }
+            }
+        }
+        for one in new.iter().filter(|one| old.iter().all(|other| other.id() != one.id())) {
+            let text = self.text(one);
+            let fields = vec![field("", None, Some(&text))];
+            self.tell("extra", one, fields, planned, tape, names);
+        }
+    }
+
+    /// The fields in which two effects differ.
+    fn fields(&mut self, live: &Item<'_>, shadow: &Item<'_>) -> Vec<Field> {
+        let mut fields = vec![];
+        let mut aside = |name: &str, live: String, shadow: String| {
+            if live != shadow {
+                fields.push(field(name, Some(&live), Some(&shadow)));
+            }
+        };
+        aside("(what)", live.verb().into(), shadow.verb().into());
+        aside("(key)", lossy(live.key), lossy(shadow.key));
+        aside("(headers)", live.headers(), shadow.headers());
+        if let (Some(live_at), Some(shadow_at)) = (live.at, shadow.at) {
+            aside(live.name_of_time(), moment(live_at), moment(shadow_at));
+        }
+        if live.schema == shadow.schema && live.value == shadow.value {
+            return fields;
+        }
+        let (one, other) = (self.text(live), self.resolved(live, shadow));
+        differing("", &one, &other, &mut fields);
+        fields
+    }
+
+    /// An effect's value in JSON; without a schema as text.
+    fn text(&mut self, item: &Item<'_>) -> String {
+        match (item.value, item.schema) {
+            (Some(value), Some(schema)) => self.json(schema, value),
+            (Some(value), None) => lossy(value),
+            (None, _) => match item.at {
+                Some(at) => format!("{} {}", item.verb(), moment(at)),
+                None => item.verb().to_owned(),
+            },
+        }
+    }
+
+    /// The shadow's value in JSON, as the live schema has it.
+    fn resolved(&mut self, live: &Item<'_>, shadow: &Item<'_>) -> String {
+        let (Some(value), Some(writer), Some(reader)) = (shadow.value, shadow.schema, live.schema) else {
+            return self.text(shadow);
+        };
+        if writer == reader {
+            return self.json(reader, value);
+        }
+        let pair = (writer.to_owned(), reader.to_owned());
+        let resolver = self
+            .resolvers
+            .entry(pair)
+            .or_insert_with(|| Resolver::new(writer, reader).ok());
+        let mut resolved = vec![];
+        let fits = resolver
+            .as_ref()
+            .is_some_and(|resolver| resolver.convert(value, &mut resolved).is_ok());
+        match fits {
+            true => self.json(reader, &resolved),
+            false => self.json(writer, value),
+        }
+    }
+
+    fn json(&mut self, schema: &str, datum: &[u8]) -> String {
+        if !self.writers.contains_key(schema) {
+            self.writers.insert(schema.to_owned(), JsonWriter::new(schema).ok());
+        }
+        let mut text = vec![];
+        match self.writers.get(schema).and_then(Option::as_ref) {
+            Some(writer) if writer.convert(datum, &mut text).is_ok() => lossy(&text),
+            _ => format!("{} bytes, hash {:016x}", datum.len(), crate::state::rows::hash(datum)),
+        }
+    }
+
+    fn tell(&mut self, how: &str, item: &Item<'_>, fields: Vec<Field>, planned: &Planned, tape: &Tape, names: &Names) {
+        let counts: &mut Counts = self.report.seen.of(item.kind);
+        *match how {
+            "different" => &mut counts.different,
+            "missing" => &mut counts.missing,
+            _ => &mut counts.extra,
+        } += 1;
+        if self.report.differences.len() < TOLD {
+            let difference = Difference {
+                kind: item.kind,
+                how: how.to_owned(),
+                name: item.name.to_owned(),
+                entry: short(&lossy(item.entry)),
+                input: self.origin(planned, tape, names),
+                fields,
+            };
+            self.report.differences.push(difference);
+        }
+    }
+
+    /// The shadow's rules have trapped on an input that stood alone.
+    pub fn trapped(&mut self, planned: &Planned, tape: &Tape, names: &Names, why: &str) {
+        self.report.seen.traps += 1;
+        if let Some(known) = self.report.traps.iter_mut().find(|known| known.reason == why) {
+            known.count += 1;
+        } else if self.report.traps.len() < REASONS {
+            let first = self.origin(planned, tape, names);
+            self.report.traps.push(Trapped {
+                reason: why.to_owned(),
+                count: 1,
+                first,
+            });
+        }
+    }
+
+    fn origin(&self, planned: &Planned, tape: &Tape, names: &Names) -> Origin {
+        let live = planned.mark.map(|live| &tape.steps[live].what);
+        let mut origin = Origin {
+            partition: self.task,
+            key: short(&lossy(key(planned, tape))),
+            time: planned.time,
+            ..Origin::default()
+        };
+        let name = |names: &[String], id: u16| names.get(usize::from(id)).cloned().unwrap_or_default();
+        match (live, &planned.what) {
+            (Some(Live::Record { rank, offset, .. }), _) => {
+                origin.what = "record".into();
+                origin.topic = self.topics.get(usize::from(*rank)).cloned();
+                origin.offset = Some(*offset);
+            }
+            (Some(Live::Timer { kind, .. }), _) | (_, What::Timer(StepKey::Timer { kind, .. })) => {
+                origin.what = format!("timer {}", name(&names.timers, *kind));
+            }
+            (Some(Live::Reply { lookup, .. }), _) => {
+                origin.what = format!("reply of {}", name(&names.lookups, *lookup));
+            }
+            (_, What::Reply { name: lookup, .. }) => {
+                origin.what = format!("no reply of {}", name(&names.lookups, lookup.1));
+            }
+            _ => {}
+        }
+        origin
+    }
+}
+
+/// The key of a step.
+fn key<'a>(planned: &'a Planned, tape: &'a Tape) -> &'a [u8] {
+    match (&planned.what, planned.mark) {
+        (What::Timer(StepKey::Timer { key, .. }), _) => key,
+        (What::Reply { name, .. }, _) => &name.0,
+        (_, Some(live)) => tape.steps[live].key.of(&tape.bytes),
+        _ => &[],
+    }
+}
+
+/// Why the shadow refuses an input; empty if it doesn't.
+fn refusal(planned: &Planned) -> &[u8] {
+    planned.refused.as_ref().map_or(&[], |refusal| refusal.why.as_bytes())
+}
+
+/// What an effect counts as.
+fn kind(what: Action) -> Option<Kind> {
+    Some(match what {
+        Action::Put | Action::Delete | Action::Clear => Kind::State,
+        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => Kind::Output,
+        Action::SetTimer | Action::CancelTimer => Kind::Timer,
+        Action::Ask => Kind::Lookup,
+        Action::Count => return None,
+        Action::Reject => Kind::DeadLetter,
+    })
+}
+
+fn moment(at: i64) -> String {
+    match at {
+        FOREVER => "never".into(),
+        at => iso(at),
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

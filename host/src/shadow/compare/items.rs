@@ -1,0 +1,166 @@
+//! The effects of a step, by what they belong to.
+
+use super::{kind, lossy};
+use crate::binding::Wiring;
+use crate::record::Millis;
+use crate::rules::{Action, Effect, Header};
+use crate::shadow::Kind;
+use std::ops::Range;
+
+/// Which fields of an effect count.
+pub struct Parts {
+    pub name: bool,
+    pub value: bool,
+    pub at: bool,
+}
+
+/// As the interface has it.
+pub fn parts(what: Action) -> Parts {
+    let (name, value, at) = match what {
+        Action::Put => (true, true, true),
+        Action::SendKeyed => (true, true, true),
+        Action::Send => (false, true, true),
+        Action::Tombstone => (false, false, true),
+        Action::TombstoneKeyed | Action::SetTimer => (true, false, true),
+        Action::Ask => (true, true, false),
+        Action::Delete | Action::Clear | Action::CancelTimer => (true, false, false),
+        Action::Count => (false, false, true),
+        Action::Reject => (false, true, false),
+    };
+    Parts { name, value, at }
+}
+
+/// One effect.
+pub struct Item<'a> {
+    pub kind: Kind,
+    what: Action,
+    /// Of the output, store, timer or lookup.
+    pub name: &'a str,
+    /// Of the store, or the tag.
+    pub entry: &'a [u8],
+    /// Among the records to one output.
+    number: usize,
+    /// Of a record that has another than its input.
+    pub key: &'a [u8],
+    pub at: Option<Millis>,
+    pub value: Option<&'a [u8]>,
+    pub schema: Option<&'a str>,
+    headers: Vec<(&'a [u8], &'a [u8])>,
+}
+
+/// One of the two.
+pub struct Side<'a> {
+    pub wiring: &'a Wiring,
+    pub effects: &'a [Effect],
+    pub headers: &'a [Header],
+    pub bytes: &'a [u8],
+    pub range: Range<usize>,
+    pub dead: &'a [u8],
+}
+
+impl Item<'_> {
+    /// What it belongs to.
+    pub fn id(&self) -> (Kind, &str, &[u8], usize) {
+        (self.kind, self.name, self.entry, self.number)
+    }
+
+    /// What is done.
+    pub fn verb(&self) -> &'static str {
+        match self.what {
+            Action::Put => "put",
+            Action::Delete => "deleted",
+            Action::Clear => "cleared",
+            Action::Send | Action::SendKeyed => "sent",
+            Action::Tombstone | Action::TombstoneKeyed => "tombstone",
+            Action::SetTimer => "set for",
+            Action::CancelTimer => "taken back",
+            Action::Ask => "asked",
+            Action::Count => "counted",
+            Action::Reject => "refused",
+        }
+    }
+
+    /// What its time is called.
+    pub fn name_of_time(&self) -> &'static str {
+        match self.kind {
+            Kind::State => "(expires)",
+            Kind::Timer => "(due)",
+            _ => "(timestamp)",
+        }
+    }
+
+    /// Its headers, as text.
+    pub fn headers(&self) -> String {
+        let one = |(name, value): &(&[u8], &[u8])| format!("{}: {}", lossy(name), lossy(value));
+        self.headers.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Those of one side: what was written several times as it was written last.
+pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
+    let mut items: Vec<Item<'_>> = vec![];
+    let description = side.wiring.rules.description();
+    for index in side.range {
+        let effect = &side.effects[index];
+        let Some(kind) = kind(effect.what).filter(|kind| *kind != Kind::DeadLetter) else {
+            continue;
+        };
+        let on = usize::from(effect.on);
+        let has = parts(effect.what);
+        let (name, schema) = match kind {
+            Kind::Output => (&description.outputs[on].name, Some(&description.outputs[on].schema)),
+            Kind::State => (&description.stores[on].name, Some(&description.stores[on].schema)),
+            Kind::Timer => (&description.timers[on], None),
+            Kind::Lookup => (&description.lookups[on].name, Some(&description.lookups[on].request)),
+            Kind::DeadLetter => continue,
+        };
+        let given: &[u8] = if has.name { effect.name.of(side.bytes) } else { &[] };
+        let (entry, key) = match kind {
+            Kind::Output => (&b""[..], given),
+            _ => (given, &b""[..]),
+        };
+        let of_this = |header: &&Header| header.of as usize == index;
+        let headers = side.headers.iter().filter(of_this);
+        let number = match kind {
+            Kind::Output => items
+                .iter()
+                .filter(|item| item.kind == kind && item.name == name)
+                .count(),
+            // Everything below a prefix is another thing than one entry.
+            _ => usize::from(effect.what == Action::Clear),
+        };
+        let item = Item {
+            kind,
+            what: effect.what,
+            name,
+            entry,
+            number,
+            key,
+            at: has.at.then_some(effect.at),
+            value: has.value.then(|| effect.value.of(side.bytes)),
+            schema: schema.map(String::as_str),
+            headers: headers
+                .map(|of| (of.name.of(side.bytes), of.value.of(side.bytes)))
+                .collect(),
+        };
+        match items.iter_mut().find(|known| known.id() == item.id()) {
+            Some(known) => *known = item,
+            None => items.push(item),
+        }
+    }
+    if !side.dead.is_empty() {
+        items.push(Item {
+            kind: Kind::DeadLetter,
+            what: Action::Reject,
+            name: "",
+            entry: &[],
+            number: 0,
+            key: &[],
+            at: None,
+            value: Some(side.dead),
+            schema: None,
+            headers: vec![],
+        });
+    }
+    items
+}

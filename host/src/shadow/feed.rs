@@ -1,0 +1,193 @@
+//! Between a task and its shadow: a queue of tapes, and the report.
+//!
+//! Rule: neither side waits for the other for longer than a push or a pop takes. Whoever ends it first says why, and that stays.
+
+use super::Tape;
+use super::trial::Trial;
+use crate::binding::Wiring;
+use crate::record::{Millis, StepKey};
+use crate::shadow::{Report, Standing};
+use crate::state::TaskState;
+use crate::state::lookups::{LookupName, Pending};
+use crate::state::meta::Names;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The state of a task at P, but for its rows.
+pub struct Begin {
+    pub live: Arc<Wiring>,
+    pub timers: Vec<StepKey>,
+    pub lookups: Vec<(LookupName, Pending)>,
+    pub names: Names,
+    pub last: StepKey,
+}
+
+impl Begin {
+    /// Copies the state of a live task.
+    pub fn new(live: &Arc<Wiring>, state: &TaskState, last: &StepKey) -> Begin {
+        let lookups = state.lookups().iter();
+        Begin {
+            live: live.clone(),
+            timers: state.timers().iter().cloned().collect(),
+            lookups: lookups.map(|(name, pending)| (name.clone(), pending.clone())).collect(),
+            names: state.names().clone(),
+            last: last.clone(),
+        }
+    }
+}
+
+/// See the module.
+pub struct Feed(Mutex<Inner>);
+
+struct Inner {
+    begin: Option<Begin>,
+    queue: VecDeque<Tape>,
+    /// Tapes that were played: their memory is used again.
+    spare: Vec<Tape>,
+    /// No tape comes any more.
+    over: bool,
+    /// Why the live side has ended it.
+    why: Option<String>,
+    report: Report,
+}
+
+/// Emptied tapes that are kept: one is being written while one is in its commit.
+const SPARE: usize = 2;
+
+impl Feed {
+    /// A shadow begins.
+    pub fn new(begin: Begin, trial: &Trial) -> Feed {
+        let report = Report {
+            instance: trial.instance.clone(),
+            duration: trial.duration,
+            ..Report::default()
+        };
+        Feed(Mutex::new(Inner {
+            begin: Some(begin),
+            queue: VecDeque::new(),
+            spare: vec![],
+            over: false,
+            why: None,
+            report,
+        }))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is seen so far.
+    pub fn report(&self) -> Report {
+        self.inner().report.clone()
+    }
+
+    /// Nothing more is seen.
+    pub fn is_through(&self) -> bool {
+        self.inner().report.standing != Standing::Running
+    }
+
+    /// Nothing is wanted from the task any more.
+    pub fn is_over(&self) -> bool {
+        self.inner().over
+    }
+
+    /// A committed epoch; gives back an empty tape. Over the bound, the shadow is dropped.
+    pub(super) fn push(&self, tape: Tape, trial: &Trial) -> Tape {
+        let mut inner = self.inner();
+        if inner.over {
+            return Tape::default();
+        }
+        let spare = inner.spare.pop().unwrap_or_default();
+        let waiting = trial.queued(tape.size() as i64);
+        inner.queue.push_back(tape);
+        if waiting > trial.bounds.queue {
+            let steps: usize = inner.queue.iter().map(|tape| tape.steps.len()).sum();
+            let time = |tape: Option<&Tape>| tape.and_then(|tape| tape.steps.last()).map(|step| step.time);
+            let newest = time(inner.queue.back()).unwrap_or_default();
+            let at = inner.report.to.or(time(inner.queue.front())).unwrap_or(newest);
+            let why = format!(
+                "dropped: behind by {steps} steps, {} of event time: {} MiB may wait, and no more",
+                span(newest - at),
+                trial.bounds.queue >> 20
+            );
+            inner.end(why, trial);
+        }
+        spare
+    }
+
+    /// The live side ends it. What waits is still played, unless there is too much of it.
+    pub(super) fn leave(&self, why: &str) {
+        let mut inner = self.inner();
+        if !inner.over {
+            inner.over = true;
+            inner.why = Some(why.to_owned());
+        }
+    }
+
+    /// Everything that waits goes.
+    pub(super) fn end(&self, why: String, trial: &Trial) {
+        self.inner().end(why, trial);
+    }
+
+    pub(super) fn begin(&self) -> Option<Begin> {
+        self.inner().begin.take()
+    }
+
+    /// The next tape to be played.
+    pub(super) fn pop(&self, trial: &Trial) -> Option<Tape> {
+        let mut inner = self.inner();
+        let tape = inner.queue.pop_front();
+        match &tape {
+            Some(tape) => _ = trial.queued(-(tape.size() as i64)),
+            // All is played that was there.
+            None if inner.over && inner.report.standing == Standing::Running => {
+                inner.report.standing = Standing::Ended;
+                inner.report.why = inner.why.clone();
+            }
+            None => {}
+        }
+        tape
+    }
+
+    /// A tape was played, and that is what was seen.
+    pub(super) fn played(&self, mut tape: Tape, report: &Report, trial: &Trial) {
+        let mut inner = self.inner();
+        if inner.report.standing != Standing::Running {
+            return;
+        }
+        inner.report.clone_from(report);
+        if report.standing != Standing::Running {
+            let why = report.why.clone().unwrap_or_default();
+            let standing = report.standing;
+            inner.end(why, trial);
+            inner.report.standing = standing;
+            inner.report.why.clone_from(&report.why);
+        } else if inner.spare.len() < SPARE {
+            tape.clear();
+            inner.spare.push(tape);
+        }
+    }
+}
+
+impl Inner {
+    fn end(&mut self, why: String, trial: &Trial) {
+        for tape in self.queue.drain(..) {
+            trial.queued(-(tape.size() as i64));
+        }
+        self.spare = vec![];
+        self.over = true;
+        if self.report.standing == Standing::Running {
+            self.report.standing = Standing::Ended;
+            self.report.why = Some(why);
+        }
+    }
+}
+
+/// A length of event time, for people.
+fn span(millis: Millis) -> String {
+    match millis {
+        ..1000 => format!("{millis} ms"),
+        1000..120_000 => format!("{:.1} s", millis as f64 / 1000.0),
+        _ => format!("{:.1} min", millis as f64 / 60_000.0),
+    }
+}

@@ -1,0 +1,297 @@
+//! The ports of a shadow's stepper: inputs come from a tape, effects are compared with the live ones.
+//!
+//! Rules:
+//! - The steps of the live task come in their order, and between them the shadow's own timers, where the order of all steps has them.
+//!   Each step of the live task is one here, even if the shadow's rules have nothing to do in it.
+//! - A question gets the live answer if the live rules ask the same at the same step: it then has the live id. Nobody answers
+//!   any other, nor one that only the live rules ask again.
+
+use super::compare::Comparison;
+use super::tape::{self, Step, Tape, What as Live};
+use crate::binding::Sources;
+use crate::metrics::DeadLetter;
+use crate::record::journal::Ending;
+use crate::record::{Millis, StepKey};
+use crate::rules::{Action, Effects};
+use crate::state::TaskState;
+use crate::state::lookups::{self, LookupName};
+use crate::step::{
+    self, BATCH_BYTES, Call, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, What,
+};
+
+/// A shadow's step. A record's handle is its index on the tape; the mark is the index of the live step at this place, if there is one.
+pub type Planned = step::Planned<usize, Option<usize>>;
+
+/// What a shadow remembers from tape to tape.
+pub struct Place {
+    /// The time of its last step.
+    pub last: Millis,
+    /// The last step of the live task that is not a reply.
+    pub live: StepKey,
+    /// The ids of lookups that nobody answers.
+    pub orphans: Vec<Box<[u8]>>,
+}
+
+/// See the file's head.
+pub struct Playback<'a> {
+    pub tape: &'a Tape,
+    pub part: Part,
+    pub place: &'a mut Place,
+    pub compare: &'a mut Comparison,
+    /// What the live rules ask at this step.
+    asked: Vec<Asked>,
+}
+
+/// What is being played.
+pub enum Part {
+    /// The steps of the tape from `at` on and before `end`, and the shadow's own timers that are due before `until`.
+    Steps { at: usize, end: usize, until: Millis },
+    /// The ends of lookups that nobody answers.
+    Unanswered(Vec<Box<[u8]>>),
+}
+
+/// A question of the live rules.
+struct Asked {
+    name: LookupName,
+    id: Box<[u8]>,
+    request: Vec<u8>,
+}
+
+impl<'a> Playback<'a> {
+    /// Plays a part of a tape.
+    pub fn new(tape: &'a Tape, part: Part, place: &'a mut Place, compare: &'a mut Comparison) -> Playback<'a> {
+        Playback {
+            tape,
+            part,
+            place,
+            compare,
+            asked: vec![],
+        }
+    }
+
+    fn step(&self, planned: &Planned) -> Option<&'a Step> {
+        planned.mark.map(|live| &self.tape.steps[live])
+    }
+
+    /// What happens in the shadow at a step of the tape.
+    fn happens(&self, at: usize, own: Option<&StepKey>, state: &TaskState) -> What<usize> {
+        let step = &self.tape.steps[at];
+        match &step.what {
+            Live::Record { .. } => What::Record(at),
+            Live::Timer { .. } => match (tape::timer_of(step, self.tape), own) {
+                (Some(live), Some(own)) if live == *own => What::Timer(live),
+                (live, _) => What::Elsewhere(live),
+            },
+            Live::Reply { id, ending, .. } => match state.lookups().find(id.of(&self.tape.bytes)) {
+                Some((name, pending)) => What::Reply {
+                    name: name.clone(),
+                    id: pending.id.clone(),
+                    ending: ending.clone(),
+                },
+                None => What::Elsewhere(None),
+            },
+        }
+    }
+
+    fn plan_steps(&self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+        let Part::Steps { mut at, end, until } = self.part else {
+            return;
+        };
+        let mut own = state.timers().iter().peekable();
+        let mut bytes = 0;
+        while plan.len() < limit && bytes < BATCH_BYTES {
+            let step = self.tape.steps[..end].get(at);
+            let live = step.and_then(|step| tape::timer_of(step, self.tape));
+            let before = |own: &&StepKey| match (step, &live) {
+                (None, _) => own.time() < until,
+                (Some(_), Some(live)) => *own < live,
+                // A record comes before a timer of the same time.
+                (Some(step), None) if matches!(step.what, Live::Record { .. }) => own.time() < step.time,
+                // A reply comes right after the step before it.
+                (Some(_), None) => false,
+            };
+            if let Some(due) = own.next_if(before) {
+                plan.push(Planned::new(What::Timer(due.clone()), None, due.time()));
+                continue;
+            }
+            let Some(step) = step else { break };
+            if let Live::Record { value: Some(value), .. } = &step.what {
+                bytes += value.len as usize;
+            }
+            let what = self.happens(at, own.peek().copied(), state);
+            if let What::Timer(_) = what {
+                own.next();
+            }
+            plan.push(Planned::new(what, Some(at), step.time));
+            at += 1;
+        }
+    }
+
+    /// What the live rules ask at a step.
+    fn asked_live(&self, step: &Step, state: &TaskState) -> Vec<Asked> {
+        let mut asked = vec![];
+        let sequence = match &step.what {
+            Live::Reply { sequence, .. } => sequence + 1,
+            _ => 0,
+        };
+        let (tape, live) = (self.tape, &self.compare.live);
+        let mut number = 0;
+        for effect in &tape.effects[step.effects.start as usize..step.effects.end as usize] {
+            if effect.what != Action::Ask {
+                continue;
+            }
+            let on = usize::from(effect.on);
+            let mut request = vec![];
+            let url = &live.lookups[on].url;
+            if url.render(effect.value.of(&tape.bytes), &mut request).is_err() {
+                continue;
+            }
+            let id = lookups::id(&self.place.live, sequence, number);
+            number += 1;
+            let name = &live.rules.description().lookups[on].name;
+            if let Some(lookup) = state.names().lookups.iter().position(|known| known == name) {
+                let (key, tag) = (step.key.of(&tape.bytes), effect.name.of(&tape.bytes));
+                let name = (key.into(), lookup as u16, tag.into());
+                asked.push(Asked { name, id, request });
+            }
+        }
+        asked
+    }
+}
+
+impl Inputs for Playback<'_> {
+    type Record = usize;
+    type Mark = Option<usize>;
+
+    /// The shadow's thread waits for all others, so the clock says little: only what doesn't end traps by time.
+    const FIRST_PATIENCE: u32 = PATIENCE;
+
+    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+        let Part::Unanswered(ids) = &mut self.part else {
+            return self.plan_steps(state, limit, plan);
+        };
+        ids.retain(|id| state.lookups().find(id).is_some());
+        let pending = ids.iter().filter_map(|id| Some((id, state.lookups().find(id)?.0)));
+        plan.extend(pending.take(limit).map(|(id, name)| {
+            let what = What::Reply {
+                name: name.clone(),
+                id: id.clone(),
+                ending: Ending::Unavailable,
+            };
+            Planned::new(what, None, self.place.last)
+        }));
+    }
+
+    fn key(&self, record: &usize) -> &[u8] {
+        self.tape.steps[*record].key.of(&self.tape.bytes)
+    }
+
+    fn read(&self, record: &usize, _: &mut Sources) -> Result<RecordInput<'_>, Refusal> {
+        let step = &self.tape.steps[*record];
+        match &step.what {
+            Live::Record {
+                rank,
+                offset,
+                late,
+                unreadable: false,
+                value,
+                ..
+            } => Ok(RecordInput {
+                rank: *rank,
+                offset: *offset,
+                late: *late,
+                value: value.map(|value| value.of(&self.tape.bytes)),
+            }),
+            // No rules see it: the reason is the live one's.
+            _ => Err(Refusal {
+                kind: DeadLetter::Unreadable,
+                why: String::from_utf8_lossy(step.dead.of(&self.tape.bytes)).into_owned(),
+            }),
+        }
+    }
+
+    fn headers(&self, record: &usize, mut each: impl FnMut(&[u8], &[u8])) {
+        let Live::Record { headers, .. } = &self.tape.steps[*record].what else {
+            return;
+        };
+        for (name, value) in &self.tape.record_headers[headers.start as usize..headers.end as usize] {
+            each(name.of(&self.tape.bytes), value.of(&self.tape.bytes));
+        }
+    }
+
+    fn known_trap(&self, _: &Planned) -> Option<&str> {
+        None
+    }
+
+    fn take(&mut self, planned: &Planned, state: &TaskState) {
+        self.place.last = self.place.last.max(planned.time);
+        self.asked.clear();
+        let Some(step) = self.step(planned) else { return };
+        match &step.what {
+            Live::Record { rank, offset, .. } => {
+                self.place.live = StepKey::Record {
+                    time: step.time,
+                    rank: *rank,
+                    offset: *offset,
+                }
+            }
+            Live::Timer { .. } => self.place.live = tape::timer_of(step, self.tape).unwrap_or(StepKey::Start),
+            Live::Reply { .. } => {}
+        }
+        self.asked = self.asked_live(step, state);
+    }
+}
+
+impl Sink for Playback<'_> {
+    fn called(&mut self, call: &Call<'_>, _: &mut Guest) {
+        let seen = &mut self.compare.report.seen;
+        seen.shadow_nanos += call.cpu.as_nanos() as u64;
+        seen.shadow_inputs += call.inputs as u64;
+    }
+
+    fn refused(&mut self, planned: &Planned, _: bool, state: &TaskState, _: &mut Guest) {
+        let why = planned.refused.as_ref().map_or("", |refusal| &refusal.why);
+        self.compare.trapped(planned, self.tape, state.names(), why);
+    }
+
+    fn fault(&mut self, _: &str, _: &mut Guest) {}
+
+    fn begin(&mut self, _: &[Planned], _: usize, _: &mut Guest) {}
+
+    fn cut(&mut self) {}
+
+    /// A shadow has no effect outside: what it sends is compared, and that is all.
+    fn output(&mut self, _: &Output<'_>, _: &Guest) {}
+
+    fn ask(&mut self, question: &Question<'_>, _: &Planned, _: &Guest) -> Box<[u8]> {
+        let same = |asked: &Asked| asked.name == *question.name && asked.request == question.request;
+        if let Some(live) = self.asked.iter().position(same) {
+            return self.asked.remove(live).id;
+        }
+        self.compare.report.seen.unanswered += 1;
+        let number = self.compare.report.seen.unanswered.to_be_bytes();
+        // No id of the live task begins with this byte: the first byte of an id is the kind of a step.
+        let id: Box<[u8]> = [&[u8::MAX][..], &number].concat().into();
+        self.place.orphans.push(id.clone());
+        id
+    }
+
+    fn count(&mut self, _: u16, _: u64) {}
+
+    fn done(&mut self, planned: &Planned, made: &Made<'_>, state: &TaskState, _: &Guest) {
+        // The live rules alone ask these again: what is pending here under the same name gets no answer any more.
+        for asked in self.asked.drain(..) {
+            let pending = state.lookups().get(&asked.name);
+            if let Some(pending) = pending.filter(|pending| pending.id.first() != Some(&u8::MAX)) {
+                self.compare.report.seen.unanswered += 1;
+                self.place.orphans.push(pending.id.clone());
+            }
+        }
+        self.compare.step(planned, self.tape, state.names(), made);
+        if let (Part::Steps { at, .. }, Some(live)) = (&mut self.part, planned.mark) {
+            *at = live + 1;
+        }
+    }
+
+    fn end(&mut self, _: &[Planned], _: &Effects) {}
+}

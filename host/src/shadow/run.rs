@@ -1,0 +1,124 @@
+//! A shadow takes its steps: those of the live task's tapes, and its own timers between them.
+//!
+//! Rule: its stepper is the live task's (see [`stepper`](crate::step)), so what the live task would refuse, a shadow
+//! refuses. It has a state of its own, and its time is event time.
+
+use super::compare::Comparison;
+use super::feed::Begin;
+use super::playback::{Part, Place, Playback};
+use super::tape::Tape;
+use super::trial::Trial;
+use crate::binding::Sources;
+use crate::record::{FOREVER, Millis, NEVER, Partition, StepKey};
+use crate::shadow::{Report, Standing};
+use crate::state::TaskState;
+use crate::state::delta::Change;
+use crate::step::{Context, Guest, Stepper};
+
+/// The shadow of one task.
+pub struct Shadow {
+    guest: Guest,
+    sources: Sources,
+    state: TaskState,
+    stepper: Stepper<usize, Option<usize>>,
+    place: Place,
+    /// It takes no step of this time or a later one. Until the first step of a task that had none, this is unknown.
+    ends: Option<Millis>,
+    duration: Millis,
+    compare: Comparison,
+}
+
+impl Shadow {
+    /// Of a task, from here on.
+    pub fn new(task: Partition, trial: &Trial, begin: Begin) -> Result<Shadow, String> {
+        let guest = Guest::new(trial.wiring.clone()).map_err(|trap| trap.to_string())?;
+        let state = TaskState::copied(begin.names, &begin.timers, begin.lookups);
+        let last = begin.last.time();
+        let ends = (begin.last != StepKey::Start).then(|| last.saturating_add(trial.duration));
+        let mut shadow = Shadow {
+            guest,
+            sources: Sources::new(&trial.inputs, trial.schemas.clone()),
+            state,
+            stepper: Stepper::default(),
+            place: Place {
+                last,
+                live: begin.last,
+                orphans: vec![],
+            },
+            ends,
+            duration: trial.duration,
+            compare: Comparison::new(task, trial, begin.live),
+        };
+        shadow.state.bind(trial.wiring.rules.description());
+        shadow.compare.report.from = shadow.ends.map(|_| last);
+        shadow.commit();
+        Ok(shadow)
+    }
+
+    /// What was seen so far.
+    pub fn report(&self) -> &Report {
+        &self.compare.report
+    }
+
+    /// Memory of its state.
+    pub fn bytes(&self) -> usize {
+        self.state.rows().bytes()
+    }
+
+    /// Takes the steps of a committed epoch of the live task.
+    pub fn play(&mut self, tape: &Tape) {
+        for image in &tape.rows {
+            let key = image.key.of(&tape.images);
+            for cell in &tape.cells[image.cells.start as usize..image.cells.end as usize] {
+                let put = Change::Put {
+                    key,
+                    store: cell.store,
+                    schema: cell.schema,
+                    entry: cell.entry.of(&tape.images),
+                    expires: cell.expires,
+                    value: cell.value.of(&tape.images),
+                };
+                // Only names can be unreadable.
+                _ = self.state.replay(put);
+            }
+        }
+        if let Some(first) = tape.steps.first() {
+            self.compare.report.from.get_or_insert(first.time);
+            let ends = first.time.saturating_add(self.duration);
+            self.ends.get_or_insert(ends);
+        }
+        let ends = self.ends.unwrap_or(FOREVER);
+        // Times never go back.
+        let end = tape.steps.partition_point(|step| step.time < ends);
+        let until = match end < tape.steps.len() {
+            true => NEVER,
+            false => tape.until.min(ends),
+        };
+        self.take_steps(tape, Part::Steps { at: 0, end, until });
+        // What is asked by the answers to these gets its own with the next epoch.
+        let orphans = std::mem::take(&mut self.place.orphans);
+        self.take_steps(tape, Part::Unanswered(orphans));
+        let seen = &mut self.compare.report.seen;
+        seen.live_nanos += tape.nanos;
+        seen.live_inputs += tape.inputs;
+        if end < tape.steps.len() || tape.until >= ends {
+            self.compare.report.standing = Standing::Through;
+        }
+        self.commit();
+    }
+
+    fn take_steps(&mut self, tape: &Tape, part: Part) {
+        let mut port = Playback::new(tape, part, &mut self.place, &mut self.compare);
+        let mut context = Context {
+            state: &mut self.state,
+            guest: &mut self.guest,
+            sources: &mut self.sources,
+            port: &mut port,
+        };
+        while self.stepper.step(&mut context) {}
+    }
+
+    fn commit(&mut self) {
+        self.state.commit_unlogged(self.place.last);
+    }
+}

@@ -1,0 +1,290 @@
+//! What a task's epoch was made of, for its shadow: the steps, what the live rules made of them, and the rows that they stand on.
+//!
+//! Rules:
+//! - A tape is written while the epoch is open, sealed with it, and handed over when it is committed; a dropped epoch's tape is
+//!   dropped. So a shadow sees each step once, in order.
+//! - A row goes along with the first step of its key since the shadow's beginning P. Only steps of a key write its row, so what
+//!   is committed before that step's epoch is the row as of P.
+
+use super::known::Known;
+use crate::arrivals::{Arrivals, Waiting};
+use crate::record::journal::Ending;
+use crate::record::{Millis, NEVER, Offset, Rank, Span, StepKey};
+use crate::rules::{Effect, Effects, Header};
+use crate::state::rows::{Cell, Rows};
+use crate::step;
+use std::ops::Range;
+
+/// A live task's step.
+pub type Planned = step::Planned<Waiting, ()>;
+
+/// See the module. Spans point into `bytes`, those of rows and cells into `images`.
+#[derive(Debug)]
+pub struct Tape {
+    pub bytes: Vec<u8>,
+    pub steps: Vec<Step>,
+    /// Of the live rules.
+    pub effects: Vec<Effect>,
+    /// Headers of these; `of` is the index of the effect.
+    pub headers: Vec<Header>,
+    /// Headers of records.
+    pub record_headers: Vec<(Span, Span)>,
+    pub images: Vec<u8>,
+    pub rows: Vec<Image>,
+    pub cells: Vec<Shipped>,
+    /// Every timer before this time is due, if the steps are done.
+    pub until: Millis,
+    /// The last step of the task, and how many journaled inputs stand behind it.
+    pub end: (StepKey, u64),
+    /// CPU time of the live rules, in nanoseconds, for so many inputs.
+    pub nanos: u64,
+    pub inputs: u64,
+    /// Where the batch at hand begins.
+    batch: usize,
+}
+
+impl Default for Tape {
+    fn default() -> Tape {
+        Tape {
+            bytes: vec![],
+            steps: vec![],
+            effects: vec![],
+            headers: vec![],
+            record_headers: vec![],
+            images: vec![],
+            rows: vec![],
+            cells: vec![],
+            until: NEVER,
+            end: (StepKey::Start, 0),
+            nanos: 0,
+            inputs: 0,
+            batch: 0,
+        }
+    }
+}
+
+/// A step of the live task.
+#[derive(Debug)]
+pub struct Step {
+    pub what: What,
+    pub time: Millis,
+    pub hash: u64,
+    pub key: Span,
+    /// What the live rules made of it; empty: nothing, or it was refused.
+    pub effects: Range<u32>,
+    /// Why it was refused; empty: it was not.
+    pub dead: Span,
+}
+
+/// What it is.
+#[derive(Debug)]
+pub enum What {
+    Record {
+        rank: Rank,
+        offset: Offset,
+        late: bool,
+        /// No rules see it.
+        unreadable: bool,
+        value: Option<Span>,
+        headers: Range<u32>,
+    },
+    Timer {
+        kind: u16,
+        tag: Span,
+    },
+    Reply {
+        lookup: u16,
+        tag: Span,
+        id: Span,
+        /// Its number among the journaled inputs after the last step.
+        sequence: u64,
+        ending: Ending,
+    },
+}
+
+/// A row as of P.
+#[derive(Debug)]
+pub struct Image {
+    pub hash: u64,
+    pub key: Span,
+    pub cells: Range<u32>,
+}
+
+/// A cell of it.
+#[derive(Debug)]
+pub struct Shipped {
+    pub store: u16,
+    pub schema: u16,
+    pub expires: Millis,
+    pub entry: Span,
+    pub value: Span,
+}
+
+/// The key of a live step.
+fn key<'a>(planned: &'a Planned, arrivals: &'a Arrivals) -> &'a [u8] {
+    match &planned.what {
+        step::What::Record(record) => arrivals.record(record).key().unwrap_or_default(),
+        step::What::Timer(StepKey::Timer { key, .. }) => key,
+        step::What::Reply { name, .. } => &name.0,
+        step::What::Timer(_) | step::What::Elsewhere(_) => &[],
+    }
+}
+
+/// The timer of a step.
+pub fn timer_of(step: &Step, tape: &Tape) -> Option<StepKey> {
+    let What::Timer { kind, tag } = &step.what else {
+        return None;
+    };
+    Some(StepKey::Timer {
+        time: step.time,
+        key: step.key.of(&tape.bytes).into(),
+        kind: *kind,
+        tag: tag.of(&tape.bytes).into(),
+    })
+}
+
+impl Tape {
+    /// A batch is about to be applied. `sequence`: that of its first reply.
+    pub fn begin(&mut self, plan: &[Planned], arrivals: &Arrivals, sequence: u64) {
+        self.batch = self.steps.len();
+        for (number, planned) in plan.iter().enumerate() {
+            let what = match &planned.what {
+                step::What::Record(record) => self.record(record, arrivals),
+                step::What::Timer(StepKey::Timer { kind, tag, .. }) => What::Timer {
+                    kind: *kind,
+                    tag: Span::append(&mut self.bytes, tag),
+                },
+                step::What::Reply { name, id, ending } => What::Reply {
+                    lookup: name.1,
+                    tag: Span::append(&mut self.bytes, &name.2),
+                    id: Span::append(&mut self.bytes, id),
+                    // Replies come first in a batch.
+                    sequence: sequence + number as u64,
+                    ending: ending.clone(),
+                },
+                // Only timers are planned as timers, and everything is here.
+                step::What::Timer(_) | step::What::Elsewhere(_) => What::Timer {
+                    kind: u16::MAX,
+                    tag: Span::default(),
+                },
+            };
+            let key = Span::append(&mut self.bytes, key(planned, arrivals));
+            self.steps.push(Step {
+                what,
+                time: planned.time,
+                hash: planned.hash,
+                key,
+                effects: 0..0,
+                dead: Span::default(),
+            });
+        }
+    }
+
+    fn record(&mut self, waiting: &Waiting, arrivals: &Arrivals) -> What {
+        let record = arrivals.record(waiting);
+        let value = record.value().map(|value| Span::append(&mut self.bytes, value));
+        let first = self.record_headers.len() as u32;
+        for (name, value) in record.headers() {
+            let name = Span::append(&mut self.bytes, name);
+            let value = Span::append(&mut self.bytes, value);
+            self.record_headers.push((name, value));
+        }
+        What::Record {
+            rank: waiting.rank(),
+            offset: waiting.offset(),
+            late: waiting.is_late(),
+            unreadable: waiting.is_unreadable(),
+            value,
+            headers: first..self.record_headers.len() as u32,
+        }
+    }
+
+    /// Of the batch these were taken, with these effects.
+    pub fn taken(&mut self, taken: &[Planned], effects: &Effects) {
+        self.steps.truncate(self.batch + taken.len());
+        let (base, first) = (self.bytes.len() as u32, self.effects.len() as u32);
+        self.bytes.extend_from_slice(&effects.bytes);
+        // A span that does not count may be anything.
+        let moved = |span: Span| Span {
+            start: span.start.wrapping_add(base),
+            ..span
+        };
+        self.effects.extend(effects.effects.iter().map(|effect| Effect {
+            name: moved(effect.name),
+            value: moved(effect.value),
+            ..*effect
+        }));
+        self.headers.extend(effects.headers.iter().map(|header| Header {
+            of: header.of + first,
+            name: moved(header.name),
+            value: moved(header.value),
+        }));
+        let mut from = 0;
+        for (planned, step) in taken.iter().zip(&mut self.steps[self.batch..]) {
+            let mut range = from..from;
+            if let Some(input) = planned.input {
+                while effects.effects.get(range.end).is_some_and(|effect| effect.of == input) {
+                    range.end += 1;
+                }
+                from = range.end;
+            }
+            match &planned.refused {
+                None => step.effects = first + range.start as u32..first + range.end as u32,
+                Some(refusal) => step.dead = Span::append(&mut self.bytes, refusal.why.as_bytes()),
+            }
+        }
+    }
+
+    /// The rows of keys that are not `known` yet go along, as they are committed: before this epoch's own writes are.
+    pub fn ship(&mut self, rows: &Rows, known: &mut Known) {
+        for step in &self.steps {
+            let key = step.key.of(&self.bytes);
+            if !known.add(key) {
+                continue;
+            }
+            let first = self.cells.len() as u32;
+            let key_span = Span::append(&mut self.images, key);
+            if let Some(slot) = rows.find(step.hash, key) {
+                rows.image(slot, &mut |store, entry, cell: Cell<'_>| {
+                    self.cells.push(Shipped {
+                        store,
+                        schema: cell.schema,
+                        expires: cell.expires,
+                        entry: Span::append(&mut self.images, entry),
+                        value: Span::append(&mut self.images, cell.value),
+                    });
+                });
+            }
+            self.rows.push(Image {
+                hash: step.hash,
+                key: key_span,
+                cells: first..self.cells.len() as u32,
+            });
+        }
+    }
+
+    /// Memory that it holds, about.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+            + self.images.len()
+            + self.steps.len() * size_of::<Step>()
+            + self.effects.len() * size_of::<Effect>()
+            + self.cells.len() * size_of::<Shipped>()
+            + self.rows.len() * size_of::<Image>()
+            + self.headers.len() * size_of::<Header>()
+            + self.record_headers.len() * size_of::<(Span, Span)>()
+    }
+
+    /// Nothing is on it.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.steps.clear();
+        self.effects.clear();
+        self.headers.clear();
+        self.record_headers.clear();
+        self.images.clear();
+        self.rows.clear();
+        self.cells.clear();
+        (self.nanos, self.inputs, self.batch) = (0, 0, 0);
+    }
+}

@@ -1,0 +1,303 @@
+//! The state of a task: its rows, timers and pending lookups, and the delta that carries every change into the changelog.
+//!
+//! Invariant: *the deltas rebuild the state.* Replaying the deltas of the committed epochs in order gives exactly the committed
+//! state; with the deltas of the sealed and the open epoch it gives the state as it stands. This holds because a write changes
+//! memory and the open epoch's delta in one call, and because there is no other way to write: every part is private, and only
+//! shared references to them leave this module.
+//!
+//! ```text
+//! put, delete, clear, set_timer, ... ->  open epoch  -> seal ->  sealed epoch  -> commit ->  committed
+//!                                             \-----------------------\------- abort ------->  as of the last commit
+//! ```
+//!
+//! Two ways to change state bypass the delta, and each says so: [`replay`](TaskState::replay) applies what a delta says already,
+//! and [`commit_unlogged`](TaskState::commit_unlogged) is for a shadow, whose state has no changelog.
+
+pub mod delta;
+mod dump;
+mod ids;
+mod lifecycle;
+pub mod lookups;
+pub mod meta;
+pub mod rows;
+mod sweep;
+#[cfg(test)]
+mod tests;
+pub mod timers;
+pub mod undo;
+mod view;
+
+pub use dump::Stored;
+pub use lifecycle::SealedDelta;
+pub use view::View;
+
+use crate::record::{Millis, StepKey};
+use crate::wit::{Action, Description, Effect};
+use delta::Delta;
+use ids::Ids;
+use lifecycle::Aside;
+use lookups::{LookupName, Lookups, Pending};
+use meta::Names;
+use rows::{Rows, Slot};
+use timers::Timers;
+
+/// Rows, timers and lookups of one task, with the delta of the open epoch.
+#[derive(Default)]
+pub struct TaskState {
+    view: View,
+    timers: Timers,
+    lookups: Lookups,
+    /// Names, and the position of the sweep, as of the open epoch.
+    aside: Aside,
+    sealed: Option<Aside>,
+    committed: Aside,
+    /// The permanent ids of what the current rules name.
+    ids: Ids,
+    /// The changes of the open epoch.
+    delta: Delta,
+    /// The sweep's part of the last delta. Kept for its memory, which is one delta's.
+    swept: Delta,
+}
+
+/// What the rules no longer declare, and what was therefore removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Undeclared {
+    /// Timers of unknown kinds.
+    pub timers: Vec<StepKey>,
+    /// Unknown lookups.
+    pub lookups: Vec<LookupName>,
+}
+
+// Reading.
+impl TaskState {
+    /// The rows.
+    pub fn rows(&self) -> &Rows {
+        &self.view.rows
+    }
+
+    /// The timers that are set.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// The lookups that wait for their replies.
+    pub fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
+    /// The names that have permanent ids.
+    pub fn names(&self) -> &Names {
+        &self.aside.names
+    }
+
+    /// The name of a kind of timer, by its permanent id.
+    pub fn timer_name(&self, kind: u16) -> &str {
+        self.names().timers.get(usize::from(kind)).map_or("?", String::as_str)
+    }
+
+    /// The name of a lookup, by its permanent id.
+    pub fn lookup_name(&self, lookup: u16) -> &str {
+        self.names()
+            .lookups
+            .get(usize::from(lookup))
+            .map_or("?", String::as_str)
+    }
+
+    /// The place of a kind of timer in the rules' description, by its permanent id.
+    pub fn declared_timer(&self, kind: u16) -> Option<usize> {
+        self.ids.timers.iter().position(|id| *id == kind)
+    }
+
+    /// The place of a lookup in the rules' description, by its permanent id.
+    pub fn declared_lookup(&self, lookup: u16) -> Option<usize> {
+        self.ids.lookups.iter().position(|id| *id == lookup)
+    }
+
+    /// Checks that these rules declare everything that is pending. The error names the first thing that they don't.
+    pub fn accepts(&self, description: &Description) -> Result<(), String> {
+        for timer in self.timers.iter() {
+            if let StepKey::Timer { kind, .. } = timer {
+                let name = self.timer_name(*kind);
+                if !description.timers.iter().any(|known| known == name) {
+                    return Err(format!(
+                        "timers of kind '{name}' are pending, and these rules don't declare it"
+                    ));
+                }
+            }
+        }
+        for (lookup, _) in self.lookups.iter() {
+            let name = self.lookup_name(lookup.1);
+            if !description.lookups.iter().any(|known| known.name == name) {
+                return Err(format!(
+                    "lookups '{name}' are pending, and these rules don't declare it"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+// The batch that the rules are about to see.
+impl TaskState {
+    /// Gives permanent ids to everything that these rules name, and reads stored values by their schemas from now on.
+    pub fn bind(&mut self, description: &Description) {
+        self.ids = Ids::bind(description, &mut self.aside.names, &mut self.view);
+    }
+
+    /// Asks the cache for the rows of these keys, so that the misses overlap.
+    pub fn prefetch(&self, hashes: &[u64]) {
+        self.view.rows.prefetch_all(hashes);
+    }
+
+    /// Starts a batch without inputs.
+    pub fn begin_batch(&mut self) {
+        self.view.inputs.clear();
+    }
+
+    /// Adds the next input of the batch: the key whose row it reads and writes, and its time.
+    pub fn add_input(&mut self, hash: u64, key: &[u8], time: Millis) -> Slot {
+        let slot = self.view.rows.slot(hash, key);
+        self.view.inputs.push((slot, time));
+        slot
+    }
+
+    /// Runs the rules on a batch, by `call`. They read this state as of now.
+    pub fn call<R>(&mut self, call: impl FnOnce(&mut View) -> R) -> R {
+        self.view.calls = 0;
+        call(&mut self.view)
+    }
+
+    /// Reads beyond the first call of a batch, by the place of the store in the description. Each is reported once.
+    pub fn take_misses(&mut self) -> impl Iterator<Item = u64> {
+        self.view.misses.iter_mut().map(std::mem::take)
+    }
+}
+
+// Writing. An input is named by its place in the batch; `on` is a place in the rules' description.
+impl TaskState {
+    /// Applies an effect that changes rows or timers; it is verified. The others are the caller's, and change nothing here.
+    pub fn apply(&mut self, effect: &Effect, bytes: &[u8]) {
+        let (input, on) = (effect.of, effect.on);
+        // Only the spans that an effect needs are verified: the others may be anything, so they are not looked at.
+        let (name, value) = (|| effect.name.of(bytes), || effect.value.of(bytes));
+        match effect.what {
+            Action::Put => self.put(input, on, name(), value(), effect.at),
+            Action::Delete => self.delete(input, on, name()),
+            Action::Clear => self.clear(input, on, name()),
+            Action::SetTimer => self.set_timer(input, on, name(), effect.at),
+            Action::CancelTimer => self.cancel_timer(input, on, name()),
+            Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {}
+            Action::Ask | Action::Count | Action::Reject => {}
+        }
+    }
+
+    /// Sets an entry of a store, visible until `expires`.
+    pub fn put(&mut self, input: u32, on: u16, entry: &[u8], value: &[u8], expires: Millis) {
+        let (slot, _) = self.view.inputs[input as usize];
+        let ids = self.view.stores[usize::from(on)];
+        let View { rows, .. } = &mut self.view;
+        rows.put(slot, ids.store, ids.schema, entry, value, expires);
+        let key = rows.key(slot);
+        self.delta.put(key, ids.store, ids.schema, entry, expires, value);
+    }
+
+    /// Deletes an entry of a store, if it is there.
+    pub fn delete(&mut self, input: u32, on: u16, entry: &[u8]) {
+        let (slot, _) = self.view.inputs[input as usize];
+        let store = self.view.stores[usize::from(on)].store;
+        if self.view.rows.delete(slot, store, entry) {
+            self.delta.delete(self.view.rows.key(slot), store, entry);
+        }
+    }
+
+    /// Deletes the entries of a store that begin with `prefix`.
+    pub fn clear(&mut self, input: u32, on: u16, prefix: &[u8]) {
+        let (slot, _) = self.view.inputs[input as usize];
+        let store = self.view.stores[usize::from(on)].store;
+        let rows = &mut self.view.rows;
+        let mut entries: Vec<Box<[u8]>> = vec![];
+        // At the beginning of time nothing has expired: what has expired since goes too.
+        rows.scan(slot, store, prefix, None, Millis::MIN, usize::MAX, &mut |entry, _| {
+            entries.push(entry.into());
+        });
+        for entry in entries {
+            rows.delete(slot, store, &entry);
+            self.delta.delete(rows.key(slot), store, &entry);
+        }
+    }
+
+    /// Sets a timer, for `at` or right after the input's time, whichever is later. It replaces one with the same tag.
+    pub fn set_timer(&mut self, input: u32, on: u16, tag: &[u8], at: Millis) {
+        let (slot, now) = self.view.inputs[input as usize];
+        let kind = self.ids.timers[usize::from(on)];
+        let key = self.view.rows.key(slot);
+        let (at, old) = self.timers.set(key, kind, tag, at, now);
+        if let Some(old) = old {
+            self.delta.cancel_timer(key, old, kind, tag);
+        }
+        self.delta.set_timer(key, at, kind, tag);
+    }
+
+    /// Cancels a timer, if it is set.
+    pub fn cancel_timer(&mut self, input: u32, on: u16, tag: &[u8]) {
+        let (slot, _) = self.view.inputs[input as usize];
+        let kind = self.ids.timers[usize::from(on)];
+        let key = self.view.rows.key(slot);
+        if let Some(at) = self.timers.take(key, kind, tag) {
+            self.delta.cancel_timer(key, at, kind, tag);
+        }
+    }
+
+    /// Removes a timer that is due. Nothing happens if it is not set.
+    pub fn take_timer(&mut self, due: &StepKey) {
+        if let StepKey::Timer { key, kind, tag, .. } = due
+            && let Some(at) = self.timers.take(key, *kind, tag)
+        {
+            self.delta.cancel_timer(key, at, *kind, tag);
+        }
+    }
+
+    /// The name of the lookup that an input asks.
+    pub fn lookup_of(&self, input: u32, on: u16, tag: &[u8]) -> LookupName {
+        let (slot, _) = self.view.inputs[input as usize];
+        (
+            self.view.rows.key(slot).into(),
+            self.ids.lookups[usize::from(on)],
+            tag.into(),
+        )
+    }
+
+    /// Adds a pending lookup. It replaces one with the same name.
+    pub fn ask(&mut self, name: LookupName, pending: Pending) {
+        self.delta.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
+        self.lookups.ask(name, pending);
+    }
+
+    /// Removes a lookup: its reply is here. Nothing happens if it is not pending.
+    pub fn take_lookup(&mut self, name: &LookupName) {
+        if self.lookups.take(name).is_some() {
+            self.delta.answered(&name.0, name.1, &name.2);
+        }
+    }
+
+    /// Removes every timer and lookup that these rules don't declare.
+    pub fn drop_undeclared(&mut self, description: &Description) -> Undeclared {
+        let names = &self.aside.names;
+        let knows_timer = |id: u16| description.timers.contains(&names.timers[usize::from(id)]);
+        let knows_lookup = |id: u16| {
+            let name = &names.lookups[usize::from(id)];
+            description.lookups.iter().any(|lookup| lookup.name == *name)
+        };
+        let unknown = |step: &&StepKey| matches!(step, StepKey::Timer { kind, .. } if !knows_timer(*kind));
+        let timers: Vec<StepKey> = self.timers.iter().filter(unknown).cloned().collect();
+        let lookups: Vec<LookupName> = self
+            .lookups
+            .iter()
+            .filter(|(name, _)| !knows_lookup(name.1))
+            .map(|(name, _)| name.clone())
+            .collect();
+        timers.iter().for_each(|timer| self.take_timer(timer));
+        lookups.iter().for_each(|lookup| self.take_lookup(lookup));
+        Undeclared { timers, lookups }
+    }
+}

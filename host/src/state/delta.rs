@@ -1,0 +1,356 @@
+//! Deltas: all state changes of one task in one epoch, packed into few large records of the changelog.
+//!
+//! Rule: a delta is absolute. Each change says what an entry is from now on, not how it differs, so changes may be applied
+//! again; the last one wins. Records are read in the order in which they were written. Whatever the bytes are, reading
+//! them never panics: what is not understood is [`Torn`].
+//!
+//! Format, version 1. A record is the version byte, then changes to its end. A change is a head byte, then its fields:
+//!
+//! ```text
+//! head     bits 0-2 the kind · bit 3 same key as the keyed change before it in this record · bits 4-5 the form of the time
+//! key      only when bit 3 is clear: bytes
+//! time     form 0: six bytes, little-endian, signed · form 1: nothing, it is FOREVER · form 2: eight bytes
+//! bytes    length, then as many bytes
+//! numbers and lengths are LEB128 varints
+//!
+//! 0 meta      bytes                                   4 set timer     key time kind tag
+//! 1 names     bytes                                   5 cancel timer  key time kind tag
+//! 2 put       key time store schema entry value       6 ask           key lookup tag id request
+//! 3 delete    key store entry                         7 answered      key lookup tag
+//! ```
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use read::{Changes, Torn, read};
+
+use crate::record::encoding::{Encoding, Unreadable};
+use crate::record::{FOREVER, Millis};
+
+/// Of each record.
+const FORMAT: Encoding = Encoding {
+    what: "a record of state changes",
+    newest: 1,
+    oldest: 1,
+};
+
+/// A record is at most so long, unless a single change is longer: below the broker's default limit of 1 MiB with room for
+/// the record's own header, and large enough that the per-record cost vanishes.
+pub const RECORD_MAX: usize = 512 * 1024;
+
+const META: u8 = 0;
+const NAMES: u8 = 1;
+const PUT: u8 = 2;
+const DELETE: u8 = 3;
+const SET_TIMER: u8 = 4;
+const CANCEL_TIMER: u8 = 5;
+const ASK: u8 = 6;
+const ANSWERED: u8 = 7;
+const KIND: u8 = 0b111;
+const SAME_KEY: u8 = 1 << 3;
+const TIME_SHORT: u8 = 0 << 4;
+const TIME_FOREVER: u8 = 1 << 4;
+const TIME_LONG: u8 = 2 << 4;
+const TIME: u8 = 0b11 << 4;
+
+/// Times below 2^47 ms before or after 1970 (some 4,400 years) take six bytes.
+const SHORT_TIME: i64 = 1 << 47;
+
+/// More than all that a change has besides its byte strings: the head, the time, two numbers of 16 bits and four lengths.
+const FIELDS_MAX: usize = 1 + 8 + 2 * 3 + 4 * 10;
+
+/// One change, as it is read. Borrowed from its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// The task's meta.
+    Meta(&'a [u8]),
+    /// The names that the task has given permanent ids.
+    Names(&'a [u8]),
+    /// An entry is this.
+    Put {
+        /// Key of its row.
+        key: &'a [u8],
+        /// Permanent id of its store.
+        store: u16,
+        /// Id of the schema that the value was written with.
+        schema: u16,
+        /// Empty for a store of the shape `value`.
+        entry: &'a [u8],
+        /// Visible while now < expires.
+        expires: Millis,
+        /// Avro datum.
+        value: &'a [u8],
+    },
+    /// An entry is gone.
+    Delete {
+        /// Key of its row.
+        key: &'a [u8],
+        /// Permanent id of its store.
+        store: u16,
+        /// Empty for a store of the shape `value`.
+        entry: &'a [u8],
+    },
+    /// A timer is pending.
+    SetTimer {
+        /// Key that it is for.
+        key: &'a [u8],
+        /// Due time.
+        at: Millis,
+        /// Permanent id of its kind.
+        kind: u16,
+        /// As it was set.
+        tag: &'a [u8],
+    },
+    /// A timer is not pending: it fired, or was cancelled or set anew.
+    CancelTimer {
+        /// Key that it was for.
+        key: &'a [u8],
+        /// Due time.
+        at: Millis,
+        /// Permanent id of its kind.
+        kind: u16,
+        /// As it was set.
+        tag: &'a [u8],
+    },
+    /// A lookup is pending; it replaces the one with the same key, lookup and tag.
+    Ask {
+        /// Key that asks.
+        key: &'a [u8],
+        /// Permanent id of the lookup.
+        lookup: u16,
+        /// As it was asked.
+        tag: &'a [u8],
+        /// Identifies the question.
+        id: &'a [u8],
+        /// The rendered request.
+        request: &'a [u8],
+    },
+    /// A lookup is not pending any more.
+    Answered {
+        /// Key that asked.
+        key: &'a [u8],
+        /// Permanent id of the lookup.
+        lookup: u16,
+        /// As it was asked.
+        tag: &'a [u8],
+    },
+}
+
+/// The delta of one task and epoch, while it is written. Used again after [`clear`](Delta::clear).
+#[derive(Debug)]
+pub struct Delta {
+    bytes: Vec<u8>,
+    /// Records end before this size.
+    limit: usize,
+    /// Where each record begins.
+    starts: Vec<usize>,
+    /// The key of the last keyed change of the last record.
+    key: Option<(usize, usize)>,
+}
+
+impl Default for Delta {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Delta {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            limit: RECORD_MAX,
+            starts: Vec::new(),
+            key: None,
+        }
+    }
+
+    /// An empty one whose records end only where [`cut`](Delta::cut) says so: for the store.
+    pub fn whole() -> Self {
+        Self {
+            limit: usize::MAX,
+            ..Self::new()
+        }
+    }
+
+    /// Begins a new record.
+    pub fn cut(&mut self) {
+        self.starts.push(self.bytes.len());
+        self.bytes.push(FORMAT.newest);
+        self.key = None;
+    }
+
+    /// Size of all records so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// True when nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Forgets everything; keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.starts.clear();
+        self.key = None;
+    }
+
+    /// The records, ready to be produced, in this order.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.starts.iter().enumerate().map(|(i, &start)| {
+            let end = self.starts.get(i + 1).copied().unwrap_or(self.bytes.len());
+            &self.bytes[start..end]
+        })
+    }
+
+    /// Writes any change.
+    pub fn push(&mut self, change: Change<'_>) {
+        match change {
+            Change::Meta(bytes) => self.meta(bytes),
+            Change::Names(bytes) => self.names(bytes),
+            Change::Put {
+                key,
+                store,
+                schema,
+                entry,
+                expires,
+                value,
+            } => {
+                self.put(key, store, schema, entry, expires, value);
+            }
+            Change::Delete { key, store, entry } => self.delete(key, store, entry),
+            Change::SetTimer { key, at, kind, tag } => self.set_timer(key, at, kind, tag),
+            Change::CancelTimer { key, at, kind, tag } => self.cancel_timer(key, at, kind, tag),
+            Change::Ask {
+                key,
+                lookup,
+                tag,
+                id,
+                request,
+            } => self.ask(key, lookup, tag, id, request),
+            Change::Answered { key, lookup, tag } => self.answered(key, lookup, tag),
+        }
+    }
+
+    /// The task's meta; by convention the first change of a delta.
+    pub fn meta(&mut self, meta: &[u8]) {
+        self.room(meta.len());
+        self.bytes.push(META);
+        self.string(meta);
+    }
+
+    /// The names that the task has given ids.
+    pub fn names(&mut self, names: &[u8]) {
+        self.room(names.len());
+        self.bytes.push(NAMES);
+        self.string(names);
+    }
+
+    /// An entry is this.
+    pub fn put(&mut self, key: &[u8], store: u16, schema: u16, entry: &[u8], expires: Millis, value: &[u8]) {
+        self.room(key.len() + entry.len() + value.len());
+        self.timed(PUT, key, expires);
+        self.number(u64::from(store));
+        self.number(u64::from(schema));
+        self.string(entry);
+        self.string(value);
+    }
+
+    /// An entry is gone.
+    pub fn delete(&mut self, key: &[u8], store: u16, entry: &[u8]) {
+        self.room(key.len() + entry.len());
+        self.keyed(DELETE, key);
+        self.number(u64::from(store));
+        self.string(entry);
+    }
+
+    /// A timer is pending.
+    pub fn set_timer(&mut self, key: &[u8], at: Millis, kind: u16, tag: &[u8]) {
+        self.room(key.len() + tag.len());
+        self.timed(SET_TIMER, key, at);
+        self.number(u64::from(kind));
+        self.string(tag);
+    }
+
+    /// A timer is not pending any more.
+    pub fn cancel_timer(&mut self, key: &[u8], at: Millis, kind: u16, tag: &[u8]) {
+        self.room(key.len() + tag.len());
+        self.timed(CANCEL_TIMER, key, at);
+        self.number(u64::from(kind));
+        self.string(tag);
+    }
+
+    /// A lookup is pending.
+    pub fn ask(&mut self, key: &[u8], lookup: u16, tag: &[u8], id: &[u8], request: &[u8]) {
+        self.room(key.len() + tag.len() + id.len() + request.len());
+        self.keyed(ASK, key);
+        self.number(u64::from(lookup));
+        self.string(tag);
+        self.string(id);
+        self.string(request);
+    }
+
+    /// A lookup is not pending any more.
+    pub fn answered(&mut self, key: &[u8], lookup: u16, tag: &[u8]) {
+        self.room(key.len() + tag.len());
+        self.keyed(ANSWERED, key);
+        self.number(u64::from(lookup));
+        self.string(tag);
+    }
+
+    /// Begins a new record where the change might not fit into the open one.
+    #[inline]
+    fn room(&mut self, strings: usize) {
+        let open = self.bytes.len() - self.starts.last().copied().unwrap_or(0);
+        if open == 0 || open + strings + FIELDS_MAX > self.limit {
+            self.cut();
+        }
+        self.bytes.reserve(strings + FIELDS_MAX);
+    }
+
+    #[inline]
+    fn timed(&mut self, kind: u8, key: &[u8], time: Millis) {
+        let form = match time {
+            FOREVER => TIME_FOREVER,
+            _ if (-SHORT_TIME..SHORT_TIME).contains(&time) => TIME_SHORT,
+            _ => TIME_LONG,
+        };
+        self.keyed(kind | form, key);
+        match form {
+            TIME_SHORT => self.bytes.extend_from_slice(&time.to_le_bytes()[..6]),
+            TIME_LONG => self.bytes.extend_from_slice(&time.to_le_bytes()),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn keyed(&mut self, head: u8, key: &[u8]) {
+        if let Some((start, end)) = self.key
+            && self.bytes[start..end] == *key
+        {
+            self.bytes.push(head | SAME_KEY);
+            return;
+        }
+        self.bytes.push(head);
+        self.string(key);
+        self.key = Some((self.bytes.len() - key.len(), self.bytes.len()));
+    }
+
+    #[inline]
+    fn string(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.bytes.push(number as u8);
+    }
+}

@@ -1,0 +1,57 @@
+//! What the stores of a task hold, for tests and queries.
+//!
+//! Invariant: looking changes nothing, and shows nothing that has expired.
+
+use super::TaskState;
+use crate::record::Millis;
+use crate::state::delta::{self, Change, Delta};
+use crate::state::rows::Cursor;
+
+/// An entry of a store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stored {
+    /// The key it belongs to.
+    pub key: Vec<u8>,
+    /// The name of the store.
+    pub store: String,
+    /// The name of the entry; empty in a store with one value a key.
+    pub entry: Vec<u8>,
+    /// The time from which it is gone; [`crate::record::FOREVER`] if it stays.
+    pub expires: Millis,
+    /// The schema that the value was written in, as Avro JSON.
+    pub schema: String,
+    /// The datum.
+    pub value: Vec<u8>,
+}
+
+impl TaskState {
+    /// Everything that the stores hold and that has not expired at `now`, sorted.
+    pub fn dump(&mut self, now: Millis) -> Vec<Stored> {
+        let mut delta = Delta::new();
+        let rows = &mut self.view.rows;
+        rows.sweep(&mut Cursor::new(), usize::MAX, now, &mut delta);
+        let mut cells = vec![];
+        for change in delta.records().flat_map(delta::read) {
+            if let Ok(Change::Put {
+                key,
+                store,
+                schema,
+                entry,
+                expires,
+                value,
+            }) = change
+            {
+                cells.push(Stored {
+                    key: key.to_vec(),
+                    store: self.aside.names.stores[usize::from(store)].clone(),
+                    entry: entry.to_vec(),
+                    expires,
+                    schema: self.aside.names.schemas[usize::from(schema)].clone(),
+                    value: value.to_vec(),
+                });
+            }
+        }
+        cells.sort();
+        cells
+    }
+}

@@ -1,0 +1,238 @@
+//! How a task's state opens, and what becomes of its epochs.
+//!
+//! Invariant: of each delta the meta comes first, then the names if they are new, then the epoch's changes, then the sweep's
+//! share. At most one epoch is sealed. An abort brings back everything as of the last commit, the sweep's position included.
+
+use super::TaskState;
+use super::sweep::Sweep;
+use crate::record::encoding::Unreadable;
+use crate::record::{Millis, Offset, StepKey};
+use crate::state::delta::{Change, Delta};
+use crate::state::lookups::{LookupName, Pending};
+use crate::state::meta::{self, Meta, Names};
+use crate::state::rows::{self, Dirty};
+
+/// The meta's share of a delta, for the sweep's budget: about the size of a meta with three inputs.
+const META_BYTES: usize = 128;
+
+/// The sweep writes one byte for this many bytes of changes. The log between two rounds is then at most 1 + 2 times the state,
+/// and a restore reads at most two rounds. With 1 it would be at most 1 + 1 times the state, but every event would take a
+/// quarter more of the log.
+const CHANGES_PER_SWEPT: usize = 2;
+
+/// What an epoch changes beside rows, timers and lookups.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aside {
+    pub names: Names,
+    pub sweep: Sweep,
+}
+
+/// The delta of an epoch that was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedDelta {
+    /// Its size in the changelog.
+    pub bytes: u64,
+    /// The start of the round of the sweep that it completes: once this epoch is committed, the log before it may go.
+    pub complete: Option<Offset>,
+}
+
+impl TaskState {
+    /// A copy of a live task's state for its shadow, but for the rows, which are replayed as they come.
+    pub fn copied(names: Names, timers: &[StepKey], lookups: Vec<(LookupName, Pending)>) -> TaskState {
+        let mut state = TaskState::default();
+        state.aside.names = names;
+        for timer in timers {
+            if let StepKey::Timer { time, key, kind, tag } = timer {
+                state.timers.set(key, *kind, tag, *time, Millis::MIN);
+            }
+        }
+        for (name, pending) in lookups {
+            state.lookups.ask(name, pending);
+        }
+        state
+    }
+
+    /// Opens what was restored. `sweep`: the sweep's position as the meta has it. Fails if the keys were placed by another hash.
+    pub fn open(&mut self, sweep: &[u8]) -> Result<(), String> {
+        let names = &mut self.aside.names;
+        if names.hash.is_empty() {
+            names.hash = rows::HASH.to_owned();
+        }
+        if names.hash != rows::HASH {
+            return Err(format!(
+                "its keys were placed by '{}', and this version of Pelton places them by '{}'",
+                names.hash,
+                rows::HASH
+            ));
+        }
+        // If it can't be read the round starts again, which is always right.
+        self.aside.sweep = meta::decode(sweep).unwrap_or_default();
+        self.committed = self.aside.clone();
+        Ok(())
+    }
+
+    /// Applies a change that a delta holds already. Not for the meta, which is not state.
+    pub fn replay(&mut self, change: Change<'_>) -> Result<(), Unreadable> {
+        let rows = &mut self.view.rows;
+        match change {
+            Change::Meta(_) => {}
+            Change::Names(bytes) => self.aside.names = meta::decode(bytes)?,
+            Change::Put {
+                key,
+                store,
+                schema,
+                entry,
+                expires,
+                value,
+            } => {
+                let slot = rows.slot(rows::hash(key), key);
+                rows.put(slot, store, schema, entry, value, expires);
+            }
+            Change::Delete { key, store, entry } => {
+                let slot = rows.slot(rows::hash(key), key);
+                rows.delete(slot, store, entry);
+            }
+            Change::SetTimer { key, at, kind, tag } => _ = self.timers.set(key, kind, tag, at, Millis::MIN),
+            Change::CancelTimer { key, kind, tag, .. } => _ = self.timers.take(key, kind, tag),
+            Change::Ask {
+                key,
+                lookup,
+                tag,
+                id,
+                request,
+            } => {
+                let pending = Pending {
+                    id: id.into(),
+                    request: request.into(),
+                };
+                self.lookups.ask((key.into(), lookup, tag.into()), pending);
+            }
+            Change::Answered { key, lookup, tag } => _ = self.lookups.take(&(key.into(), lookup, tag.into())),
+        }
+        Ok(())
+    }
+
+    /// What was replayed counts as committed, but for the names, which wait for [`open`](TaskState::open). `now`: the time of the
+    /// last step in it.
+    ///
+    /// # Panics
+    /// When something was written since the last commit: its delta would be lost.
+    pub fn settle(&mut self, now: Millis) {
+        assert!(
+            self.delta.is_empty(),
+            "only replayed changes are committed without a delta"
+        );
+        self.seal_tables();
+        self.commit_tables(now);
+    }
+
+    /// Commits the open epoch without a changelog: for a shadow.
+    pub fn commit_unlogged(&mut self, now: Millis) {
+        self.delta.clear();
+        self.settle(now);
+    }
+
+    /// Seals the open epoch: its delta goes to `record`, one call a record, and another epoch opens. `meta`: complete but for the
+    /// sweep and its round, which are filled in. `changelog`: the committed position in the changelog.
+    ///
+    /// # Panics
+    /// When an epoch is sealed already.
+    pub fn seal(&mut self, meta: &mut Meta, changelog: Offset, mut record: impl FnMut(&[u8])) -> SealedDelta {
+        assert!(self.sealed.is_none(), "at most one epoch is in its commit");
+        let mut swept = std::mem::take(&mut self.swept);
+        swept.clear();
+        let mut complete = None;
+        let budget = (self.delta.bytes() + META_BYTES) / CHANGES_PER_SWEPT;
+        if self.sweep(budget, meta.last.time(), &mut swept) {
+            complete = Some(meta.round);
+            // At or before the first record of this delta: records of aborted transactions may lie between.
+            meta.round = changelog;
+            self.aside.sweep = Sweep::default();
+        }
+        meta.sweep = meta::encode(&self.aside.sweep);
+        let mut head = Delta::new();
+        head.meta(&meta::encode(meta));
+        if self.aside.names != self.committed.names {
+            head.names(&meta::encode(&self.aside.names));
+        }
+        let bytes = (head.bytes() + self.delta.bytes() + swept.bytes()) as u64;
+        for delta in [&head, &self.delta, &swept] {
+            delta.records().for_each(&mut record);
+        }
+        self.delta.clear();
+        self.swept = swept;
+        self.sealed = Some(self.aside.clone());
+        self.seal_tables();
+        SealedDelta { bytes, complete }
+    }
+
+    fn seal_tables(&mut self) {
+        self.view.rows.seal();
+        self.timers.seal();
+        self.lookups.seal();
+    }
+
+    fn commit_tables(&mut self, now: Millis) {
+        self.view.rows.commit(now);
+        self.timers.commit();
+        self.lookups.commit();
+    }
+
+    /// The sealed epoch is committed. `now`: the time of its last step.
+    ///
+    /// # Panics
+    /// When none is sealed.
+    pub fn commit(&mut self, now: Millis) {
+        self.committed = self.sealed.take().expect("a commit follows a seal");
+        self.commit_tables(now);
+    }
+
+    /// Drops the sealed and the open epoch. The rules must be bound again: the names are those of the last commit.
+    pub fn abort(&mut self) {
+        self.sealed = None;
+        self.aside = self.committed.clone();
+        self.view.rows.abort();
+        self.timers.abort();
+        self.lookups.abort();
+        self.delta.clear();
+    }
+}
+
+// The local store.
+impl TaskState {
+    /// From now on the rows remember which of them the local store does not have. Call it before the first commit.
+    pub fn track(&mut self) {
+        self.view.rows.track();
+    }
+
+    /// The local store has every row as it is: after a load.
+    pub fn mark_clean(&mut self) {
+        self.view.rows.mark_clean();
+    }
+
+    /// The local store has no row: after it was wiped.
+    pub fn mark_dirty(&mut self) {
+        self.view.rows.mark_dirty();
+    }
+
+    /// The next slice of a flush: see [`Rows::take_dirty`](rows::Rows::take_dirty).
+    pub fn take_dirty(&mut self, budget: usize, now: Millis, into: &mut Dirty) -> bool {
+        self.view.rows.take_dirty(budget, now, into)
+    }
+
+    /// Everything but rows that a local store keeps, as committed.
+    pub fn committed_aside(&self, meta: &Meta) -> Delta {
+        let mut aside = Delta::new();
+        aside.meta(&meta::encode(meta));
+        aside.names(&meta::encode(&self.committed.names));
+        for timer in self.timers.committed() {
+            if let StepKey::Timer { time, key, kind, tag } = &timer {
+                aside.set_timer(key, *time, *kind, tag);
+            }
+        }
+        for (name, pending) in self.lookups.committed() {
+            aside.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
+        }
+        aside
+    }
+}

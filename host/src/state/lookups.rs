@@ -1,0 +1,175 @@
+//! The pending lookups of a task: asked by the rules, not yet answered.
+//!
+//! Rule: for each (key, lookup, tag) at most one is pending; asking again replaces it, and the reply to the old one, known
+//! by its id, is dropped. A pending lookup is state: it survives a restart, and is asked again then.
+
+use crate::record::StepKey;
+use crate::state::undo::UndoMap;
+use serde::{Deserialize, Serialize};
+use std::ops::Bound;
+
+/// Who a lookup is: key, permanent id of its name, tag.
+pub type LookupName = (Box<[u8]>, u16, Box<[u8]>);
+
+/// A lookup that waits for its reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Names this one question for ever: see [`id`].
+    pub id: Box<[u8]>,
+    /// The rendered request.
+    pub request: Box<[u8]>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Lookups {
+    pending: UndoMap<LookupName, Pending>,
+    by_id: UndoMap<Box<[u8]>, LookupName>,
+}
+
+/// The asking step, its number among the journaled inputs after that step, and the index of the question in it.
+#[derive(Serialize, Deserialize)]
+struct Id<'a>(std::borrow::Cow<'a, StepKey>, u64, u32);
+
+/// The id of a question: unique in the task's history, and the same in every replay.
+pub fn id(step: &StepKey, sequence: u64, index: u32) -> Box<[u8]> {
+    // It can't fail: the type has no map and no custom serialisation, and the target is a growing vector.
+    let bytes = postcard::to_stdvec(&Id(std::borrow::Cow::Borrowed(step), sequence, index)).expect("plain data");
+    bytes.into()
+}
+
+/// The step that asked the question of this id, its number after that step, and the number of the question in it: questions
+/// are in the order of these. None: it is no id.
+pub fn asked_by(id: &[u8]) -> Option<(StepKey, u64, u32)> {
+    let Id(step, sequence, index) = postcard::from_bytes(id).ok()?;
+    Some((step.into_owned(), sequence, index))
+}
+
+impl Lookups {
+    /// Adds a question; returns the one that it replaces.
+    pub fn ask(&mut self, name: LookupName, pending: Pending) -> Option<Pending> {
+        let id = pending.id.clone();
+        let old = self.pending.insert(name.clone(), pending);
+        // The same question again (the sweep writes it into the changelog once more) keeps its id.
+        if let Some(old) = old.as_ref().filter(|old| old.id != id) {
+            self.by_id.remove(&old.id);
+        }
+        self.by_id.insert(id, name);
+        old
+    }
+
+    /// The question with this id, if it is still pending.
+    pub fn find(&self, id: &[u8]) -> Option<(&LookupName, &Pending)> {
+        let name = self.by_id.get(&id.into())?;
+        Some((name, self.pending.get(name)?))
+    }
+
+    /// The question of this name, if one is pending.
+    pub fn get(&self, name: &LookupName) -> Option<&Pending> {
+        self.pending.get(name)
+    }
+
+    /// Ends a question.
+    pub fn take(&mut self, name: &LookupName) -> Option<Pending> {
+        let pending = self.pending.remove(name)?;
+        self.by_id.remove(&pending.id);
+        Some(pending)
+    }
+
+    /// In order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&LookupName, &Pending)> {
+        self.pending.iter()
+    }
+
+    /// In order, from behind this one: the sweep's walk.
+    pub fn after(&self, cursor: Option<&LookupName>) -> impl Iterator<Item = (&LookupName, &Pending)> {
+        let from = cursor.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
+        self.pending.range((from, Bound::Unbounded))
+    }
+
+    /// Those of the last commit.
+    pub fn committed(&self) -> impl Iterator<Item = (LookupName, Pending)> {
+        self.pending.committed().into_iter()
+    }
+
+    /// How many are pending.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// None is pending.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// See [`UndoMap::seal`].
+    pub fn seal(&mut self) {
+        self.pending.seal();
+        self.by_id.seal();
+    }
+
+    /// See [`UndoMap::commit`].
+    pub fn commit(&mut self) {
+        self.pending.commit();
+        self.by_id.commit();
+    }
+
+    /// See [`UndoMap::abort`].
+    pub fn abort(&mut self) {
+        self.pending.abort();
+        self.by_id.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_question_again_is_still_found() {
+        let mut lookups = Lookups::default();
+        let name: LookupName = ((*b"u").into(), 0, (*b"t").into());
+        let id = id(&StepKey::Start, 0, 0);
+        for _ in 0..2 {
+            let pending = Pending {
+                id: id.clone(),
+                request: (*b"a").into(),
+            };
+            lookups.ask(name.clone(), pending);
+        }
+        assert_eq!(lookups.find(&id).map(|(name, _)| name), Some(&name));
+    }
+
+    #[test]
+    fn asking_again_replaces() {
+        let mut lookups = Lookups::default();
+        let name: LookupName = ((*b"u").into(), 0, (*b"t").into());
+        let step = |offset| StepKey::Record {
+            time: 1,
+            rank: 0,
+            offset,
+        };
+        let (first, second) = (id(&step(1), 0, 0), id(&step(2), 0, 0));
+        assert_ne!(first, second);
+        assert_ne!(first, id(&step(1), 0, 1));
+        lookups.ask(
+            name.clone(),
+            Pending {
+                id: first.clone(),
+                request: (*b"a").into(),
+            },
+        );
+        let old = lookups.ask(
+            name.clone(),
+            Pending {
+                id: second.clone(),
+                request: (*b"b").into(),
+            },
+        );
+        assert_eq!(old.map(|old| old.id), Some(first.clone()));
+        assert!(lookups.find(&first).is_none());
+        assert_eq!(lookups.find(&second).map(|(name, _)| name), Some(&name));
+        lookups.abort();
+        assert!(lookups.is_empty() && lookups.find(&second).is_none());
+    }
+}

@@ -1,0 +1,106 @@
+//! The walk of the sweep through rows. The rule is that of the module `sweep`.
+
+use super::*;
+use crate::state::delta::Delta;
+use cursor::Turn;
+
+impl Rows {
+    /// Writes from the cursor on until the delta has `goal` bytes. True: the end is reached.
+    pub(crate) fn walk(&mut self, cursor: &mut Cursor, goal: usize, now: Millis, delta: &mut Delta) -> bool {
+        let mut stale = std::mem::take(&mut self.stale);
+        let complete = self.walk_on(cursor, goal, now, delta, &mut stale);
+        self.stale = stale;
+        complete
+    }
+
+    fn walk_on(&self, cursor: &mut Cursor, goal: usize, now: Millis, delta: &mut Delta, stale: &mut Vec<u32>) -> bool {
+        let begin = cursor.clone();
+        let mut walk = self.index.from(index::tag(begin.hash())).peekable();
+        let mut far = self.index.from(index::tag(begin.hash())).skip(AHEAD);
+        let mut near = self.index.from(index::tag(begin.hash())).skip(AHEAD / 2);
+        let mut group = Vec::new();
+        while let Some((tag, slot)) = walk.next() {
+            if let Some((_, slot)) = far.next() {
+                prefetch(&raw const self.rows[slot as usize]);
+            }
+            if let Some((_, slot)) = near.next() {
+                self.prefetch_row(slot);
+            }
+            // The table knows half of the hash; the few rows that share it are put in order here.
+            group.clear();
+            group.push(slot);
+            while let Some((_, slot)) = walk.next_if(|next| next.0 == tag) {
+                group.push(slot);
+            }
+            group.sort_unstable_by_key(|&slot| (self.rows[slot as usize].hash, self.key(Slot(slot))));
+            for &slot in &group {
+                let hash = self.rows[slot as usize].hash;
+                let key = self.key(Slot(slot));
+                let stopped = match begin.turn(hash, key) {
+                    Turn::Done => continue,
+                    Turn::Whole => self.write(slot, None, goal, now, delta, stale),
+                    Turn::Behind(store, entry) => self.write(slot, Some((store, entry)), goal, now, delta, stale),
+                };
+                if stopped.is_some() || delta.bytes() >= goal {
+                    cursor.set(hash, key, stopped);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Writes a row behind an entry; some: it stopped at this one.
+    fn write(
+        &self,
+        slot: u32,
+        behind: Option<(u16, &[u8])>,
+        goal: usize,
+        now: Millis,
+        delta: &mut Delta,
+        stale: &mut Vec<u32>,
+    ) -> Option<(u16, Vec<u8>)> {
+        let row = &self.rows[slot as usize];
+        let key = self.key(Slot(slot));
+        let top = self.newest(slot);
+        if top.map().is_none() {
+            let page = self.arena.block(top.0);
+            for place in 0..page::count(page) {
+                let (store, entry, cell) = page::at_place(page, place);
+                // A map that has become a page since the cursor was set may be written from its middle.
+                if now < cell.expires && behind.is_none_or(|behind| behind < (store, entry)) {
+                    delta.put(key, store, cell.schema, entry, cell.expires, cell.value);
+                }
+            }
+            if page::soonest(page) <= self.time {
+                stale.push(slot);
+            }
+            return None;
+        }
+        let maps = self.maps_of(&[row.open, row.sealed, row.committed]);
+        if maps.iter().any(|map| map.soonest() <= self.time) {
+            stale.push(slot);
+        }
+        let first = behind.map_or(0, |behind| behind.0);
+        for store in map::stores(&maps).into_iter().filter(|&store| store >= first) {
+            let from = match behind {
+                Some((of, entry)) if of == store => Bound::Excluded(entry),
+                _ => Bound::Unbounded,
+            };
+            let mut stopped = None;
+            map::merged(&maps, store, from, &mut |entry, cell| {
+                if now < cell.expires {
+                    delta.put(key, store, cell.schema, entry, cell.expires, cell.value);
+                }
+                if delta.bytes() >= goal {
+                    stopped = Some((store, entry.to_vec()));
+                }
+                stopped.is_none()
+            });
+            if stopped.is_some() {
+                return stopped;
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,116 @@
+//! The sweep of a task's state: with each delta some old state is written again, so that the start of the changelog may go.
+//!
+//! Rule: *the log, read from the start of the last round that is complete, always rebuilds the state.* For that, a sweep
+//! writes each entry as it stands at the end of the epoch whose delta it goes into (its writes and those of the sealed epoch
+//! included), behind the delta's changes, and leaves out nothing but what is expired. The order is that of (hash, key, store,
+//! entry), which does not depend on the table; the rows of a page go as a whole. The cursor belongs to the epoch: an abort
+//! takes the committed one again.
+//!
+//! A round is: names, rows, timers, lookups.
+
+#[cfg(test)]
+mod tests;
+
+use super::TaskState;
+use crate::record::{Millis, StepKey};
+use crate::state::delta::Delta;
+use crate::state::lookups::LookupName;
+use crate::state::meta;
+use crate::state::rows::{Cursor, Rows};
+use serde::{Deserialize, Serialize};
+
+/// The position in a round.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sweep {
+    part: Part,
+    rows: Vec<u8>,
+    timer: Option<StepKey>,
+    lookup: Option<LookupName>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Part {
+    #[default]
+    Names,
+    Rows,
+    Timers,
+    Lookups,
+}
+
+impl TaskState {
+    /// Writes about `budget` bytes of state as it stands at `now`. Returns whether the round is complete.
+    pub(super) fn sweep(&mut self, budget: usize, now: Millis, into: &mut Delta) -> bool {
+        if self.aside.sweep.part == Part::Names {
+            into.names(&meta::encode(&self.aside.names));
+            self.aside.sweep.part = Part::Rows;
+        }
+        if self.aside.sweep.part == Part::Rows && into.bytes() < budget {
+            self.sweep_rows(budget, now, into);
+        }
+        if self.aside.sweep.part == Part::Timers {
+            self.sweep_timers(budget, into);
+        }
+        self.aside.sweep.part == Part::Lookups && self.sweep_lookups(budget, into)
+    }
+
+    fn sweep_rows(&mut self, budget: usize, now: Millis, into: &mut Delta) {
+        let sweep = &mut self.aside.sweep;
+        // We wrote it ourselves; if it can't be read the rows start again, which is always right.
+        let mut cursor = Cursor::decode(&sweep.rows).unwrap_or_default();
+        if self.view.rows.sweep(&mut cursor, budget - into.bytes(), now, into) {
+            sweep.part = Part::Timers;
+            sweep.rows = vec![];
+        } else {
+            sweep.rows = cursor.encode();
+        }
+    }
+
+    fn sweep_timers(&mut self, budget: usize, into: &mut Delta) {
+        let sweep = &mut self.aside.sweep;
+        let mut last = None;
+        for timer in self.timers.after(sweep.timer.as_ref()) {
+            if into.bytes() >= budget {
+                break;
+            }
+            if let StepKey::Timer { time, key, kind, tag } = timer {
+                into.set_timer(key, *time, *kind, tag);
+            }
+            last = Some(timer.clone());
+        }
+        sweep.timer = last.or(sweep.timer.take());
+        if self.timers.after(sweep.timer.as_ref()).next().is_none() {
+            sweep.part = Part::Lookups;
+            sweep.timer = None;
+        }
+    }
+
+    fn sweep_lookups(&mut self, budget: usize, into: &mut Delta) -> bool {
+        let sweep = &mut self.aside.sweep;
+        let mut last = None;
+        for (name, pending) in self.lookups.after(sweep.lookup.as_ref()) {
+            if into.bytes() >= budget {
+                break;
+            }
+            into.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
+            last = Some(name.clone());
+        }
+        sweep.lookup = last.or(sweep.lookup.take());
+        self.lookups.after(sweep.lookup.as_ref()).next().is_none()
+    }
+}
+
+impl Rows {
+    /// Writes entries from the cursor on, as they stand now (open epoch included), without those that are expired at `now` (a
+    /// time that no later step is before), until `budget` bytes are written, and moves the cursor. True: the round is complete,
+    /// and the cursor is at the front again.
+    pub fn sweep(&mut self, cursor: &mut Cursor, budget: usize, now: Millis, delta: &mut Delta) -> bool {
+        if budget == 0 {
+            return false;
+        }
+        let complete = self.walk(cursor, delta.bytes() + budget, now, delta);
+        if complete {
+            *cursor = Cursor::new();
+        }
+        complete
+    }
+}

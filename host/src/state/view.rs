@@ -1,0 +1,123 @@
+//! What the rules see of a task's state while a call runs.
+//!
+//! Invariant: a read answers as of the start of the batch, leaves out what has expired at the asking input's time, and gives
+//! values in the schema that the asking version of the rules declares.
+
+use crate::convert::Resolver;
+use crate::record::{Millis, Span};
+use crate::state::rows::{Rows, Slot};
+use crate::wit::State;
+use crate::wit::{Cell, Found, Question, Read};
+
+/// The rows of a task, and the inputs of the batch that may read them. Only the state's own module can write through it.
+#[derive(Default)]
+pub struct View {
+    pub(super) rows: Rows,
+    /// For each input of the batch: the row of its key, and its time.
+    pub(super) inputs: Vec<(Slot, Millis)>,
+    /// By place in the rules' description: the permanent ids of the store and of the schema that it reads and writes.
+    pub(super) stores: Vec<StoreIds>,
+    /// Converts stored values to the schema that a store declares; by place of the store and id of the stored schema.
+    pub(super) resolvers: Vec<((u16, u16), Resolver)>,
+    /// Reads beyond the first call of a batch, by store: what `reads` should have named.
+    pub(super) misses: Vec<u64>,
+    /// Calls of this batch so far.
+    pub(super) calls: u32,
+}
+
+/// The permanent ids of a store and of the schema it is written in.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreIds {
+    pub(super) store: u16,
+    pub(super) schema: u16,
+}
+
+impl View {
+    fn value(&self, store: u16, schema: u16, value: &[u8], out: &mut Vec<u8>) -> Result<Span, String> {
+        let ids = self.stores[usize::from(store)];
+        if schema == ids.schema {
+            return Ok(Span::append(out, value));
+        }
+        let Some((_, resolver)) = self.resolvers.iter().find(|(pair, _)| *pair == (store, schema)) else {
+            return Err(format!(
+                "a stored value of schema {schema} can't be read by store {store}"
+            ));
+        };
+        let start = out.len() as u32;
+        resolver
+            .convert(value, out)
+            .map_err(|e| format!("a stored value of store {store}: {e}"))?;
+        Ok(Span {
+            start,
+            len: out.len() as u32 - start,
+        })
+    }
+}
+
+impl State for View {
+    fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String> {
+        self.calls += 1;
+        let mut found = Found {
+            cells: Vec::with_capacity(reads.len()).into(),
+            bytes: Vec::with_capacity(reads.len() * 64),
+        };
+        for (of, read) in reads.iter().enumerate() {
+            // The sandbox has checked that inputs and stores are there, and spans within the bytes.
+            let (slot, now) = self.inputs[read.of as usize];
+            let ids = self.stores[usize::from(read.store)];
+            let entry = read.entry.of(bytes);
+            if self.calls > 1 {
+                self.misses[usize::from(read.store)] += 1;
+            }
+            match read.what {
+                Question::Entry => {
+                    let cell = self.rows.get(slot, ids.store, entry);
+                    let Some(cell) = cell.filter(|cell| now < cell.expires) else {
+                        continue;
+                    };
+                    let value = self.value(read.store, cell.schema, cell.value, &mut found.bytes)?;
+                    let name = Span::append(&mut found.bytes, entry);
+                    found.cells.push(Cell {
+                        of: of as u32,
+                        entry: name,
+                        value,
+                        expires: cell.expires,
+                    });
+                }
+                Question::Page | Question::PageAfter => {
+                    let after = match read.what {
+                        Question::PageAfter => Some(read.after.of(bytes)),
+                        _ => None,
+                    };
+                    let mut wrong = None;
+                    let cells = &mut found.cells;
+                    let out = &mut found.bytes;
+                    self.rows.scan(
+                        slot,
+                        ids.store,
+                        entry,
+                        after,
+                        now,
+                        read.limit as usize,
+                        &mut |name, cell| match self.value(read.store, cell.schema, cell.value, out) {
+                            Ok(value) => {
+                                let entry = Span::append(out, name);
+                                cells.push(Cell {
+                                    of: of as u32,
+                                    entry,
+                                    value,
+                                    expires: cell.expires,
+                                });
+                            }
+                            Err(why) => wrong = Some(why),
+                        },
+                    );
+                    if let Some(why) = wrong {
+                        return Err(why);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,359 @@
+//! Taking steps: the next inputs become a batch, the rules run on it, and their effects are applied input by input.
+//!
+//! One [`Stepper`] does this for the live task and for its shadow, so that a shadow can't accept what the live task refuses. What
+//! differs between the two are ports: [`Inputs`], where the inputs of steps come from, and [`Sink`], where their effects go.
+//!
+//! Rules:
+//! - A batch holds the next inputs in step order, and planning takes nothing: what a batch turns out not to cover is planned again.
+//! - Before the effects of an input are applied, it must still be the next: a timer that was set meanwhile may be due before it, a
+//!   timer of the batch may have been cancelled or set again, a lookup asked again. Otherwise the rest of the batch is dropped,
+//!   and planned again.
+//! - All effects of an input are checked before the first is applied.
+//! - A trap costs no more than its own input: the batch is halved until the trapping input is alone. It is run again in a fresh
+//!   instance with ten times the time, and refused only if it traps there too.
+
+mod batch;
+mod check;
+mod faults;
+mod guest;
+mod ports;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{BATCH_BYTES, RecordInput};
+pub use faults::Faults;
+pub use guest::Guest;
+pub use ports::{Call, Inputs, Made, Output, Question, Sink};
+pub use tally::Tally;
+
+use crate::binding::Sources;
+use crate::metrics::{DeadLetter, cpu_time};
+use crate::record::journal::Ending;
+use crate::record::{Millis, StepKey};
+use crate::rules::{Action, Effects, verify};
+use crate::state::TaskState;
+use crate::state::lookups::{LookupName, Pending};
+use batch::BatchBuilder;
+use std::ops::Range;
+use std::time::Instant;
+
+/// How much more time an input may take that is alone in its batch, after a trap.
+pub const PATIENCE: u32 = 10;
+
+/// Takes steps, batch after batch. `R` and `M` are what the port keeps of a step.
+pub struct Stepper<R, M> {
+    batch: BatchBuilder,
+    plan: Vec<Planned<R, M>>,
+    /// Steps in the next batch: halved by a trap, doubled by a success.
+    limit: usize,
+}
+
+/// What steps are taken with.
+pub struct Context<'a, P> {
+    /// The state that they read and write.
+    pub state: &'a mut TaskState,
+    /// The rules.
+    pub guest: &'a mut Guest,
+    /// What reads the values of records.
+    pub sources: &'a mut Sources,
+    /// Where inputs come from and effects go.
+    pub port: &'a mut P,
+}
+
+/// A step of the batch at hand.
+pub struct Planned<R, M> {
+    /// What happens.
+    pub what: What<R>,
+    /// What the port notes of it.
+    pub mark: M,
+    /// Its time.
+    pub time: Millis,
+    /// The hash of its key.
+    pub hash: u64,
+    /// Its place among the inputs of the call, if the rules see it.
+    pub input: Option<u32>,
+    /// Why it is refused, if it is.
+    pub refused: Option<Refusal>,
+}
+
+/// What happens in a step.
+pub enum What<R> {
+    /// A record, by the port's handle.
+    Record(R),
+    /// A timer is due.
+    Timer(StepKey),
+    /// A lookup ends.
+    Reply {
+        /// Which one.
+        name: LookupName,
+        /// The id of the question.
+        id: Box<[u8]>,
+        /// How it ends.
+        ending: Ending,
+    },
+    /// Nothing here; elsewhere, this timer or a reply. Every timer up to it comes before.
+    Elsewhere(Option<StepKey>),
+}
+
+/// Why an input is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kind of reason.
+    pub kind: DeadLetter,
+    /// For people.
+    pub why: String,
+}
+
+/// What became of a call.
+enum Attempt {
+    /// These effects are to be applied.
+    Effects(Effects),
+    /// The batch is planned again, with at most this many steps.
+    Shorter(usize),
+    /// The one input of the call is refused.
+    Refused {
+        why: String,
+        /// By a trap, which depends on the clock.
+        trapped: bool,
+    },
+}
+
+impl<R, M> Default for Stepper<R, M> {
+    fn default() -> Self {
+        Stepper {
+            batch: BatchBuilder::default(),
+            plan: vec![],
+            limit: 1,
+        }
+    }
+}
+
+impl<R, M> Stepper<R, M> {
+    /// Forgets which rows were seen, and takes at most `limit` steps next: other rules take over, or an epoch was dropped.
+    pub fn restart(&mut self, limit: usize) {
+        self.limit = limit;
+        self.batch.forget();
+    }
+
+    /// Takes the next steps, at most one batch of them. Returns false if there is none now.
+    pub fn step<P: Sink<Record = R, Mark = M>>(&mut self, cx: &mut Context<'_, P>) -> bool {
+        self.plan.clear();
+        cx.port.plan(cx.state, self.limit, &mut self.plan);
+        if self.plan.is_empty() {
+            return false;
+        }
+        self.batch.build(&mut self.plan, cx);
+        match self.attempt(cx) {
+            Attempt::Effects(effects) => self.apply(&effects, cx),
+            Attempt::Shorter(limit) => self.limit = limit,
+            Attempt::Refused { why, trapped } => {
+                self.refuse(&why, trapped, cx);
+                self.apply(&Effects::default(), cx);
+            }
+        }
+        true
+    }
+
+    /// Runs the rules on the batch.
+    fn attempt<P: Sink<Record = R, Mark = M>>(&mut self, cx: &mut Context<'_, P>) -> Attempt {
+        let inputs = self.batch.len();
+        if inputs == 0 {
+            return Attempt::Effects(Effects::default());
+        }
+        match self.call(P::FIRST_PATIENCE, cx) {
+            Ok(effects) => match verify(&effects, inputs, cx.guest.wiring.rules.description()) {
+                Ok(()) => {
+                    self.limit = (self.limit * 2).min(cx.guest.wiring.batch);
+                    Attempt::Effects(effects)
+                }
+                // Those before it are in order, and are taken with the next batch, which ends before it.
+                Err(wrong) if wrong.input > 0 => Attempt::Shorter(wrong.input),
+                Err(_) if inputs > 1 => Attempt::Shorter(1),
+                Err(wrong) => Attempt::Refused {
+                    why: wrong.what,
+                    trapped: false,
+                },
+            },
+            Err(_) if inputs > 1 => Attempt::Shorter(inputs / 2),
+            Err(_) => self.second_attempt(cx),
+        }
+    }
+
+    /// Runs the rules again on an input that has trapped alone.
+    fn second_attempt<P: Sink<Record = R, Mark = M>>(&mut self, cx: &mut Context<'_, P>) -> Attempt {
+        match self.call(PATIENCE, cx) {
+            Ok(effects) if verify(&effects, 1, cx.guest.wiring.rules.description()).is_ok() => {
+                Attempt::Effects(effects)
+            }
+            Ok(_) => Attempt::Refused {
+                why: "the rules returned effects that can't be applied".to_owned(),
+                trapped: false,
+            },
+            Err(why) => Attempt::Refused { why, trapped: true },
+        }
+    }
+
+    fn call<P: Sink<Record = R, Mark = M>>(
+        &mut self,
+        patience: u32,
+        cx: &mut Context<'_, P>,
+    ) -> Result<Effects, String> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "for the metrics and the time budget of a version; what a step does depends on neither"
+        )]
+        let (before, cpu) = (Instant::now(), cpu_time());
+        let result = match cx.guest.sandbox() {
+            Ok(sandbox) => cx
+                .state
+                .call(|view| sandbox.process(self.batch.batch(), view, patience)),
+            Err(trap) => Err(trap),
+        };
+        let call = Call {
+            inputs: self.batch.len(),
+            patience,
+            took: before.elapsed(),
+            cpu: cpu_time().saturating_sub(cpu),
+            trap: result.as_ref().err(),
+        };
+        cx.port.called(&call, cx.guest);
+        result.map_err(|trap| {
+            cx.guest.renew();
+            trap.to_string()
+        })
+    }
+
+    /// The one input of the call is refused.
+    fn refuse<P: Sink<Record = R, Mark = M>>(&mut self, why: &str, trapped: bool, cx: &mut Context<'_, P>) {
+        for planned in &mut self.plan {
+            if planned.input.take().is_some() {
+                planned.refused = Some(Refusal {
+                    kind: DeadLetter::Trap,
+                    why: why.to_owned(),
+                });
+                cx.port.refused(planned, trapped, cx.state, cx.guest);
+            }
+        }
+    }
+
+    /// Applies the effects of the planned steps, in order, until one is not the next any more.
+    fn apply<P: Sink<Record = R, Mark = M>>(&mut self, effects: &Effects, cx: &mut Context<'_, P>) {
+        cx.port.begin(&self.plan, self.batch.len(), cx.guest);
+        let (mut next, mut taken) = (0, 0);
+        for planned in &mut self.plan {
+            if !planned.is_next(cx.state) {
+                cx.port.cut();
+                break;
+            }
+            let mut range = next..next;
+            if let Some(input) = planned.input {
+                range = range_of(effects, next, input);
+                next = range.end;
+                if let Err(refusal) = check::check(effects, range.clone(), &cx.guest.wiring) {
+                    if refusal.kind == DeadLetter::Trap {
+                        cx.port.fault(&refusal.why, cx.guest);
+                    }
+                    planned.refused = Some(refusal);
+                    range = next..next;
+                }
+            }
+            match &planned.what {
+                What::Timer(due) => cx.state.take_timer(due),
+                What::Reply { name, .. } => cx.state.take_lookup(name),
+                What::Record(_) | What::Elsewhere(_) => {}
+            }
+            cx.port.take(planned, cx.state);
+            let made = Made { effects, range };
+            apply_effects(&self.batch, planned, &made, cx);
+            cx.port.done(planned, &made, cx.state, cx.guest);
+            taken += 1;
+        }
+        cx.port.end(&self.plan[..taken], effects);
+    }
+}
+
+/// The effects of an input, of which the first is at `start` if there is any.
+fn range_of(effects: &Effects, start: usize, input: u32) -> Range<usize> {
+    let rest = &effects.effects[start..];
+    start..start + rest.iter().take_while(|effect| effect.of == input).count()
+}
+
+/// Applies the effects of a step. They are checked.
+fn apply_effects<P: Sink>(
+    batch: &BatchBuilder,
+    planned: &Planned<P::Record, P::Mark>,
+    made: &Made<'_>,
+    cx: &mut Context<'_, P>,
+) {
+    let bytes = &made.effects.bytes;
+    let mut asked = 0;
+    for index in made.range.clone() {
+        let effect = &made.effects.effects[index];
+        match effect.what {
+            Action::Put | Action::Delete | Action::Clear | Action::SetTimer | Action::CancelTimer => {
+                cx.state.apply(effect, bytes);
+            }
+            Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
+                let key = batch.key(effect.of);
+                let effects = made.effects;
+                let output = Output {
+                    effect,
+                    index,
+                    effects,
+                    key,
+                };
+                cx.port.output(&output, cx.guest);
+            }
+            Action::Ask => {
+                let mut request = vec![];
+                let url = &cx.guest.wiring.lookups[usize::from(effect.on)].url;
+                // The datum was checked just before.
+                if url.render(effect.value.of(bytes), &mut request).is_err() {
+                    continue;
+                }
+                let name = cx.state.lookup_of(effect.of, effect.on, effect.name.of(bytes));
+                let question = Question {
+                    number: asked,
+                    lookup: effect.on,
+                    name: &name,
+                    request: &request,
+                };
+                let id = cx.port.ask(&question, planned, cx.guest);
+                let request = request.into();
+                cx.state.ask(name, Pending { id, request });
+                asked += 1;
+            }
+            Action::Count => cx.port.count(effect.on, effect.at.max(0) as u64),
+            // The check has refused the input.
+            Action::Reject => {}
+        }
+    }
+}
+
+impl<R, M> Planned<R, M> {
+    /// A step that nobody refuses so far.
+    pub fn new(what: What<R>, mark: M, time: Millis) -> Planned<R, M> {
+        Planned {
+            what,
+            mark,
+            time,
+            hash: 0,
+            input: None,
+            refused: None,
+        }
+    }
+
+    /// Whether it is still the next step.
+    fn is_next(&self, state: &TaskState) -> bool {
+        let first = state.timers().first();
+        match &self.what {
+            // A record comes before a timer of the same time.
+            What::Record(_) => first.is_none_or(|timer| self.time <= timer.time()),
+            What::Timer(due) => first == Some(due),
+            What::Reply { id, .. } => state.lookups().find(id).is_some(),
+            What::Elsewhere(Some(due)) => first.is_none_or(|timer| timer > due),
+            What::Elsewhere(None) => true,
+        }
+    }
+}

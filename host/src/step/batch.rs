@@ -1,0 +1,224 @@
+//! The batch that the rules are called with: keys, values in the reader's schema, headers.
+//!
+//! Rule: equal keys have one place in the batch's bytes, and the inputs of the state's batch are these, in this order.
+
+use super::{Context, Inputs, Planned, Refusal, What};
+use crate::binding::ReplyForm;
+use crate::metrics::DeadLetter;
+use crate::record::journal::Ending;
+use crate::record::{Millis, Offset, Rank, Span, StepKey};
+use crate::rules::{Batch, Happening, Header, Input};
+use crate::state::rows;
+
+/// Bytes of values in one batch, beyond its first input: 512 inputs of 512 bytes. It bounds the guest's memory too.
+pub const BATCH_BYTES: usize = 256 << 10;
+
+/// Builds batches; kept for its memory, which is a batch's, and sixteen bytes a row.
+#[derive(Default)]
+pub struct BatchBuilder {
+    batch: Batch,
+    hashes: Vec<u64>,
+    /// By row: where its key is in the batch of this number.
+    keys: Vec<(u64, Span)>,
+    number: u64,
+}
+
+/// A record as the rules may see it.
+pub struct RecordInput<'a> {
+    /// The rank of its input.
+    pub rank: Rank,
+    /// Its offset.
+    pub offset: Offset,
+    /// Whether it came after its time.
+    pub late: bool,
+    /// Its value, unless it is null.
+    pub value: Option<&'a [u8]>,
+}
+
+impl BatchBuilder {
+    /// Forgets the rows: they were rebuilt.
+    pub fn forget(&mut self) {
+        self.keys.clear();
+    }
+
+    /// The batch.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Inputs in it.
+    pub fn len(&self) -> usize {
+        self.batch.inputs.len()
+    }
+
+    /// The key of an input.
+    pub fn key(&self, input: u32) -> &[u8] {
+        self.batch.inputs[input as usize].key.of(&self.batch.bytes)
+    }
+
+    /// Makes a batch of what is planned. Steps that the rules don't see, or that can't be read, are left out of it.
+    pub fn build<P: Inputs>(&mut self, plan: &mut [Planned<P::Record, P::Mark>], cx: &mut Context<'_, P>) {
+        self.batch.inputs.clear();
+        self.batch.headers.clear();
+        self.batch.bytes.clear();
+        self.number += 1;
+        cx.state.begin_batch();
+        // Two passes, so that the cache lines of all keys are on their way before the first is needed.
+        self.hashes.clear();
+        for planned in plan.iter_mut() {
+            planned.hash = rows::hash(key(planned, cx.port));
+            self.hashes.push(planned.hash);
+        }
+        cx.state.prefetch(&self.hashes);
+        for planned in plan {
+            if let Some(why) = cx.port.known_trap(planned) {
+                planned.refused = Some(Refusal {
+                    kind: DeadLetter::Trap,
+                    why: why.to_owned(),
+                });
+                continue;
+            }
+            match self.input(planned, cx) {
+                Ok(Some(mut input)) => {
+                    input.key = self.place_key(planned, cx);
+                    planned.input = Some(self.batch.inputs.len() as u32);
+                    self.batch.inputs.push(input);
+                }
+                Ok(None) => {}
+                Err(refusal) => planned.refused = Some(refusal),
+            }
+        }
+    }
+
+    /// The input of a step but for its key, if the rules see it.
+    fn input<P: Inputs>(
+        &mut self,
+        planned: &Planned<P::Record, P::Mark>,
+        cx: &mut Context<'_, P>,
+    ) -> Result<Option<Input>, Refusal> {
+        let unknown = |what: &str| unreadable(format!("the rules don't know this {what}"));
+        match &planned.what {
+            What::Record(record) => self.record(record, planned.time, cx),
+            What::Timer(StepKey::Timer { kind, tag, .. }) => {
+                let mut input = empty(Happening::Timer, planned.time);
+                // Rules that don't know a pending kind are refused when they are bound.
+                let kind = cx.state.declared_timer(*kind);
+                input.source = kind.ok_or_else(|| unknown("kind of timer"))? as u16;
+                input.tag = Span::append(&mut self.batch.bytes, tag);
+                Ok(Some(input))
+            }
+            What::Timer(_) => Err(unreadable("not a timer".into())),
+            What::Reply { name, ending, .. } => {
+                let mut input = empty(Happening::Unavailable, planned.time);
+                let lookup = cx.state.declared_lookup(name.1);
+                let lookup = lookup.ok_or_else(|| unknown("lookup"))?;
+                input.source = lookup as u16;
+                input.tag = Span::append(&mut self.batch.bytes, &name.2);
+                (input.what, input.value) = self.ending(ending, &cx.guest.wiring.lookups[lookup].reply);
+                Ok(Some(input))
+            }
+            What::Elsewhere(_) => Ok(None),
+        }
+    }
+
+    fn record<P: Inputs>(
+        &mut self,
+        record: &P::Record,
+        time: Millis,
+        cx: &mut Context<'_, P>,
+    ) -> Result<Option<Input>, Refusal> {
+        let read = cx.port.read(record, cx.sources)?;
+        let Some((source, _)) = &cx.guest.wiring.inputs[usize::from(read.rank)] else {
+            return Ok(None);
+        };
+        let mut input = empty(Happening::Event, time);
+        (input.source, input.rank) = (*source, read.rank);
+        (input.late, input.offset) = (read.late, read.offset as u64);
+        let bytes = &mut self.batch.bytes;
+        let start = bytes.len();
+        match read.value {
+            None => input.what = Happening::Tombstone,
+            Some(value) => {
+                if let Err(why) = cx.guest.readers.read(cx.sources, read.rank, value, bytes) {
+                    bytes.truncate(start);
+                    return Err(unreadable(why));
+                }
+            }
+        }
+        input.value = span_from(start, bytes);
+        let of = self.batch.inputs.len() as u32;
+        cx.port.headers(record, |name, value| {
+            let name = Span::append(bytes, name);
+            let value = Span::append(bytes, value);
+            self.batch.headers.push(Header { of, name, value });
+        });
+        Ok(Some(input))
+    }
+
+    fn ending(&mut self, ending: &Ending, form: &ReplyForm) -> (Happening, Span) {
+        let bytes = &mut self.batch.bytes;
+        let start = bytes.len();
+        match ending {
+            Ending::Absent => (Happening::Absent, Span::default()),
+            Ending::Unavailable => (Happening::Unavailable, Span::default()),
+            Ending::Body(body) => {
+                if form.read(body, bytes).is_ok() {
+                    return (Happening::Answer, span_from(start, bytes));
+                }
+                bytes.truncate(start);
+                (Happening::Unreadable, Span::default())
+            }
+        }
+    }
+
+    /// Puts the key into the batch, once for equal keys, and tells the state whose input this is.
+    fn place_key<P: Inputs>(&mut self, planned: &Planned<P::Record, P::Mark>, cx: &mut Context<'_, P>) -> Span {
+        let key = key(planned, cx.port);
+        let row = cx.state.add_input(planned.hash, key, planned.time).index();
+        if row >= self.keys.len() {
+            self.keys.resize(row + 1, (0, Span::default()));
+        }
+        let (number, span) = &mut self.keys[row];
+        if *number != self.number {
+            *number = self.number;
+            *span = Span::append(&mut self.batch.bytes, key);
+        }
+        *span
+    }
+}
+
+/// The key of a step's state; empty for a step that is none here.
+pub fn key<'a, P: Inputs>(planned: &'a Planned<P::Record, P::Mark>, port: &'a P) -> &'a [u8] {
+    match &planned.what {
+        What::Record(record) => port.key(record),
+        What::Timer(StepKey::Timer { key, .. }) => key,
+        What::Reply { name, .. } => &name.0,
+        What::Timer(_) | What::Elsewhere(_) => &[],
+    }
+}
+
+fn empty(what: Happening, time: Millis) -> Input {
+    Input {
+        what,
+        late: false,
+        source: 0,
+        rank: 0,
+        time,
+        offset: 0,
+        key: Span::default(),
+        tag: Span::default(),
+        value: Span::default(),
+    }
+}
+
+fn unreadable(why: String) -> Refusal {
+    let kind = DeadLetter::Unreadable;
+    Refusal { kind, why }
+}
+
+fn span_from(start: usize, bytes: &[u8]) -> Span {
+    Span {
+        start: start as u32,
+        len: (bytes.len() - start) as u32,
+    }
+}
