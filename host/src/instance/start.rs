@@ -1,12 +1,14 @@
 //! `pelton run`: from a checked config to a running instance, and back.
 
+mod compiling;
+
 use super::{Parts, Running, Stores, preflight, surface, transactional_id};
 use crate::binding::Layout;
 use crate::config::{Config, Finding, Level, SchemaSource};
 use crate::deploy::agent::First;
 #[cfg(feature = "kafka")]
 use crate::deploy::client::Author;
-use crate::deploy::compile::compiler;
+use crate::deploy::compile::{Compile, compiler};
 use crate::deploy::reader::Following;
 use crate::error::{Failure, Result};
 use crate::http::serve;
@@ -15,13 +17,13 @@ use crate::metrics::Metrics;
 use crate::registry::confluent::Confluent;
 use crate::registry::folder::Folder;
 use crate::registry::{NoSchema, Schemas};
-use crate::rules::{Engine, Rules};
+use crate::rules::Engine;
 use crate::service::http::HttpServices;
 use crate::store::Directory;
 use anyhow::{Context, bail};
+use compiling::{Compiled, Compiling, compile};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Between two tries to reach what is away at the start.
@@ -96,163 +98,203 @@ pub fn run(_config: Config) -> anyhow::Result<()> {
 
 /// Runs a pipeline on a log until `stop` says so.
 pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
-    let config = Arc::new(config);
-    let compiling = compile(config.clone())?;
-    let Some(cluster) = patiently(&stop, || log.cluster())? else {
-        return Ok(());
-    };
-    let Some(findings) = patiently(&stop, || preflight::look(&config, &|name| log.topic(name)))? else {
-        return Ok(());
-    };
-    passed("the topics don't fit", findings)?;
-    let Some(partitions) = patiently(&stop, || own_topics(&config, log.as_ref()))? else {
-        return Ok(());
-    };
-    let layout = Arc::new(Layout::new(&config, partitions));
-
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let schemas = schemas(&config, runtime.handle())?;
-    if let Some(schemas) = &schemas
-        && patiently(&stop, || preflight::answers(&config, schemas.as_ref()))?.is_none()
-    {
-        return Ok(());
+    match phases(config, log, stop) {
+        Err(why) if why.is::<ToldToStop>() => Ok(()),
+        ended => ended,
     }
-    let metrics = Arc::new(Metrics::of(&config));
-
-    let outputs = output_partitions(&config, log.as_ref())?;
-    let followed = patiently(&stop, || {
-        let following = Following::begin(log.clone(), layout.clone())?;
-        let empty = following.end()? <= following.position();
-        Ok((following, empty))
-    })?;
-    let Some((following, empty)) = followed else {
-        return Ok(());
-    };
-    let compiled = compiling
-        .join()
-        .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
-    let Compiled {
-        engine,
-        component,
-        rules,
-        mut findings,
-    } = compiled?;
-    let mut wiring = None;
-    if let Some(rules) = rules {
-        match preflight::wiring(rules, &config, schemas.as_deref(), &outputs) {
-            Ok(wired) => wiring = Some(Arc::new(wired)),
-            Err(misfits) => findings.extend(misfits),
-        }
-    }
-    // What was deployed wins over the file, which names only the first rules.
-    if empty {
-        passed("the rules don't fit", findings)?;
-    }
-    let first = wiring.map(|wiring| First::new(component, &config.rules.settings, wiring));
-
-    let directory = config
-        .state
-        .dir
-        .as_deref()
-        .map(|dir| Directory::open(dir, &cluster))
-        .transpose()?;
-    if let Some(directory) = &directory {
-        // Ids of workers that this instance had once: what they left open would hold the group's offsets back.
-        for worker in config.workers..directory.workers_ever()? as usize {
-            drop(log.producer(&transactional_id(&config, worker))?);
-        }
-        directory.remember_workers(config.workers as u32)?;
-    }
-    let stores = stores(directory.as_ref())?;
-
-    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
-    let parts = Parts {
-        config: config.clone(),
-        layout,
-        compile: compiler(engine, config.clone(), schemas.clone(), outputs),
-        first,
-        following,
-        log,
-        schemas,
-        stores,
-        services: Box::new(move || Box::new(services.share())),
-        metrics: metrics.clone(),
-    };
-    let tasks = partitions as usize;
-    let running = Running::start(parts)?;
-    let _server = match config.http {
-        Some(address) => {
-            let surface = surface(&config, &running, metrics, tasks);
-            Some(serve(address, surface).with_context(|| format!("http = \"{address}\" can't be served"))?)
-        }
-        None => None,
-    };
-    tracing::info!(pipeline = config.name, instance = config.instance, "running");
-    loop {
-        match stop.recv_timeout(LOOK) {
-            Err(RecvTimeoutError::Timeout) if !running.has_ended() => {}
-            _ => break,
-        }
-    }
-    running.stop()?;
-    // The last epoch is committed, or the broker has aborted it; the next start does it again then.
-    tracing::info!("stopped: nothing is lost");
-    Ok(())
 }
 
-/// The rules that the file names.
-struct Compiled {
-    engine: Engine,
-    component: Vec<u8>,
-    /// None: an error is among the findings.
-    rules: Option<Rules>,
-    findings: Vec<Finding>,
+/// From a checked config to a running instance, and back.
+fn phases(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
+    let start = Start::new(config, log, stop)?;
+    // This takes about as long as all that the brokers are asked, so it runs on a thread of its own meanwhile.
+    let compiling = compile(start.config.clone())?;
+    let cluster = start.check()?;
+    let topics = start.topics()?;
+    let rules = start.rules(compiling, topics)?;
+    let stores = start.recover(&cluster)?;
+    start.serve(rules, stores)
 }
 
-/// Compiles them on a thread of its own: it takes as long as everything that the brokers are asked at the start.
-fn compile(config: Arc<Config>) -> std::io::Result<JoinHandle<anyhow::Result<Compiled>>> {
-    std::thread::Builder::new().name("compile".into()).spawn(move || {
-        let engine = Engine::new().map_err(anyhow::Error::msg)?;
-        let component = match component(&config) {
-            Ok(component) => component,
-            Err(why) => {
-                let finding = Finding::error("rules.file", "", format!("{why:#}"));
-                return Ok(Compiled {
-                    engine,
-                    component: vec![],
-                    rules: None,
-                    findings: vec![finding],
-                });
-            }
-        };
-        let (rules, findings) = preflight::rules(&engine, &component, &config.rules.settings, &config);
-        Ok(Compiled {
+/// Somebody has told the instance to stop before it was running.
+#[derive(Debug, thiserror::Error)]
+#[error("told to stop")]
+struct ToldToStop;
+
+/// What all phases of the start use.
+struct Start {
+    config: Arc<Config>,
+    log: Arc<dyn Log>,
+    stop: Receiver<()>,
+    /// Serves the registry and the external services.
+    runtime: tokio::runtime::Runtime,
+    metrics: Arc<Metrics>,
+}
+
+/// The topics are there and fit.
+struct Topics {
+    layout: Arc<Layout>,
+    /// Partitions of the outputs, by index.
+    outputs: Vec<i32>,
+}
+
+/// What was deployed is known, and so are the rules that the file names.
+struct Known {
+    layout: Arc<Layout>,
+    schemas: Option<Arc<dyn Schemas>>,
+    compile: Compile,
+    first: Option<First>,
+    following: Following,
+}
+
+// The phases, in their order.
+impl Start {
+    fn new(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> std::io::Result<Start> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let metrics = Arc::new(Metrics::of(&config));
+        Ok(Start {
+            config: Arc::new(config),
+            log,
+            stop,
+            runtime,
+            metrics,
+        })
+    }
+
+    /// The brokers answer, and the topics that others own fit the config. Returns the id of the cluster.
+    fn check(&self) -> anyhow::Result<String> {
+        let cluster = self.patiently(|| self.log.cluster())?;
+        let findings = self.patiently(|| preflight::look(&self.config, &|name| self.log.topic(name)))?;
+        passed("the topics don't fit", findings)?;
+        Ok(cluster)
+    }
+
+    /// The pipeline's own topics are there.
+    fn topics(&self) -> anyhow::Result<Topics> {
+        let partitions = self.patiently(|| own_topics(&self.config, self.log.as_ref()))?;
+        Ok(Topics {
+            layout: Arc::new(Layout::new(&self.config, partitions)),
+            outputs: output_partitions(&self.config, self.log.as_ref())?,
+        })
+    }
+
+    /// The control topic is read, and the file's rules are compiled and bound.
+    fn rules(&self, compiling: Compiling, topics: Topics) -> anyhow::Result<Known> {
+        let Topics { layout, outputs } = topics;
+        let schemas = schemas(&self.config, self.runtime.handle())?;
+        if let Some(schemas) = &schemas {
+            self.patiently(|| preflight::answers(&self.config, schemas.as_ref()))?;
+        }
+        let (following, empty) = self.patiently(|| {
+            let following = Following::begin(self.log.clone(), layout.clone())?;
+            let empty = following.end()? <= following.position();
+            Ok((following, empty))
+        })?;
+        let compiled = compiling
+            .join()
+            .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
+        let Compiled {
             engine,
             component,
             rules,
-            findings,
-        })
-    })
-}
-
-/// Tries until it goes through; none: told to stop meanwhile.
-fn patiently<T>(stop: &Receiver<()>, mut call: impl FnMut() -> Result<T>) -> anyhow::Result<Option<T>> {
-    loop {
-        match call() {
-            Ok(done) => return Ok(Some(done)),
-            Err(Failure::Retry(why)) => tracing::warn!(%why, "trying again"),
-            Err(other) => bail!(other),
+            mut findings,
+        } = compiled?;
+        let mut wiring = None;
+        if let Some(rules) = rules {
+            match preflight::wiring(rules, &self.config, schemas.as_deref(), &outputs) {
+                Ok(wired) => wiring = Some(Arc::new(wired)),
+                Err(misfits) => findings.extend(misfits),
+            }
         }
-        if !matches!(stop.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {
-            return Ok(None);
+        // What was deployed wins over the file, which names only the first rules.
+        if empty {
+            passed("the rules don't fit", findings)?;
+        }
+        Ok(Known {
+            layout,
+            compile: compiler(engine, self.config.clone(), schemas.clone(), outputs),
+            schemas,
+            first: wiring.map(|wiring| First::new(component, &self.config.rules.settings, wiring)),
+            following,
+        })
+    }
+
+    /// The local state is opened, and nothing that an earlier life left open holds the group's offsets back.
+    fn recover(&self, cluster: &str) -> anyhow::Result<Option<Stores>> {
+        let config = &self.config;
+        let directory = config
+            .state
+            .dir
+            .as_deref()
+            .map(|dir| Directory::open(dir, cluster))
+            .transpose()?;
+        if let Some(directory) = &directory {
+            // The ids of workers that this instance had once and has no more. A producer that takes an id ends what was open.
+            for worker in config.workers..directory.workers_ever()? as usize {
+                drop(self.log.producer(&transactional_id(config, worker))?);
+            }
+            directory.remember_workers(config.workers as u32)?;
+        }
+        stores(directory.as_ref())
+    }
+
+    /// Runs the instance until it ends, or is told to.
+    fn serve(self, rules: Known, stores: Option<Stores>) -> anyhow::Result<()> {
+        let Start { config, metrics, .. } = &self;
+        let services =
+            HttpServices::new(&config.lookups, self.runtime.handle(), metrics).map_err(anyhow::Error::msg)?;
+        let tasks = rules.layout.partitions as usize;
+        let running = Running::start(Parts {
+            config: config.clone(),
+            layout: rules.layout,
+            compile: rules.compile,
+            first: rules.first,
+            following: rules.following,
+            log: self.log.clone(),
+            schemas: rules.schemas,
+            stores,
+            services: Box::new(move || Box::new(services.share())),
+            metrics: metrics.clone(),
+        })?;
+        let _server = match config.http {
+            Some(address) => {
+                let surface = surface(config, &running, metrics.clone(), tasks);
+                Some(serve(address, surface).with_context(|| format!("http = \"{address}\" can't be served"))?)
+            }
+            None => None,
+        };
+        tracing::info!(pipeline = config.name, instance = config.instance, "running");
+        loop {
+            match self.stop.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) if !running.has_ended() => {}
+                _ => break,
+            }
+        }
+        running.stop()?;
+        // The last epoch is committed, or the broker has aborted it and the next start processes its records again.
+        tracing::info!("stopped: nothing is lost");
+        Ok(())
+    }
+
+    /// Tries until it succeeds. The error may be [`ToldToStop`].
+    fn patiently<T>(&self, mut call: impl FnMut() -> Result<T>) -> anyhow::Result<T> {
+        loop {
+            match call() {
+                Ok(done) => return Ok(done),
+                Err(Failure::Retry(why)) => tracing::warn!(%why, "trying again"),
+                Err(other) => bail!(other),
+            }
+            if !matches!(self.stop.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {
+                bail!(ToldToStop);
+            }
         }
     }
 }
 
-/// Says the warnings; Err: the errors.
+/// Logs the warnings. Errors are the error.
 fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Error);
     for warning in warnings {
@@ -312,12 +354,6 @@ pub fn schemas(
         Some(SchemaSource::Folder(path)) => Folder::open(path).map(|folder| Arc::new(folder) as _),
     };
     made.map(Some)
-}
-
-/// The file's component.
-fn component(config: &Config) -> anyhow::Result<Vec<u8>> {
-    let file = &config.rules.file;
-    std::fs::read(file).with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))
 }
 
 #[cfg(feature = "rocks")]

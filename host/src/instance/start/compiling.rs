@@ -1,0 +1,54 @@
+//! The rules that the file names, compiled at the start.
+//!
+//! Rule: that takes about as long as all that the brokers are asked, so it runs on a thread of its own meanwhile.
+
+use crate::config::{Config, Finding};
+use crate::instance::preflight;
+use crate::rules::{Engine, Rules};
+use anyhow::Context;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// The rules that the file names.
+pub struct Compiled {
+    pub engine: Engine,
+    pub component: Vec<u8>,
+    /// None if an error is among the findings.
+    pub rules: Option<Rules>,
+    pub findings: Vec<Finding>,
+}
+
+/// The thread that compiles them.
+pub type Compiling = JoinHandle<anyhow::Result<Compiled>>;
+
+/// Compiles them on a thread of its own.
+pub fn compile(config: Arc<Config>) -> std::io::Result<Compiling> {
+    std::thread::Builder::new().name("compile".into()).spawn(move || {
+        let engine = Engine::new().map_err(anyhow::Error::msg)?;
+        let component = match component(&config) {
+            Ok(component) => component,
+            Err(why) => {
+                let finding = Finding::error("rules.file", "", format!("{why:#}"));
+                return Ok(Compiled {
+                    engine,
+                    component: vec![],
+                    rules: None,
+                    findings: vec![finding],
+                });
+            }
+        };
+        let (rules, findings) = preflight::rules(&engine, &component, &config.rules.settings, &config);
+        Ok(Compiled {
+            engine,
+            component,
+            rules,
+            findings,
+        })
+    })
+}
+
+/// The file's component.
+fn component(config: &Config) -> anyhow::Result<Vec<u8>> {
+    let file = &config.rules.file;
+    std::fs::read(file).with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))
+}
