@@ -8,7 +8,8 @@ use crate::config::{Budget, Config, Format, Input};
 use crate::convert::{JsonReader, JsonWriter, Template, Validator};
 use crate::record::TopicIx;
 use crate::registry::Schemas;
-use crate::rules::Rules;
+use crate::rules::{Channel, Lookup, Rules, Store};
+use std::fmt::Display;
 
 /// See the module. Indices are those of the description, unless said otherwise.
 pub struct Wiring {
@@ -72,7 +73,8 @@ pub enum ReplyForm {
 }
 
 /// Something of the rules that the pipeline has no place for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {why}")]
 pub struct Misfit {
     /// What: `output 'enriched'`.
     pub what: String,
@@ -80,9 +82,12 @@ pub struct Misfit {
     pub why: String,
 }
 
-impl std::fmt::Display for Misfit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
+impl Misfit {
+    fn new(what: String, why: impl Display) -> Misfit {
+        Misfit {
+            what,
+            why: why.to_string(),
+        }
     }
 }
 
@@ -95,91 +100,13 @@ impl Wiring {
         partitions: &[i32],
     ) -> Result<Wiring, Vec<Misfit>> {
         let mut misfits = vec![];
-        let mut miss = |what: String, why: String| misfits.push(Misfit { what, why });
-        let description = rules.description().clone();
-
-        let mut inputs = vec![None; config.inputs.len()];
-        for (index, channel) in description.inputs.iter().enumerate() {
-            match config.inputs.iter().position(|input| input.name == channel.name) {
-                Some(rank) => inputs[rank] = Some((index as u16, channel.schema.clone())),
-                None => miss(
-                    format!("input '{}'", channel.name),
-                    names("input", config.inputs.iter().map(|i| &i.name)),
-                ),
-            }
-        }
-
-        let mut outputs = vec![];
-        for channel in &description.outputs {
-            let what = format!("output '{}'", channel.name);
-            let Some(at) = config.outputs.iter().position(|output| output.name == channel.name) else {
-                miss(what, names("output", config.outputs.iter().map(|o| &o.name)));
-                continue;
-            };
-            let output = &config.outputs[at];
-            let form = match output.format {
-                Format::Json => JsonWriter::new(&channel.schema)
-                    .map(Form::Json)
-                    .map_err(|e| e.to_string()),
-                Format::Avro => match schemas {
-                    None => Err("it is Avro, and the config names no registry and no folder of schemas".into()),
-                    Some(schemas) => schemas
-                        .id_for(&output.topic, &channel.schema)
-                        .map_err(|e| e.to_string())
-                        .map(|id| {
-                            let [a, b, c, d] = id.to_be_bytes();
-                            Form::Avro([0, a, b, c, d])
-                        }),
-                },
-            };
-            let valid = Validator::new(&channel.schema).map_err(|e| e.to_string());
-            match (form, valid) {
-                (Ok(form), Ok(valid)) => outputs.push(OutputWire {
-                    topic: (config.inputs.len() + at) as TopicIx,
-                    partitions: partitions[at],
-                    form,
-                    valid,
-                }),
-                (Err(why), _) | (_, Err(why)) => miss(what, why),
-            }
-        }
-
-        let mut lookups = vec![];
-        for lookup in &description.lookups {
-            let what = format!("lookup '{}'", lookup.name);
-            let Some(service) = config.lookups.iter().position(|known| known.name == lookup.name) else {
-                miss(what, names("lookup", config.lookups.iter().map(|l| &l.name)));
-                continue;
-            };
-            let configured = &config.lookups[service];
-            let url = Template::new(&configured.url, &lookup.request).map_err(|e| e.to_string());
-            let valid = Validator::new(&lookup.request).map_err(|e| e.to_string());
-            let reply = match configured.format {
-                Format::Json => JsonReader::new(&lookup.reply).map(ReplyForm::Json),
-                Format::Avro => Validator::new(&lookup.reply).map(ReplyForm::Avro),
-            }
-            .map_err(|e| e.to_string());
-            match (url, valid, reply) {
-                (Ok(url), Ok(valid), Ok(reply)) => {
-                    lookups.push(LookupWire {
-                        service: service as u16,
-                        url,
-                        valid,
-                        reply,
-                    });
-                }
-                (Err(why), _, _) | (_, Err(why), _) | (_, _, Err(why)) => miss(what, why),
-            }
-        }
-
-        let mut stores = vec![];
-        for store in &description.stores {
-            match Validator::new(&store.schema) {
-                Ok(valid) => stores.push(valid),
-                Err(why) => miss(format!("store '{}'", store.name), why.to_string()),
-            }
-        }
-
+        let description = rules.description();
+        let inputs = inputs(&description.inputs, config, &mut misfits);
+        let bind = |channel| OutputWire::bind(channel, config, schemas, partitions);
+        let outputs = fitting(description.outputs.iter().map(bind), &mut misfits);
+        let bind = |lookup| LookupWire::bind(lookup, config);
+        let lookups = fitting(description.lookups.iter().map(bind), &mut misfits);
+        let stores = fitting(description.stores.iter().map(validator), &mut misfits);
         let wiring = Wiring {
             rules,
             inputs,
@@ -192,10 +119,7 @@ impl Wiring {
             configured: config.inputs.clone(),
         };
         if let Err(why) = wiring.readers() {
-            misfits.push(Misfit {
-                what: "an input's schema".into(),
-                why,
-            });
+            misfits.push(Misfit::new("an input's schema".into(), why));
         }
         if misfits.is_empty() { Ok(wiring) } else { Err(misfits) }
     }
@@ -208,6 +132,86 @@ impl Wiring {
             .map(|input| input.as_ref().map(|(_, schema)| schema.clone()))
             .collect();
         Readers::new(&self.configured, schemas)
+    }
+}
+
+/// Keeps what fits. What doesn't is added to the misfits.
+fn fitting<T>(bound: impl Iterator<Item = Result<T, Misfit>>, misfits: &mut Vec<Misfit>) -> Vec<T> {
+    bound
+        .filter_map(|bound| bound.map_err(|misfit| misfits.push(misfit)).ok())
+        .collect()
+}
+
+/// By rank: the index of the input in the description, and the reader's schema.
+fn inputs(channels: &[Channel], config: &Config, misfits: &mut Vec<Misfit>) -> Vec<Option<(u16, String)>> {
+    let mut inputs = vec![None; config.inputs.len()];
+    for (index, channel) in channels.iter().enumerate() {
+        match config.inputs.iter().position(|input| input.name == channel.name) {
+            Some(rank) => inputs[rank] = Some((index as u16, channel.schema.clone())),
+            None => misfits.push(Misfit::new(
+                format!("input '{}'", channel.name),
+                names("input", config.inputs.iter().map(|i| &i.name)),
+            )),
+        }
+    }
+    inputs
+}
+
+fn validator(store: &Store) -> Result<Validator, Misfit> {
+    Validator::new(&store.schema).map_err(|why| Misfit::new(format!("store '{}'", store.name), why))
+}
+
+impl OutputWire {
+    fn bind(
+        channel: &Channel,
+        config: &Config,
+        schemas: Option<&dyn Schemas>,
+        partitions: &[i32],
+    ) -> Result<OutputWire, Misfit> {
+        let misfit = |why: &dyn Display| Misfit::new(format!("output '{}'", channel.name), why);
+        let at = config.outputs.iter().position(|output| output.name == channel.name);
+        let at = at.ok_or_else(|| misfit(&names("output", config.outputs.iter().map(|o| &o.name))))?;
+        let output = &config.outputs[at];
+        let form = match (output.format, schemas) {
+            (Format::Json, _) => JsonWriter::new(&channel.schema)
+                .map(Form::Json)
+                .map_err(|why| misfit(&why))?,
+            (Format::Avro, None) => {
+                return Err(misfit(
+                    &"it is Avro, and the config names no registry and no folder of schemas",
+                ));
+            }
+            (Format::Avro, Some(schemas)) => {
+                let id = schemas.id_for(&output.topic, &channel.schema);
+                let [a, b, c, d] = id.map_err(|why| misfit(&why))?.to_be_bytes();
+                Form::Avro([0, a, b, c, d])
+            }
+        };
+        Ok(OutputWire {
+            topic: (config.inputs.len() + at) as TopicIx,
+            partitions: partitions[at],
+            form,
+            valid: Validator::new(&channel.schema).map_err(|why| misfit(&why))?,
+        })
+    }
+}
+
+impl LookupWire {
+    fn bind(lookup: &Lookup, config: &Config) -> Result<LookupWire, Misfit> {
+        let misfit = |why: &dyn Display| Misfit::new(format!("lookup '{}'", lookup.name), why);
+        let service = config.lookups.iter().position(|known| known.name == lookup.name);
+        let service = service.ok_or_else(|| misfit(&names("lookup", config.lookups.iter().map(|l| &l.name))))?;
+        let configured = &config.lookups[service];
+        let reply = match configured.format {
+            Format::Json => JsonReader::new(&lookup.reply).map(ReplyForm::Json),
+            Format::Avro => Validator::new(&lookup.reply).map(ReplyForm::Avro),
+        };
+        Ok(LookupWire {
+            service: service as u16,
+            url: Template::new(&configured.url, &lookup.request).map_err(|why| misfit(&why))?,
+            valid: Validator::new(&lookup.request).map_err(|why| misfit(&why))?,
+            reply: reply.map_err(|why| misfit(&why))?,
+        })
     }
 }
 
