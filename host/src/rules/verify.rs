@@ -4,7 +4,7 @@
 //! sizes fit a Kafka record. Every bound is one of a single input or effect, never of a batch, so that the verdict on an
 //! input is the same however batches are cut.
 
-use super::{Action, Description, Effects, Question, Read, Shape, Span};
+use super::{Action, Description, Effect, Effects, Header, Question, Read, Shape, Span, Store};
 use std::fmt;
 
 /// Effects of one input. 4096 of 32 bytes are 128 KiB; the largest change of a key that is still one step.
@@ -45,145 +45,194 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// Checks the effects of a batch of so many inputs.
+/// Checks the effects of a batch of `inputs` inputs.
 pub fn verify(effects: &Effects, inputs: usize, description: &Description) -> Result<(), Wrong> {
-    let bytes = &effects.bytes;
+    let mut turns = Turns::default();
     let mut headers = effects.headers.iter().peekable();
-    let mut input = 0;
-    let mut count = 0;
-    let mut rejected = false;
     for (i, effect) in effects.effects.iter().enumerate() {
-        let wrong = |input: usize, what: fmt::Arguments<'_>| {
-            let what = format!("effect {i} ({:?}): {what}", effect.what);
-            Err(Wrong { input, what })
+        let mut check = || {
+            turns.take(effect, inputs)?;
+            place(effect, description)?;
+            let sizes = sizes(effect, &effects.bytes)?;
+            match effect.what {
+                Action::Put | Action::Delete | Action::Clear => {
+                    change(effect, sizes, &description.stores[usize::from(effect.on)])
+                }
+                Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
+                    let own = std::iter::from_fn(|| headers.next_if(|header| header.of as usize == i));
+                    output(effect, sizes, own, &effects.bytes)
+                }
+                Action::SetTimer | Action::CancelTimer | Action::Ask => tagged(sizes),
+                Action::Count if effect.at < 0 => Err(format!("{} is added; counters never go back", effect.at)),
+                Action::Count => Ok(()),
+                Action::Reject => reason(effect, sizes, &effects.bytes),
+            }
         };
-        let of = effect.of as usize;
-        if of != input {
-            if of < input || of >= inputs {
-                return wrong(
-                    input,
-                    format_args!("it names input {of} of {inputs}; `of` must never go back"),
-                );
-            }
-            (input, count, rejected) = (of, 0, false);
-        } else if inputs == 0 {
-            return wrong(0, format_args!("there are no inputs"));
-        }
-        count += 1;
-        if count > MAX_EFFECTS {
-            return wrong(input, format_args!("more than {MAX_EFFECTS} effects of one input"));
-        }
-        if rejected || (effect.what == Action::Reject && count > 1) {
-            return wrong(input, format_args!("a rejection must be the only effect of its input"));
-        }
-        // What the index points into, and which fields count.
-        let (list, length) = match effect.what {
-            Action::Put | Action::Delete | Action::Clear => ("stores", description.stores.len()),
-            Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
-                ("outputs", description.outputs.len())
-            }
-            Action::SetTimer | Action::CancelTimer => ("timers", description.timers.len()),
-            Action::Ask => ("lookups", description.lookups.len()),
-            Action::Count => ("counters", description.counters.len()),
-            Action::Reject => ("", usize::MAX),
-        };
-        let on = usize::from(effect.on);
-        if on >= length {
-            return wrong(input, format_args!("`on` is {on}, the rules have {length} {list}"));
-        }
-        let (has_name, has_value) = match effect.what {
-            Action::Put | Action::SendKeyed | Action::Ask => (true, true),
-            Action::Send | Action::Reject => (false, true),
-            Action::Delete | Action::Clear | Action::TombstoneKeyed | Action::SetTimer | Action::CancelTimer => {
-                (true, false)
-            }
-            Action::Tombstone | Action::Count => (false, false),
-        };
-        if (has_name && !within(effect.name, bytes)) || (has_value && !within(effect.value, bytes)) {
-            return wrong(input, format_args!("a span lies outside of the {} bytes", bytes.len()));
-        }
-        let name = if has_name { effect.name.len as usize } else { 0 };
-        let value = if has_value { effect.value.len as usize } else { 0 };
-        match effect.what {
-            Action::Put | Action::Delete | Action::Clear => {
-                let store = &description.stores[on];
-                match store.shape {
-                    Shape::Map if name > MAX_ENTRY => {
-                        return wrong(input, format_args!("an entry of {name} bytes; {MAX_ENTRY} at most"));
-                    }
-                    Shape::Value if name > 0 || effect.what == Action::Clear => {
-                        return wrong(
-                            input,
-                            format_args!("store `{}` has one value and no entries", store.name),
-                        );
-                    }
-                    _ => {}
-                }
-                if name + value > MAX_CELL {
-                    let size = name + value;
-                    return wrong(
-                        input,
-                        format_args!("entry and value of {size} bytes; {MAX_CELL} at most"),
-                    );
-                }
-            }
-            Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
-                if effect.at < 0 {
-                    return wrong(
-                        input,
-                        format_args!("timestamp {} is before 1970, which Kafka refuses", effect.at),
-                    );
-                }
-                let mut size = name + value;
-                while let Some(header) = headers.next_if(|header| header.of as usize == i) {
-                    if !within(header.name, bytes) || !within(header.value, bytes) {
-                        return wrong(input, format_args!("a span of a header lies outside of the bytes"));
-                    }
-                    if std::str::from_utf8(header.name.of(bytes)).is_err() {
-                        return wrong(input, format_args!("the name of a header is not UTF-8"));
-                    }
-                    size += header.name.len as usize + header.value.len as usize + HEADER;
-                }
-                if size > MAX_OUTPUT {
-                    return wrong(
-                        input,
-                        format_args!("key, value and headers of {size} bytes; {MAX_OUTPUT} at most"),
-                    );
-                }
-            }
-            Action::SetTimer | Action::CancelTimer | Action::Ask => {
-                if name > MAX_TAG {
-                    return wrong(input, format_args!("a tag of {name} bytes; {MAX_TAG} at most"));
-                }
-                if value > MAX_CELL {
-                    return wrong(input, format_args!("a request of {value} bytes; {MAX_CELL} at most"));
-                }
-            }
-            Action::Count => {
-                if effect.at < 0 {
-                    return wrong(input, format_args!("{} is added; counters never go back", effect.at));
-                }
-            }
-            Action::Reject => {
-                if value > MAX_REASON || std::str::from_utf8(effect.value.of(bytes)).is_err() {
-                    return wrong(
-                        input,
-                        format_args!("a reason must be UTF-8 of at most {MAX_REASON} bytes"),
-                    );
-                }
-                rejected = true;
-            }
+        if let Err(why) = check() {
+            let what = format!("effect {i} ({:?}): {why}", effect.what);
+            return Err(Wrong {
+                input: turns.input,
+                what,
+            });
         }
     }
     match headers.next() {
         None => Ok(()),
         Some(header) => {
             let of = header.of as usize;
-            let input = effects.effects.get(of).map_or(input, |effect| effect.of as usize);
-            let what =
-                format!("a header names effect {of}, which is no output or stands before that of another header");
-            Err(Wrong { input, what })
+            let effect = effects.effects.get(of);
+            Err(Wrong {
+                input: effect.map_or(turns.input, |effect| effect.of as usize),
+                what: format!("a header names effect {of}, which is no output or stands before that of another header"),
+            })
         }
+    }
+}
+
+/// Whose turn it is: the inputs in order, each with its effects.
+#[derive(Default)]
+struct Turns {
+    input: usize,
+    /// Effects of the input so far.
+    count: usize,
+    rejected: bool,
+}
+
+impl Turns {
+    /// The next effect.
+    #[inline]
+    fn take(&mut self, effect: &Effect, inputs: usize) -> Result<(), String> {
+        let of = effect.of as usize;
+        if of != self.input {
+            if of < self.input || of >= inputs {
+                return Err(format!("it names input {of} of {inputs}; `of` must never go back"));
+            }
+            *self = Turns {
+                input: of,
+                ..Turns::default()
+            };
+        } else if inputs == 0 {
+            return Err("there are no inputs".into());
+        }
+        self.count += 1;
+        if self.count > MAX_EFFECTS {
+            return Err(format!("more than {MAX_EFFECTS} effects of one input"));
+        }
+        if self.rejected || (effect.what == Action::Reject && self.count > 1) {
+            return Err("a rejection must be the only effect of its input".into());
+        }
+        self.rejected = effect.what == Action::Reject;
+        Ok(())
+    }
+}
+
+/// What the effect is on is declared.
+#[inline]
+fn place(effect: &Effect, description: &Description) -> Result<(), String> {
+    let (list, length) = match effect.what {
+        Action::Put | Action::Delete | Action::Clear => ("stores", description.stores.len()),
+        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
+            ("outputs", description.outputs.len())
+        }
+        Action::SetTimer | Action::CancelTimer => ("timers", description.timers.len()),
+        Action::Ask => ("lookups", description.lookups.len()),
+        Action::Count => ("counters", description.counters.len()),
+        Action::Reject => return Ok(()),
+    };
+    let on = usize::from(effect.on);
+    match on < length {
+        true => Ok(()),
+        false => Err(format!("`on` is {on}, the rules have {length} {list}")),
+    }
+}
+
+/// Bytes of the parts of an effect; 0 for a part that counts for nothing in an effect of its kind.
+#[derive(Clone, Copy)]
+struct Sizes {
+    name: usize,
+    value: usize,
+}
+
+/// The parts of an effect that count lie within the bytes.
+#[inline]
+fn sizes(effect: &Effect, bytes: &[u8]) -> Result<Sizes, String> {
+    let (has_name, has_value) = match effect.what {
+        Action::Put | Action::SendKeyed | Action::Ask => (true, true),
+        Action::Send | Action::Reject => (false, true),
+        Action::Delete | Action::Clear | Action::TombstoneKeyed | Action::SetTimer | Action::CancelTimer => {
+            (true, false)
+        }
+        Action::Tombstone | Action::Count => (false, false),
+    };
+    if (has_name && !within(effect.name, bytes)) || (has_value && !within(effect.value, bytes)) {
+        return Err(format!("a span lies outside of the {} bytes", bytes.len()));
+    }
+    Ok(Sizes {
+        name: if has_name { effect.name.len as usize } else { 0 },
+        value: if has_value { effect.value.len as usize } else { 0 },
+    })
+}
+
+/// A change of state is one that the store can hold.
+#[inline]
+fn change(effect: &Effect, sizes: Sizes, store: &Store) -> Result<(), String> {
+    let Sizes { name, value } = sizes;
+    match store.shape {
+        Shape::Map if name > MAX_ENTRY => return Err(format!("an entry of {name} bytes; {MAX_ENTRY} at most")),
+        Shape::Value if name > 0 || effect.what == Action::Clear => {
+            return Err(format!("store `{}` has one value and no entries", store.name));
+        }
+        _ => {}
+    }
+    match name + value {
+        0..=MAX_CELL => Ok(()),
+        size => Err(format!("entry and value of {size} bytes; {MAX_CELL} at most")),
+    }
+}
+
+/// An output is one that Kafka takes. `own` are its headers.
+#[inline]
+fn output<'a>(
+    effect: &Effect,
+    sizes: Sizes,
+    own: impl Iterator<Item = &'a Header>,
+    bytes: &[u8],
+) -> Result<(), String> {
+    if effect.at < 0 {
+        return Err(format!("timestamp {} is before 1970, which Kafka refuses", effect.at));
+    }
+    let mut size = sizes.name + sizes.value;
+    for header in own {
+        if !within(header.name, bytes) || !within(header.value, bytes) {
+            return Err("a span of a header lies outside of the bytes".into());
+        }
+        if std::str::from_utf8(header.name.of(bytes)).is_err() {
+            return Err("the name of a header is not UTF-8".into());
+        }
+        size += header.name.len as usize + header.value.len as usize + HEADER;
+    }
+    match size {
+        0..=MAX_OUTPUT => Ok(()),
+        _ => Err(format!("key, value and headers of {size} bytes; {MAX_OUTPUT} at most")),
+    }
+}
+
+/// A timer or a lookup has a tag that fits into its key.
+#[inline]
+fn tagged(sizes: Sizes) -> Result<(), String> {
+    match sizes {
+        Sizes { name, .. } if name > MAX_TAG => Err(format!("a tag of {name} bytes; {MAX_TAG} at most")),
+        Sizes { value, .. } if value > MAX_CELL => Err(format!("a request of {value} bytes; {MAX_CELL} at most")),
+        _ => Ok(()),
+    }
+}
+
+/// A rejection has a reason that fits into a header.
+#[inline]
+fn reason(effect: &Effect, sizes: Sizes, bytes: &[u8]) -> Result<(), String> {
+    match sizes.value <= MAX_REASON && std::str::from_utf8(effect.value.of(bytes)).is_ok() {
+        true => Ok(()),
+        false => Err(format!("a reason must be UTF-8 of at most {MAX_REASON} bytes")),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wit::{Channel, Effect, Header, Lookup, Store};
+use crate::wit::{Channel, Lookup};
 use proptest::prelude::*;
 
 const NONE: Span = Span { start: 0, len: 0 };
