@@ -19,6 +19,7 @@ mod json;
 mod json_reader;
 mod json_writer;
 mod leaf;
+mod quoted;
 mod resolver;
 mod schema;
 mod template;

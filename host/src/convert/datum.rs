@@ -23,6 +23,14 @@ pub(super) struct Block {
     end: Option<usize>,
 }
 
+/// The items of an array, for a program that has an op for each type.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Items {
+    /// The index of their op.
+    pub op: u32,
+    pub may_be_empty: bool,
+}
+
 impl<'a> Cursor<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Cursor {
@@ -51,6 +59,13 @@ impl<'a> Cursor<'a> {
         let taken = &self.bytes[self.at..self.at + len];
         self.at += len;
         Ok(taken)
+    }
+
+    #[inline]
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.take(N)?);
+        Ok(bytes)
     }
 
     /// A variable-length, zigzag number.

@@ -25,7 +25,7 @@ pub(super) fn of(schema: &Schema, field: &Field, path: &str) -> Result<Option<Bo
     }
 }
 
-/// None: it does not fit.
+/// Writes the datum of a value. None if the value doesn't fit.
 fn write(schema: &Schema, ix: Ix, value: &Value, depth: u32, out: &mut Vec<u8>) -> Option<()> {
     let depth = depth.checked_sub(1)?;
     match schema.kind(ix) {
@@ -56,24 +56,20 @@ fn write(schema: &Schema, ix: Ix, value: &Value, depth: u32, out: &mut Vec<u8>) 
         }
         Kind::Array(item) => {
             let items = value.as_array()?;
-            if !items.is_empty() {
-                put_long(items.len() as i64, out);
-                for value in items {
-                    write(schema, *item, value, depth, out)?;
-                }
-            }
-            out.push(0);
+            block(items.len(), out, |out| {
+                items
+                    .iter()
+                    .try_for_each(|value| write(schema, *item, value, depth, out))
+            })?;
         }
         Kind::Map(item) => {
             let entries = value.as_object()?;
-            if !entries.is_empty() {
-                put_long(entries.len() as i64, out);
-                for (key, value) in entries {
+            block(entries.len(), out, |out| {
+                entries.iter().try_for_each(|(key, value)| {
                     put_sized(key.as_bytes(), out);
-                    write(schema, *item, value, depth, out)?;
-                }
-            }
-            out.push(0);
+                    write(schema, *item, value, depth, out)
+                })
+            })?;
         }
         // The first branch that it fits: Avro asked for the very first one, and no longer does.
         Kind::Union(branches) => {
@@ -95,6 +91,16 @@ fn write(schema: &Schema, ix: Ix, value: &Value, depth: u32, out: &mut Vec<u8>) 
             }
         }
     }
+    Some(())
+}
+
+/// Writes the items or entries of an array or map: one block, and none if there are none.
+fn block(count: usize, out: &mut Vec<u8>, items: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<()> {
+    if count > 0 {
+        put_long(count as i64, out);
+        items(out)?;
+    }
+    out.push(0);
     Some(())
 }
 

@@ -18,13 +18,13 @@ mod scalar;
 
 pub(super) use scalar::millis;
 
-use super::datum::{deeper, put_long, put_sized};
+use super::datum::{Items, deeper, put_long};
 use super::gather::Gather;
 use super::json::{Raw, Text};
 use super::leaf::Leaf;
 use super::schema::Schema;
-use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable, decimal};
-use scalar::{end_block, float, insert_long, integer, micros, put_latin1, put_text, uuid};
+use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable};
+use scalar::{end_block, put_text};
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
@@ -44,10 +44,7 @@ enum Op {
         symbols: Box<[Arc<str>]>,
         default: Option<u32>,
     },
-    Array {
-        item: u32,
-        may_be_empty: bool,
-    },
+    Array(Items),
     Map {
         value: u32,
     },
@@ -88,6 +85,14 @@ struct Named {
     op: u32,
 }
 
+/// The members of an object that is a record.
+#[derive(Clone, Copy)]
+struct Members<'a> {
+    fields: &'a [Field],
+    /// The member `type` names the record, so it may be there only once.
+    typed: bool,
+}
+
 impl JsonReader {
     /// Compiles the reading for this schema (Avro JSON).
     pub fn new(schema: &str) -> std::result::Result<Self, Incompatible> {
@@ -110,111 +115,55 @@ impl JsonReader {
 
     fn run(&self, op: u32, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match &self.ops[op as usize] {
-            Op::Leaf(Leaf::Text) => put_text(text.string("text was expected")?, out),
-            Op::Leaf(Leaf::Decimal {
-                precision,
-                scale,
-                fixed,
-            }) => {
-                let number = text.number()?;
-                let (bytes, from) = decimal::shortest(decimal::parse(number.bytes, *precision, *scale)?);
-                match fixed {
-                    None => put_sized(&bytes[from..], out),
-                    Some(size) => {
-                        let bytes = &bytes[from..];
-                        let sign = (bytes[0] as i8 >> 7) as u8;
-                        // A decimal of a fixed has no more digits than it has room for.
-                        out.resize(out.len() + (*size as usize).saturating_sub(bytes.len()), sign);
-                        out.extend_from_slice(bytes);
-                    }
-                }
-            }
-            Op::Leaf(Leaf::Millis) => put_long(millis(text)?, out),
-            Op::Leaf(Leaf::Micros) => put_long(micros(text)?, out),
-            Op::Leaf(Leaf::Boolean) => out.push(u8::from(text.boolean()?)),
-            Op::Leaf(Leaf::Int) => {
-                let value = integer(text.number()?)?;
-                let value = i32::try_from(value).map_err(|_| text.error("an int has more than 32 bits"))?;
-                put_long(i64::from(value), out);
-            }
-            Op::Leaf(Leaf::Long) => put_long(integer(text.number()?)?, out),
-            Op::Leaf(Leaf::Float) => {
-                out.extend_from_slice(&float::<f32>(text, |value| value.is_finite())?.to_le_bytes())
-            }
-            Op::Leaf(Leaf::Double) => {
-                out.extend_from_slice(&float::<f64>(text, |value| value.is_finite())?.to_le_bytes())
-            }
-            Op::Leaf(Leaf::Null) => text.null()?,
-            Op::Leaf(Leaf::Bytes) => {
-                let raw = text.string("text, of a character for each byte, was expected")?;
-                let start = out.len();
-                put_latin1(raw, text, out)?;
-                insert_long((out.len() - start) as i64, start, out);
-            }
-            Op::Leaf(Leaf::Fixed { size }) => {
-                let raw = text.string("text, of a character for each byte, was expected")?;
-                let start = out.len();
-                put_latin1(raw, text, out)?;
-                if out.len() - start != *size as usize {
-                    return Err(text.error("a fixed has another size"));
-                }
-            }
-            Op::Leaf(Leaf::Uuid) => {
-                let raw = text.string("the text of a UUID was expected")?;
-                let bytes = uuid(raw.bytes).ok_or_else(|| text.error("this is not the text of a UUID"))?;
-                out.extend_from_slice(&bytes);
-            }
-            Op::Enum { symbols, default } => {
-                let raw = text.string("the name of a symbol was expected")?;
-                let found = symbols
-                    .iter()
-                    .position(|symbol| raw.is(symbol))
-                    .map(|index| index as u32);
-                match found.or(*default) {
-                    Some(index) => put_long(i64::from(index), out),
-                    None => return Err(text.error("the enum has no such symbol")),
-                }
-            }
-            Op::Array { item, may_be_empty } => {
-                let depth = deeper(depth)?;
-                let start = out.len();
-                let mut count = 0;
-                let mut more = text.open_array()?;
-                while more {
-                    if *may_be_empty && count == u64::from(super::MAX_EMPTY_ITEMS) {
-                        return Err(text.error("an array has too many items without bytes"));
-                    }
-                    self.run(*item, text, depth, out)
-                        .map_err(|error| error.in_item(count))?;
-                    bounded(start, text, out)?;
-                    count += 1;
-                    more = text.more(b']')?;
-                }
-                end_block(count, start, out);
-            }
-            Op::Map { value } => {
-                let depth = deeper(depth)?;
-                let start = out.len();
-                let mut count = 0;
-                let mut more = text.open_object()?;
-                while more {
-                    put_text(text.key()?, out);
-                    self.run(*value, text, depth, out)
-                        .map_err(|error| error.in_entry(count))?;
-                    bounded(start, text, out)?;
-                    count += 1;
-                    more = text.more(b'}')?;
-                }
-                end_block(count, start, out);
-            }
-            Op::Record(fields) => self.record(fields, false, text, depth, out)?,
-            Op::Union(union) => self.union(union, text, depth, out)?,
+            Op::Leaf(leaf) => scalar::leaf(leaf, text, out),
+            Op::Enum { symbols, default } => scalar::symbol(symbols, *default, text, out),
+            Op::Array(items) => self.array(*items, text, depth, out),
+            Op::Map { value } => self.map(*value, text, depth, out),
+            Op::Record(fields) => self.record(Members { fields, typed: false }, text, depth, out),
+            Op::Union(union) => self.union(union, text, depth, out),
         }
+    }
+
+    #[inline]
+    fn array(&self, items: Items, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let start = out.len();
+        let mut count = 0;
+        let mut more = text.open_array()?;
+        while more {
+            if items.may_be_empty && count == u64::from(super::MAX_EMPTY_ITEMS) {
+                return Err(text.error("an array has too many items without bytes"));
+            }
+            self.run(items.op, text, depth, out)
+                .map_err(|error| error.in_item(count))?;
+            bounded(start, text, out)?;
+            count += 1;
+            more = text.more(b']')?;
+        }
+        end_block(count, start, out);
         Ok(())
     }
 
-    /// `typed`: the member `type` names the record, and must be there once at most.
-    fn record(&self, fields: &[Field], typed: bool, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+    #[inline]
+    fn map(&self, value: u32, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let start = out.len();
+        let mut count = 0;
+        let mut more = text.open_object()?;
+        while more {
+            put_text(text.key()?, out);
+            self.run(value, text, depth, out)
+                .map_err(|error| error.in_entry(count))?;
+            bounded(start, text, out)?;
+            count += 1;
+            more = text.more(b'}')?;
+        }
+        end_block(count, start, out);
+        Ok(())
+    }
+
+    fn record(&self, members: Members, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let Members { fields, typed } = members;
         let depth = deeper(depth)?;
         let gather = Gather::begin(fields.len(), out);
         let mut expected = 0;
@@ -275,7 +224,11 @@ impl JsonReader {
                 let Op::Record(fields) = &self.ops[named.op as usize] else {
                     return Err(text.error("a record was expected"));
                 };
-                return self.record(fields, union.typed, text, depth, out);
+                let members = Members {
+                    fields,
+                    typed: union.typed,
+                };
+                return self.record(members, text, depth, out);
             }
             b'{' => &union.maps,
             b'[' => &union.arrays,

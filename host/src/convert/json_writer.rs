@@ -6,9 +6,9 @@
 //! What [`JsonReader`](super::JsonReader) reads for the same schema is the same value again, but for what JSON can't tell
 //! apart: branches of a union with the same kind of JSON value, and the records of a union.
 
-use super::datum::{Cursor, deeper};
-use super::json::{plain, write_escape, write_string};
+use super::datum::{Cursor, Items, deeper};
 use super::leaf::Leaf;
+use super::quoted::{plain, write_escape, write_string};
 use super::schema::{Ix, Kind, Schema};
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable, decimal, instant};
 use std::io::Write;
@@ -29,10 +29,7 @@ enum Op {
     Leaf(Leaf),
     /// With their quotes.
     Enum(Box<[Box<[u8]>]>),
-    Array {
-        item: u32,
-        may_be_empty: bool,
-    },
+    Array(Items),
     Map {
         value: u32,
     },
@@ -74,126 +71,90 @@ impl JsonWriter {
 
     fn run(&self, op: u32, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         match &self.ops[op as usize] {
-            Op::Leaf(Leaf::Text) => write_string(cursor.text()?, out),
-            Op::Leaf(Leaf::Decimal {
-                precision,
-                scale,
-                fixed,
-            }) => {
-                let bytes = match fixed {
-                    None => cursor.sized()?,
-                    Some(size) => cursor.take(*size as usize)?,
-                };
-                decimal::write(decimal::read(bytes, *precision)?, *scale, out);
-            }
-            Op::Leaf(Leaf::Millis) => {
-                out.push(b'"');
-                instant::write_millis(cursor.long()?, out);
-                out.push(b'"');
-            }
-            Op::Leaf(Leaf::Micros) => {
-                out.push(b'"');
-                instant::write_micros(cursor.long()?, out);
-                out.push(b'"');
-            }
-            Op::Leaf(Leaf::Boolean) => out.extend_from_slice(if cursor.boolean()? { b"true" } else { b"false" }),
-            Op::Leaf(Leaf::Int) => decimal::write(i128::from(cursor.int()?), 0, out),
-            Op::Leaf(Leaf::Long) => decimal::write(i128::from(cursor.long()?), 0, out),
-            Op::Leaf(Leaf::Float) => {
-                let mut bytes = [0; 4];
-                bytes.copy_from_slice(cursor.take(4)?);
-                let value = f32::from_le_bytes(bytes);
-                if value.is_finite() {
-                    write_number(value, out)
-                } else {
-                    write_special(f64::from(value), out)
-                }
-            }
-            Op::Leaf(Leaf::Double) => {
-                let mut bytes = [0; 8];
-                bytes.copy_from_slice(cursor.take(8)?);
-                let value = f64::from_le_bytes(bytes);
-                if value.is_finite() {
-                    write_number(value, out)
-                } else {
-                    write_special(value, out)
-                }
-            }
-            Op::Leaf(Leaf::Null) => out.extend_from_slice(b"null"),
-            Op::Leaf(Leaf::Bytes) => write_latin1(cursor.sized()?, out),
-            Op::Leaf(Leaf::Fixed { size }) => write_latin1(cursor.take(*size as usize)?, out),
-            Op::Leaf(Leaf::Uuid) => write_uuid(cursor.take(16)?, out),
+            Op::Leaf(leaf) => write_leaf(leaf, cursor, out),
             Op::Enum(symbols) => {
                 let symbol = cursor.index(symbols.len(), "an enum has no symbol of this number")?;
                 out.extend_from_slice(&symbols[symbol]);
+                Ok(())
             }
-            Op::Array { item, may_be_empty } => {
-                let depth = deeper(depth)?;
-                let start = out.len();
-                let mut index = 0;
-                out.push(b'[');
-                while let Some(block) = cursor.block(*may_be_empty)? {
-                    for _ in 0..block.count {
-                        if index > 0 {
-                            out.push(b',');
-                        }
-                        self.run(*item, cursor, depth, out)
-                            .map_err(|error| error.in_item(index))?;
-                        bounded(start, out)?;
-                        index += 1;
-                    }
-                    cursor.end_block(&block)?;
-                }
-                out.push(b']');
-            }
-            Op::Map { value } => {
-                let depth = deeper(depth)?;
-                let start = out.len();
-                let mut index = 0;
-                out.push(b'{');
-                while let Some(block) = cursor.block(false)? {
-                    for _ in 0..block.count {
-                        if index > 0 {
-                            out.push(b',');
-                        }
-                        let entry = cursor.text().and_then(|key| {
-                            write_string(key, out);
-                            out.push(b':');
-                            self.run(*value, cursor, depth, out)
-                        });
-                        entry.map_err(|error| error.in_entry(index))?;
-                        bounded(start, out)?;
-                        index += 1;
-                    }
-                    cursor.end_block(&block)?;
-                }
-                out.push(b'}');
-            }
+            Op::Array(items) => self.array(*items, cursor, depth, out),
+            Op::Map { value } => self.map(*value, cursor, depth, out),
             Op::Union(branches) => {
                 let branch = cursor.index(branches.len(), "a union has no branch of this number")?;
-                self.run(branches[branch], cursor, depth, out)?;
+                self.run(branches[branch], cursor, depth, out)
             }
-            Op::Record(fields) => {
-                let depth = deeper(depth)?;
-                let mut skip_comma = 1;
-                out.push(b'{');
-                for field in fields {
-                    let mut op = field.op;
-                    if let Op::Union(branches) = &self.ops[op as usize] {
-                        let branch = cursor.index(branches.len(), "a union has no branch of this number");
-                        op = branches[branch.map_err(|error| error.in_field(&field.name))?];
-                    }
-                    if matches!(self.ops[op as usize], Op::Leaf(Leaf::Null)) {
-                        continue;
-                    }
-                    out.extend_from_slice(&field.key[skip_comma..]);
-                    skip_comma = 0;
-                    self.run(op, cursor, depth, out)
-                        .map_err(|error| error.in_field(&field.name))?;
-                }
-                out.push(b'}');
-            }
+            Op::Record(fields) => self.record(fields, cursor, depth, out),
         }
+    }
+
+    #[inline]
+    fn array(&self, items: Items, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let start = out.len();
+        let mut index = 0;
+        out.push(b'[');
+        while let Some(block) = cursor.block(items.may_be_empty)? {
+            for _ in 0..block.count {
+                if index > 0 {
+                    out.push(b',');
+                }
+                self.run(items.op, cursor, depth, out)
+                    .map_err(|error| error.in_item(index))?;
+                bounded(start, out)?;
+                index += 1;
+            }
+            cursor.end_block(&block)?;
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    #[inline]
+    fn map(&self, value: u32, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let start = out.len();
+        let mut index = 0;
+        out.push(b'{');
+        while let Some(block) = cursor.block(false)? {
+            for _ in 0..block.count {
+                if index > 0 {
+                    out.push(b',');
+                }
+                let entry = cursor.text().and_then(|key| {
+                    write_string(key, out);
+                    out.push(b':');
+                    self.run(value, cursor, depth, out)
+                });
+                entry.map_err(|error| error.in_entry(index))?;
+                bounded(start, out)?;
+                index += 1;
+            }
+            cursor.end_block(&block)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    #[inline]
+    fn record(&self, fields: &[Field], cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let mut skip_comma = 1;
+        out.push(b'{');
+        for field in fields {
+            let mut op = field.op;
+            if let Op::Union(branches) = &self.ops[op as usize] {
+                let branch = cursor.index(branches.len(), "a union has no branch of this number");
+                op = branches[branch.map_err(|error| error.in_field(&field.name))?];
+            }
+            if matches!(self.ops[op as usize], Op::Leaf(Leaf::Null)) {
+                continue;
+            }
+            out.extend_from_slice(&field.key[skip_comma..]);
+            skip_comma = 0;
+            self.run(op, cursor, depth, out)
+                .map_err(|error| error.in_field(&field.name))?;
+        }
+        out.push(b'}');
         Ok(())
     }
 }
@@ -208,10 +169,10 @@ fn op(schema: &Schema, ix: Ix) -> std::result::Result<Op, Incompatible> {
                 .map(|symbol| format!("\"{symbol}\"").into_bytes().into())
                 .collect(),
         ),
-        Kind::Array(item) => Op::Array {
-            item: *item,
+        Kind::Array(item) => Op::Array(Items {
+            op: *item,
             may_be_empty: schema.may_be_empty(*item),
-        },
+        }),
         Kind::Map(value) => Op::Map { value: *value },
         Kind::Union(branches) => Op::Union(branches.as_slice().into()),
         Kind::Record(_, fields) => {
@@ -224,6 +185,51 @@ fn op(schema: &Schema, ix: Ix) -> std::result::Result<Op, Incompatible> {
         }
         _ => Op::Leaf(Leaf::of(node)?),
     })
+}
+
+/// Appends the text of a value without parts.
+#[inline]
+fn write_leaf(leaf: &Leaf, cursor: &mut Cursor, out: &mut Vec<u8>) -> Result<()> {
+    match leaf {
+        Leaf::Text => write_string(cursor.text()?, out),
+        Leaf::Decimal {
+            precision,
+            scale,
+            fixed,
+        } => {
+            let bytes = match fixed {
+                None => cursor.sized()?,
+                Some(size) => cursor.take(*size as usize)?,
+            };
+            decimal::write(decimal::read(bytes, *precision)?, *scale, out);
+        }
+        Leaf::Millis => {
+            out.push(b'"');
+            instant::write_millis(cursor.long()?, out);
+            out.push(b'"');
+        }
+        Leaf::Micros => {
+            out.push(b'"');
+            instant::write_micros(cursor.long()?, out);
+            out.push(b'"');
+        }
+        Leaf::Boolean => out.extend_from_slice(if cursor.boolean()? { b"true" } else { b"false" }),
+        Leaf::Int => decimal::write(i128::from(cursor.int()?), 0, out),
+        Leaf::Long => decimal::write(i128::from(cursor.long()?), 0, out),
+        Leaf::Float => match f32::from_le_bytes(cursor.array()?) {
+            value if value.is_finite() => write_number(value, out),
+            value => write_special(f64::from(value), out),
+        },
+        Leaf::Double => match f64::from_le_bytes(cursor.array()?) {
+            value if value.is_finite() => write_number(value, out),
+            value => write_special(value, out),
+        },
+        Leaf::Null => out.extend_from_slice(b"null"),
+        Leaf::Bytes => write_latin1(cursor.sized()?, out),
+        Leaf::Fixed { size } => write_latin1(cursor.take(*size as usize)?, out),
+        Leaf::Uuid => write_uuid(cursor.take(16)?, out),
+    }
+    Ok(())
 }
 
 /// The shortest text that is read back as the same number.

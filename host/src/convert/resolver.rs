@@ -5,10 +5,11 @@
 //! [`incompatibilities`] to say.
 
 mod compile;
+mod pair;
 
 pub use compile::incompatibilities;
 
-use super::datum::{Cursor, Shapes, deeper, put_long, put_sized};
+use super::datum::{Cursor, Items, Shapes, deeper, put_long, put_sized};
 use super::gather::Gather;
 use super::schema::{Ix, Schema};
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable};
@@ -29,6 +30,28 @@ pub struct Resolver {
 enum Op {
     /// The same bytes.
     Copy(Ix),
+    Leaf(Leaf),
+    Array(Items),
+    Map {
+        value: u32,
+    },
+    /// In the reader's order, which is the writer's.
+    Record(Box<[Step]>),
+    Reordered(Reordered),
+    /// By the writer's branch.
+    Branches(Box<[u32]>),
+    /// A branch of the reader's union.
+    Into {
+        branch: u32,
+        op: u32,
+    },
+    /// The reader has nothing for it.
+    Never(Arc<str>),
+}
+
+/// A value without parts whose type is another on both sides.
+#[derive(Debug)]
+enum Leaf {
     /// Bytes that become text.
     Text,
     /// Bytes that the writer does not know as a decimal.
@@ -43,29 +66,6 @@ enum Op {
     FloatToDouble,
     /// By the writer's symbol; none: the reader has neither it nor a default.
     Enum(Box<[Option<u32>]>),
-    Array {
-        item: u32,
-        may_be_empty: bool,
-    },
-    Map {
-        value: u32,
-    },
-    /// In the reader's order, which is the writer's.
-    Record(Box<[Step]>),
-    /// In the writer's order; the reader's is another.
-    Reordered {
-        fields: Box<[Moved]>,
-        defaults: Box<[Option<Box<[u8]>>]>,
-    },
-    /// By the writer's branch.
-    Branches(Box<[u32]>),
-    /// A branch of the reader's union.
-    Into {
-        branch: u32,
-        op: u32,
-    },
-    /// The reader has nothing for it.
-    Never(Arc<str>),
 }
 
 #[derive(Debug)]
@@ -75,6 +75,15 @@ enum Step {
     Skip(Ix, Arc<str>),
     Convert(u32, Arc<str>),
     Default(Box<[u8]>),
+}
+
+/// A record whose fields have another order on both sides.
+#[derive(Debug)]
+struct Reordered {
+    /// In the writer's order.
+    fields: Box<[Moved]>,
+    /// In the reader's order: of the fields that the writer does not have.
+    defaults: Box<[Option<Box<[u8]>>]>,
 }
 
 /// A field of the writer.
@@ -124,109 +133,90 @@ impl Resolver {
                 let from = cursor.at;
                 self.shapes.walk::<true>(*shape, cursor, depth)?;
                 out.extend_from_slice(&cursor.bytes[from..cursor.at]);
+                Ok(())
             }
-            Op::Text => put_sized(cursor.text()?.as_bytes(), out),
-            Op::Decimal { precision, fixed: None } => {
-                let bytes = cursor.sized()?;
-                super::decimal::check(bytes, *precision)?;
-                put_sized(bytes, out);
-            }
-            Op::Decimal {
-                precision,
-                fixed: Some(size),
-            } => {
-                let bytes = cursor.take(*size as usize)?;
-                super::decimal::check(bytes, *precision)?;
-                out.extend_from_slice(bytes);
-            }
-            Op::IntToFloat => out.extend_from_slice(&(cursor.int()? as f32).to_le_bytes()),
-            Op::IntToDouble => out.extend_from_slice(&f64::from(cursor.int()?).to_le_bytes()),
-            Op::LongToFloat => out.extend_from_slice(&(cursor.long()? as f32).to_le_bytes()),
-            Op::LongToDouble => out.extend_from_slice(&(cursor.long()? as f64).to_le_bytes()),
-            Op::FloatToDouble => {
-                let mut bytes = [0; 4];
-                bytes.copy_from_slice(cursor.take(4)?);
-                out.extend_from_slice(&f64::from(f32::from_le_bytes(bytes)).to_le_bytes());
-            }
-            Op::Enum(symbols) => {
-                let symbol = cursor.index(symbols.len(), "an enum has no symbol of this number")?;
-                match symbols[symbol] {
-                    Some(index) => put_long(i64::from(index), out),
-                    None => return Err(Unreadable::number("the reader has no symbol for number", symbol as i64)),
-                }
-            }
-            Op::Array { item, may_be_empty } => {
-                let depth = deeper(depth)?;
-                let start = out.len();
-                let mut index = 0;
-                while let Some(block) = cursor.block(*may_be_empty)? {
-                    put_long(block.count as i64, out);
-                    for _ in 0..block.count {
-                        self.run(*item, cursor, depth, out)
-                            .map_err(|error| error.in_item(index))?;
-                        bounded(start, out)?;
-                        index += 1;
-                    }
-                    cursor.end_block(&block)?;
-                }
-                out.push(0);
-            }
-            Op::Map { value } => {
-                let depth = deeper(depth)?;
-                let start = out.len();
-                let mut index = 0;
-                while let Some(block) = cursor.block(false)? {
-                    put_long(block.count as i64, out);
-                    for _ in 0..block.count {
-                        let entry = cursor.text().and_then(|key| {
-                            put_sized(key.as_bytes(), out);
-                            self.run(*value, cursor, depth, out)
-                        });
-                        entry.map_err(|error| error.in_entry(index))?;
-                        bounded(start, out)?;
-                        index += 1;
-                    }
-                    cursor.end_block(&block)?;
-                }
-                out.push(0);
-            }
+            Op::Leaf(leaf) => leaf.convert(cursor, out),
+            Op::Array(items) => self.array(*items, cursor, depth, out),
+            Op::Map { value } => self.map(*value, cursor, depth, out),
             Op::Record(steps) => {
                 let depth = deeper(depth)?;
-                for step in steps {
-                    self.step(step, cursor, depth, out)?;
-                }
+                steps.iter().try_for_each(|step| self.step(step, cursor, depth, out))
             }
-            Op::Reordered { fields, defaults } => {
-                let depth = deeper(depth)?;
-                let gather = Gather::begin(defaults.len(), out);
-                for field in fields {
-                    match field.what {
-                        Move::Skip(shape) => self.shapes.walk::<true>(shape, cursor, depth),
-                        Move::To(place, op) => {
-                            let start = out.len();
-                            self.run(op, cursor, depth, out)
-                                .and_then(|()| gather.set(place, start, out))
-                        }
-                    }
-                    .map_err(|error| error.in_field(&field.name))?;
-                }
-                gather.end(out, |place, out| {
-                    // Compiled so: a field has a writer's or a default.
-                    out.extend_from_slice(defaults[place].as_deref().unwrap_or_default());
-                    Ok(())
-                })?;
-            }
+            Op::Reordered(record) => self.reordered(record, cursor, depth, out),
             Op::Branches(ops) => {
                 let branch = cursor.index(ops.len(), "a union has no branch of this number")?;
-                self.run(ops[branch], cursor, depth, out)?;
+                self.run(ops[branch], cursor, depth, out)
             }
             Op::Into { branch, op } => {
                 put_long(i64::from(*branch), out);
-                self.run(*op, cursor, depth, out)?;
+                self.run(*op, cursor, depth, out)
             }
-            Op::Never(why) => return Err(Unreadable::name("the reader has nothing for it", why)),
+            Op::Never(why) => Err(Unreadable::name("the reader has nothing for it", why)),
         }
+    }
+
+    #[inline]
+    fn array(&self, items: Items, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let start = out.len();
+        let mut index = 0;
+        while let Some(block) = cursor.block(items.may_be_empty)? {
+            put_long(block.count as i64, out);
+            for _ in 0..block.count {
+                self.run(items.op, cursor, depth, out)
+                    .map_err(|error| error.in_item(index))?;
+                bounded(start, out)?;
+                index += 1;
+            }
+            cursor.end_block(&block)?;
+        }
+        out.push(0);
         Ok(())
+    }
+
+    #[inline]
+    fn map(&self, value: u32, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let start = out.len();
+        let mut index = 0;
+        while let Some(block) = cursor.block(false)? {
+            put_long(block.count as i64, out);
+            for _ in 0..block.count {
+                let entry = cursor.text().and_then(|key| {
+                    put_sized(key.as_bytes(), out);
+                    self.run(value, cursor, depth, out)
+                });
+                entry.map_err(|error| error.in_entry(index))?;
+                bounded(start, out)?;
+                index += 1;
+            }
+            cursor.end_block(&block)?;
+        }
+        out.push(0);
+        Ok(())
+    }
+
+    #[inline]
+    fn reordered(&self, record: &Reordered, cursor: &mut Cursor, depth: u32, out: &mut Vec<u8>) -> Result<()> {
+        let Reordered { fields, defaults } = record;
+        let depth = deeper(depth)?;
+        let gather = Gather::begin(defaults.len(), out);
+        for field in fields {
+            match field.what {
+                Move::Skip(shape) => self.shapes.walk::<true>(shape, cursor, depth),
+                Move::To(place, op) => {
+                    let start = out.len();
+                    self.run(op, cursor, depth, out)
+                        .and_then(|()| gather.set(place, start, out))
+                }
+            }
+            .map_err(|error| error.in_field(&field.name))?;
+        }
+        gather.end(out, |place, out| {
+            // Compiled so: a field has a writer's or a default.
+            out.extend_from_slice(defaults[place].as_deref().unwrap_or_default());
+            Ok(())
+        })
     }
 
     #[inline]
@@ -250,6 +240,45 @@ impl Resolver {
                 .run(*op, cursor, depth, out)
                 .map_err(|error| error.in_field(name))?,
             Step::Default(bytes) => out.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+}
+
+impl Leaf {
+    /// Appends the reader's datum.
+    #[inline]
+    fn convert(&self, cursor: &mut Cursor, out: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Leaf::Text => put_sized(cursor.text()?.as_bytes(), out),
+            Leaf::Decimal { precision, fixed: None } => {
+                let bytes = cursor.sized()?;
+                super::decimal::check(bytes, *precision)?;
+                put_sized(bytes, out);
+            }
+            Leaf::Decimal {
+                precision,
+                fixed: Some(size),
+            } => {
+                let bytes = cursor.take(*size as usize)?;
+                super::decimal::check(bytes, *precision)?;
+                out.extend_from_slice(bytes);
+            }
+            Leaf::IntToFloat => out.extend_from_slice(&(cursor.int()? as f32).to_le_bytes()),
+            Leaf::IntToDouble => out.extend_from_slice(&f64::from(cursor.int()?).to_le_bytes()),
+            Leaf::LongToFloat => out.extend_from_slice(&(cursor.long()? as f32).to_le_bytes()),
+            Leaf::LongToDouble => out.extend_from_slice(&(cursor.long()? as f64).to_le_bytes()),
+            Leaf::FloatToDouble => {
+                let value = f32::from_le_bytes(cursor.array()?);
+                out.extend_from_slice(&f64::from(value).to_le_bytes());
+            }
+            Leaf::Enum(symbols) => {
+                let symbol = cursor.index(symbols.len(), "an enum has no symbol of this number")?;
+                match symbols[symbol] {
+                    Some(index) => put_long(i64::from(index), out),
+                    None => return Err(Unreadable::number("the reader has no symbol for number", symbol as i64)),
+                }
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! Rule: op `n` is that of node `n`, so types may contain themselves.
 
+use super::super::datum::Items;
 use super::super::default;
 use super::super::leaf::Leaf;
 use super::super::schema::{Ix, Kind, Logical, Schema};
@@ -22,10 +23,10 @@ fn op(schema: &Schema, ix: Ix) -> Result<Op, Incompatible> {
             symbols: symbols.as_slice().into(),
             default: *default,
         },
-        Kind::Array(item) => Op::Array {
-            item: *item,
+        Kind::Array(item) => Op::Array(Items {
+            op: *item,
             may_be_empty: schema.may_be_empty(*item),
-        },
+        }),
         Kind::Map(value) => Op::Map { value: *value },
         Kind::Union(branches) => Op::Union(union(schema, ix, branches)),
         Kind::Record(name, fields) => {

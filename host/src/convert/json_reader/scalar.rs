@@ -4,9 +4,85 @@
 
 use super::super::datum::{put_long, put_sized};
 use super::super::json::{Number, Raw, Text};
+use super::super::leaf::Leaf;
 use super::super::{Unreadable, decimal, instant};
+use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
+
+/// Appends the datum of a value without parts.
+#[inline]
+pub(super) fn leaf(leaf: &Leaf, text: &mut Text, out: &mut Vec<u8>) -> Result<()> {
+    match leaf {
+        Leaf::Text => put_text(text.string("text was expected")?, out),
+        Leaf::Decimal {
+            precision,
+            scale,
+            fixed,
+        } => {
+            let number = text.number()?;
+            put_decimal(decimal::parse(number.bytes, *precision, *scale)?, *fixed, out);
+        }
+        Leaf::Millis => put_long(millis(text)?, out),
+        Leaf::Micros => put_long(micros(text)?, out),
+        Leaf::Boolean => out.push(u8::from(text.boolean()?)),
+        Leaf::Int => {
+            let value = integer(text.number()?)?;
+            let value = i32::try_from(value).map_err(|_| text.error("an int has more than 32 bits"))?;
+            put_long(i64::from(value), out);
+        }
+        Leaf::Long => put_long(integer(text.number()?)?, out),
+        Leaf::Float => out.extend_from_slice(&float::<f32>(text, |value| value.is_finite())?.to_le_bytes()),
+        Leaf::Double => out.extend_from_slice(&float::<f64>(text, |value| value.is_finite())?.to_le_bytes()),
+        Leaf::Null => text.null()?,
+        Leaf::Bytes => {
+            let start = out.len();
+            put_latin1(text, out)?;
+            insert_long((out.len() - start) as i64, start, out);
+        }
+        Leaf::Fixed { size } => {
+            let start = out.len();
+            put_latin1(text, out)?;
+            if out.len() - start != *size as usize {
+                return Err(text.error("a fixed has another size"));
+            }
+        }
+        Leaf::Uuid => {
+            let raw = text.string("the text of a UUID was expected")?;
+            let bytes = uuid(raw.bytes).ok_or_else(|| text.error("this is not the text of a UUID"))?;
+            out.extend_from_slice(&bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Appends the number of a symbol. `default` stands for one that the enum does not have.
+#[inline]
+pub(super) fn symbol(symbols: &[Arc<str>], default: Option<u32>, text: &mut Text, out: &mut Vec<u8>) -> Result<()> {
+    let raw = text.string("the name of a symbol was expected")?;
+    let found = symbols.iter().position(|symbol| raw.is(symbol));
+    match found.map(|index| index as u32).or(default) {
+        Some(index) => put_long(i64::from(index), out),
+        None => return Err(text.error("the enum has no such symbol")),
+    }
+    Ok(())
+}
+
+/// Appends a decimal: in as few bytes as it needs, or in the bytes of a fixed.
+#[inline]
+fn put_decimal(value: i128, fixed: Option<u32>, out: &mut Vec<u8>) {
+    let (bytes, from) = decimal::shortest(value);
+    let bytes = &bytes[from..];
+    match fixed {
+        None => put_sized(bytes, out),
+        Some(size) => {
+            let sign = (bytes[0] as i8 >> 7) as u8;
+            // A decimal of a fixed has no more digits than it has room for.
+            out.resize(out.len() + (size as usize).saturating_sub(bytes.len()), sign);
+            out.extend_from_slice(bytes);
+        }
+    }
+}
 
 #[inline]
 pub(super) fn put_text(raw: Raw, out: &mut Vec<u8>) {
@@ -18,7 +94,9 @@ pub(super) fn put_text(raw: Raw, out: &mut Vec<u8>) {
     insert_long((out.len() - start) as i64, start, out);
 }
 
-pub(super) fn put_latin1(raw: Raw, text: &Text, out: &mut Vec<u8>) -> Result<()> {
+/// Appends a byte for each character of a text.
+fn put_latin1(text: &mut Text, out: &mut Vec<u8>) -> Result<()> {
+    let raw = text.string("text, of a character for each byte, was expected")?;
     for char in raw.chars() {
         match u8::try_from(u32::from(char)) {
             Ok(byte) => out.push(byte),
@@ -37,7 +115,7 @@ pub(super) fn end_block(count: u64, start: usize, out: &mut Vec<u8>) {
 }
 
 /// Puts a number before what was appended since `at`.
-pub(super) fn insert_long(value: i64, at: usize, out: &mut Vec<u8>) {
+fn insert_long(value: i64, at: usize, out: &mut Vec<u8>) {
     let end = out.len();
     put_long(value, out);
     let len = out.len() - end;
@@ -46,7 +124,7 @@ pub(super) fn insert_long(value: i64, at: usize, out: &mut Vec<u8>) {
 
 /// A number without a fraction, in 64 bits; `1e3` and `5.0` are such too.
 #[inline]
-pub(super) fn integer(number: Number) -> Result<i64> {
+fn integer(number: Number) -> Result<i64> {
     let (negative, digits) = match number.bytes {
         [b'-', rest @ ..] => (true, rest),
         all => (false, all),
@@ -61,7 +139,7 @@ pub(super) fn integer(number: Number) -> Result<i64> {
     i64::try_from(value).map_err(|_| Unreadable::new("a number has more than 64 bits"))
 }
 
-pub(super) fn float<F: std::str::FromStr + From<f32>>(text: &mut Text, finite: fn(&F) -> bool) -> Result<F> {
+fn float<F: std::str::FromStr + From<f32>>(text: &mut Text, finite: fn(&F) -> bool) -> Result<F> {
     if text.peek() == b'"' {
         let raw = text.string("a number was expected")?;
         let special = [
@@ -91,7 +169,7 @@ pub(in crate::convert) fn millis(text: &mut Text) -> Result<i64> {
     instant::parse_millis(raw.bytes).ok_or_else(|| text.error("this is not an ISO-8601 time with an offset"))
 }
 
-pub(super) fn micros(text: &mut Text) -> Result<i64> {
+fn micros(text: &mut Text) -> Result<i64> {
     if text.peek() != b'"' {
         let millis = integer(text.number()?)?;
         return millis
@@ -103,7 +181,7 @@ pub(super) fn micros(text: &mut Text) -> Result<i64> {
 }
 
 /// `123e4567-e89b-12d3-a456-426614174000`.
-pub(super) fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+fn uuid(text: &[u8]) -> Option<[u8; 16]> {
     if text.len() != 36 {
         return None;
     }

@@ -3,15 +3,13 @@
 //! Rule: a pair that can't be read becomes [`Op::Never`] and a finding, so that one walk gives the program and everything
 //! that is wrong. Findings below a branch of the writer's union, and symbols that are missing, are partial: other values
 //! can be read.
-//!
-//! Which branch of the reader's union a value goes to: the one of the same type (and full name), else of the same name
-//! without its namespace or by an alias, else the first that it can be promoted to.
 
-use super::super::datum::Shapes;
+use super::super::datum::{Items, Shapes};
 use super::super::default;
-use super::super::schema::{Field, Ix, Kind, Logical, Name, Schema};
-use super::{Incompatible, Move, Moved, Op, Resolver, Step};
-use std::collections::{HashMap, HashSet};
+use super::super::schema::{Field, Ix, Kind, Logical, Schema};
+use super::pair::{Pair, same_name};
+use super::{Incompatible, Leaf, Move, Moved, Op, Reordered, Resolver, Step};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// All that keeps `reader` (Avro JSON) from reading everything that `writer` may write, with the path of each. Empty: it
@@ -42,8 +40,7 @@ pub(super) fn resolver(writer: &Schema, reader: &Schema) -> Result<Resolver, Inc
 }
 
 struct Compiler<'a> {
-    writer: &'a Schema,
-    reader: &'a Schema,
+    schemas: Pair<'a>,
     ops: Vec<Op>,
     /// Also of pairs that are being compiled: types may contain themselves.
     known: HashMap<(Ix, Ix), u32>,
@@ -61,8 +58,7 @@ struct Finding {
 impl<'a> Compiler<'a> {
     fn new(writer: &'a Schema, reader: &'a Schema) -> Self {
         Compiler {
-            writer,
-            reader,
+            schemas: Pair { writer, reader },
             ops: Vec::new(),
             known: HashMap::new(),
             findings: Vec::new(),
@@ -78,7 +74,7 @@ impl<'a> Compiler<'a> {
         }
         let place = self.push(Op::Never("itself".into()));
         self.known.insert((w, r), place);
-        let op = if self.same(w, r, &mut HashSet::new()) {
+        let op = if self.schemas.same(w, r) {
             Op::Copy(w)
         } else {
             self.convert(w, r)
@@ -88,11 +84,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn convert(&mut self, w: Ix, r: Ix) -> Op {
-        if let Kind::Union(branches) = self.writer.kind(w) {
+        if let Kind::Union(branches) = self.schemas.writer.kind(w) {
             return self.branches(branches, r);
         }
-        if let Kind::Union(branches) = self.reader.kind(r) {
-            return match self.choose(w, branches) {
+        if let Kind::Union(branches) = self.schemas.reader.kind(r) {
+            return match self.schemas.choose(w, branches) {
                 Some(branch) => Op::Into {
                     branch: branch as u32,
                     op: self.pair(w, branches[branch]),
@@ -100,16 +96,16 @@ impl<'a> Compiler<'a> {
                 None => self.never(w, r),
             };
         }
-        if !self.logical_fits(w, r) {
+        if !self.schemas.logical_fits(w, r) {
             return self.never(w, r);
         }
-        match (self.writer.kind(w), self.reader.kind(r)) {
-            (Kind::Int, Kind::Float) => Op::IntToFloat,
-            (Kind::Int, Kind::Double) => Op::IntToDouble,
-            (Kind::Long, Kind::Float) => Op::LongToFloat,
-            (Kind::Long, Kind::Double) => Op::LongToDouble,
-            (Kind::Float, Kind::Double) => Op::FloatToDouble,
-            (Kind::Bytes, Kind::Text) => Op::Text,
+        match (self.schemas.writer.kind(w), self.schemas.reader.kind(r)) {
+            (Kind::Int, Kind::Float) => Op::Leaf(Leaf::IntToFloat),
+            (Kind::Int, Kind::Double) => Op::Leaf(Leaf::IntToDouble),
+            (Kind::Long, Kind::Float) => Op::Leaf(Leaf::LongToFloat),
+            (Kind::Long, Kind::Double) => Op::Leaf(Leaf::LongToDouble),
+            (Kind::Float, Kind::Double) => Op::Leaf(Leaf::FloatToDouble),
+            (Kind::Bytes, Kind::Text) => Op::Leaf(Leaf::Text),
             (Kind::Bytes | Kind::Text, Kind::Bytes) => self.decimal(r, None),
             (Kind::Fixed(a, size), Kind::Fixed(b, other)) if size == other && same_name(a, b) => {
                 self.decimal(r, Some(*size))
@@ -117,10 +113,10 @@ impl<'a> Compiler<'a> {
             (Kind::Enum(a, symbols, _), Kind::Enum(b, others, default)) if same_name(a, b) => {
                 self.symbols(symbols, others, *default)
             }
-            (Kind::Array(item), Kind::Array(other)) => Op::Array {
-                item: self.at("[]", *item, *other),
-                may_be_empty: self.writer.may_be_empty(*item),
-            },
+            (Kind::Array(item), Kind::Array(other)) => Op::Array(Items {
+                op: self.at("[]", *item, *other),
+                may_be_empty: self.schemas.writer.may_be_empty(*item),
+            }),
             (Kind::Map(value), Kind::Map(other)) => Op::Map {
                 value: self.at("{}", *value, *other),
             },
@@ -131,8 +127,8 @@ impl<'a> Compiler<'a> {
 
     /// Bytes that the reader takes for a decimal, and the writer for bytes.
     fn decimal(&self, r: Ix, fixed: Option<u32>) -> Op {
-        match self.reader.node(r).logical {
-            Logical::Decimal { precision, .. } => Op::Decimal { precision, fixed },
+        match self.schemas.reader.node(r).logical {
+            Logical::Decimal { precision, .. } => Op::Leaf(Leaf::Decimal { precision, fixed }),
             // Else the same layout, which is copied.
             _ => Op::Never("bytes".into()),
         }
@@ -160,15 +156,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The branch of the reader's union that takes this type, which is not a union.
-    fn choose(&self, w: Ix, branches: &[Ix]) -> Option<usize> {
-        let kind = self.writer.kind(w);
-        let of = |fits: &dyn Fn(Ix) -> bool| branches.iter().position(|branch| fits(*branch));
-        of(&|r| same_type(kind, self.reader.kind(r), |a, b| a.full == b.full))
-            .or_else(|| of(&|r| same_type(kind, self.reader.kind(r), same_name)))
-            .or_else(|| of(&|r| promotes(kind, self.reader.kind(r)) && self.logical_fits(w, r)))
-    }
-
     fn symbols(&mut self, symbols: &[Arc<str>], others: &[Arc<str>], default: Option<u32>) -> Op {
         let place = |symbol: &Arc<str>| {
             others
@@ -188,11 +175,11 @@ impl<'a> Compiler<'a> {
             let why = format!("the reader has no symbol {}, and no default", missing.join(", "));
             self.find(why, partial);
         }
-        Op::Enum(table)
+        Op::Leaf(Leaf::Enum(table))
     }
 
     fn record(&mut self, fields: &'a [Field], others: &'a [Field]) -> Op {
-        let reader = self.reader;
+        let reader = self.schemas.reader;
         // By the writer's field: the reader's, and back.
         let mut to: Vec<Option<usize>> = vec![None; fields.len()];
         let mut from: Vec<Option<usize>> = vec![None; others.len()];
@@ -248,10 +235,10 @@ impl<'a> Compiler<'a> {
                 _ => Move::Skip(field.node),
             },
         });
-        Op::Reordered {
+        Op::Reordered(Reordered {
             fields: moved.collect(),
             defaults: defaults.into(),
-        }
+        })
     }
 
     /// The fields of a record whose order is the same on both sides.
@@ -296,63 +283,6 @@ impl<'a> Compiler<'a> {
         steps.into()
     }
 
-    /// Is every value of `w`, as it stands, the same value of `r`? `seen`: pairs for which that is assumed.
-    fn same(&self, w: Ix, r: Ix, seen: &mut HashSet<(Ix, Ix)>) -> bool {
-        if !seen.insert((w, r)) {
-            return true;
-        }
-        if !self.logical_fits(w, r) {
-            return false;
-        }
-        let decimal = |schema: &Schema, ix| matches!(schema.node(ix).logical, Logical::Decimal { .. });
-        match (self.writer.kind(w), self.reader.kind(r)) {
-            (Kind::Null, Kind::Null)
-            | (Kind::Boolean, Kind::Boolean)
-            | (Kind::Int, Kind::Int | Kind::Long)
-            | (Kind::Long, Kind::Long)
-            | (Kind::Float, Kind::Float)
-            | (Kind::Double, Kind::Double)
-            | (Kind::Text, Kind::Text) => true,
-            // Bytes may not be a decimal; text may always be bytes.
-            (Kind::Bytes | Kind::Text, Kind::Bytes) => decimal(self.writer, w) || !decimal(self.reader, r),
-            (Kind::Fixed(a, size), Kind::Fixed(b, other)) => {
-                size == other && same_name(a, b) && (decimal(self.writer, w) || !decimal(self.reader, r))
-            }
-            (Kind::Enum(a, symbols, _), Kind::Enum(b, others, _)) => same_name(a, b) && others.starts_with(symbols),
-            (Kind::Array(item), Kind::Array(other)) | (Kind::Map(item), Kind::Map(other)) => {
-                self.same(*item, *other, seen)
-            }
-            (Kind::Union(branches), Kind::Union(others)) => {
-                branches.len() <= others.len()
-                    && (branches.iter().enumerate()).all(|(index, branch)| {
-                        self.choose(*branch, others) == Some(index) && self.same(*branch, others[index], seen)
-                    })
-            }
-            (Kind::Record(a, fields), Kind::Record(b, others)) => {
-                // Other names may be resolved by aliases, also crosswise: that is left to the steps.
-                same_name(a, b)
-                    && fields.len() == others.len()
-                    && fields
-                        .iter()
-                        .zip(others)
-                        .all(|(field, other)| field.name == other.name && self.same(field.node, other.node, seen))
-            }
-            _ => false,
-        }
-    }
-
-    /// May the meaning of the one be taken for that of the other? Of two that are known, only the same.
-    fn logical_fits(&self, w: Ix, r: Ix) -> bool {
-        let (writer, reader) = (self.writer.node(w), self.reader.node(r));
-        match (writer.logical, reader.logical) {
-            // The digits of a decimal are no text, and text no digits.
-            (Logical::Decimal { .. }, Logical::None) => !matches!(reader.kind, Kind::Text),
-            (Logical::None | Logical::Uuid, Logical::Decimal { .. }) => !matches!(writer.kind, Kind::Text),
-            (Logical::None, _) | (_, Logical::None) => true,
-            (one, other) => one == other,
-        }
-    }
-
     /// A pair in a field, an item or an entry.
     fn at(&mut self, name: &str, w: Ix, r: Ix) -> u32 {
         self.path.push(name.into());
@@ -362,7 +292,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn never(&mut self, w: Ix, r: Ix) -> Op {
-        let (writer, reader) = (self.writer.describe(w), self.reader.describe(r));
+        let (writer, reader) = (self.schemas.writer.describe(w), self.schemas.reader.describe(r));
         let partial = self.branches > 0;
         self.find(
             format!("the writer's {writer} can't be read as the reader's {reader}"),
@@ -385,28 +315,4 @@ impl<'a> Compiler<'a> {
         self.ops.push(op);
         (self.ops.len() - 1) as u32
     }
-}
-
-/// Avro compares names without namespaces; an alias of the reader counts with it.
-fn same_name(writer: &Name, reader: &Name) -> bool {
-    writer.short() == reader.short() || reader.aliases.contains(&writer.full)
-}
-
-fn same_type(writer: &Kind, reader: &Kind, same: impl Fn(&Name, &Name) -> bool) -> bool {
-    match (writer, reader) {
-        (Kind::Record(a, _), Kind::Record(b, _)) | (Kind::Enum(a, ..), Kind::Enum(b, ..)) => same(a, b),
-        (Kind::Fixed(a, size), Kind::Fixed(b, other)) => size == other && same(a, b),
-        _ => std::mem::discriminant(writer) == std::mem::discriminant(reader),
-    }
-}
-
-fn promotes(writer: &Kind, reader: &Kind) -> bool {
-    matches!(
-        (writer, reader),
-        (Kind::Int, Kind::Long | Kind::Float | Kind::Double)
-            | (Kind::Long, Kind::Float | Kind::Double)
-            | (Kind::Float, Kind::Double)
-            | (Kind::Text, Kind::Bytes)
-            | (Kind::Bytes, Kind::Text)
-    )
 }
