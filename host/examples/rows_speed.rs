@@ -6,9 +6,9 @@
 //! events, batches of 250.
 
 use fastrand::Rng;
-use pelton::record::{FOREVER, Millis};
+use pelton::record::{Cell, FOREVER, Millis};
 use pelton::state::delta::Delta;
-use pelton::state::rows::{Cursor, Dirty, Rows, hash};
+use pelton::state::rows::{Cursor, Dirty, Rows, ScanRange, Slot, hash};
 
 const SEEN: u16 = 0;
 const FIRST: u16 = 1;
@@ -49,33 +49,60 @@ struct Task {
     hits: usize,
 }
 
+fn cell(expires: Millis, value: &[u8]) -> Cell<'_> {
+    Cell {
+        schema: 1,
+        expires,
+        value,
+    }
+}
+
 impl Task {
-    fn put(&mut self, key: &[u8], hash: u64, store: u16, entry: &[u8], value: &[u8], expires: Millis) {
-        let slot = self.rows.slot(hash, key);
-        self.rows.put(slot, store, 1, entry, value, expires);
-        self.delta.put(key, store, 1, entry, expires, value);
+    fn new() -> Task {
+        Task {
+            rows: Rows::new(),
+            delta: Delta::new(),
+            hits: 0,
+        }
+    }
+
+    /// What every user has before the stream begins.
+    fn fill(&mut self, users: u64) {
+        for user in 0..users {
+            let key = id(1, user);
+            let slot = self.rows.slot(hash(&key), &key);
+            self.rows.put(slot, USER, b"", cell(FOREVER, &[2; 60]));
+            self.rows.put(slot, SESSION, &id(2, user), cell(DAY, &[3; 80]));
+            self.rows.put(slot, FIRST, &[0], cell(FOREVER, &[1; 16]));
+            self.rows.put(slot, FIRST, &[1], cell(FOREVER, &[1; 16]));
+            if user % 10_000 == 9999 || user + 1 == users {
+                self.rows.seal();
+                self.rows.commit(0);
+            }
+        }
+    }
+
+    fn put(&mut self, slot: Slot, store: u16, entry: &[u8], cell: Cell<'_>) {
+        self.rows.put(slot, store, entry, cell);
+        self.delta.put(self.rows.key(slot), store, entry, cell);
     }
 
     fn event(&mut self, event: &Event, hash: u64, n: u64, now: Millis) {
+        let slot = self.rows.slot(hash, &event.key);
         match event.kind {
-            1 => self.put(&event.key, hash, SESSION, &event.id, &[3; 80], now + DAY),
-            2 => self.put(&event.key, hash, USER, b"", &[2; 60], FOREVER),
+            1 => self.put(slot, SESSION, &event.id, cell(now + DAY, &[3; 80])),
+            2 => self.put(slot, USER, b"", cell(FOREVER, &[2; 60])),
             _ => {
-                let slot = self.rows.slot(hash, &event.key);
-                let live =
-                    |cell: Option<pelton::state::rows::Cell<'_>>| usize::from(cell.is_some_and(|c| now < c.expires));
+                let live = |cell: Option<Cell<'_>>| usize::from(cell.is_some_and(|c| now < c.expires));
                 let seen = live(self.rows.get(slot, SEEN, &event.id));
                 self.hits += seen;
                 if seen == 0 {
                     self.hits += live(self.rows.get(slot, FIRST, &[(n % 2) as u8]));
                     self.hits += live(self.rows.get(slot, USER, b""));
                     self.hits += live(self.rows.get(slot, SESSION, &id(2, event.user)));
-                    self.rows.put(slot, SEEN, 1, &event.id, b"", now + 60_000);
-                    self.delta.put(&event.key, SEEN, 1, &event.id, now + 60_000, b"");
+                    self.put(slot, SEEN, &event.id, cell(now + 60_000, b""));
                     if n.is_multiple_of(5) {
-                        self.rows.put(slot, PENDING, 1, &event.id, &[5; 60], now + 20_000);
-                        self.delta
-                            .put(&event.key, PENDING, 1, &event.id, now + 20_000, &[5; 60]);
+                        self.put(slot, PENDING, &event.id, cell(now + 20_000, &[5; 60]));
                     }
                 }
             }
@@ -91,53 +118,51 @@ fn zipf(random: &mut Rng, users: u64) -> u64 {
     (rank as u64).min(users - 1)
 }
 
-fn stream(users: u64, events: usize, swept: f64, staged: bool) {
-    let mut task = Task {
-        rows: Rows::new(),
-        delta: Delta::new(),
-        hits: 0,
-    };
-    for user in 0..users {
-        let key = id(1, user);
-        let slot = task.rows.slot(hash(&key), &key);
-        task.rows.put(slot, USER, 1, b"", &[2; 60], FOREVER);
-        task.rows.put(slot, SESSION, 1, &id(2, user), &[3; 80], DAY);
-        task.rows.put(slot, FIRST, 1, &[0], &[1; 16], FOREVER);
-        task.rows.put(slot, FIRST, 1, &[1], &[1; 16], FOREVER);
-        if user % 10_000 == 9999 || user + 1 == users {
-            task.rows.seal();
-            task.rows.commit(0);
-        }
+/// Events of an epoch: each money event, and what is between them.
+fn epoch(random: &mut Rng, users: u64, last: &mut [u8; 16]) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut money = 0;
+    while money < EPOCH {
+        let user = zipf(random, users);
+        let r = random.u64(..120);
+        let kind = match r {
+            0..10 => 1,
+            10..20 => 2,
+            _ => 0,
+        };
+        let duplicate = r == 20;
+        let id = if duplicate { *last } else { id(3, random.u64(..)) };
+        *last = id;
+        events.push(Event {
+            key: self::id(1, user),
+            id,
+            user,
+            kind,
+        });
+        money += usize::from(kind == 0);
     }
+    events
+}
+
+/// What a stream has cost, in seconds and bytes.
+#[derive(Default)]
+struct Cost {
+    all: f64,
+    sweep: f64,
+    commits: f64,
+    delta: usize,
+}
+
+fn stream(users: u64, events: usize, swept: f64, staged: bool) {
+    let mut task = Task::new();
+    task.fill(users);
     let fresh = task.rows.bytes() as f64 / users as f64;
     let (mut random, mut cursor) = (Rng::with_seed(7), Cursor::new());
-    let (mut spent, mut bytes, mut sweep_time, mut commits, mut money) = (0.0, 0, 0.0, 0.0, 0usize);
+    let (mut cost, mut money) = (Cost::default(), 0usize);
     let (mut now, mut sealed) = (0, false);
     let mut last = [0; 16];
     while money < events {
-        let mut batch = Vec::new();
-        let mut n = 0;
-        while n < EPOCH {
-            let user = zipf(&mut random, users);
-            let r = random.u64(..120);
-            let kind = if r < 10 {
-                1
-            } else if r < 20 {
-                2
-            } else {
-                0
-            };
-            let duplicate = kind == 0 && r == 20;
-            let id = if duplicate { last } else { id(3, random.u64(..)) };
-            last = id;
-            batch.push(Event {
-                key: self::id(1, user),
-                id,
-                user,
-                kind,
-            });
-            n += usize::from(kind == 0);
-        }
+        let batch = epoch(&mut random, users, &mut last);
         let begin = cpu();
         let mut hashes = Vec::with_capacity(BATCH);
         for batch in batch.chunks(BATCH) {
@@ -155,8 +180,8 @@ fn stream(users: u64, events: usize, swept: f64, staged: bool) {
         let written = cpu();
         let budget = (task.delta.bytes() as f64 * swept) as usize;
         task.rows.sweep(&mut cursor, budget, now, &mut task.delta);
-        sweep_time += cpu() - written;
-        bytes += task.delta.bytes();
+        cost.sweep += cpu() - written;
+        cost.delta += task.delta.bytes();
         task.delta.clear();
         let commit = cpu();
         if sealed {
@@ -165,17 +190,17 @@ fn stream(users: u64, events: usize, swept: f64, staged: bool) {
         task.rows.seal();
         sealed = true;
         let end = cpu();
-        commits += end - commit;
-        spent += end - begin;
+        cost.commits += end - commit;
+        cost.all += end - begin;
     }
     let each = |time: f64| time * 1e9 / money as f64;
     println!(
         "{users} users, prefetch {staged}, sweep {swept}: {:.0} ns a money event (sweep {:.0}, commit {:.0}), {} B of delta, {:.0} B a user \
          ({fresh:.0} before); {} hits",
-        each(spent),
-        each(sweep_time),
-        each(commits),
-        bytes / money,
+        each(cost.all),
+        each(cost.sweep),
+        each(cost.commits),
+        cost.delta / money,
         task.rows.bytes() as f64 / users as f64,
         task.hits
     );
@@ -190,7 +215,7 @@ fn hot(entries: u64) {
     let begin = cpu();
     for n in 0..entries {
         let slot = rows.slot(hash(key), key);
-        rows.put(slot, SEEN, 1, &id(3, n), &[1; 20], FOREVER);
+        rows.put(slot, SEEN, &id(3, n), cell(FOREVER, &[1; 20]));
         if n % 1000 == 999 {
             rows.seal();
             rows.commit(0);
@@ -202,7 +227,7 @@ fn hot(entries: u64) {
     let begin = cpu();
     for n in 0..entries {
         let slot = rows.slot(hash(key), key);
-        rows.put(slot, SEEN, 1, &id(3, n * 7 % entries), &[2; 20], FOREVER);
+        rows.put(slot, SEEN, &id(3, n * 7 % entries), cell(FOREVER, &[2; 20]));
         if n % 100 == 99 {
             rows.seal();
             rows.commit(0);
@@ -218,7 +243,14 @@ fn hot(entries: u64) {
     let begin = cpu();
     let mut seen = 0;
     for n in 0..1000 {
-        rows.scan(slot, SEEN, &[], Some(&id(3, n)), 0, 100, &mut |_, _| seen += 1);
+        let page = ScanRange {
+            store: SEEN,
+            prefix: &[],
+            after: Some(&id(3, n)),
+            now: 0,
+            limit: 100,
+        };
+        rows.scan(slot, page, &mut |_, _| seen += 1);
     }
     let scan = each(begin, seen);
     let begin = cpu();

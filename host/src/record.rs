@@ -6,4 +6,6 @@ pub mod murmur2;
 mod position;
 pub mod watermark;
 
-pub use position::{FOREVER, Millis, NEVER, Number, Offset, Partition, Rank, Span, Stay, StepKey, TopicIx, VersionId};
+pub use position::{
+    Cell, FOREVER, Millis, NEVER, Number, Offset, Partition, Rank, Span, Stay, StepKey, TopicIx, VersionId,
+};

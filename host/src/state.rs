@@ -31,15 +31,16 @@ pub use dump::Stored;
 pub use lifecycle::SealedDelta;
 pub use view::View;
 
-use crate::record::{Millis, StepKey};
+use crate::record::{Cell, Millis, StepKey};
 use crate::wit::{Action, Description, Effect};
 use delta::Delta;
 use ids::Ids;
 use lifecycle::Aside;
 use lookups::{LookupName, Lookups, Pending};
 use meta::Names;
-use rows::{Rows, Slot};
-use timers::Timers;
+use rows::{Rows, ScanRange, Slot};
+use timers::{TimerName, Timers};
+use view::StoreIds;
 
 /// Rows, timers and lookups of one task, with the delta of the open epoch.
 #[derive(Default)]
@@ -57,6 +58,25 @@ pub struct TaskState {
     delta: Delta,
     /// The sweep's part of the last delta. Kept for its memory, which is one delta's.
     swept: Delta,
+}
+
+/// What an effect changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The input that causes it, by its place in the batch: the change is one of this input's key.
+    pub input: u32,
+    /// The store, kind of timer or lookup, by its place in the rules' description.
+    pub on: u16,
+}
+
+impl Target {
+    /// Of a verified effect.
+    pub fn of(effect: &Effect) -> Target {
+        Target {
+            input: effect.of,
+            on: effect.on,
+        }
+    }
 }
 
 /// What the rules no longer declare, and what was therefore removed.
@@ -126,7 +146,7 @@ impl TaskState {
             }
         }
         for (lookup, _) in self.lookups.iter() {
-            let name = self.lookup_name(lookup.1);
+            let name = self.lookup_name(lookup.lookup);
             if !description.lookups.iter().any(|known| known.name == name) {
                 return Err(format!(
                     "lookups '{name}' are pending, and these rules don't declare it"
@@ -173,53 +193,59 @@ impl TaskState {
     }
 }
 
-// Writing. An input is named by its place in the batch; `on` is a place in the rules' description.
+// Writing.
 impl TaskState {
     /// Applies an effect that changes rows or timers; it is verified. The others are the caller's, and change nothing here.
     pub fn apply(&mut self, effect: &Effect, bytes: &[u8]) {
-        let (input, on) = (effect.of, effect.on);
+        let target = Target::of(effect);
         // Only the spans that an effect needs are verified: the others may be anything, so they are not looked at.
         let (name, value) = (|| effect.name.of(bytes), || effect.value.of(bytes));
         match effect.what {
-            Action::Put => self.put(input, on, name(), value(), effect.at),
-            Action::Delete => self.delete(input, on, name()),
-            Action::Clear => self.clear(input, on, name()),
-            Action::SetTimer => self.set_timer(input, on, name(), effect.at),
-            Action::CancelTimer => self.cancel_timer(input, on, name()),
+            Action::Put => self.put(target, name(), value(), effect.at),
+            Action::Delete => self.delete(target, name()),
+            Action::Clear => self.clear(target, name()),
+            Action::SetTimer => self.set_timer(target, name(), effect.at),
+            Action::CancelTimer => self.cancel_timer(target, name()),
             Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {}
             Action::Ask | Action::Count | Action::Reject => {}
         }
     }
 
     /// Sets an entry of a store, visible until `expires`.
-    pub fn put(&mut self, input: u32, on: u16, entry: &[u8], value: &[u8], expires: Millis) {
-        let (slot, _) = self.view.inputs[input as usize];
-        let ids = self.view.stores[usize::from(on)];
+    #[inline]
+    pub fn put(&mut self, target: Target, entry: &[u8], value: &[u8], expires: Millis) {
+        let (slot, _) = self.view.inputs[target.input as usize];
+        let StoreIds { store, schema } = self.view.stores[usize::from(target.on)];
+        let cell = Cell { schema, expires, value };
         let View { rows, .. } = &mut self.view;
-        rows.put(slot, ids.store, ids.schema, entry, value, expires);
-        let key = rows.key(slot);
-        self.delta.put(key, ids.store, ids.schema, entry, expires, value);
+        rows.put(slot, store, entry, cell);
+        self.delta.put(rows.key(slot), store, entry, cell);
     }
 
     /// Deletes an entry of a store, if it is there.
-    pub fn delete(&mut self, input: u32, on: u16, entry: &[u8]) {
-        let (slot, _) = self.view.inputs[input as usize];
-        let store = self.view.stores[usize::from(on)].store;
+    pub fn delete(&mut self, target: Target, entry: &[u8]) {
+        let (slot, _) = self.view.inputs[target.input as usize];
+        let store = self.view.stores[usize::from(target.on)].store;
         if self.view.rows.delete(slot, store, entry) {
             self.delta.delete(self.view.rows.key(slot), store, entry);
         }
     }
 
     /// Deletes the entries of a store that begin with `prefix`.
-    pub fn clear(&mut self, input: u32, on: u16, prefix: &[u8]) {
-        let (slot, _) = self.view.inputs[input as usize];
-        let store = self.view.stores[usize::from(on)].store;
+    pub fn clear(&mut self, target: Target, prefix: &[u8]) {
+        let (slot, _) = self.view.inputs[target.input as usize];
+        let store = self.view.stores[usize::from(target.on)].store;
         let rows = &mut self.view.rows;
         let mut entries: Vec<Box<[u8]>> = vec![];
-        // At the beginning of time nothing has expired: what has expired since goes too.
-        rows.scan(slot, store, prefix, None, Millis::MIN, usize::MAX, &mut |entry, _| {
-            entries.push(entry.into());
-        });
+        let all = ScanRange {
+            store,
+            prefix,
+            after: None,
+            // At the beginning of time nothing has expired: what has expired since goes too.
+            now: Millis::MIN,
+            limit: usize::MAX,
+        };
+        rows.scan(slot, all, &mut |entry, _| entries.push(entry.into()));
         for entry in entries {
             rows.delete(slot, store, &entry);
             self.delta.delete(rows.key(slot), store, &entry);
@@ -227,23 +253,23 @@ impl TaskState {
     }
 
     /// Sets a timer, for `at` or right after the input's time, whichever is later. It replaces one with the same tag.
-    pub fn set_timer(&mut self, input: u32, on: u16, tag: &[u8], at: Millis) {
-        let (slot, now) = self.view.inputs[input as usize];
-        let kind = self.ids.timers[usize::from(on)];
+    pub fn set_timer(&mut self, target: Target, tag: &[u8], at: Millis) {
+        let (slot, now) = self.view.inputs[target.input as usize];
+        let kind = self.ids.timers[usize::from(target.on)];
         let key = self.view.rows.key(slot);
-        let (at, old) = self.timers.set(key, kind, tag, at, now);
-        if let Some(old) = old {
-            self.delta.cancel_timer(key, old, kind, tag);
+        let set = self.timers.set(TimerName::new(key, kind, tag), at, now);
+        if let Some(replaced) = set.replaced {
+            self.delta.cancel_timer(key, replaced, kind, tag);
         }
-        self.delta.set_timer(key, at, kind, tag);
+        self.delta.set_timer(key, set.at, kind, tag);
     }
 
     /// Cancels a timer, if it is set.
-    pub fn cancel_timer(&mut self, input: u32, on: u16, tag: &[u8]) {
-        let (slot, _) = self.view.inputs[input as usize];
-        let kind = self.ids.timers[usize::from(on)];
+    pub fn cancel_timer(&mut self, target: Target, tag: &[u8]) {
+        let (slot, _) = self.view.inputs[target.input as usize];
+        let kind = self.ids.timers[usize::from(target.on)];
         let key = self.view.rows.key(slot);
-        if let Some(at) = self.timers.take(key, kind, tag) {
+        if let Some(at) = self.timers.take(&TimerName::new(key, kind, tag)) {
             self.delta.cancel_timer(key, at, kind, tag);
         }
     }
@@ -251,32 +277,28 @@ impl TaskState {
     /// Removes a timer that is due. Nothing happens if it is not set.
     pub fn take_timer(&mut self, due: &StepKey) {
         if let StepKey::Timer { key, kind, tag, .. } = due
-            && let Some(at) = self.timers.take(key, *kind, tag)
+            && let Some(at) = self.timers.take(&TimerName::new(key, *kind, tag))
         {
             self.delta.cancel_timer(key, at, *kind, tag);
         }
     }
 
     /// The name of the lookup that an input asks.
-    pub fn lookup_of(&self, input: u32, on: u16, tag: &[u8]) -> LookupName {
-        let (slot, _) = self.view.inputs[input as usize];
-        (
-            self.view.rows.key(slot).into(),
-            self.ids.lookups[usize::from(on)],
-            tag.into(),
-        )
+    pub fn lookup_of(&self, target: Target, tag: &[u8]) -> LookupName {
+        let (slot, _) = self.view.inputs[target.input as usize];
+        LookupName::new(self.view.rows.key(slot), self.ids.lookups[usize::from(target.on)], tag)
     }
 
     /// Adds a pending lookup. It replaces one with the same name.
     pub fn ask(&mut self, name: LookupName, pending: Pending) {
-        self.delta.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
+        self.delta.push(name.ask(&pending));
         self.lookups.ask(name, pending);
     }
 
     /// Removes a lookup: its reply is here. Nothing happens if it is not pending.
     pub fn take_lookup(&mut self, name: &LookupName) {
         if self.lookups.take(name).is_some() {
-            self.delta.answered(&name.0, name.1, &name.2);
+            self.delta.answered(&name.key, name.lookup, &name.tag);
         }
     }
 
@@ -293,7 +315,7 @@ impl TaskState {
         let lookups: Vec<LookupName> = self
             .lookups
             .iter()
-            .filter(|(name, _)| !knows_lookup(name.1))
+            .filter(|(name, _)| !knows_lookup(name.lookup))
             .map(|(name, _)| name.clone())
             .collect();
         timers.iter().for_each(|timer| self.take_timer(timer));

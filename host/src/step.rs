@@ -32,8 +32,8 @@ use crate::metrics::{DeadLetter, cpu_time};
 use crate::record::journal::Ending;
 use crate::record::{Millis, StepKey};
 use crate::rules::{Action, Effects, verify};
-use crate::state::TaskState;
 use crate::state::lookups::{LookupName, Pending};
+use crate::state::{Target, TaskState};
 use batch::BatchBuilder;
 use std::ops::Range;
 use std::time::Instant;
@@ -312,7 +312,7 @@ fn apply_effects<P: Sink>(
                 if url.render(effect.value.of(bytes), &mut request).is_err() {
                     continue;
                 }
-                let name = cx.state.lookup_of(effect.of, effect.on, effect.name.of(bytes));
+                let name = cx.state.lookup_of(Target::of(effect), effect.name.of(bytes));
                 let question = Question {
                     number: asked,
                     lookup: effect.on,

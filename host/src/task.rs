@@ -254,7 +254,7 @@ impl Task {
             .lookups()
             .committed()
             .filter_map(|(name, pending)| {
-                let index = self.state.declared_lookup(name.1)?;
+                let index = self.state.declared_lookup(name.lookup)?;
                 let service = self.wiring.lookups[index].service;
                 Some(Question {
                     task: self.partition,

@@ -36,6 +36,17 @@ pub type VersionId = [u8; 32];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stay(pub u64);
 
+/// One entry of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell<'a> {
+    /// Id of the schema that the value was written with.
+    pub schema: u16,
+    /// Visible while now < expires.
+    pub expires: Millis,
+    /// Avro datum.
+    pub value: &'a [u8],
+}
+
 /// A piece of a byte arena; the rules say it in the same way.
 pub use crate::wit::Span;
 

@@ -333,7 +333,7 @@ impl Comparison {
                 origin.what = format!("reply of {}", name(&names.lookups, *lookup));
             }
             (_, What::Reply { name: lookup, .. }) => {
-                origin.what = format!("no reply of {}", name(&names.lookups, lookup.1));
+                origin.what = format!("no reply of {}", name(&names.lookups, lookup.lookup));
             }
             _ => {}
         }
@@ -345,7 +345,7 @@ impl Comparison {
 fn key<'a>(planned: &'a Planned, tape: &'a Tape) -> &'a [u8] {
     match (&planned.what, planned.mark) {
         (What::Timer(StepKey::Timer { key, .. }), _) => key,
-        (What::Reply { name, .. }, _) => &name.0,
+        (What::Reply { name, .. }, _) => &name.key,
         (_, Some(live)) => tape.steps[live].key.of(&tape.bytes),
         _ => &[],
     }

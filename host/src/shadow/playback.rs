@@ -151,7 +151,7 @@ impl<'a> Playback<'a> {
             let name = &live.rules.description().lookups[on].name;
             if let Some(lookup) = state.names().lookups.iter().position(|known| known == name) {
                 let (key, tag) = (step.key.of(&tape.bytes), effect.name.of(&tape.bytes));
-                let name = (key.into(), lookup as u16, tag.into());
+                let name = LookupName::new(key, lookup as u16, tag);
                 asked.push(Asked { name, id, request });
             }
         }

@@ -9,7 +9,7 @@ use super::playback::{Part, Place, Playback};
 use super::tape::Tape;
 use super::trial::Trial;
 use crate::binding::Sources;
-use crate::record::{FOREVER, Millis, NEVER, Partition, StepKey};
+use crate::record::{Cell, FOREVER, Millis, NEVER, Partition, StepKey};
 use crate::shadow::{Report, Standing};
 use crate::state::TaskState;
 use crate::state::delta::Change;
@@ -73,10 +73,12 @@ impl Shadow {
                 let put = Change::Put {
                     key,
                     store: cell.store,
-                    schema: cell.schema,
                     entry: cell.entry.of(&tape.images),
-                    expires: cell.expires,
-                    value: cell.value.of(&tape.images),
+                    cell: Cell {
+                        schema: cell.schema,
+                        expires: cell.expires,
+                        value: cell.value.of(&tape.images),
+                    },
                 };
                 // Only names can be unreadable.
                 _ = self.state.replay(put);

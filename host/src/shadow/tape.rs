@@ -9,9 +9,9 @@
 use super::known::Known;
 use crate::arrivals::{Arrivals, Waiting};
 use crate::record::journal::Ending;
-use crate::record::{Millis, NEVER, Offset, Rank, Span, StepKey};
+use crate::record::{Cell, Millis, NEVER, Offset, Rank, Span, StepKey};
 use crate::rules::{Effect, Effects, Header};
-use crate::state::rows::{Cell, Rows};
+use crate::state::rows::Rows;
 use crate::step;
 use std::ops::Range;
 
@@ -125,7 +125,7 @@ fn key<'a>(planned: &'a Planned, arrivals: &'a Arrivals) -> &'a [u8] {
     match &planned.what {
         step::What::Record(record) => arrivals.record(record).key().unwrap_or_default(),
         step::What::Timer(StepKey::Timer { key, .. }) => key,
-        step::What::Reply { name, .. } => &name.0,
+        step::What::Reply { name, .. } => &name.key,
         step::What::Timer(_) | step::What::Elsewhere(_) => &[],
     }
 }
@@ -155,8 +155,8 @@ impl Tape {
                     tag: Span::append(&mut self.bytes, tag),
                 },
                 step::What::Reply { name, id, ending } => What::Reply {
-                    lookup: name.1,
-                    tag: Span::append(&mut self.bytes, &name.2),
+                    lookup: name.lookup,
+                    tag: Span::append(&mut self.bytes, &name.tag),
                     id: Span::append(&mut self.bytes, id),
                     // Replies come first in a batch.
                     sequence: sequence + number as u64,

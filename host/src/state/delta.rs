@@ -26,7 +26,7 @@ mod tests;
 pub use read::{Changes, Torn, read};
 
 use crate::record::encoding::{Encoding, Unreadable};
-use crate::record::{FOREVER, Millis};
+use crate::record::{Cell, FOREVER, Millis};
 
 /// Of each record.
 const FORMAT: Encoding = Encoding {
@@ -73,14 +73,10 @@ pub enum Change<'a> {
         key: &'a [u8],
         /// Permanent id of its store.
         store: u16,
-        /// Id of the schema that the value was written with.
-        schema: u16,
         /// Empty for a store of the shape `value`.
         entry: &'a [u8],
-        /// Visible while now < expires.
-        expires: Millis,
-        /// Avro datum.
-        value: &'a [u8],
+        /// What it is.
+        cell: Cell<'a>,
     },
     /// An entry is gone.
     Delete {
@@ -214,13 +210,9 @@ impl Delta {
             Change::Put {
                 key,
                 store,
-                schema,
                 entry,
-                expires,
-                value,
-            } => {
-                self.put(key, store, schema, entry, expires, value);
-            }
+                cell,
+            } => self.put(key, store, entry, cell),
             Change::Delete { key, store, entry } => self.delete(key, store, entry),
             Change::SetTimer { key, at, kind, tag } => self.set_timer(key, at, kind, tag),
             Change::CancelTimer { key, at, kind, tag } => self.cancel_timer(key, at, kind, tag),
@@ -230,7 +222,14 @@ impl Delta {
                 tag,
                 id,
                 request,
-            } => self.ask(key, lookup, tag, id, request),
+            } => {
+                self.room(key.len() + tag.len() + id.len() + request.len());
+                self.keyed(ASK, key);
+                self.number(u64::from(lookup));
+                self.string(tag);
+                self.string(id);
+                self.string(request);
+            }
             Change::Answered { key, lookup, tag } => self.answered(key, lookup, tag),
         }
     }
@@ -250,7 +249,8 @@ impl Delta {
     }
 
     /// An entry is this.
-    pub fn put(&mut self, key: &[u8], store: u16, schema: u16, entry: &[u8], expires: Millis, value: &[u8]) {
+    pub fn put(&mut self, key: &[u8], store: u16, entry: &[u8], cell: Cell<'_>) {
+        let Cell { schema, expires, value } = cell;
         self.room(key.len() + entry.len() + value.len());
         self.timed(PUT, key, expires);
         self.number(u64::from(store));
@@ -281,16 +281,6 @@ impl Delta {
         self.timed(CANCEL_TIMER, key, at);
         self.number(u64::from(kind));
         self.string(tag);
-    }
-
-    /// A lookup is pending.
-    pub fn ask(&mut self, key: &[u8], lookup: u16, tag: &[u8], id: &[u8], request: &[u8]) {
-        self.room(key.len() + tag.len() + id.len() + request.len());
-        self.keyed(ASK, key);
-        self.number(u64::from(lookup));
-        self.string(tag);
-        self.string(id);
-        self.string(request);
     }
 
     /// A lookup is not pending any more.

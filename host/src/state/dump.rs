@@ -35,19 +35,17 @@ impl TaskState {
             if let Ok(Change::Put {
                 key,
                 store,
-                schema,
                 entry,
-                expires,
-                value,
+                cell,
             }) = change
             {
                 cells.push(Stored {
                     key: key.to_vec(),
                     store: self.aside.names.stores[usize::from(store)].clone(),
                     entry: entry.to_vec(),
-                    expires,
-                    schema: self.aside.names.schemas[usize::from(schema)].clone(),
-                    value: value.to_vec(),
+                    expires: cell.expires,
+                    schema: self.aside.names.schemas[usize::from(cell.schema)].clone(),
+                    value: cell.value.to_vec(),
                 });
             }
         }

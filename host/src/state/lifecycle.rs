@@ -11,6 +11,7 @@ use crate::state::delta::{Change, Delta};
 use crate::state::lookups::{LookupName, Pending};
 use crate::state::meta::{self, Meta, Names};
 use crate::state::rows::{self, Dirty};
+use crate::state::timers::TimerName;
 
 /// The meta's share of a delta, for the sweep's budget: about the size of a meta with three inputs.
 const META_BYTES: usize = 128;
@@ -43,7 +44,7 @@ impl TaskState {
         state.aside.names = names;
         for timer in timers {
             if let StepKey::Timer { time, key, kind, tag } = timer {
-                state.timers.set(key, *kind, tag, *time, Millis::MIN);
+                state.timers.set(TimerName::new(key, *kind, tag), *time, Millis::MIN);
             }
         }
         for (name, pending) in lookups {
@@ -80,20 +81,20 @@ impl TaskState {
             Change::Put {
                 key,
                 store,
-                schema,
                 entry,
-                expires,
-                value,
+                cell,
             } => {
                 let slot = rows.slot(rows::hash(key), key);
-                rows.put(slot, store, schema, entry, value, expires);
+                rows.put(slot, store, entry, cell);
             }
             Change::Delete { key, store, entry } => {
                 let slot = rows.slot(rows::hash(key), key);
                 rows.delete(slot, store, entry);
             }
-            Change::SetTimer { key, at, kind, tag } => _ = self.timers.set(key, kind, tag, at, Millis::MIN),
-            Change::CancelTimer { key, kind, tag, .. } => _ = self.timers.take(key, kind, tag),
+            Change::SetTimer { key, at, kind, tag } => {
+                self.timers.set(TimerName::new(key, kind, tag), at, Millis::MIN);
+            }
+            Change::CancelTimer { key, kind, tag, .. } => _ = self.timers.take(&TimerName::new(key, kind, tag)),
             Change::Ask {
                 key,
                 lookup,
@@ -105,9 +106,9 @@ impl TaskState {
                     id: id.into(),
                     request: request.into(),
                 };
-                self.lookups.ask((key.into(), lookup, tag.into()), pending);
+                self.lookups.ask(LookupName::new(key, lookup, tag), pending);
             }
-            Change::Answered { key, lookup, tag } => _ = self.lookups.take(&(key.into(), lookup, tag.into())),
+            Change::Answered { key, lookup, tag } => _ = self.lookups.take(&LookupName::new(key, lookup, tag)),
         }
         Ok(())
     }
@@ -231,7 +232,7 @@ impl TaskState {
             }
         }
         for (name, pending) in self.lookups.committed() {
-            aside.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
+            aside.push(name.ask(&pending));
         }
         aside
     }

@@ -4,12 +4,43 @@
 //! by its id, is dropped. A pending lookup is state: it survives a restart, and is asked again then.
 
 use crate::record::StepKey;
+use crate::state::delta::Change;
 use crate::state::undo::UndoMap;
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
-/// Who a lookup is: key, permanent id of its name, tag.
-pub type LookupName = (Box<[u8]>, u16, Box<[u8]>);
+/// Which lookup it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LookupName {
+    /// Key that asks.
+    pub key: Box<[u8]>,
+    /// Permanent id of the lookup.
+    pub lookup: u16,
+    /// As it was asked.
+    pub tag: Box<[u8]>,
+}
+
+impl LookupName {
+    /// Of the lookup that this key asks with this tag.
+    pub fn new(key: &[u8], lookup: u16, tag: &[u8]) -> LookupName {
+        LookupName {
+            key: key.into(),
+            lookup,
+            tag: tag.into(),
+        }
+    }
+
+    /// The change that makes it pending.
+    pub fn ask<'a>(&'a self, pending: &'a Pending) -> Change<'a> {
+        Change::Ask {
+            key: &self.key,
+            lookup: self.lookup,
+            tag: &self.tag,
+            id: &pending.id,
+            request: &pending.request,
+        }
+    }
+}
 
 /// A lookup that waits for its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +159,7 @@ mod tests {
     #[test]
     fn the_same_question_again_is_still_found() {
         let mut lookups = Lookups::default();
-        let name: LookupName = ((*b"u").into(), 0, (*b"t").into());
+        let name = LookupName::new(b"u", 0, b"t");
         let id = id(&StepKey::Start, 0, 0);
         for _ in 0..2 {
             let pending = Pending {
@@ -143,7 +174,7 @@ mod tests {
     #[test]
     fn asking_again_replaces() {
         let mut lookups = Lookups::default();
-        let name: LookupName = ((*b"u").into(), 0, (*b"t").into());
+        let name = LookupName::new(b"u", 0, b"t");
         let step = |offset| StepKey::Record {
             time: 1,
             rank: 0,

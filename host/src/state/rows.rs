@@ -20,7 +20,7 @@ mod walk;
 pub use cursor::Cursor;
 pub use dirty::Dirty;
 
-use crate::record::{Millis, NEVER};
+use crate::record::{Cell, Millis, NEVER};
 use arena::Arena;
 use index::Index;
 use map::{Known, Map};
@@ -47,15 +47,19 @@ impl Slot {
     }
 }
 
-/// One entry of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell<'a> {
-    /// Id of the schema that the value was written with.
-    pub schema: u16,
-    /// Visible while now < expires.
-    pub expires: Millis,
-    /// Avro datum.
-    pub value: &'a [u8],
+/// Which entries of a row a scan visits.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanRange<'a> {
+    /// Of this store.
+    pub store: u16,
+    /// Those that begin with this.
+    pub prefix: &'a [u8],
+    /// Those that come after this one.
+    pub after: Option<&'a [u8]>,
+    /// Those with now < expires.
+    pub now: Millis,
+    /// At most this many.
+    pub limit: usize,
 }
 
 /// A larger row is a map: above it, copying costs more than a tree.
@@ -230,52 +234,16 @@ impl Rows {
         self.get_in(&[self.rows[slot.0 as usize].committed], store, entry)
     }
 
-    /// The entries of a store that begin with `prefix` and come after `after`, in the order of their bytes: at most `limit` of
-    /// those with now < expires.
-    #[expect(clippy::too_many_arguments, reason = "one question")]
-    pub fn scan(
-        &self,
-        slot: Slot,
-        store: u16,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        now: Millis,
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], Cell<'_>),
-    ) {
+    /// Visits entries of a row, in the order of their bytes.
+    #[inline]
+    pub fn scan(&self, slot: Slot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
         let row = &self.rows[slot.0 as usize];
-        self.scan_in(
-            &[row.open, row.sealed, row.committed],
-            store,
-            prefix,
-            after,
-            now,
-            limit,
-            visit,
-        );
+        self.scan_in(&[row.open, row.sealed, row.committed], range, visit);
     }
 
     /// [`scan`](Rows::scan) as of the last commit.
-    #[expect(clippy::too_many_arguments, reason = "one question")]
-    pub fn scan_committed(
-        &self,
-        slot: Slot,
-        store: u16,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        now: Millis,
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], Cell<'_>),
-    ) {
-        self.scan_in(
-            &[self.rows[slot.0 as usize].committed],
-            store,
-            prefix,
-            after,
-            now,
-            limit,
-            visit,
-        );
+    pub fn scan_committed(&self, slot: Slot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
+        self.scan_in(&[self.rows[slot.0 as usize].committed], range, visit);
     }
 
     /// Number of rows, those included that open epochs have made.
@@ -348,17 +316,14 @@ impl Rows {
         maps
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one question")]
-    fn scan_in(
-        &self,
-        layers: &[Layer],
-        store: u16,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        now: Millis,
-        mut limit: usize,
-        visit: &mut dyn FnMut(&[u8], Cell<'_>),
-    ) {
+    fn scan_in(&self, layers: &[Layer], range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
+        let ScanRange {
+            store,
+            prefix,
+            after,
+            now,
+            mut limit,
+        } = range;
         let Some(top) = layers.iter().find(|layer| layer.is_some()).filter(|_| limit > 0) else {
             return;
         };

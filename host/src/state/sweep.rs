@@ -91,7 +91,7 @@ impl TaskState {
             if into.bytes() >= budget {
                 break;
             }
-            into.ask(&name.0, name.1, &name.2, &pending.id, &pending.request);
+            into.push(name.ask(pending));
             last = Some(name.clone());
         }
         sweep.lookup = last.or(sweep.lookup.take());

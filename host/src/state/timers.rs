@@ -7,8 +7,45 @@ use crate::record::{Millis, StepKey};
 use crate::state::undo::UndoMap;
 use std::ops::Bound;
 
-/// Who a timer is: key, permanent id of its kind, tag.
-pub type TimerName = (Box<[u8]>, u16, Box<[u8]>);
+/// Which timer it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimerName {
+    /// Key that it is for.
+    pub key: Box<[u8]>,
+    /// Permanent id of its kind.
+    pub kind: u16,
+    /// As it was set.
+    pub tag: Box<[u8]>,
+}
+
+impl TimerName {
+    /// Of the timer of this kind that is for this key and has this tag.
+    pub fn new(key: &[u8], kind: u16, tag: &[u8]) -> TimerName {
+        TimerName {
+            key: key.into(),
+            kind,
+            tag: tag.into(),
+        }
+    }
+
+    fn step(&self, time: Millis) -> StepKey {
+        StepKey::Timer {
+            time,
+            key: self.key.clone(),
+            kind: self.kind,
+            tag: self.tag.clone(),
+        }
+    }
+}
+
+/// A timer that was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The time that it is set for.
+    pub at: Millis,
+    /// The time of the timer that it replaces.
+    pub replaced: Option<Millis>,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -18,24 +55,21 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Sets a timer for `at`, or for `now + 1` when that is not after now. Returns the time that it is set for, and that of
-    /// the one that it replaces.
-    pub fn set(&mut self, key: &[u8], kind: u16, tag: &[u8], at: Millis, now: Millis) -> (Millis, Option<Millis>) {
+    /// Sets a timer for `at`, or for `now + 1` when that is not after now.
+    pub fn set(&mut self, name: TimerName, at: Millis, now: Millis) -> Scheduled {
         let at = if at <= now { now.saturating_add(1) } else { at };
-        let name: TimerName = (key.into(), kind, tag.into());
-        let old = self.names.insert(name.clone(), at);
-        if let Some(time) = old {
-            self.due.remove(&step(&name, time));
+        let replaced = self.names.insert(name.clone(), at);
+        if let Some(time) = replaced {
+            self.due.remove(&name.step(time));
         }
-        self.due.insert(step(&name, at), ());
-        (at, old)
+        self.due.insert(name.step(at), ());
+        Scheduled { at, replaced }
     }
 
     /// Takes a timer back, or takes it because it is due. Returns the time that it was set for.
-    pub fn take(&mut self, key: &[u8], kind: u16, tag: &[u8]) -> Option<Millis> {
-        let name: TimerName = (key.into(), kind, tag.into());
-        let time = self.names.remove(&name)?;
-        self.due.remove(&step(&name, time));
+    pub fn take(&mut self, name: &TimerName) -> Option<Millis> {
+        let time = self.names.remove(name)?;
+        self.due.remove(&name.step(time));
         Some(time)
     }
 
@@ -89,15 +123,6 @@ impl Timers {
     }
 }
 
-fn step(name: &TimerName, time: Millis) -> StepKey {
-    StepKey::Timer {
-        time,
-        key: name.0.clone(),
-        kind: name.1,
-        tag: name.2.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,16 +138,16 @@ mod tests {
             for (what, key, kind, tag, at) in steps {
                 match what {
                     0 | 1 => {
-                        let (set, _) = timers.set(&[key], kind, &[tag], at, now);
-                        prop_assert!(set > now && set >= at);
+                        let set = timers.set(TimerName::new(&[key], kind, &[tag]), at, now);
+                        prop_assert!(set.at > now && set.at >= at);
                     }
-                    2 => { timers.take(&[key], kind, &[tag]); }
+                    2 => { timers.take(&TimerName::new(&[key], kind, &[tag])); }
                     3 if !sealed => { timers.seal(); sealed = true; }
                     4 => { timers.commit(); sealed = false; }
                     5 => { timers.abort(); sealed = false; }
                     _ => now += 1,
                 }
-                let mut by_name: Vec<_> = timers.names.iter().map(|(name, time)| step(name, *time)).collect();
+                let mut by_name: Vec<_> = timers.names.iter().map(|(name, time)| name.step(*time)).collect();
                 by_name.sort();
                 prop_assert!(by_name.iter().eq(timers.iter()));
             }

@@ -5,7 +5,7 @@
 
 use crate::convert::Resolver;
 use crate::record::{Millis, Span};
-use crate::state::rows::{Rows, Slot};
+use crate::state::rows::{Rows, ScanRange, Slot};
 use crate::wit::State;
 use crate::wit::{Cell, Found, Question, Read};
 
@@ -92,26 +92,27 @@ impl State for View {
                     let mut wrong = None;
                     let cells = &mut found.cells;
                     let out = &mut found.bytes;
-                    self.rows.scan(
-                        slot,
-                        ids.store,
-                        entry,
+                    let range = ScanRange {
+                        store: ids.store,
+                        prefix: entry,
                         after,
                         now,
-                        read.limit as usize,
-                        &mut |name, cell| match self.value(read.store, cell.schema, cell.value, out) {
-                            Ok(value) => {
-                                let entry = Span::append(out, name);
-                                cells.push(Cell {
-                                    of: of as u32,
-                                    entry,
-                                    value,
-                                    expires: cell.expires,
-                                });
-                            }
-                            Err(why) => wrong = Some(why),
-                        },
-                    );
+                        limit: read.limit as usize,
+                    };
+                    self.rows.scan(slot, range, &mut |name, cell| match self.value(
+                        read.store,
+                        cell.schema,
+                        cell.value,
+                        out,
+                    ) {
+                        Ok(value) => cells.push(Cell {
+                            of: of as u32,
+                            entry: Span::append(out, name),
+                            value,
+                            expires: cell.expires,
+                        }),
+                        Err(why) => wrong = Some(why),
+                    });
                     if let Some(why) = wrong {
                         return Err(why);
                     }

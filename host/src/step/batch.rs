@@ -110,10 +110,10 @@ impl BatchBuilder {
             What::Timer(_) => Err(unreadable("not a timer".into())),
             What::Reply { name, ending, .. } => {
                 let mut input = empty(Happening::Unavailable, planned.time);
-                let lookup = cx.state.declared_lookup(name.1);
+                let lookup = cx.state.declared_lookup(name.lookup);
                 let lookup = lookup.ok_or_else(|| unknown("lookup"))?;
                 input.source = lookup as u16;
-                input.tag = Span::append(&mut self.batch.bytes, &name.2);
+                input.tag = Span::append(&mut self.batch.bytes, &name.tag);
                 (input.what, input.value) = self.ending(ending, &cx.guest.wiring.lookups[lookup].reply);
                 Ok(Some(input))
             }
@@ -192,7 +192,7 @@ pub fn key<'a, P: Inputs>(planned: &'a Planned<P::Record, P::Mark>, port: &'a P)
     match &planned.what {
         What::Record(record) => port.key(record),
         What::Timer(StepKey::Timer { key, .. }) => key,
-        What::Reply { name, .. } => &name.0,
+        What::Reply { name, .. } => &name.key,
         What::Timer(_) | What::Elsewhere(_) => &[],
     }
 }

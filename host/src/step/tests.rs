@@ -3,6 +3,7 @@
 use super::*;
 use crate::record::Span;
 use crate::rules::{Effect, Header};
+use crate::state::lookups::LookupName;
 
 fn sends(of: &[u32]) -> Effects {
     let none = Span::default();
@@ -81,6 +82,6 @@ fn a_step_is_next_until_a_timer_comes_before_it() {
     assert!(is_next(What::Elsewhere(None), 5, &[1]));
     assert!(is_next(What::Elsewhere(Some(timer(5))), 5, &[6]));
     assert!(!is_next(What::Elsewhere(Some(timer(5))), 5, &[5]));
-    let (name, id, ending) = (([].into(), 0, [].into()), [].into(), Ending::Absent);
+    let (name, id, ending) = (LookupName::new(b"", 0, b""), [].into(), Ending::Absent);
     assert!(!is_next(What::Reply { name, id, ending }, 5, &[]), "nobody asks");
 }

@@ -3,7 +3,7 @@
 use super::memory::Disk;
 use super::*;
 use crate::error::Failure;
-use crate::record::{FOREVER, Stay};
+use crate::record::{Cell, FOREVER, Stay};
 use crate::state::rows::{Rows, hash};
 use std::collections::BTreeMap;
 
@@ -21,7 +21,14 @@ pub(super) fn change(rows: &mut Rows, changes: &[(&str, Option<&str>)]) {
     for (key, value) in changes {
         let slot = rows.slot(hash(key.as_bytes()), key.as_bytes());
         match value {
-            Some(value) => rows.put(slot, 1, 2, b"entry", value.as_bytes(), FOREVER),
+            Some(value) => {
+                let cell = Cell {
+                    schema: 2,
+                    expires: FOREVER,
+                    value: value.as_bytes(),
+                };
+                rows.put(slot, 1, b"entry", cell);
+            }
             None => _ = rows.delete(slot, 1, b"entry"),
         }
     }
@@ -68,10 +75,13 @@ pub(super) fn load(store: &mut dyn Store) -> (BTreeMap<String, String>, Vec<Stri
         Change::Put {
             key,
             store: 1,
-            schema: 2,
             entry: b"entry",
-            expires: FOREVER,
-            value,
+            cell:
+                Cell {
+                    schema: 2,
+                    expires: FOREVER,
+                    value,
+                },
         } => {
             assert_eq!(rows.insert(text(key), text(value)), None);
         }

@@ -46,12 +46,12 @@ impl Letters<'_> {
             }),
             _ => None,
         });
-        let lookups = undeclared.lookups.iter().map(|(key, lookup, tag)| Letter {
-            key,
-            tag,
+        let lookups = undeclared.lookups.iter().map(|lookup| Letter {
+            key: &lookup.key,
+            tag: &lookup.tag,
             time: self.last,
             header: "pelton.lookup",
-            name: &self.names.lookups[usize::from(*lookup)],
+            name: &self.names.lookups[usize::from(lookup.lookup)],
         });
         let mut written = 0;
         for letter in timers.chain(lookups) {

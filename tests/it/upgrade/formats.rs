@@ -7,7 +7,7 @@ use pelton::deploy::protocol::shadow::{Said, Shadow};
 use pelton::deploy::protocol::{Declared, Deploy, Order, Record, Report as Progress, Stage, Store};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
 use pelton::record::watermark::Clock;
-use pelton::record::{FOREVER, StepKey};
+use pelton::record::{Cell, FOREVER, StepKey};
 use pelton::shadow::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
 use pelton::state::delta::{self, Change, Delta};
 use pelton::state::meta::{self, InputMeta, Meta, Names, Prepared};
@@ -275,10 +275,12 @@ fn changes() -> Vec<Change<'static>> {
     let put = |key, expires| Change::Put {
         key,
         store: 1,
-        schema: 300,
         entry: b"an entry",
-        expires,
-        value: &[7; 200],
+        cell: Cell {
+            schema: 300,
+            expires,
+            value: &[7; 200],
+        },
     };
     vec![
         Change::Meta(b"a meta"),

@@ -34,13 +34,12 @@ impl State {
             Change::Put {
                 key,
                 store,
-                schema,
                 entry,
-                expires,
-                value,
+                cell,
             } => {
                 let place = (key.to_vec(), store, entry.to_vec());
-                self.entries.insert(place, (expires, schema, value.to_vec()));
+                self.entries
+                    .insert(place, (cell.expires, cell.schema, cell.value.to_vec()));
             }
             Change::Delete { key, store, entry } => _ = self.entries.remove(&(key.to_vec(), store, entry.to_vec())),
             Change::SetTimer { key, at, kind, tag } => _ = self.timers.insert((key.to_vec(), kind, tag.to_vec()), at),

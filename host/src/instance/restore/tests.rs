@@ -5,7 +5,7 @@ use crate::instance::seat::Claim;
 use crate::instance::site::Site;
 use crate::log::embedded::{Clock, Embedded};
 use crate::metrics::Metrics;
-use crate::record::FOREVER;
+use crate::record::{Cell, FOREVER};
 use crate::state::delta::Delta;
 use crate::state::rows::{Dirty, Rows, hash};
 use crate::store::memory::{Disk, Memory};
@@ -93,7 +93,12 @@ fn flush<'a>(store: &'a mut Memory, keys: &[&str], stamp: Stamp) -> impl FnOnce(
     rows.track();
     for key in keys {
         let slot = rows.slot(hash(key.as_bytes()), key.as_bytes());
-        rows.put(slot, 1, 2, b"entry", b"value", FOREVER);
+        let cell = Cell {
+            schema: 2,
+            expires: FOREVER,
+            value: b"value",
+        };
+        rows.put(slot, 1, b"entry", cell);
     }
     rows.seal();
     rows.commit(0);

@@ -78,35 +78,35 @@ impl<'a> Changes<'a> {
         if head & TIME != 0 && !matches!(kind, PUT | SET_TIMER | CANCEL_TIMER) {
             return Err(self.torn("a time where there is none"));
         }
-        if kind == META || kind == NAMES {
-            if head & SAME_KEY != 0 {
-                return Err(self.torn("a key where there is none"));
+        match kind {
+            META | NAMES if head & SAME_KEY != 0 => Err(self.torn("a key where there is none")),
+            META => Ok(Change::Meta(self.string()?)),
+            NAMES => Ok(Change::Names(self.string()?)),
+            _ => {
+                let key = match (head & SAME_KEY != 0, self.key) {
+                    (false, _) => self.string()?,
+                    (true, Some(key)) => key,
+                    (true, None) => return Err(self.torn("no key before")),
+                };
+                self.key = Some(key);
+                self.of_key(head, key)
             }
-            let bytes = self.string()?;
-            return Ok(if kind == META {
-                Change::Meta(bytes)
-            } else {
-                Change::Names(bytes)
-            });
         }
-        let key = match (head & SAME_KEY != 0, self.key) {
-            (false, _) => self.string()?,
-            (true, Some(key)) => key,
-            (true, None) => return Err(self.torn("no key before")),
-        };
-        self.key = Some(key);
-        Ok(match kind {
+    }
+
+    /// The rest of a change of this key. The fields are read in the order of the format.
+    #[inline]
+    fn of_key(&mut self, head: u8, key: &'a [u8]) -> Result<Change<'a>, Torn> {
+        Ok(match head & KIND {
             PUT => {
-                let expires = self.time(head)?;
-                let (store, schema) = (self.short()?, self.short()?);
+                let (expires, store, schema) = (self.time(head)?, self.short()?, self.short()?);
                 let (entry, value) = (self.string()?, self.string()?);
+                let cell = Cell { schema, expires, value };
                 Change::Put {
                     key,
                     store,
-                    schema,
                     entry,
-                    expires,
-                    value,
+                    cell,
                 }
             }
             DELETE => Change::Delete {
@@ -114,34 +114,25 @@ impl<'a> Changes<'a> {
                 store: self.short()?,
                 entry: self.string()?,
             },
-            SET_TIMER => {
-                let at = self.time(head)?;
-                Change::SetTimer {
-                    key,
-                    at,
-                    kind: self.short()?,
-                    tag: self.string()?,
-                }
-            }
-            CANCEL_TIMER => {
-                let at = self.time(head)?;
-                Change::CancelTimer {
-                    key,
-                    at,
-                    kind: self.short()?,
-                    tag: self.string()?,
-                }
-            }
-            ASK => {
-                let (lookup, tag) = (self.short()?, self.string()?);
-                Change::Ask {
-                    key,
-                    lookup,
-                    tag,
-                    id: self.string()?,
-                    request: self.string()?,
-                }
-            }
+            SET_TIMER => Change::SetTimer {
+                key,
+                at: self.time(head)?,
+                kind: self.short()?,
+                tag: self.string()?,
+            },
+            CANCEL_TIMER => Change::CancelTimer {
+                key,
+                at: self.time(head)?,
+                kind: self.short()?,
+                tag: self.string()?,
+            },
+            ASK => Change::Ask {
+                key,
+                lookup: self.short()?,
+                tag: self.string()?,
+                id: self.string()?,
+                request: self.string()?,
+            },
             _ => Change::Answered {
                 key,
                 lookup: self.short()?,

@@ -2,20 +2,30 @@ use super::*;
 use crate::error::Failure;
 use proptest::prelude::*;
 
+fn cell(schema: u16, expires: Millis, value: &[u8]) -> Cell<'_> {
+    Cell { schema, expires, value }
+}
+
 /// Each kind of change, in each form: the bytes of version 1 as they are on disks and in changelogs.
 #[test]
 fn version_1_is_pinned() {
     let mut delta = Delta::new();
     delta.meta(b"M");
     delta.names(b"NN");
-    delta.put(b"k1", 3, 300, b"e", 1_700_000_000_123, b"value");
-    delta.put(b"k1", 3, 0, b"", FOREVER, b"");
-    delta.put(b"k1", 0, 1, b"x", i64::MIN, b"v");
-    delta.put(b"k1", 0, 1, b"x", -2, b"v");
+    delta.put(b"k1", 3, b"e", cell(300, 1_700_000_000_123, b"value"));
+    delta.put(b"k1", 3, b"", cell(0, FOREVER, b""));
+    delta.put(b"k1", 0, b"x", cell(1, i64::MIN, b"v"));
+    delta.put(b"k1", 0, b"x", cell(1, -2, b"v"));
     delta.delete(b"k2", 65535, b"ent");
     delta.set_timer(b"k2", 5, 7, b"t");
     delta.cancel_timer(b"k2", 5, 7, b"t");
-    delta.ask(b"k2", 9, b"tag", b"id", b"http://x");
+    delta.push(Change::Ask {
+        key: b"k2",
+        lookup: 9,
+        tag: b"tag",
+        id: b"id",
+        request: b"http://x",
+    });
     delta.answered(b"", 9, b"tag");
     let expected: &[u8] = &[
         &[1][..],
@@ -63,10 +73,8 @@ fn version_1_is_pinned() {
         Change::Put {
             key: b"k1",
             store: 0,
-            schema: 1,
             entry: b"x",
-            expires: i64::MIN,
-            value: b"v"
+            cell: cell(1, i64::MIN, b"v"),
         }
     );
     assert_eq!(
@@ -118,10 +126,8 @@ fn change((kind, key, id, schema, a, b, c, time): &Any) -> Change<'_> {
         2 => Change::Put {
             key,
             store: *id,
-            schema: *schema,
             entry: a,
-            expires: *time,
-            value: b,
+            cell: cell(*schema, *time, b),
         },
         3 => Change::Delete {
             key,
@@ -194,10 +200,10 @@ fn records_are_cut_below_their_limit() {
     let mut delta = Delta::new();
     let value = vec![7; 1000];
     for n in 0..2000u32 {
-        delta.put(b"key", 1, 1, &n.to_be_bytes(), 5, &value);
+        delta.put(b"key", 1, &n.to_be_bytes(), cell(1, 5, &value));
     }
-    delta.put(b"key", 1, 1, b"large", 5, &vec![1; 2 * RECORD_MAX]);
-    delta.put(b"key", 1, 1, b"after", 5, b"");
+    delta.put(b"key", 1, b"large", cell(1, 5, &vec![1; 2 * RECORD_MAX]));
+    delta.put(b"key", 1, b"after", cell(1, 5, b""));
     let sizes: Vec<usize> = delta.records().map(<[u8]>::len).collect();
     assert_eq!(sizes.len(), 6);
     assert!(sizes[..3].iter().all(|&n| n <= RECORD_MAX && n > RECORD_MAX - 1200));

@@ -126,8 +126,7 @@ impl Rows {
         into.begin(row.hash, key);
         let mut write = |store, entry: &[u8], cell: Cell<'_>| {
             if now < cell.expires {
-                into.records
-                    .put(key, store, cell.schema, entry, cell.expires, cell.value);
+                into.records.put(key, store, entry, cell);
             }
         };
         match row.committed.map() {

@@ -7,8 +7,8 @@ const SLACK: usize = 96;
 
 impl Rows {
     /// Writes an entry into the open epoch.
-    pub fn put(&mut self, slot: Slot, store: u16, schema: u16, entry: &[u8], value: &[u8], expires: Millis) {
-        let cell = Cell { schema, expires, value };
+    #[inline]
+    pub fn put(&mut self, slot: Slot, store: u16, entry: &[u8], cell: Cell<'_>) {
         let layer = self.writable(slot.0);
         if let Some(map) = layer.map() {
             return self.map_mut(map).put(store, entry, cell);

@@ -75,6 +75,10 @@ enum Step {
     },
 }
 
+fn cell(schema: u16, expires: Millis, value: &[u8]) -> Cell<'_> {
+    Cell { schema, expires, value }
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let len = || prop_oneof![8 => 0..40usize, 2 => 0..3000usize, 1 => Just(20_000usize)];
     let ttl = || prop_oneof![3 => 0..60i64, 1 => Just(1_000_000i64)];
@@ -142,7 +146,7 @@ impl World {
     fn put(&mut self, n: usize, store: u16, entry: Vec<u8>, value: Vec<u8>, ttl: i64) {
         let (slot, expires) = (self.slot(n), self.time + ttl);
         let schema = (value.len() % 7) as u16;
-        self.rows.put(slot, store, schema, &entry, &value, expires);
+        self.rows.put(slot, store, &entry, cell(schema, expires, &value));
         self.open.insert((n, store, entry), (schema, expires, value));
     }
 
@@ -187,14 +191,16 @@ impl World {
                 for committed in [false, true] {
                     let mut seen = Vec::new();
                     let mut visit = |entry: &[u8], cell: Cell<'_>| seen.push((entry.to_vec(), cell.value.to_vec()));
+                    let bounds = ScanRange {
+                        store,
+                        prefix: &prefix,
+                        after: after.as_deref(),
+                        now,
+                        limit,
+                    };
                     match committed {
-                        false => self
-                            .rows
-                            .scan(slot, store, &prefix, after.as_deref(), now, limit, &mut visit),
-                        true => {
-                            self.rows
-                                .scan_committed(slot, store, &prefix, after.as_deref(), now, limit, &mut visit)
-                        }
+                        false => self.rows.scan(slot, bounds, &mut visit),
+                        true => self.rows.scan_committed(slot, bounds, &mut visit),
                     }
                     let model = if committed { &self.committed } else { &self.open };
                     let expected: Vec<_> = range(model, key)
@@ -307,10 +313,8 @@ fn as_model(change: Change<'_>) -> (Place, Held) {
     let Change::Put {
         key: found,
         store,
-        schema,
         entry,
-        expires,
-        value,
+        cell: Cell { schema, expires, value },
     } = change
     else {
         panic!("not a put")
@@ -367,7 +371,7 @@ fn the_dead_go_by_the_sweep_alone() {
     let mut rows = Rows::new();
     for n in 0..1000u64 {
         let slot = rows.slot(hash(&n.to_be_bytes()), &n.to_be_bytes());
-        rows.put(slot, 1, 1, b"", b"value", 100);
+        rows.put(slot, 1, b"", cell(1, 100, b"value"));
     }
     rows.seal();
     rows.commit(50);
@@ -386,7 +390,7 @@ fn a_slice_without_a_budget_takes_a_row_all_the_same() {
     rows.track();
     for tag in 0..3u64 {
         let slot = rows.slot(tag << 32, &tag.to_be_bytes());
-        rows.put(slot, 1, 1, b"", b"value", 100);
+        rows.put(slot, 1, b"", cell(1, 100, b"value"));
     }
     rows.seal();
     rows.commit(50);

@@ -4,16 +4,33 @@ use super::*;
 use crate::state::delta::Delta;
 use cursor::Turn;
 
+/// The share of the sweep in a delta.
+struct Share<'a> {
+    delta: &'a mut Delta,
+    /// The walk stops when the delta has this many bytes.
+    goal: usize,
+    /// What has expired by then is left out.
+    now: Millis,
+    /// Rows in which something has expired at the committed time.
+    stale: &'a mut Vec<u32>,
+}
+
 impl Rows {
     /// Writes from the cursor on until the delta has `goal` bytes. True: the end is reached.
     pub(crate) fn walk(&mut self, cursor: &mut Cursor, goal: usize, now: Millis, delta: &mut Delta) -> bool {
         let mut stale = std::mem::take(&mut self.stale);
-        let complete = self.walk_on(cursor, goal, now, delta, &mut stale);
+        let mut share = Share {
+            delta,
+            goal,
+            now,
+            stale: &mut stale,
+        };
+        let complete = self.walk_on(cursor, &mut share);
         self.stale = stale;
         complete
     }
 
-    fn walk_on(&self, cursor: &mut Cursor, goal: usize, now: Millis, delta: &mut Delta, stale: &mut Vec<u32>) -> bool {
+    fn walk_on(&self, cursor: &mut Cursor, share: &mut Share<'_>) -> bool {
         let begin = cursor.clone();
         let mut walk = self.index.from(index::tag(begin.hash())).peekable();
         let mut far = self.index.from(index::tag(begin.hash())).skip(AHEAD);
@@ -38,10 +55,10 @@ impl Rows {
                 let key = self.key(Slot(slot));
                 let stopped = match begin.turn(hash, key) {
                     Turn::Done => continue,
-                    Turn::Whole => self.write(slot, None, goal, now, delta, stale),
-                    Turn::Behind(store, entry) => self.write(slot, Some((store, entry)), goal, now, delta, stale),
+                    Turn::Whole => self.write(slot, None, share),
+                    Turn::Behind(store, entry) => self.write(slot, Some((store, entry)), share),
                 };
-                if stopped.is_some() || delta.bytes() >= goal {
+                if stopped.is_some() || share.delta.bytes() >= share.goal {
                     cursor.set(hash, key, stopped);
                     return false;
                 }
@@ -51,15 +68,13 @@ impl Rows {
     }
 
     /// Writes a row behind an entry; some: it stopped at this one.
-    fn write(
-        &self,
-        slot: u32,
-        behind: Option<(u16, &[u8])>,
-        goal: usize,
-        now: Millis,
-        delta: &mut Delta,
-        stale: &mut Vec<u32>,
-    ) -> Option<(u16, Vec<u8>)> {
+    fn write(&self, slot: u32, behind: Option<(u16, &[u8])>, share: &mut Share<'_>) -> Option<(u16, Vec<u8>)> {
+        let Share {
+            delta,
+            goal,
+            now,
+            stale,
+        } = share;
         let row = &self.rows[slot as usize];
         let key = self.key(Slot(slot));
         let top = self.newest(slot);
@@ -68,8 +83,8 @@ impl Rows {
             for place in 0..page::count(page) {
                 let (store, entry, cell) = page::at_place(page, place);
                 // A map that has become a page since the cursor was set may be written from its middle.
-                if now < cell.expires && behind.is_none_or(|behind| behind < (store, entry)) {
-                    delta.put(key, store, cell.schema, entry, cell.expires, cell.value);
+                if *now < cell.expires && behind.is_none_or(|behind| behind < (store, entry)) {
+                    delta.put(key, store, entry, cell);
                 }
             }
             if page::soonest(page) <= self.time {
@@ -89,10 +104,10 @@ impl Rows {
             };
             let mut stopped = None;
             map::merged(&maps, store, from, &mut |entry, cell| {
-                if now < cell.expires {
-                    delta.put(key, store, cell.schema, entry, cell.expires, cell.value);
+                if *now < cell.expires {
+                    delta.put(key, store, entry, cell);
                 }
-                if delta.bytes() >= goal {
+                if delta.bytes() >= *goal {
                     stopped = Some((store, entry.to_vec()));
                 }
                 stopped.is_none()

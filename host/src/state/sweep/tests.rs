@@ -1,7 +1,7 @@
 //! The rule of the sweep, in random worlds; and that the test would see it broken.
 
 use super::*;
-use crate::record::FOREVER;
+use crate::record::{Cell, FOREVER};
 use crate::state::delta::{self, Change};
 use crate::state::rows::{self, Dirty};
 use fastrand::Rng;
@@ -66,11 +66,10 @@ fn apply(state: &mut State, record: &[u8]) {
                 key,
                 store,
                 entry,
-                expires,
-                value,
-                ..
+                cell,
             } => {
-                state.insert((key.to_vec(), store, entry.to_vec()), (expires, value.to_vec()));
+                let held = (cell.expires, cell.value.to_vec());
+                state.insert((key.to_vec(), store, entry.to_vec()), held);
             }
             Change::Delete { key, store, entry } => _ = state.remove(&(key.to_vec(), store, entry.to_vec())),
             _ => unreachable!(),
@@ -184,8 +183,13 @@ impl World {
                     epoch.time + self.random.u64(..60) as i64
                 };
                 let value = self.random.u64(..1 << 30).to_be_bytes();
-                self.rows.put(slot, store, 7, &entry, &value, ttl);
-                changes.put(&key, store, 7, &entry, ttl, &value);
+                let cell = Cell {
+                    schema: 7,
+                    expires: ttl,
+                    value: &value,
+                };
+                self.rows.put(slot, store, &entry, cell);
+                changes.put(&key, store, &entry, cell);
                 epoch.changes.insert((key.clone(), store, entry), (ttl, value.to_vec()));
             }
         }
@@ -307,7 +311,12 @@ fn a_round_writes_each_entry_once_while_the_table_grows() {
         for _ in 0..if n == 0 { 1000 } else { 50 } {
             let key = n.to_be_bytes();
             let slot = rows.slot(rows::hash(&key), &key);
-            rows.put(slot, 0, 0, b"", &[1; 30], FOREVER);
+            let cell = Cell {
+                schema: 0,
+                expires: FOREVER,
+                value: &[1; 30],
+            };
+            rows.put(slot, 0, b"", cell);
             n += u32::from(n < 5000);
         }
         let mut delta = Delta::new();

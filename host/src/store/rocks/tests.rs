@@ -1,6 +1,7 @@
 //! RocksDB as a store: its contract, a process that dies, a directory in use, a full disk.
 
 use super::*;
+use crate::record::Cell;
 use crate::state::rows::Rows;
 use crate::store::tests::{an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
 use std::process::Command;
@@ -153,7 +154,12 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     rows.track();
     for (n, value) in value.chunks(8 << 10).enumerate() {
         let slot = rows.slot((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), &n.to_be_bytes());
-        rows.put(slot, 1, 2, b"entry", value, i64::MAX);
+        let cell = Cell {
+            schema: 2,
+            expires: i64::MAX,
+            value,
+        };
+        rows.put(slot, 1, b"entry", cell);
     }
     rows.seal();
     rows.commit(0);

@@ -57,10 +57,10 @@ impl Live<'_> {
                     topic,
                     partition,
                     timestamp: planned.time.max(0),
-                    key: Some(&name.0),
+                    key: Some(&name.key),
                     value,
                 });
-                origin.push(("pelton.lookup", state.lookup_name(name.1).to_owned()));
+                origin.push(("pelton.lookup", state.lookup_name(name.lookup).to_owned()));
             }
         }
         self.epoch.header("pelton.reason", refusal.why.as_bytes());
