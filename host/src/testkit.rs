@@ -39,7 +39,7 @@ use crate::deploy::protocol::Declared;
 use crate::deploy::view::Board;
 use crate::error::{Failure, Result};
 use crate::instance::driven::Instance;
-use crate::log::embedded::{Clock, Embedded, Owned};
+use crate::log::embedded::{Clock, Embedded, Owned, Record};
 use crate::metrics::Metrics;
 use crate::record::{Millis, Offset, Partition};
 use crate::shadow::Player;
@@ -168,9 +168,13 @@ impl Stage {
         let headers: Vec<(&[u8], &[u8])> = headers
             .map(|(name, value)| (name.as_bytes(), value.as_slice()))
             .collect();
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        self.cluster
-            .append(topic, partition, key, value, record.timestamp, &headers)
+        let record = Record {
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            timestamp: record.timestamp,
+            headers: &headers,
+        };
+        self.cluster.append(topic, partition, record)
     }
 
     /// Event time of every input comes to `at`, by heartbeats, as silence brings it: what is before it is final, and done.

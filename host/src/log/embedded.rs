@@ -22,7 +22,7 @@ mod transactions;
 pub use clock::Clock;
 pub use direct::{Appender, OpenTransaction, Owned};
 pub use fate::{Call, Fate, Fates, Fetch, Limits, Truth, What};
-pub use partition::Record;
+pub use partition::{Isolation, Record};
 
 use super::{Group, Log, Producer, Reader, TopicInfo, Topics};
 use crate::error::{Failure, Result};

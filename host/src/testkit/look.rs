@@ -4,7 +4,7 @@ use super::Stage;
 use crate::binding::Status;
 use crate::error::{Failure, Result};
 use crate::instance::driven::Instance;
-use crate::log::embedded::Owned;
+use crate::log::embedded::{Isolation, Owned};
 use crate::record::journal::Entry;
 use crate::record::{Millis, Partition, StepKey};
 use crate::state::Stored;
@@ -104,7 +104,7 @@ impl Stage {
 
     /// Committed records of any topic.
     pub fn committed(&self, topic: &str, partition: Partition) -> Result<Vec<Owned>> {
-        self.cluster.read_all(topic, partition, true)
+        self.cluster.read_all(topic, partition, Isolation::Committed)
     }
 
     fn all_committed(&self, topic: &str) -> Result<Vec<Owned>> {

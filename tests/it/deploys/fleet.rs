@@ -12,7 +12,7 @@ use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::Following;
 use pelton::instance::{Parts, Running};
 use pelton::log::Log;
-use pelton::log::embedded::{Clock, Embedded};
+use pelton::log::embedded::{Clock, Embedded, Isolation, Record};
 use pelton::metrics::Metrics;
 use pelton::record::{Partition, murmur2};
 use pelton::testkit::Script;
@@ -197,14 +197,13 @@ impl Fleet {
     }
 
     fn raw(&self, stream: Stream, user: &str, partition: Partition, bytes: &[u8]) {
-        let appended = self.cluster.append(
-            stream.topic(),
-            partition,
-            Some(user.as_bytes()),
-            Some(bytes),
-            START,
-            &[],
-        );
+        let record = Record {
+            key: Some(user.as_bytes()),
+            value: Some(bytes),
+            timestamp: START,
+            headers: &[],
+        };
+        let appended = self.cluster.append(stream.topic(), partition, record);
         appended.expect("a record fits");
     }
 
@@ -213,7 +212,11 @@ impl Fleet {
         let mut seen = BTreeMap::new();
         for partition in 0..PARTITIONS {
             let topic = &self.config.outputs[0].topic;
-            for record in self.cluster.read_all(topic, partition, true).expect("the output") {
+            for record in self
+                .cluster
+                .read_all(topic, partition, Isolation::Committed)
+                .expect("the output")
+            {
                 let value = record.value.expect("an output has a value");
                 let enriched = read_enriched(Format::Json, &value).expect("an enriched event");
                 *seen.entry(enriched.money.id).or_default() += 1;

@@ -13,7 +13,7 @@ use pelton::deploy::reader::Following;
 use pelton::http::{Deployed, Wish};
 use pelton::instance::{Parts, Running};
 use pelton::log::Log;
-use pelton::log::embedded::{Clock, Embedded, Owned};
+use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
 use pelton::metrics::Metrics;
 use pelton::record::Partition;
 use pelton::registry::{NoSchema, Schemas};
@@ -209,14 +209,13 @@ impl Line {
         let key = format!("{partition}-{}", self.events / i64::from(PARTITIONS) % self.keys);
         let mut value = vec![0, 0, 0, 0, 9];
         bytes(&mut value, format!("{} {ending}", self.events).as_bytes());
-        let appended = self.cluster.append(
-            "in",
-            partition,
-            Some(key.as_bytes()),
-            Some(&value),
-            START + self.now,
-            &[],
-        );
+        let record = Record {
+            key: Some(key.as_bytes()),
+            value: Some(&value),
+            timestamp: START + self.now,
+            headers: &[],
+        };
+        let appended = self.cluster.append("in", partition, record);
         appended.expect("a record fits");
     }
 
@@ -240,7 +239,9 @@ impl Line {
     }
 
     fn read(&self, topic: &str, partition: Partition) -> Vec<Owned> {
-        self.cluster.read_all(topic, partition, true).expect("a topic")
+        self.cluster
+            .read_all(topic, partition, Isolation::Committed)
+            .expect("a topic")
     }
 
     /// What is sent, by key, in the order it came: the datums.

@@ -1,7 +1,7 @@
 //! Rules that misbehave, and epochs that fail: each costs what it must, and nothing else.
 
 use pelton::config::{Format as Written, Input, TimeSource};
-use pelton::log::embedded::{Call, Fate, Fates, Truth, What};
+use pelton::log::embedded::{Call, Fate, Fates, Record, Truth, What};
 use pelton::record::StepKey;
 use pelton::record::journal::Entry;
 use pelton::registry::{NoSchema, Schemas};
@@ -75,10 +75,13 @@ pub(super) fn datum(text: &str) -> Vec<u8> {
 /// An event of the odd guest.
 pub(super) fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
     let value = framed(datum);
-    let appended = stage
-        .cluster
-        .append("in", 0, Some(user.as_bytes()), Some(&value), START + at, &[]);
-    appended.expect("it fits");
+    let record = Record {
+        key: Some(user.as_bytes()),
+        value: Some(&value),
+        timestamp: START + at,
+        headers: &[],
+    };
+    stage.cluster.append("in", 0, record).expect("it fits");
 }
 
 /// Everything before `at` is done.

@@ -337,7 +337,7 @@ fn behind_a_gap_all_is_new() {
         headers: &[],
     };
     writer.append(Stream::Wallet.topic(), 0, record).expect("a record fits");
-    writer.end(true).expect("it is committed");
+    writer.commit().expect("it is committed");
     stage.user("u1").session("s1", "DE", -5 * SECOND);
     stage.flow(Stream::Session, 0);
     stage.flow(Stream::User, 0);

@@ -1,5 +1,6 @@
 //! What can't be read goes to the dead letters, keeps its place in the order, and costs nobody else anything.
 
+use pelton::log::embedded::Record;
 use pelton::record::journal::{Entry, Verdict};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{
@@ -140,11 +141,13 @@ fn it_comes_out_in_its_place_with_its_headers() {
     let mut stage = Setup::money(Format::Json).start();
     stage.flow_to(MINUTE);
     let append = |stage: &Stage, value: &[u8], headers: &[(&[u8], &[u8])]| {
-        let key = Some(&b"u1"[..]);
-        stage
-            .cluster
-            .append("wallet-events", 0, key, Some(value), START, headers)
-            .expect("it fits");
+        let record = Record {
+            key: Some(b"u1"),
+            value: Some(value),
+            timestamp: START,
+            headers,
+        };
+        stage.cluster.append("wallet-events", 0, record).expect("it fits");
     };
     append(&stage, b"first", &[(b"trace", b"abc"), (b"trace", b"def")]);
     stage.flow(Stream::Wallet, 2 * MINUTE);

@@ -1,5 +1,6 @@
 //! The wire contract, byte for byte: JSON and Avro, in and out.
 
+use pelton::log::embedded::Record;
 use pelton::record::murmur2;
 use pelton_tests::stage::{
     Format, MINUTE, SECOND, START, Setup, Stage, Stream, address, always_with, birth_date, bytes, long, money,
@@ -262,11 +263,16 @@ fn output_records() {
                 stage.user(&user).session("s1", "DE", 1000 + number);
             }
             let value = pelton_tests::stage::Event::from(money("with", "m1", 7)).bytes(stage.format());
-            let (key, headers) = (Some(&b"with"[..]), [(&b"trace"[..], &b"1"[..])]);
+            let record = Record {
+                key: Some(b"with"),
+                value: Some(&value),
+                timestamp: 1,
+                headers: &[(b"trace", b"1")],
+            };
             let partition = murmur2::partition(b"with", 2);
             stage
                 .cluster
-                .append("wallet-events", partition, key, Some(&value), 1, &headers)
+                .append("wallet-events", partition, record)
                 .expect("it fits");
             stage.flow_to(MINUTE);
             let outputs = stage.outputs();

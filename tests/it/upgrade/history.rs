@@ -181,7 +181,7 @@ fn what_goes_wrong(pipeline: &Pipeline, a: &Process) {
         transaction
             .append(Stream::Wallet.topic(), partition, record)
             .expect("just begun");
-        transaction.end(false).expect("just begun");
+        transaction.abort().expect("just begun");
     }
     let mut aborted = false;
     pipeline.cluster.set_fates(Some(Box::new(move |call| {

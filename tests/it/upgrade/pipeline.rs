@@ -11,7 +11,7 @@ use pelton::deploy::client::Author;
 use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::Following;
 use pelton::instance::{Parts, Running};
-use pelton::log::embedded::{Clock, Embedded, Owned};
+use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
 use pelton::log::{Log, Membership, Outcome, Transaction};
 use pelton::metrics::Metrics;
 use pelton::record::{Offset, Partition, TopicIx, murmur2};
@@ -209,7 +209,13 @@ impl Pipeline {
 
     /// Any record comes into an input topic.
     pub fn raw(&self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) {
-        let appended = self.cluster.append(stream.topic(), partition, key, value, START, &[]);
+        let record = Record {
+            key,
+            value,
+            timestamp: START,
+            headers: &[],
+        };
+        let appended = self.cluster.append(stream.topic(), partition, record);
         appended.expect("a record fits");
     }
 
@@ -229,7 +235,7 @@ impl Pipeline {
 
     /// Committed records of a topic.
     pub fn committed(&self, topic: &str, partition: Partition) -> Vec<Owned> {
-        let records = self.cluster.read_all(topic, partition, true);
+        let records = self.cluster.read_all(topic, partition, Isolation::Committed);
         records.expect("a topic of the pipeline")
     }
 }

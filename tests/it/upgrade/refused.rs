@@ -5,6 +5,7 @@
 
 use super::pipeline::{Pipeline, Process};
 use crate::deploys::fleet::eventually;
+use pelton::log::embedded::Record;
 use pelton_tests::stage::START;
 
 /// Why an instance has ended by itself.
@@ -15,7 +16,12 @@ fn end(process: Process) -> String {
 
 /// An instance that starts where this record stands at the end of a topic.
 fn refused(pipeline: &Pipeline, topic: &str, value: &[u8]) -> String {
-    let appended = pipeline.cluster.append(topic, 0, None, Some(value), START, &[]);
+    let record = Record {
+        value: Some(value),
+        timestamp: START,
+        ..Record::default()
+    };
+    let appended = pipeline.cluster.append(topic, 0, record);
     appended.expect("a topic of the pipeline");
     end(pipeline.start("a"))
 }
@@ -94,10 +100,13 @@ fn a_newer_control_record() {
     let control = pipeline.config.control_topic();
     let running = pipeline.start("a");
     eventually("all tasks", || running.running.statuses().len() == 2);
-    let record = [2, 99, 1];
-    let appended = pipeline
-        .cluster
-        .append(&control, 0, Some(b"x"), Some(&record), START, &[]);
+    let record = Record {
+        key: Some(b"x"),
+        value: Some(&[2, 99, 1]),
+        timestamp: START,
+        headers: &[],
+    };
+    let appended = pipeline.cluster.append(&control, 0, record);
     appended.expect("a control topic");
     for process in [running, pipeline.start("b")] {
         let words = [

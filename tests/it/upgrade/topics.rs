@@ -13,7 +13,7 @@
 //! the rules' component is `@START+LENGTH`.
 
 use super::pipeline::{PARTITIONS, Pipeline};
-use pelton::log::embedded::{Embedded, OpenTransaction, Owned, Record};
+use pelton::log::embedded::{Embedded, Isolation, OpenTransaction, Owned, Record};
 use pelton::record::{Offset, Partition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -41,9 +41,9 @@ pub fn of(cluster: &Embedded, places: impl Iterator<Item = (String, Partition)>,
         let (start, stable, end) = cluster.offsets(&topic, partition).expect("a topic");
         assert_eq!(stable, end, "an open transaction in {topic}/{partition}");
         writeln!(text, "topic\t{topic}\t{partition}\t{start}\t{end}").expect("text");
-        let all = |committed| cluster.read_all(&topic, partition, committed).expect("a topic");
-        let committed: BTreeSet<Offset> = all(true).iter().map(|record| record.offset).collect();
-        for record in all(false) {
+        let all = |isolation| cluster.read_all(&topic, partition, isolation).expect("a topic");
+        let committed: BTreeSet<Offset> = all(Isolation::Committed).iter().map(|record| record.offset).collect();
+        for record in all(Isolation::Uncommitted) {
             let aborted = if committed.contains(&record.offset) { "" } else { "!" };
             let value = record.value.as_deref();
             let value = piece(value.unwrap_or_default(), component).unwrap_or_else(|| shown(value));
@@ -210,11 +210,11 @@ impl Place<'_> {
                     .expect("a topic");
             }
             for marked in ends.get(&index).into_iter().flatten() {
-                let (transaction, commit) = match marked {
-                    Some(index) => (open.remove(index), true),
-                    None => (aborted.take(), false),
+                let ended = match marked {
+                    Some(index) => open.remove(index).expect("it is open").commit(),
+                    None => aborted.take().expect("it is open").abort(),
                 };
-                transaction.expect("it is open").end(commit).expect("it is open");
+                ended.expect("it is open");
             }
         }
         let (_, _, is) = cluster.offsets(self.topic, self.partition).expect("a topic");

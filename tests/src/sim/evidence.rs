@@ -6,7 +6,7 @@ use super::versions;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Enriched, Expected, Record, Refusal};
 use crate::told;
-use pelton::log::embedded::Owned;
+use pelton::log::embedded::{Isolation, Owned};
 use pelton::record::{Offset, TopicIx};
 use pelton::service::LookupId;
 use std::collections::{BTreeMap, HashMap};
@@ -231,7 +231,7 @@ pub fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
     let name = &world.layout.topics[usize::from(topic)];
     world
         .cluster
-        .read_all(name, partition, true)
+        .read_all(name, partition, Isolation::Committed)
         .expect("a topic of the run")
 }
 

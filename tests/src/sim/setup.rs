@@ -13,7 +13,7 @@ use super::world::World;
 use crate::auditor::{Format, Millis};
 use pelton::binding::Layout;
 use pelton::config::{self, Config};
-use pelton::log::embedded::{Clock, Embedded};
+use pelton::log::embedded::{Clock, Embedded, Isolation, Record};
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::store::memory::Disk;
@@ -108,10 +108,17 @@ impl World {
         let journals = (0..world.plan.partitions).map(|partition| (world.layout.journal, partition));
         for (topic, partition) in journals.chain([(world.layout.control, 0)]) {
             let name = &world.layout.topics[usize::from(topic)];
-            let entries = of.cluster.read_all(name, partition, true).expect("a topic of the run");
+            let entries = of
+                .cluster
+                .read_all(name, partition, Isolation::Committed)
+                .expect("a topic of the run");
             for entry in entries {
-                let (key, value) = (entry.key.as_deref(), entry.value.as_deref());
-                let appended = world.cluster.append(name, partition, key, value, 0, &[]);
+                let record = Record {
+                    key: entry.key.as_deref(),
+                    value: entry.value.as_deref(),
+                    ..Record::default()
+                };
+                let appended = world.cluster.append(name, partition, record);
                 appended.expect("a topic of the run");
             }
         }

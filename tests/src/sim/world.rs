@@ -193,7 +193,7 @@ impl World {
                 let writer = self.cluster.transaction("somebody", Duration::from_secs(1));
                 let writer = writer.expect("an id of its own");
                 writer.append(topic, arrival.partition, record).expect("just begun");
-                writer.end(false).expect("just begun");
+                writer.abort().expect("just begun");
             }
             let appended = self.cluster.append_batch(topic, arrival.partition, [record]);
             appended.expect("the topic is there");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::instance::seat::Claim;
 use crate::instance::site::Site;
-use crate::log::embedded::{Clock, Embedded};
+use crate::log::embedded::{Clock, Embedded, Record};
 use crate::metrics::Metrics;
 use crate::record::{Cell, FOREVER};
 use crate::state::delta::Delta;
@@ -193,7 +193,11 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
     let layout = &world.site.layout;
     let changelog = &layout.topics[usize::from(layout.changelog)];
     for _ in 0..10 {
-        world.cluster.append(changelog, TASK, None, Some(b""), 0, &[]).unwrap();
+        let record = Record {
+            value: Some(b""),
+            ..Record::default()
+        };
+        world.cluster.append(changelog, TASK, record).unwrap();
     }
     let mut work = world.restore(1);
     for cut in 1..=3 {
@@ -223,10 +227,11 @@ fn inputs_begin_where_the_file_says() {
     let mut config = Config::clone(&world.site.config);
     config.inputs[1].start = Start::Latest;
     for input in &config.inputs {
-        world
-            .cluster
-            .append(&input.topic, TASK, None, Some(b"{}"), 0, &[])
-            .unwrap();
+        let record = Record {
+            value: Some(b"{}"),
+            ..Record::default()
+        };
+        world.cluster.append(&input.topic, TASK, record).unwrap();
     }
     world.site.config = Arc::new(config);
     let mut work = world.restore(1);

@@ -2,8 +2,9 @@
 
 use super::Embedded;
 use super::fate::{Fates, Limits};
-use super::partition::{ProducerNo, Record};
+use super::partition::{Ending, FetchSize, Isolation, Record};
 use super::state::State;
+use super::transactions::{Hold, Markers};
 use crate::error::{Failure, Result};
 use crate::log::{Chunk, Fetched};
 use crate::record::{Offset, Partition, Span};
@@ -56,8 +57,7 @@ impl Appender<'_> {
 /// An open transaction of somebody who is not in any group; dropped without an end, it hangs until its time-out.
 pub struct OpenTransaction {
     cluster: Embedded,
-    no: ProducerNo,
-    epoch: u32,
+    hold: Hold,
 }
 
 impl OpenTransaction {
@@ -66,15 +66,24 @@ impl OpenTransaction {
         self.cluster.change(|state| {
             let topic = state.topic(topic)?;
             state
-                .write(self.no, self.epoch, topic, partition, record)
+                .write(self.hold, topic, partition, record)
                 .map_err(Failure::Fenced)
         })
     }
 
-    /// Commits it, or aborts it.
-    pub fn end(self, commit: bool) -> Result<()> {
+    /// Readers see its records from now on.
+    pub fn commit(self) -> Result<()> {
+        self.end(Ending::Commit)
+    }
+
+    /// Nobody sees its records.
+    pub fn abort(self) -> Result<()> {
+        self.end(Ending::Abort)
+    }
+
+    fn end(self, ending: Ending) -> Result<()> {
         self.cluster
-            .change(|state| state.end(self.no, self.epoch, commit, false).map_err(Failure::Fenced))
+            .change(|state| state.end(self.hold, ending, Markers::AtOnce).map_err(Failure::Fenced))
     }
 }
 
@@ -91,27 +100,8 @@ impl Embedded {
     }
 
     /// Appends a record.
-    pub fn append(
-        &self,
-        topic: &str,
-        partition: Partition,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        timestamp: i64,
-        headers: &[(&[u8], &[u8])],
-    ) -> Result<Offset> {
-        self.appending(|log| {
-            log.append(
-                topic,
-                partition,
-                Record {
-                    key,
-                    value,
-                    timestamp,
-                    headers,
-                },
-            )
-        })
+    pub fn append(&self, topic: &str, partition: Partition, record: Record<'_>) -> Result<Offset> {
+        self.appending(|log| log.append(topic, partition, record))
     }
 
     /// Appends records to one partition; returns their offsets. Those before one that is refused stay.
@@ -138,23 +128,22 @@ impl Embedded {
 
     /// Opens a transaction of a producer that is in no group; its id is taken, and what was open under it is aborted.
     pub fn transaction(&self, transactional_id: &str, timeout: Duration) -> Result<OpenTransaction> {
-        let (no, epoch) = self.change(|state| {
-            let (no, epoch) = state.take_id(transactional_id, timeout);
-            state.begin(no, epoch).map(|()| (no, epoch)).map_err(Failure::Fenced)
+        let hold = self.change(|state| {
+            let hold = state.take_id(transactional_id, timeout);
+            state.begin(hold).map(|()| hold).map_err(Failure::Fenced)
         })?;
         Ok(OpenTransaction {
             cluster: self.clone(),
-            no,
-            epoch,
+            hold,
         })
     }
 
-    /// Everything in a partition; `committed`: as a read-committed reader sees it, else also what is open or aborted.
-    pub fn read_all(&self, topic: &str, partition: Partition, committed: bool) -> Result<Vec<Owned>> {
+    /// Everything in a partition.
+    pub fn read_all(&self, topic: &str, partition: Partition, isolation: Isolation) -> Result<Vec<Owned>> {
         let state = self.lock();
         let log = state.log(state.topic(topic)?, partition)?;
         let mut chunk = Chunk::default();
-        log.fetch(log.bounds().0, usize::MAX, u32::MAX as usize, !committed, &mut chunk);
+        log.fetch(log.bounds().0, FetchSize::ALL, isolation, &mut chunk);
         Ok(chunk.records.iter().map(|record| Owned::new(&chunk, record)).collect())
     }
 
@@ -166,7 +155,7 @@ impl Embedded {
         let log = state.log(state.topic(topic)?, partition)?;
         let mut chunk = Chunk::default();
         let from = log.bounds().0.max(log.stable() - BACK);
-        log.fetch(from, usize::MAX, u32::MAX as usize, true, &mut chunk);
+        log.fetch(from, FetchSize::ALL, Isolation::Uncommitted, &mut chunk);
         Ok(chunk.records.last().map(|record| Owned::new(&chunk, record)))
     }
 

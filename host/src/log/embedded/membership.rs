@@ -92,6 +92,28 @@ impl Group {
         }
     }
 
+    /// What the instance holds and is to give back, except for what it was told already.
+    fn revoked(&self, instance: &str, told: &[Partition]) -> Vec<Partition> {
+        let is = |name: &Option<String>| name.as_deref() == Some(instance);
+        let places = self.holders.iter().zip(&self.targets).zip(0..);
+        places
+            .filter(|((holder, target), partition)| is(holder) && !is(target) && !told.contains(partition))
+            .map(|(_, partition)| partition)
+            .collect()
+    }
+
+    /// Gives the instance what it is to have and nobody holds.
+    fn assign(&mut self, instance: &str) -> Vec<Partition> {
+        let mut assigned = vec![];
+        for ((holder, target), partition) in self.holders.iter_mut().zip(&self.targets).zip(0..) {
+            if holder.is_none() && target.as_deref() == Some(instance) {
+                *holder = Some(instance.to_owned());
+                assigned.push(partition);
+            }
+        }
+        assigned
+    }
+
     /// Nobody holds any more what the instance held.
     fn free(&mut self, instance: &str) {
         for holder in &mut self.holders {
@@ -125,40 +147,18 @@ impl State {
         if !self.clients[client].joined {
             return Ok(None);
         }
-        let Names { group: name, instance } = self.names_of(client);
-        let current = self
-            .groups
-            .get(&name)
-            .and_then(|group| group.members.get(&instance))
-            .map(|member| member.id);
-        match (self.clients[client].member, current) {
-            (Some((known, _)), Some(current)) if known == current => {}
-            (Some(_), Some(_)) => {
-                return Err(Failure::Fenced(format!(
-                    "another process has joined the group {name} as {instance}"
-                )));
-            }
-            (Some(_), None) => {
-                let state = &mut self.clients[client];
-                state.member = None;
-                if !state.holds.is_empty() {
-                    state.assignment += 1;
-                    let mut lost = state.holds.clone();
-                    lost.retain(|partition| !state.revoking.contains(partition));
-                    return Ok((!lost.is_empty()).then_some(Membership::Lost(lost)));
-                }
-                self.join(client, lead);
-            }
-            // Lost: it joins again once everything is closed.
-            (None, _) if !self.clients[client].holds.is_empty() => return Ok(None),
-            (None, _) => self.join(client, lead),
+        let names = self.names_of(client);
+        match self.standing(client, &names)? {
+            Standing::Member => {}
+            Standing::Evicted if !self.clients[client].holds.is_empty() => return Ok(self.lose(client)),
+            // It joins again once everything is closed.
+            Standing::Outside if !self.clients[client].holds.is_empty() => return Ok(None),
+            Standing::Evicted | Standing::Outside => self.join(client, lead),
         }
-        let partitions = self
-            .names
-            .get(lead)
-            .map_or(0, |topic| self.topics[*topic].partitions.len());
+        let topic = self.names.get(lead);
+        let partitions = topic.map_or(0, |topic| self.topics[*topic].partitions.len());
         let now = self.clock.now();
-        let Some(group) = self.groups.get_mut(&name) else {
+        let Some(group) = self.groups.get_mut(&names.group) else {
             return Ok(None);
         };
         if group.targets.len() != partitions {
@@ -167,37 +167,52 @@ impl State {
             group.rebalance();
         }
         let generation = group.generation;
-        let Some(member) = group.members.get_mut(&instance) else {
+        let Some(member) = group.members.get_mut(&names.instance) else {
             return Ok(None);
         };
         member.last_seen = now;
         let state = &mut self.clients[client];
         state.member = Some((member.id, generation));
-
-        let mine = |name: &Option<String>| name.as_deref() == Some(instance.as_str());
-        let all = 0..partitions as Partition;
-        let revoked: Vec<Partition> = all
-            .clone()
-            .filter(|p| mine(&group.holders[*p as usize]) && !mine(&group.targets[*p as usize]))
-            .filter(|p| !state.revoking.contains(p))
-            .collect();
-        if !revoked.is_empty() {
-            state.revoking.extend(&revoked);
-            state.assignment += 1;
-            return Ok(Some(Membership::Revoked(revoked)));
-        }
-        let assigned: Vec<Partition> = all
-            .filter(|p| group.holders[*p as usize].is_none() && mine(&group.targets[*p as usize]))
-            .collect();
-        if !assigned.is_empty() {
-            for partition in &assigned {
-                group.holders[*partition as usize] = Some(instance.clone());
+        let change = match group.revoked(&names.instance, &state.revoking) {
+            revoked if !revoked.is_empty() => {
+                state.revoking.extend(&revoked);
+                Membership::Revoked(revoked)
             }
-            state.holds.extend(&assigned);
-            state.assignment += 1;
-            return Ok(Some(Membership::Assigned(assigned)));
+            _ => match group.assign(&names.instance) {
+                assigned if !assigned.is_empty() => {
+                    state.holds.extend(&assigned);
+                    Membership::Assigned(assigned)
+                }
+                _ => return Ok(None),
+            },
+        };
+        state.assignment += 1;
+        Ok(Some(change))
+    }
+
+    /// What the client is to its group. An error if another process has taken its place.
+    fn standing(&self, client: ClientNo, names: &Names) -> Result<Standing> {
+        let Names { group, instance } = names;
+        let members = self.groups.get(group).map(|group| &group.members);
+        let current = members.and_then(|members| members.get(instance));
+        match (self.clients[client].member, current) {
+            (None, _) => Ok(Standing::Outside),
+            (Some(_), None) => Ok(Standing::Evicted),
+            (Some((known, _)), Some(current)) if known == current.id => Ok(Standing::Member),
+            (Some(_), Some(_)) => Err(Failure::Fenced(format!(
+                "another process has joined the group {group} as {instance}"
+            ))),
         }
-        Ok(None)
+    }
+
+    /// The client hears that it was evicted, with what it holds.
+    fn lose(&mut self, client: ClientNo) -> Option<Membership> {
+        let state = &mut self.clients[client];
+        state.member = None;
+        state.assignment += 1;
+        let mut lost = state.holds.clone();
+        lost.retain(|partition| !state.revoking.contains(partition));
+        (!lost.is_empty()).then_some(Membership::Lost(lost))
     }
 
     /// The client has closed these partitions.
@@ -323,6 +338,15 @@ impl State {
             instance: client.instance.clone(),
         }
     }
+}
+
+/// What a client that has joined is to its group.
+enum Standing {
+    Member,
+    /// It was a member, and has not heard yet that it is none any more.
+    Evicted,
+    /// It is no member, and knows it.
+    Outside,
 }
 
 /// The names of a client, out of the state's borrow.

@@ -64,6 +64,41 @@ struct Entry {
     aborted: bool,
 }
 
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Readers see its records.
+    Commit,
+    /// Nobody sees its records.
+    Abort,
+}
+
+/// What a reader sees of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Only what is committed, up to the first open transaction.
+    Committed,
+    /// Also what is open or aborted.
+    Uncommitted,
+}
+
+/// How much one fetch brings.
+#[derive(Clone, Copy)]
+pub(super) struct FetchSize {
+    /// Most records.
+    pub records: usize,
+    /// About this many bytes, but at least one record.
+    pub bytes: usize,
+}
+
+impl FetchSize {
+    /// Everything. Positions in a chunk are u32.
+    pub const ALL: FetchSize = FetchSize {
+        records: usize::MAX,
+        bytes: u32::MAX as usize,
+    };
+}
+
 /// The log of one partition.
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -133,12 +168,12 @@ impl Log {
     }
 
     /// Writes the marker that ends the producer's open transaction here; nothing when there is none.
-    pub fn end_transaction(&mut self, producer: ProducerNo, commit: bool) {
+    pub fn end_transaction(&mut self, producer: ProducerNo, ending: Ending) {
         let Some(at) = self.open.iter().position(|(open, _)| *open == producer) else {
             return;
         };
         let (_, first) = self.open.swap_remove(at);
-        if !commit {
+        if ending == Ending::Abort {
             let segment = self.segment_of(first);
             for segment in self.segments.iter_mut().skip(segment) {
                 let from = segment.entries.partition_point(|entry| entry.offset < first);
@@ -178,9 +213,10 @@ impl Log {
         }
     }
 
-    /// Appends committed records to a chunk, from an offset on, at most so many and about so many bytes, but at least
-    /// one. Returns where to go on. `dirty`: also what is open or aborted.
-    pub fn fetch(&self, from: Offset, records: usize, bytes: usize, dirty: bool, chunk: &mut Chunk) -> Offset {
+    /// Appends records to a chunk, from an offset on. Returns where to go on.
+    pub fn fetch(&self, from: Offset, size: FetchSize, isolation: Isolation, chunk: &mut Chunk) -> Offset {
+        let FetchSize { records, bytes } = size;
+        let dirty = isolation == Isolation::Uncommitted;
         let end = if dirty { self.end } else { self.stable() };
         let (had, full) = (chunk.records.len(), chunk.bytes.len() + bytes);
         let mut position = from.max(self.start);

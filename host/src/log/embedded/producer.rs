@@ -5,9 +5,9 @@
 
 use super::Embedded;
 use super::fate::{Fate, Truth, What};
-use super::partition::{ProducerNo, Record};
+use super::partition::{Ending, Record};
 use super::state::{ClientNo, State, TopicNo};
-use super::transactions::GroupOffset;
+use super::transactions::{GroupOffset, Hold, Markers};
 use crate::error::{Failure, Result};
 use crate::log::{Outcome, Producer, Topics, Transaction};
 use crate::record::{Offset, Partition, TopicIx};
@@ -21,8 +21,7 @@ pub(super) struct EmbeddedProducer {
     topics: Topics,
     client: ClientNo,
     id: String,
-    no: ProducerNo,
-    epoch: u32,
+    hold: Hold,
     flight: Option<Flight>,
     /// False: a publisher's.
     gated: bool,
@@ -43,14 +42,13 @@ struct Flight {
 
 impl EmbeddedProducer {
     pub fn new(cluster: Embedded, topics: Topics, client: ClientNo, id: &str, gated: bool) -> Result<EmbeddedProducer> {
-        let (no, epoch) = cluster.change(|state| init(state, client, id))?;
+        let hold = cluster.change(|state| init(state, client, id))?;
         Ok(EmbeddedProducer {
             cluster,
             topics,
             client,
             id: id.to_owned(),
-            no,
-            epoch,
+            hold,
             flight: None,
             gated,
             broken: false,
@@ -67,7 +65,7 @@ impl EmbeddedProducer {
                 "the last transaction is in doubt: renew the producer first".to_owned(),
             ));
         }
-        state.begin(self.no, self.epoch).map_err(Outcome::Ambiguous)?;
+        state.begin(self.hold).map_err(Outcome::Ambiguous)?;
         self.produce(state, flight).map_err(|why| self.abort(state, why))?;
         match flight.fate.gate_early {
             true => self
@@ -99,7 +97,7 @@ impl EmbeddedProducer {
                 timestamp: record.timestamp,
                 headers: &headers,
             };
-            let after = state.write(self.no, self.epoch, topic, place.1, appended)? + 1;
+            let after = state.write(self.hold, topic, place.1, appended)? + 1;
             match ends
                 .iter_mut()
                 .find(|(topic, partition, _)| (*topic, *partition) == place)
@@ -149,12 +147,12 @@ impl EmbeddedProducer {
                 partition: *partition,
                 offset: *offset,
             });
-        state.send_offsets(self.no, self.epoch, self.client, offsets.collect())
+        state.send_offsets(self.hold, self.client, offsets.collect())
     }
 
     /// Aborts before the end was asked for: certain, unless the id is somebody else's by now.
     fn abort(&self, state: &mut State, why: String) -> Outcome {
-        match state.end(self.no, self.epoch, false, false) {
+        match state.end(self.hold, Ending::Abort, Markers::AtOnce) {
             Ok(()) => Outcome::Aborted(why),
             Err(fenced) => Outcome::Ambiguous(fenced),
         }
@@ -178,10 +176,18 @@ impl EmbeddedProducer {
         if truth == Truth::Dangle {
             return Outcome::Ambiguous("the producer died in the middle".to_owned());
         }
-        match state.end(self.no, self.epoch, truth == Truth::Commit, markers_late) {
+        let ending = match truth {
+            Truth::Commit => Ending::Commit,
+            Truth::Abort | Truth::Dangle => Ending::Abort,
+        };
+        let markers = match markers_late {
+            true => Markers::Later,
+            false => Markers::AtOnce,
+        };
+        match state.end(self.hold, ending, markers) {
             Err(fenced) => Outcome::Ambiguous(fenced),
             Ok(()) if doubt => Outcome::Ambiguous("no answer to the end of the transaction".to_owned()),
-            Ok(()) if truth == Truth::Commit => Outcome::Committed(std::mem::take(&mut flight.ends)),
+            Ok(()) if ending == Ending::Commit => Outcome::Committed(std::mem::take(&mut flight.ends)),
             Ok(()) => Outcome::Aborted("the cluster has refused the transaction".to_owned()),
         }
     }
@@ -231,18 +237,15 @@ impl Producer for EmbeddedProducer {
     }
 
     fn renew(&mut self) -> Result<()> {
-        let (no, epoch) = self
-            .cluster
-            .clone()
-            .change(|state| init(state, self.client, &self.id))?;
-        (self.no, self.epoch) = (no, epoch);
+        let cluster = self.cluster.clone();
+        self.hold = cluster.change(|state| init(state, self.client, &self.id))?;
         (self.flight, self.broken) = (None, false);
         Ok(())
     }
 }
 
 /// `init_transactions`.
-fn init(state: &mut State, client: ClientNo, id: &str) -> Result<(ProducerNo, u32)> {
+fn init(state: &mut State, client: ClientNo, id: &str) -> Result<Hold> {
     state.alive(client)?;
     let fate = state.fate(client, id, What::Init);
     let unanswered = || Failure::Retry(format!("no answer to the init of transactional id {id}"));

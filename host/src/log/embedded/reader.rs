@@ -4,6 +4,7 @@
 //! of a partition is told at once when it is reached, and again at the interval of the proofs.
 
 use super::Embedded;
+use super::partition::{FetchSize, Isolation};
 use super::state::{ClientNo, State, TopicNo};
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Chunk, Reader, Topics};
@@ -89,8 +90,11 @@ impl Assigned {
             });
             return Ok(());
         }
-        let limit = state.limit(client, self.number, partition);
-        if limit == 0 {
+        let size = FetchSize {
+            records: state.limit(client, self.number, partition),
+            bytes: FETCH_BYTES,
+        };
+        if size.records == 0 {
             return Ok(());
         }
         let append_time = state.topics[self.number].append_time;
@@ -102,7 +106,7 @@ impl Assigned {
                 partition,
                 ..Chunk::default()
             };
-            self.position = log.fetch(self.position, limit, FETCH_BYTES, false, &mut chunk);
+            self.position = log.fetch(self.position, size, Isolation::Committed, &mut chunk);
             if append_time {
                 chunk.records.iter_mut().for_each(|record| record.append_time = true);
             }

@@ -80,13 +80,22 @@ impl Joined {
 
 fn append(cluster: &Embedded, value: &str) -> Offset {
     cluster
-        .append("out", 0, Some(b"k"), Some(value.as_bytes()), 1, &[])
+        .append(
+            "out",
+            0,
+            Record {
+                key: Some(b"k"),
+                value: Some(value.as_bytes()),
+                timestamp: 1,
+                headers: &[],
+            },
+        )
         .unwrap()
 }
 
 /// Values of partition 0 of `out` as committed readers see them.
 fn values(cluster: &Embedded) -> Vec<String> {
-    let records = cluster.read_all("out", 0, true).unwrap();
+    let records = cluster.read_all("out", 0, Isolation::Committed).unwrap();
     records
         .into_iter()
         .map(|record| String::from_utf8(record.value.unwrap()).unwrap())

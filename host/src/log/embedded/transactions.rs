@@ -4,10 +4,24 @@
 //! fenced, and what it left open is aborted. A decision is one for all partitions and the group's offsets, also when
 //! the markers that carry it are written later.
 
-use super::partition::{ProducerNo, Record};
+use super::partition::{Ending, ProducerNo, Record};
 use super::state::{ClientNo, State, TopicNo};
 use crate::record::{Offset, Partition};
 use std::time::Duration;
+
+/// The hold of a transactional id. Whoever takes the id again raises the epoch, which ends this hold.
+#[derive(Clone, Copy)]
+pub(super) struct Hold {
+    pub producer: ProducerNo,
+    pub epoch: u32,
+}
+
+/// When the markers that carry a decision are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Markers {
+    AtOnce,
+    Later,
+}
 
 /// A transactional id and who holds it.
 pub(super) struct TxnProducer {
@@ -37,7 +51,7 @@ pub(super) struct GroupOffset {
 /// A decision that one place has not heard of yet.
 pub(super) struct Marker {
     producer: ProducerNo,
-    commit: bool,
+    ending: Ending,
     place: Place,
 }
 
@@ -48,7 +62,7 @@ enum Place {
 
 impl State {
     /// Takes a transactional id: finishes what is decided, aborts what is open, fences who held it.
-    pub fn take_id(&mut self, id: &str, timeout: Duration) -> (ProducerNo, u32) {
+    pub fn take_id(&mut self, id: &str, timeout: Duration) -> Hold {
         let no = match self.ids.get(id) {
             Some(no) => *no,
             None => {
@@ -64,20 +78,24 @@ impl State {
             }
         };
         self.settle_all(no);
-        self.decide(no, false, false);
+        self.decide(no, Ending::Abort, Markers::AtOnce);
         let producer = &mut self.producers[no as usize];
         producer.timeout = timeout;
         producer.epoch += 1;
-        (no, producer.epoch)
+        Hold {
+            producer: no,
+            epoch: producer.epoch,
+        }
     }
 
     /// Opens a transaction.
-    pub fn begin(&mut self, no: ProducerNo, epoch: u32) -> Result<(), String> {
-        self.check_epoch(no, epoch)?;
+    pub fn begin(&mut self, hold: Hold) -> Result<(), String> {
+        self.check_epoch(hold)?;
         // The coordinator refuses a new transaction until the last one's markers are written.
-        self.settle_all(no);
-        let deadline = self.clock.now().saturating_add(self.producers[no as usize].timeout);
-        let open = &mut self.producers[no as usize].open;
+        self.settle_all(hold.producer);
+        let now = self.clock.now();
+        let TxnProducer { open, timeout, .. } = &mut self.producers[hold.producer as usize];
+        let deadline = now.saturating_add(*timeout);
         assert!(open.is_none(), "a transaction is open");
         *open = Some(Open {
             deadline,
@@ -90,37 +108,30 @@ impl State {
     /// Appends a record within the open transaction.
     pub fn write(
         &mut self,
-        no: ProducerNo,
-        epoch: u32,
+        hold: Hold,
         topic: TopicNo,
         partition: Partition,
         record: Record<'_>,
     ) -> Result<Offset, String> {
-        let open = self.open(no, epoch)?;
+        let open = self.open(hold)?;
         if !open.partitions.contains(&(topic, partition)) {
             open.partitions.push((topic, partition));
         }
-        self.append(topic, partition, record, Some(no))
+        self.append(topic, partition, record, Some(hold.producer))
             .map_err(|failure| failure.to_string())
     }
 
     /// Adds the group's offsets to the open transaction, if the client is a living member of the group's generation.
-    pub fn send_offsets(
-        &mut self,
-        no: ProducerNo,
-        epoch: u32,
-        client: ClientNo,
-        offsets: Vec<GroupOffset>,
-    ) -> Result<(), String> {
+    pub fn send_offsets(&mut self, hold: Hold, client: ClientNo, offsets: Vec<GroupOffset>) -> Result<(), String> {
         self.check_member(client)?;
-        self.open(no, epoch)?.offsets.extend(offsets);
+        self.open(hold)?.offsets.extend(offsets);
         Ok(())
     }
 
-    /// Ends the open transaction. `late`: the markers are written later.
-    pub fn end(&mut self, no: ProducerNo, epoch: u32, commit: bool, late: bool) -> Result<(), String> {
-        self.open(no, epoch)?;
-        self.decide(no, commit, late);
+    /// Ends the open transaction.
+    pub fn end(&mut self, hold: Hold, ending: Ending, markers: Markers) -> Result<(), String> {
+        self.open(hold)?;
+        self.decide(hold.producer, ending, markers);
         Ok(())
     }
 
@@ -143,14 +154,14 @@ impl State {
     pub fn settle(&mut self, index: usize) {
         let Marker {
             producer,
-            commit,
+            ending,
             place,
         } = self.markers.remove(index);
         match place {
             Place::Partition(topic, partition) => {
-                self.topics[topic].partitions[partition as usize].end_transaction(producer, commit);
+                self.topics[topic].partitions[partition as usize].end_transaction(producer, ending);
             }
-            Place::Offsets(offsets) if commit => {
+            Place::Offsets(offsets) if ending == Ending::Commit => {
                 for GroupOffset {
                     group,
                     topic,
@@ -182,7 +193,7 @@ impl State {
                 .is_some_and(|open| open.deadline <= now)
             {
                 self.producers[no].epoch += 1;
-                self.decide(no as ProducerNo, false, false);
+                self.decide(no as ProducerNo, Ending::Abort, Markers::AtOnce);
                 expired = true;
             }
         }
@@ -196,8 +207,9 @@ impl State {
             .filter_map(|producer| producer.open.as_ref().map(|open| open.deadline))
     }
 
-    fn check_epoch(&self, no: ProducerNo, epoch: u32) -> Result<(), String> {
-        let TxnProducer { id, epoch: current, .. } = &self.producers[no as usize];
+    fn check_epoch(&self, hold: Hold) -> Result<(), String> {
+        let Hold { producer, epoch } = hold;
+        let TxnProducer { id, epoch: current, .. } = &self.producers[producer as usize];
         match epoch == *current {
             true => Ok(()),
             false => Err(format!(
@@ -206,26 +218,26 @@ impl State {
         }
     }
 
-    fn open(&mut self, no: ProducerNo, epoch: u32) -> Result<&mut Open, String> {
-        self.check_epoch(no, epoch)?;
-        self.producers[no as usize]
+    fn open(&mut self, hold: Hold) -> Result<&mut Open, String> {
+        self.check_epoch(hold)?;
+        self.producers[hold.producer as usize]
             .open
             .as_mut()
             .ok_or_else(|| "no transaction is open".to_owned())
     }
 
     /// Decides the open transaction, if there is one.
-    fn decide(&mut self, no: ProducerNo, commit: bool, late: bool) {
+    fn decide(&mut self, no: ProducerNo, ending: Ending, markers: Markers) {
         if let Some(open) = self.producers[no as usize].open.take() {
             let marker = |place| Marker {
                 producer: no,
-                commit,
+                ending,
                 place,
             };
             self.markers.push(marker(Place::Offsets(open.offsets)));
             self.markers
                 .extend(open.partitions.into_iter().map(|(t, p)| marker(Place::Partition(t, p))));
-            if !late {
+            if markers == Markers::AtOnce {
                 self.settle_all(no);
             }
         }

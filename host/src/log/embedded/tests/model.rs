@@ -138,7 +138,8 @@ proptest! {
                 }
                 Step::End(of, commit) => {
                     if let Some((transaction, of)) = open[of].take() {
-                        transaction.end(commit).unwrap();
+                        let ended = if commit { transaction.commit() } else { transaction.abort() };
+                        ended.unwrap();
                         model.end(of, commit);
                     }
                 }
@@ -149,14 +150,14 @@ proptest! {
                     open[by] = Some((taken, model.ends.len() - 1));
                     if let Some((fenced, of)) = before {
                         model.end(of, false);
-                        prop_assert!(matches!(fenced.end(true), Err(Failure::Fenced(_))));
+                        prop_assert!(matches!(fenced.commit(), Err(Failure::Fenced(_))));
                     }
                 }
                 Step::Poll(at_most) => poll(&model, at_most)?,
             }
         }
         for (transaction, of) in open.into_iter().flatten() {
-            transaction.end(true).unwrap();
+            transaction.commit().unwrap();
             model.end(of, true);
         }
         poll(&model, usize::MAX)?;

@@ -11,16 +11,25 @@ fn reader(cluster: &Embedded, from: Offset) -> Box<dyn Reader> {
 #[test]
 fn everything_of_a_record_arrives() {
     let (cluster, _) = cluster();
-    cluster.append("out", 0, None, Some(b""), -1, &[]).unwrap();
-    cluster
-        .append("out", 0, Some(b""), None, 5, &[(b"reason", b"late"), (b"empty", b"")])
-        .unwrap();
+    let empty_value = Record {
+        value: Some(b""),
+        timestamp: -1,
+        ..Record::default()
+    };
+    cluster.append("out", 0, empty_value).unwrap();
+    let empty_key = Record {
+        key: Some(b""),
+        timestamp: 5,
+        headers: &[(b"reason", b"late"), (b"empty", b"")],
+        ..Record::default()
+    };
+    cluster.append("out", 0, empty_key).unwrap();
     let batch = ["x", "yy"].map(|value| Record {
         value: Some(value.as_bytes()),
         ..Record::default()
     });
     assert_eq!(cluster.append_batch("out", 0, batch), Ok(2..4));
-    let records = cluster.read_all("out", 0, true).unwrap();
+    let records = cluster.read_all("out", 0, Isolation::Committed).unwrap();
     let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
     let record = |offset, timestamp, key: Option<&str>, value: Option<&str>, headers| Owned {
         offset,
@@ -64,7 +73,7 @@ fn the_end_is_proved_at_once_and_again_at_the_interval() {
         (vec![], None),
         "the last stable offset has not moved"
     );
-    open.end(false).unwrap();
+    open.abort().unwrap();
     assert_eq!(
         poll(&mut *reader),
         (vec![(2, "z".to_owned())], Some(4)),
@@ -150,11 +159,15 @@ fn retention_by_bytes_drops_the_oldest_segments() {
         .unwrap();
     let value = vec![7; 100_000];
     for _ in 0..100 {
-        cluster.append("small", 0, None, Some(&value), 0, &[]).unwrap();
+        let record = Record {
+            value: Some(&value),
+            ..Record::default()
+        };
+        cluster.append("small", 0, record).unwrap();
     }
     let (start, _, end) = cluster.offsets("small", 0).unwrap();
     assert!((30..=45).contains(&(end - start)), "{start}..{end}");
-    let kept = cluster.read_all("small", 0, true).unwrap();
+    let kept = cluster.read_all("small", 0, Isolation::Committed).unwrap();
     assert_eq!((kept[0].offset, kept.len() as i64), (start, end - start));
 }
 

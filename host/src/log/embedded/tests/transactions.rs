@@ -35,7 +35,7 @@ fn an_abort_shows_nothing_but_takes_offsets() {
     );
     assert!(matches!(a.submit("x", 5), Some(Outcome::Aborted(_))));
     assert_eq!((values(&cluster), a.offset()), (vec![], Ok(None)));
-    assert_eq!(cluster.read_all("out", 0, false).unwrap().len(), 1);
+    assert_eq!(cluster.read_all("out", 0, Isolation::Uncommitted).unwrap().len(), 1);
     assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 2, 2));
     assert!(matches!(a.submit("x", 5), Some(Outcome::Committed(_))));
 }
@@ -120,7 +120,7 @@ fn a_timed_out_producer_is_fenced() {
         transaction.append("out", 0, Record::default()),
         Err(Failure::Fenced(_))
     ));
-    assert!(matches!(transaction.end(true), Err(Failure::Fenced(_))));
+    assert!(matches!(transaction.commit(), Err(Failure::Fenced(_))));
     assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 2, 2));
 }
 
