@@ -17,7 +17,7 @@ use crate::deploy::protocol::{Control, Declared, Deploy, Known, Order, Record, S
 use crate::error::Failure;
 use crate::http::{Back, Cancelled, Deployed, Finding, Wish};
 use crate::log::{Log, Outcome};
-use crate::record::{Millis, Number, VersionId};
+use crate::record::{Millis, Number};
 use crate::rules::Version;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,6 +47,25 @@ pub struct Author {
     pub limit: Duration,
 }
 
+/// What a request asks for.
+struct Wanted {
+    component: Vec<u8>,
+    /// JSON.
+    settings: String,
+    version: Version,
+}
+
+/// Rules that compile and pass the checks.
+struct Candidate {
+    component: Vec<u8>,
+    /// JSON.
+    settings: String,
+    version: Version,
+    declared: Arc<Declared>,
+    /// Warnings.
+    findings: Vec<Finding>,
+}
+
 impl Author {
     /// Reads the topic to its current end.
     pub fn read(&self) -> Result<Following, String> {
@@ -71,46 +90,35 @@ impl Author {
         if let Some(duration) = wish.shadow {
             return self.begin_shadow(following, wish, duration);
         }
-        let (component, settings) = self.wanted(&following, newest, &wish)?;
-        let version = Version::of(&component, &settings);
+        let wanted = self.wanted(&following, newest, &wish)?;
         let previous = Version(newest.deploy.version).to_string();
-        if version.0 == newest.deploy.version {
-            return Ok(Deployed {
-                version: previous.clone(),
-                previous,
-                number: newest.deploy.number,
-                at: None,
-                findings: vec![],
-                shadow: None,
-            });
+        let deployed = Deployed {
+            version: wanted.version.to_string(),
+            previous,
+            number: newest.deploy.number,
+            at: None,
+            findings: vec![],
+            shadow: None,
+        };
+        if wanted.version.0 == newest.deploy.version {
+            return Ok(deployed);
         }
-        let wiring = (self.compile)(&component, &settings)?;
-        let declared = declared(&wiring);
-        let findings = checks::check(&control, &declared, wish.one_way);
-        if findings.iter().any(|finding| finding.error) {
-            return Err(lines(&findings));
-        }
+        let candidate = self.checked(&control, wanted, &wish)?;
         let number = control.last() + 1;
+        let deployed = Deployed {
+            number,
+            findings: candidate.findings.clone(),
+            ..deployed
+        };
         if wish.dry_run {
             return Ok(Deployed {
-                version: version.to_string(),
-                previous,
-                number,
                 at: wish.at,
-                findings,
-                shadow: None,
+                ..deployed
             });
         }
-        let deploy = self.record(number, version.0, &component, settings, declared, &wish);
-        let (own, hash) = (deploy.nonce, deploy.component);
-        let mut sheet = Sheet::default();
-        if !following.has(&hash, component.len() as u64) {
-            sheet.component(&self.layout, &hash, &component, deploy.written);
-        }
-        let written = deploy.written;
-        sheet.record(&self.layout, &Record::Deploy(deploy), &own, written);
-        self.publish(sheet)?;
-        patiently(|| following.catch_up(WAIT))?;
+        let deploy = self.record(number, &candidate, &wish);
+        let own = deploy.nonce;
+        self.announce(&mut following, &candidate.component, deploy, Record::Deploy)?;
         match following.control().known(number) {
             Some(known) if known.deploy.nonce == own => {}
             Some(known) => {
@@ -123,24 +131,29 @@ impl Author {
         }
         let at = self.decided(&mut following, number, progress)?;
         Ok(Deployed {
-            version: version.to_string(),
-            previous,
-            number,
             at: Some(at),
-            findings,
-            shadow: None,
+            ..deployed
         })
     }
 
-    fn record(
-        &self,
-        number: Number,
-        version: VersionId,
-        component: &[u8],
-        settings: String,
-        declared: Arc<Declared>,
-        wish: &Wish,
-    ) -> Deploy {
+    /// Compiles what is wanted, and checks it against what ran. The error lists the findings that keep it out.
+    fn checked(&self, control: &Control, wanted: Wanted, wish: &Wish) -> Result<Candidate, String> {
+        let wiring = (self.compile)(&wanted.component, &wanted.settings)?;
+        let declared = declared(&wiring);
+        let findings = checks::check(control, &declared, wish.one_way);
+        if findings.iter().any(|finding| finding.error) {
+            return Err(lines(&findings));
+        }
+        Ok(Candidate {
+            component: wanted.component,
+            settings: wanted.settings,
+            version: wanted.version,
+            declared,
+            findings,
+        })
+    }
+
+    fn record(&self, number: Number, candidate: &Candidate, wish: &Wish) -> Deploy {
         let written = crate::clock::wall();
         let process = std::process::id().to_be_bytes();
         let moment = Instant::now();
@@ -151,23 +164,42 @@ impl Author {
                 &process,
                 &written.to_be_bytes(),
                 format!("{moment:?}").as_bytes(),
-                &version,
+                &candidate.version.0,
             ]),
-            version,
-            component: hash(component),
-            bytes: component.len() as u64,
-            settings,
+            version: candidate.version.0,
+            component: hash(&candidate.component),
+            bytes: candidate.component.len() as u64,
+            settings: candidate.settings.clone(),
             at: wish.at,
             one_way: wish.one_way,
             drop_timers: wish.drop_timers,
             author: self.name.clone(),
             written,
-            declared,
+            declared: candidate.declared.clone(),
         }
     }
 
+    /// Writes a deploy, as the record that it is to be, with its component unless the topic has that. Then reads the topic to its
+    /// end: another author may have been first.
+    fn announce(
+        &self,
+        following: &mut Following,
+        component: &[u8],
+        deploy: Deploy,
+        record: impl FnOnce(Deploy) -> Record,
+    ) -> Result<(), String> {
+        let (own, written, hash) = (deploy.nonce, deploy.written, deploy.component);
+        let mut sheet = Sheet::default();
+        if !following.has(&hash, component.len() as u64) {
+            sheet.component(&self.layout, &hash, component, written);
+        }
+        sheet.record(&self.layout, &record(deploy), &own, written);
+        self.publish(sheet)?;
+        patiently(|| following.catch_up(WAIT))
+    }
+
     /// The component and the settings that a request asks for.
-    fn wanted(&self, following: &Following, newest: &Known, wish: &Wish) -> Result<(Vec<u8>, String), String> {
+    fn wanted(&self, following: &Following, newest: &Known, wish: &Wish) -> Result<Wanted, String> {
         let control = following.control();
         let base = match wish.back {
             None if wish.promote => self.promoted(following)?,
@@ -202,7 +234,12 @@ impl Author {
                 .ok_or("the running settings are not an object")?;
             object.extend(wish.set.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
-        Ok((component, settings.to_string()))
+        let settings = settings.to_string();
+        Ok(Wanted {
+            version: Version::of(&component, &settings),
+            component,
+            settings,
+        })
     }
 
     /// Waits until a deploy is decided, and returns the time from which it holds.

@@ -3,13 +3,12 @@
 //! Rule: as with a deploy, everything goes through the control topic. The shadow has started when every instance has compiled and
 //! checked it. From then on nobody waits for it.
 
-use super::{Author, SLACK, WAIT, lines, patiently};
+use super::{Author, SLACK, WAIT, patiently};
 use crate::deploy::batch::Sheet;
-use crate::deploy::compile::{declared, hash};
 use crate::deploy::protocol::Record;
-use crate::deploy::protocol::shadow::{Said, Shadow};
+use crate::deploy::protocol::shadow::{Known, Said, Shadow};
 use crate::deploy::reader::Following;
-use crate::deploy::{checks, status};
+use crate::deploy::status;
 use crate::http::{Cancelled, Deployed, Shadowing, Wish};
 use crate::record::Millis;
 use crate::rules::Version;
@@ -37,53 +36,43 @@ impl Author {
                 under_way.number()
             ));
         }
-        let (component, settings) = self.wanted(&following, newest, &wish)?;
-        let version = Version::of(&component, &settings);
-        let wiring = (self.compile)(&component, &settings)?;
-        let declared = declared(&wiring);
-        let findings = checks::check(&control, &declared, wish.one_way);
-        if findings.iter().any(|finding| finding.error) {
-            return Err(lines(&findings));
-        }
+        let wanted = self.wanted(&following, newest, &wish)?;
+        let candidate = self.checked(&control, wanted, &wish)?;
         let number = control.shadows().count() + 1;
         let deployed = Deployed {
-            version: version.to_string(),
+            version: candidate.version.to_string(),
             previous: Version(newest.deploy.version).to_string(),
             number,
             at: None,
-            findings,
+            findings: candidate.findings.clone(),
             shadow: Some(duration),
         };
         if wish.dry_run {
             return Ok(deployed);
         }
-        let deploy = self.record(number, version.0, &component, settings, declared, &wish);
-        let (own, written, hash) = (deploy.nonce, deploy.written, hash(&component));
-        let mut sheet = Sheet::default();
-        if !following.has(&hash, component.len() as u64) {
-            sheet.component(&self.layout, &hash, &component, written);
-        }
-        let said = Said::Begin(Shadow { deploy, duration });
-        sheet.record(&self.layout, &Record::Shadow(said), &own, written);
-        self.publish(sheet)?;
-        patiently(|| following.catch_up(WAIT))?;
-        let counts = |following: &Following| {
-            let last = following.control().shadows().last();
-            last.is_some_and(|last| last.number() == number && last.shadow.deploy.nonce == own)
-        };
-        if !counts(&following) {
+        let deploy = self.record(number, &candidate, &wish);
+        let own = deploy.nonce;
+        self.announce(&mut following, &candidate.component, deploy, |deploy| {
+            Record::Shadow(Said::Begin(Shadow { deploy, duration }))
+        })?;
+        if ours(&following, number, &own).is_none() {
             return Err("somebody else deployed at the same time and was first; look at `pelton rules status`".into());
         }
+        self.begun(&mut following, number, &own)?;
+        Ok(deployed)
+    }
+
+    /// Waits until every task has an instance that is ready for the shadow.
+    fn begun(&self, following: &mut Following, number: u64, own: &[u8; 16]) -> Result<(), String> {
         let begun = Instant::now();
         let mut given_up = false;
         loop {
-            let last = following.control().shadows().last().filter(|_| counts(&following));
-            let last = last.ok_or("another shadow has begun in the meantime")?;
+            let last = ours(following, number, own).ok_or("another shadow has begun in the meantime")?;
             if let Some(why) = &last.over {
                 return Err(why.clone());
             }
             if last.covered(self.layout.partitions as usize) {
-                return Ok(deployed);
+                return Ok(());
             }
             if !given_up && begun.elapsed() > self.limit.min(super::AWAY) + SLACK {
                 given_up = true;
@@ -131,4 +120,10 @@ impl Author {
         let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;
         Ok(&known.shadow.deploy)
     }
+}
+
+/// The shadow of this number, if it is the last one and this author's.
+fn ours<'a>(following: &'a Following, number: u64, own: &[u8; 16]) -> Option<&'a Known> {
+    let last = following.control().shadows().last()?;
+    (last.number() == number && last.shadow.deploy.nonce == *own).then_some(last)
 }
