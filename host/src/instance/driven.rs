@@ -192,7 +192,12 @@ impl Instance {
     /// A round of the control topic's thread.
     pub fn carry(&mut self, carrier: &mut Carrier, now: Now) -> Result<()> {
         let seats = &mut self.seats;
-        carry(carrier, &self.board, &self.tasks, now, Duration::ZERO, &mut |orders| {
+        let carriage = Carriage {
+            carrier,
+            board: &self.board,
+            tasks: &self.tasks,
+        };
+        carriage.turn(now, Duration::ZERO, &mut |orders| {
             for (_, commands) in seats.iter_mut() {
                 commands.push_back(Command::Order(orders.clone()));
             }
@@ -263,19 +268,25 @@ impl Working {
     }
 }
 
-/// A round of the control topic: what tasks and authors say is taken, and what follows from it is told. `tell` is called when
-/// the orders have changed, before the board lets a task open by them. A log that does not answer is the error.
-pub fn carry(
-    carrier: &mut Carrier,
-    board: &Board,
-    tasks: &Tasks,
-    now: Now,
-    wait: Duration,
-    tell: &mut dyn FnMut(&Arc<Orders>),
-) -> Result<()> {
-    if carrier.step(now, wait, &tasks.running(), &board.wanted())? {
-        tell(carrier.orders());
+/// The part of an instance that reads and writes the control topic, and whom it asks and tells.
+pub struct Carriage<'a> {
+    /// Reads and writes it.
+    pub carrier: &'a mut Carrier,
+    /// Is told what the topic says.
+    pub board: &'a Board,
+    /// The tasks that run.
+    pub tasks: &'a Tasks,
+}
+
+impl Carriage<'_> {
+    /// A round of the control topic: takes what tasks and authors say, and tells what follows. `tell` is called when the orders have
+    /// changed, before the board lets a task open by them. The error is that of a log that does not answer.
+    pub fn turn(self, now: Now, wait: Duration, tell: &mut dyn FnMut(&Arc<Orders>)) -> Result<()> {
+        let Carriage { carrier, board, tasks } = self;
+        if carrier.step(now, wait, &tasks.running(), &board.wanted())? {
+            tell(carrier.orders());
+        }
+        board.tell(carrier);
+        Ok(())
     }
-    board.tell(carrier);
-    Ok(())
 }

@@ -14,7 +14,7 @@
 
 mod pool;
 
-use super::driven as instance;
+use super::driven::Carriage;
 use super::health::Tasks;
 use super::member::{Member, Request as Asked};
 use super::seat::{Command, Round, SAY_EVERY, Seat};
@@ -277,7 +277,12 @@ impl Control {
                     let _ = worker.send(Command::Order(orders.clone()));
                 }
             };
-            match instance::carry(&mut carrier, &board, &tasks, now(start), CONTROL_WAIT, &mut tell) {
+            let carriage = Carriage {
+                carrier: &mut carrier,
+                board: &board,
+                tasks: &tasks,
+            };
+            match carriage.turn(now(start), CONTROL_WAIT, &mut tell) {
                 Ok(()) => {}
                 Err(Failure::Retry(why)) => {
                     if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
