@@ -32,6 +32,26 @@ const TOLD: usize = 10;
 /// Reasons of traps that are told.
 const REASONS: usize = 10;
 
+/// A step that the shadow has taken.
+#[derive(Clone, Copy)]
+pub struct Taken<'a> {
+    pub planned: &'a Planned,
+    /// The steps of the live rules.
+    pub tape: &'a Tape,
+    /// Of timers and lookups, by permanent id.
+    pub names: &'a Names,
+}
+
+/// How an effect of the shadow differs from that of the live rules.
+#[derive(Clone, Copy)]
+enum How {
+    Different,
+    /// The shadow does not have it.
+    Missing,
+    /// Only the shadow has it.
+    Extra,
+}
+
 /// See the module.
 pub struct Comparison {
     pub report: Report,
@@ -117,7 +137,8 @@ impl Comparison {
     }
 
     /// A step was taken.
-    pub fn step(&mut self, planned: &Planned, tape: &Tape, names: &Names, made: &Made<'_>) {
+    pub fn step(&mut self, taken: Taken<'_>, made: &Made<'_>) {
+        let Taken { planned, tape, .. } = taken;
         let seen = &mut self.report.seen;
         let (mut theirs, mut dead) = (0..0, &b""[..]);
         if let Some(step) = planned.mark.map(|live| &tape.steps[live]) {
@@ -141,7 +162,7 @@ impl Comparison {
                 return;
             }
         }
-        self.differ(planned, tape, names, theirs, made);
+        self.differ(taken, theirs, made);
     }
 
     /// The same effect, to the byte?
@@ -163,7 +184,8 @@ impl Comparison {
             && (!has.value || live.0.value.of(live.1) == shadow.0.value.of(shadow.1))
     }
 
-    fn differ(&mut self, planned: &Planned, tape: &Tape, names: &Names, theirs: Range<usize>, made: &Made<'_>) {
+    fn differ(&mut self, taken: Taken<'_>, theirs: Range<usize>, made: &Made<'_>) {
+        let Taken { planned, tape, .. } = taken;
         let (live, shadow) = (self.live.clone(), self.shadow.clone());
         let dead = planned
             .mark
@@ -191,20 +213,20 @@ impl Comparison {
                     let fields = self.fields(one, other);
                     match fields.is_empty() {
                         true => self.report.seen.of(one.kind).same += 1,
-                        false => self.tell("different", one, fields, planned, tape, names),
+                        false => self.tell(How::Different, one, fields, taken),
                     }
                 }
                 None => {
                     let text = self.text(one);
                     let fields = vec![field("", Some(&text), None)];
-                    self.tell("missing", one, fields, planned, tape, names);
+                    self.tell(How::Missing, one, fields, taken);
                 }
             }
         }
         for one in new.iter().filter(|one| old.iter().all(|other| other.id() != one.id())) {
             let text = self.text(one);
             let fields = vec![field("", None, Some(&text))];
-            self.tell("extra", one, fields, planned, tape, names);
+            self.tell(How::Extra, one, fields, taken);
         }
     }
 
@@ -276,20 +298,21 @@ impl Comparison {
         }
     }
 
-    fn tell(&mut self, how: &str, item: &Item<'_>, fields: Vec<Field>, planned: &Planned, tape: &Tape, names: &Names) {
+    fn tell(&mut self, how: How, item: &Item<'_>, fields: Vec<Field>, taken: Taken<'_>) {
         let counts: &mut Counts = self.report.seen.of(item.kind);
-        *match how {
-            "different" => &mut counts.different,
-            "missing" => &mut counts.missing,
-            _ => &mut counts.extra,
-        } += 1;
+        let (count, how) = match how {
+            How::Different => (&mut counts.different, "different"),
+            How::Missing => (&mut counts.missing, "missing"),
+            How::Extra => (&mut counts.extra, "extra"),
+        };
+        *count += 1;
         if self.report.differences.len() < TOLD {
             let difference = Difference {
                 kind: item.kind,
                 how: how.to_owned(),
                 name: item.name.to_owned(),
                 entry: short(&lossy(item.entry)),
-                input: self.origin(planned, tape, names),
+                input: self.origin(taken),
                 fields,
             };
             self.report.differences.push(difference);
@@ -297,12 +320,12 @@ impl Comparison {
     }
 
     /// The shadow's rules have trapped on an input that stood alone.
-    pub fn trapped(&mut self, planned: &Planned, tape: &Tape, names: &Names, why: &str) {
+    pub fn trapped(&mut self, taken: Taken<'_>, why: &str) {
         self.report.seen.traps += 1;
         if let Some(known) = self.report.traps.iter_mut().find(|known| known.reason == why) {
             known.count += 1;
         } else if self.report.traps.len() < REASONS {
-            let first = self.origin(planned, tape, names);
+            let first = self.origin(taken);
             self.report.traps.push(Trapped {
                 reason: why.to_owned(),
                 count: 1,
@@ -311,7 +334,8 @@ impl Comparison {
         }
     }
 
-    fn origin(&self, planned: &Planned, tape: &Tape, names: &Names) -> Origin {
+    fn origin(&self, taken: Taken<'_>) -> Origin {
+        let Taken { planned, tape, names } = taken;
         let live = planned.mark.map(|live| &tape.steps[live].what);
         let mut origin = Origin {
             partition: self.task,

@@ -6,7 +6,7 @@
 //! - A question gets the live answer if the live rules ask the same at the same step: it then has the live id. Nobody answers
 //!   any other, nor one that only the live rules ask again.
 
-use super::compare::Comparison;
+use super::compare::{Comparison, Taken};
 use super::tape::{self, Step, Tape, What as Live};
 use crate::binding::Sources;
 use crate::metrics::DeadLetter;
@@ -251,7 +251,12 @@ impl Sink for Playback<'_> {
 
     fn refused(&mut self, planned: &Planned, _: bool, state: &TaskState, _: &mut Guest) {
         let why = planned.refused.as_ref().map_or("", |refusal| &refusal.why);
-        self.compare.trapped(planned, self.tape, state.names(), why);
+        let taken = Taken {
+            planned,
+            tape: self.tape,
+            names: state.names(),
+        };
+        self.compare.trapped(taken, why);
     }
 
     fn fault(&mut self, _: &str, _: &mut Guest) {}
@@ -287,7 +292,12 @@ impl Sink for Playback<'_> {
                 self.place.orphans.push(pending.id.clone());
             }
         }
-        self.compare.step(planned, self.tape, state.names(), made);
+        let taken = Taken {
+            planned,
+            tape: self.tape,
+            names: state.names(),
+        };
+        self.compare.step(taken, made);
         if let (Part::Steps { at, .. }, Some(live)) = (&mut self.part, planned.mark) {
             *at = live + 1;
         }
