@@ -29,11 +29,19 @@ pub struct Cycle<'a> {
     live: Option<Live>,
     demo: Option<Demo>,
     /// What runs, as far as we have seen to it.
-    runs: Option<(Wanted, Fixed)>,
+    runs: Option<Runs>,
     /// Number of our last deploy, and when it was looked at last.
     deployed: Option<u64>,
     /// The settings of the pipeline's file when it was read first.
     first: Option<Value>,
+}
+
+/// What runs, or is to run.
+#[derive(Clone, PartialEq)]
+struct Runs {
+    rules: Wanted,
+    /// What only a restart changes.
+    fixed: Fixed,
 }
 
 /// Why a save is not on its way any more.
@@ -95,11 +103,13 @@ impl<'a> Cycle<'a> {
         };
         let first = self.first.get_or_insert_with(|| stands.settings.clone());
         let own = self.dev.is_own();
-        let wanted = Wanted {
+        let rules = Wanted {
             component: built.component.clone(),
             settings: (own || *first != stands.settings).then(|| stands.settings.clone()),
         };
-        let same = self.runs.as_ref() == Some(&(wanted.clone(), stands.fixed.clone()));
+        let fixed = stands.fixed.clone();
+        let wanted = Runs { rules, fixed };
+        let same = self.runs.as_ref() == Some(&wanted);
         if same && meaning == Meaning::Build {
             tell.end("unchanged", "nothing changed");
             return Ok(());
@@ -109,9 +119,9 @@ impl<'a> Cycle<'a> {
             tell.end("unchanged", "nothing to swap");
             return Ok(());
         }
-        match own && self.runs.as_ref().is_none_or(|(_, fixed)| *fixed != stands.fixed) {
-            true => self.start(built, wanted, stands.fixed, saves, tell),
-            false => self.swap(wanted, stands.fixed, saves, tell),
+        match own && self.runs.as_ref().is_none_or(|runs| runs.fixed != wanted.fixed) {
+            true => self.start(&built, wanted, saves, tell),
+            false => self.swap(wanted, saves, tell),
         }
     }
 
@@ -181,14 +191,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// The demo, with these rules from the start.
-    fn start(
-        &mut self,
-        built: Built,
-        wanted: Wanted,
-        fixed: Fixed,
-        saves: &mut Saves,
-        tell: &mut Telling<'_>,
-    ) -> Result<(), End> {
+    fn start(&mut self, built: &Built, wanted: Runs, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
         let begun = Instant::now();
         let anew = self.demo.is_some();
         (self.live, self.demo, self.runs, self.deployed) = (None, None, None, None);
@@ -222,7 +225,7 @@ impl<'a> Cycle<'a> {
         tell.note("url", json!(demo.url));
         let version = live.status().map(|running| running.version).unwrap_or_default();
         let url = demo.url.clone();
-        (self.live, self.demo, self.runs) = (Some(live), Some(demo), Some((wanted, fixed)));
+        (self.live, self.demo, self.runs) = (Some(live), Some(demo), Some(wanted));
         tell.runs(&version);
         tell.line(
             "serves",
@@ -231,34 +234,37 @@ impl<'a> Cycle<'a> {
         Ok(())
     }
 
-    fn swap(&mut self, wanted: Wanted, fixed: Fixed, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+    fn swap(&mut self, wanted: Runs, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
         let Some(live) = &mut self.live else {
             return Err(End::Told);
         };
         let address = live.address.clone();
-        if !self.dev.is_own() && self.runs.as_ref().is_some_and(|(_, old)| *old != fixed) {
+        if !self.dev.is_own() && self.runs.as_ref().is_some_and(|runs| runs.fixed != wanted.fixed) {
             tell.block(
                 "more than the settings has changed in the pipeline or its schemas; restart the pipeline for that",
             );
         }
-        match live.has(&wanted) {
+        match live.has(&wanted.rules) {
             Ok(false) => {}
             Ok(true) => {
-                self.runs = Some((wanted, fixed));
+                self.runs = Some(wanted);
                 tell.end("unchanged", "it runs already");
                 return Ok(());
             }
             Err(why) => return Err(self.remains(tell, "refused", &why, "not deployed")),
         }
-        match live.swap(&wanted, &self.manner, saves, tell) {
-            Swapped::Runs(version, number) => {
-                (self.runs, self.deployed) = (Some((wanted, fixed)), Some(number));
-                tell.runs(&version);
+        match live.swap(&wanted.rules, &self.manner, saves, tell) {
+            Swapped::Runs(promoted) => {
+                (self.runs, self.deployed) = (Some(wanted), Some(promoted.number));
+                tell.runs(&promoted.version);
                 Ok(())
             }
-            Swapped::Slow(version, number) => {
-                (self.runs, self.deployed) = (Some((wanted, fixed)), Some(number));
-                let text = format!("{version} takes over as events arrive: see pelton rules status {address}");
+            Swapped::Slow(promoted) => {
+                (self.runs, self.deployed) = (Some(wanted), Some(promoted.number));
+                let text = format!(
+                    "{} takes over as events arrive: see pelton rules status {address}",
+                    promoted.version
+                );
                 tell.end("slow", &text);
                 Ok(())
             }
@@ -295,7 +301,14 @@ impl<'a> Cycle<'a> {
         if let (Some(live), Some(number)) = (&self.live, self.deployed)
             && let Some(why) = live.withdrawn(number)
         {
-            (self.deployed, self.runs) = (None, self.runs.take().map(without));
+            self.deployed = None;
+            // What runs now is not known, but where is.
+            if let Some(runs) = &mut self.runs {
+                runs.rules = Wanted {
+                    component: vec![],
+                    settings: None,
+                };
+            }
             tell.line(
                 "withdrawn",
                 &format!("deploy {number} was withdrawn automatically, and the rules before run on: {why}"),
@@ -323,15 +336,6 @@ impl<'a> Cycle<'a> {
         tell.end(outcome, &format!("{text}{rest}"));
         End::Told
     }
-}
-
-/// What runs now is not known, but where is.
-fn without((_, fixed): (Wanted, Fixed)) -> (Wanted, Fixed) {
-    let nothing = Wanted {
-        component: vec![],
-        settings: None,
-    };
-    (nothing, fixed)
 }
 
 fn interrupted(interrupt: Interrupt, tell: &mut Telling<'_>) -> End {

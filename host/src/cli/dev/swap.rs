@@ -47,12 +47,19 @@ pub struct Manner {
     drop_timers: bool,
 }
 
+/// Rules that are to take over, as was decided.
+pub struct Promoted {
+    pub version: String,
+    /// Of their deploy.
+    pub number: u64,
+}
+
 /// What became of them.
 pub enum Swapped {
-    /// They run, in all tasks: version, and number of the deploy.
-    Runs(String, u64),
+    /// They run, in all tasks.
+    Runs(Promoted),
     /// It is decided that they take over, and not every task has yet.
-    Slow(String, u64),
+    Slow(Promoted),
     /// They run as a shadow, and go on to.
     Held(String),
     /// They have taken over, and were taken back. Why.
@@ -191,15 +198,19 @@ impl Live {
                 }
             }
         };
-        let promoted = Instant::now();
+        let asked = Instant::now();
         let deployed = self.via.deploy(wish, &mut |_| {})?;
-        let mut since = promoted;
+        let mut since = asked;
         if self.shadow.take().is_none() {
             findings(&deployed, tell);
-            tell.step("ready", "ready", promoted.elapsed());
+            tell.step("ready", "ready", asked.elapsed());
             since = Instant::now();
         }
-        self.taken(deployed.version, deployed.number, since, saves, tell)
+        let promoted = Promoted {
+            version: deployed.version,
+            number: deployed.number,
+        };
+        self.taken(promoted, since, saves, tell)
     }
 
     /// Waits until the shadow has seen enough, and shows what. Some: they don't take over.
@@ -228,26 +239,25 @@ impl Live {
     /// Waits until all tasks have taken the deploy over.
     fn taken(
         &self,
-        version: String,
-        number: u64,
+        promoted: Promoted,
         since: Instant,
         saves: &mut Saves,
         tell: &mut Telling<'_>,
     ) -> Result<Swapped, Trouble> {
         loop {
             let running = self.via.status()?;
-            if let Some(why) = back(&running.deploys, number) {
+            if let Some(why) = back(&running.deploys, promoted.number) {
                 return Ok(Swapped::Withdrawn(why));
             }
-            if running.taken.values().all(|taken| *taken >= number) {
+            if running.taken.values().all(|taken| *taken >= promoted.number) {
                 tell.step("running", "running", since.elapsed());
-                return Ok(Swapped::Runs(version, number));
+                return Ok(Swapped::Runs(promoted));
             }
             match saves.interrupt(self.pace()) {
                 Some(Interrupt::Stop) => return Ok(Swapped::Interrupted(Interrupt::Stop)),
                 // They are decided: with the next ones, or before.
-                Some(Interrupt::Saved) => return Ok(Swapped::Slow(version, number)),
-                None if since.elapsed() > TAKING_OVER => return Ok(Swapped::Slow(version, number)),
+                Some(Interrupt::Saved) => return Ok(Swapped::Slow(promoted)),
+                None if since.elapsed() > TAKING_OVER => return Ok(Swapped::Slow(promoted)),
                 None => {}
             }
         }
