@@ -213,12 +213,16 @@ fn what(head: &str, body: &[String]) -> Result<What, String> {
         false => [&[head.to_owned()], body].concat().join("\n"),
     };
     let words = words(&text)?;
-    let usage = || {
-        let line = GRAMMAR.lines().find(|line| line.trim().split(' ').next() == Some(name));
-        let line = line.map_or(name, str::trim);
-        Err(format!("expected: {}", line.split("  ").next().unwrap_or(line)))
-    };
-    Ok(match words[..] {
+    match happening(&words)?.or_else(|| look(&words).map(What::Look)) {
+        Some(what) => Ok(what),
+        None if STEPS.contains(&name) => Err(usage(name)),
+        None => Err(unknown(name)),
+    }
+}
+
+/// A step in which something happens. None if these words are none.
+fn happening(words: &[&str]) -> Result<Option<What>, String> {
+    Ok(Some(match words[..] {
         ["base", input, value] => What::Base {
             input: unquoted(input),
             value: value.to_owned(),
@@ -244,46 +248,57 @@ fn what(head: &str, body: &[String]) -> Result<What, String> {
         },
         ["crash"] => What::Crash,
         ["restart"] => What::Restart,
-        ["swap", file, ref rest @ ..] => {
-            let (settings, refused) = match rest {
-                [] => (None, false),
-                ["refused"] => (None, true),
-                [settings] => (Some(*settings), false),
-                [settings, "refused"] => (Some(*settings), true),
-                _ => return usage(),
-            };
-            let object = |text: &str| {
-                let parsed = serde_json::from_str(text).ok().filter(Value::is_object);
-                parsed.ok_or_else(|| format!("{text}: expected the settings as a JSON object"))
-            };
-            What::Swap {
-                file: (file != "same").then(|| unquoted(file)),
-                settings: settings.map(object).transpose()?,
-                refused,
-            }
-        }
-        ["expect", output, ref paths @ ..] => What::Look(Look::Output {
+        ["swap", file] => swap(file, None, false)?,
+        ["swap", file, "refused"] => swap(file, None, true)?,
+        ["swap", file, settings] => swap(file, Some(settings), false)?,
+        ["swap", file, settings, "refused"] => swap(file, Some(settings), true)?,
+        _ => return Ok(None),
+    }))
+}
+
+fn swap(file: &str, settings: Option<&str>, refused: bool) -> Result<What, String> {
+    let object = |text: &str| {
+        let parsed = serde_json::from_str(text).ok().filter(Value::is_object);
+        parsed.ok_or_else(|| format!("{text}: expected the settings as a JSON object"))
+    };
+    Ok(What::Swap {
+        file: (file != "same").then(|| unquoted(file)),
+        settings: settings.map(object).transpose()?,
+        refused,
+    })
+}
+
+/// A step that looks at something. None if these words are none.
+fn look(words: &[&str]) -> Option<Look> {
+    Some(match words[..] {
+        ["expect", output, ref paths @ ..] => Look::Output {
             name: unquoted(output),
             paths: paths.iter().map(ToString::to_string).collect(),
-        }),
-        ["dead-letters"] => What::Look(Look::DeadLetters),
-        ["state", store] => What::Look(Look::State(unquoted(store))),
-        ["timers"] => What::Look(Look::Timers),
-        ["counters"] => What::Look(Look::Counters),
-        ["questions"] => What::Look(Look::Questions),
-        _ if STEPS.contains(&name) => return usage(),
-        _ => {
-            let close = STEPS.iter().max_by(|a, b| {
-                let like = |known: &str| strsim::jaro_winkler(known, name);
-                like(a).total_cmp(&like(b))
-            });
-            let close = close.map_or(String::new(), |close| format!("; did you mean {close}?"));
-            return Err(format!(
-                "there is no step `{name}`{close} There are: {}",
-                STEPS.join(", ")
-            ));
-        }
+        },
+        ["dead-letters"] => Look::DeadLetters,
+        ["state", store] => Look::State(unquoted(store)),
+        ["timers"] => Look::Timers,
+        ["counters"] => Look::Counters,
+        ["questions"] => Look::Questions,
+        _ => return None,
     })
+}
+
+/// How a step of this name is written.
+fn usage(name: &str) -> String {
+    let line = GRAMMAR.lines().find(|line| line.trim().split(' ').next() == Some(name));
+    let line = line.map_or(name, str::trim);
+    format!("expected: {}", line.split("  ").next().unwrap_or(line))
+}
+
+/// Which steps there are, and which of them may be meant.
+fn unknown(name: &str) -> String {
+    let close = STEPS.iter().max_by(|a, b| {
+        let like = |known: &str| strsim::jaro_winkler(known, name);
+        like(a).total_cmp(&like(b))
+    });
+    let close = close.map_or(String::new(), |close| format!("; did you mean {close}?"));
+    format!("there is no step `{name}`{close} There are: {}", STEPS.join(", "))
 }
 
 fn time(text: &str) -> Result<Millis, String> {
