@@ -1,22 +1,15 @@
 //! Random rules on random inputs: the same effects and state however they are cut (the kit asserts it), and what the
 //! rules read is what a plain map of entries would say.
 
+mod plain;
+mod world;
+
 use pelton_sdk::testkit::{Input, Kit, datum};
 use pelton_sdk::*;
+use plain::Plain;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::Duration;
-
-/// A program: instructions of four bytes.
-type Program = [u8];
-type Name<'n> = (&'n str, u8);
-
-const MAP: usize = 0;
-const VALUE: usize = 1;
-const SET: usize = 2;
-const TTL: i64 = 7;
-const TEXTS: [&str; 5] = ["", "a", "a\0", "ab", "f"];
+use world::{MAP, Name, Program, TEXTS, TTL, VALUE, World, run};
 
 #[derive(Event)]
 enum Event<'a> {
@@ -48,84 +41,6 @@ struct Probe {
     log: Output<&'static str>,
     other: Output<i64>,
     counter: Counter,
-}
-
-/// State, as a program sees it.
-trait World {
-    fn get(&mut self, store: usize, name: Name) -> Option<i64>;
-    fn put(&mut self, store: usize, name: Name, value: i64, ttl: Option<i64>);
-    fn delete(&mut self, store: usize, name: Name);
-    fn clear(&mut self, head: Option<&str>);
-    /// The next entries, `drain`: and removes them, `each` one may change others.
-    fn walk(&mut self, head: Option<&str>, drain: bool, limit: usize, each: &mut dyn FnMut(&mut Self, String, u8, i64));
-    fn has(&mut self, store: usize, name: Name) -> bool {
-        self.get(store, name).is_some()
-    }
-    /// What only the real one does; false: the program ends here.
-    fn act(&mut self, _: [u8; 4], _: &Program) -> bool {
-        true
-    }
-}
-
-/// Runs a program. What it reads is written down.
-fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outcome {
-    for (at, &[op, a, b, c]) in program.as_chunks::<4>().0.iter().enumerate() {
-        let name = (TEXTS[a as usize % 5], b % 3);
-        let head = (a % 4 > 0).then_some(name.0);
-        let ttl = (c % 2 == 0).then_some(i64::from(c % 16));
-        let value = i64::from(c) * 1000 + i64::from(b);
-        match op % 24 {
-            0 | 1 => world.put(MAP, name, value, ttl),
-            2 => write!(said, "get {:?};", world.get(MAP, name))?,
-            3 => write!(said, "has {:?};", world.has(MAP, name))?,
-            4 => world.delete(MAP, name),
-            5 => {
-                let taken = world.get(MAP, name);
-                if taken.is_some() {
-                    world.delete(MAP, name);
-                }
-                write!(said, "take {taken:?};")?;
-            }
-            6 => world.put(VALUE, ("", 0), value, ttl),
-            7 => write!(said, "value {:?};", world.get(VALUE, ("", 0)))?,
-            8 => world.delete(VALUE, ("", 0)),
-            9 | 10 => {
-                let known = world.has(SET, (name.0, 0));
-                if op % 24 == 9 || !known {
-                    world.put(SET, (name.0, 0), 0, Some(TTL));
-                }
-                write!(said, "known {known};")?;
-            }
-            11 => world.delete(SET, (name.0, 0)),
-            12 => world.clear(head),
-            13..=15 => {
-                let (drain, limit) = (op % 24 == 15, if c % 3 == 0 { c as usize % 8 } else { usize::MAX });
-                let mut walked = String::new();
-                world.walk(head, drain, limit, &mut |world, text, number, value| {
-                    write!(walked, "{text:?} {number} {value}, ").expect("a string takes everything");
-                    match (b % 5, number % 4) {
-                        (1, 0) if number < 250 => world.put(MAP, (&text, number + 1), 1, ttl),
-                        (1, _) | (2, 0) => world.delete(MAP, (&text, number.wrapping_add(b))),
-                        (2, _) => world.put(MAP, (&text, number.wrapping_sub(1)), 2, None),
-                        (3, _) if number == 5 => world.clear(Some(&text)),
-                        _ => {}
-                    }
-                });
-                write!(said, "walk {walked};")?;
-            }
-            16 => (0..150).for_each(|number| world.put(MAP, ("f", number), value, ttl)),
-            17 => (0..150)
-                .step_by(1 + b as usize % 4)
-                .for_each(|number| world.delete(MAP, ("f", number))),
-            18 if c % 4 == 0 => return Err(Reject::new(format_args!("rejected after {said}"))),
-            _ => {
-                if !world.act([op, a, b, c], &program[at * 4 + 4..]) {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The rules' own world.
@@ -296,69 +211,6 @@ impl Rules for Probe {
     fn on_reply<'a>(&self, ctx: &mut Ctx<'a>, Reply::Oracle(mark, program, answer): Reply<'a>) -> Outcome {
         self.other.send(ctx, &(answer.unwrap_or(-1) * 2 + i64::from(mark)));
         self.step(ctx, program)
-    }
-}
-
-/// What state is: entries with an expiry, and nothing else.
-#[derive(Default)]
-struct Plain {
-    now: i64,
-    key: String,
-    entries: BTreeMap<(String, usize, String, u8), (i64, i64)>,
-}
-
-impl Plain {
-    fn name(&self, store: usize, name: Name) -> (String, usize, String, u8) {
-        (self.key.clone(), store, name.0.into(), name.1)
-    }
-}
-
-impl World for Plain {
-    fn get(&mut self, store: usize, name: Name) -> Option<i64> {
-        self.entries
-            .get(&self.name(store, name))
-            .filter(|held| self.now < held.1)
-            .map(|held| held.0)
-    }
-    fn put(&mut self, store: usize, name: Name, value: i64, ttl: Option<i64>) {
-        let expires = ttl.map_or(i64::MAX, |ttl| self.now + ttl);
-        self.entries.insert(self.name(store, name), (value, expires));
-    }
-    fn delete(&mut self, store: usize, name: Name) {
-        self.entries.remove(&self.name(store, name));
-    }
-    fn clear(&mut self, head: Option<&str>) {
-        let key = self.key.clone();
-        self.entries
-            .retain(|name, _| name.0 != key || name.1 != MAP || head.is_some_and(|head| name.2 != head));
-    }
-    fn walk(
-        &mut self,
-        head: Option<&str>,
-        drain: bool,
-        limit: usize,
-        each: &mut dyn FnMut(&mut Self, String, u8, i64),
-    ) {
-        let mut last = None;
-        for _ in 0..limit {
-            let next = self.entries.iter().find(|(name, held)| {
-                name.0 == self.key
-                    && name.1 == MAP
-                    && head.is_none_or(|head| name.2 == head)
-                    && self.now < held.1
-                    && last.as_ref().is_none_or(|last| *name > last)
-            });
-            let Some((name, &(value, _))) = next else { break };
-            let name = name.clone();
-            last = Some(name.clone());
-            if drain {
-                self.entries.remove(&name);
-            }
-            each(self, name.2, name.3, value);
-        }
-    }
-    fn act(&mut self, [op, ..]: [u8; 4], _: &Program) -> bool {
-        !matches!(op % 24, 19 | 20)
     }
 }
 
