@@ -14,13 +14,13 @@ use pelton::config::Config;
 use pelton::deploy::agent::First;
 use pelton::deploy::compile::compiler;
 use pelton::deploy::reader::Following;
-use pelton::http::serve;
+use pelton::http::{Server, serve};
 use pelton::instance::{Parts, Running, output_partitions, surface};
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
-use pelton::rules::Engine;
+use pelton::rules::{Description, Engine};
 use pelton::service::http::HttpServices;
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -77,20 +77,56 @@ pub fn main() -> anyhow::Result<()> {
         latency: Duration::from_millis(20),
         errors: 0.01,
     })?;
+    let config = load(&args, &service)?;
+    let Some(pelton::config::SchemaSource::Folder(folder)) = &config.schemas else {
+        bail!("the demo reads its schemas from a folder: [schemas] folder = ...");
+    };
+    let schemas: Arc<dyn Schemas> = Arc::new(Folder::open(folder)?);
+    let cluster = cluster(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let (parts, description) = parts(&config, &cluster, schemas.clone(), runtime.handle())?;
+    let metrics = parts.metrics.clone();
+    let running = Running::start(parts)?;
+    let server = serve(
+        args.http,
+        surface(&config, &running, metrics.clone(), PARTITIONS as usize),
+    );
+    let demo = Demo {
+        traffic: traffic(&config)?,
+        appended: Cell::new(0),
+        schemas,
+        description,
+        tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
+        metrics,
+        cluster,
+        board: running.board().clone(),
+        running,
+        screen: greet(&args, &server)?,
+        config,
+    };
+    demo.run(&args)?;
+    drop(service);
+    Ok(())
+}
+
+/// The pipeline's file, with this session service.
+fn load(args: &Args, service: &SessionService) -> anyhow::Result<Arc<Config>> {
     let mut sets = args.sets.clone();
     sets.push(format!(
         "lookups.session.url={}/sessions/{{userSessionId}}",
         service.url()
     ));
-    let config = match Config::load(&args.file, &sets) {
-        Ok(config) => Arc::new(config),
+    match Config::load(&args.file, &sets) {
+        Ok(config) => Ok(Arc::new(config)),
         Err(findings) => bail!(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
-    };
-    let Some(pelton::config::SchemaSource::Folder(folder)) = &config.schemas else {
-        bail!("the demo reads its schemas from a folder: [schemas] folder = ...");
-    };
-    let schemas: Arc<dyn Schemas> = Arc::new(Folder::open(folder)?);
+    }
+}
 
+/// A cluster in memory, with the pipeline's topics.
+fn cluster(config: &Config) -> anyhow::Result<Embedded> {
     let cluster = Embedded::new("demo", Clock::real());
     for input in &config.inputs {
         cluster.create_topic(&input.topic, PARTITIONS, &[])?;
@@ -106,25 +142,29 @@ pub fn main() -> anyhow::Result<()> {
         };
         cluster.create_topic(&owned.name, owned.partitions, kept)?;
     }
-    let layout = Arc::new(Layout::new(&config, PARTITIONS));
-    let log = Arc::new(cluster.instance(layout.topics.clone(), &config.name, &config.instance));
+    Ok(cluster)
+}
 
+/// What the instance is made of, and what the rules are that the file names.
+fn parts(
+    config: &Arc<Config>,
+    cluster: &Embedded,
+    schemas: Arc<dyn Schemas>,
+    runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<(Parts, Description)> {
+    let layout = Arc::new(Layout::new(config, PARTITIONS));
+    let log = Arc::new(cluster.instance(layout.topics.clone(), &config.name, &config.instance));
     let component = std::fs::read(&config.rules.file)
         .with_context(|| format!("{} is not built: make guest", config.rules.file.display()))?;
     let engine = Engine::new().map_err(anyhow::Error::msg)?;
-    let outputs = output_partitions(&config, log.as_ref())?;
+    let outputs = output_partitions(config, log.as_ref())?;
     let settings = config.rules.settings.clone();
     let compile = compiler(engine, config.clone(), Some(schemas.clone()), outputs);
     let wiring = compile(&component, &settings.to_string()).map_err(anyhow::Error::msg)?;
-
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let (shown, description) = (schemas.clone(), wiring.rules.description().clone());
-    let metrics = Arc::new(Metrics::of(&config));
-    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
-    let running = Running::start(Parts {
+    let metrics = Arc::new(Metrics::of(config));
+    let services = HttpServices::new(&config.lookups, runtime, &metrics).map_err(anyhow::Error::msg)?;
+    let description = wiring.rules.description().clone();
+    let parts = Parts {
         config: config.clone(),
         following: Following::begin(log.clone(), layout.clone())?,
         layout,
@@ -134,23 +174,26 @@ pub fn main() -> anyhow::Result<()> {
         schemas: Some(schemas),
         stores: None,
         services: Box::new(move || Box::new(services.share())),
-        metrics: metrics.clone(),
-    })?;
-    let server = serve(
-        args.http,
-        surface(&config, &running, metrics.clone(), PARTITIONS as usize),
-    );
+        metrics,
+    };
+    Ok((parts, description))
+}
 
-    let traffic: Vec<Stream> = Stream::ALL
-        .into_iter()
-        .filter(|stream| config.inputs.iter().any(|input| input.topic == stream.topic()))
-        .collect();
+/// The streams of the traffic that the pipeline reads.
+fn traffic(config: &Config) -> anyhow::Result<Vec<Stream>> {
+    let reads = |stream: &Stream| config.inputs.iter().any(|input| input.topic == stream.topic());
+    let traffic: Vec<Stream> = Stream::ALL.into_iter().filter(reads).collect();
     if traffic.is_empty() {
         let topics: Vec<&str> = Stream::ALL.iter().map(|stream| stream.topic()).collect();
         bail!("the pipeline reads none of the demo's topics: {}", topics.join(", "));
     }
+    Ok(traffic)
+}
+
+/// Says where it serves. Returns the screen on which it shows itself, if it does.
+fn greet(args: &Args, server: &std::io::Result<Server>) -> anyhow::Result<Option<Screen>> {
     let screen = (!args.attached).then(Screen::new);
-    match (&screen, &server) {
+    match (&screen, server) {
         (Some(screen), Ok(server)) => screen.line(&format!(
             "metrics and health at http://{0}/metrics and /health; new rules: pelton rules deploy FILE --to http://{0}",
             server.address
@@ -162,22 +205,7 @@ pub fn main() -> anyhow::Result<()> {
         (None, Ok(server)) => println!("http://{}", server.address),
         (None, Err(why)) => bail!("{} can't be served ({why}); try --http 127.0.0.1:0", args.http),
     }
-    let demo = Demo {
-        traffic,
-        appended: Cell::new(0),
-        schemas: shown,
-        description,
-        metrics: metrics.clone(),
-        tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
-        cluster,
-        board: running.board().clone(),
-        running,
-        screen,
-        config: config.clone(),
-    };
-    demo.run(&args)?;
-    drop(service);
-    Ok(())
+    Ok(screen)
 }
 
 /// The streams, in order of rank, are those that the file names.

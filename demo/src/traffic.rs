@@ -114,15 +114,18 @@ struct Planned {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Money {
-        number: u64,
-        session: Option<u64>,
-        old: bool,
-        again: Again,
-    },
+    Money(Money),
     Session(u64),
     UserChange(u64),
     Ignored(u8, u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Money {
+    number: u64,
+    session: Option<u64>,
+    old: bool,
+    again: Again,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -247,88 +250,116 @@ impl Traffic {
 
     /// Plans the next money event and what comes with it.
     fn plan(&mut self) {
-        let p = &self.parameters;
-        let (number, arrival) = (self.planned, self.arrival);
+        let number = self.planned;
         self.planned += 1;
-        let behind = |random: &mut Random| arrival - random.below(p.disorder as u64 + 1) as Millis;
-        self.changes += p.user_changes;
+        self.changes += self.parameters.user_changes;
         if self.changes >= 1.0 {
             self.changes -= 1.0;
-            let (user, time) = (self.zipf.draw(&mut self.random), behind(&mut self.random));
-            self.ready.push_back(Planned {
-                user,
-                time,
-                what: What::UserChange(number),
-            });
+            self.plan_now(What::UserChange(number));
         }
+        let ignored = self.parameters.ignored;
         for kind in 0..3 {
-            if p.ignored > 0.0 && self.random.chance(p.ignored) {
-                let (user, time) = (self.zipf.draw(&mut self.random), behind(&mut self.random));
-                self.ready.push_back(Planned {
-                    user,
-                    time,
-                    what: What::Ignored(kind, number),
-                });
+            if ignored > 0.0 && self.random.chance(ignored) {
+                self.plan_now(What::Ignored(kind, number));
             }
         }
+        self.plan_money(number);
+    }
+
+    /// Plans what happens to some user now.
+    fn plan_now(&mut self, what: What) {
+        let (user, time) = (self.zipf.draw(&mut self.random), self.before(self.arrival));
+        self.ready.push_back(Planned { user, time, what });
+    }
+
+    fn plan_money(&mut self, number: u64) {
+        let Parameters { late, old, .. } = self.parameters;
         let user = self.zipf.draw(&mut self.random);
-        let state = &mut self.users[user as usize];
-        let mut time = behind(&mut self.random);
-        let session = if self.random.chance(p.without_session) {
-            None
-        } else if p.session_never > 0.0 && self.random.chance(p.session_never) {
-            Some(u64::from(user) << 32 | NEVER_OPENED | number & (NEVER_OPENED - 1))
-        } else {
-            if state.sessions == 0 || self.random.chance(1.0 / p.money_per_session) {
-                state.sessions += 1;
-                let what = What::Session(u64::from(user) << 32 | u64::from(state.sessions));
-                if self.random.chance(p.sessions_after_money) {
-                    let at = arrival + 1 + self.random.below(p.session_delay.max(1) as u64) as Millis;
-                    let time = at - self.random.below(p.disorder as u64 + 1) as Millis;
-                    state.session_time = 0;
-                    self.later
-                        .push(Reverse((at, self.sequence, Planned { user, time, what })));
-                    self.sequence += 1;
-                } else {
-                    state.session_time = time - self.random.below((time - (arrival - p.disorder) + 1) as u64) as Millis;
-                    self.ready.push_back(Planned {
-                        user,
-                        time: state.session_time,
-                        what,
-                    });
-                }
-            }
-            Some(u64::from(user) << 32 | u64::from(state.sessions))
-        };
+        let mut time = self.before(self.arrival);
+        let session = self.session(user, time, number);
         if session.is_some() {
             // Money is not before its session, except where that is wanted.
-            time = time.max(state.session_time);
+            time = time.max(self.users[user as usize].session_time);
         }
-        if p.late > 0.0 && self.random.chance(p.late) {
-            time = arrival - 30_000 - self.random.below(60_000) as Millis;
+        if late > 0.0 && self.random.chance(late) {
+            time = self.arrival - 30_000 - self.random.below(60_000) as Millis;
         }
-        let old = p.old > 0.0 && self.random.chance(p.old);
+        let old = old > 0.0 && self.random.chance(old);
         let money = |again| Planned {
             user,
             time,
-            what: What::Money {
+            what: What::Money(Money {
                 number,
                 session,
                 old,
                 again,
-            },
+            }),
         };
         self.ready.push_back(money(Again::No));
+        let p = &self.parameters;
         for (share, again, least, most) in [
             (p.duplicates, Again::Soon, 1, p.duplicate_delay),
             (p.duplicates_after_ttl, Again::Forgotten, 90_000, 120_000),
         ] {
             if share > 0.0 && self.random.chance(share) {
-                let at = arrival + least + self.random.below((most - least).max(1) as u64) as Millis;
-                self.later.push(Reverse((at, self.sequence, money(again))));
-                self.sequence += 1;
+                let at = self.arrival + least + self.random.below((most - least).max(1) as u64) as Millis;
+                self.plan_later(at, money(again));
             }
         }
+    }
+
+    /// The session of the next money event, which may open it. None: the event has no session.
+    fn session(&mut self, user: u32, time: Millis, number: u64) -> Option<u64> {
+        let Parameters {
+            without_session,
+            session_never,
+            money_per_session,
+            ..
+        } = self.parameters;
+        if self.random.chance(without_session) {
+            return None;
+        }
+        let of_user = u64::from(user) << 32;
+        if session_never > 0.0 && self.random.chance(session_never) {
+            return Some(of_user | NEVER_OPENED | number & (NEVER_OPENED - 1));
+        }
+        if self.users[user as usize].sessions == 0 || self.random.chance(1.0 / money_per_session) {
+            self.open_session(user, time);
+        }
+        Some(of_user | u64::from(self.users[user as usize].sessions))
+    }
+
+    /// Opens a session before the user's money at this time, or some time after it.
+    fn open_session(&mut self, user: u32, money: Millis) {
+        let Parameters {
+            sessions_after_money,
+            session_delay,
+            disorder,
+            ..
+        } = self.parameters;
+        let state = &mut self.users[user as usize];
+        state.sessions += 1;
+        let what = What::Session(u64::from(user) << 32 | u64::from(state.sessions));
+        if self.random.chance(sessions_after_money) {
+            state.session_time = 0;
+            let at = self.arrival + 1 + self.random.below(session_delay.max(1) as u64) as Millis;
+            let time = self.before(at);
+            self.plan_later(at, Planned { user, time, what });
+        } else {
+            let time = money - self.random.below((money - (self.arrival - disorder) + 1) as u64) as Millis;
+            state.session_time = time;
+            self.ready.push_back(Planned { user, time, what });
+        }
+    }
+
+    /// An event time of a record that arrives then.
+    fn before(&mut self, arrival: Millis) -> Millis {
+        arrival - self.random.below(self.parameters.disorder as u64 + 1) as Millis
+    }
+
+    fn plan_later(&mut self, at: Millis, planned: Planned) {
+        self.later.push(Reverse((at, self.sequence, planned)));
+        self.sequence += 1;
     }
 
     /// Plans the closing records.

@@ -4,7 +4,7 @@
 
 use super::encode::{Writer, uuid};
 use super::random::{Random, mix};
-use super::{Again, Item, MONEY, OTHER, Planned, SESSION, Stream, Traffic, USER, What};
+use super::{Again, Item, MONEY, Millis, Money, OTHER, Planned, SESSION, Stream, Traffic, USER, What};
 use crate::session_service::country;
 
 /// Registry ids of the schemas in the contract.
@@ -21,107 +21,11 @@ impl Traffic {
     pub(super) fn make(&mut self, planned: Planned) -> Item<'_> {
         let Planned { user, time, what } = planned;
         self.key = uuid(USER, u64::from(user));
-        let (key, format) = (self.key, self.parameters.format);
-        let begin = |to, schema, branch, name| Writer::begin(to, format, schema, branch, name);
-        let value = &mut self.value;
         let stream = match what {
-            What::Money {
-                number,
-                session,
-                old,
-                again,
-            } => {
-                match again {
-                    Again::No => self.made.money += 1,
-                    Again::Soon => self.made.duplicates += 1,
-                    Again::Forgotten => self.made.repeated += 1,
-                }
-                let mut random = Random::new(self.parameters.seed ^ mix(number));
-                let payment = random.below(2) == 0;
-                let (branch, name, thing) = match payment {
-                    true => (0, "PaymentEvent", "paymentRelatedThing"),
-                    false => (1, "TransactionEvent", "transactionRelatedThing"),
-                };
-                let amount = random.below(20_000_000) as i64 - 10_000_000;
-                let opening = random.below(1_000_000_000) as i64;
-                begin(value, WALLET_SCHEMA, branch, name)
-                    .text("id", &uuid(MONEY, number))
-                    .text("userId", &key)
-                    .optional(
-                        "userSessionId",
-                        session.map(|session| uuid(SESSION, session)).as_ref().map(|id| &id[..]),
-                    )
-                    .time("processedAt", time)
-                    .decimal("amount", amount)
-                    .text("currency", CURRENCIES[random.below(4) as usize].as_bytes())
-                    .decimal("openingBalance", opening)
-                    .decimal("closingBalance", opening + amount)
-                    .text("moneyType", MONEY_TYPES[random.below(6) as usize].as_bytes())
-                    .text(thing, b"something that nobody reads")
-                    .boolean("isOldMoneyEvent", old)
-                    .end();
-                Stream::Wallet
-            }
-            What::Session(session) => {
-                self.made.sessions += 1;
-                let id = uuid(SESSION, session);
-                begin(value, SESSION_SCHEMA, 0, "UserSessionCreatedEvent")
-                    .text("id", &id)
-                    .text("userId", &key)
-                    .time("processedAt", time)
-                    .text("clientCountryCode", country(&id).as_bytes())
-                    .end();
-                Stream::Session
-            }
-            What::UserChange(number) => {
-                self.made.user_changes += 1;
-                let mut random = Random::new(self.parameters.seed ^ mix(number ^ OTHER << 56));
-                let id = uuid(OTHER, number);
-                if random.below(2) == 0 {
-                    let mut year = *b"1950";
-                    year[2] = b'5' + random.below(5) as u8;
-                    year[3] = b'0' + random.below(10) as u8;
-                    begin(value, USER_SCHEMA, 0, "ChangeBirthDateEvent")
-                        .text("id", &id)
-                        .text("userId", &key)
-                        .time("processedAt", time)
-                        .text("birthYear", &year)
-                        .text("birthCityPlace", b"Lester")
-                        .end();
-                } else {
-                    begin(value, USER_SCHEMA, 1, "ChangeAddressEvent")
-                        .text("id", &id)
-                        .text("userId", &key)
-                        .time("processedAt", time)
-                        .text("address", b"1 Water Street")
-                        .text("residentCountryCode", COUNTRIES[random.below(5) as usize].as_bytes())
-                        .text("postalCode", b"12345")
-                        .end();
-                }
-                Stream::User
-            }
-            What::Ignored(kind, number) => {
-                self.made.ignored += 1;
-                let id = uuid(OTHER, 1 << 48 | u64::from(kind) << 40 | number);
-                let (stream, schema, branch, name, field) = match kind {
-                    0 => (Stream::Session, SESSION_SCHEMA, 1, "UserSessionClosedEvent", "reason"),
-                    1 => (Stream::User, USER_SCHEMA, 2, "OtherUserEvent", "somethingUtil"),
-                    _ => (
-                        Stream::Wallet,
-                        WALLET_SCHEMA,
-                        2,
-                        "KindOfWalletEvent",
-                        "somethingInteresting",
-                    ),
-                };
-                begin(value, schema, branch, name)
-                    .text("id", &id)
-                    .text("userId", &key)
-                    .time("processedAt", time)
-                    .text(field, b"nothing")
-                    .end();
-                stream
-            }
+            What::Money(money) => self.money(time, money),
+            What::Session(session) => self.session_created(time, session),
+            What::UserChange(number) => self.user_change(time, number),
+            What::Ignored(kind, number) => self.ignored(time, kind, number),
         };
         let partition = self.partition_of(user);
         Item {
@@ -131,5 +35,105 @@ impl Traffic {
             timestamp: self.arrival,
             value: &self.value,
         }
+    }
+
+    /// Begins the value of a record.
+    fn begin(&mut self, schema: u32, branch: i64, name: &'static str) -> Writer<'_> {
+        Writer::begin(&mut self.value, self.parameters.format, schema, branch, name)
+    }
+
+    fn money(&mut self, time: Millis, money: Money) -> Stream {
+        match money.again {
+            Again::No => self.made.money += 1,
+            Again::Soon => self.made.duplicates += 1,
+            Again::Forgotten => self.made.repeated += 1,
+        }
+        let key = self.key;
+        let mut random = Random::new(self.parameters.seed ^ mix(money.number));
+        let payment = random.below(2) == 0;
+        let (branch, name, thing) = match payment {
+            true => (0, "PaymentEvent", "paymentRelatedThing"),
+            false => (1, "TransactionEvent", "transactionRelatedThing"),
+        };
+        let amount = random.below(20_000_000) as i64 - 10_000_000;
+        let opening = random.below(1_000_000_000) as i64;
+        let session = money.session.map(|session| uuid(SESSION, session));
+        self.begin(WALLET_SCHEMA, branch, name)
+            .text("id", &uuid(MONEY, money.number))
+            .text("userId", &key)
+            .optional("userSessionId", session.as_ref().map(|id| &id[..]))
+            .time("processedAt", time)
+            .decimal("amount", amount)
+            .text("currency", CURRENCIES[random.below(4) as usize].as_bytes())
+            .decimal("openingBalance", opening)
+            .decimal("closingBalance", opening + amount)
+            .text("moneyType", MONEY_TYPES[random.below(6) as usize].as_bytes())
+            .text(thing, b"something that nobody reads")
+            .boolean("isOldMoneyEvent", money.old)
+            .end();
+        Stream::Wallet
+    }
+
+    fn session_created(&mut self, time: Millis, session: u64) -> Stream {
+        self.made.sessions += 1;
+        let (id, key) = (uuid(SESSION, session), self.key);
+        self.begin(SESSION_SCHEMA, 0, "UserSessionCreatedEvent")
+            .text("id", &id)
+            .text("userId", &key)
+            .time("processedAt", time)
+            .text("clientCountryCode", country(&id).as_bytes())
+            .end();
+        Stream::Session
+    }
+
+    fn user_change(&mut self, time: Millis, number: u64) -> Stream {
+        self.made.user_changes += 1;
+        let mut random = Random::new(self.parameters.seed ^ mix(number ^ OTHER << 56));
+        let (id, key) = (uuid(OTHER, number), self.key);
+        if random.below(2) == 0 {
+            let mut year = *b"1950";
+            year[2] = b'5' + random.below(5) as u8;
+            year[3] = b'0' + random.below(10) as u8;
+            self.begin(USER_SCHEMA, 0, "ChangeBirthDateEvent")
+                .text("id", &id)
+                .text("userId", &key)
+                .time("processedAt", time)
+                .text("birthYear", &year)
+                .text("birthCityPlace", b"Lester")
+                .end();
+        } else {
+            self.begin(USER_SCHEMA, 1, "ChangeAddressEvent")
+                .text("id", &id)
+                .text("userId", &key)
+                .time("processedAt", time)
+                .text("address", b"1 Water Street")
+                .text("residentCountryCode", COUNTRIES[random.below(5) as usize].as_bytes())
+                .text("postalCode", b"12345")
+                .end();
+        }
+        Stream::User
+    }
+
+    fn ignored(&mut self, time: Millis, kind: u8, number: u64) -> Stream {
+        self.made.ignored += 1;
+        let (id, key) = (uuid(OTHER, 1 << 48 | u64::from(kind) << 40 | number), self.key);
+        let (stream, schema, branch, name, field) = match kind {
+            0 => (Stream::Session, SESSION_SCHEMA, 1, "UserSessionClosedEvent", "reason"),
+            1 => (Stream::User, USER_SCHEMA, 2, "OtherUserEvent", "somethingUtil"),
+            _ => (
+                Stream::Wallet,
+                WALLET_SCHEMA,
+                2,
+                "KindOfWalletEvent",
+                "somethingInteresting",
+            ),
+        };
+        self.begin(schema, branch, name)
+            .text("id", &id)
+            .text("userId", &key)
+            .time("processedAt", time)
+            .text(field, b"nothing")
+            .end();
+        stream
     }
 }
