@@ -16,11 +16,11 @@ use crate::binding::Wiring;
 use crate::convert::{JsonWriter, Resolver, iso};
 use crate::log::Topics;
 use crate::record::{FOREVER, Partition, StepKey};
-use crate::rules::{Action, Effect};
+use crate::rules::Effect;
 use crate::shadow::{Counts, Difference, Field, Kind, Origin, Report, Trapped};
 use crate::state::meta::Names;
 use crate::step::{Made, What};
-use items::{Item, Side, items};
+use items::{Item, Side, items, kind, lossy};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -380,25 +380,9 @@ fn refusal(planned: &Planned) -> &[u8] {
     planned.refused.as_ref().map_or(&[], |refusal| refusal.why.as_bytes())
 }
 
-/// What an effect counts as.
-fn kind(what: Action) -> Option<Kind> {
-    Some(match what {
-        Action::Put | Action::Delete | Action::Clear => Kind::State,
-        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => Kind::Output,
-        Action::SetTimer | Action::CancelTimer => Kind::Timer,
-        Action::Ask => Kind::Lookup,
-        Action::Count => return None,
-        Action::Reject => Kind::DeadLetter,
-    })
-}
-
 fn moment(at: i64) -> String {
     match at {
         FOREVER => "never".into(),
         at => iso(at),
     }
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,6 +1,5 @@
 //! The effects of a step, by what they belong to.
 
-use super::{kind, lossy};
 use crate::binding::Wiring;
 use crate::record::Millis;
 use crate::rules::{Action, Effect, Header};
@@ -163,4 +162,21 @@ pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
         });
     }
     items
+}
+
+/// What an effect counts as.
+pub fn kind(what: Action) -> Option<Kind> {
+    Some(match what {
+        Action::Put | Action::Delete | Action::Clear => Kind::State,
+        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => Kind::Output,
+        Action::SetTimer | Action::CancelTimer => Kind::Timer,
+        Action::Ask => Kind::Lookup,
+        Action::Count => return None,
+        Action::Reject => Kind::DeadLetter,
+    })
+}
+
+/// Text, as far as bytes are that.
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
