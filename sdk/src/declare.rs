@@ -3,11 +3,12 @@
 //! Rule: an index that a store, output, lookup or counter carries is its place in the description.
 
 use crate::avro::Datum;
+use crate::declared::Declared;
 use crate::entry::{Entry, Part};
+use crate::inputs::{Answers, Named};
 use crate::output::{Counter, Lookup, Output};
-use crate::rules::{Inputs, Replies, Rules, Timers};
 use crate::store::{Map, Set, Value};
-use crate::wire::{self, Channel, Description, Shape};
+use crate::wire::{self, Channel, Shape};
 
 /// Where rules declare what they use. Names are those of the pipeline's file, and identify stores over versions.
 pub struct Declare {
@@ -17,31 +18,21 @@ pub struct Declare {
     errors: Vec<String>,
 }
 
-/// What was declared.
-pub(crate) struct Declared {
-    pub(crate) stores: Vec<wire::Store>,
-    outputs: Vec<Channel>,
-    lookups: Vec<wire::Lookup>,
-    counters: Vec<String>,
-    inputs: Vec<Channel>,
-    pub(crate) timers: &'static [&'static str],
-}
-
 impl Declare {
-    pub(crate) fn new<R: Rules>() -> Self {
-        let streams = <R::Event<'static> as Inputs>::STREAMS.iter();
-        let lookups = <R::Reply<'static> as Replies>::LOOKUPS.iter();
+    /// For rules with these streams, lookups and kinds of timers.
+    pub(crate) fn new(streams: &[Named], lookups: &[Answers], timers: &'static [&'static str]) -> Self {
         let tag = |write: fn(&mut String)| {
             let mut tag = String::new();
             write(&mut tag);
             (tag, false)
         };
         Declare {
-            tags: lookups.clone().map(|lookup| tag(lookup.tag)).collect(),
+            tags: lookups.iter().map(|lookup| tag(lookup.tag)).collect(),
             declared: Declared {
                 stores: Vec::new(),
                 outputs: Vec::new(),
                 lookups: lookups
+                    .iter()
                     .map(|lookup| wire::Lookup {
                         name: lookup.name.into(),
                         request: String::new(),
@@ -50,12 +41,13 @@ impl Declare {
                     .collect(),
                 counters: Vec::new(),
                 inputs: streams
+                    .iter()
                     .map(|stream| Channel {
                         name: stream.name.into(),
                         schema: stream.schema.into(),
                     })
                     .collect(),
-                timers: <R::Due<'static> as Timers>::KINDS,
+                timers,
             },
             errors: Vec::new(),
         }
@@ -146,19 +138,6 @@ impl Declare {
             Ok(self.declared)
         } else {
             Err(self.errors.join("; "))
-        }
-    }
-}
-
-impl Declared {
-    pub(crate) fn description(&self) -> Description {
-        Description {
-            inputs: self.inputs.clone(),
-            outputs: self.outputs.clone(),
-            stores: self.stores.clone(),
-            lookups: self.lookups.clone(),
-            timers: self.timers.iter().map(|timer| timer.to_string()).collect(),
-            counters: self.counters.clone(),
         }
     }
 }

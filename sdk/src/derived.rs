@@ -3,8 +3,9 @@
 use crate::avro::{Datum, decode_all};
 use crate::entry::Part;
 pub use crate::entry::{BadParts, Parts};
-pub use crate::rules::{Answers, Named};
-use crate::rules::{NoAnswer, Reject};
+use crate::inputs::NoAnswer;
+pub use crate::inputs::{Answers, Named};
+use crate::reject::Reject;
 pub use crate::settings::Settings;
 
 pub const fn stream<T: Datum>(name: &'static str) -> Named {

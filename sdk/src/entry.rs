@@ -4,7 +4,7 @@
 //! of its first part, which no other first part's bytes start with. They are stored, so they never change.
 
 use crate::arena::Arena;
-use crate::rules::Place;
+use crate::place::Place;
 use std::fmt;
 
 /// A value that can be a part of an entry or a tag.

@@ -8,28 +8,37 @@ mod arena;
 pub mod avro;
 mod ctx;
 mod declare;
+mod declared;
 #[doc(hidden)]
 pub mod derived;
 mod entry;
+mod inputs;
 mod output;
 mod overlay;
+mod place;
+mod reject;
 mod rules;
 #[doc(hidden)]
 pub mod run;
 mod settings;
+mod shared;
 mod store;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testkit;
 mod walk;
 #[doc(hidden)]
 pub mod wire;
+mod work;
 
 pub use ctx::{Ctx, Reads};
 pub use declare::Declare;
 pub use entry::{Bytes, Entry, Part, Text};
+pub use inputs::{Inputs, Never, NoAnswer, Replies, Timers};
 pub use output::{Counter, Lookup, Output, OutputRecord};
 pub use pelton_derive::{Due, Event, Reply, Settings};
-pub use rules::{Inputs, Never, NoAnswer, Outcome, Place, Record, Reject, Replies, Rules, Step, Timers};
+pub use place::Place;
+pub use reject::Reject;
+pub use rules::{Outcome, Record, Rules, Step};
 pub use settings::{FromSettings, Setting};
 pub use store::{Drain, Map, Scan, Set, Value};
 #[doc(hidden)]

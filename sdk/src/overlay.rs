@@ -3,7 +3,10 @@
 //! Rule: a read sees what it would see if every earlier step of the batch had been committed, and nothing of a step that
 //! was rejected. Nothing depends on the order in which a hash table is walked.
 
+mod name;
+
 use crate::wire::Span;
+use name::{Name, equal, same};
 
 /// Set in [`Cell::on`] of a page: the entries that start with the name.
 pub(crate) const PAGE: u32 = 1 << 16;
@@ -52,6 +55,17 @@ pub(crate) struct Cell<'a> {
     /// Entry, or what the entries of the page start with: a piece of [`Overlay::names`].
     pub(crate) name: Span,
     pub(crate) slot: Slot<'a>,
+}
+
+impl Cell<'_> {
+    /// Is this the one? `names` are the overlay's.
+    #[inline]
+    fn is(&self, wanted: &Name<'_>, names: &[u8]) -> bool {
+        self.hash == wanted.hash
+            && self.on == wanted.on
+            && same(self.key, wanted.key)
+            && equal(self.name.of(names), wanted.name)
+    }
 }
 
 /// `Clear` of a store's entries.
@@ -151,13 +165,14 @@ impl<'a> Overlay<'a> {
     }
 
     fn hashed(&mut self, on: u32, key: Span, start: usize) -> usize {
-        let hash = hash(on, key, &self.names[start..]);
+        let wanted = Name::new(on, key, &self.names[start..]);
+        let hash = wanted.hash;
         let mut at = hash as usize & self.mask;
         loop {
             match self.table[at] {
                 0 => break,
                 cell => {
-                    if self.is(cell as usize - 1, hash, on, key, &self.names[start..]) {
+                    if self.cells[cell as usize - 1].is(&wanted, &self.names) {
                         self.names.truncate(start);
                         return cell as usize - 1;
                     }
@@ -181,21 +196,15 @@ impl<'a> Overlay<'a> {
 
     /// The cell of a name, if there is one.
     fn lookup(&self, on: u32, key: Span, name: &[u8]) -> Option<usize> {
-        let hash = hash(on, key, name);
-        let mut at = hash as usize & self.mask;
+        let wanted = Name::new(on, key, name);
+        let mut at = wanted.hash as usize & self.mask;
         loop {
             match self.table[at] {
                 0 => return None,
-                cell if self.is(cell as usize - 1, hash, on, key, name) => return Some(cell as usize - 1),
+                cell if self.cells[cell as usize - 1].is(&wanted, &self.names) => return Some(cell as usize - 1),
                 _ => at = (at + 1) & self.mask,
             }
         }
-    }
-
-    #[inline]
-    fn is(&self, cell: usize, hash: u32, on: u32, key: Span, name: &[u8]) -> bool {
-        let cell = &self.cells[cell];
-        cell.hash == hash && cell.on == on && same(cell.key, key) && equal(cell.name.of(&self.names), name)
     }
 
     #[cold]
@@ -332,64 +341,9 @@ impl<'a> Overlay<'a> {
     }
 }
 
-#[inline]
-fn same(a: Span, b: Span) -> bool {
-    (a.start, a.len) == (b.start, b.len)
-}
-
-/// Equality by words: in Wasm `==` of slices is a call that goes byte by byte.
-#[inline]
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    let ((a_words, a_tail), (b_words, b_tail)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let words = || a_words.iter().zip(b_words);
-    a.len() == b.len()
-        && words().all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
-        && a_tail.iter().zip(b_tail).all(|(a, b)| a == b)
-}
-
-/// FxHash by words; the high bits are the good ones.
-#[inline]
-fn hash(on: u32, key: Span, name: &[u8]) -> u32 {
-    const K: u64 = 0x517c_c1b7_2722_0a95;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(K);
-    let mut hash = mix(
-        mix(0, u64::from(key.start) << 32 | u64::from(key.len)),
-        u64::from(on) << 32 | name.len() as u64,
-    );
-    let (words, tail) = name.as_chunks::<8>();
-    for word in words {
-        hash = mix(hash, u64::from_le_bytes(*word));
-    }
-    if !tail.is_empty() {
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
-        hash = mix(hash, u64::from_le_bytes(last));
-    }
-    ((hash ^ hash >> 29).wrapping_mul(K) >> 32) as u32
-}
-
 /// An empty vector of another lifetime with the memory of the old one: `collect` reuses it, since the layout is the same.
 pub(crate) fn recycle<A, B>(mut old: Vec<A>) -> Vec<B> {
     const { assert!(size_of::<A>() == size_of::<B>() && align_of::<A>() == align_of::<B>()) };
     old.clear();
     old.into_iter().map(|_| unreachable!("it was cleared")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::equal;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn equal_is_equal(a in prop::collection::vec(0_u8..2, 0..20), b in prop::collection::vec(0_u8..2, 0..20)) {
-            prop_assert_eq!(equal(&a, &b), a == b);
-            prop_assert!(equal(&a, &a.clone()));
-            for at in 0..a.len() {
-                let mut other = a.clone();
-                other[at] ^= 0x80;
-                prop_assert!(!equal(&a, &other));
-            }
-        }
-    }
 }

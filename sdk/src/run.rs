@@ -3,13 +3,19 @@
 //! Rule: the effects of an input are the same whatever else is in the batch.
 
 use crate::arena::Arena;
-use crate::ctx::{Ctx, Reader, Reads, Shared, Work};
-use crate::declare::{Declare, Declared};
+use crate::ctx::{Ctx, Reads};
+use crate::declare::Declare;
+use crate::declared::Declared;
 use crate::entry::Parts;
+use crate::inputs::{Inputs, NoAnswer, Replies, Timers};
 use crate::overlay::recycle;
-use crate::rules::{Inputs, NoAnswer, Outcome, Place, Record, Reject, Replies, Rules, Step, Timers};
+use crate::place::Place;
+use crate::reject::Reject;
+use crate::rules::{Outcome, Record, Rules, Step};
 use crate::settings::Settings;
+use crate::shared::{Reader, Shared};
 use crate::wire::{self, Batch, Description, Effects, Happening, Input};
+use crate::work::Work;
 use std::cell::RefCell;
 
 /// Rules that are ready, and memory that goes from batch to batch, but nothing that is in it.
@@ -25,7 +31,11 @@ impl<R: Rules> Runner<R> {
     /// From the text of the settings, a JSON object.
     pub fn new(settings: &str) -> Result<Self, String> {
         let settings = Settings::read::<R::Settings>(settings)?;
-        let mut declare = Declare::new::<R>();
+        let mut declare = Declare::new(
+            <R::Event<'static> as Inputs>::STREAMS,
+            <R::Reply<'static> as Replies>::LOOKUPS,
+            <R::Due<'static> as Timers>::KINDS,
+        );
         let rules = R::new(settings, &mut declare);
         Ok(Runner {
             rules,
@@ -43,40 +53,28 @@ impl<R: Rules> Runner<R> {
 
     /// What `process` does.
     pub fn run(&mut self, batch: &Batch, reader: &dyn Reader) -> Effects {
-        let work = std::mem::take(&mut self.work).recycle(batch.inputs.len(), self.declared.stores.len());
-        let steps = std::mem::take(&mut self.steps);
-        let (effects, work, steps) = run(&self.rules, &self.declared, &self.arena, work, steps, batch, reader);
-        (self.work, self.steps) = (work, steps);
+        let stores = self.declared.stores.len();
+        let mut work = std::mem::take(&mut self.work).recycle(batch.inputs.len(), stores);
+        // An input has two or three effects, and copies some 300 bytes into them; a guess that is short costs a copy.
+        work.effects.effects.reserve(batch.inputs.len() * 4);
+        work.effects.bytes.reserve(batch.inputs.len() * 512);
+        let shared = Shared {
+            batch,
+            arena: &self.arena,
+            reader,
+            declared: &self.declared,
+            work: RefCell::new(work),
+        };
+        let mut steps: Vec<Result<Step<'_, R>, Reject>> = recycle(std::mem::take(&mut self.steps));
+        step_all(&self.rules, &shared, &mut steps);
+        let mut work = shared.work.take();
+        let effects = std::mem::take(&mut work.effects);
+        // What borrows from the batch ends with the call; the memory is kept, empty.
+        self.work = work.recycle(0, stores);
+        self.steps = recycle(steps);
         self.arena.reset();
         effects
     }
-}
-
-/// `'a` ends with the call: what lives as long is given back empty.
-fn run<'a, R: Rules>(
-    rules: &R,
-    declared: &'a Declared,
-    arena: &'a Arena,
-    mut work: Work<'a>,
-    steps: Vec<Result<Step<'static, R>, Reject>>,
-    batch: &'a Batch,
-    reader: &'a dyn Reader,
-) -> (Effects, Work<'static>, Vec<Result<Step<'static, R>, Reject>>) {
-    // An input has two or three effects, and copies some 300 bytes into them; a guess that is short costs a copy.
-    work.effects.effects.reserve(batch.inputs.len() * 4);
-    work.effects.bytes.reserve(batch.inputs.len() * 512);
-    let shared = Shared {
-        batch,
-        arena,
-        reader,
-        declared,
-        work: RefCell::new(work),
-    };
-    let mut steps: Vec<Result<Step<'_, R>, Reject>> = recycle(steps);
-    step_all(rules, &shared, &mut steps);
-    let mut work = shared.work.take();
-    let effects = std::mem::take(&mut work.effects);
-    (effects, work.recycle(0, declared.stores.len()), recycle(steps))
 }
 
 fn step_all<'a, R: Rules>(rules: &R, shared: &'a Shared<'a>, steps: &mut Vec<Result<Step<'a, R>, Reject>>) {

@@ -5,48 +5,23 @@
 //! to be after each [`Kit::run_to`].
 
 mod host;
+mod model;
+mod queue;
+mod record;
 
 use crate::avro::{Datum, decode_all};
-use crate::rules::{NoAnswer, Rules};
-use host::{At, Cut, Did, Host, Item};
+use crate::inputs::NoAnswer;
+use crate::rules::Rules;
+use host::{Cut, Did, Host, Service};
+use queue::{At, Item};
 use std::rc::Rc;
 
-type Service = Rc<dyn Fn(&[u8]) -> Result<Vec<u8>, NoAnswer>>;
+pub use record::{Input, Sent};
 
 /// A scenario.
 pub struct Kit<R: Rules> {
     hosts: [Host<R>; 3],
     offsets: Vec<u64>,
-}
-
-/// A record to be handed to the rules.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// Name of the stream: a variant of the rules' `Event`. Its rank is the place of the variant.
-    pub stream: String,
-    /// The key.
-    pub key: Vec<u8>,
-    /// Effective time.
-    pub time: i64,
-    /// It came behind the watermark.
-    pub late: bool,
-    /// The datum, or none for a tombstone.
-    pub value: Option<Vec<u8>>,
-    /// Names and values.
-    pub headers: Vec<(String, Vec<u8>)>,
-}
-
-/// A record that the rules have sent.
-#[derive(Debug, PartialEq)]
-pub struct Sent<V> {
-    /// The key.
-    pub key: Vec<u8>,
-    /// The timestamp.
-    pub time: i64,
-    /// The value, or none for a tombstone.
-    pub value: Option<V>,
-    /// Names and values.
-    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 /// The bytes of a value.

@@ -2,9 +2,10 @@
 //!
 //! Rule: each call gives the least entry behind the last one that is there at that moment, wherever the pages end.
 
-use crate::ctx::{PAGE_LEN, Shared};
 use crate::overlay::{FoundEntry, PAGE, Slot};
+use crate::shared::Shared;
 use crate::wire::{Question, Read, Span};
+use crate::work::PAGE_LEN;
 
 /// Where a walk is.
 pub(crate) struct Walk<'a> {

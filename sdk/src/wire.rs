@@ -21,6 +21,14 @@ impl Span {
         &bytes[self.start as usize..self.start as usize + self.len as usize]
     }
 
+    /// Appends to an arena.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn append(arena: &mut Vec<u8>, piece: &[u8]) -> Span {
+        let start = arena.len();
+        arena.extend_from_slice(piece);
+        Span::since(arena, start)
+    }
+
     /// What was appended to `arena` since it was `start` long.
     pub(crate) fn since(arena: &[u8], start: usize) -> Span {
         Span {

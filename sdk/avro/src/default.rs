@@ -9,49 +9,6 @@ impl Parser {
     pub fn default_value(&self, of: &Type, json: &Value) -> Result<String, String> {
         let not = |what: &str| format!("{json} is not {what}");
         match of {
-            Type::Null => json.is_null().then(|| "()".into()).ok_or_else(|| not("null")),
-            Type::Boolean => json
-                .as_bool()
-                .map(|value| value.to_string())
-                .ok_or_else(|| not("a boolean")),
-            Type::Int => {
-                let int = json.as_i64().and_then(|value| i32::try_from(value).ok());
-                int.map(|value| format!("{value}i32")).ok_or_else(|| not("an int"))
-            }
-            Type::Long => json
-                .as_i64()
-                .map(|value| format!("{value}i64"))
-                .ok_or_else(|| not("a long")),
-            Type::Float => {
-                let float = json
-                    .as_f64()
-                    .map(|value| value as f32)
-                    .filter(|value| value.is_finite());
-                float.map(|value| format!("{value:?}f32")).ok_or_else(|| not("a float"))
-            }
-            Type::Double => json
-                .as_f64()
-                .map(|value| format!("{value:?}f64"))
-                .ok_or_else(|| not("a double")),
-            Type::Text => json.as_str().map(|text| format!("{text:?}")).ok_or_else(|| not("text")),
-            Type::Bytes => Ok(format!("({} as &[u8])", literal(&bytes(json)?))),
-            Type::Fixed(size) => match bytes(json)? {
-                bytes if bytes.len() == *size => Ok(literal(&bytes)),
-                _ => Err(not(&format!("of {size} bytes"))),
-            },
-            Type::Decimal { precision, size, .. } => {
-                let bytes = bytes(json)?;
-                let value = decimal(&bytes).filter(|value| value.unsigned_abs() < 10u128.pow(*precision));
-                match value {
-                    Some(value) if *size == 0 || bytes.len() == *size => {
-                        let int = if *precision > 18 { "i128" } else { "i64" };
-                        Ok(format!("::pelton_sdk::avro::Decimal::literal({value}{int})"))
-                    }
-                    _ => Err(not(&format!(
-                        "a decimal of at most {precision} digits in two's complement"
-                    ))),
-                }
-            }
             Type::Array(item) => {
                 let items = json.as_array().ok_or_else(|| not("an array"))?;
                 let items: Vec<String> = items
@@ -78,6 +35,7 @@ impl Parser {
                 )),
             },
             Type::Named(i) => self.named_default(*i, json),
+            plain => plain_default(plain, json),
         }
     }
 
@@ -120,6 +78,59 @@ impl Parser {
                 }
                 Ok(format!("{name} {{ {} }}", parts.join(", ")))
             }
+        }
+    }
+}
+
+/// The expression of a default whose type has no other in it. `Err`: what it should be.
+fn plain_default(of: &Type, json: &Value) -> Result<String, String> {
+    let not = |what: &str| format!("{json} is not {what}");
+    match of {
+        Type::Null => json.is_null().then(|| "()".into()).ok_or_else(|| not("null")),
+        Type::Boolean => json
+            .as_bool()
+            .map(|value| value.to_string())
+            .ok_or_else(|| not("a boolean")),
+        Type::Int => {
+            let int = json.as_i64().and_then(|value| i32::try_from(value).ok());
+            int.map(|value| format!("{value}i32")).ok_or_else(|| not("an int"))
+        }
+        Type::Long => json
+            .as_i64()
+            .map(|value| format!("{value}i64"))
+            .ok_or_else(|| not("a long")),
+        Type::Float => {
+            let float = json
+                .as_f64()
+                .map(|value| value as f32)
+                .filter(|value| value.is_finite());
+            float.map(|value| format!("{value:?}f32")).ok_or_else(|| not("a float"))
+        }
+        Type::Double => json
+            .as_f64()
+            .map(|value| format!("{value:?}f64"))
+            .ok_or_else(|| not("a double")),
+        Type::Text => json.as_str().map(|text| format!("{text:?}")).ok_or_else(|| not("text")),
+        Type::Bytes => Ok(format!("({} as &[u8])", literal(&bytes(json)?))),
+        Type::Fixed(size) => match bytes(json)? {
+            bytes if bytes.len() == *size => Ok(literal(&bytes)),
+            _ => Err(not(&format!("of {size} bytes"))),
+        },
+        Type::Decimal { precision, size, .. } => {
+            let bytes = bytes(json)?;
+            let value = decimal(&bytes).filter(|value| value.unsigned_abs() < 10u128.pow(*precision));
+            match value {
+                Some(value) if *size == 0 || bytes.len() == *size => {
+                    let int = if *precision > 18 { "i128" } else { "i64" };
+                    Ok(format!("::pelton_sdk::avro::Decimal::literal({value}{int})"))
+                }
+                _ => Err(not(&format!(
+                    "a decimal of at most {precision} digits in two's complement"
+                ))),
+            }
+        }
+        Type::Array(_) | Type::Map(_) | Type::Nullable { .. } | Type::Named(_) => {
+            unreachable!("`default_value` takes these kinds before")
         }
     }
 }

@@ -2,15 +2,19 @@
 //!
 //! Rule: effects are taken input by input, and only while the input is still the next one in the order.
 
-use super::{Input, Sent, Service};
-use crate::ctx::Reader;
-use crate::rules::{NoAnswer, Rules};
+use super::model::{Model, State};
+use super::queue::{At, Item, batch};
+use super::record::Sent;
+use crate::inputs::NoAnswer;
+use crate::rules::Rules;
 use crate::run::Runner;
-use crate::wire::{
-    Action, Batch, Cell, Description, Effects, Found, Happening, Header, Input as Step, Question, Read, Span,
-};
+use crate::wire::{Action, Description, Effects};
 use std::cell::Cell as Count;
 use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// An external service: from a request to its answer.
+pub(super) type Service = Rc<dyn Fn(&[u8]) -> Result<Vec<u8>, NoAnswer>>;
 
 /// How inputs are cut into batches.
 pub(super) enum Cut {
@@ -21,36 +25,6 @@ pub(super) enum Cut {
 
 /// As many inputs a batch as the real host hands over.
 const BATCH: usize = 512;
-
-/// Where a step stands: records, then timers, then replies of a time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct At {
-    time: i64,
-    class: u8,
-    key: Vec<u8>,
-    on: u16,
-    tag: Vec<u8>,
-}
-
-impl At {
-    pub(super) fn record(time: i64, rank: u16, offset: u64) -> At {
-        At {
-            time,
-            class: 0,
-            key: Vec::new(),
-            on: rank,
-            tag: offset.to_be_bytes().into(),
-        }
-    }
-}
-
-/// A step that is to be taken.
-#[derive(Clone)]
-pub(super) enum Item {
-    Record { input: Input, rank: u16, offset: u64 },
-    Timer,
-    Reply(Result<Vec<u8>, NoAnswer>),
-}
 
 /// An effect with all that belongs to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,9 +68,6 @@ impl Did {
         (self.what == Action::Reject).then(|| String::from_utf8_lossy(&self.value).into_owned())
     }
 }
-
-/// (key, store, entry) -> (datum, expiry).
-pub(super) type State = BTreeMap<(Vec<u8>, u16, Vec<u8>), (Vec<u8>, i64)>;
 
 pub(super) struct Host<R: Rules> {
     runner: Runner<R>,
@@ -293,115 +264,5 @@ impl<R: Rules> Host<R> {
     fn cancel(&mut self, class: u8, key: &[u8], on: u16, tag: &[u8]) {
         self.queue
             .retain(|at, _| (at.class, &at.key[..], at.on, &at.tag[..]) != (class, key, on, tag));
-    }
-}
-
-fn append(bytes: &mut Vec<u8>, piece: &[u8]) -> Span {
-    let start = bytes.len();
-    bytes.extend_from_slice(piece);
-    Span::since(bytes, start)
-}
-
-fn batch(steps: &[(At, (u64, Item))]) -> Batch {
-    let (mut bytes, mut headers, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
-    let mut keys = BTreeMap::new();
-    for (of, (at, (_, item))) in steps.iter().enumerate() {
-        let key = match item {
-            Item::Record { input, .. } => &input.key,
-            _ => &at.key,
-        };
-        let key = *keys.entry(key.clone()).or_insert_with(|| append(&mut bytes, key));
-        let mut step = Step {
-            what: Happening::Timer,
-            late: false,
-            source: at.on,
-            rank: 0,
-            time: at.time,
-            offset: 0,
-            key,
-            tag: Span::EMPTY,
-            value: Span::EMPTY,
-        };
-        match item {
-            Item::Record { input, rank, offset } => {
-                (step.what, step.late, step.rank, step.offset) = (Happening::Event, input.late, *rank, *offset);
-                match &input.value {
-                    Some(value) => step.value = append(&mut bytes, value),
-                    None => step.what = Happening::Tombstone,
-                }
-                headers.extend(input.headers.iter().map(|(name, value)| Header {
-                    of: of as u32,
-                    name: append(&mut bytes, name.as_bytes()),
-                    value: append(&mut bytes, value),
-                }));
-            }
-            Item::Timer => step.tag = append(&mut bytes, &at.tag),
-            Item::Reply(answer) => {
-                step.tag = append(&mut bytes, &at.tag);
-                step.what = match answer {
-                    Ok(answer) => {
-                        step.value = append(&mut bytes, answer);
-                        Happening::Answer
-                    }
-                    Err(NoAnswer::Absent) => Happening::Absent,
-                    Err(NoAnswer::Unavailable) => Happening::Unavailable,
-                    Err(NoAnswer::Unreadable) => Happening::Unreadable,
-                };
-            }
-        }
-        inputs.push(step);
-    }
-    Batch { inputs, headers, bytes }
-}
-
-/// `get-many` over the state as it was before the batch.
-struct Model<'m> {
-    batch: &'m Batch,
-    state: &'m State,
-    calls: Count<u64>,
-    misses: &'m Count<u64>,
-}
-
-impl Reader for Model<'_> {
-    fn get_many(&self, reads: &[Read], bytes: &[u8]) -> Found {
-        if self.calls.replace(self.calls.get() + 1) > 0 {
-            self.misses.set(self.misses.get() + reads.len() as u64);
-        }
-        let mut found = Found {
-            cells: Vec::new(),
-            bytes: Vec::new(),
-        };
-        for (of, read) in reads.iter().enumerate() {
-            let input = &self.batch.inputs[read.of as usize];
-            let key = input.key.of(&self.batch.bytes);
-            let (entry, after) = (read.entry.of(bytes), read.after.of(bytes));
-            let limit = if read.what == Question::Entry {
-                1
-            } else {
-                read.limit as usize
-            };
-            let from = (key.to_vec(), read.store, entry.to_vec());
-            let entries = self
-                .state
-                .range(from..)
-                .take_while(|((held, store, name), _)| held == key && *store == read.store && name.starts_with(entry));
-            let entries = entries.filter(|((_, _, name), (_, expires))| {
-                let asked = match read.what {
-                    Question::Entry => name == entry,
-                    Question::Page => true,
-                    Question::PageAfter => &name[..] > after,
-                };
-                asked && input.time < *expires
-            });
-            for ((_, _, name), (value, expires)) in entries.take(limit) {
-                found.cells.push(Cell {
-                    of: of as u32,
-                    entry: append(&mut found.bytes, name),
-                    value: append(&mut found.bytes, value),
-                    expires: *expires,
-                });
-            }
-        }
-        found
     }
 }

@@ -1,0 +1,25 @@
+//! Why an input is refused.
+
+use std::fmt::Display;
+
+/// Why an input can't be handled: the reason that is written to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject(String);
+
+impl Reject {
+    /// With this reason.
+    pub fn new(reason: impl Display) -> Self {
+        Reject(reason.to_string())
+    }
+
+    /// The reason.
+    pub fn reason(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<E: std::error::Error> From<E> for Reject {
+    fn from(error: E) -> Self {
+        Reject::new(error)
+    }
+}
