@@ -1,13 +1,13 @@
-//! Values into values: Avro to Avro, JSON to Avro and back, event times, URL templates, compatibility.
+//! Conversion of values: Avro to Avro, JSON to Avro and back; also event times, URL templates and schema compatibility.
 //!
-//! Rule: a schema, or a (writer, reader) pair, is compiled once; after that a value costs one pass over its bytes, and
-//! nothing is allocated but what `out` grows by. Whatever the bytes are, the answer is a value or [`Unreadable`]: no
-//! panic, no endless loop, no more than [`MAX_OUT`] bytes. Where something is unreadable, `out` is as it was before.
+//! Rule: a schema, or a (writer, reader) pair, is compiled once. After that, a value costs one pass over its bytes, and
+//! only `out` allocates. Whatever the bytes are, the result is a value or [`Unreadable`]: no panic, no endless loop, at
+//! most [`MAX_OUT`] bytes. On an error, `out` is left as it was.
 //!
-//! What every program here agrees on:
-//! - A decimal is a two's complement number of any length, at least one byte, within its precision.
-//! - Text is UTF-8; a boolean is 0 or 1; nothing follows the value; values nest [`MAX_DEPTH`] deep at most.
-//! - Logical types that are invalid, or not known, are ignored, as Avro demands.
+//! All converters agree on this:
+//! - A decimal is a two's complement number of at least one byte and any length, within its precision.
+//! - Text is UTF-8. A boolean is 0 or 1. Nothing follows the value. Values nest at most [`MAX_DEPTH`] deep.
+//! - Invalid and unknown logical types are ignored, as Avro demands.
 
 mod canonical;
 mod datum;
@@ -40,28 +40,28 @@ pub use validator::Validator;
 use std::fmt;
 use std::sync::Arc;
 
-/// Records, arrays and maps within each other, at most. A level takes under 1 KiB of stack, so 128 KiB of a thread's 2 MiB.
+/// Maximum nesting of records, arrays and maps. A level takes under 1 KiB of stack, 128 KiB of 2 MiB in all.
 pub const MAX_DEPTH: u32 = 128;
 
-/// What one value may become, in bytes. Sixty times Kafka's default for a record; it also keeps positions within u32.
+/// Maximum size of a converted value in bytes: sixty times Kafka's default limit for a record. Positions fit into u32.
 pub const MAX_OUT: usize = 64 << 20;
 
-/// Items without any bytes (nulls, empty records) in one datum, at most: ten bytes may claim 2^63 of them.
+/// Maximum number of items without bytes (nulls, empty records) in a datum. Ten bytes could claim 2^63 of them.
 pub const MAX_EMPTY_ITEMS: u32 = 1 << 16;
 
-/// A time as ISO-8601.
+/// Formats a time as ISO-8601.
 pub fn iso(at: crate::record::Millis) -> String {
     let mut text = vec![];
     instant::write_millis(at, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The time of a text: ISO-8601 with an offset, or a number of milliseconds since 1970.
+/// Parses a time: ISO-8601 with an offset, or milliseconds since 1970.
 pub fn instant(text: &str) -> Option<crate::record::Millis> {
     text.parse().ok().or_else(|| instant::parse_millis(text.as_bytes()))
 }
 
-/// Why a value can't be read: what, and where in it. Cheap until it is displayed; allocated only when there is one.
+/// Why a value can't be read, and where in it. The text is only formatted when it is displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unreadable(Box<Fault>);
 
@@ -69,21 +69,21 @@ pub struct Unreadable(Box<Fault>);
 struct Fault {
     what: &'static str,
     detail: Detail,
-    /// Innermost first.
+    /// Innermost place first.
     path: Vec<Place>,
 }
 
-/// What a message is about.
+/// What the message adds to `what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Detail {
     None,
     Number(i64),
     Name(Arc<str>),
-    /// Position in a text.
+    /// Byte position in a JSON text.
     At(usize),
 }
 
-/// A step of the path.
+/// One step of the path from the top of the value to the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Field(Arc<str>),
@@ -124,7 +124,7 @@ impl Unreadable {
         }))
     }
 
-    /// The same, in a field of this name.
+    /// Adds that the fault is in this field.
     #[cold]
     #[inline(never)]
     fn in_field(mut self, name: &Arc<str>) -> Self {
@@ -132,7 +132,7 @@ impl Unreadable {
         self
     }
 
-    /// The same, in an item of an array.
+    /// Adds that the fault is in this item of an array.
     #[cold]
     #[inline(never)]
     fn in_item(mut self, index: u64) -> Self {
@@ -140,7 +140,7 @@ impl Unreadable {
         self
     }
 
-    /// The same, in an entry of a map.
+    /// Adds that the fault is in this entry of a map.
     #[cold]
     #[inline(never)]
     fn in_entry(mut self, index: u64) -> Self {
@@ -182,7 +182,7 @@ impl fmt::Debug for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-/// Why a schema can't be used, or a reader can't read what a writer writes: the path in the schema, and the reason.
+/// Why a schema can't be used, or why a reader's schema can't read what a writer's schema writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incompatible {
     path: String,
@@ -197,7 +197,7 @@ impl Incompatible {
         }
     }
 
-    /// Where in the schema, fields with dots between; empty at the top.
+    /// Path in the schema, its fields joined by dots. Empty at the top.
     pub fn path(&self) -> &str {
         &self.path
     }

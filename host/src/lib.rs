@@ -1,4 +1,4 @@
-//! Pelton: Kafka topics into Kafka topics, through keyed state and rules in WebAssembly, exactly once.
+//! Pelton reads Kafka topics and writes Kafka topics, through state by key and rules in WebAssembly, exactly once.
 //!
 //! The modules, lowest first. Each imports only from those before it, and ports never import each other (`tests/it/tidy.rs`
 //! checks both).

@@ -1,7 +1,7 @@
-//! What a schema is, without how it is written.
+//! The canonical text of a schema, which does not depend on how the schema is written.
 //!
-//! Rule: two schemas have the same canonical text if their values have the same bytes, names and meaning. Docs, aliases,
-//! defaults and the order of attributes don't count. The hash of it is kept in logs: the form never changes.
+//! Rule: two schemas have the same canonical text if their values have the same bytes, names and meaning. Docs,
+//! aliases, defaults and the order of attributes don't count. The form never changes, because logs contain its hash.
 
 use super::Incompatible;
 use super::schema::{Ix, Kind, Logical, Name, Schema};
@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The identity of a schema (Avro JSON): equal for the same layout, names and logical types.
+/// The identity of a schema (Avro JSON): the same for all schemas with the same layout, names and logical types.
 pub fn fingerprint(schema: &str) -> Result<u64, Incompatible> {
     let schema = Schema::parse(schema)?;
     let mut text = String::new();
@@ -17,7 +17,7 @@ pub fn fingerprint(schema: &str) -> Result<u64, Incompatible> {
     Ok(xxh3_64(text.as_bytes()))
 }
 
-/// Writing into a String does not fail, so its results are dropped.
+/// Results of `write!` are dropped, because writing into a `String` can't fail.
 fn write(schema: &Schema, ix: Ix, seen: &mut HashSet<Ix>, out: &mut String) {
     let node = schema.node(ix);
     let mut first = |name: &Name, out: &mut String| {

@@ -1,6 +1,6 @@
-//! The bytes of a datum: reading them, and walking over a value without making anything of it.
+//! Reads the bytes of a datum, and walks over values without decoding them.
 //!
-//! Rule: every read checks what is left; a walk ends, because each part costs a byte or counts against a bound.
+//! Rule: every read checks how much is left. Every walk ends, because each part costs a byte or counts against a limit.
 
 use super::schema::{Ix, Kind, Logical, Schema};
 use super::{MAX_EMPTY_ITEMS, Unreadable, decimal};
@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
-/// A place in a datum.
+/// A position in a datum.
 pub(super) struct Cursor<'a> {
     pub bytes: &'a [u8],
     pub at: usize,
-    /// Items without bytes that may still come.
+    /// How many more items without bytes are allowed.
     empty_items: u32,
 }
 
 /// A block of an array or a map.
 pub(super) struct Block {
     pub count: u64,
-    /// Where it ends, if it says so.
+    /// Position of the block's end, if the writer gave its size.
     end: Option<usize>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// A variable-length, zigzag number.
+    /// Reads a variable-length zigzag number.
     #[inline]
     pub fn long(&mut self) -> Result<i64> {
         let first = self.byte()?;
@@ -93,7 +93,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Bytes behind their length.
+    /// Reads a length and then that many bytes.
     #[inline]
     pub fn sized(&mut self) -> Result<&'a [u8]> {
         let len = self.long()?;
@@ -106,7 +106,7 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.sized()?).map_err(|_| Unreadable::new("text is not UTF-8"))
     }
 
-    /// The index of one of `count` branches or symbols.
+    /// Reads the index of one of `count` branches or symbols.
     #[inline]
     pub fn index(&mut self, count: usize, what: &'static str) -> Result<usize> {
         let index = self.long()?;
@@ -117,7 +117,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next block; none: the end. `may_be_empty`: its items may have no bytes.
+    /// The next block, or `None` at the end. `may_be_empty` says whether items may have no bytes.
     pub fn block(&mut self, may_be_empty: bool) -> Result<Option<Block>> {
         let count = self.long()?;
         if count == 0 {
@@ -146,7 +146,7 @@ impl<'a> Cursor<'a> {
         Ok(Some(Block { count, end }))
     }
 
-    /// Behind the items of a block.
+    /// Checks, after the items of a block, that its size was right.
     #[inline]
     pub fn end_block(&self, block: &Block) -> Result<()> {
         match block.end {
@@ -155,7 +155,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Behind the value.
+    /// Checks that nothing follows the value.
     #[inline]
     pub fn end(&self) -> Result<()> {
         match self.bytes.len() - self.at {
@@ -170,7 +170,7 @@ fn zigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// Appends a number as Avro does.
+/// Appends a number in Avro's variable-length zigzag format.
 #[inline]
 pub(super) fn put_long(value: i64, out: &mut Vec<u8>) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
@@ -181,14 +181,14 @@ pub(super) fn put_long(value: i64, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
-/// Appends bytes behind their length.
+/// Appends the length of the bytes and then the bytes.
 #[inline]
 pub(super) fn put_sized(bytes: &[u8], out: &mut Vec<u8>) {
     put_long(bytes.len() as i64, out);
     out.extend_from_slice(bytes);
 }
 
-/// One level deeper.
+/// The depth that is left one level down. Fails where the nesting is too deep.
 #[inline]
 pub(super) fn deeper(depth: u32) -> Result<u32> {
     depth
@@ -196,7 +196,7 @@ pub(super) fn deeper(depth: u32) -> Result<u32> {
         .ok_or_else(|| Unreadable::new("the value is nested too deep"))
 }
 
-/// A schema in the form in which values are walked. Indexes are those of the schema's nodes.
+/// A schema in a form that is fast to walk. It has the same indexes as the schema's nodes.
 #[derive(Debug)]
 pub(super) struct Shapes {
     shapes: Box<[Shape]>,
@@ -277,7 +277,7 @@ impl Shapes {
         }
     }
 
-    /// Moves the cursor behind a value. `STRICT`: it is one in every respect; else only its extent counts.
+    /// Moves the cursor past a value. If `STRICT`, everything about the value is checked; otherwise only where it ends.
     #[inline]
     pub fn walk<const STRICT: bool>(&self, ix: Ix, cursor: &mut Cursor, depth: u32) -> Result<()> {
         let mut shape = self.shapes[ix as usize];
@@ -313,7 +313,7 @@ impl Shapes {
         Ok(())
     }
 
-    /// What holds other values. Apart, so that a record's plain fields cost no call.
+    /// Walks a value that contains others. A function of its own, so that plain fields of a record cost no call.
     fn nested<const STRICT: bool>(&self, shape: Shape, cursor: &mut Cursor, depth: u32) -> Result<()> {
         let depth = deeper(depth)?;
         match shape {
@@ -354,7 +354,7 @@ impl Shapes {
                     }
                 }
             }
-            // All others are plain.
+            // `walk` has handled all others.
             _ => {}
         }
         Ok(())

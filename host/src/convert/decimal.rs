@@ -1,17 +1,18 @@
-//! Decimals: the number of a JSON text, the two's complement bytes of Avro, and plain text.
+//! Conversion of decimals: JSON numbers, Avro's two's complement bytes, and plain text.
 //!
-//! Rule: a value is exact or refused; nothing is ever rounded, and no binary fraction is involved.
+//! Rule: a decimal is exact or refused. It is never rounded, and never becomes a binary fraction.
 
 use super::{Incompatible, Unreadable};
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
-/// Digits that fit the arithmetic (i128). A schema with more is refused where decimals become text or come from it.
+/// Maximum digits of a decimal in i128. Schemas with more digits can't be converted to or from text.
 pub(super) const MAX_DIGITS: u32 = 38;
 
 const TOO_MANY: &str = "a decimal has more digits than its precision";
 
-/// Is it a decimal of so many digits? (Of more than [`MAX_DIGITS`], only that it is a number.)
+/// Checks that it is a decimal of at most `precision` digits. Above [`MAX_DIGITS`], it only checks that there are
+/// bytes.
 #[inline]
 pub(super) fn check(bytes: &[u8], precision: u32) -> Result<()> {
     if bytes.len() <= 8 && precision >= 19 && !bytes.is_empty() {
@@ -23,7 +24,7 @@ pub(super) fn check(bytes: &[u8], precision: u32) -> Result<()> {
     read(bytes, precision).map(|_| ())
 }
 
-/// The unscaled value of two's complement bytes, of any length.
+/// The unscaled value of two's complement bytes of any length.
 #[inline]
 pub(super) fn read(bytes: &[u8], precision: u32) -> Result<i128> {
     let Some(first) = bytes.first() else {
@@ -34,7 +35,7 @@ pub(super) fn read(bytes: &[u8], precision: u32) -> Result<i128> {
         for byte in &bytes[1..] {
             value = value << 8 | i64::from(*byte);
         }
-        // 19 digits hold every i64.
+        // 19 digits can hold every i64.
         if precision < 19 && value.unsigned_abs() >= 10u64.pow(precision) {
             return Err(Unreadable::new(TOO_MANY));
         }
@@ -51,14 +52,14 @@ pub(super) fn read(bytes: &[u8], precision: u32) -> Result<i128> {
     for byte in significant {
         value = value << 8 | i128::from(*byte);
     }
-    // A byte that is not the sign's may still carry its bit where all 16 are significant.
+    // Where all 16 bytes are significant, the first may have the other sign.
     if (value < 0) != (sign != 0) || value.unsigned_abs() >= 10u128.pow(precision.min(MAX_DIGITS)) {
         return Err(Unreadable::new(TOO_MANY));
     }
     Ok(value)
 }
 
-/// The unscaled value of a JSON number (already checked to be one) at this scale.
+/// The unscaled value of a valid JSON number at this scale.
 pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -66,7 +67,7 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
     };
     let mut mantissa = 0u128;
     let mut digits = 0u32; // significant ones
-    let mut fraction = 0i64; // digits behind the point, less the exponent
+    let mut fraction = 0i64; // digits after the point, minus the exponent
     let mut zeros = 0u32; // trailing ones, not yet part of the mantissa
     let mut behind_point = false;
     let mut i = 0;
@@ -78,7 +79,8 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
             b'0'..=b'9' => {
                 fraction += i64::from(behind_point);
                 if byte == b'0' {
-                    // Leading zeros are none; trailing ones count only when a digit follows, or as the exponent.
+                    // Leading zeros don't count. Trailing zeros count only if a digit follows; until then they are part
+                    // of the exponent.
                     zeros = if mantissa == 0 { 0 } else { zeros.saturating_add(1) };
                     continue;
                 }
@@ -89,7 +91,7 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
                 mantissa = mantissa * 10u128.pow(zeros + 1) + u128::from(byte - b'0');
                 zeros = 0;
             }
-            // e or E: the rest is the exponent.
+            // e or E: the exponent follows.
             _ => {
                 fraction = fraction.saturating_sub(exponent(&text[i..]));
                 break;
@@ -109,12 +111,12 @@ pub(super) fn parse(text: &[u8], precision: u32, scale: u32) -> Result<i128> {
     if i64::from(digits).saturating_add(shift) > i64::from(precision.min(MAX_DIGITS)) {
         return Err(Unreadable::new(TOO_MANY));
     }
-    // Digits in all: at most 38, so it fits.
+    // At most 38 digits in total, so it fits.
     let value = (mantissa * 10u128.pow(shift as u32)) as i128;
     Ok(if negative { -value } else { value })
 }
 
-/// Of a number's text behind the e; one that is beyond all sense stays so.
+/// The exponent of a number, from the text after its `e`. Absurd exponents are clamped.
 fn exponent(text: &[u8]) -> i64 {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -124,12 +126,12 @@ fn exponent(text: &[u8]) -> i64 {
     let value = digits.iter().fold(0i64, |sum, digit| {
         sum.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
     });
-    // Far from the ends of i64, so that sums with lengths don't saturate on one side only.
+    // Far from the limits of i64, so that adding a length to it can't overflow.
     let value = value.min(i64::MAX / 4);
     if negative { -value } else { value }
 }
 
-/// The shortest two's complement: (all 16 bytes, the first that counts).
+/// The shortest two's complement form, as 16 bytes and the index of the first one that counts.
 #[inline]
 pub(super) fn shortest(value: i128) -> ([u8; 16], usize) {
     let sign_bits = if value < 0 {
@@ -137,11 +139,11 @@ pub(super) fn shortest(value: i128) -> ([u8; 16], usize) {
     } else {
         value.leading_zeros()
     };
-    // One sign bit must stay; 128 bits of sign are the one byte 00 or FF.
+    // One sign bit must stay. If all 128 bits equal the sign, the result is the one byte 00 or FF.
     (value.to_be_bytes(), ((sign_bits - 1) / 8) as usize)
 }
 
-/// Appends the value as plain text: no exponent, no trailing zeros behind the point.
+/// Appends the value as plain text, without an exponent and without trailing zeros after the point.
 pub(super) fn write(value: i128, scale: u32, out: &mut Vec<u8>) {
     let mut buffer = [0u8; 40];
     let mut at = buffer.len();
@@ -177,7 +179,7 @@ pub(super) fn write(value: i128, scale: u32, out: &mut Vec<u8>) {
     }
 }
 
-/// Can decimals of so many digits become text, or come from it?
+/// Fails if decimals with this many digits can't be converted to or from text.
 pub(super) fn supported(precision: u32) -> std::result::Result<(), Incompatible> {
     if precision > MAX_DIGITS {
         let why = format!("decimals of {precision} digits can't be JSON: {MAX_DIGITS} is the most");

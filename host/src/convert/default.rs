@@ -1,13 +1,13 @@
-//! The defaults of fields, which schemas give in JSON, as datums.
+//! Converts the default values of fields, which a schema gives as JSON, to datums.
 //!
-//! Rule: a default is checked when a program needs it, and only then; what it becomes are bytes, once.
+//! Rule: a default is checked only by a converter that needs it, and is converted once.
 
 use super::datum::{put_long, put_sized};
 use super::schema::{Field, Ix, Kind, Logical, Schema};
 use super::{Incompatible, decimal};
 use serde_json::Value;
 
-/// Records within records of a default, at most: one may name itself.
+/// Maximum nesting of a default's records. A record's default may contain the record itself.
 const MAX_DEPTH: u32 = 64;
 
 /// The datum of a field's default, if it has one.
@@ -25,7 +25,7 @@ pub(super) fn of(schema: &Schema, field: &Field, path: &str) -> Result<Option<Bo
     }
 }
 
-/// None: it does not fit.
+/// Returns `None` if the value does not fit the schema.
 fn write(schema: &Schema, ix: Ix, value: &Value, depth: u32, out: &mut Vec<u8>) -> Option<()> {
     let depth = depth.checked_sub(1)?;
     match schema.kind(ix) {
@@ -75,7 +75,7 @@ fn write(schema: &Schema, ix: Ix, value: &Value, depth: u32, out: &mut Vec<u8>) 
             }
             out.push(0);
         }
-        // The first branch that it fits: Avro asked for the very first one, and no longer does.
+        // Takes the first branch that fits. Older versions of Avro demanded the very first branch.
         Kind::Union(branches) => {
             let start = out.len();
             for (index, branch) in branches.iter().enumerate() {
@@ -107,7 +107,7 @@ fn float(value: &Value) -> Option<f64> {
     }
 }
 
-/// Bytes as Avro's JSON has them: a character for each.
+/// Bytes from Avro's JSON form of them, which has one character for each byte.
 fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect()
 }

@@ -1,22 +1,22 @@
-//! Fields that come in any order, into the order of the schema, without memory of their own.
+//! Puts the fields of a record into the schema's order as they arrive in any order, with no buffer but `out`.
 //!
-//! Rule: a record's values are appended to `out` as they come, behind a table of their places; at the end they are put in
-//! order behind that, and moved to where the table was. Whatever fails in between, the caller truncates `out`.
+//! Rule: `out` gets a table of positions, and after it the values as they come. At the end, the values are copied in
+//! order and moved to where the table was. If anything fails in between, the caller truncates `out`.
 
 use super::{MAX_OUT, Unreadable};
 
-/// Bytes of the table for one field: where its value starts and ends, counted from the table's start. 0: not there (no
-/// value starts at 0, for the table does).
+/// Size of a table entry: the start and end of the value, relative to the table's start. A start of 0 means that the
+/// field has not come, because the table itself is at 0.
 const ENTRY: usize = 8;
 
-/// A record that is being gathered.
+/// A record whose fields are being gathered.
 pub(super) struct Gather {
     base: usize,
     count: usize,
 }
 
 impl Gather {
-    /// Begins a record of so many fields.
+    /// Begins a record of `count` fields.
     #[inline]
     pub fn begin(count: usize, out: &mut Vec<u8>) -> Gather {
         let base = out.len();
@@ -24,13 +24,13 @@ impl Gather {
         Gather { base, count }
     }
 
-    /// Is the value of this field there?
+    /// Whether this field has come.
     #[inline]
     pub fn has(&self, field: usize, out: &[u8]) -> bool {
         self.place(field, out).0 != 0
     }
 
-    /// The value of this field is what was appended since `start`.
+    /// Says that the value of this field is what was appended since `start`.
     #[inline]
     pub fn set(&self, field: usize, start: usize, out: &mut [u8]) -> Result<(), Unreadable> {
         if out.len() - self.base > MAX_OUT {

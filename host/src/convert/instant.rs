@@ -1,14 +1,14 @@
-//! Times as ISO-8601 text, and back.
+//! Conversion of times to and from ISO-8601 text.
 //!
-//! Rule: a text names one instant, so it has an offset; what is finer than the unit is cut off downwards (floor).
+//! Rule: a text must name one instant, so it needs an offset. Digits finer than the unit are rounded down.
 //!
-//! Read: `2020-12-16T00:03:00.123Z`, also `t`, `z` or a space, without the seconds, with any number of fraction digits
-//! (behind a comma too), with an offset `+01:00`, `+0100` or `+01`, with years beyond four digits behind their sign. A
-//! leap second is the first of the next minute; `24:00` is midnight.
+//! Accepted: `2020-12-16T00:03:00.123Z`; `t`, `z` or a space instead of the capital letters; no seconds; any number of
+//! fraction digits, also after a comma; an offset `+01:00`, `+0100` or `+01`; years of more than four digits if they
+//! have a sign. A leap second is read as the first second of the next minute, and `24:00` as midnight.
 
 const DAY: i64 = 86_400;
 
-/// Seconds and nanoseconds since 1970, of ISO-8601 text with an offset. None: it is no such text.
+/// Parses ISO-8601 text with an offset to seconds and nanoseconds since 1970.
 #[inline]
 pub(super) fn parse(text: &[u8]) -> Option<(i64, u32)> {
     let mut rest = text;
@@ -48,20 +48,20 @@ pub(super) fn parse(text: &[u8]) -> Option<(i64, u32)> {
     ))
 }
 
-/// Milliseconds since 1970. None: no such text, or beyond 64 bits.
+/// Milliseconds since 1970, or `None` if it is no valid text or exceeds 64 bits.
 #[inline]
 pub(super) fn parse_millis(text: &[u8]) -> Option<i64> {
     let (seconds, nanos) = parse(text)?;
     seconds.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))
 }
 
-/// Microseconds since 1970. None: no such text, or beyond 64 bits.
+/// Microseconds since 1970, or `None` if it is no valid text or exceeds 64 bits.
 pub(super) fn parse_micros(text: &[u8]) -> Option<i64> {
     let (seconds, nanos) = parse(text)?;
     seconds.checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000))
 }
 
-/// Appends `2020-12-16T00:03:00.000Z`.
+/// Appends a time like `2020-12-16T00:03:00.000Z`.
 #[inline]
 pub(crate) fn write_millis(millis: i64, out: &mut Vec<u8>) {
     write_seconds(millis.div_euclid(1_000), out);
@@ -69,7 +69,7 @@ pub(crate) fn write_millis(millis: i64, out: &mut Vec<u8>) {
     out.push(b'Z');
 }
 
-/// Appends `2020-12-16T00:03:00.000000Z`.
+/// Appends a time like `2020-12-16T00:03:00.000000Z`.
 pub(super) fn write_micros(micros: i64, out: &mut Vec<u8>) {
     write_seconds(micros.div_euclid(1_000_000), out);
     write_digits(micros.rem_euclid(1_000_000), 6, out);
@@ -99,7 +99,7 @@ fn write_seconds(seconds: i64, out: &mut Vec<u8>) {
     out.push(b'.');
 }
 
-/// The last `count` digits of a number.
+/// Appends the last `count` digits of a number.
 fn write_digits(number: i64, count: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + count, b'0');
@@ -110,7 +110,7 @@ fn write_digits(number: i64, count: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Days since 1970 of a day in the Gregorian calendar (Hinnant: eras of 400 years that begin in March).
+/// Days since 1970 of a Gregorian date. This is Hinnant's algorithm, with eras of 400 years that begin in March.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -119,7 +119,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// The reverse of [`days`].
+/// The Gregorian date of a number of days since 1970.
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -141,7 +141,7 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Four digits, or a sign and four to nine.
+/// Reads a year: four digits, or a sign and four to nine digits.
 #[inline]
 fn year(rest: &mut &[u8]) -> Option<i64> {
     let (sign, most) = match rest.first()? {
@@ -179,7 +179,7 @@ fn expect(rest: &mut &[u8], byte: u8) -> Option<()> {
     (*first == byte).then_some(())
 }
 
-/// Digits, at least one, as nanoseconds.
+/// Reads at least one digit, as a fraction in nanoseconds.
 #[inline]
 fn fraction(rest: &mut &[u8]) -> Option<u32> {
     let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -192,7 +192,7 @@ fn fraction(rest: &mut &[u8]) -> Option<u32> {
     (count > 0).then_some(nanos)
 }
 
-/// The whole rest, in seconds east.
+/// Reads the offset, which must be all that is left, as seconds east of Greenwich.
 #[inline]
 fn offset(rest: &[u8]) -> Option<i64> {
     let (sign, mut rest) = match rest {

@@ -1,32 +1,32 @@
-//! JSON text, read from left to right: tokens in place, no tree, nothing copied.
+//! Reads JSON text from left to right, token by token, without building a tree and without copying.
 //!
-//! Rule: what is passed over is checked as strictly as what is taken (RFC 8259; UTF-8 is the caller's check, of the whole
-//! text at once). Pairs of surrogates must be pairs.
+//! Rule: what is skipped is checked as strictly as what is read (RFC 8259). Surrogates must come in pairs. The caller
+//! checks that the whole text is UTF-8.
 
 use super::Unreadable;
 use super::datum::deeper;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 pub(super) struct Text<'a> {
     bytes: &'a [u8],
     pub at: usize,
 }
 
-/// What stands between the quotes of a string.
+/// The text between the quotes of a string.
 #[derive(Clone, Copy)]
 pub(super) struct Raw<'a> {
     pub bytes: &'a [u8],
-    /// Does it have escapes? They are valid.
+    /// Whether it contains escapes, which are valid.
     pub escaped: bool,
 }
 
-/// A number.
+/// A valid JSON number.
 #[derive(Clone, Copy)]
 pub(super) struct Number<'a> {
     pub bytes: &'a [u8],
-    /// Digits only, but for the sign.
+    /// Whether it has only digits and a sign: no point and no exponent.
     pub plain: bool,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Text<'a> {
         Text { bytes, at: 0 }
     }
 
-    /// The first byte of the next token; 0: the text ends.
+    /// The first byte of the next token, or 0 at the end of the text.
     #[inline]
     pub fn peek(&mut self) -> u8 {
         while let Some(byte) = self.bytes.get(self.at) {
@@ -47,7 +47,7 @@ impl<'a> Text<'a> {
         0
     }
 
-    /// Takes a mark.
+    /// Reads one punctuation character.
     #[inline]
     fn mark(&mut self, mark: u8, missing: &'static str) -> Result<()> {
         if self.peek() != mark {
@@ -57,7 +57,7 @@ impl<'a> Text<'a> {
         Ok(())
     }
 
-    /// Into an object; false: it is empty, and passed.
+    /// Enters an object. If it is empty, skips it and returns false.
     #[inline]
     pub fn open_object(&mut self) -> Result<bool> {
         self.mark(b'{', "an object was expected")?;
@@ -68,7 +68,7 @@ impl<'a> Text<'a> {
         Ok(true)
     }
 
-    /// Into an array; false: it is empty, and passed.
+    /// Enters an array. If it is empty, skips it and returns false.
     #[inline]
     pub fn open_array(&mut self) -> Result<bool> {
         self.mark(b'[', "an array was expected")?;
@@ -79,7 +79,7 @@ impl<'a> Text<'a> {
         Ok(true)
     }
 
-    /// The key of a member, and its colon.
+    /// Reads the key of a member, and its colon.
     #[inline]
     pub fn key(&mut self) -> Result<Raw<'a>> {
         let key = self.string("the key of an object was expected")?;
@@ -87,7 +87,7 @@ impl<'a> Text<'a> {
         Ok(key)
     }
 
-    /// Behind a member or an item: does another follow, or did `close` come?
+    /// After a member or an item, returns whether another follows. If not, reads `close`.
     #[inline]
     pub fn more(&mut self, close: u8) -> Result<bool> {
         let byte = self.peek();
@@ -120,7 +120,7 @@ impl<'a> Text<'a> {
         Ok(Raw { bytes, escaped })
     }
 
-    /// Passes one escape, or two that are a pair.
+    /// Skips one escape, or two that form a surrogate pair.
     fn escape(&mut self) -> Result<()> {
         let rest = &self.bytes[self.at + 1..];
         self.at += match rest.first() {
@@ -212,7 +212,7 @@ impl<'a> Text<'a> {
         Ok(())
     }
 
-    /// Passes a value.
+    /// Skips a value.
     pub fn skip(&mut self, depth: u32) -> Result<()> {
         match self.peek() {
             b'"' => self.string("text was expected").map(|_| ()),
@@ -243,7 +243,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Nothing but space is left.
+    /// Checks that only whitespace is left.
     pub fn end(&mut self) -> Result<()> {
         self.peek();
         if self.at < self.bytes.len() {
@@ -259,7 +259,7 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Is it this text?
+    /// Whether it equals this text, once its escapes are resolved.
     #[inline]
     pub fn is(&self, text: &str) -> bool {
         if self.escaped {
@@ -269,7 +269,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Appends it without escapes, as UTF-8.
+    /// Appends it as UTF-8, with its escapes resolved.
     pub fn append(&self, out: &mut Vec<u8>) {
         if !self.escaped {
             return out.extend_from_slice(self.bytes);
@@ -284,7 +284,7 @@ impl<'a> Raw<'a> {
         out.extend_from_slice(rest);
     }
 
-    /// Its characters, without escapes. Bytes that are not UTF-8 become the replacement character.
+    /// Its characters, with escapes resolved. Invalid UTF-8 becomes the replacement character.
     pub fn chars(&self) -> impl Iterator<Item = char> + 'a {
         let mut rest = self.bytes;
         std::iter::from_fn(move || {
@@ -311,7 +311,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// The character of a valid escape, and the length of that.
+/// The character of a valid escape, and the length of that escape.
 fn unescape(text: &[u8]) -> (char, usize) {
     let char = match text[1] {
         b'b' => '\u{8}',
@@ -320,7 +320,7 @@ fn unescape(text: &[u8]) -> (char, usize) {
         b'r' => '\r',
         b't' => '\t',
         b'u' => {
-            // `Text::escape` has seen the digits, and the other half of a pair.
+            // `Text::escape` has checked the digits and the second half of a pair.
             let first = hex(&text[2..]).unwrap_or(0);
             if !(0xd800..0xdc00).contains(&first) {
                 return (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 6);
@@ -334,7 +334,7 @@ fn unescape(text: &[u8]) -> (char, usize) {
     (char, 2)
 }
 
-/// Four hexadecimal digits.
+/// Reads four hexadecimal digits.
 fn hex(text: &[u8]) -> Option<u32> {
     let digits = text.get(..4)?;
     digits
@@ -342,7 +342,7 @@ fn hex(text: &[u8]) -> Option<u32> {
         .try_fold(0, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// How many bytes stand before the first quote, backslash or control character.
+/// The number of bytes before the first quote, backslash or control character.
 #[inline]
 pub(super) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
@@ -350,10 +350,11 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     let mut words = bytes.chunks_exact(8);
     let mut at = 0;
     for word in &mut words {
-        // Eight bytes by chunks_exact.
+        // `chunks_exact` yields eight bytes.
         let word = u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        // A borrow may mark bytes above one that is rightly marked; the lowest is always right.
+        // A borrow may mark bytes above a marked one by mistake. The lowest mark is always right, and only that is
+        // used.
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         let found = (control | zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')))) & HIGH;
         if found != 0 {
@@ -369,7 +370,7 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
         .unwrap_or(words.remainder().len())
 }
 
-/// Appends text in quotes, escaped where it must be.
+/// Appends text in quotes, with escapes where JSON needs them.
 #[inline]
 pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');

@@ -1,17 +1,18 @@
-//! JSON text into the datum of a schema.
+//! Converts JSON text to datums of a schema.
 //!
-//! Rule: a value is taken exactly or refused. Numbers are read from their text; nothing is rounded but floats, to the
-//! nearest. What the schema does not know is passed over (and must be JSON all the same).
+//! Rule: a value is read exactly or refused. Only floats are rounded, to the nearest. Members that the schema does not
+//! know are skipped, but must be valid JSON.
 //!
-//! - A union of records at top level goes by the member `type`, the record's name with or without namespace. So does a
-//!   union of several records elsewhere. Other unions go by the kind of JSON value, to the first branch that takes it; a
-//!   number to a time only when no branch of numbers takes it.
-//! - An absent field takes its default, else null where it may be null, else the value is unreadable. `null` where no null
-//!   may be is as good as absent.
-//! - A field of the schema that comes twice is unreadable: two readers might see two values.
-//! - Times are ISO-8601 with an offset, or numbers of milliseconds, also where the schema counts microseconds. Other
-//!   logical types of numbers (dates, times of day) are their plain numbers.
-//! - Bytes and fixed are text of the characters U+0000 to U+00FF, a byte each. NaN and infinities are text too.
+//! - In a union of records at top level, and in any union of several records, the member `type` names the record, with
+//!   or without its namespace. In other unions, the first branch that accepts this kind of JSON value is used. A number
+//!   is read as a time only if no numeric branch accepts it.
+//! - An absent field gets its default, or else null if it may be null. Otherwise the value is unreadable. A `null`
+//!   where null is not allowed counts as absent.
+//! - If a field of the schema comes twice, the value is unreadable, because two readers might see two values.
+//! - Times are ISO-8601 with an offset, or milliseconds, even if the schema has microseconds. Other logical types of
+//!   numbers (dates, times of day) are plain numbers.
+//! - Bytes and fixed are text of the characters U+0000 to U+00FF, one for each byte. NaN and the infinities are text
+//!   too.
 
 mod compile;
 mod scalar;
@@ -29,14 +30,14 @@ use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
-/// JSON texts into datums of one schema.
+/// Converts JSON texts to datums of one schema.
 #[derive(Debug)]
 pub struct JsonReader {
     ops: Box<[Op]>,
     root: u32,
 }
 
-/// How a value is read. Numbers are indexes of other ops.
+/// How to read a value. Numbers are indexes of other ops.
 #[derive(Debug)]
 enum Op {
     Leaf(Leaf),
@@ -59,13 +60,13 @@ enum Op {
 struct Field {
     name: Arc<str>,
     op: u32,
-    /// Does its type know null?
+    /// Whether its type accepts null.
     nullable: bool,
-    /// Its value when it is absent.
+    /// The value to use when it is absent.
     absent: Option<Box<[u8]>>,
 }
 
-/// Branches by the kind of JSON value: (branch, op).
+/// The branches that accept each kind of JSON value, as (branch, op).
 #[derive(Debug, Default)]
 struct Union {
     null: Option<u32>,
@@ -75,26 +76,26 @@ struct Union {
     arrays: Vec<(u32, u32)>,
     maps: Vec<(u32, u32)>,
     records: Vec<Named>,
-    /// Is the record named by a member `type`?
+    /// Whether the member `type` names the record.
     typed: bool,
 }
 
 #[derive(Debug)]
 struct Named {
     full: Arc<str>,
-    /// None: another record of the union has it too.
+    /// The name without its namespace, unless another record of the union has the same.
     short: Option<Arc<str>>,
     branch: u32,
     op: u32,
 }
 
 impl JsonReader {
-    /// Compiles the reading for this schema (Avro JSON).
+    /// Compiles a reader for this schema (Avro JSON).
     pub fn new(schema: &str) -> std::result::Result<Self, Incompatible> {
         compile::reader(&Schema::parse(schema)?)
     }
 
-    /// Appends the datum of the one value that the text is.
+    /// Converts a text that is exactly one value, and appends its datum.
     pub fn convert(&self, text: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if let Err(error) = std::str::from_utf8(text) {
             return Err(Unreadable::at("the text is not UTF-8", error.valid_up_to()));
@@ -123,7 +124,7 @@ impl JsonReader {
                     Some(size) => {
                         let bytes = &bytes[from..];
                         let sign = (bytes[0] as i8 >> 7) as u8;
-                        // A decimal of a fixed has no more digits than it has room for.
+                        // The parser has checked that a decimal fits its fixed.
                         out.resize(out.len() + (*size as usize).saturating_sub(bytes.len()), sign);
                         out.extend_from_slice(bytes);
                     }
@@ -213,7 +214,7 @@ impl JsonReader {
         Ok(())
     }
 
-    /// `typed`: the member `type` names the record, and must be there once at most.
+    /// If `typed`, the member `type` names the record, and may come only once.
     fn record(&self, fields: &[Field], typed: bool, text: &mut Text, depth: u32, out: &mut Vec<u8>) -> Result<()> {
         let depth = deeper(depth)?;
         let gather = Gather::begin(fields.len(), out);
@@ -271,7 +272,7 @@ impl JsonReader {
                     &union.records[0]
                 };
                 put_long(i64::from(named.branch), out);
-                // Compiled so: a named branch is a record.
+                // The compiler makes every named branch a record.
                 let Op::Record(fields) = &self.ops[named.op as usize] else {
                     return Err(text.error("a record was expected"));
                 };
@@ -290,14 +291,15 @@ impl JsonReader {
                 Ok(()) => return Ok(()),
                 Err(error) => _ = first.get_or_insert(error),
             }
-            // Only texts and numbers have several branches: no value is read over and over again.
+            // Only branches for text and numbers are tried in turn. They are short, so that no large value is read
+            // several times.
             text.at = at;
             out.truncate(start);
         }
         Err(first.unwrap_or_else(|| text.error("no branch of the union takes such a value")))
     }
 
-    /// The record that the member `type` of the object ahead names.
+    /// The record that the object's member `type` names. Does not move past the object.
     fn named<'a>(&self, union: &'a Union, text: &mut Text, depth: u32) -> Result<&'a Named> {
         let start = text.at;
         let mut more = text.open_object()?;
@@ -322,7 +324,7 @@ impl JsonReader {
     }
 }
 
-/// The field of this name; most often the one that is expected next.
+/// The field with this name. Usually it is the expected one.
 #[inline]
 fn find(fields: &[Field], expected: usize, key: Raw) -> Option<usize> {
     match fields.get(expected) {

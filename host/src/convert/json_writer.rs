@@ -1,10 +1,10 @@
-//! Datums of a schema into JSON text.
+//! Converts datums of a schema to JSON text.
 //!
-//! Rule: one text for one value: no spaces, fields in the schema's order, those that are null left out, decimals plain,
-//! text escaped only where it must be. No branch of a union is named.
+//! Rule: a value has exactly one text. It has no spaces, its fields are in the schema's order, fields that are null are
+//! left out, decimals are plain, and text is escaped only where it must be. The branch of a union is not named.
 //!
-//! What [`JsonReader`](super::JsonReader) reads for the same schema is the same value again, but for what JSON can't tell
-//! apart: branches of a union with the same kind of JSON value, and the records of a union.
+//! [`JsonReader`](super::JsonReader) reads the same value back, except for what JSON can't distinguish: branches of a
+//! union that have the same kind of JSON value, and the records of a union.
 
 use super::datum::{Cursor, deeper};
 use super::json::{plain, write_escape, write_string};
@@ -16,18 +16,18 @@ use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
-/// Datums of one schema into JSON texts.
+/// Converts datums of one schema to JSON texts.
 #[derive(Debug)]
 pub struct JsonWriter {
     ops: Box<[Op]>,
     root: u32,
 }
 
-/// How a value is written. Numbers are indexes of other ops; op `n` is that of the schema's node `n`.
+/// How to write a value. Numbers are indexes of other ops. Op `n` belongs to node `n` of the schema.
 #[derive(Debug)]
 enum Op {
     Leaf(Leaf),
-    /// With their quotes.
+    /// Each symbol, with its quotes.
     Enum(Box<[Box<[u8]>]>),
     Array {
         item: u32,
@@ -43,13 +43,13 @@ enum Op {
 #[derive(Debug)]
 struct Field {
     name: Arc<str>,
-    /// `,"name":`
+    /// The text `,"name":`.
     key: Box<[u8]>,
     op: u32,
 }
 
 impl JsonWriter {
-    /// Compiles the writing for this schema (Avro JSON).
+    /// Compiles a writer for this schema (Avro JSON).
     pub fn new(schema: &str) -> std::result::Result<Self, Incompatible> {
         let schema = Schema::parse(schema)?;
         let ops: std::result::Result<_, _> = (0..schema.nodes.len() as Ix).map(|ix| op(&schema, ix)).collect();
@@ -59,7 +59,7 @@ impl JsonWriter {
         })
     }
 
-    /// Appends the text of the one value that the datum is.
+    /// Converts a datum that is exactly one value, and appends its text.
     pub fn convert(&self, datum: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
         let mut cursor = Cursor::new(datum);
@@ -201,7 +201,7 @@ impl JsonWriter {
 fn op(schema: &Schema, ix: Ix) -> std::result::Result<Op, Incompatible> {
     let node = schema.node(ix);
     Ok(match &node.kind {
-        // Symbols and names are words: nothing in them needs an escape.
+        // Symbols and names are words, so nothing in them needs an escape.
         Kind::Enum(_, symbols, _) => Op::Enum(
             symbols
                 .iter()
@@ -226,9 +226,9 @@ fn op(schema: &Schema, ix: Ix) -> std::result::Result<Op, Incompatible> {
     })
 }
 
-/// The shortest text that is read back as the same number.
+/// Appends the shortest text that reads back as the same number.
 fn write_number(value: impl std::fmt::Debug, out: &mut Vec<u8>) {
-    // Writing into a Vec does not fail.
+    // Writing into a `Vec` can't fail.
     let _ = write!(out, "{value:?}");
 }
 
@@ -240,7 +240,7 @@ fn write_special(value: f64, out: &mut Vec<u8>) {
     });
 }
 
-/// A character for each byte.
+/// Appends one character for each byte.
 fn write_latin1(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for byte in bytes {

@@ -1,11 +1,11 @@
-//! Values without parts.
+//! The kinds of values without parts.
 //!
-//! Rule: one place says what a node of a schema is that has no others below it; readers and writers of JSON agree by that.
+//! Rule: JSON readers and writers agree on these kinds, because both take them from here.
 
 use super::schema::{Kind, Logical, Node};
 use super::{Incompatible, decimal};
 
-/// A value without parts, and without a name.
+/// A kind of value without parts and without a name.
 #[derive(Debug)]
 pub(super) enum Leaf {
     Null,
@@ -19,20 +19,20 @@ pub(super) enum Leaf {
     Fixed {
         size: u32,
     },
-    /// `fixed`: its bytes; none: as many as it says.
+    /// `fixed` is the size of a fixed. It is `None` for bytes, which give their own length.
     Decimal {
         precision: u32,
         scale: u32,
         fixed: Option<u32>,
     },
-    /// Sixteen bytes.
+    /// A fixed of sixteen bytes.
     Uuid,
     Millis,
     Micros,
 }
 
 impl Leaf {
-    /// Of a node without parts and symbols.
+    /// The kind of a node that has neither parts nor symbols.
     pub fn of(node: &Node) -> Result<Leaf, Incompatible> {
         let decimal = |precision, scale, fixed| {
             decimal::supported(precision)?;

@@ -1,8 +1,8 @@
-//! Avro values of one schema into another: Avro's resolution, compiled.
+//! Converts Avro values of a writer's schema to a reader's schema: Avro's schema resolution, compiled.
 //!
-//! Rule: what has the same layout on both sides is checked and copied, however large; only what differs is rewritten. A
-//! branch or symbol that the reader does not have makes the values unreadable that use it, not the schemas: that is for
-//! [`incompatibilities`] to say.
+//! Rule: parts with the same layout on both sides are checked and copied, however large they are. Only what differs is
+//! rewritten. If the reader lacks a branch or a symbol, only values that use it are unreadable. Whether that makes the
+//! schemas incompatible is for [`incompatibilities`] to say.
 
 mod compile;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
-/// Values of a writer's schema into a reader's.
+/// Converts values of one writer's schema to one reader's schema.
 #[derive(Debug)]
 pub struct Resolver {
     shapes: Shapes,
@@ -27,11 +27,11 @@ pub struct Resolver {
 /// What to do with a value of the writer. Numbers are indexes of other ops.
 #[derive(Debug)]
 enum Op {
-    /// The same bytes.
+    /// Copies the bytes.
     Copy(Ix),
-    /// Bytes that become text.
+    /// Bytes that are text for the reader.
     Text,
-    /// Bytes that the writer does not know as a decimal.
+    /// Bytes that are a decimal only for the reader.
     Decimal {
         precision: u32,
         fixed: Option<u32>,
@@ -41,7 +41,7 @@ enum Op {
     LongToFloat,
     LongToDouble,
     FloatToDouble,
-    /// By the writer's symbol; none: the reader has neither it nor a default.
+    /// The reader's symbol for each symbol of the writer, or `None` if the reader has neither it nor a default.
     Enum(Box<[Option<u32>]>),
     Array {
         item: u32,
@@ -50,34 +50,34 @@ enum Op {
     Map {
         value: u32,
     },
-    /// In the reader's order, which is the writer's.
+    /// Fields that have the same order on both sides.
     Record(Box<[Step]>),
-    /// In the writer's order; the reader's is another.
+    /// Fields in the writer's order, which differs from the reader's.
     Reordered {
         fields: Box<[Moved]>,
         defaults: Box<[Option<Box<[u8]>>]>,
     },
-    /// By the writer's branch.
+    /// What to do for each branch of the writer's union.
     Branches(Box<[u32]>),
-    /// A branch of the reader's union.
+    /// Wraps the value in a branch of the reader's union.
     Into {
         branch: u32,
         op: u32,
     },
-    /// The reader has nothing for it.
+    /// The reader has no type for it.
     Never(Arc<str>),
 }
 
 #[derive(Debug)]
 enum Step {
-    /// Fields of the same layout, one behind the other.
+    /// Consecutive fields with the same layout.
     Copy(Box<[(Ix, Arc<str>)]>),
     Skip(Ix, Arc<str>),
     Convert(u32, Arc<str>),
     Default(Box<[u8]>),
 }
 
-/// A field of the writer.
+/// What becomes of a field of the writer.
 #[derive(Debug)]
 struct Moved {
     name: Arc<str>,
@@ -87,25 +87,25 @@ struct Moved {
 #[derive(Debug)]
 enum Move {
     Skip(Ix),
-    /// It becomes this field of the reader.
+    /// Goes to this field of the reader.
     To(usize, u32),
 }
 
 impl Resolver {
-    /// Compiles the way from `writer` to `reader` (both Avro JSON). Fails where no value, or no value that has a certain
-    /// field, could ever be read.
+    /// Compiles the conversion from `writer` to `reader` (both Avro JSON). Fails if no value could ever be read, or
+    /// none that has some particular field.
     pub fn new(writer: &str, reader: &str) -> std::result::Result<Self, Incompatible> {
         let writer = Schema::parse(writer)?;
         let reader = Schema::parse(reader)?;
         compile::resolver(&writer, &reader)
     }
 
-    /// Is every value of the writer, as it stands, the same value of the reader? Then bytes may be passed through.
+    /// Whether every value of the writer is also the same value of the reader, so that bytes can be passed through.
     pub fn is_identity(&self) -> bool {
         matches!(self.ops[self.root as usize], Op::Copy(_))
     }
 
-    /// Appends the reader's datum. The writer's is checked to its end, identity or not.
+    /// Appends the reader's datum. The writer's datum is checked to its end, even if it is only copied.
     pub fn convert(&self, datum: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
         let mut cursor = Cursor::new(datum);
@@ -211,7 +211,7 @@ impl Resolver {
                     .map_err(|error| error.in_field(&field.name))?;
                 }
                 gather.end(out, |place, out| {
-                    // Compiled so: a field has a writer's or a default.
+                    // The compiler has made sure that every field comes from the writer or has a default.
                     out.extend_from_slice(defaults[place].as_deref().unwrap_or_default());
                     Ok(())
                 })?;

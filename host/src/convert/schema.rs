@@ -1,7 +1,7 @@
-//! An Avro schema as a graph of nodes: names resolved, defaults kept as JSON, logical types understood.
+//! An Avro schema as a graph of nodes, with names resolved, defaults as JSON, and logical types recognised.
 //!
-//! Rule: what is in a [`Schema`] is well formed, and has finite values: no record contains itself other than through a
-//! union, an array or a map, and no value has more than [`MAX_PARTS`] parts that must be there.
+//! Rule: a [`Schema`] is well formed and its values are finite. A record contains itself only through a union, an array
+//! or a map, and no value must have more than [`MAX_PARTS`] parts.
 
 mod parse;
 
@@ -9,8 +9,8 @@ use super::Incompatible;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Parts of a value that must be there (fields of fields of fields), at most: a small schema may nest records without
-/// any bytes into an endless number of them.
+/// Maximum number of parts that every value has (fields, their fields, and so on). Without it, a small schema could
+/// nest empty records into a huge number of parts that take no bytes.
 const MAX_PARTS: u64 = 1 << 16;
 
 /// Index of a node.
@@ -21,11 +21,11 @@ pub(super) type Ix = u32;
 pub(super) struct Schema {
     pub nodes: Vec<Node>,
     pub root: Ix,
-    /// By node: can a value of it have no bytes at all?
+    /// For each node, whether its values can have no bytes.
     empty: Vec<bool>,
 }
 
-/// A type: its kind and what it means.
+/// A type, and what it means.
 #[derive(Debug)]
 pub(super) struct Node {
     pub kind: Kind,
@@ -53,20 +53,20 @@ pub(super) enum Kind {
 /// Name of a record, an enum or a fixed.
 #[derive(Debug, Clone)]
 pub(super) struct Name {
-    /// With its namespace.
+    /// The name with its namespace.
     pub full: Arc<str>,
-    /// Full names.
+    /// Each with its namespace.
     pub aliases: Vec<Arc<str>>,
 }
 
 impl Name {
-    /// Without its namespace.
+    /// The name without its namespace.
     pub fn short(&self) -> &str {
         short(&self.full)
     }
 }
 
-/// The part of a full name behind its namespace.
+/// The part of a full name after its namespace.
 pub(super) fn short(full: &str) -> &str {
     full.rsplit('.').next().unwrap_or(full)
 }
@@ -79,16 +79,16 @@ pub(super) struct Field {
     pub default: Option<Value>,
 }
 
-/// What a type means beyond its bytes.
+/// What a type means beyond its layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Logical {
     None,
-    /// Of bytes or fixed.
+    /// Bytes or a fixed.
     Decimal {
         precision: u32,
         scale: u32,
     },
-    /// Of text or of a fixed of 16 bytes.
+    /// Text, or a fixed of 16 bytes.
     Uuid,
     TimestampMillis,
     TimestampMicros,
@@ -103,13 +103,14 @@ pub(super) enum Logical {
 }
 
 impl Schema {
-    /// From the text of a schema.
+    /// Parses the JSON of a schema.
     pub fn parse(text: &str) -> Result<Schema, Incompatible> {
         let json: Value =
             serde_json::from_str(text).map_err(|error| Incompatible::new("", format!("not a schema: {error}")))?;
         let mut schema = parse::parse(&json)?;
         let mut parts = vec![None; schema.nodes.len()];
-        // From the first to the last: what a type names stands before it, so the recursion is as deep as the text.
+        // Nodes are in the order of the text, so a named type comes before its uses. The recursion is no deeper than
+        // the text.
         for ix in 0..schema.nodes.len() {
             schema.count_parts(ix as Ix, &mut parts)?;
         }
@@ -124,12 +125,12 @@ impl Schema {
         &self.nodes[ix as usize].kind
     }
 
-    /// Can a value of it have no bytes at all?
+    /// Whether values of this node can have no bytes.
     pub fn may_be_empty(&self, ix: Ix) -> bool {
         self.empty[ix as usize]
     }
 
-    /// The branch of a union that is null.
+    /// The index of a union's null branch.
     pub fn null_branch(&self, ix: Ix) -> Option<usize> {
         match self.kind(ix) {
             Kind::Union(branches) => branches
@@ -139,7 +140,7 @@ impl Schema {
         }
     }
 
-    /// What it is, in words.
+    /// A description for messages.
     pub fn describe(&self, ix: Ix) -> String {
         let node = self.node(ix);
         let kind = match &node.kind {
@@ -168,7 +169,7 @@ impl Schema {
         }
     }
 
-    /// Counts the parts that a value must have; `parts` holds what is known, 0 for what is being counted.
+    /// Counts the parts that every value of this node has. `parts` has the known counts, and 0 for nodes being counted.
     fn count_parts(&mut self, ix: Ix, parts: &mut [Option<u64>]) -> Result<u64, Incompatible> {
         let (name, fields) = match self.kind(ix) {
             Kind::Record(name, fields) => (
@@ -208,7 +209,7 @@ impl Schema {
 }
 
 impl Logical {
-    /// As schemas call it.
+    /// Its name in schemas.
     pub fn name(self) -> &'static str {
         match self {
             Logical::None => "",

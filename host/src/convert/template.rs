@@ -1,7 +1,7 @@
-//! URLs from the fields of a request.
+//! Builds URLs from the fields of a request.
 //!
-//! Rule: a value can't change the shape of the URL. All of it but letters, digits and `-._~` is percent-encoded, and no
-//! segment of the path becomes `.` or `..`, which URL libraries resolve even where they are encoded.
+//! Rule: a value can't change the structure of the URL. Everything but letters, digits and `-._~` is percent-encoded.
+//! No path segment may become `.` or `..`, because URL libraries resolve those even when they are encoded.
 
 use super::datum::{Cursor, Shapes};
 use super::schema::{Ix, Kind, Logical, Schema};
@@ -9,7 +9,7 @@ use super::{Incompatible, MAX_DEPTH, Unreadable, decimal, instant};
 use std::io::Write;
 use std::sync::Arc;
 
-/// A URL with places for fields, for requests of one schema.
+/// A URL with placeholders for the fields of requests of one schema.
 #[derive(Debug)]
 pub struct Template {
     shapes: Shapes,
@@ -28,7 +28,7 @@ enum Part {
     },
 }
 
-/// How a value is written.
+/// How to write a field.
 #[derive(Clone, Debug)]
 enum Value {
     Boolean,
@@ -48,8 +48,8 @@ enum Value {
 }
 
 impl Template {
-    /// `template`: a URL with places like `{userSessionId}`; `request_schema`: Avro JSON of a record that has these fields,
-    /// each a number, a boolean, text, an enum, a decimal or a timestamp, or a union of those and null.
+    /// `template` is a URL with placeholders like `{userSessionId}`. `request_schema` is the Avro JSON of a record with
+    /// these fields. Each must be a number, boolean, text, enum, decimal or timestamp, or a union of those and null.
     pub fn new(template: &str, request_schema: &str) -> Result<Self, Incompatible> {
         let schema = Schema::parse(request_schema)?;
         let Kind::Record(_, fields) = schema.kind(schema.root) else {
@@ -107,7 +107,7 @@ impl Template {
         })
     }
 
-    /// Appends the URL for a request. A field that is null, or gives a segment `.` or `..`, is unreadable.
+    /// Appends the URL for a request. Fails if a field is null, or a segment becomes `.` or `..`.
     pub fn render(&self, datum: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let start = out.len();
         let result = self.fill(datum, out).and_then(|()| check_path(&out[start..]));
@@ -149,7 +149,7 @@ impl Template {
     }
 }
 
-/// None: null.
+/// How to write this type, or `None` for null.
 fn value(schema: &Schema, ix: Ix, name: &str) -> Result<Option<Value>, Incompatible> {
     let node = schema.node(ix);
     Ok(Some(match (&node.kind, node.logical) {
@@ -185,7 +185,7 @@ fn value(schema: &Schema, ix: Ix, name: &str) -> Result<Option<Value>, Incompati
     }))
 }
 
-/// The same text as in JSON, without quotes, percent-encoded.
+/// Appends the same text as in JSON, without quotes and percent-encoded.
 fn write(value: &Value, cursor: &mut Cursor, out: &mut Vec<u8>) -> Result<(), Unreadable> {
     match value {
         Value::Boolean => out.extend_from_slice(if cursor.boolean()? { b"true" } else { b"false" }),
@@ -194,7 +194,7 @@ fn write(value: &Value, cursor: &mut Cursor, out: &mut Vec<u8>) -> Result<(), Un
         Value::Float => {
             let mut bytes = [0; 4];
             bytes.copy_from_slice(cursor.take(4)?);
-            // Letters, digits, point and minus; writing into a Vec does not fail.
+            // A number has only letters, digits, point and minus. Writing into a `Vec` can't fail.
             let _ = write!(out, "{:?}", f32::from_le_bytes(bytes));
         }
         Value::Double => {
@@ -234,7 +234,7 @@ fn write_time(write: fn(i64, &mut Vec<u8>), time: i64, out: &mut Vec<u8>) {
     out.drain(start..end);
 }
 
-/// Appends bytes, those that are not unreserved (RFC 3986) as `%XX`.
+/// Appends bytes, with all that are not unreserved (RFC 3986) as `%XX`.
 fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! The programs against their oracles, the wire contract, and hostile bytes.
+//! Tests of the converters against other implementations, the wire contract, and hostile bytes.
 
 mod contract;
 mod evolution;
@@ -40,7 +40,7 @@ fn resolve(writer: &str, reader: &str, datum: &[u8]) -> Result<Vec<u8>, Unreadab
     result.map(|()| out.split_off(6))
 }
 
-/// A record of one field.
+/// A record with one field.
 fn record(field: &str) -> String {
     format!(r#"{{"type":"record","name":"R","fields":[{field}]}}"#)
 }

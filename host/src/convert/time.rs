@@ -1,7 +1,7 @@
-//! The event time of a value as it came, before anything else is known of it.
+//! Extracts the event time of a value.
 //!
-//! Rule: it depends on the value and its writer's schema only, never on the rules. What stands behind the time is not
-//! looked at.
+//! Rule: the event time depends only on the value and its writer's schema, never on the rules. Bytes after the time are
+//! not checked.
 
 use super::datum::{Cursor, Shapes};
 use super::json::Text;
@@ -10,21 +10,21 @@ use super::schema::{Ix, Kind, Logical, Schema};
 use super::{Incompatible, MAX_DEPTH, Unreadable};
 use crate::record::Millis;
 
-/// Event times of the datums of one writer's schema.
+/// Extracts event times from datums of one writer's schema.
 #[derive(Debug)]
 pub struct AvroTime {
     shapes: Shapes,
-    /// By branch of a union at top level; else one. None: a branch without the field.
+    /// The way to the time, for each branch of a union at top level; otherwise a single one. `None` for null.
     records: Box<[Option<Way>]>,
     union: bool,
 }
 
-/// The way to the field in a record.
+/// The way to the event time's field in a record.
 #[derive(Debug)]
 struct Way {
     before: Box<[Ix]>,
     unit: Unit,
-    /// Of a field that is a union: its branches, true for the time. Empty: it is none.
+    /// If the field is a union: for each branch, whether it is the time. Otherwise empty.
     branches: Box<[bool]>,
 }
 
@@ -36,8 +36,9 @@ enum Unit {
 }
 
 impl AvroTime {
-    /// `writer`: Avro JSON of a record, or of a union of records. The field must be a long: plain (milliseconds),
-    /// timestamp-millis, -micros or -nanos; also in a union with null. Fails if a record of the schema has no such field.
+    /// `writer` is the Avro JSON of a record, or of a union of records. The field must be a long, either plain
+    /// (milliseconds) or timestamp-millis, -micros or -nanos, and may be nullable. Fails if a record of the schema has
+    /// no such field.
     pub fn new(writer: &str, field: &str) -> Result<Self, Incompatible> {
         let schema = Schema::parse(writer)?;
         let root = [schema.root];
@@ -60,7 +61,7 @@ impl AvroTime {
         })
     }
 
-    /// The time of a datum, in milliseconds; finer ones are cut off downwards.
+    /// The event time of a datum, rounded down to milliseconds.
     pub fn of(&self, datum: &[u8]) -> Result<Millis, Unreadable> {
         let mut cursor = Cursor::new(datum);
         let branch = match self.union {
@@ -87,7 +88,7 @@ impl AvroTime {
     }
 }
 
-/// None: this is null, which may be beside records.
+/// Returns `None` for null, which may be in a union with records.
 fn way(schema: &Schema, ix: Ix, field: &str) -> Result<Option<Way>, Incompatible> {
     let (name, fields) = match schema.kind(ix) {
         Kind::Null => return Ok(None),
@@ -142,19 +143,19 @@ fn unit(schema: &Schema, ix: Ix) -> Option<Unit> {
     }
 }
 
-/// Event times of JSON objects.
+/// Extracts event times from JSON objects.
 #[derive(Debug)]
 pub struct JsonTime {
     field: Box<str>,
 }
 
 impl JsonTime {
-    /// `field`: a member of the object at top level.
+    /// `field` is a member of the top-level object.
     pub fn new(field: &str) -> Self {
         JsonTime { field: field.into() }
     }
 
-    /// The time of a text: that of the first member of this name, ISO-8601 with an offset or a number of milliseconds.
+    /// The event time of a text, from the first member of this name: ISO-8601 with an offset, or milliseconds.
     pub fn of(&self, text: &[u8]) -> Result<Millis, Unreadable> {
         let mut text = Text::new(text);
         let mut more = text.open_object()?;

@@ -1,6 +1,6 @@
-//! Is this datum a value of the schema?
+//! Checks that a datum is a value of a schema.
 //!
-//! Rule: what passes here is read by every other program for the same schema, to its last byte.
+//! Rule: every other converter for the same schema can read what passes here, to its last byte.
 
 use super::datum::{Cursor, Shapes};
 use super::schema::{Ix, Schema};
@@ -14,7 +14,7 @@ pub struct Validator {
 }
 
 impl Validator {
-    /// Compiles the check for this schema (Avro JSON).
+    /// Compiles a validator for this schema (Avro JSON).
     pub fn new(schema: &str) -> Result<Self, Incompatible> {
         let schema = Schema::parse(schema)?;
         Ok(Validator {
@@ -23,7 +23,7 @@ impl Validator {
         })
     }
 
-    /// Is it exactly one value, with nothing behind it?
+    /// Whether the datum is exactly one value, with nothing after it.
     pub fn check(&self, datum: &[u8]) -> Result<(), Unreadable> {
         let mut cursor = Cursor::new(datum);
         self.shapes.walk::<true>(self.root, &mut cursor, MAX_DEPTH)?;

@@ -1,16 +1,16 @@
 //! The timers of a task, in the order in which they are due.
 //!
-//! Rule: for each (key, kind, tag) there is at most one timer; setting it again replaces it. The order is that of
-//! [`StepKey`]: by due time, key, kind, tag.
+//! Rule: there is at most one timer for each (key, kind, tag). Setting it again replaces it. Timers are ordered as
+//! their [`StepKey`]s: by due time, key, kind, tag.
 
 use crate::record::{Millis, StepKey};
 use crate::state::undo::UndoMap;
 use std::ops::Bound;
 
-/// Who a timer is: key, permanent id of its kind, tag.
+/// What identifies a timer: its key, permanent id of its kind, tag.
 pub type TimerName = (Box<[u8]>, u16, Box<[u8]>);
 
-/// See the module.
+/// The timers of a task, by due time and by name.
 #[derive(Debug, Default)]
 pub struct Timers {
     due: UndoMap<StepKey, ()>,
@@ -18,8 +18,8 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Sets a timer for `at`, or for `now + 1` when that is not after now. Returns the time that it is set for, and that of
-    /// the one that it replaces.
+    /// Sets a timer for `at`, but at the earliest for `now + 1`. Returns the time that it is set for, and the time of
+    /// the timer that it replaces.
     pub fn set(&mut self, key: &[u8], kind: u16, tag: &[u8], at: Millis, now: Millis) -> (Millis, Option<Millis>) {
         let at = if at <= now { now.saturating_add(1) } else { at };
         let name: TimerName = (key.into(), kind, tag.into());
@@ -31,7 +31,7 @@ impl Timers {
         (at, old)
     }
 
-    /// Takes a timer back, or takes it because it is due. Returns the time that it was set for.
+    /// Removes a timer, because it is due or cancelled. Returns the time that it was set for.
     pub fn take(&mut self, key: &[u8], kind: u16, tag: &[u8]) -> Option<Millis> {
         let name: TimerName = (key.into(), kind, tag.into());
         let time = self.names.remove(&name)?;
@@ -44,45 +44,45 @@ impl Timers {
         self.due.first().map(|(step, ())| step)
     }
 
-    /// In order of their steps.
+    /// The steps of all timers, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &StepKey> {
         self.due.iter().map(|(step, ())| step)
     }
 
-    /// In order, from behind this one: the sweep's walk.
+    /// The steps after `cursor`, in their order. The sweep uses it.
     pub fn after(&self, cursor: Option<&StepKey>) -> impl Iterator<Item = &StepKey> {
         let from = cursor.map_or(Bound::Unbounded, |step| Bound::Excluded(step.clone()));
         self.due.range((from, Bound::Unbounded)).map(|(step, ())| step)
     }
 
-    /// Those of the last commit.
+    /// The timers that were set at the last commit.
     pub fn committed(&self) -> impl Iterator<Item = StepKey> {
         self.due.committed().into_keys()
     }
 
-    /// How many are set.
+    /// The number of timers.
     pub fn len(&self) -> usize {
         self.due.len()
     }
 
-    /// None is set.
+    /// Whether no timer is set.
     pub fn is_empty(&self) -> bool {
         self.due.is_empty()
     }
 
-    /// See [`UndoMap::seal`].
+    /// Seals the open epoch: see [`UndoMap::seal`].
     pub fn seal(&mut self) {
         self.due.seal();
         self.names.seal();
     }
 
-    /// See [`UndoMap::commit`].
+    /// Commits the sealed epoch: see [`UndoMap::commit`].
     pub fn commit(&mut self) {
         self.due.commit();
         self.names.commit();
     }
 
-    /// See [`UndoMap::abort`].
+    /// Drops both epochs: see [`UndoMap::abort`].
     pub fn abort(&mut self) {
         self.due.abort();
         self.names.abort();
@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// One timer a name, and both indexes agree, through commits and aborts.
+        /// There is one timer for each name, and both indexes agree, through commits and aborts.
         #[test]
         fn names_and_steps_agree(steps in prop::collection::vec((0..6_u8, 0..3_u8, 0..2_u16, 0..3_u8, 0..50_i64), 0..60)) {
             let mut timers = Timers::default();

@@ -1,6 +1,6 @@
-//! The ops of a schema.
+//! Compiles a schema into the ops of a JSON reader.
 //!
-//! Rule: op `n` is that of node `n`, so types may contain themselves.
+//! Rule: op `n` belongs to node `n` of the schema, so types may contain themselves.
 
 use super::super::default;
 use super::super::leaf::Leaf;
@@ -56,7 +56,7 @@ fn op(schema: &Schema, ix: Ix) -> Result<Op, Incompatible> {
 
 fn union(schema: &Schema, ix: Ix, branches: &[Ix]) -> Union {
     let mut union = Union::default();
-    // Behind the plain numbers: a time is written as text, so a number that was written is one of those.
+    // Times come after the plain numbers: our writer writes times as text, so a number was not meant as a time.
     let mut times = Vec::new();
     for (branch, op) in branches.iter().enumerate() {
         let pair = (branch as u32, *op);
@@ -85,7 +85,7 @@ fn union(schema: &Schema, ix: Ix, branches: &[Ix]) -> Union {
                     op: *op,
                 });
             }
-            // Refused by the parser.
+            // The schema parser refuses it.
             (Kind::Union(_), _) => {}
         }
     }

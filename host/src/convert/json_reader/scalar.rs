@@ -1,6 +1,6 @@
-//! The values without parts: text, numbers, times, bytes.
+//! Reads values without parts: text, numbers, times, bytes.
 //!
-//! Rule: each either takes the whole token or refuses it, with the place in the text.
+//! Rule: each function reads the whole token, or refuses it with its position in the text.
 
 use super::super::datum::{put_long, put_sized};
 use super::super::json::{Number, Raw, Text};
@@ -28,7 +28,7 @@ pub(super) fn put_latin1(raw: Raw, text: &Text, out: &mut Vec<u8>) -> Result<()>
     Ok(())
 }
 
-/// Ends the array or map whose items were appended since `start`.
+/// Ends the array or map whose `count` items were appended since `start`.
 pub(super) fn end_block(count: u64, start: usize, out: &mut Vec<u8>) {
     if count > 0 {
         insert_long(count as i64, start, out);
@@ -36,7 +36,7 @@ pub(super) fn end_block(count: u64, start: usize, out: &mut Vec<u8>) {
     out.push(0);
 }
 
-/// Puts a number before what was appended since `at`.
+/// Inserts a number before everything that was appended since `at`.
 pub(super) fn insert_long(value: i64, at: usize, out: &mut Vec<u8>) {
     let end = out.len();
     put_long(value, out);
@@ -44,14 +44,14 @@ pub(super) fn insert_long(value: i64, at: usize, out: &mut Vec<u8>) {
     out[at..].rotate_right(len);
 }
 
-/// A number without a fraction, in 64 bits; `1e3` and `5.0` are such too.
+/// Reads a whole number of at most 64 bits. `1e3` and `5.0` are whole numbers too.
 #[inline]
 pub(super) fn integer(number: Number) -> Result<i64> {
     let (negative, digits) = match number.bytes {
         [b'-', rest @ ..] => (true, rest),
         all => (false, all),
     };
-    // 18 digits are below 2^63.
+    // 18 digits are always below 2^63.
     if number.plain && digits.len() <= 18 {
         let value = digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
         return Ok(if negative { -value } else { value });
@@ -81,7 +81,7 @@ pub(super) fn float<F: std::str::FromStr + From<f32>>(text: &mut Text, finite: f
     value.filter(finite).ok_or_else(|| text.error("a number is too large"))
 }
 
-/// ISO-8601 text or a number of milliseconds.
+/// Reads ISO-8601 text, or a number of milliseconds.
 #[inline]
 pub(in crate::convert) fn millis(text: &mut Text) -> Result<i64> {
     if text.peek() != b'"' {
@@ -102,7 +102,7 @@ pub(super) fn micros(text: &mut Text) -> Result<i64> {
     instant::parse_micros(raw.bytes).ok_or_else(|| text.error("this is not an ISO-8601 time with an offset"))
 }
 
-/// `123e4567-e89b-12d3-a456-426614174000`.
+/// Reads a UUID like `123e4567-e89b-12d3-a456-426614174000`.
 pub(super) fn uuid(text: &[u8]) -> Option<[u8; 16]> {
     if text.len() != 36 {
         return None;

@@ -1,11 +1,11 @@
-//! The way from a writer's type to a reader's, found once for each pair of types.
+//! Compiles the conversion from a writer's type to a reader's, once for each pair of types.
 //!
-//! Rule: a pair that can't be read becomes [`Op::Never`] and a finding, so that one walk gives the program and everything
-//! that is wrong. Findings below a branch of the writer's union, and symbols that are missing, are partial: other values
-//! can be read.
+//! Rule: a pair that can't be read becomes [`Op::Never`] and a finding, so that one walk gives both the ops and
+//! everything that is wrong. Findings within a branch of the writer's union, and missing symbols, are partial: other
+//! values can be read.
 //!
-//! Which branch of the reader's union a value goes to: the one of the same type (and full name), else of the same name
-//! without its namespace or by an alias, else the first that it can be promoted to.
+//! A value goes to the branch of the reader's union with the same type and full name; else to one with the same name
+//! without its namespace, or with an alias; else to the first that it can be promoted to.
 
 use super::super::datum::Shapes;
 use super::super::default;
@@ -14,8 +14,8 @@ use super::{Incompatible, Move, Moved, Op, Resolver, Step};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// All that keeps `reader` (Avro JSON) from reading everything that `writer` may write, with the path of each. Empty: it
-/// can.
+/// Everything that keeps `reader` (Avro JSON) from reading all that `writer` may write, each with its path. Empty if
+/// nothing does.
 pub fn incompatibilities(writer: &str, reader: &str) -> Vec<Incompatible> {
     let schemas = Schema::parse(writer).and_then(|writer| Ok((writer, Schema::parse(reader)?)));
     match schemas {
@@ -45,11 +45,11 @@ struct Compiler<'a> {
     writer: &'a Schema,
     reader: &'a Schema,
     ops: Vec<Op>,
-    /// Also of pairs that are being compiled: types may contain themselves.
+    /// Contains pairs that are still being compiled, because types may contain themselves.
     known: HashMap<(Ix, Ix), u32>,
     findings: Vec<Finding>,
     path: Vec<Arc<str>>,
-    /// How many branches of writer's unions we are in.
+    /// How many of the writer's unions enclose the current pair.
     branches: u32,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The op that reads `w` as `r`.
+    /// The op that reads the writer's type `w` as the reader's type `r`.
     fn pair(&mut self, w: Ix, r: Ix) -> u32 {
         if let Some(op) = self.known.get(&(w, r)) {
             return *op;
@@ -129,11 +129,11 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Bytes that the reader takes for a decimal, and the writer for bytes.
+    /// Bytes that are a decimal for the reader and plain bytes for the writer.
     fn decimal(&self, r: Ix, fixed: Option<u32>) -> Op {
         match self.reader.node(r).logical {
             Logical::Decimal { precision, .. } => Op::Decimal { precision, fixed },
-            // Else the same layout, which is copied.
+            // Otherwise the layout is the same, and the bytes are copied.
             _ => Op::Never("bytes".into()),
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Compiler<'a> {
         self.branches += 1;
         let ops: Box<[u32]> = branches.iter().map(|branch| self.pair(*branch, r)).collect();
         self.branches -= 1;
-        // Nothing at all can be read: that is not partial.
+        // If no branch can be read, no value can: that is not partial.
         if self.branches == 0 && ops.iter().all(|op| self.is_never(*op)) {
             self.findings[before..]
                 .iter_mut()
@@ -160,7 +160,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The branch of the reader's union that takes this type, which is not a union.
+    /// The branch of the reader's union for this type, which is not a union itself.
     fn choose(&self, w: Ix, branches: &[Ix]) -> Option<usize> {
         let kind = self.writer.kind(w);
         let of = |fits: &dyn Fn(Ix) -> bool| branches.iter().position(|branch| fits(*branch));
@@ -193,7 +193,7 @@ impl<'a> Compiler<'a> {
 
     fn record(&mut self, fields: &'a [Field], others: &'a [Field]) -> Op {
         let reader = self.reader;
-        // By the writer's field: the reader's, and back.
+        // For each field of the writer, the reader's field; and the reverse.
         let mut to: Vec<Option<usize>> = vec![None; fields.len()];
         let mut from: Vec<Option<usize>> = vec![None; others.len()];
         for aliases in [false, true] {
@@ -254,7 +254,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The fields of a record whose order is the same on both sides.
+    /// The steps for a record whose fields have the same order on both sides.
     fn steps(
         &self,
         fields: &[Field],
@@ -265,7 +265,7 @@ impl<'a> Compiler<'a> {
         let mut steps = Vec::new();
         let mut copies: Vec<(Ix, Arc<str>)> = Vec::new();
         let mut defaults = defaults.into_iter();
-        let mut next = 0; // of the reader's fields
+        let mut next = 0; // index of the reader's next field
         let flush = |copies: &mut Vec<_>, steps: &mut Vec<Step>| {
             if !copies.is_empty() {
                 steps.push(Step::Copy(std::mem::take(copies).into()));
@@ -296,7 +296,7 @@ impl<'a> Compiler<'a> {
         steps.into()
     }
 
-    /// Is every value of `w`, as it stands, the same value of `r`? `seen`: pairs for which that is assumed.
+    /// Whether every value of `w` is also the same value of `r`. `seen` has the pairs for which this is assumed.
     fn same(&self, w: Ix, r: Ix, seen: &mut HashSet<(Ix, Ix)>) -> bool {
         if !seen.insert((w, r)) {
             return true;
@@ -313,7 +313,7 @@ impl<'a> Compiler<'a> {
             | (Kind::Float, Kind::Float)
             | (Kind::Double, Kind::Double)
             | (Kind::Text, Kind::Text) => true,
-            // Bytes may not be a decimal; text may always be bytes.
+            // Bytes may not be a valid decimal. Text is always valid as bytes.
             (Kind::Bytes | Kind::Text, Kind::Bytes) => decimal(self.writer, w) || !decimal(self.reader, r),
             (Kind::Fixed(a, size), Kind::Fixed(b, other)) => {
                 size == other && same_name(a, b) && (decimal(self.writer, w) || !decimal(self.reader, r))
@@ -329,7 +329,7 @@ impl<'a> Compiler<'a> {
                     })
             }
             (Kind::Record(a, fields), Kind::Record(b, others)) => {
-                // Other names may be resolved by aliases, also crosswise: that is left to the steps.
+                // Fields with other names may match by aliases, even crosswise. `steps` handles that.
                 same_name(a, b)
                     && fields.len() == others.len()
                     && fields
@@ -341,11 +341,11 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// May the meaning of the one be taken for that of the other? Of two that are known, only the same.
+    /// Whether the logical types are compatible. Two known logical types must be the same.
     fn logical_fits(&self, w: Ix, r: Ix) -> bool {
         let (writer, reader) = (self.writer.node(w), self.reader.node(r));
         match (writer.logical, reader.logical) {
-            // The digits of a decimal are no text, and text no digits.
+            // The digits of a decimal are not text, and text is not digits.
             (Logical::Decimal { .. }, Logical::None) => !matches!(reader.kind, Kind::Text),
             (Logical::None | Logical::Uuid, Logical::Decimal { .. }) => !matches!(writer.kind, Kind::Text),
             (Logical::None, _) | (_, Logical::None) => true,
@@ -353,7 +353,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A pair in a field, an item or an entry.
+    /// Compiles a pair inside a field, an item or an entry.
     fn at(&mut self, name: &str, w: Ix, r: Ix) -> u32 {
         self.path.push(name.into());
         let op = self.pair(w, r);
@@ -387,7 +387,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Avro compares names without namespaces; an alias of the reader counts with it.
+/// Avro compares names without namespaces. The reader's aliases count too, with their namespaces.
 fn same_name(writer: &Name, reader: &Name) -> bool {
     writer.short() == reader.short() || reader.aliases.contains(&writer.full)
 }

@@ -1,13 +1,13 @@
-//! The JSON of a schema into nodes.
+//! Parses the JSON of a schema into nodes.
 //!
-//! Rule: a name means one type, defined before it is used; whatever Avro forbids is refused with its path.
+//! Rule: a name means one type, which is defined before it is used. What Avro forbids is refused, with its path.
 
 use super::{Field, Incompatible, Ix, Kind, Logical, Name, Node, Schema};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Nodes of one schema, at most: compiling looks at pairs of them.
+/// Maximum number of nodes in a schema. The resolver compares pairs of them.
 const MAX_NODES: usize = 1 << 14;
 
 pub(super) fn parse(json: &Value) -> Result<Schema, Incompatible> {
@@ -224,7 +224,7 @@ impl Parser {
     }
 }
 
-/// Avro allows one unnamed type of a kind in a union, and named types of different names.
+/// In a union, Avro allows one unnamed type of each kind, and named types with different names.
 fn same_branch(one: &Kind, other: &Kind) -> bool {
     match (one, other) {
         (
@@ -272,7 +272,7 @@ fn primitive(name: &str) -> Option<Kind> {
     })
 }
 
-/// The logical type, where it is known and valid for the kind.
+/// The logical type, or `None` if it is unknown or not valid for this kind.
 fn logical(kind: &Kind, object: &Object) -> Logical {
     let Some(name) = object.get("logicalType").and_then(Value::as_str) else {
         return Logical::None;
@@ -286,7 +286,7 @@ fn logical(kind: &Kind, object: &Object) -> Logical {
     match (name, kind) {
         ("decimal", Kind::Bytes | Kind::Fixed(..)) => match (number("precision"), number("scale")) {
             (Some(precision), Some(scale)) if precision > 0 && scale <= precision => {
-                // A fixed has room for floor(log10(2^(8n - 1) - 1)) digits.
+                // Digits that fit into a fixed: floor(log10(2^(8n - 1) - 1)).
                 let room = match kind {
                     Kind::Fixed(_, size) => ((f64::from(*size) * 8.0 - 1.0) * 2f64.log10()).max(0.0) as u32,
                     _ => u32::MAX,

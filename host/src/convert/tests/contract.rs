@@ -1,4 +1,4 @@
-//! The wire contract of the money pipeline, sentence by sentence.
+//! Tests of the money pipeline's wire contract, sentence by sentence.
 
 use super::{ENRICHED, SESSION, WALLET, to_avro, to_json};
 use crate::convert::{AvroTime, JsonTime, Validator};
@@ -33,7 +33,7 @@ fn payment(changes: &[(&str, &str)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// The bytes that a Java producer would write.
+/// The expected bytes are what a Java producer would write.
 #[test]
 fn a_payment_is_these_bytes() {
     let mut expected = vec![0]; // branch
@@ -41,13 +41,13 @@ fn a_payment_is_these_bytes() {
     expected.extend(ID.as_bytes());
     expected.extend([2, b'u']);
     expected.push(0); // no session
-    expected.extend([0; 6]); // the time, set below
+    expected.extend([0; 6]); // the time, filled in below
     expected.extend([2, 0]); // zero is one byte 00
     expected.extend([6, b'E', b'U', b'R']);
     expected.extend([6, 0x0f, 0x42, 0x40]); // 100.0000
     expected.extend([6, 0x01, 0xe8, 0x48]); // 12.5000
     expected.extend([8, b'R', b'E', b'A', b'L', 2, b'x', 1]);
-    // zigzag of 1608076980000
+    // Zigzag encoding of 1608076980000.
     let time: u64 = 1_608_076_980_000 << 1;
     let mut varint = Vec::new();
     let mut rest = time;

@@ -1,4 +1,4 @@
-//! Resolution against apache-avro, on random schemas, evolutions and values.
+//! Tests of schema resolution against apache-avro, with random schemas, evolutions and values.
 
 use super::generate::{Dice, evolve, schema, text, value};
 use crate::convert::{AvroTime, Resolver, Validator, incompatibilities};
@@ -26,7 +26,7 @@ pub fn decode(writer: &Schema, reader: Option<&Schema>, datum: &[u8]) -> Result<
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-    /// What apache-avro resolves, we resolve to the same value; and the findings are those that explain a failure.
+    /// Where apache-avro resolves a value, we resolve it to the same one. Where we fail, a finding explains it.
     #[test]
     fn the_oracle_agrees(seed: u64) {
         let mut dice = Dice::new(seed);
@@ -53,7 +53,7 @@ proptest! {
                 (Err(error), Ok(theirs)) => {
                     prop_assert!(false, "{error}\n{writer}\n{reader}\n{theirs:?}");
                 }
-                // Ours is at least a value.
+                // We resolve what the oracle refuses: the result must at least be valid.
                 (Ok(()), Err(_)) | (Err(_), Err(_)) => {}
             }
             if let Ok(resolver) = &resolver
@@ -67,7 +67,7 @@ proptest! {
         }
     }
 
-    /// The same schema is an identity, and has no findings.
+    /// A schema reads itself as an identity, without findings.
     #[test]
     fn a_schema_reads_itself(seed: u64) {
         let schema = text(&schema(&mut Dice::new(seed)));
@@ -75,14 +75,14 @@ proptest! {
         prop_assert_eq!(incompatibilities(&schema, &schema), vec![]);
     }
 
-    /// Without findings, no value is unreadable.
+    /// If there are no findings, every value can be read.
     #[test]
     fn no_findings_no_failures(seed: u64) {
         let mut dice = Dice::new(seed);
         let written = schema(&mut dice);
         let read = evolve(&mut dice, &written);
         let (writer, reader) = (text(&written), text(&read));
-        // Bytes may become text, which Avro allows though not all of them are UTF-8.
+        // Except bytes as text: Avro allows it, although not all bytes are UTF-8.
         if !incompatibilities(&writer, &reader).is_empty() || reader.contains("\"string\"") && writer.contains("\"bytes\"") {
             return Ok(());
         }
@@ -94,7 +94,7 @@ proptest! {
         }
     }
 
-    /// The time is that of the field, wherever it stands.
+    /// The event time is that of the field, wherever the field is.
     #[test]
     fn the_time_is_that_of_the_field(seed: u64, time: i64) {
         let mut dice = Dice::new(seed);

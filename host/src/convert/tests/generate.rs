@@ -1,9 +1,9 @@
-//! Random schemas, evolutions of them, and values, all from one seed.
+//! Generates random schemas, evolutions of them, and values, all from one seed.
 
 use apache_avro::types::Value;
 use std::fmt::Write;
 
-/// What a seed decides, draw by draw.
+/// A random generator for tests.
 pub struct Dice(fastrand::Rng);
 
 impl Dice {
@@ -74,7 +74,7 @@ pub struct Field {
     pub name: String,
     pub alias: Option<String>,
     pub of: Type,
-    /// As JSON.
+    /// Its JSON text.
     pub default: Option<&'static str>,
 }
 
@@ -140,9 +140,9 @@ fn name(names: &mut u32) -> String {
     format!("N{names}")
 }
 
-/// Avro's rule for the branches of a union; records are kept to one as well, since oracles choose among them differently,
-/// and from maps, since apache-avro reads a map that it can't resolve as a record of the same union (the specification
-/// does not know that).
+/// The kind that may come only once in a union, by Avro's rule. Unions get only one record as well, because
+/// implementations choose differently among several. They get no map next to a record, because apache-avro reads a map
+/// that it can't resolve as a record, which the specification does not say.
 fn kind(of: &Type) -> u32 {
     match of {
         Type::Null => 0,
@@ -161,7 +161,7 @@ fn kind(of: &Type) -> u32 {
     }
 }
 
-/// A reader's schema that came of the writer's.
+/// A schema that evolved from this one.
 pub fn evolve(dice: &mut Dice, of: &Type) -> Type {
     match of {
         Type::Int if dice.one_in(2) => [Type::Long, Type::Float, Type::Double][dice.below(3)].clone(),
@@ -191,7 +191,7 @@ pub fn evolve(dice: &mut Dice, of: &Type) -> Type {
             }
             let mut evolved: Vec<Type> = Vec::new();
             for branch in branches {
-                // Records and enums may change; another primitive might change which branch fits.
+                // Records and enums may change. Another primitive might change which branch fits.
                 let branch = match branch {
                     Type::Record(..) | Type::Enum(..) | Type::Array(_) | Type::Map(_) => evolve(dice, branch),
                     other => other.clone(),
@@ -240,13 +240,13 @@ pub fn evolve(dice: &mut Dice, of: &Type) -> Type {
             }
             Type::Record(name.clone(), evolved)
         }
-        // A value becomes optional.
+        // Makes a value optional.
         other if dice.one_in(6) => Type::Union(vec![Type::Null, other.clone()]),
         other => other.clone(),
     }
 }
 
-/// As Avro JSON.
+/// The schema as Avro JSON.
 pub fn text(of: &Type) -> String {
     match of {
         Type::Null => "\"null\"".into(),
@@ -297,12 +297,12 @@ pub fn value(dice: &mut Dice, of: &Type) -> Value {
         Type::Long => Value::Long(number(dice)),
         Type::Float => Value::Float(number(dice) as f32 / 1024.0),
         Type::Double => Value::Double(number(dice) as f64 / 1024.0),
-        // Half of the time UTF-8, so that it may become text.
+        // Half of them are UTF-8, so that they can become text.
         Type::Bytes if dice.one_in(2) => Value::Bytes(dice.text().into_bytes()),
         Type::Bytes => Value::Bytes((0..dice.below(9)).map(|_| dice.next() as u8).collect()),
         Type::Text => Value::String(dice.text()),
         Type::Millis => Value::TimestampMillis(number(dice) >> 10),
-        // Eight bytes, since the oracle refuses shorter ones: 18 digits.
+        // Eight bytes (18 digits), because the oracle refuses shorter ones.
         Type::Decimal => {
             let unscaled = number(dice) % 1_000_000_000_000_000_000;
             Value::Decimal(unscaled.to_be_bytes().into())

@@ -1,4 +1,5 @@
-//! Bytes that nobody would write: no panic, no loop, no flood; and the programs agree on what is a value.
+//! Tests with bytes that no correct writer produces: no panic, no endless loop, no huge output, and all converters
+//! agree on what is valid.
 
 use super::generate::{Dice, evolve, schema, text, value};
 use super::{ENRICHED, WALLET, record};
@@ -6,7 +7,7 @@ use crate::convert::{AvroTime, JsonReader, JsonTime, JsonWriter, MAX_OUT, Resolv
 use apache_avro::Schema;
 use proptest::prelude::*;
 
-/// A tree, and lists of nothing.
+/// A tree, and lists of empty items.
 const TREE: &str = r#"{"type":"record","name":"Tree","fields":[
     {"name":"left","type":["null","Tree"],"default":null},
     {"name":"kids","type":{"type":"array","items":"Tree"}},
@@ -41,7 +42,7 @@ proptest! {
         }
     }
 
-    /// Small numbers are lengths, counts and branches that lead on.
+    /// Small numbers, because they are valid as lengths, counts and branches.
     #[test]
     fn small_bytes(datum in proptest::collection::vec(0u8..6, 0..200)) {
         for schema in [WALLET, ENRICHED, TREE] {
@@ -49,7 +50,7 @@ proptest! {
         }
     }
 
-    /// A value with a few bytes changed, cut or added, and an evolution of its schema.
+    /// A valid value with a few bytes changed, cut or added, read with an evolution of its schema.
     #[test]
     fn almost_values(seed: u64) {
         let mut dice = Dice::new(seed);
@@ -99,7 +100,7 @@ proptest! {
 #[test]
 fn huge_counts_of_nothing() {
     let array = r#"{"type":"array","items":"null"}"#;
-    // 2^62 items, then 60,000 and 60,000.
+    // Blocks of 2^62, 60,000 and 60,000 items.
     let huge = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0];
     let twice = [0xc0, 0xa9, 0x07, 0xc0, 0xa9, 0x07, 0];
     for datum in [&huge[..], &twice[..]] {
@@ -118,7 +119,7 @@ fn huge_counts_of_nothing() {
 
 #[test]
 fn deep_values() {
-    // left, left, left ...
+    // A tree that only goes left.
     let datum = [2].repeat(100_000);
     all(TREE, &datum);
     let error = Validator::new(TREE)
@@ -142,7 +143,7 @@ fn deep_values() {
     }
 }
 
-/// A default of 1,000 bytes for each item of a byte.
+/// Each item of one byte gets a default of 1,000 bytes.
 #[test]
 fn floods() {
     let item = |fields: &str| format!(r#"{{"type":"array","items":{}}}"#, record(fields));
@@ -151,7 +152,7 @@ fn floods() {
     let reader = item(&format!(
         r#"{{"name":"a","type":"boolean"}},{{"name":"b","type":"string","default":"{default}"}}"#
     ));
-    // 2^20 items.
+    // A block of 2^20 items.
     let mut datum = vec![0x80, 0x80, 0x80, 0x01];
     datum.extend([0].repeat(1 << 20));
     datum.push(0);

@@ -1,4 +1,4 @@
-//! The JSON scanner against serde_json, and round trips.
+//! Tests of the JSON scanner against serde_json, and of round trips.
 
 use super::evolution::encode;
 use super::generate::{Dice, Type, schema, text, value};
@@ -13,7 +13,7 @@ fn accepts(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok() && text.skip(MAX_DEPTH).and_then(|()| text.end()).is_ok()
 }
 
-/// It stops at numbers beyond f64, which are no error of the text: then it has no say.
+/// serde_json's opinion. It refuses numbers beyond f64, which are valid JSON: then the test is skipped.
 fn oracle(bytes: &[u8]) -> bool {
     match serde_json::from_slice::<Value>(bytes) {
         Ok(_) => true,
@@ -48,7 +48,7 @@ proptest! {
         prop_assert!(accepts(serde_json::to_string_pretty(&value).expect("JSON").as_bytes()));
     }
 
-    /// A text with a few characters changed is JSON for both or for neither.
+    /// A text with a few changed characters is JSON for both or for neither.
     #[test]
     fn serde_agrees_on_what_is_json(value in any_json(), seed: u64) {
         const CHARS: &[u8] = b"\"\\{}[]:,0123456789.eE+-tfn u\x00\n\xc3\xa9";
@@ -73,14 +73,14 @@ proptest! {
         prop_assert_eq!(accepts(quoted.as_bytes()), oracle(quoted.as_bytes()), "{}", quoted);
     }
 
-    /// Text goes in and out as serde_json would have it.
+    /// Text is written and read as serde_json does it.
     #[test]
     fn text_is_the_same(text: String) {
         let json = serde_json::to_string(&text).expect("JSON");
         let datum = to_avro("\"string\"", &json).expect("readable");
         prop_assert!(datum.ends_with(text.as_bytes()));
         prop_assert_eq!(to_json("\"string\"", &datum).expect("readable"), json);
-        // Everything escaped.
+        // The same text with every character escaped.
         let mut escaped = String::from("\"");
         for unit in text.encode_utf16() {
             escaped.push_str(&format!("\\u{unit:04x}"));
@@ -105,7 +105,7 @@ proptest! {
         prop_assert!(back == float.to_le_bytes() || float.is_nan());
     }
 
-    /// Avro -> JSON -> Avro -> JSON; in between the members are sorted by serde_json's reckoning, and pretty.
+    /// Avro -> JSON -> Avro -> JSON. In between, serde_json sorts the members and adds whitespace.
     #[test]
     fn there_and_back(seed: u64) {
         let mut dice = Dice::new(seed);
@@ -122,7 +122,7 @@ proptest! {
         reader.convert(&json, &mut back).map_err(|error| TestCaseError::fail(format!("{error}\n{schema}\n{}", String::from_utf8_lossy(&json))))?;
         writer.convert(&back, &mut again).expect("readable");
         prop_assert_eq!(&json, &again);
-        // Members in another order. Floats may not survive serde_json's own parsing, nor decimals.
+        // Members in another order. serde_json may change floats and decimals, so schemas with those are left out.
         if !schema.contains("decimal") && !schema.contains("float") && !schema.contains("double") {
             let mut tree: Value = serde_json::from_slice(&json).expect("JSON");
             reverse(&mut tree);
@@ -157,7 +157,7 @@ fn reverse(value: &mut Value) {
     }
 }
 
-/// No union has two branches with the same kind of JSON value: JSON could not tell them apart.
+/// Whether no union has two branches with the same kind of JSON value, which JSON can't distinguish.
 fn is_plain(of: &Type) -> bool {
     match of {
         Type::Array(inner) | Type::Map(inner) => is_plain(inner),

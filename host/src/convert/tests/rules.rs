@@ -1,4 +1,4 @@
-//! Rules of resolution, compatibility, identity and templates that an example shows best.
+//! Examples of resolution, compatibility, identity and URL templates.
 
 use super::{ENRICHED, WALLET, record, resolve, to_avro};
 use crate::convert::{Resolver, Template, fingerprint, incompatibilities};
@@ -29,7 +29,7 @@ fn decimals_are_the_same_or_incompatible() {
     assert_eq!(resolve("\"bytes\"", &decimal(2, 0), &[2, 99]), Ok(vec![2, 99]));
     assert!(resolve("\"bytes\"", &decimal(2, 0), &[2, 100]).is_err(), "three digits");
     assert!(resolve("\"bytes\"", &decimal(2, 0), &[0]).is_err(), "no bytes");
-    // The shortest, and one that repeats its sign: both are read.
+    // The shortest form, and one that repeats its sign: both are read.
     for datum in [
         vec![4, 0xff, 0x9d],
         vec![2, 0x9d],
@@ -69,7 +69,8 @@ fn unions_take_the_same_type_before_a_promotion() {
     );
 }
 
-/// A reader that knows one event only: the others are unreadable, not the schema incompatible; but it is said.
+/// The reader knows only one of the events. The schemas are compatible, the others are unreadable, and a finding says
+/// so.
 #[test]
 fn a_reader_may_know_some_records_only() {
     let one = r#"[{"type":"record","name":"KindOfWalletEvent","namespace":"other","fields":[
@@ -156,7 +157,7 @@ fn types_may_contain_themselves() {
     assert!(findings(&record(r#"{"name":"self","type":"R"}"#), "\"int\"")[0].contains("it has no values"));
 }
 
-/// 2^40 empty records, of a schema of a page.
+/// A schema of one page whose values have 2^40 empty records.
 #[test]
 fn schemas_that_explode_are_refused() {
     let mut schema = r#"{"type":"record","name":"R0","fields":[]}"#.to_owned();
@@ -205,7 +206,7 @@ fn the_fingerprint_is_of_layout_names_and_meaning() {
         assert_ne!(print(&plain), print(&other), "{other}");
     }
     assert_ne!(print(&decimal(18, 4)), print(&decimal(18, 2)));
-    // Kept in logs: a change of this figure is a break.
+    // Logs contain this value, so a change of it breaks compatibility.
     assert_eq!(print("\"int\""), xxhash_rust::xxh3::xxh3_64(b"int"));
 }
 
