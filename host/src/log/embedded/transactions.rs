@@ -1,15 +1,15 @@
 //! The transaction coordinator: ids, epochs, fencing, time-outs, markers.
 //!
-//! Rules: an id has at most one open transaction. Taking an id again raises its epoch: whoever holds an older one is
-//! fenced, and what it left open is aborted. A decision is one for all partitions and the group's offsets, also when
-//! the markers that carry it are written later.
+//! Rule: an id has at most one open transaction. Taking an id again raises its epoch: a producer with an older epoch is
+//! fenced, and its open transaction is aborted. One decision covers all partitions and the group's offsets, even if
+//! their markers are written later.
 
 use super::partition::{ProducerNo, Record};
 use super::state::{ClientNo, State, TopicNo};
 use crate::record::{Offset, Partition};
 use std::time::Duration;
 
-/// A transactional id and who holds it.
+/// A transactional id and its current epoch.
 pub(super) struct TxnProducer {
     pub id: String,
     /// Raised whenever the id is taken, and when a transaction times out.
@@ -25,7 +25,7 @@ struct Open {
     offsets: Vec<GroupOffset>,
 }
 
-/// An offset for a group, by names.
+/// An offset of a group, by names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GroupOffset {
     pub group: String,
@@ -34,7 +34,7 @@ pub(super) struct GroupOffset {
     pub offset: Offset,
 }
 
-/// A decision that one place has not heard of yet.
+/// A decision that is not yet written to one partition or to the offsets.
 pub(super) struct Marker {
     producer: ProducerNo,
     commit: bool,
@@ -47,7 +47,7 @@ enum Place {
 }
 
 impl State {
-    /// Takes a transactional id: finishes what is decided, aborts what is open, fences who held it.
+    /// Takes a transactional id: writes its outstanding markers, aborts its open transaction, and fences its producer.
     pub fn take_id(&mut self, id: &str, timeout: Duration) -> (ProducerNo, u32) {
         let no = match self.ids.get(id) {
             Some(no) => *no,
@@ -74,7 +74,7 @@ impl State {
     /// Opens a transaction.
     pub fn begin(&mut self, no: ProducerNo, epoch: u32) -> Result<(), String> {
         self.check_epoch(no, epoch)?;
-        // The coordinator refuses a new transaction until the last one's markers are written.
+        // A real coordinator refuses a new transaction until the markers of the last one are written.
         self.settle_all(no);
         let deadline = self.clock.now().saturating_add(self.producers[no as usize].timeout);
         let open = &mut self.producers[no as usize].open;
@@ -87,7 +87,7 @@ impl State {
         Ok(())
     }
 
-    /// Appends a record within the open transaction.
+    /// Appends a record to the open transaction.
     pub fn write(
         &mut self,
         no: ProducerNo,
@@ -104,7 +104,7 @@ impl State {
             .map_err(|failure| failure.to_string())
     }
 
-    /// Adds the group's offsets to the open transaction, if the client is a living member of the group's generation.
+    /// Adds the group's offsets to the open transaction, if the client is a member of the current generation.
     pub fn send_offsets(
         &mut self,
         no: ProducerNo,
@@ -117,14 +117,14 @@ impl State {
         Ok(())
     }
 
-    /// Ends the open transaction. `late`: the markers are written later.
+    /// Ends the open transaction. If `late`, the markers are written later.
     pub fn end(&mut self, no: ProducerNo, epoch: u32, commit: bool, late: bool) -> Result<(), String> {
         self.open(no, epoch)?;
         self.decide(no, commit, late);
         Ok(())
     }
 
-    /// True when an open transaction, or an unwritten marker, holds back the offset of this partition.
+    /// Whether an open transaction or an unwritten marker holds back the offset of this partition.
     pub fn offset_pending(&self, group: &str, topic: &str, partition: Partition) -> bool {
         let open = self
             .producers
@@ -158,7 +158,7 @@ impl State {
                     offset,
                 } in offsets
                 {
-                    // Offsets of a topic that was deleted meanwhile are gone with it.
+                    // Offsets of a topic that was deleted in the meantime are dropped.
                     if self.names.contains_key(&topic) {
                         self.groups
                             .entry(group)
@@ -172,7 +172,8 @@ impl State {
         }
     }
 
-    /// Aborts transactions that are open for longer than their time-out, and fences their producers.
+    /// Aborts transactions that have been open for longer than their time-out, and fences their producers. Returns
+    /// whether there were any.
     pub fn expire_transactions(&mut self, now: Duration) -> bool {
         let mut expired = false;
         for no in 0..self.producers.len() {
@@ -189,7 +190,7 @@ impl State {
         expired
     }
 
-    /// When the open transactions time out.
+    /// When each open transaction times out.
     pub fn transaction_deadlines(&self) -> impl Iterator<Item = Duration> {
         self.producers
             .iter()
