@@ -17,10 +17,10 @@ pub use types::{
 use wasmtime::component::{Func, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result};
 
-/// What a sandbox sees of state, for the length of one call. It is moved in and out, so no pointer crosses.
+/// A sandbox's view of state. It is moved in for each call and moved out afterwards, so no pointer is shared.
 pub trait State: Default + Send + 'static {
-    /// Answers the reads, as of the batch's start. They are checked: inputs and stores are there, spans lie within
-    /// `bytes`, pages are of maps. Err: state can't be read; the call is trapped with this text.
+    /// Answers reads, with the state at the start of the batch. The reads are valid: their inputs and stores exist,
+    /// their spans are within `bytes`, and pages are of maps. If it fails, the call traps with this text.
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
 }
 
