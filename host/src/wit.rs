@@ -1,8 +1,8 @@
-//! The words of the WIT package in Rust: what the host and the rules say to each other.
+//! The types of the WIT package in Rust: the interface between host and rules.
 //!
-//! Rule: `wit/rules.wit` is the only definition. The types are written here and not generated, because lists of records
-//! cross the boundary as wholes ([`List`]) and not field by field; that they fit is checked, name by name, whenever a
-//! component is loaded. [`Span`] is the same type everywhere in the host.
+//! Rule: `wit/rules.wit` is the only definition. The types are written by hand instead of generated, because lists of
+//! records are copied as a whole ([`List`]) and not field by field. When a component is loaded, wasmtime checks that
+//! they match, name by name. [`Span`] is the same type everywhere in the host.
 
 pub mod host;
 mod list;
@@ -24,14 +24,14 @@ pub trait State: Default + Send + 'static {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
 }
 
-/// The exports of a component's instance.
+/// The exports of an instance of a component.
 pub struct Rules {
     describe: Func,
     process: Func,
 }
 
 impl Rules {
-    /// Finds them. Err: one is not there, or has another type.
+    /// Finds the exports. Fails if one is missing or has the wrong type.
     pub fn new(mut store: impl AsContextMut, instance: &Instance) -> Result<Rules> {
         let mut find = |name: &str| {
             let missing = || wasmtime::Error::msg(format!("no exported function `{name}`"));
@@ -46,14 +46,14 @@ impl Rules {
         Ok(Rules { describe, process })
     }
 
-    /// See `describe`.
+    /// Calls `describe`.
     pub fn describe(&self, store: impl AsContextMut, settings: &str) -> Result<Result<Description, String>> {
-        // SAFETY: `new` has checked this type. (A function with a type borrows, so it can't be kept.)
+        // SAFETY: `new` has checked this type. (A typed function borrows, so it can't be kept.)
         let typed = unsafe { TypedFunc::<(&str,), (Result<Description, String>,)>::new_unchecked(self.describe) };
         typed.call(store, (settings,)).map(|(result,)| result)
     }
 
-    /// See `process`.
+    /// Calls `process`.
     pub fn process(&self, store: impl AsContextMut, batch: &Batch) -> Result<Effects> {
         // SAFETY: `new` has checked this type.
         let typed = unsafe { TypedFunc::<(&Batch,), (Effects,)>::new_unchecked(self.process) };

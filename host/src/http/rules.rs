@@ -1,7 +1,7 @@
-//! `/rules` says what runs, and deploys other versions.
+//! `/rules` shows which rules run, and deploys other versions.
 //!
-//! Rule: a deploy is answered when it is decided. A request that changes something must have a content type that a page in a
-//! browser can't send without a preflight.
+//! Rule: the answer to a deploy comes when it is decided. A request that changes something must have a content type
+//! that a page in a browser can't send without a preflight.
 
 use super::{COMPONENT_TYPE, Shadowing, Shared, refuse};
 use crate::record::{Millis, Partition};
@@ -27,21 +27,21 @@ pub struct Wish {
     pub component: Option<Vec<u8>>,
     /// Settings, as an object. Default: the running settings.
     pub settings: Option<Value>,
-    /// Changes of single settings, applied after that.
+    /// Changes to single settings, applied after `settings`.
     pub set: BTreeMap<String, Value>,
-    /// Take component and settings from an earlier deploy, if they are not given.
+    /// Take component and settings from an earlier deploy, unless they are given.
     pub back: Option<Back>,
-    /// Take over from this event time on, in milliseconds since 1970. Default: from where the tasks are now.
+    /// Take over at this event time, in milliseconds since 1970. Default: where the tasks are now.
     pub at: Option<Millis>,
-    /// Earlier versions may be unable to read what it writes.
+    /// Whether earlier versions may be unable to read what it writes.
     pub one_way: bool,
-    /// Pending timers and lookups that it does not know go to the dead letters.
+    /// Whether pending timers and lookups that it does not know go to the dead letters.
     pub drop_timers: bool,
-    /// Only check.
+    /// Whether to only check it.
     pub dry_run: bool,
-    /// Don't take over, but run as a shadow for this long in event time, in milliseconds.
+    /// Instead of taking over, run as a shadow for this long in event time, in milliseconds.
     pub shadow: Option<Millis>,
-    /// Take component and settings from the running shadow.
+    /// Whether to take component and settings from the running shadow.
     pub promote: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct Wish {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Back {
-    /// The last deploy of another version.
+    /// The last deploy of a different version.
     Before,
     /// The deploy with this number.
     To(u64),
@@ -58,13 +58,13 @@ pub enum Back {
 /// The result of a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
-    /// Version that runs, or will run: first 12 hex digits of the SHA-256 over component and settings.
+    /// The version that runs, or will run: first 12 hex digits of the SHA-256 over component and settings.
     pub version: String,
-    /// Version that ran before.
+    /// The version that ran before.
     pub previous: String,
-    /// Number of the deploy. If nothing was to be done, number of the running one.
+    /// Number of the deploy. If nothing had to be done, the number of the current one.
     pub number: u64,
-    /// Event time from which it holds, in milliseconds since 1970. Absent if nothing was done.
+    /// Event time at which it takes over, in milliseconds since 1970. Absent if nothing was done.
     pub at: Option<Millis>,
     /// Notes about the deploy.
     pub findings: Vec<Finding>,
@@ -91,12 +91,12 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// How the deploys of a pipeline stand.
+/// The state of a pipeline's deploys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Deploys {
-    /// All deploys that count, in order.
+    /// All valid deploys, in order.
     pub deploys: Vec<OneDeploy>,
-    /// The deploy that each task took over last.
+    /// For each task, the last deploy that it has taken over.
     pub taken: BTreeMap<Partition, u64>,
     /// The last shadow, without the single differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,41 +116,42 @@ pub struct OneDeploy {
     pub settings: Value,
     /// `open`, `committed`, `cancelled` or `withdrawn`.
     pub state: String,
-    /// Event time from which it holds. Absent for the first deploy, and for "now" until it is decided.
+    /// Event time at which it takes over. Absent for the first deploy, and for "now" until it is decided.
     pub at: Option<Millis>,
     /// Why it was cancelled or withdrawn.
     pub why: Option<String>,
     /// Who deployed it.
     pub author: String,
-    /// When it was written, by the author's clock, in milliseconds since 1970.
+    /// When it was written, in milliseconds since 1970, by its author's clock.
     pub written: Millis,
     /// Whether it was deployed one-way.
     pub one_way: bool,
-    /// If it is open: the tasks that hold for it, each with the time of its last step (for "now", of the last step that it may take).
+    /// If it is open: the tasks that hold for it, each with the time of its last step. For "now", it is the last step
+    /// that the task may take.
     pub prepared: BTreeMap<Partition, Option<Millis>>,
-    /// If it is open: how far each instance is with it, `fetched` or `ready`.
+    /// If it is open: how far each instance has come with it, `fetched` or `ready`.
     pub instances: BTreeMap<String, String>,
 }
 
-/// Answer of `GET /rules`.
+/// The answer of `GET /rules`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Running {
     /// Name of the pipeline.
     pub pipeline: String,
     /// Name of the instance that answers.
     pub instance: String,
-    /// Version that runs, or will run.
+    /// The version that runs, or will run.
     pub version: String,
-    /// Versions of the tasks of this instance.
+    /// The versions that this instance's tasks run.
     pub tasks: BTreeMap<Partition, String>,
-    /// All deploys that count, in order.
+    /// All valid deploys, in order.
     pub deploys: Vec<OneDeploy>,
-    /// The deploy that each task of the pipeline took over last.
+    /// For each task of the pipeline, the last deploy that it has taken over.
     pub taken: BTreeMap<Partition, u64>,
     /// The last shadow, without the single differences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowing>,
-    /// Trouble of tasks of this instance, by task.
+    /// Problems of this instance's tasks.
     #[serde(default)]
     pub troubles: BTreeMap<Partition, String>,
 }
@@ -179,7 +180,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
     .into_response()
 }
 
-/// Takes a component, with the rest of the request in a header; or a request without a component, as JSON.
+/// Accepts a component, with the rest of the request in a header, or a request without a component, as JSON.
 pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     let (wish, component) = match kind {
@@ -200,7 +201,7 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
         Ok(_) => return refuse(StatusCode::BAD_REQUEST, "settings must be a JSON object"),
         Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the request can't be read: {why}")),
     };
-    // Owned by the blocking part, so that a client that hangs up does not let a second deploy in.
+    // The blocking part owns the lock, so that a second deploy can't begin if the client hangs up.
     let Ok(alone) = Arc::clone(&shared.deploying).try_lock_owned() else {
         return refuse(
             StatusCode::CONFLICT,

@@ -1,6 +1,7 @@
-//! `/rules/diff` says what a shadow does differently.
+//! `/rules/diff` shows what a shadow does differently.
 //!
-//! Rule: for tasks of this instance it says what the instance knows itself; for other tasks, what their instances reported last.
+//! Rule: for tasks of this instance, it shows what the instance knows itself. For other tasks, it shows what their
+//! instances have last reported.
 
 use super::{Shared, refuse};
 use crate::record::{Millis, Partition};
@@ -12,24 +13,24 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A shadow, and what was seen of it.
+/// A shadow, and its results so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shadowing {
     /// Its number. Shadows have their own numbers.
     pub number: u64,
     /// First 12 hex digits of its version.
     pub version: String,
-    /// The version that it runs beside.
+    /// The version that it is compared with.
     pub live: String,
-    /// How long it runs in event time of each task, in milliseconds.
+    /// How long it runs, in the event time of each task, in milliseconds.
     pub duration: Millis,
     /// Who started it.
     pub author: String,
-    /// Why it is over, if it is.
+    /// Why it has ended, if it has.
     pub over: Option<String>,
-    /// How far each instance is with it, `fetched` or `ready`.
+    /// How far each instance has come with it, `fetched` or `ready`.
     pub instances: BTreeMap<String, String>,
-    /// Number of tasks of the pipeline.
+    /// Number of the pipeline's tasks.
     pub of: usize,
     /// The reports by task. Tasks that have not begun are left out.
     pub tasks: BTreeMap<Partition, Report>,
@@ -38,7 +39,7 @@ pub struct Shadowing {
 }
 
 impl Shadowing {
-    /// The same without the single differences.
+    /// The same without the individual differences.
     pub fn brief(mut self) -> Shadowing {
         for report in self.tasks.values_mut() {
             report.differences.clear();
