@@ -1,4 +1,4 @@
-//! The commands as they are called, with their output and exit codes.
+//! Tests the commands as they are called, with their output and exit codes.
 
 use super::*;
 use crate::http::{
@@ -291,7 +291,7 @@ fn rules_are_deployed_and_shown() {
     assert!(code == FAILED && err.contains("no instance answers"), "{err}");
 }
 
-/// A deploy that went back by itself says why, where people look.
+/// A deploy that was withdrawn automatically says why wherever deploys are shown.
 #[test]
 fn what_was_withdrawn_is_shown() {
     let surface = Surface {

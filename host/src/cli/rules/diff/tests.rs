@@ -1,4 +1,4 @@
-//! What is said of a shadow, over HTTP and as text.
+//! Tests what is said about a shadow, over HTTP and as text.
 
 use super::*;
 use crate::http::{Cancelled, Deployed, Deploys, Health, Surface, Wish, serve};
@@ -184,7 +184,7 @@ fn a_diff_in_short() {
         expected.find("\n  different output"),
         brief(&shadowing(), 1).len().into()
     );
-    // One of each kind: another user's state is no news.
+    // One difference of each kind is enough; the same one for another user adds nothing.
     let mut more = shadowing();
     let report = more.tasks.get_mut(&0).unwrap();
     let again = Difference {
