@@ -1,6 +1,6 @@
-//! The step at hand: what handlers read and what they do.
+//! The context of the current step: what handlers can read and do.
 //!
-//! Rule: an effect is recorded once, in the order of the handler's calls; a step that fails leaves one `reject`.
+//! Rule: each effect is recorded once, in the order of the handler's calls. A step that fails leaves only a `reject`.
 
 use crate::arena::Arena;
 use crate::declare::Declared;
@@ -12,16 +12,17 @@ use std::cell::RefCell;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-/// Where state is read from: the host, or the model of it in the test kit.
+/// Where state is read from: the host, or its model in the test kit.
 pub trait Reader {
-    /// As `get-many` of the WIT package.
+    /// The import `get-many` of the WIT package.
     fn get_many(&self, reads: &[Read], bytes: &[u8]) -> Found;
 }
 
-/// So many entries a page.
+/// Maximum number of entries in a page.
 pub(crate) const PAGE_LEN: u32 = 64;
 
-/// The step at hand. `'a` is the batch: what is read from it, or from state, lives as long, also after a write.
+/// The current step. `'a` is the lifetime of the batch: everything that is read from it or from state lives that long,
+/// even after a write.
 pub struct Ctx<'a> {
     pub(crate) shared: &'a Shared<'a>,
     pub(crate) now: i64,
@@ -42,18 +43,18 @@ pub(crate) struct Shared<'a> {
 pub(crate) struct Work<'a> {
     pub(crate) overlay: Overlay<'a>,
     pub(crate) effects: Effects,
-    /// Index of the input at hand.
+    /// Index of the current input.
     of: u32,
     now: i64,
     key: Span,
-    /// Lengths of effects, headers, bytes and clears at the begin of the step.
+    /// Lengths of effects, headers, bytes and clears when the step began.
     begin: [usize; 4],
-    /// The first thing that could not be read: the step is rejected when its handler is through.
+    /// The first error of a read. The step is rejected for it after its handler has returned.
     broken: Option<Reject>,
-    /// Reads that go out with the next call, and their cells.
+    /// Reads for the next call, and the cells that they are for.
     reads: Vec<Read>,
     asked: Vec<u32>,
-    /// For `Ctx::text`.
+    /// A buffer for `Ctx::text`.
     text: String,
 }
 
@@ -86,7 +87,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Step `of` begins.
+    /// Begins step `of`.
     #[inline]
     pub(crate) fn begin(&mut self, of: usize, now: i64, key: Span) {
         (self.of, self.now, self.key) = (of as u32, now, key);
@@ -99,12 +100,12 @@ impl<'a> Work<'a> {
         ];
     }
 
-    /// Index, time and key of the step at hand.
+    /// Index, time and key of the current step.
     pub(crate) fn step(&self) -> (u32, i64, Span) {
         (self.of, self.now, self.key)
     }
 
-    /// The step ends: its effects stand, or one `reject` stands for it.
+    /// Ends the step: keeps its effects, or replaces them by one `reject`.
     #[inline]
     pub(crate) fn end(&mut self, outcome: Result<(), Reject>) {
         let outcome = match self.broken.take() {
@@ -163,7 +164,7 @@ impl<'a> Work<'a> {
         value
     }
 
-    /// Adds a header to the effect that comes next.
+    /// Adds a header to the next effect.
     pub(crate) fn header(&mut self, name: &str, value: &[u8]) {
         let bytes = &mut self.effects.bytes;
         let start = bytes.len();
@@ -180,7 +181,7 @@ impl<'a> Work<'a> {
         });
     }
 
-    /// The cell of an entry of the key at hand.
+    /// The cell of an entry of the current key.
     #[inline]
     pub(crate) fn cell(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.overlay.names.len();
@@ -188,14 +189,14 @@ impl<'a> Work<'a> {
         self.overlay.cell(on, self.key, start)
     }
 
-    /// What the step at hand will need: it goes on the list of the batch's one call.
+    /// Announces that the current step will need an entry, so that it is read in the batch's one call.
     #[inline]
     pub(crate) fn prefetch(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) {
         let cell = self.want(on, name);
         self.overlay.prefetched(cell);
     }
 
-    /// Puts on the list of the next call what is not known.
+    /// Adds an entry to the next call, unless it is known.
     #[inline]
     pub(crate) fn want(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) -> usize {
         let cell = self.cell(on, name);
@@ -227,7 +228,7 @@ impl<'a> Work<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// Asks the host for everything that is wanted.
+    /// Makes the call for everything that is wanted.
     pub(crate) fn ask(&self) {
         let mut work = self.work.borrow_mut();
         let work = &mut *work;
@@ -255,7 +256,7 @@ impl<'a> Shared<'a> {
         work.asked.clear();
     }
 
-    /// The value of an entry as it is now.
+    /// The current value of an entry.
     #[inline]
     pub(crate) fn get(&self, store: u16, name: impl Fn(&mut Vec<u8>)) -> Option<&'a [u8]> {
         let mut work = self.work.borrow_mut();
@@ -271,7 +272,7 @@ impl<'a> Shared<'a> {
         self.value(&mut work, cell)
     }
 
-    /// The value of a cell that is known; what the batch wrote is copied, so that it stays readable.
+    /// The value of a known cell. A value that the batch has written is copied, so that it stays readable.
     #[inline]
     pub(crate) fn value(&self, work: &mut Work<'a>, cell: usize) -> Option<&'a [u8]> {
         match work.overlay.visible(cell, work.now) {
@@ -285,7 +286,7 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// An entry is there now.
+    /// Whether an entry exists now.
     #[inline]
     pub(crate) fn has(&self, store: u16, name: impl Fn(&mut Vec<u8>)) -> bool {
         {
@@ -300,7 +301,7 @@ impl<'a> Shared<'a> {
         self.get(store, name).is_some()
     }
 
-    /// Writes an entry for `ttl` milliseconds, or for ever.
+    /// Writes an entry, for `ttl` milliseconds or for ever.
     #[inline]
     pub(crate) fn put(
         &self,
@@ -346,7 +347,7 @@ impl<'a> Shared<'a> {
         work.overlay.write(cell, store, None);
     }
 
-    /// Removes every entry that starts so.
+    /// Removes every entry that begins with `head`.
     pub(crate) fn clear(&self, store: u16, head: impl Fn(&mut Vec<u8>)) {
         let mut work = self.work.borrow_mut();
         let work = &mut *work;
@@ -356,7 +357,7 @@ impl<'a> Shared<'a> {
         work.overlay.clear(store, work.key, start);
     }
 
-    /// What `decode` makes of state; when it can't be read, the step is rejected.
+    /// The decoded value. If it can't be decoded, the step is rejected.
     #[inline]
     pub(crate) fn read<T, E: Display>(&self, store: u16, decoded: Result<T, E>) -> Option<T> {
         match decoded {
@@ -373,13 +374,13 @@ impl<'a> Shared<'a> {
 }
 
 impl<'a> Ctx<'a> {
-    /// Time of the step: the effective time of an event, the due time of a timer. Milliseconds since 1970.
+    /// Time of the step in milliseconds since 1970: the effective time of an event, or the due time of a timer.
     #[inline]
     pub fn now(&self) -> i64 {
         self.now
     }
 
-    /// Key of the input: state, timers and lookups are its own.
+    /// Key of the input. State, timers and lookups belong to it.
     #[inline]
     pub fn key(&self) -> &'a [u8] {
         self.key.of(&self.shared.batch.bytes)
@@ -390,7 +391,7 @@ impl<'a> Ctx<'a> {
         std::str::from_utf8(self.key())
     }
 
-    /// Headers of the event, in their order. A name that is not UTF-8 does not come.
+    /// Headers of the event, in their order, without those whose names are not UTF-8.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let batch = self.shared.batch;
         let of = self.shared.work.borrow().of;
@@ -404,22 +405,23 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// The first header of this name.
+    /// The first header with this name.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|header| header.0 == name).map(|header| header.1)
     }
 
-    /// Sets a timer. One of the same kind and fields is replaced. What is not after now becomes now + 1 ms.
+    /// Sets a timer. It replaces one of the same kind with the same fields. A time that is not after now becomes now +
+    /// 1 ms.
     pub fn set_timer<'d, D: Timers<'d>>(&mut self, at: i64, due: D) {
         self.timer(Action::SetTimer, at, due);
     }
 
-    /// Sets a timer for so long after now.
+    /// Sets a timer that is due this long after now.
     pub fn set_timer_in<'d, D: Timers<'d>>(&mut self, after: Duration, due: D) {
         self.set_timer(self.now.saturating_add(millis(after)), due);
     }
 
-    /// Takes a timer back, if it is set.
+    /// Cancels a timer, if it is set.
     pub fn cancel<'d, D: Timers<'d>>(&mut self, due: D) {
         self.timer(Action::CancelTimer, 0, due);
     }
@@ -438,7 +440,7 @@ impl<'a> Ctx<'a> {
             .emit(what, due.kind(), at, |out| due.tag(out), |_| ());
     }
 
-    /// Text that the rules make, to be put into a value of this batch.
+    /// Makes a text that can be put into a value of this batch.
     pub fn text(&self, text: impl Display) -> &'a str {
         let mut made = std::mem::take(&mut self.shared.work.borrow_mut().text);
         made.clear();
@@ -453,7 +455,7 @@ impl<'a> Ctx<'a> {
     }
 }
 
-/// Names the state to prefetch.
+/// Announces the state that a step will read.
 pub struct Reads<'a> {
     pub(crate) shared: &'a Shared<'a>,
 }
@@ -462,7 +464,7 @@ pub(crate) fn millis(duration: Duration) -> i64 {
     duration.as_millis().try_into().unwrap_or(i64::MAX)
 }
 
-/// Bytes of a part that stands alone.
+/// Encodes a part that is a whole name.
 #[inline]
 pub(crate) fn whole<'p>(part: impl Part<'p>) -> impl Fn(&mut Vec<u8>) {
     move |out| part.put(true, out)

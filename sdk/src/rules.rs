@@ -1,4 +1,4 @@
-//! What a set of rules is: the trait, and what its handlers are given.
+//! The trait that rules implement, and the types that their handlers get.
 
 use crate::ctx::{Ctx, Reads};
 use crate::declare::Declare;
@@ -6,51 +6,51 @@ use crate::entry::{BadParts, Parts};
 use crate::settings::FromSettings;
 use std::fmt::Display;
 
-/// A set of rules. It has no `&mut self`: what must be remembered belongs into a store.
+/// A set of rules. There is no `&mut self`, because everything that must be remembered belongs into a store.
 #[diagnostic::on_unimplemented(message = "`{Self}` is no set of rules", label = "write `impl Rules for {Self}`")]
 pub trait Rules: Sized + 'static {
-    /// From the `[rules.settings]` of the pipeline's file; `#[derive(Settings)]`, or `()`.
+    /// The `[rules.settings]` of the pipeline's file: `#[derive(Settings)]`, or `()`.
     type Settings: FromSettings;
-    /// One variant an input stream: `#[derive(Event)]`.
+    /// The input streams, one for each variant: `#[derive(Event)]`.
     type Event<'a>: Inputs<'a>;
-    /// One variant a kind of timer, its fields are the tag: `#[derive(Due)]`, or [`Never`].
+    /// The kinds of timers, one for each variant, whose fields are the tag: `#[derive(Due)]`, or [`Never`].
     type Due<'a>: Timers<'a>;
-    /// One variant a lookup: `#[derive(Reply)]`, or [`Never`].
+    /// The lookups, one for each variant: `#[derive(Reply)]`, or [`Never`].
     type Reply<'a>: Replies<'a>;
 
-    /// Declares stores, outputs, lookups and counters. Called once an instance.
+    /// Declares stores, outputs, lookups and counters. Called once for each instance.
     fn new(settings: Self::Settings, declare: &mut Declare) -> Self;
 
-    /// States what this step will want to read. A hint: it makes a batch faster, and changes nothing else.
+    /// Announces what this step will read. This is a hint that makes batches faster and changes nothing else.
     fn reads<'a>(&self, step: &Step<'a, Self>, want: &mut Reads<'a>) {
         let _ = (step, want);
     }
 
-    /// An event came.
+    /// Handles an event.
     fn on_event<'a>(&self, ctx: &mut Ctx<'a>, record: Record<Self::Event<'a>>) -> Outcome;
 
-    /// A timer is due.
+    /// Handles a timer that is due.
     fn on_timer<'a>(&self, ctx: &mut Ctx<'a>, due: Self::Due<'a>) -> Outcome {
         let _ = (ctx, due);
         Err(Reject::new("the rules set a timer, but have no `on_timer`"))
     }
 
-    /// A lookup has ended.
+    /// Handles the end of a lookup.
     fn on_reply<'a>(&self, ctx: &mut Ctx<'a>, reply: Self::Reply<'a>) -> Outcome {
         let _ = (ctx, reply);
         Err(Reject::new("the rules ask a service, but have no `on_reply`"))
     }
 }
 
-/// `Err` undoes the step, and sends its input to the dead letters. `?` works on any error.
+/// An `Err` undoes the step and sends its input to the dead letters. `?` works with any error.
 pub type Outcome = Result<(), Reject>;
 
-/// Why an input can't be handled: the reason that is written to the dead letters.
+/// Why an input can't be handled. The reason is written to the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject(String);
 
 impl Reject {
-    /// With this reason.
+    /// Rejects with this reason.
     pub fn new(reason: impl Display) -> Self {
         Reject(reason.to_string())
     }
@@ -67,9 +67,9 @@ impl<E: std::error::Error> From<E> for Reject {
     }
 }
 
-/// What a step is about.
+/// A step that `reads` can look at.
 pub enum Step<'a, R: Rules> {
-    /// An event came.
+    /// An event has come.
     Event(Record<R::Event<'a>>),
     /// A timer is due.
     Timer(R::Due<'a>),
@@ -77,40 +77,40 @@ pub enum Step<'a, R: Rules> {
     Reply(R::Reply<'a>),
 }
 
-/// An event and how it came.
+/// An event, with how it came.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<E> {
     /// The event.
     pub event: E,
-    /// It came behind its partition's watermark.
+    /// Whether it came after the watermark of its partition had passed its time.
     pub late: bool,
-    /// Where it stands in the task's order.
+    /// Its place in the task's order.
     pub place: Place,
 }
 
-/// Where a record stands in the task's order: unique, and it sorts as the records were processed.
+/// A record's place in the task's order. It is unique, and sorts in the order in which records are processed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Place {
     /// Effective time: milliseconds since 1970.
     pub time: i64,
-    /// Rank of the input in the pipeline's file.
+    /// Rank of the input, which is its place in the pipeline's file.
     pub rank: u16,
-    /// Offset in the partition.
+    /// Offset in its partition.
     pub offset: u64,
 }
 
 /// Why a lookup has no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoAnswer {
-    /// The service says that there is nothing.
+    /// The service answered that there is nothing.
     Absent,
-    /// It could not be reached; what can be tried again was.
+    /// The service could not be reached, even with retries.
     Unavailable,
-    /// Its reply is not of the declared schema.
+    /// The reply does not match the declared schema.
     Unreadable,
 }
 
-/// No timers, or no lookups.
+/// For rules without timers, or without lookups.
 #[derive(Clone, Copy, Debug)]
 pub enum Never {}
 
@@ -131,7 +131,7 @@ pub struct Named {
 pub trait Inputs<'a>: Sized {
     #[doc(hidden)]
     const STREAMS: &'static [Named];
-    /// `value`: none for a tombstone.
+    /// `value` is `None` for a tombstone.
     #[doc(hidden)]
     fn decode(source: u16, value: Option<&'a [u8]>) -> Result<Self, Reject>;
 }
@@ -152,7 +152,7 @@ pub trait Timers<'a>: Sized {
     fn decode(kind: u16, tag: Parts<'a>) -> Result<Self, BadParts>;
 }
 
-/// A lookup as the replies see it.
+/// The description of a lookup for decoding replies.
 #[derive(Clone, Copy)]
 pub struct Answers {
     #[doc(hidden)]

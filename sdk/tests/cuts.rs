@@ -1,5 +1,5 @@
-//! Random rules on random inputs: the same effects and state however they are cut (the kit asserts it), and what the
-//! rules read is what a plain map of entries would say.
+//! Runs random rules on random inputs. The kit asserts that effects and state don't depend on the cuts. This test also
+//! compares every read with a plain map of entries.
 
 use pelton_sdk::testkit::{Input, Kit, datum};
 use pelton_sdk::*;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A program: instructions of four bytes.
+/// A program, whose instructions have four bytes.
 type Program = [u8];
 type Name<'n> = (&'n str, u8);
 
@@ -28,7 +28,7 @@ enum Event<'a> {
 #[derive(Due)]
 enum Due<'a> {
     Nothing,
-    /// The rest of a program.
+    /// Runs the rest of a program.
     Rest {
         mark: u8,
         program: &'a [u8],
@@ -50,24 +50,24 @@ struct Probe {
     counter: Counter,
 }
 
-/// State, as a program sees it.
+/// The state, as a program sees it.
 trait World {
     fn get(&mut self, store: usize, name: Name) -> Option<i64>;
     fn put(&mut self, store: usize, name: Name, value: i64, ttl: Option<i64>);
     fn delete(&mut self, store: usize, name: Name);
     fn clear(&mut self, head: Option<&str>);
-    /// The next entries, `drain`: and removes them, `each` one may change others.
+    /// Visits the next entries. If `drain`, removes them. `each` may change other entries.
     fn walk(&mut self, head: Option<&str>, drain: bool, limit: usize, each: &mut dyn FnMut(&mut Self, String, u8, i64));
     fn has(&mut self, store: usize, name: Name) -> bool {
         self.get(store, name).is_some()
     }
-    /// What only the real one does; false: the program ends here.
+    /// Does what only the real rules can do. Returns whether the program goes on.
     fn act(&mut self, _: [u8; 4], _: &Program) -> bool {
         true
     }
 }
 
-/// Runs a program. What it reads is written down.
+/// Runs a program, and writes down everything that it reads.
 fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outcome {
     for (at, &[op, a, b, c]) in program.as_chunks::<4>().0.iter().enumerate() {
         let name = (TEXTS[a as usize % 5], b % 3);
@@ -128,7 +128,7 @@ fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outcome 
     Ok(())
 }
 
-/// The rules' own world.
+/// The real rules.
 struct Real<'r, 'c, 'a>(&'r Probe, &'c mut Ctx<'a>);
 
 fn millis(ttl: i64) -> Duration {
@@ -299,7 +299,7 @@ impl Rules for Probe {
     }
 }
 
-/// What state is: entries with an expiry, and nothing else.
+/// The model: entries with an expiry, and nothing else.
 #[derive(Default)]
 struct Plain {
     now: i64,
@@ -376,7 +376,7 @@ fn check(seed: u64, planned: Vec<Planned>) {
         time += after;
         let value = match (second, other) {
             (true, 0..10) => None,
-            (_, 10..20) => Some(vec![7]), // not a datum
+            (_, 10..20) => Some(vec![7]), // not a valid datum
             _ => Some(datum::<&[u8]>(&program.as_flattened())),
         };
         kit.input(Input {

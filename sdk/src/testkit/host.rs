@@ -1,6 +1,6 @@
-//! The model of the host: state, timers and lookups in ordered maps, and one queue of steps.
+//! A model of the host: state, timers and lookups in sorted maps, and one queue of steps.
 //!
-//! Rule: effects are taken input by input, and only while the input is still the next one in the order.
+//! Rule: effects are applied input by input, as long as the input is still the next one in the queue.
 
 use super::{Input, Sent, Service};
 use crate::ctx::Reader;
@@ -19,10 +19,10 @@ pub(super) enum Cut {
     Random(u64),
 }
 
-/// As many inputs a batch as the real host hands over.
+/// The real host's maximum number of inputs in a batch.
 const BATCH: usize = 512;
 
-/// Where a step stands: records, then timers, then replies of a time.
+/// The order of steps: at the same time, records come first, then timers, then replies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
     time: i64,
@@ -44,7 +44,7 @@ impl At {
     }
 }
 
-/// A step that is to be taken.
+/// A step in the queue.
 #[derive(Clone)]
 pub(super) enum Item {
     Record { input: Input, rank: u16, offset: u64 },
@@ -52,7 +52,7 @@ pub(super) enum Item {
     Reply(Result<Vec<u8>, NoAnswer>),
 }
 
-/// An effect with all that belongs to it.
+/// An effect with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Did {
     step: At,
@@ -103,7 +103,7 @@ pub(super) struct Host<R: Rules> {
     settings: String,
     pub(super) description: Description,
     cut: Cut,
-    /// With a serial number: a step that was replaced by an equal one is another.
+    /// With a serial number, because a step that was replaced by an equal one is a different step.
     queue: BTreeMap<At, (u64, Item)>,
     serial: u64,
     pub(super) state: State,
@@ -165,7 +165,7 @@ impl<R: Rules> Host<R> {
                 Cut::Whole => BATCH,
                 Cut::One => 1,
                 Cut::Random(seed) => {
-                    // xorshift64
+                    // This is xorshift64.
                     *seed ^= *seed << 13;
                     *seed ^= *seed >> 7;
                     *seed ^= *seed << 17;
@@ -354,7 +354,7 @@ fn batch(steps: &[(At, (u64, Item))]) -> Batch {
     Batch { inputs, headers, bytes }
 }
 
-/// `get-many` over the state as it was before the batch.
+/// Answers `get-many` with the state as it was before the batch.
 struct Model<'m> {
     batch: &'m Batch,
     state: &'m State,
