@@ -1,6 +1,7 @@
-//! What time it is.
+//! The clock.
 //!
-//! Rule: what is driven is told by its driver ([`Now`]). Only the edge of the program asks ([`wall`]).
+//! Rule: parts that are driven get the time from their driver ([`Now`]). Only the edge of the program reads the clock
+//! ([`wall`]).
 
 use crate::record::Millis;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,7 +1,7 @@
 //! Pelton reads Kafka topics and writes Kafka topics, through state by key and rules in WebAssembly, exactly once.
 //!
-//! The modules, lowest first. Each imports only from those before it, and ports never import each other (`tests/it/tidy.rs`
-//! checks both).
+//! The modules, lowest first. Each imports only from those before it, and ports never import each other.
+//! `tests/it/tidy.rs` checks both.
 //!
 //! ```text
 //! pure      error wit record convert state             no I/O, no async, no clock, no thread

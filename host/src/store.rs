@@ -60,9 +60,9 @@ pub trait Store: Send {
     fn write(&mut self, task: Partition, rows: Dirty);
     /// Ends a flush, after all rows were handed over. The stamp is durable once it is reported.
     fn finish(&mut self, task: Partition, stamp: Stamp);
-    /// The stamp of a finished flush, or why it failed. After a failure, rows that were handed over are missing:
-    /// [`wipe`](Store::wipe), [`Rows::mark_dirty`](crate::state::rows::Rows::mark_dirty), and begin again later. (Without the wipe, rows that
-    /// were deleted since would stay in the store, because memory has forgotten them.)
+    /// The stamp of a finished flush, or why it failed. After a failure, some rows are missing: [`wipe`](Store::wipe),
+    /// call [`Rows::mark_dirty`](crate::state::rows::Rows::mark_dirty), and begin again later. Without the wipe, rows
+    /// that were deleted since would stay in the store, because memory has forgotten them.
     fn flushed(&mut self) -> Option<(Partition, Result<Stamp>)>;
     /// Removes the state of a task that this handle has open. [`Retry`](crate::error::Failure::Retry): some or all of
     /// it may still exist; call it again. [`Fenced`](crate::error::Failure::Fenced): a newer stay has it, and nothing

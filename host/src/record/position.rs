@@ -71,7 +71,7 @@ pub enum StepKey {
     Start,
     /// A record.
     Record {
-        /// Effective time.
+        /// The effective time of the record.
         time: Millis,
         /// The rank of its input.
         rank: Rank,
@@ -80,13 +80,13 @@ pub enum StepKey {
     },
     /// A timer.
     Timer {
-        /// Due time.
+        /// The time when it is due.
         time: Millis,
         /// The key that it was set for.
         key: Box<[u8]>,
-        /// Permanent id of its kind.
+        /// The permanent id of its kind.
         kind: u16,
-        /// As it was set.
+        /// The tag that it was set with.
         tag: Box<[u8]>,
     },
 }

@@ -1,10 +1,10 @@
-//! The sweep of a task's state: with each delta some old state is written again, so that the start of the changelog may go.
+//! The sweep: with each delta, some of the task's old state is written again, so that the start of the changelog can be
+//! deleted.
 //!
 //! Rule: *the log from the start of the last complete round always rebuilds the state.* For that, the sweep writes each
 //! entry as it is at the end of the epoch that the delta belongs to, after the delta's own changes. It leaves out only
 //! what has expired. It walks in the order of (hash, key, store, entry), which does not depend on the table's size, and
 //! it writes the rows of a page together. The cursor belongs to the epoch: an abort restores the committed one.
-//! takes the committed one again.
 //!
 //! A round is: names, rows, timers, lookups.
 
