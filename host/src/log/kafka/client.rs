@@ -239,6 +239,8 @@ impl Client {
         fault.failure(told)
     }
 
+    /// The delivery reports of the current transaction.
+    ///
     /// # Safety
     /// Only the thread that polls this client may call it. It must not hold the reference while it polls; produce,
     /// flush, commit and abort poll too.
@@ -309,6 +311,3 @@ unsafe extern "C" fn on_delivery(_: *mut rd_kafka_t, message: *const rd_kafka_me
     // to the deliveries meanwhile (the promise of `Client::deliveries`); the message lives during the call.
     unsafe { (*(*(opaque as *const Callbacks)).deliveries.get()).report(&*message) }
 }
-
-/// The delivery reports of the current transaction.
-///
