@@ -5,9 +5,11 @@
 //!
 //! `reader` reads, `batch` writes, `compile` compiles the rules, `agent` is an instance's part in a deploy, `client` is the part
 //! of the process that deploys, `checks` says what a version may not change, `schedule` is what tasks are told, `view` what the
-//! other threads of an instance know, `status` reports to people.
+//! other threads of an instance know, `status` reports to people, in the
+//! words of `api`.
 
 pub mod agent;
+pub mod api;
 pub mod batch;
 pub mod checks;
 pub mod client;

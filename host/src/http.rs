@@ -11,10 +11,9 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
-pub use prune::{Prune, Pruned};
-pub use rules::{Back, Deployed, Deploys, Finding, OneDeploy, Running, WISH_HEADER, Wish};
-pub use shadow::{Cancelled, Shadowing};
+pub use rules::WISH_HEADER;
 
+use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Shadowing, Wish};
 use crate::metrics::Metrics;
 use crate::record::{Millis, Offset, Partition};
 use axum::extract::{DefaultBodyLimit, Request, State};

@@ -7,8 +7,8 @@
 //! pure      error wit record convert state             no I/O, no async, no clock, no thread
 //! setting   config clock metrics                       what is asked for, what time it is, what is counted
 //! ports     log registry rules service store           a trait where there are two real implementations
-//! task      binding arrivals step shadow http deploy task   one partition: from its records to their effects
-//! process   worker instance testkit                    threads, membership; the same by hand, for tests
+//! task      binding arrivals step shadow deploy task   one partition: from its records to their effects
+//! process   worker http instance testkit               threads, membership, HTTP; the same by hand, for tests
 //! edge      cli
 //! ```
 //!

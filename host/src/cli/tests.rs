@@ -1,9 +1,8 @@
 //! Tests the commands as they are called, with their output and exit codes.
 
 use super::*;
-use crate::http::{
-    Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Prune, Pruned, Surface, TaskHealth, TaskState, Wish, serve,
-};
+use crate::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
+use crate::http::{Health, Surface, TaskHealth, TaskState, serve};
 use crate::instance::stop_signal;
 use crate::metrics::Metrics;
 use clap::CommandFactory;

@@ -6,8 +6,8 @@
 
 use crate::binding::Wiring;
 use crate::convert::incompatibilities;
+use crate::deploy::api::Finding;
 use crate::deploy::protocol::{Control, Declared, State, Store};
-use crate::http::Finding;
 use crate::record::VersionId;
 use crate::rules::Version;
 use std::sync::Arc;

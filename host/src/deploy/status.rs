@@ -2,8 +2,8 @@
 //!
 //! Rule: this uses only [`Control`], so it says the same from an instance and from the brokers.
 
+use crate::deploy::api::{Deploys, OneDeploy, Shadowing};
 use crate::deploy::protocol::{Control, Known, Stage, State};
-use crate::http::{Deploys, OneDeploy, Shadowing};
 use crate::record::{Millis, Partition};
 use crate::rules::Version;
 use crate::shadow::{Seen, Trial};

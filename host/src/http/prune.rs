@@ -4,34 +4,11 @@
 
 use super::rules::{answer, is_json};
 use super::{Shared, refuse};
+use crate::deploy::api::Prune;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-
-/// What to keep in addition to the versions that may still run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Prune {
-    /// How many of the last versions, at least two.
-    pub keep: usize,
-    /// Deploys to keep.
-    pub also: Vec<u64>,
-    /// Whether to only report what would be removed.
-    pub dry_run: bool,
-}
-
-/// A component that is not needed any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pruned {
-    /// First 12 hex digits of its SHA-256.
-    pub component: String,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// The deploys that used it.
-    pub deploys: Vec<u64>,
-}
 
 pub(super) async fn prune(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     if let Err(refused) = is_json(&headers) {

@@ -1,6 +1,7 @@
 //! Tests over real HTTP on loopback.
 
 use super::*;
+use crate::deploy::api::Back;
 use reqwest::Client;
 use std::sync::mpsc;
 

@@ -10,7 +10,7 @@ use super::tell::Telling;
 use crate::cli::rules::Trouble;
 use crate::cli::rules::diff;
 use crate::cli::rules::via::Via;
-use crate::http::{OneDeploy, Running, Shadowing, Wish};
+use crate::deploy::api::{OneDeploy, Running, Shadowing, Wish};
 use crate::record::Millis;
 use crate::shadow::Standing;
 use serde_json::{Value, json};
@@ -276,7 +276,7 @@ fn is_through(seen: &Shadowing) -> bool {
     seen.tasks.len() >= seen.of && !seen.tasks.values().any(|report| running(report.standing))
 }
 
-fn findings(deployed: &crate::http::Deployed, tell: &mut Telling<'_>) {
+fn findings(deployed: &crate::deploy::api::Deployed, tell: &mut Telling<'_>) {
     deployed
         .findings
         .iter()

@@ -4,7 +4,7 @@
 //! by field.
 
 use crate::convert::iso;
-use crate::http::Shadowing;
+use crate::deploy::api::Shadowing;
 use crate::record::Millis;
 use crate::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
 

@@ -4,8 +4,7 @@
 
 use super::diff::{head, span, standing};
 use crate::convert::iso;
-use crate::http::Pruned;
-use crate::http::{Deployed, OneDeploy, Running};
+use crate::deploy::api::{Deployed, OneDeploy, Pruned, Running};
 
 /// The result of a deploy.
 pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {

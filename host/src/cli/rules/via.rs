@@ -3,11 +3,10 @@
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
 use crate::config::Config;
+use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Running, Shadowing, Wish};
 use crate::deploy::client::{Author, Keep};
 use crate::deploy::status;
-use crate::http::{
-    COMPONENT_TYPE, Cancelled, Deployed, Deploys, Prune, Pruned, Refused, Running, Shadowing, WISH_HEADER, Wish,
-};
+use crate::http::{COMPONENT_TYPE, Refused, WISH_HEADER};
 use crate::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::collections::BTreeMap;

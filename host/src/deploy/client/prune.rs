@@ -5,9 +5,9 @@
 
 use super::Author;
 use crate::clock::wall;
+use crate::deploy::api::Pruned;
 use crate::deploy::batch::Sheet;
 use crate::deploy::protocol::{Control, Known, Record, State};
-use crate::http::Pruned;
 use crate::record::{Millis, Number, Partition};
 use crate::rules::Version;
 use std::collections::{BTreeMap, BTreeSet};

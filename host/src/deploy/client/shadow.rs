@@ -4,13 +4,13 @@
 //! checked it. From then on nobody waits for it.
 
 use super::{Author, SLACK, WAIT, lines, patiently};
+use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
 use crate::deploy::batch::Sheet;
 use crate::deploy::compile::{declared, hash};
 use crate::deploy::protocol::Record;
 use crate::deploy::protocol::shadow::{Said, Shadow};
 use crate::deploy::reader::Following;
 use crate::deploy::{checks, status};
-use crate::http::{Cancelled, Deployed, Shadowing, Wish};
 use crate::record::Millis;
 use crate::rules::Version;
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! Tests what is said about a shadow, over HTTP and as text.
 
 use super::*;
-use crate::http::{Cancelled, Deployed, Deploys, Health, Surface, Wish, serve};
+use crate::deploy::api::{Cancelled, Deployed, Deploys, Wish};
+use crate::http::{Health, Surface, serve};
 use crate::metrics::Metrics;
 use crate::shadow::{Field, Trapped};
 use std::ffi::OsString;
