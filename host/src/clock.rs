@@ -6,10 +6,10 @@
 use crate::record::Millis;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// One moment, by two clocks.
+/// A moment, on two clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
-    /// Time since some start; it never goes back.
+    /// Monotonic time since some start.
     pub mono: Duration,
     /// Milliseconds since 1970.
     pub wall: Millis,
