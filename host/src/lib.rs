@@ -4,7 +4,7 @@
 //! `tests/it/tidy.rs` checks both.
 //!
 //! ```text
-//! pure      error wit record convert state             no I/O, no async, no clock, no thread
+//! pure      error wit record state                     no I/O, no async, no clock, no thread
 //! setting   config clock metrics                       what is asked for, what time it is, what is counted
 //! ports     log registry rules service store           a trait where there are two real implementations
 //! task      binding arrivals step shadow deploy task   one partition: from its records to their effects
@@ -19,7 +19,6 @@ pub mod binding;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod convert;
 pub mod deploy;
 pub mod error;
 pub mod http;

@@ -4,10 +4,10 @@
 //! record can't be read are made here, and are meant for people.
 
 use crate::config::{Format, Input, TimeSource};
-use crate::convert::{AvroTime, JsonReader, JsonTime, Resolver};
 use crate::log::InputRecord;
 use crate::record::{Millis, Rank};
 use crate::registry::{NoSchema, Schemas};
+use pelton_convert::{AvroTime, JsonReader, JsonTime, Resolver};
 use std::sync::Arc;
 
 /// The inputs of a pipeline as one worker reads them, with compiled converters by schema id.

@@ -5,10 +5,10 @@
 
 use super::Readers;
 use crate::config::{Budget, Config, Format, Input};
-use crate::convert::{JsonReader, JsonWriter, Template, Validator};
 use crate::record::TopicIx;
 use crate::registry::Schemas;
 use crate::rules::Rules;
+use pelton_convert::{JsonReader, JsonWriter, Template, Validator};
 
 /// Rules bound to a pipeline. Indexes are those of the description, unless it says otherwise.
 pub struct Wiring {

@@ -9,10 +9,10 @@ pub(super) mod via;
 
 use super::{FINDINGS, OK, say};
 use crate::config::parse_duration;
-use crate::convert;
 use crate::deploy::api::{Back, Cancelled, Prune, Wish};
 use crate::record::Millis;
 use clap::{Args, Subcommand};
+use pelton_convert as convert;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;

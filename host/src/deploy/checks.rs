@@ -5,11 +5,11 @@
 //! and names. Each task checks its pending timers and lookups.)
 
 use crate::binding::Wiring;
-use crate::convert::incompatibilities;
 use crate::deploy::api::Finding;
 use crate::deploy::protocol::{Control, Declared, State, Store};
 use crate::record::VersionId;
 use crate::rules::Version;
+use pelton_convert::incompatibilities;
 use std::sync::Arc;
 
 /// All findings about a version that would follow the committed ones.

@@ -14,7 +14,7 @@
 mod tests;
 
 use super::{NoSchema, Schemas};
-use crate::convert;
+use pelton_convert as convert;
 use reqwest::{Client, Method, StatusCode, Url};
 use serde::Deserialize;
 use std::collections::HashMap;

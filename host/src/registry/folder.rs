@@ -3,7 +3,7 @@
 //! Rule: there is one file for each id. Schemas come only from the folder, and nothing is ever written to it.
 
 use super::{NoSchema, Schemas};
-use crate::convert;
+use pelton_convert as convert;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 //! Rule: numbers keep their digits. Nothing becomes a floating-point number, so that amounts are compared exactly.
 
 use crate::config::{Format, Input, Output, TimeSource};
-use crate::convert::{JsonReader, JsonWriter, write_millis};
 use crate::record::Millis;
 use crate::registry::Schemas;
+use pelton_convert::{JsonReader, JsonWriter, write_millis};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};

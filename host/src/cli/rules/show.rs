@@ -3,8 +3,8 @@
 //! Rule: it says what a person needs to decide what to do next, and no more. Programs use `--json`.
 
 use super::diff::{head, span, standing};
-use crate::convert::iso;
 use crate::deploy::api::{Deployed, OneDeploy, Pruned, Running};
+use pelton_convert::iso;
 
 /// The result of a deploy.
 pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {

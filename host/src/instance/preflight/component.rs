@@ -3,10 +3,10 @@
 use super::names;
 use crate::binding::Wiring;
 use crate::config::{Config, Finding, Format, Level};
-use crate::convert;
 use crate::deploy::compile;
 use crate::registry::{NoSchema, Schemas};
 use crate::rules::{Engine, Refused, Rules};
+use pelton_convert as convert;
 use std::sync::Arc;
 
 /// Compiles and describes them, and compares the names. None: there is an error among the findings.

@@ -3,7 +3,7 @@
 
 use super::generate::{Dice, evolve, schema, text, value};
 use super::{ENRICHED, WALLET, record};
-use crate::convert::{AvroTime, JsonReader, JsonTime, JsonWriter, MAX_OUT, Resolver, Template, Validator};
+use crate::{AvroTime, JsonReader, JsonTime, JsonWriter, MAX_OUT, Resolver, Template, Validator};
 use apache_avro::Schema;
 use proptest::prelude::*;
 

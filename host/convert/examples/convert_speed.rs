@@ -1,13 +1,13 @@
 //! Nanoseconds per record of each program of `convert`, on records like those of the money pipeline.
 //!
-//! `cargo run --release -p pelton --no-default-features --example convert_speed`
+//! `cargo run --release -p pelton-convert --example convert_speed`
 
-use pelton::convert::{AvroTime, JsonReader, JsonTime, JsonWriter, Resolver, Template, Validator};
+use pelton_convert::{AvroTime, JsonReader, JsonTime, JsonWriter, Resolver, Template, Validator};
 use std::hint::black_box;
 use std::time::Instant;
 
-const WALLET: &str = include_str!("../src/convert/tests/wallet.avsc");
-const ENRICHED: &str = include_str!("../src/convert/tests/enriched.avsc");
+const WALLET: &str = include_str!("../src/tests/wallet.avsc");
+const ENRICHED: &str = include_str!("../src/tests/enriched.avsc");
 const MONEY: &str = r#"{"type":"PaymentEvent","id":"5f2b7f0e-6f1c-4a43-9d41-02c1a2a4f1d7","userId":"8d0d9c5e-0d58-4f7c-8c7e-3b8a9a6a2b11","userSessionId":"c3b1f5de-1a4e-4b0e-a9a6-6f3f9f6f0c01","processedAt":"2020-12-16T00:03:00.000Z","amount":-12.5,"currency":"EUR","openingBalance":1000.1234,"closingBalance":987.6234,"moneyType":"REAL_CASH","paymentRelatedThing":"card ending 4242","isOldMoneyEvent":false}"#;
 const OUTPUT: &str = r#"{"money":{"id":"5f2b7f0e-6f1c-4a43-9d41-02c1a2a4f1d7","userId":"8d0d9c5e-0d58-4f7c-8c7e-3b8a9a6a2b11","userSessionId":"c3b1f5de-1a4e-4b0e-a9a6-6f3f9f6f0c01","processedAt":"2020-12-16T00:03:00.000Z","amount":-12.5,"currency":"EUR","closingBalance":987.6234,"moneyType":"REAL_CASH","isOldMoneyEvent":false},"userInfo":{"birthYear":"1980","residentCountryCode":"CA"},"sessionInfo":{"clientCountryCode":"DE"},"firstOccurrence":true}"#;
 

@@ -1,7 +1,7 @@
 //! Examples of resolution, compatibility, identity and URL templates.
 
 use super::{ENRICHED, WALLET, record, resolve, to_avro};
-use crate::convert::{Resolver, Template, fingerprint, incompatibilities};
+use crate::{Resolver, Template, fingerprint, incompatibilities};
 
 fn findings(writer: &str, reader: &str) -> Vec<String> {
     incompatibilities(writer, reader)

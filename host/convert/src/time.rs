@@ -8,7 +8,6 @@ use super::json::Text;
 use super::json_reader::millis;
 use super::schema::{Ix, Kind, Logical, Schema};
 use super::{Incompatible, MAX_DEPTH, Unreadable};
-use crate::record::Millis;
 
 /// Extracts event times from datums of one writer's schema.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl AvroTime {
     }
 
     /// The event time of a datum, rounded down to milliseconds.
-    pub fn of(&self, datum: &[u8]) -> Result<Millis, Unreadable> {
+    pub fn of(&self, datum: &[u8]) -> Result<i64, Unreadable> {
         let mut cursor = Cursor::new(datum);
         let branch = match self.union {
             true => cursor.index(self.records.len(), "a union has no branch of this number")?,
@@ -156,7 +155,7 @@ impl JsonTime {
     }
 
     /// The event time of a text, from the first member of this name: ISO-8601 with an offset, or milliseconds.
-    pub fn of(&self, text: &[u8]) -> Result<Millis, Unreadable> {
+    pub fn of(&self, text: &[u8]) -> Result<i64, Unreadable> {
         let mut text = Text::new(text);
         let mut more = text.open_object()?;
         while more {

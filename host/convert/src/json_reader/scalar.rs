@@ -83,7 +83,7 @@ pub(super) fn float<F: std::str::FromStr + From<f32>>(text: &mut Text, finite: f
 
 /// Reads ISO-8601 text, or a number of milliseconds.
 #[inline]
-pub(in crate::convert) fn millis(text: &mut Text) -> Result<i64> {
+pub(crate) fn millis(text: &mut Text) -> Result<i64> {
     if text.peek() != b'"' {
         return integer(text.number()?);
     }

@@ -63,7 +63,7 @@ pub(super) fn parse_micros(text: &[u8]) -> Option<i64> {
 
 /// Appends a time like `2020-12-16T00:03:00.000Z`.
 #[inline]
-pub(crate) fn write_millis(millis: i64, out: &mut Vec<u8>) {
+pub fn write_millis(millis: i64, out: &mut Vec<u8>) {
     write_seconds(millis.div_euclid(1_000), out);
     write_digits(millis.rem_euclid(1_000), 3, out);
     out.push(b'Z');

@@ -3,8 +3,8 @@
 use super::evolution::encode;
 use super::generate::{Dice, Type, schema, text, value};
 use super::{record, to_avro, to_json};
-use crate::convert::json::Text;
-use crate::convert::{JsonReader, JsonWriter, MAX_DEPTH};
+use crate::json::Text;
+use crate::{JsonReader, JsonWriter, MAX_DEPTH};
 use proptest::prelude::*;
 use serde_json::Value;
 

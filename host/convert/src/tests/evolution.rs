@@ -1,7 +1,7 @@
 //! Tests of schema resolution against apache-avro, with random schemas, evolutions and values.
 
 use super::generate::{Dice, evolve, schema, text, value};
-use crate::convert::{AvroTime, Resolver, Validator, incompatibilities};
+use crate::{AvroTime, Resolver, Validator, incompatibilities};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;

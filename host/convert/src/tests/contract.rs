@@ -1,7 +1,7 @@
 //! Tests of the money pipeline's wire contract, sentence by sentence.
 
 use super::{ENRICHED, SESSION, WALLET, to_avro, to_json};
-use crate::convert::{AvroTime, JsonTime, Validator};
+use crate::{AvroTime, JsonTime, Validator};
 
 const ID: &str = "5f2b7f0e-6f1c-4a43-9d41-02c1a2a4f1d7";
 

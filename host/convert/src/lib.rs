@@ -29,7 +29,7 @@ mod validator;
 mod tests;
 
 pub use canonical::fingerprint;
-pub(crate) use instant::write_millis;
+pub use instant::write_millis;
 pub use json_reader::JsonReader;
 pub use json_writer::JsonWriter;
 pub use resolver::{Resolver, incompatibilities};
@@ -50,14 +50,14 @@ pub const MAX_OUT: usize = 64 << 20;
 pub const MAX_EMPTY_ITEMS: u32 = 1 << 16;
 
 /// Formats a time as ISO-8601.
-pub fn iso(at: crate::record::Millis) -> String {
+pub fn iso(at: i64) -> String {
     let mut text = vec![];
     instant::write_millis(at, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Parses a time: ISO-8601 with an offset, or milliseconds since 1970.
-pub fn instant(text: &str) -> Option<crate::record::Millis> {
+pub fn instant(text: &str) -> Option<i64> {
     text.parse().ok().or_else(|| instant::parse_millis(text.as_bytes()))
 }
 
