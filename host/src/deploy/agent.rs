@@ -90,7 +90,7 @@ pub struct Parts {
 /// An instance's part in deploys.
 pub struct Carrier {
     parts: Parts,
-    /// The end of the topic when the instance started: what stands below was there before.
+    /// The end of the topic when the instance started.
     begun: Option<Offset>,
     /// Whether the file's rules were compared with the deployed ones.
     looked: bool,

@@ -163,7 +163,7 @@ impl Job {
             Err(Failure::Retry(why)) => Told::Again(version, why),
             Err(other) => Told::Compiled(version, Err(other.to_string())),
         };
-        // Nobody listens any more, because the instance is ending.
+        // If nobody listens, the instance is ending.
         let _ = tell.send(told);
     }
 }

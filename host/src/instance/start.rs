@@ -1,4 +1,4 @@
-//! `pelton run`: from a checked config to a running instance, and back.
+//! `pelton run`: from a checked config to a running instance, and its stop.
 
 use super::{Parts, Running, Stores, preflight, surface, transactional_id};
 use crate::binding::Layout;
@@ -24,10 +24,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Between two tries to reach what is away at the start.
+/// Pause before trying again to reach what is away at the start.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often the end of the instance is looked for.
+/// How often to check whether the instance has ended.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs a pipeline on Kafka until it is told to stop.
@@ -55,7 +55,7 @@ pub fn kafka(config: &Config) -> Result<crate::log::kafka::Kafka> {
     })
 }
 
-/// Whoever deploys to a pipeline through Kafka alone. The runtime serves its registry.
+/// An author that deploys to a pipeline through Kafka only. The runtime is for its registry client.
 #[cfg(feature = "kafka")]
 pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<Author> {
     let config = Arc::new(config);
@@ -82,19 +82,19 @@ pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Resul
     })
 }
 
-/// This build has no Kafka.
+/// Says that this build has no Kafka.
 #[cfg(not(feature = "kafka"))]
 pub fn author(_config: Config, _runtime: &tokio::runtime::Handle) -> anyhow::Result<crate::deploy::client::Author> {
     bail!("this build of pelton has no Kafka: name a running instance with --to")
 }
 
-/// This build has no Kafka.
+/// Says that this build has no Kafka.
 #[cfg(not(feature = "kafka"))]
 pub fn run(_config: Config) -> anyhow::Result<()> {
     bail!("this build of pelton has no Kafka: build it with the feature 'kafka' (it is there by default)")
 }
 
-/// Runs a pipeline on a log until `stop` says so.
+/// Runs a pipeline on a log until it is told to stop.
 pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let compiling = compile(config.clone())?;
@@ -147,7 +147,7 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
             Err(misfits) => findings.extend(misfits),
         }
     }
-    // What was deployed wins over the file, which names only the first rules.
+    // What was deployed takes precedence over the file, which only names the first rules.
     if empty {
         passed("the rules don't fit", findings)?;
     }
@@ -160,7 +160,8 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
         .map(|dir| Directory::open(dir, &cluster))
         .transpose()?;
     if let Some(directory) = &directory {
-        // Ids of workers that this instance had once: what they left open would hold the group's offsets back.
+        // The ids of workers that this instance used to have: their open transactions would hold back the group's
+        // offsets.
         for worker in config.workers..directory.workers_ever()? as usize {
             drop(log.producer(&transactional_id(&config, worker))?);
         }
@@ -198,7 +199,7 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
         }
     }
     running.stop()?;
-    // The last epoch is committed, or the broker has aborted it; the next start does it again then.
+    // The last epoch is committed; or the broker has aborted it, and the next start processes its records again.
     tracing::info!("stopped: nothing is lost");
     Ok(())
 }
@@ -207,12 +208,12 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
 struct Compiled {
     engine: Engine,
     component: Vec<u8>,
-    /// None: an error is among the findings.
+    /// `None` if a finding is an error.
     rules: Option<Rules>,
     findings: Vec<Finding>,
 }
 
-/// Compiles them on a thread of its own: it takes as long as everything that the brokers are asked at the start.
+/// Compiles the rules on a thread of its own, because that takes as long as all queries to the brokers.
 fn compile(config: Arc<Config>) -> std::io::Result<JoinHandle<anyhow::Result<Compiled>>> {
     std::thread::Builder::new().name("compile".into()).spawn(move || {
         let engine = Engine::new().map_err(anyhow::Error::msg)?;
@@ -238,7 +239,7 @@ fn compile(config: Arc<Config>) -> std::io::Result<JoinHandle<anyhow::Result<Com
     })
 }
 
-/// Tries until it goes through; none: told to stop meanwhile.
+/// Retries until it succeeds. Returns `None` if it was told to stop in the meantime.
 fn patiently<T>(stop: &Receiver<()>, mut call: impl FnMut() -> Result<T>) -> anyhow::Result<Option<T>> {
     loop {
         match call() {
@@ -252,7 +253,7 @@ fn patiently<T>(stop: &Receiver<()>, mut call: impl FnMut() -> Result<T>) -> any
     }
 }
 
-/// Says the warnings; Err: the errors.
+/// Logs the warnings. Fails if there are errors.
 fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Error);
     for warning in warnings {
@@ -265,7 +266,7 @@ fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates the topics that are Pelton's own, where they are missing; the number of partitions of the inputs.
+/// Creates Pelton's own topics, unless they exist. Returns the number of the inputs' partitions.
 fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
     let vanished = || Failure::Retry("the topic of the first input has just vanished".into());
     let lead = config
@@ -288,7 +289,7 @@ fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
     Ok(partitions)
 }
 
-/// Partitions of the outputs, by index.
+/// Number of each output's partitions, by index.
 pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i32>> {
     let partitions = |output: &crate::config::Output| {
         let info = log.topic(&output.topic)?;
@@ -299,7 +300,7 @@ pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i
     config.outputs.iter().map(partitions).collect()
 }
 
-/// Where the schemas of a pipeline come from. A registry is not called yet.
+/// The source of the pipeline's schemas. Does not call a registry yet.
 pub fn schemas(
     config: &Config,
     runtime: &tokio::runtime::Handle,
@@ -314,7 +315,7 @@ pub fn schemas(
     made.map(Some)
 }
 
-/// The file's component.
+/// Reads the component that the file names.
 fn component(config: &Config) -> anyhow::Result<Vec<u8>> {
     let file = &config.rules.file;
     std::fs::read(file).with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))
