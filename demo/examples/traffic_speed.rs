@@ -1,4 +1,5 @@
-//! How fast traffic is made: `cargo run --release -p pelton-demo --no-default-features --example traffic_speed`.
+//! Measures how fast traffic is generated: `cargo run --release -p pelton-demo --no-default-features --example
+//! traffic_speed`.
 
 use pelton_demo::traffic::{Parameters, Traffic};
 use std::time::Instant;

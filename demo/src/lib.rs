@@ -1,5 +1,5 @@
-//! The demo: the pipeline on a log in memory, and what it is fed with. Tests and the benchmark use the traffic and the session
-//! service.
+//! The demo: the money pipeline on a log in memory, with generated traffic. Tests and the benchmark use the traffic and
+//! the session service too.
 
 mod live;
 pub mod run;

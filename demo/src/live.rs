@@ -1,13 +1,12 @@
-//! The demo while it runs: it feeds the traffic, shows what happens, and adds it up at its end.
+//! The running demo: it appends the traffic, shows what happens, and prints a summary at the end.
 //!
-//! Rule: it may run for days, so the log keeps of the inputs what is not processed, and of what comes out the last megabytes.
+//! Rule: it may run for days, so the log keeps only unprocessed inputs, and the last megabytes of the other topics.
 
 use crate::run::{Args, PARTITIONS};
 use crate::show::{Progress, Screen, Totals, grouped, readable};
 use crate::traffic::{Format, Parameters, Stream, Traffic};
 use anyhow::bail;
 use pelton::config::Config;
-use pelton::convert::JsonWriter;
 use pelton::deploy::view::Board;
 use pelton::instance::Running;
 use pelton::log::embedded::{Embedded, Record};
@@ -15,31 +14,33 @@ use pelton::metrics::{Metrics, TaskMetrics};
 use pelton::record::NEVER;
 use pelton::registry::Schemas;
 use pelton::rules::{Description, Version};
+use pelton_convert::JsonWriter;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// What the money rules count, and their summary needs.
+/// The counters of the money rules that the summary needs.
 const MONEY_COUNTERS: [&str; 4] = ["duplicates", "ignored", "sessions", "user_changes"];
 
-/// An enriched event is shown so often.
+/// How often an enriched event is shown.
 const SHOW_EVERY: Duration = Duration::from_secs(3);
 
-/// The traffic pauses while this many records wait in the log: a slow machine makes a slower demo, not a growing one.
+/// The traffic pauses while this many records wait in the log, so that a slow machine makes the demo slower instead of
+/// larger.
 const BEHIND_MAX: u64 = 500_000;
 
-/// What is processed leaves the log so often.
+/// How often processed records are removed from the log.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 
-/// Longer than anybody looks.
+/// A year, longer than anybody watches.
 const ENDLESS: u64 = 365 * 86_400;
 
-/// See the module.
+/// A demo that runs.
 pub(crate) struct Demo {
     /// The streams that the pipeline reads.
     pub traffic: Vec<Stream>,
-    /// Records of them so far.
+    /// How many of their records were appended.
     pub appended: Cell<u64>,
     pub schemas: Arc<dyn Schemas>,
     pub description: Description,
@@ -48,19 +49,19 @@ pub(crate) struct Demo {
     pub cluster: Embedded,
     pub running: Running,
     pub board: Arc<Board>,
-    /// None: it runs for a program, and shows nothing.
+    /// `None` if another program has started the demo, which then shows nothing.
     pub screen: Option<Screen>,
     pub config: Arc<Config>,
 }
 
 impl Demo {
-    /// Until its time is over, or its owner is gone.
+    /// Runs until the time is over, or until the program that started it is gone.
     pub fn run(self, args: &Args) -> anyhow::Result<()> {
         let gone = Arc::new(AtomicBool::new(false));
         if args.attached {
             let gone = gone.clone();
             std::thread::spawn(move || {
-                // However it ends: nobody holds the other end any more.
+                // It ends, in whatever way, when nobody holds the other end any more.
                 let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
                 gone.store(true, Ordering::Release);
             });
@@ -116,7 +117,7 @@ impl Demo {
         self.end(seconds)
     }
 
-    /// Removes what is processed from the inputs.
+    /// Removes processed records from the inputs.
     fn forget(&self) -> anyhow::Result<()> {
         for ((topic, partition), offset) in self.cluster.group_offsets(&self.config.name) {
             self.cluster.truncate(&topic, partition, offset)?;
@@ -124,7 +125,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Writes what is due by now into the log.
+    /// Appends all records that are due.
     fn append(&self, traffic: &mut Traffic) -> anyhow::Result<()> {
         let now = now();
         self.cluster.appending(|log| {
@@ -168,7 +169,7 @@ impl Demo {
         }
     }
 
-    /// The newest record of the first output.
+    /// Shows the newest record of the first output.
     fn show(&self, screen: &Screen) {
         let Some(output) = self.config.outputs.first() else {
             return;
@@ -185,7 +186,7 @@ impl Demo {
         text.iter().for_each(|text| screen.line(text));
     }
 
-    /// The money rules, or others that count as they do.
+    /// Whether these are the money rules, or others with the same counters.
     fn is_money(&self) -> bool {
         MONEY_COUNTERS
             .iter()
@@ -193,7 +194,7 @@ impl Demo {
     }
 
     fn end(self, seconds: f64) -> anyhow::Result<()> {
-        // What is open is committed; so the numbers are those of whole epochs.
+        // The stop commits the open epochs, so the numbers are complete.
         let is_money = self.is_money();
         let ended = self.running.stop();
         let Some(screen) = self.screen else {
@@ -214,7 +215,7 @@ impl Demo {
         );
         let rate = grouped((processed as f64 / seconds) as u64);
         if !is_money {
-            // What others count does not add up to what they read.
+            // The counters of other rules don't add up to the number of records read.
             let mut lines = vec![("read", read), ("waiting", read - processed), ("sent", sent)];
             lines.extend([("dead letters", dead_letters), ("timers", timers), ("asked", asked)]);
             let counters = self.description.counters.iter();

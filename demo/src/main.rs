@@ -1,4 +1,4 @@
-//! `make demo`: see [`pelton_demo::run`].
+//! `make demo`. [`pelton_demo::run`] does the work.
 
 fn main() -> anyhow::Result<()> {
     pelton_demo::run::main()

@@ -1,7 +1,8 @@
-//! The demo: the money pipeline on the embedded log, with live generated traffic and a session service over real HTTP.
+//! The demo: the money pipeline on the embedded log, with generated traffic and a session service over real HTTP.
 //!
-//! Everything but Kafka is real: the guest component, the worker, transactions, timers, lookups. It ends after a while, with a
-//! summary that adds up. Another pipeline's file (`--file`) runs on the same traffic, on the topics that it reads.
+//! Everything except Kafka is real: the guest component, the worker, transactions, timers, lookups. It ends after a
+//! while, with a summary that must add up. With `--file`, another pipeline runs on the same traffic, if it reads the
+//! same topics.
 
 use crate::live::Demo;
 use crate::session_service::{Behaviour, SessionService};
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     /// For programs that start the demo: run until standard input ends, and print nothing but the HTTP address.
     #[arg(long, conflicts_with = "seconds")]
     pub attached: bool,
-    /// Money events a second; users, sessions and duplicates come on top. Default: 20,000, or 2,000 with --attached.
+    /// Money events per second, without users, sessions and duplicates. Default: 20,000, or 2,000 with --attached.
     #[arg(long)]
     rate: Option<u64>,
     /// Number of users.
@@ -58,7 +59,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Money events a second.
+    /// Money events per second.
     pub fn rate(&self) -> u64 {
         self.rate.unwrap_or(if self.attached { 2_000 } else { 20_000 })
     }
@@ -70,7 +71,7 @@ pub(crate) const PARTITIONS: i32 = 4;
 /// How much is kept of each partition of a topic that nobody reads to its end.
 const KEPT: &[(&str, &str)] = &[("retention.bytes", "4194304")];
 
-/// Does what the arguments of the process say.
+/// Runs the demo as the process's arguments say.
 pub fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let service = SessionService::start(Behaviour {
@@ -208,5 +209,5 @@ fn greet(args: &Args, server: &std::io::Result<Server>) -> anyhow::Result<Option
     Ok(screen)
 }
 
-/// The streams, in order of rank, are those that the file names.
+/// The file's inputs determine the streams and their ranks.
 const _: [Stream; 3] = Stream::ALL;

@@ -1,6 +1,6 @@
-//! The session service: real HTTP on the loopback.
+//! The session service, over real HTTP on the loopback.
 //!
-//! Rule: what it knows follows from the session's id, so whoever asks, and however often, hears the same.
+//! Rule: an answer depends only on the session's id, so every call for a session gets the same one.
 
 use anyhow::Context;
 use axum::Router;
@@ -18,17 +18,17 @@ use tokio::sync::oneshot;
 
 const COUNTRIES: [&str; 8] = ["CA", "DE", "FR", "SE", "MT", "FI", "NO", "ES"];
 
-/// The country of a session's client: what its creation says, and what the service says.
+/// The country of a session's client. The session's creation and the service agree on it.
 pub fn country(id: &[u8]) -> &'static str {
     COUNTRIES[(hash(id) % 8) as usize]
 }
 
-/// What the service answers for a session: one in eight is unknown to it.
+/// The service's answer for a session. It does not know one in eight.
 pub fn answer(id: &[u8]) -> Option<&'static str> {
     (!(hash(id) / 8).is_multiple_of(8)).then(|| country(id))
 }
 
-/// FNV-1a, its bits spread.
+/// FNV-1a, with its bits spread.
 fn hash(id: &[u8]) -> u64 {
     let hash = id.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| {
         (h ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
@@ -39,22 +39,22 @@ fn hash(id: &[u8]) -> u64 {
 /// How the service behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Behaviour {
-    /// Before each answer.
+    /// Pause before each answer.
     pub latency: Duration,
-    /// Share of the calls that end with status 503, spread evenly.
+    /// Share of the calls that fail with status 503, spread evenly.
     pub errors: f64,
 }
 
-/// An answer told in advance, for tests.
+/// A scripted answer, for tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scripted {
     /// A status and a body.
     Says(u16, String),
-    /// No answer: the caller's time-out.
+    /// No answer, so that the caller's time-out ends the call.
     Hangs,
 }
 
-/// The running service; dropped, it ends.
+/// The running service. It stops when it is dropped.
 pub struct SessionService {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -89,9 +89,9 @@ impl SessionService {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        // It accepts for ever; an error of one connection does not end it.
+                        // It serves for ever. An error of one connection does not end it.
                         _ = async { axum::serve(listener, router).await } => {}
-                        // Dropping the sender stops it, and the connections with it.
+                        // Dropping the sender stops it and its connections.
                         _ = stopped => {}
                     }
                 });
@@ -109,13 +109,13 @@ impl SessionService {
         format!("http://{}/sessions/{{userSessionId}}", self.address)
     }
 
-    /// The next calls for this id get these answers, in order; then it answers as always.
+    /// Gives these answers to the next calls for this id, in order. After that, it answers normally again.
     pub fn script(&self, id: &str, answers: impl IntoIterator<Item = Scripted>) {
         let mut scripts = self.shared.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         scripts.entry(id.to_owned()).or_default().extend(answers);
     }
 
-    /// Calls so far.
+    /// Number of calls so far.
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::Relaxed)
     }
@@ -125,7 +125,7 @@ impl Drop for SessionService {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // It can only have panicked, which it has said.
+            // If it has panicked, it has printed the panic.
             let _ = thread.join();
         }
     }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
 
-    /// Status line and body.
+    /// Makes a call, and returns status and body.
     fn get(service: &SessionService, id: &str) -> (u16, String) {
         let mut connection = std::net::TcpStream::connect(service.address).unwrap();
         write!(

@@ -1,30 +1,30 @@
-//! What the demo shows: a live line, now and then an enriched event, and a summary that adds up.
+//! The demo's output: a progress line, an enriched event now and then, and a summary that must add up.
 
 use crate::traffic::{Millis, iso};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
 use std::time::Duration;
 
-/// What became of everything that was read.
+/// Where all records that were read have gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Records read from the inputs.
     pub read: u64,
     /// Enriched events written.
     pub enriched: u64,
-    /// Money that was dropped because it was seen before.
+    /// Money events that were dropped as duplicates.
     pub duplicates: u64,
-    /// Records of kinds that the rules ignore.
+    /// Records that the rules ignore.
     pub ignored: u64,
-    /// Money that waits for its session.
+    /// Money events that wait for their session.
     pub pending: u64,
-    /// Money whose session the service was asked for, and has not answered yet.
+    /// Money events that wait for the session service's answer.
     pub asked: u64,
-    /// Records that were refused.
+    /// Records that were sent to the dead letters.
     pub dead_letters: u64,
-    /// Sessions opened.
+    /// Sessions that were opened.
     pub sessions: u64,
-    /// Changes of users.
+    /// Changes of users that were applied.
     pub user_changes: u64,
     /// Records that wait for the watermark.
     pub waiting: u64,
@@ -45,13 +45,13 @@ impl Totals {
         ]
     }
 
-    /// True when every record that was read is somewhere, once.
+    /// Whether every record that was read is counted exactly once.
     pub fn adds_up(&self) -> bool {
         self.read == self.parts().iter().map(|(_, count)| count).sum::<u64>()
     }
 }
 
-/// A table, ending with what is missing or too much.
+/// A table. Its last line says whether it adds up.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, count) in self.parts() {
@@ -67,7 +67,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// 1234567 as `1,234,567`.
+/// 1234567 is `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -85,13 +85,13 @@ pub fn grouped(number: u64) -> String {
 pub struct Progress {
     /// Records read so far.
     pub read: u64,
-    /// Read in the last second, or on average since the last line.
+    /// Records read per second: in the last second, or on average since the last line.
     pub per_second: f64,
-    /// The lowest task watermark; none before the first.
+    /// The lowest watermark of any task, or `None` before the first record.
     pub watermark: Option<Millis>,
-    /// How far it is behind the newest event time, in milliseconds.
+    /// How far the watermark is behind the newest event time, in milliseconds.
     pub lag: Millis,
-    /// SHA-256 of the rules, or a part of it.
+    /// The version of the rules, possibly shortened.
     pub rules: String,
 }
 
@@ -113,14 +113,14 @@ impl fmt::Display for Progress {
     }
 }
 
-/// The screen: one line that moves, and lines above it that stay.
+/// The screen: a progress line at the bottom, and permanent lines above it.
 pub struct Screen(ProgressBar);
 
 impl Screen {
-    /// On standard error; without a terminal there is no moving line, only what stays.
+    /// A screen on standard error. Without a terminal, there are only permanent lines.
     pub fn new() -> Screen {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-        // Without a template of our own the default one is as good.
+        // If our template is not valid, the default one is good enough.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
@@ -128,12 +128,12 @@ impl Screen {
         Screen(bar)
     }
 
-    /// Redraws the moving line.
+    /// Updates the progress line.
     pub fn progress(&self, progress: &Progress) {
         self.0.set_message(progress.to_string());
     }
 
-    /// Writes a line that stays.
+    /// Prints a permanent line.
     pub fn line(&self, text: &str) {
         match self.0.is_hidden() {
             true => println!("{text}"),
@@ -141,7 +141,7 @@ impl Screen {
         }
     }
 
-    /// Takes the moving line away.
+    /// Removes the progress line.
     pub fn end(self) {
         self.0.finish_and_clear();
     }
@@ -153,7 +153,7 @@ impl Default for Screen {
     }
 }
 
-/// An enriched event, readable: its Avro datum behind the registry's five bytes. None: it is not one.
+/// An enriched event in words, from its Avro datum after the five bytes of schema id. `None` if it is something else.
 pub fn readable(value: &[u8]) -> Option<String> {
     let mut rest = Datum(value.strip_prefix(&[0])?.get(4..)?);
     let (_id, user) = (rest.text()?, rest.text()?);
@@ -190,7 +190,7 @@ pub fn readable(value: &[u8]) -> Option<String> {
     Some(line)
 }
 
-/// What is left of a datum.
+/// The rest of a datum.
 struct Datum<'a>(&'a [u8]);
 
 impl<'a> Datum<'a> {
@@ -231,7 +231,7 @@ impl<'a> Datum<'a> {
         }
     }
 
-    /// Two's complement with four fraction digits, at most 18 digits; shown with two.
+    /// A decimal in two's complement, with four fraction digits and at most 18 in total. Two fraction digits are shown.
     fn decimal(&mut self) -> Option<String> {
         let bytes = self.bytes()?;
         let negative = bytes.first()? & 0x80 != 0;

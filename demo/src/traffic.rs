@@ -1,8 +1,8 @@
-//! Generated traffic: users, their sessions, their changes, their money.
+//! Generated traffic: users with their sessions, their changes and their money.
 //!
-//! Rules: everything follows from the seed and the parameters. Records come in the order of their arrival; a record's
-//! event time is at most `disorder` behind it, late ones apart. What a record holds follows from its number, so a
-//! duplicate is equal byte by byte.
+//! Rule: everything follows from the seed and the parameters. Records come in the order of arrival. Except for late
+//! records, event time is at most `disorder` behind arrival. A record's content follows from its number, so a duplicate
+//! is equal byte by byte.
 
 mod encode;
 mod make;
@@ -31,12 +31,12 @@ const OTHER: u64 = 4;
 /// Sessions with this bit are never opened.
 const NEVER_OPENED: u64 = 1 << 31;
 
-/// How values are written.
+/// The encoding of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Byte 0, schema id, datum.
+    /// Byte 0, schema id, Avro datum.
     Avro,
-    /// An object.
+    /// A JSON object.
     Json,
 }
 
@@ -52,10 +52,10 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// In order of rank.
+    /// All streams, by rank.
     pub const ALL: [Stream; 3] = [Stream::Session, Stream::User, Stream::Wallet];
 
-    /// Its topic.
+    /// The topic of the stream.
     pub fn topic(self) -> &'static str {
         match self {
             Stream::Session => "user-session-events",
@@ -65,46 +65,46 @@ impl Stream {
     }
 }
 
-/// What was made so far.
+/// How many records of each kind were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Made {
-    /// Money events, each once.
+    /// Money events, without repetitions.
     pub money: u64,
-    /// Money events that came again soon.
+    /// Money events that were repeated soon.
     pub duplicates: u64,
-    /// Money events that came again when they were forgotten.
+    /// Money events that were repeated after the rules have forgotten them.
     pub repeated: u64,
-    /// Sessions.
+    /// Sessions that were created.
     pub sessions: u64,
     /// Changes of users.
     pub user_changes: u64,
-    /// Events of ignored kinds, closing ones included.
+    /// Events that the rules ignore, including the closing ones.
     pub ignored: u64,
 }
 
 impl Made {
-    /// Records of all kinds.
+    /// Number of all records.
     pub fn records(&self) -> u64 {
         self.money + self.duplicates + self.repeated + self.sessions + self.user_changes + self.ignored
     }
 }
 
-/// A record, in buffers that the next one overwrites.
+/// A record. Its buffers are reused for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'a> {
-    /// Where to.
+    /// The stream that it belongs to.
     pub stream: Stream,
     /// By murmur2 of the key.
     pub partition: i32,
     /// The user's id.
     pub key: &'a [u8],
-    /// When it arrives.
+    /// Time of arrival.
     pub timestamp: Millis,
-    /// The event.
+    /// The encoded event.
     pub value: &'a [u8],
 }
 
-/// A record to be made; its bytes follow from it. `user` is a number, `time` the event time.
+/// A record that is planned and not encoded. `user` is the number of the user, and `time` is the event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Planned {
     user: u32,
@@ -137,25 +137,25 @@ enum Again {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct User {
-    /// Sessions so far; 0: none yet.
+    /// Number of sessions so far.
     sessions: u32,
-    /// Event time of the last one.
+    /// Event time of the last session.
     session_time: Millis,
     partition: i32,
 }
 
-/// The traffic: [`Traffic::next`] for all of it, [`Traffic::due`] for what has arrived by now.
+/// The traffic. [`Traffic::next`] gives all of it, and [`Traffic::due`] gives what has arrived by now.
 pub struct Traffic {
     parameters: Parameters,
     random: Random,
     zipf: Zipf,
     users: Vec<User>,
-    /// Money events planned so far.
+    /// Number of money events planned so far.
     planned: u64,
     changes: f64,
-    /// To be handed over now.
+    /// Records to hand over now.
     ready: VecDeque<Planned>,
-    /// To arrive later: (arrival, sequence number, record).
+    /// Records that arrive later, as (arrival, sequence number, record).
     later: BinaryHeap<Reverse<(Millis, u64, Planned)>>,
     arrival: Millis,
     sequence: u64,
@@ -166,6 +166,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// Traffic with these parameters.
+    ///
     /// # Panics
     /// Without users or partitions.
     pub fn new(parameters: Parameters) -> Traffic {
@@ -195,12 +197,12 @@ impl Traffic {
         }
     }
 
-    /// What was handed over so far.
+    /// How many records were handed over so far.
     pub fn made(&self) -> Made {
         self.made
     }
 
-    /// The next record; none at the end.
+    /// The next record, or `None` at the end.
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends its buffers, which an Iterator can't"
@@ -209,8 +211,8 @@ impl Traffic {
         self.due(Millis::MAX)
     }
 
-    /// The next record, if it arrives up to this time: called with the wall clock, and `start` at the wall clock, it is
-    /// live traffic. See also [`Traffic::ended`].
+    /// The next record, if it arrives by this time. With the wall clock as `now` and as `start`, this is live traffic.
+    /// See also [`Traffic::ended`].
     pub fn due(&mut self, now: Millis) -> Option<Item<'_>> {
         while self.ready.is_empty() {
             let money = self.planned < self.parameters.money;
@@ -238,7 +240,7 @@ impl Traffic {
         Some(self.make(planned))
     }
 
-    /// True when everything has been handed over.
+    /// Whether everything was handed over.
     pub fn ended(&self) -> bool {
         self.closed && self.ready.is_empty()
     }
@@ -248,7 +250,7 @@ impl Traffic {
         start + (number as i128 * i128::from(span) / i128::from(money.max(1))) as Millis
     }
 
-    /// Plans the next money event and what comes with it.
+    /// Plans the next money event and the records around it.
     fn plan(&mut self) {
         let number = self.planned;
         self.planned += 1;
@@ -278,7 +280,7 @@ impl Traffic {
         let mut time = self.before(self.arrival);
         let session = self.session(user, time, number);
         if session.is_some() {
-            // Money is not before its session, except where that is wanted.
+            // Money does not come before its session, unless that is wanted.
             time = time.max(self.users[user as usize].session_time);
         }
         if late > 0.0 && self.random.chance(late) {
@@ -368,7 +370,7 @@ impl Traffic {
         let Some(after) = self.parameters.closing else { return };
         let time = self.arrival.max(self.parameters.start + self.parameters.span) + after;
         for partition in 0..self.parameters.partitions {
-            // Among few users none may be in this partition: then one who does nothing else is.
+            // With few users, none may be in this partition. Then a new user gets the closing record.
             let mut user = (0_u32..).filter(|user| self.partition_of(*user) == partition);
             let Some(user) = user.next() else { continue };
             for kind in 0..3 {

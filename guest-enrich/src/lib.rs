@@ -1,4 +1,5 @@
-//! For every money event one enriched event: the money, the user, the session, and whether it is the first of its kind.
+//! Writes one enriched event for each money event: the money, the user, the session, and whether it is the first of its
+//! type.
 
 mod money;
 mod schema;
@@ -16,7 +17,7 @@ pelton_sdk::rules!(Enrich);
 
 #[derive(Settings)]
 pub struct Settings {
-    /// Money with the same id is a duplicate for so long after it was last seen.
+    /// Money with the same id is a duplicate until this long after the id was last seen.
     #[setting(default = "1m")]
     dedup_ttl: Duration,
     /// How long a session is known after its creation.
@@ -25,12 +26,12 @@ pub struct Settings {
     /// How long money waits for its session before the session service is asked.
     #[setting(default = "1h")]
     pending_ttl: Duration,
-    /// Stands in front of each money type that is written: outputs show which settings made them.
+    /// A prefix for every money type that is written. It shows in outputs which settings were used.
     #[setting(default = "")]
     label: String,
 }
 
-/// The input streams, in the order of the pipeline's file: at the same time, a session and a user come before the money.
+/// The input streams, in the order of the pipeline's file. At the same time, sessions and users come before money.
 #[derive(Event)]
 pub enum Event<'a> {
     Session(UserSessionEvent<'a>),
@@ -38,41 +39,41 @@ pub enum Event<'a> {
     Wallet(WalletEvent<'a>),
 }
 
-/// The timers.
+/// The kinds of timers.
 #[derive(Due)]
 pub enum Due<'a> {
-    /// The session has not come in time for the money that came here.
+    /// The session of the money at this place has not come in time.
     SessionMissing(&'a str, Place),
 }
 
-/// The lookups.
+/// The kinds of lookups.
 #[derive(Reply)]
 pub enum Reply<'a> {
-    /// The session of the money that came here.
+    /// The session of the money at this place.
     Session(Place, Result<SessionInfo<'a>, NoAnswer>),
 }
 
-/// State of a user, outputs and lookups.
+/// The state of a user, the outputs and the lookups.
 pub struct Enrich {
     pending_ttl: Duration,
     label: String,
-    /// Ids of the money seen lately.
+    /// Ids of recent money.
     seen: Set<Text>,
-    /// Money types seen ever.
+    /// All money types that the user has ever had.
     types: Set<Text>,
     user: Value<UserInfo<'static>>,
     sessions: Map<Text, SessionInfo<'static>>,
-    /// Money that waits for its session, in the order it came.
+    /// Money that waits for its session, in order of arrival.
     pending: Map<(Text, Place), MoneyEnriched<'static>>,
-    /// Money whose session the service was asked for.
+    /// Money that waits for the session service's answer.
     asked: Map<Place, MoneyEnriched<'static>>,
     service: Lookup<Place, SessionRequest<'static>>,
     enriched: Output<MoneyEnriched<'static>>,
-    /// Money that was seen lately.
+    /// Money that was dropped because its id was seen recently.
     duplicates: Counter,
-    /// Events that these rules have no use for.
+    /// Events that these rules don't use.
     ignored: Counter,
-    /// Sessions opened.
+    /// Sessions that were opened.
     opened: Counter,
     /// Changes of users.
     changed: Counter,
@@ -80,7 +81,7 @@ pub struct Enrich {
     waited: Counter,
     /// Questions to the session service.
     asks: Counter,
-    /// Questions that it gave no answer to.
+    /// Questions that the session service did not answer.
     unanswered: Counter,
 }
 

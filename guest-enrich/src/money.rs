@@ -1,4 +1,4 @@
-//! Money: dedup, first occurrence, who the user is.
+//! Money: removes duplicates, finds first occurrences, adds the user.
 
 use crate::Enrich;
 use crate::schema::{Money, MoneyEnriched, WalletEvent};
@@ -35,7 +35,7 @@ impl Enrich {
         }
     }
 
-    /// Writes it, with the label.
+    /// Sends the event, with the label.
     pub(crate) fn send(&self, ctx: &mut Ctx, enriched: &MoneyEnriched) {
         #[cfg(feature = "resident")]
         let enriched = &enriched.at_home();
@@ -51,7 +51,7 @@ impl Enrich {
 
 #[cfg(feature = "resident")]
 impl<'a> MoneyEnriched<'a> {
-    /// Without a known session it is of the country that its user lives in.
+    /// If the session is unknown, uses the country where the user lives.
     fn at_home(&self) -> MoneyEnriched<'a> {
         let country = self.user_info.and_then(|user| user.resident_country_code);
         let home = country.map(|client_country_code| crate::schema::SessionInfo { client_country_code });

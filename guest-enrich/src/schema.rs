@@ -1,3 +1,3 @@
-//! The types of `schemas/`, made by `build.rs`.
+//! The types for `schemas/`, which `build.rs` generates.
 
 pelton_sdk::include_schemas!();

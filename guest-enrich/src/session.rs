@@ -1,4 +1,4 @@
-//! Sessions: money meets its session now, later, or through the session service.
+//! Sessions: money gets its session at once, later, or from the session service.
 
 use crate::schema::{MoneyEnriched, SessionInfo, SessionRequest, UserSessionEvent};
 use crate::{Due, Enrich};
@@ -11,7 +11,7 @@ impl Enrich {
         }
     }
 
-    /// Enriched at once when the session is known; else the money waits.
+    /// Sends the money at once if its session is known. Otherwise the money waits.
     pub(crate) fn join<'a>(&self, ctx: &mut Ctx<'a>, session: &'a str, place: Place, mut money: MoneyEnriched<'a>) {
         money.session_info = self.sessions.get(ctx, session);
         if money.session_info.is_some() {
@@ -22,7 +22,7 @@ impl Enrich {
         ctx.set_timer_in(self.pending_ttl, Due::SessionMissing(session, place));
     }
 
-    /// A session releases the money that waits for it.
+    /// Opens a session and sends the money that waits for it.
     pub(crate) fn on_session<'a>(&self, ctx: &mut Ctx<'a>, event: UserSessionEvent<'a>) {
         let UserSessionEvent::Created(created) = event else {
             return self.ignored.add(ctx, 1);
@@ -39,14 +39,14 @@ impl Enrich {
         }
     }
 
-    /// No session after `pending_ttl`.
+    /// Asks the service, because the session has not come within `pending_ttl`.
     pub(crate) fn on_session_missing<'a>(&self, ctx: &mut Ctx<'a>, session: &'a str, place: Place) {
         if let Some(money) = self.pending.take(ctx, (session, place)) {
             self.ask(ctx, session, place, &money);
         }
     }
 
-    /// The money waits for the service's answer, and holds nothing else back.
+    /// Asks the service. This money waits for the answer, but nothing else does.
     pub(crate) fn ask(&self, ctx: &mut Ctx, session: &str, place: Place, money: &MoneyEnriched) {
         self.asks.add(ctx, 1);
         self.asked.put(ctx, place, money);
@@ -59,7 +59,7 @@ impl Enrich {
         );
     }
 
-    /// The service has answered, or can't.
+    /// Sends the money with the service's answer, or without one.
     pub(crate) fn on_session_reply<'a>(
         &self,
         ctx: &mut Ctx<'a>,

@@ -1,4 +1,4 @@
-//! What the pipeline promises, sentence by sentence. The kit runs each scenario with its inputs cut three ways.
+//! Tests of what the pipeline promises. The kit runs each scenario with its inputs cut in three ways.
 
 mod sessions;
 
@@ -80,7 +80,7 @@ fn moved(kit: &mut Kit<Enrich>, time: i64, country: &str) {
     kit.event::<UserEvent<'static>>("user", USER, time, &UserEvent::ChangeAddress(change));
 }
 
-/// What came out, in order: time, id, country of the session, birth year and country of the user, first of its kind.
+/// Time, id, country of the session, birth year and country of the user, first of its type.
 type Out = (
     i64,
     String,
@@ -241,7 +241,7 @@ fn the_first_of_its_type_is_told_and_kept_for_ever() {
         .into_iter()
         .map(|out| (out.1, out.4))
         .collect();
-    // Decided at the event, though the output comes an hour later.
+    // It is decided at the event, although the output comes an hour later.
     assert_eq!(
         firsts,
         [
@@ -321,7 +321,7 @@ fn the_settings_count() {
     assert_eq!(kit.count("sessions_unanswered"), 1);
 }
 
-/// Outputs show which settings made them; the state does not.
+/// The settings show in outputs, but not in the state.
 #[test]
 fn a_label_stands_in_front_of_the_money_types() {
     let mut kit = Kit::<Enrich>::new(r#"{"label": "v2-"}"#);

@@ -1,4 +1,4 @@
-//! Who the user is: each change sets its own field and keeps the other.
+//! Users: each change sets one field and keeps the other.
 
 use crate::Enrich;
 use crate::schema::{UserEvent, UserInfo};

@@ -1,4 +1,4 @@
-//! The money rules as a component, in the pipeline of the examples: the scenarios as files, and what is easier said in Rust.
+//! Tests of the money rules as a component, in the pipeline of the examples: the scenario files, and scenarios in Rust.
 
 use pelton_testkit::{Answer, Pipeline, Value, build, json};
 
@@ -18,7 +18,7 @@ fn the_files_hold() {
     money().files("scenarios");
 }
 
-/// However many wait, in the order they came; also when the process dies in the middle.
+/// All waiting money is released in order of arrival, even if the process crashes in the middle.
 #[test]
 fn a_session_releases_all_that_waits() {
     money().always(|s| {
@@ -51,7 +51,7 @@ fn a_session_releases_all_that_waits() {
     });
 }
 
-/// The service is asked once for each; a reply to one leaves the others alone.
+/// Each session is asked for once, and a reply affects only the money of its session.
 #[test]
 fn replies_find_their_money() {
     money().set("rules.settings.pending_ttl=10s").always(|s| {
@@ -86,7 +86,7 @@ fn replies_find_their_money() {
     });
 }
 
-/// What can't be read goes to the dead letters, in its place.
+/// Unreadable input goes to the dead letters, without disturbing the order.
 #[test]
 fn what_can_not_be_read_is_refused() {
     money().always(|s| {
@@ -100,7 +100,7 @@ fn what_can_not_be_read_is_refused() {
     });
 }
 
-/// Everything that a step reads is named before.
+/// The rules announce every read.
 #[test]
 fn nothing_is_read_unnamed() {
     let mut s = money().scenario();

@@ -1,13 +1,13 @@
-//! What has arrived of a task's inputs and is not processed yet.
+//! Records of a task's inputs that have arrived and are not processed yet.
 //!
 //! Rules:
-//! - A record enters by [`push`](Arrivals::push) and leaves by [`take`](Arrivals::take), in the order (effective time, rank,
-//!   offset). In between it has one handle, [`Waiting`].
-//! - Each partition's records are placed in event time in offset order. A record whose schema nobody can tell now holds back its
-//!   partition, and nothing is lost.
-//! - What is decided here (verdicts, heartbeats) is returned, and must be journaled in the open epoch.
+//! - A record enters by [`push`](Arrivals::push) and leaves by [`take`](Arrivals::take), in the order (effective time,
+//!   rank, offset). In between, [`Waiting`] is its handle.
+//! - Each partition's records get their effective times in offset order. If the schema of a record is not known yet,
+//!   the partition waits at this record, and nothing is lost.
+//! - What is decided here (verdicts, heartbeats) is returned to the caller, which must journal it in the open epoch.
 //!
-//! The parts: `inbox` counts the records of a partition and knows its clock; `reorder` puts records in order; `shelf` keeps the
+//! Its parts: `inbox` counts the records of a partition and has its clock; `reorder` sorts records; `shelf` keeps the
 //! chunks that they are in.
 
 mod inbox;
@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use timing::{Horizon, Timing, timing};
 
-/// The records of a task that wait, over all of its inputs.
+/// All records of a task that wait, from all inputs.
 #[derive(Debug)]
 pub struct Arrivals {
     partition: Partition,
@@ -46,13 +46,13 @@ pub struct Arrivals {
     inboxes: Vec<Inbox>,
     order: ReorderBuffer,
     shelf: Shelf,
-    /// By rank: chunks that wait for a schema. It has no bound of its own: the input is paused as long as one is there, so it
-    /// holds what the reader had fetched until then (for Kafka `queued.max.messages.kbytes` at most).
+    /// By rank: chunks that wait for a schema. There is no limit for them, but the input is paused while there are any,
+    /// so they are only what the reader had already fetched (for Kafka at most `queued.max.messages.kbytes`).
     held: Vec<VecDeque<Held>>,
     silence: Silence,
-    /// The last step that was committed when the task started over: records up to it are processed.
+    /// The last step that was committed before a restart. Records up to it are processed.
     processed: StepKey,
-    /// The records of the chunk that is being placed: as many as a reader gives at once, and empty otherwise.
+    /// The placed records of the current chunk. Empty between calls.
     placed: Vec<Waiting>,
 }
 
@@ -60,26 +60,26 @@ pub struct Arrivals {
 #[derive(Debug)]
 struct Held {
     chunk: Chunk,
-    /// Its first record that is not placed yet.
+    /// The first of its records that is not placed yet.
     from: usize,
 }
 
-/// What became of records that were taken.
+/// The result of a push.
 #[must_use = "verdicts are to be journaled"]
 #[derive(Debug)]
 pub struct Arrived {
-    /// Their input.
+    /// Rank of the input.
     pub rank: Rank,
-    /// What was decided about records that have no event time.
+    /// Verdicts about records that have no event time.
     pub verdicts: Vec<(Offset, Verdict)>,
-    /// How many have a key that belongs to another partition.
+    /// How many records have a key that belongs to another partition.
     pub foreign: u64,
-    /// Why the rest waits; none: all are placed.
+    /// Why the other records wait, or `None` if all are placed.
     pub waits: Option<String>,
 }
 
 impl Arrivals {
-    /// Of the inputs of this partition number. It must be told where to start: see [`restart`](Arrivals::restart).
+    /// For the inputs of this partition. Call [`restart`](Arrivals::restart) before anything else.
     pub fn new(partition: Partition, layout: Arc<Layout>) -> Arrivals {
         let inputs = layout.inputs.len();
         let scratch = Scratch::new(layout.scratch.clone());
@@ -96,8 +96,8 @@ impl Arrivals {
         }
     }
 
-    /// Drops everything and starts where `inputs` say, with the records after the step `processed`. The inputs must be read from
-    /// their [`position`](Arrivals::position) on.
+    /// Drops everything and starts at `inputs`, with the records after the step `processed`. The inputs must then be
+    /// read from their [`position`](Arrivals::position) on.
     pub fn restart(&mut self, inputs: &[InputMeta], processed: StepKey) {
         self.inboxes = self
             .layout
@@ -113,7 +113,7 @@ impl Arrivals {
         self.processed = processed;
     }
 
-    /// Takes records of an input. `wall`: the wall clock.
+    /// Takes a chunk of records. `wall` is the time of the wall clock.
     pub fn push(&mut self, chunk: Chunk, sources: &mut Sources, wall: Millis) -> Arrived {
         let rank = chunk.topic;
         let held = &mut self.held[usize::from(rank)];
@@ -124,40 +124,41 @@ impl Arrivals {
         Arrived::nothing(rank)
     }
 
-    /// Tries again the first chunk of an input that waits for a schema; none: none waits.
+    /// Tries again to place the first chunk of an input that waits for a schema. Returns `None` if there is none.
     pub fn retry(&mut self, rank: Rank, sources: &mut Sources, wall: Millis) -> Option<Arrived> {
         let held = self.held[usize::from(rank)].pop_front()?;
         Some(self.place(held, sources, wall))
     }
 
-    /// True while records wait for a schema.
+    /// Whether any record waits for a schema.
     pub fn waits_for_schema(&self) -> bool {
         self.held.iter().any(|held| !held.is_empty())
     }
 
-    /// Takes a proof that an input's log ended at `end`, at monotonic `now`.
+    /// Takes a proof that an input's log ended at `end` at the monotonic time `now`.
     pub fn prove_end(&mut self, rank: Rank, end: Offset, now: Duration) {
         if self.held[usize::from(rank)].is_empty() {
             self.inboxes[usize::from(rank)].prove_end(end, now);
         }
     }
 
-    /// A batch begins: no record that was loaded for the last one is read any more.
+    /// Begins a batch. Records that were loaded for the last one must not be read any more.
     #[inline]
     pub fn begin_batch(&mut self) {
         self.shelf.begin();
     }
 
-    /// The record that is number `nth` of those that wait, in order, if it is final at `bound`: an effective time before it. The
-    /// bound must not be beyond the watermark.
+    /// The record at index `nth` of the waiting ones in their order, if its effective time is before `bound`. The bound
+    /// must not be above the watermark.
     #[inline]
     pub fn peek(&mut self, bound: Millis, nth: usize) -> Option<Waiting> {
-        // The bound may be an earlier one than last time: then more is in order than is final.
+        // The bound may be lower than the last time. Then more records are sorted than are final.
         let first = self.order.ready(bound, nth + 1).get(nth).copied();
         first.filter(|waiting| waiting.time < bound)
     }
 
-    /// Brings a record into memory until the batch ends. False: not in this batch any more, or it [is lost](Arrivals::is_lost).
+    /// Loads a record into memory until the batch ends. Returns false if this batch can load no more, or the record [is
+    /// lost](Arrivals::is_lost).
     #[inline]
     pub fn load(&mut self, waiting: &Waiting) -> bool {
         self.shelf.bring(waiting.slot)
@@ -169,12 +170,12 @@ impl Arrivals {
         self.shelf.record(waiting.slot, waiting.index)
     }
 
-    /// The verdict about a record, if one was given.
+    /// The verdict about a record, if there is one.
     pub fn verdict(&self, waiting: &Waiting) -> Option<&Verdict> {
         self.inboxes[usize::from(waiting.rank)].verdict(waiting.offset)
     }
 
-    /// A record is processed: it must be the first in order.
+    /// Removes a record because it is processed. It must be the first one.
     #[inline]
     pub fn take(&mut self, waiting: &Waiting) {
         let first = self.order.pop();
@@ -186,22 +187,22 @@ impl Arrivals {
         self.shelf.done(waiting.slot);
     }
 
-    /// The smallest effective time that waits; it may be told up to 63 ms too low.
+    /// The smallest effective time of the waiting records, possibly up to 63 ms too low.
     pub fn earliest(&mut self) -> Option<Millis> {
         self.order.earliest()
     }
 
-    /// Number of records that wait.
+    /// Number of waiting records.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// True when no record waits.
+    /// Whether no record waits.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// The watermark: the smallest of the inputs.
+    /// The watermark, which is the smallest one of the inputs.
     pub fn watermark(&self) -> Millis {
         self.inboxes.iter().map(Inbox::watermark).min().unwrap_or(NEVER)
     }
@@ -211,39 +212,40 @@ impl Arrivals {
         self.held.len() as Rank
     }
 
-    /// The next offset of an input that may arrive.
+    /// The next offset that may arrive of an input.
     pub fn position(&self, rank: Rank) -> Offset {
         self.inboxes[usize::from(rank)].position()
     }
 
-    /// True for an input that should be paused: it waits for a schema, or it is over its bytes and ahead of others. The slowest
-    /// one is never paused, or nothing would go on: what of it is over its bytes is spilled.
+    /// Whether an input should be paused, because it waits for a schema, or because it exceeds its memory and is ahead
+    /// of others. The slowest input is never paused, or nothing would go on: its excess is spilled instead.
     pub fn holds_back(&self, rank: Rank) -> bool {
         !self.held[usize::from(rank)].is_empty()
             || (self.shelf.bytes(rank) > self.layout.buffer_bytes && self.is_ahead(rank))
     }
 
-    /// Bytes that an input keeps for records that wait, in memory or not.
+    /// Bytes of an input's chunks that are kept, in memory or in the scratch file.
     pub fn buffered(&self, rank: Rank) -> usize {
         self.shelf.bytes(rank)
     }
 
-    /// Those of them that are in the scratch file only.
+    /// Bytes of these that are only in the scratch file.
     pub fn spilled(&self, rank: Rank) -> usize {
         self.shelf.spilled(rank)
     }
 
-    /// True when records were lost in the scratch file: no step can be taken, and the inputs must be read again.
+    /// Whether records in the scratch file are lost. Then no step can be taken, and the inputs must be read again.
     pub fn is_lost(&self) -> bool {
         self.shelf.is_lost()
     }
 
-    /// What a restart needs of each input, by rank.
+    /// What a restart needs to know of each input, by rank.
     pub fn meta(&mut self) -> Vec<InputMeta> {
         self.inboxes.iter_mut().map(Inbox::meta).collect()
     }
 
-    /// Moves the watermarks of idle inputs: when that frees something that waits, or else once a second while something waits.
+    /// Advances the watermarks of idle inputs: at once if that releases something, or otherwise once a second while
+    /// something waits.
     #[must_use = "heartbeats are to be journaled"]
     pub fn beat(&mut self, now: Duration, demand: &Demand) -> Vec<Heartbeat> {
         if self.is_empty() && demand.timer.is_none() && demand.takeover.is_none() {
@@ -273,8 +275,8 @@ impl Arrivals {
         }
     }
 
-    /// Moves the watermark of every input to `target`, as if all had been silent until then. Nothing happens while what was read
-    /// before is read again.
+    /// Advances the watermark of every input to `target`, as if all had been idle until then. Does nothing while inputs
+    /// are read again after a restart.
     #[must_use = "heartbeats are to be journaled"]
     pub fn beat_to(&mut self, target: Millis) -> Vec<Heartbeat> {
         if self.inboxes.iter().any(Inbox::catching_up) {
@@ -297,7 +299,7 @@ impl Arrivals {
         self.inboxes[usize::from(rank)].watermark() > self.watermark()
     }
 
-    /// Places the records of a chunk in event time, up to the first one of which nobody can tell the time.
+    /// Gives the records of a chunk their effective times, up to the first one whose event time is not known yet.
     fn place(&mut self, held: Held, sources: &mut Sources, wall: Millis) -> Arrived {
         let Held { chunk, from } = held;
         let mut arrived = Arrived::nothing(chunk.topic);
@@ -307,7 +309,7 @@ impl Arrivals {
         for index in from..chunk.records.len() {
             let record = chunk.record(index);
             if record.offset() < inbox.position() {
-                // Fetched before a seek, or delivered again: it was taken already.
+                // It was fetched before a seek, or delivered again, so it was taken already.
                 continue;
             }
             let time = match timing(inbox, record, sources.time(record), Horizon { wall, max_ahead }) {
@@ -342,7 +344,7 @@ impl Arrivals {
                 unreadable: time.is_none(),
             };
             if waiting.step() <= self.processed {
-                // Only its clock was needed again.
+                // It is processed already, and only the clock needed it again.
                 inbox.done(ticket);
             } else {
                 self.placed.push(waiting);
@@ -353,12 +355,13 @@ impl Arrivals {
         arrived
     }
 
-    /// Keeps a chunk for the records of it that were placed, and for those from `stopped` on.
+    /// Keeps a chunk for its placed records, and for those from `stopped` on.
     fn keep(&mut self, chunk: Chunk, stopped: Option<usize>) {
         let held = &mut self.held[usize::from(chunk.topic)];
         match stopped {
             Some(from) if self.placed.is_empty() => return held.push_front(Held { chunk, from }),
-            // Kept twice until the schema is known. That is seldom: when a registry is away at the first sight of a schema.
+            // The chunk is kept twice until the schema is known. That is rare: the registry must be away when a schema
+            // is first seen.
             Some(from) => held.push_front(Held {
                 chunk: chunk.clone(),
                 from,
@@ -366,7 +369,7 @@ impl Arrivals {
             None if self.placed.is_empty() => return,
             None => {}
         }
-        // One that is ahead is paused as soon as it is over its bytes. So it need not spill.
+        // An input that is ahead is paused once it exceeds its memory, so it need not be spilled.
         let ahead = self.is_ahead(chunk.topic);
         let slot = self.shelf.add(chunk, self.placed.len() as u32, ahead);
         for waiting in self.placed.drain(..) {

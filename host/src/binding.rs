@@ -1,6 +1,7 @@
-//! What a task and a deploy are both bound to: the pipeline, and a version of the rules in it.
+//! What tasks and deploys are bound to: the pipeline, and a version of the rules in it.
 //!
-//! Rule: made once, at the start or when a version is compiled; nothing here changes while records pass.
+//! Rule: this is made once, at the start or when a version is compiled. Nothing in it changes while records are
+//! processed.
 
 mod layout;
 mod sources;

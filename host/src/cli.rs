@@ -1,8 +1,8 @@
 //! The command line.
 //!
-//! Rule: what a program reads goes to standard output, everything else to standard error. The exit code says how the command
-//! ended: 0 it went well; 1 the config has mistakes, a deploy was refused, or a scenario fails; 2 wrong usage; 3 it failed while
-//! it ran; 130 it was told to stop twice.
+//! Rule: results for programs go to standard output, and everything else to standard error. The exit code says how the
+//! command ended: 0 success; 1 the config has mistakes, a deploy was refused, or a scenario fails; 2 wrong usage; 3 a
+//! failure while it ran; 130 it was told to stop twice.
 #![expect(clippy::disallowed_methods, reason = "commands wait for people and for processes")]
 
 mod check;
@@ -20,13 +20,13 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// It went well.
+/// Success.
 pub const OK: u8 = 0;
-/// Something must be mended first.
+/// Something must be fixed first.
 pub const FINDINGS: u8 = 1;
 /// Wrong usage.
 pub const USAGE: u8 = 2;
-/// It failed while it ran.
+/// A failure while it ran.
 pub const FAILED: u8 = 3;
 
 /// A stream processor for Kafka whose business rules are WebAssembly components.
@@ -43,11 +43,11 @@ scenario fails; 2 wrong usage; \
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a pipeline until SIGTERM or Ctrl-C, which commit what is open.
+    /// Run a pipeline until SIGTERM or Ctrl-C. Open epochs are then committed.
     Run {
         #[command(flatten)]
         file: File,
-        /// Format of the log. Default: as the file says.
+        /// Format of the log. Default: the one in the file.
         #[arg(long, value_enum)]
         log: Option<Log>,
     },
@@ -55,10 +55,10 @@ enum Command {
     Check {
         #[command(flatten)]
         file: File,
-        /// Leave the brokers alone: check only the file, the schemas and the rules.
+        /// Check only the file, the schemas and the rules, and don't connect to the brokers.
         #[arg(long)]
         offline: bool,
-        /// Print one JSON object, for programs.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
@@ -72,13 +72,15 @@ enum Command {
     },
     /// Watch the sources of rules: build each save, play its scenarios, and swap it into a running demo or pipeline.
     Dev(dev::Dev),
-    /// Play scenarios: files that say what happens to a pipeline and what must come of it. Uses the real rules, without Kafka.
+    /// Play scenarios: files that say what happens to a pipeline and what must result from it. Uses the real rules,
+    /// without Kafka.
     #[command(after_help = crate::testkit::file::GRAMMAR)]
     Test(test::Test),
-    /// Deploy rules to a running pipeline, and see which run.
+    /// Deploy rules to a running pipeline, and show which rules run.
     #[command(subcommand)]
     Rules(rules::Rules),
-    /// Print a pipeline's file with every key, explained, and its default: pelton config > pelton.toml
+    /// Print an example of a pipeline's file, with every key, its explanation and its default: pelton config >
+    /// pelton.toml
     Config {
         /// For topics in Avro.
         #[arg(long)]
@@ -104,7 +106,7 @@ enum Log {
     Json,
 }
 
-/// Does what the arguments say, and returns the process's exit code.
+/// Runs the command and returns the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -131,7 +133,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
 const JSON: &str = include_str!("../../examples/money-json/pelton.toml");
 const AVRO: &str = include_str!("../../examples/money-avro/pelton.toml");
 
-/// Prints. A reader that is gone (`pelton config | head`) is no failure.
+/// Prints text. It is not an error if the reader is gone, as in `pelton config | head`.
 fn say(to: &mut dyn Write, text: &str) {
     let _ = to.write_all(text.as_bytes());
     let _ = to.flush();

@@ -1,14 +1,15 @@
-//! What time it is.
+//! The clock.
 //!
-//! Rule: what is driven is told by its driver ([`Now`]). Only the edge of the program asks ([`wall`]).
+//! Rule: parts that are driven get the time from their driver ([`Now`]). Only the edge of the program reads the clock
+//! ([`wall`]).
 
 use crate::record::Millis;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// One moment, by two clocks.
+/// A moment, on two clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
-    /// Time since some start; it never goes back.
+    /// Monotonic time since some start.
     pub mono: Duration,
     /// Milliseconds since 1970.
     pub wall: Millis,

@@ -1,7 +1,7 @@
-//! The checked pipeline's file: everything that other modules need from it, with defaults filled in.
+//! The configuration: everything that other modules need from a pipeline's file, checked, with defaults filled in.
 //!
-//! Rule: raw text becomes a [`Config`] once, at start. After that, nothing is parsed or checked again. Reading does not stop at
-//! the first mistake: each mistake is a [`Finding`], with its key and its cure.
+//! Rule: raw text becomes a [`Config`] once, at the start. After that, nothing is parsed or checked again. Reading does
+//! not stop at the first mistake: each mistake is a [`Finding`], with its key and its cure.
 
 mod finding;
 mod overlay;
@@ -26,9 +26,9 @@ use std::time::Duration;
 /// One pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Name; prefix of the owned topics, and the group id.
+    /// Name of the pipeline. It is also the group id and the prefix of the owned topics.
     pub name: String,
-    /// Name of this process among those of the pipeline; part of its transactional ids and its `group.instance.id`.
+    /// Name of this process within the pipeline. It is part of its transactional ids and its `group.instance.id`.
     pub instance: String,
     /// Worker threads of this process.
     pub workers: usize,
@@ -36,11 +36,11 @@ pub struct Config {
     pub kafka: Vec<(String, String)>,
     /// Where schemas come from. Without it, all topics must be JSON.
     pub schemas: Option<SchemaSource>,
-    /// Inputs in the order of the file, which is their rank.
+    /// Inputs in the order of the file. Their index is their rank.
     pub inputs: Vec<Input>,
-    /// By index.
+    /// Outputs by index.
     pub outputs: Vec<Output>,
-    /// By index.
+    /// Lookups by index.
     pub lookups: Vec<Lookup>,
     /// The rules and their limits.
     pub rules: RulesFile,
@@ -106,7 +106,7 @@ pub struct Input {
     pub max_ahead: Millis,
     /// A partition that has been silent for this long is idle.
     pub idle_after: Duration,
-    /// Where to begin if the group has no offset and the task has no state.
+    /// Where to start reading if the group has no offset and the task has no state.
     pub start: Start,
     /// What to do if records are gone that the task has not read.
     pub on_data_loss: OnDataLoss,
@@ -171,15 +171,16 @@ pub struct Lookup {
     pub headers: Vec<(String, String)>,
     /// Format of the replies.
     pub format: Format,
-    /// Time-out of one try.
+    /// Time-out of one attempt.
     pub timeout: Duration,
-    /// Further tries after the first.
+    /// Maximum number of attempts after the first one.
     pub retries: u32,
-    /// Pause before the second try. It doubles with each try, up to 30 s.
+    /// Pause before the second attempt. It doubles with each attempt, up to 30 s.
     pub backoff: Duration,
     /// Maximum number of calls at the same time.
     pub in_flight: usize,
-    /// This many failures in a row open the circuit breaker. For `breaker_pause`, every question is then unavailable at once.
+    /// This many consecutive failures open the circuit breaker. Every question is then unavailable at once, for
+    /// `breaker_pause`.
     pub breaker_failures: u32,
     /// How long the circuit breaker stays open.
     pub breaker_pause: Duration,
@@ -196,7 +197,7 @@ pub enum SchemaSource {
     Folder(PathBuf),
 }
 
-/// The rules, and what they get.
+/// The rules and their limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RulesFile {
     /// A component, or a core module for wasm32-unknown-unknown.
@@ -231,21 +232,23 @@ pub struct Budget {
 pub struct State {
     /// Data directory of this instance. Without it, state is in memory only, and each start restores it from the changelog.
     pub dir: Option<PathBuf>,
-    /// Flush a task to disk when its unflushed log reaches this size, or the size of its state if that is larger.
+    /// A task is flushed to disk when its unflushed changelog reaches this size, or the size of its state if that is
+    /// larger.
     pub flush_bytes: u64,
     /// Whether the changelog is compressed as the outputs are.
     pub compress: bool,
 }
 
-/// The pace of commits and the bounds of what waits.
+/// When epochs are committed, and how much may wait.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
     /// Time after which an open epoch is committed.
     pub interval: Duration,
-    /// It is committed earlier if it has written this many bytes.
+    /// An epoch that has written this many bytes is committed earlier.
     pub bytes: usize,
-    /// Memory for fetched records that wait for the watermark, per input and task. An input that exceeds it is paused. The slowest
-    /// input is never paused; its excess goes to a scratch file, in [`State::dir`] or else in the system's temporary folder.
+    /// Memory for fetched records that wait for the watermark, for each input of a task. An input that exceeds it is
+    /// paused. The slowest input is never paused; its excess goes to a scratch file, in [`State::dir`] or else in the
+    /// system's temporary folder.
     pub buffer_bytes: usize,
     /// The broker aborts a transaction that is open for this long (`transaction.timeout.ms`). Another instance takes over after
     /// at most this time and 10 s.

@@ -1,13 +1,16 @@
-//! The control topic: how versions and orders reach an instance, and what the instance writes there.
+//! Deploys: how versions and decisions get to an instance through the control topic, and what the instance writes
+//! there.
 //!
-//! Rule: the records of the topic decide, in their order ([`protocol`]). The other files only read and write them, and compile the
-//! rules that they contain.
+//! Rule: the topic's records decide, in their order ([`protocol`]). The other files only read and write them, and
+//! compile the rules in them.
 //!
 //! `reader` reads, `batch` writes, `compile` compiles the rules, `agent` is an instance's part in a deploy, `client` is the part
 //! of the process that deploys, `checks` says what a version may not change, `schedule` is what tasks are told, `view` what the
-//! other threads of an instance know, `status` reports to people.
+//! other threads of an instance know, `status` reports to people, in the
+//! words of `api`.
 
 pub mod agent;
+pub mod api;
 pub mod batch;
 pub mod checks;
 pub mod client;

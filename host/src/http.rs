@@ -1,7 +1,8 @@
-//! The local HTTP surface: `/metrics`, `/health`, `/rules`.
+//! The local HTTP endpoints: `/metrics`, `/health`, `/rules`.
 //!
-//! Rule: it runs on its own thread and never holds up a worker, whatever the request. A page in a browser can't deploy: the body's
-//! content type needs a preflight, which is not answered, and a loopback address answers only to its own names.
+//! Rule: the server has its own thread and never delays a worker, whatever the request. A page in a browser can't
+//! deploy: the content type of such a request needs a preflight, which is not answered, and a loopback address answers
+//! only to its own names.
 #![expect(clippy::disallowed_methods, reason = "the HTTP server runs on a thread of its own")]
 
 mod prune;
@@ -10,10 +11,9 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
-pub use prune::{Prune, Pruned};
-pub use rules::{Back, Deployed, Deploys, Finding, OneDeploy, Running, WISH_HEADER, Wish};
-pub use shadow::{Cancelled, Shadowing};
+pub use rules::WISH_HEADER;
 
+use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Shadowing, Wish};
 use crate::metrics::Metrics;
 use crate::record::{Millis, Offset, Partition};
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -45,24 +45,24 @@ const STOP_WAIT: Duration = Duration::from_secs(2);
 pub struct Surface {
     /// For `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// For `/health` and `GET /rules`; quick.
+    /// For `/health` and `GET /rules`. Must be quick.
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
-    /// For `GET /rules`; quick.
+    /// For `GET /rules`. Must be quick.
     pub deploys: Arc<dyn Fn() -> Deploys + Send + Sync>,
-    /// For `POST /rules`, one at a time. The error says why it was refused; the old rules run on.
+    /// For `POST /rules`, one at a time. The error says why the deploy was refused; then the old rules keep running.
     pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, String> + Send + Sync>,
     /// For `POST /rules/cancel`. Returns what was cancelled, or why nothing was.
     pub cancel: Arc<dyn Fn() -> Result<Cancelled, String> + Send + Sync>,
     /// For `POST /rules/prune`. Returns what was or would be removed, or why nothing was.
     pub prune: Arc<dyn Fn(Prune) -> Result<Vec<Pruned>, String> + Send + Sync>,
-    /// For `GET /rules/diff`; quick. `None` if there was no shadow.
+    /// For `GET /rules/diff`. Must be quick. `None` if there has been no shadow.
     pub shadow: Arc<dyn Fn() -> Option<Shadowing> + Send + Sync>,
 }
 
 /// The health of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Health {
-    /// Whether all is well. If not, somebody should look, and the answer is 503.
+    /// Whether everything is fine. If not, somebody should look, and the status is 503.
     pub ok: bool,
     /// Name of the pipeline.
     pub pipeline: String,
@@ -81,21 +81,21 @@ pub struct Health {
 pub struct TaskHealth {
     /// Its partition.
     pub partition: Partition,
-    /// What it does.
+    /// What it is doing.
     pub state: TaskState,
-    /// Since when it does this, in milliseconds since 1970.
+    /// When it began to do this, in milliseconds since 1970.
     pub since: Millis,
-    /// Version of the rules that it runs; absent while it restores.
+    /// Version of the rules that it runs. Absent while it restores.
     pub version: Option<String>,
-    /// Event time that it has reached, in milliseconds since 1970; absent before its first record.
+    /// Event time that it has reached, in milliseconds since 1970. Absent before its first record.
     pub watermark: Option<Millis>,
-    /// Committed offset of the first record that is not processed, by stream.
+    /// For each stream, the committed offset: the first record that is not processed.
     pub position: BTreeMap<String, Offset>,
-    /// Progress of its restore and what that waits for; or what is wrong with its rules or its local store.
+    /// Progress of its restore and what that waits for, or what is wrong with its rules or its local store.
     pub message: Option<String>,
 }
 
-/// What a task does.
+/// What a task is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskState {
@@ -103,7 +103,7 @@ pub enum TaskState {
     Restoring,
     /// It processes records.
     Running,
-    /// It takes no steps until somebody helps.
+    /// It takes no steps until somebody intervenes.
     Stopped,
 }
 
@@ -133,7 +133,7 @@ pub fn serve(address: SocketAddr, surface: Surface) -> std::io::Result<Server> {
         runtime.block_on(async {
             let (told, mut tell) = tokio::sync::watch::channel(());
             let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // An error means that the server was dropped, which is a stop, too.
+                // An error means that the server was dropped, which also stops it.
                 let _ = stopped.await;
                 drop(told);
             });
@@ -195,7 +195,8 @@ fn router(surface: Surface, address: SocketAddr) -> Router {
     }
 }
 
-/// Refuses names of other hosts. A page whose name was made to point here (DNS rebinding) sends its own name.
+/// Refuses requests for names of other hosts. A page that has pointed its own name here (DNS rebinding) sends that
+/// name.
 async fn own_names_only(request: Request, next: Next) -> Response {
     let host = request
         .headers()

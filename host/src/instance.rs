@@ -1,7 +1,7 @@
-//! One instance of a pipeline: its workers, its membership in the group, its edges.
+//! One instance of a pipeline: its workers, its group membership, its outer edges.
 //!
-//! Rule: a partition has one owner. A task runs only between "assigned and restored" and "closed and released"; whoever
-//! can't keep that ends the process.
+//! Rule: a partition has one owner. A task runs only from when it is assigned and restored until it is closed and
+//! released. If the process can't guarantee that, it ends.
 #![expect(
     clippy::disallowed_methods,
     reason = "a process has threads; what they drive is told the time"
@@ -51,27 +51,27 @@ use threads::{Crew, Threads};
 /// Makes a handle of the local store for a worker, or for a restore.
 pub type Stores = Arc<dyn Fn() -> Box<dyn Store> + Send + Sync>;
 
-/// What an instance is made of.
+/// What an instance is made from.
 pub struct Parts {
     /// The pipeline.
     pub config: Arc<Config>,
-    /// Its order and topics.
+    /// The layout of its topics and tasks.
     pub layout: Arc<Layout>,
     /// Compiles versions of its rules.
     pub compile: Compile,
-    /// The rules that the file names; none is needed when something was deployed.
+    /// The rules that the file names. `None` if something was deployed already.
     pub first: Option<First>,
-    /// What was read of the control topic so far.
+    /// What was read from the control topic so far.
     pub following: Following,
     /// The cluster.
     pub log: Arc<dyn Log>,
     /// Where schemas come from.
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// Local state; none: every start restores from the changelog.
+    /// Local state, or `None` if every start restores from the changelog.
     pub stores: Option<Stores>,
-    /// External services, one handle a worker.
+    /// Makes a handle of the external services for each worker.
     pub services: Box<dyn FnMut() -> Box<dyn Services>>,
-    /// Where numbers go.
+    /// Its metrics.
     pub metrics: Arc<Metrics>,
 }
 
@@ -84,7 +84,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts workers, joins the group.
+    /// Starts the workers and joins the group.
     pub fn start(parts: Parts) -> Result<Running> {
         memory::keep();
         let (tasks, board) = (Tasks::default(), Arc::new(Board::default()));
@@ -123,27 +123,27 @@ impl Running {
         })
     }
 
-    /// How the tasks stand that run.
+    /// The status of the running tasks.
     pub fn statuses(&self) -> Vec<Status> {
         self.tasks.running()
     }
 
-    /// What it knows of versions.
+    /// What the instance knows about versions.
     pub fn board(&self) -> &Arc<Board> {
         &self.board
     }
 
-    /// Deploys to the pipeline.
+    /// Makes deploys to the pipeline.
     pub fn author(&self) -> &Arc<Author> {
         &self.author
     }
 
-    /// True when it has ended by itself: [`stop`](Running::stop) says why.
+    /// Whether it has ended by itself. [`stop`](Running::stop) says why.
     pub fn has_ended(&self) -> bool {
         self.threads.have_ended()
     }
 
-    /// Finishes the open epochs, commits, closes the tasks, leaves the group.
+    /// Commits the open epochs, closes the tasks, and leaves the group.
     pub fn stop(mut self) -> Result<()> {
         self.threads.stop()
     }
@@ -164,7 +164,7 @@ fn seats(site: &Site, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Re
         .collect()
 }
 
-/// Deploys to the pipeline that these are parts of.
+/// Makes the author of deploys for this instance.
 fn deploys(parts: &Parts) -> Author {
     Author {
         log: parts.log.clone(),
@@ -176,7 +176,7 @@ fn deploys(parts: &Parts) -> Author {
     }
 }
 
-/// Reads and writes the control topic.
+/// Makes the instance's part in deploys, which reads and writes the control topic.
 fn carrier(site: &Site, following: Following, compile: Compile, first: Option<First>) -> Carrier {
     let config = &site.config;
     Carrier::new(agent::Parts {
@@ -194,7 +194,8 @@ fn carrier(site: &Site, following: Following, compile: Compile, first: Option<Fi
     })
 }
 
-/// Stable across restarts: what an earlier life left open is found, and aborted, by its id.
+/// The transactional id of a worker. It is the same after a restart, so that what an earlier process left open is found
+/// and aborted.
 pub fn transactional_id(config: &Config, worker: usize) -> String {
     format!("{}-{}-{worker}", config.name, config.instance)
 }

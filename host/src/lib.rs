@@ -1,14 +1,14 @@
-//! Pelton: Kafka topics into Kafka topics, through keyed state and rules in WebAssembly, exactly once.
+//! Pelton reads Kafka topics and writes Kafka topics, through state by key and rules in WebAssembly, exactly once.
 //!
-//! The modules, lowest first. Each imports only from those before it, and ports never import each other (`tests/it/tidy.rs`
-//! checks both).
+//! The modules, lowest first. Each imports only from those before it, and ports never import each other.
+//! `tests/it/tidy.rs` checks both.
 //!
 //! ```text
-//! pure      error wit record convert state             no I/O, no async, no clock, no thread
+//! pure      error wit record state                     no I/O, no async, no clock, no thread
 //! setting   config clock metrics                       what is asked for, what time it is, what is counted
 //! ports     log registry rules service store           a trait where there are two real implementations
-//! task      binding arrivals step shadow http deploy task   one partition: from its records to their effects
-//! process   worker instance testkit                    threads, membership; the same by hand, for tests
+//! task      binding arrivals step shadow deploy task   one partition: from its records to their effects
+//! process   worker http instance testkit               threads, membership, HTTP; the same by hand, for tests
 //! edge      cli
 //! ```
 //!
@@ -19,7 +19,6 @@ pub mod binding;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod convert;
 pub mod deploy;
 pub mod error;
 pub mod http;

@@ -1,8 +1,8 @@
 //! The port to the log: topics, readers, transactional producers, group membership.
 //!
-//! Two implementations have the same semantics: `kafka` (librdkafka), and `embedded` (in memory, in this process; the demo, most
-//! tests and the simulator run on it). A transaction is all or nothing. Readers see only committed records. A member that has
-//! lost its assignment can't commit.
+//! Two implementations have the same semantics: `kafka` (librdkafka), and `embedded` (in the memory of this process),
+//! on which the demo, most tests and the simulator run. A transaction is all or nothing. Readers see only committed
+//! records. A member that has lost its assignment can't commit.
 
 pub mod embedded;
 #[cfg(feature = "kafka")]
@@ -14,10 +14,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Names of the pipeline's topics, made once at start. A [`TopicIx`] is an index into it.
+/// Names of the pipeline's topics, fixed at the start. A [`TopicIx`] is an index into it.
 pub type Topics = Arc<[String]>;
 
-/// Records of one partition as they were fetched, in offset order, in one arena.
+/// Fetched records of one partition, in offset order, in one arena.
 #[derive(Clone, Debug, Default)]
 pub struct Chunk {
     /// Topic.
@@ -49,7 +49,7 @@ pub struct Fetched {
     pub headers: Range<u32>,
 }
 
-/// A fetched record, with the chunk that it is in.
+/// A fetched record together with its chunk.
 #[derive(Clone, Copy, Debug)]
 pub struct InputRecord<'a> {
     chunk: &'a Chunk,
@@ -68,43 +68,43 @@ impl Chunk {
 }
 
 impl<'a> InputRecord<'a> {
-    /// Its topic.
+    /// The topic that it is from.
     #[inline]
     pub fn topic(&self) -> TopicIx {
         self.chunk.topic
     }
 
-    /// Its partition.
+    /// The partition that it is from.
     #[inline]
     pub fn partition(&self) -> Partition {
         self.chunk.partition
     }
 
-    /// Its offset.
+    /// The offset in its partition.
     #[inline]
     pub fn offset(&self) -> Offset {
         self.fetched.offset
     }
 
-    /// Its timestamp: milliseconds since 1970, -1 when it has none.
+    /// The timestamp in milliseconds since 1970, or -1 if it has none.
     #[inline]
     pub fn timestamp(&self) -> i64 {
         self.fetched.timestamp
     }
 
-    /// True when the broker set the timestamp, at append.
+    /// Whether the broker set the timestamp, at append.
     #[inline]
     pub fn append_time(&self) -> bool {
         self.fetched.append_time
     }
 
-    /// Its key, if it is not null.
+    /// The key, unless it is null.
     #[inline]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.fetched.key.map(|key| key.of(&self.chunk.bytes))
     }
 
-    /// Its value, if it is not null.
+    /// The value, unless it is null.
     #[inline]
     pub fn value(&self) -> Option<&'a [u8]> {
         self.fetched.value.map(|value| value.of(&self.chunk.bytes))
@@ -120,14 +120,14 @@ impl<'a> InputRecord<'a> {
     }
 }
 
-/// What a reader has to tell.
+/// What a reader delivers.
 #[derive(Debug)]
 pub enum Arrival {
-    /// Records.
+    /// Fetched records.
     Records(Chunk),
-    /// A proof that just now the partition's committed records ended here (the next fetch position): nothing is behind it
-    /// that is not fetched yet, once everything below `offset` has arrived. It comes whenever the end is reached, and
-    /// again and again, at about the interval that [`Log::reader`] was given, while the end stays reached.
+    /// A proof that the partition's committed records ended here a moment ago. `offset` is the next fetch position, and
+    /// everything below it has been delivered. It comes when the end is reached, and again at about the interval given
+    /// to [`Log::reader`] while no more records come.
     End {
         topic: TopicIx,
         partition: Partition,
@@ -159,7 +159,7 @@ pub struct Outgoing {
     pub headers: Range<u32>,
 }
 
-/// Everything that one epoch writes. Nobody touches its arena until the producer gives it back.
+/// Everything that one epoch writes. The producer owns its arena from `submit` until it gives it back.
 #[derive(Debug, Default)]
 pub struct Transaction {
     /// The arena that the spans point into.
@@ -168,8 +168,8 @@ pub struct Transaction {
     pub records: Vec<Outgoing>,
     /// Headers, as (name, value).
     pub headers: Vec<(Span, Span)>,
-    /// Input positions, which become the group's offsets. Never empty, because an empty list fences nothing; except for a
-    /// [`Log::publisher`].
+    /// Input positions, which become the group's offsets. An empty list would fence nothing, so only a
+    /// [`Log::publisher`] may leave it empty.
     pub offsets: Vec<(TopicIx, Partition, Offset)>,
     /// The assignment counter ([`Log::assignment`]) that the epoch began with.
     pub assignment: u64,

@@ -1,4 +1,4 @@
-//! The command line: see [`pelton::cli`].
+//! The binary. [`pelton::cli`] does the work.
 
 use std::process::ExitCode;
 

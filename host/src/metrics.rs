@@ -1,7 +1,7 @@
-//! Every metric: its name, unit and one sentence, in this file and nowhere else.
+//! All metrics. Each has its name, unit and help text here and nowhere else.
 //!
-//! Rule: nothing here runs per record. Handles ([`TaskMetrics`], [`WorkerMetrics`], ...) are resolved once, when a task or a
-//! worker starts; their users add up in plain integers and call these once a batch or an epoch.
+//! Rule: nothing here runs for each record. A task or worker gets its handles ([`TaskMetrics`], [`WorkerMetrics`], ...)
+//! once, when it starts. It counts in plain integers, and updates the handles once for each batch or epoch.
 
 mod handles;
 #[cfg(test)]
@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
-/// A gauge of seconds or of a share.
+/// A gauge in seconds, or of a ratio.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
 
-/// A counter of seconds.
+/// A counter in seconds.
 pub type FloatCounter = Counter<f64, AtomicU64>;
 
 /// The metrics of one instance.
@@ -34,14 +34,14 @@ pub struct Metrics {
     outputs: Vec<String>,
     lookups: Vec<String>,
     series: Families,
-    /// The version series of each task: the only label that changes while a task runs.
+    /// Each task's series of `rules_info`, whose label is the only one that changes while a task runs.
     versions: Mutex<BTreeMap<Partition, Labels>>,
 }
 
-/// Declares families, each with the Rust type of its series, its unit, its name in the exposition and its sentence.
+/// Declares metrics: for each, the field, the Rust type of its series, its unit, its name and its help text.
 macro_rules! families {
     ($($field:ident: $kind:ty = $make:expr, $unit:expr, $name:literal, $help:literal;)*) => {
-        /// One family a metric.
+        /// One field for each metric.
         struct Families { $($field: Series<$kind>,)* }
 
         impl Families {
@@ -57,7 +57,7 @@ macro_rules! families {
                 },)* }
             }
 
-            /// Drops every series of a task.
+            /// Removes every series of a task.
             fn remove(&self, labels: &dyn Fn(&str) -> Vec<Labels>) {
                 $(for labels in labels($name) { self.$field.remove(&labels); })*
             }
@@ -78,19 +78,19 @@ fn bytes() -> Option<Unit> {
     Some(Unit::Bytes)
 }
 
-/// From 0.1 ms to 20 s, by 1, 2, 5: a commit is 4-8 ms, one with trouble seconds.
+/// Buckets from 0.1 ms to 20 s, in steps of 1, 2, 5. A normal commit takes 4-8 ms, and one with problems takes seconds.
 fn long_times() -> Histogram {
     let decades = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
     let bounds = decades.into_iter().flat_map(|from| [from, 2.0 * from, 5.0 * from]);
     Histogram::new(bounds.filter(|bound| *bound < 50.0))
 }
 
-/// From 1 us to 1 s, in fours: a batch of 256 takes about 100 us.
+/// Buckets from 1 us to 1 s, in factors of four. A batch of 256 takes about 100 us.
 fn short_times() -> Histogram {
     Histogram::new(exponential_buckets(1e-6, 4.0, 11))
 }
 
-/// From 1 to 65,536 inputs, in fours.
+/// Buckets from 1 to 65,536 inputs, in factors of four.
 fn batch_sizes() -> Histogram {
     Histogram::new(exponential_buckets(1.0, 4.0, 9))
 }
@@ -153,7 +153,7 @@ families! {
 }
 
 impl Metrics {
-    /// For a pipeline with these streams, outputs and lookups, by rank or index.
+    /// Metrics for a pipeline with these streams, outputs and lookups, by rank or index.
     pub fn new(streams: Vec<String>, outputs: Vec<String>, lookups: Vec<String>) -> Metrics {
         let mut registry = Registry::with_prefix("pelton");
         let series = Families::new(&mut registry);
@@ -171,7 +171,7 @@ impl Metrics {
         }
     }
 
-    /// For a config's streams, outputs and lookups.
+    /// Metrics for the streams, outputs and lookups of a config.
     pub fn of(config: &Config) -> Metrics {
         Metrics::new(
             config.inputs.iter().map(|input| input.name.clone()).collect(),
@@ -180,7 +180,7 @@ impl Metrics {
         )
     }
 
-    /// The handles of a task, resolved once; the same series each time.
+    /// The handles of a task. Each call returns handles of the same series.
     pub fn task(&self, partition: Partition) -> TaskMetrics {
         let all = &self.series;
         let task = vec![partition_label(partition)];
@@ -219,7 +219,7 @@ impl Metrics {
         }
     }
 
-    /// Drops the series of a task that another instance has now: a watermark that stands still would look like trouble.
+    /// Removes the series of a task that has moved to another instance. Otherwise its watermark would seem to be stuck.
     pub fn close_task(&self, partition: Partition) {
         let version = self
             .versions
@@ -247,11 +247,11 @@ impl Metrics {
         });
     }
 
-    /// The version of the rules that a task is at.
+    /// Sets the version of the rules that a task runs.
     pub fn version(&self, partition: Partition, version: &str) {
         let labels = vec![partition_label(partition), ("version", Label::text(version))];
         self.series.rules_info.get_or_create(&labels).set(1);
-        // A map of labels can't be left half-changed.
+        // A panic can't leave a map of labels half changed.
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = versions
             .insert(partition, labels.clone())
@@ -288,7 +288,7 @@ impl Metrics {
         }
     }
 
-    /// The handles of a version of the rules, by index of its description; the same name is the same series in all versions.
+    /// The handles of a version of the rules, by index in its description. All versions share the series of a name.
     pub fn rules(&self, stores: &[String], counters: &[String]) -> RulesMetrics {
         let by = |label: &'static str, names: &[String]| -> Vec<Labels> {
             names.iter().map(|name| vec![(label, Label::text(name))]).collect()
@@ -302,7 +302,7 @@ impl Metrics {
     /// The handles of a lookup, by its index in the config.
     ///
     /// # Panics
-    /// When there is no such lookup.
+    /// If there is no such lookup.
     pub fn lookup(&self, index: usize) -> LookupMetrics {
         let all = &self.series;
         let service = ("service", Label::text(&self.lookups[index]));
@@ -322,10 +322,10 @@ impl Metrics {
         }
     }
 
-    /// All of it as OpenMetrics text, which Prometheus reads.
+    /// All metrics as OpenMetrics text, which Prometheus can read.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // A String takes everything that is written to it.
+        // Writing into a `String` can't fail.
         let _ = encode(&mut text, &self.registry);
         text
     }

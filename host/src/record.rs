@@ -1,4 +1,5 @@
-//! The words that every module uses: times, places, the total order of steps; what is journaled, and the formats of what is kept.
+//! The types that every module uses: times, positions, and the total order of steps. Also the entries of the journal,
+//! and the versions of all stored formats.
 
 pub mod encoding;
 pub mod journal;

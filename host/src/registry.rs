@@ -1,6 +1,7 @@
-//! The port to schemas: a Confluent-compatible registry over HTTP, or a folder of `ID-TOPIC.avsc`.
+//! The port to schemas: a Confluent-compatible registry over HTTP, or a folder of `ID-TOPIC.avsc` files.
 //!
-//! Rule: an id means one schema for ever, so a schema that was read once is kept. "Unknown" is an answer, "unavailable" is not.
+//! Rule: an id means one schema for ever, so a schema that was read once is kept. "Unknown" is an answer, but
+//! "unavailable" is not.
 
 pub mod confluent;
 pub mod folder;
@@ -14,10 +15,10 @@ pub enum NoSchema {
     /// The registry says that it has none with this id, or none for this topic.
     #[error("{0}")]
     Unknown(String),
-    /// It could not be asked. The same question may be answered later.
+    /// The registry did not answer. It may answer later.
     #[error("{0}")]
     Unavailable(String),
-    /// It has one, but that can't be used.
+    /// There is a schema, but it can't be used.
     #[error("{0}")]
     Invalid(String),
 }
@@ -26,8 +27,8 @@ pub enum NoSchema {
 pub trait Schemas: Send + Sync {
     /// The schema text (Avro JSON) with this id.
     fn by_id(&self, id: u32) -> Result<Arc<str>, NoSchema>;
-    /// The id under which values of this schema are written to the topic. It is looked up, or registered if that is possible.
+    /// The id for values of this schema in the topic. A new schema is registered, if that is possible.
     fn id_for(&self, topic: &str, schema: &str) -> Result<u32, NoSchema>;
-    /// The newest schema of the topic's values, with its id, for checks before the start.
+    /// The newest schema of the topic's values, with its id. It is for checks before the start.
     fn latest(&self, topic: &str) -> Result<(u32, Arc<str>), NoSchema>;
 }

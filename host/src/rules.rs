@@ -1,10 +1,11 @@
-//! The port to the rules: compile a component, describe it, run it on batches.
+//! The port to the rules: compiles a component, describes it, and runs it on batches.
 //!
-//! Rule: a trap or a refused component never harms the worker; a guest sees state only through [`State::get_many`], and
-//! answers only with effects.
+//! Rule: a trap or a refused component never harms the worker. A guest reads state only through [`State::get_many`],
+//! and its only answer is effects.
 //!
-//! [`Engine::compile`] checks a component and makes [`Rules`] of it (slow: off the workers); a [`Sandbox`] is one
-//! instance (fast, one a worker and version); [`verify`] checks what a call returned before anything is applied.
+//! [`Engine::compile`] checks a component and makes [`Rules`] of it. That is slow, so workers don't do it. A
+//! [`Sandbox`] is one instance of them, fast to make, one for each worker and version. [`verify`] checks what a call
+//! has returned before anything is applied.
 
 mod engine;
 mod load;

@@ -1,13 +1,13 @@
-//! The port to external services. They are asked by URL and answer later; nothing waits for them.
+//! The port to external services. They are asked by URL and answer later, and nothing waits for them.
 //!
-//! Calls are made at least once. The task makes the effect of a reply happen exactly once, through the journal. There are two
-//! implementations: `http` (tokio), and the simulator's scripted one.
+//! Calls are made at least once. Through the journal, the task makes the effect of a reply happen exactly once. There
+//! are two implementations: `http` (tokio), and the scripted one of the simulator.
 
 pub mod http;
 
 use crate::record::Partition;
 
-/// Identifies a pending lookup of a task: the asking step and an index (see `lookups`).
+/// Identifies a pending lookup of a task (see `lookups::id`).
 pub type LookupId = Box<[u8]>;
 
 /// A call to make.
@@ -15,7 +15,7 @@ pub type LookupId = Box<[u8]>;
 pub struct Question {
     /// The task that asks.
     pub task: Partition,
-    /// Id that comes back with the reply.
+    /// Id of the lookup, which the reply contains too.
     pub id: LookupId,
     /// Index of the service in the config.
     pub service: u16,
@@ -26,11 +26,11 @@ pub struct Question {
 /// How a call ended, after all retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The body as it came; not decoded.
+    /// The body, not decoded.
     Body(Vec<u8>),
-    /// The service says that there is nothing.
+    /// The service answered that there is nothing.
     Absent,
-    /// No answer.
+    /// There was no answer.
     Unavailable,
 }
 
@@ -47,11 +47,11 @@ pub struct Reply {
 
 /// The external services of a pipeline, as one worker sees them.
 pub trait Services: Send {
-    /// Takes a question, and calls the service when there is room. Never blocks.
+    /// Takes a question, and calls the service when a call is allowed. Never blocks.
     fn ask(&mut self, question: Question);
     /// Appends the replies that have arrived.
     fn replies(&mut self, into: &mut Vec<Reply>);
-    /// Forgets everything that was asked for this task, because it is closed or starts over. Replies may still arrive, and are dropped
-    /// by their id.
+    /// Forgets all questions of this task, because it is closed or starts over. Replies may still arrive; the task
+    /// drops them because their ids are unknown.
     fn forget(&mut self, task: Partition);
 }

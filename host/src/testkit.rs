@@ -1,11 +1,12 @@
-//! A pipeline that is driven by hand, for tests of rules and of Pelton itself: the real worker and the real component on the
-//! log in memory, under a clock that the test moves.
+//! A pipeline that a test drives by hand: the real worker and the real component on the log in memory, with a clock
+//! that the test moves.
 //!
-//! Rules: one thread, no sleep, no chance that is not a seed's; nothing is replaced but the clock, the log, and the external
-//! services. Whatever the way it is run in ([`Way`]), a scenario must come to the same.
+//! Rule: it has one thread, never sleeps, and takes chance only from a seed. Only the clock, the log and the external
+//! services are replaced. A scenario must have the same results in every [`Way`] to run it.
 //!
-//! [`Stage`] is the pipeline as its bytes; [`Scenario`] speaks JSON and times since the start, in the schemas of the rules;
-//! [`file`](mod@file) has scenarios as files, and [`play`] runs these in every way. The crate `pelton-testkit` is the same for tests in Rust.
+//! [`Stage`] is a pipeline that speaks bytes. [`Scenario`] speaks JSON and times since the start, with the schemas of
+//! the rules. [`file`](mod@file) reads scenarios from files, and [`play`] runs them in every way. The crate
+//! `pelton-testkit` offers scenarios to tests in Rust.
 
 mod compiler;
 mod diff;
@@ -46,39 +47,41 @@ use crate::shadow::Player;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How far a turn moves the clock.
+/// How far each turn moves the clock.
 const TURN: Duration = Duration::from_millis(10);
 
-/// So many turns in which nothing happens: an epoch is committed after five of them, and its outcome told after a few more.
+/// The stage is at rest after this many turns in which nothing happens. An epoch is committed after five of them, and
+/// its outcome is known a few turns later.
 const AT_REST: u32 = 16;
 
 /// More turns than any scenario takes.
 const RESTLESS: u32 = 100_000;
 
-/// See the module. Its calls panic nowhere; what can't be is a [`Failure::Fatal`] that says why.
+/// A pipeline under test. Its methods don't panic: what should be impossible is a [`Failure::Fatal`] that says why.
 pub struct Stage {
     setup: Setup,
     cluster: Embedded,
     clock: Clock,
     layout: Arc<Layout>,
     wiring: Arc<Wiring>,
-    /// Everything that was deployed: the versions, and what each has declared.
+    /// Everything that was deployed: the versions, and what each one has declared.
     orders: Arc<Orders>,
     declared: Vec<Arc<Declared>>,
     metrics: Arc<Metrics>,
     script: Script,
-    /// What its tasks open with.
+    /// Shared data that its tasks need to open.
     board: Arc<Board>,
     life: Option<Instance>,
     dice: Option<Dice>,
-    /// Who plays the shadow, unless it is held.
+    /// Runs the shadow, unless the flag says that it is held.
     player: Option<(Player, bool)>,
-    /// The process dies after so many turns; and then each time again, where there is a second number.
+    /// The process crashes after this many turns; and, if there is a second number, again and again after that many
+    /// more.
     fatal: Option<(u32, Option<u32>)>,
 }
 
 impl Stage {
-    /// Makes the topics and starts the instance. Err: what of the rules does not fit.
+    /// Creates the topics and starts the instance. Fails if the rules don't fit the pipeline.
     pub fn new(setup: Setup) -> Result<Stage> {
         let start = setup.start;
         Stage::at(setup, start)
@@ -90,7 +93,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Everything but a running instance.
+    /// Everything except a running instance.
     fn idle(setup: Setup, wall: Millis) -> Result<Stage> {
         let clock = Clock::manual(wall);
         let cluster = Embedded::new(&setup.cluster, clock.clone());
@@ -136,8 +139,8 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Another stage, where the same inputs come again from their start, with the journal: it must give the same. `change`:
-    /// of the pipeline's file.
+    /// Another stage that gets the same inputs and the same journal from the start. It must have the same results.
+    /// `change` changes its configuration.
     pub fn replay(&self, change: impl FnOnce(&mut Config)) -> Result<Stage> {
         let mut setup = Setup {
             way: Way::Burst,
@@ -146,7 +149,7 @@ impl Stage {
         };
         change(&mut setup.config);
         let mut stage = Stage::idle(setup, self.clock.wall())?;
-        // What took over when stands in the journal.
+        // The journal says which version took over when.
         stage.orders = self.orders.clone();
         let journal = self.setup.config.journal_topic();
         let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
@@ -162,7 +165,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// A record comes into any topic, outside of any transaction.
+    /// Appends a record to any topic, outside of any transaction.
     pub fn append(&self, topic: &str, partition: Partition, record: &Owned) -> Result<Offset> {
         let headers = record.headers.iter();
         let headers: Vec<(&[u8], &[u8])> = headers
@@ -177,9 +180,10 @@ impl Stage {
         self.cluster.append(topic, partition, record)
     }
 
-    /// Event time of every input comes to `at`, by heartbeats, as silence brings it: what is before it is final, and done.
+    /// Advances the event time of every input to `at`, by heartbeats, as if the inputs were idle. Everything before it
+    /// is then final and processed.
     pub fn beat(&mut self, at: Millis) -> Result<()> {
-        // A heartbeat stands behind everything that was read.
+        // A heartbeat comes after everything that was read.
         self.settle()?;
         for _ in 0..RESTLESS {
             if self.status().iter().all(|task| task.watermark >= at) {
@@ -192,7 +196,7 @@ impl Stage {
         Err(Failure::Fatal("event time does not move".into()))
     }
 
-    /// Nothing comes for so long, by the clock.
+    /// Lets this much time pass by the clock, without records.
     pub fn advance(&mut self, by: Duration) -> Result<()> {
         let end = self.clock.now() + by;
         while self.clock.now() < end {
@@ -203,7 +207,7 @@ impl Stage {
         self.settle()
     }
 
-    /// All that can be done is done, and committed. Err: the instance has ended, why; it is gone.
+    /// Runs until everything is processed and committed. Fails if the instance has ended; then it is gone.
     pub fn settle(&mut self) -> Result<()> {
         let mut quiet = 0;
         for _ in 0..RESTLESS {
@@ -237,7 +241,7 @@ impl Stage {
         true
     }
 
-    /// The process dies after so many turns more, and is started again; `again`: so often.
+    /// Lets the process crash and restart after this many more turns; if `again`, repeatedly.
     pub fn crash_after(&mut self, turns: u32, again: bool) {
         self.fatal = Some((turns, again.then_some(turns)));
     }
@@ -247,7 +251,7 @@ impl Stage {
         &self.script
     }
 
-    /// The log.
+    /// The cluster in memory.
     pub fn cluster(&self) -> &Embedded {
         &self.cluster
     }
@@ -257,17 +261,17 @@ impl Stage {
         &self.clock
     }
 
-    /// What is on it.
+    /// The setup that it was made with.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// The rules that run, or come with the next start.
+    /// The rules that run, or that the next start will run.
     pub fn wiring(&self) -> &Wiring {
         &self.wiring
     }
 
-    /// True where processes die and outcomes are never told: then numbers, which are of a process, are not exact.
+    /// Whether processes crash and outcomes get lost. Then counters are not exact, because they belong to a process.
     pub fn is_restless(&self) -> bool {
         self.dice.is_some()
     }

@@ -1,8 +1,8 @@
-//! The words of the WIT package in Rust: what the host and the rules say to each other.
+//! The types of the WIT package in Rust: the interface between host and rules.
 //!
-//! Rule: `wit/rules.wit` is the only definition. The types are written here and not generated, because lists of records
-//! cross the boundary as wholes ([`List`]) and not field by field; that they fit is checked, name by name, whenever a
-//! component is loaded. [`Span`] is the same type everywhere in the host.
+//! Rule: `wit/rules.wit` is the only definition. The types are written by hand instead of generated, because lists of
+//! records are copied as a whole ([`List`]) and not field by field. When a component is loaded, wasmtime checks that
+//! they match, name by name. [`Span`] is the same type everywhere in the host.
 
 pub mod host;
 mod list;
@@ -17,21 +17,21 @@ pub use types::{
 use wasmtime::component::{Func, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result};
 
-/// What a sandbox sees of state, for the length of one call. It is moved in and out, so no pointer crosses.
+/// A sandbox's view of state. It is moved in for each call and moved out afterwards, so no pointer is shared.
 pub trait State: Default + Send + 'static {
-    /// Answers the reads, as of the batch's start. They are checked: inputs and stores are there, spans lie within
-    /// `bytes`, pages are of maps. Err: state can't be read; the call is trapped with this text.
+    /// Answers reads, with the state at the start of the batch. The reads are valid: their inputs and stores exist,
+    /// their spans are within `bytes`, and pages are of maps. If it fails, the call traps with this text.
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
 }
 
-/// The exports of a component's instance.
+/// The exports of an instance of a component.
 pub struct Rules {
     describe: Func,
     process: Func,
 }
 
 impl Rules {
-    /// Finds them. Err: one is not there, or has another type.
+    /// Finds the exports. Fails if one is missing or has the wrong type.
     pub fn new(mut store: impl AsContextMut, instance: &Instance) -> Result<Rules> {
         let mut find = |name: &str| {
             let missing = || wasmtime::Error::msg(format!("no exported function `{name}`"));
@@ -46,14 +46,14 @@ impl Rules {
         Ok(Rules { describe, process })
     }
 
-    /// See `describe`.
+    /// Calls `describe`.
     pub fn describe(&self, store: impl AsContextMut, settings: &str) -> Result<Result<Description, String>> {
-        // SAFETY: `new` has checked this type. (A function with a type borrows, so it can't be kept.)
+        // SAFETY: `new` has checked this type. (A typed function borrows, so it can't be kept.)
         let typed = unsafe { TypedFunc::<(&str,), (Result<Description, String>,)>::new_unchecked(self.describe) };
         typed.call(store, (settings,)).map(|(result,)| result)
     }
 
-    /// See `process`.
+    /// Calls `process`.
     pub fn process(&self, store: impl AsContextMut, batch: &Batch) -> Result<Effects> {
         // SAFETY: `new` has checked this type.
         let typed = unsafe { TypedFunc::<(&Batch,), (Effects,)>::new_unchecked(self.process) };

@@ -1,23 +1,24 @@
-//! Bytes that live as long as a batch: what is read from state, and text that the rules make.
+//! Memory that lives as long as a batch, for what is read from state and for text that the rules make.
 //!
-//! Rule: bytes that were handed out are never moved, changed or freed before [`Arena::reset`], which needs the arena alone.
+//! Rule: bytes that were handed out are not moved, changed or freed before [`Arena::reset`], which needs exclusive
+//! access.
 
 use std::cell::RefCell;
 
-/// Size of a chunk: the copies of a batch of 512 inputs mostly fit into one.
+/// Size of a chunk. The copies of a batch of 512 inputs usually fit into one.
 const CHUNK: usize = 64 * 1024;
 
-/// Grows, and keeps its first chunk from batch to batch.
+/// An arena that grows, and that keeps its first chunk from batch to batch.
 #[derive(Default)]
 pub struct Arena {
-    /// The last one is being filled, and never beyond its capacity; the others are full.
+    /// The last chunk is being filled, but never beyond its capacity. The others are full.
     chunks: RefCell<Vec<Vec<u8>>>,
-    /// Vectors taken over whole.
+    /// Vectors that were adopted without copying.
     adopted: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Arena {
-    /// A copy that lives as long as the borrow of the arena.
+    /// Copies the bytes. The copy lives as long as the borrow of the arena.
     pub(crate) fn copy<'a>(&'a self, bytes: &[u8]) -> &'a [u8] {
         if bytes.is_empty() {
             return &[];
@@ -33,10 +34,10 @@ impl Arena {
         let chunk = &mut chunks[last];
         let start = chunk.len();
         chunk.extend_from_slice(bytes);
-        // SAFETY: there was room, so the chunk's memory did not move, and never will: a chunk grows only within its
-        // capacity, and moving the `Vec` itself does not move its memory. It is freed or written again only by `reset`
-        // and by the drop of the arena, both of which need the borrow `'a` to be over. The piece was written just now,
-        // and later copies write behind it only.
+        // SAFETY: there was room, so the chunk's memory has not moved. It never will, because a chunk grows only within
+        // its capacity, and moving the `Vec` itself does not move its memory. It is freed or overwritten only by
+        // `reset` and by the drop of the arena, and both need the borrow `'a` to be over. The range was written just
+        // now, and later copies are written after it.
         unsafe { std::slice::from_raw_parts(chunk.as_ptr().add(start), bytes.len()) }
     }
 
@@ -46,19 +47,19 @@ impl Arena {
         unsafe { std::str::from_utf8_unchecked(self.copy(text.as_bytes())) }
     }
 
-    /// Takes over a vector without copying it.
+    /// Adopts a vector without copying it.
     pub(crate) fn adopt(&self, bytes: Vec<u8>) -> &[u8] {
         if bytes.is_empty() {
             return &[];
         }
         let (start, len) = (bytes.as_ptr(), bytes.len());
         self.adopted.borrow_mut().push(bytes);
-        // SAFETY: the vector is never touched again before `reset` or the drop of the arena, both of which need the
-        // borrow of `self` to be over; moving the `Vec` itself does not move its memory.
+        // SAFETY: the vector is not touched before `reset` or the drop of the arena, and both need the borrow of `self`
+        // to be over. Moving the `Vec` itself does not move its memory.
         unsafe { std::slice::from_raw_parts(start, len) }
     }
 
-    /// Forgets everything. A chunk stays.
+    /// Frees everything except the first chunk.
     pub(crate) fn reset(&mut self) {
         self.adopted.get_mut().clear();
         let chunks = self.chunks.get_mut();
@@ -73,7 +74,7 @@ impl Arena {
 mod tests {
     use super::*;
 
-    /// Enough for several chunks; Miri is slow.
+    /// Enough for several chunks, but Miri is slow.
     const COPIES: usize = if cfg!(miri) { 1500 } else { 3000 };
 
     #[test]

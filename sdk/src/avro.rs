@@ -1,8 +1,8 @@
-//! Avro: the types that are generated from `.avsc` files, read and written without an allocation.
+//! Avro: types that are generated from `.avsc` files, read and written without allocations.
 //!
-//! A datum is decoded into one borrowed struct that is `Copy`: text and bytes point into what was read. Whatever the
-//! bytes are, reading them ends, never panics, and takes time in proportion to their number. What is written is
-//! canonical: the shortest varints, one block an array, the shortest decimals.
+//! A datum is decoded into one borrowed struct that is `Copy`. Its text and bytes point into the input. Whatever the
+//! input is, reading it ends, never panics, and takes time in proportion to its length. The output is canonical: the
+//! shortest varints and decimals, and one block for each array.
 
 mod array;
 mod decimal;
@@ -18,12 +18,12 @@ pub use malformed::Malformed;
 pub use map::Map;
 pub use wire::{NullLast, Wire, null_last, put_int, put_long};
 
-/// A type made from an `.avsc`: one borrowed struct, `Copy`, no owned twin. Implemented by the `'static` form of
-/// generated types (`MoneyEnriched<'static>`).
+/// A type that is generated from an `.avsc` file: one borrowed struct, `Copy`, without an owned counterpart. The
+/// `'static` form of a generated type (`MoneyEnriched<'static>`) implements it.
 pub trait Datum: 'static {
-    /// The struct as it lives as long as the bytes that it was read from.
+    /// The struct with the lifetime of the bytes that it was read from.
     type Of<'a>: Copy;
-    /// The schema as JSON, complete in itself.
+    /// The self-contained schema, as JSON.
     const SCHEMA: &'static str;
     /// Reads one datum, and advances.
     fn decode<'a>(from: &mut Decoder<'a>) -> Result<Self::Of<'a>, Malformed>;
@@ -31,7 +31,7 @@ pub trait Datum: 'static {
     fn encode(value: &Self::Of<'_>, out: &mut Vec<u8>);
 }
 
-/// Reads the one datum that `bytes` are; bytes after it are malformed.
+/// Reads a datum that must be all of `bytes`.
 #[inline]
 pub fn decode_all<T: Datum>(bytes: &[u8]) -> Result<T::Of<'_>, Malformed> {
     let mut from = Decoder::new(bytes);
@@ -42,7 +42,7 @@ pub fn decode_all<T: Datum>(bytes: &[u8]) -> Result<T::Of<'_>, Malformed> {
     }
 }
 
-/// Implements [`Datum`] by [`Wire`] for the types that stand for themselves.
+/// Implements [`Datum`] through [`Wire`], for types without a generated schema.
 macro_rules! datum {
     ($($name:ty, $of:ty, $schema:literal;)*) => {$(
         impl Datum for $name {
@@ -70,7 +70,7 @@ datum! {
     &'static [u8], &'a [u8], r#""bytes""#;
 }
 
-/// Includes the types that `pelton_avro::Schemas` wrote in the build script: a module of its own is the place for it.
+/// Includes the types that `pelton_avro::Schemas` has generated in the build script. Use it in a module of its own.
 #[macro_export]
 macro_rules! include_schemas {
     () => {

@@ -1,4 +1,4 @@
-//! The step at hand: what handlers read and what they do.
+//! The context of the current step: what handlers can read and do.
 
 use crate::entry::Part;
 use crate::inputs::Timers;
@@ -8,7 +8,8 @@ use crate::wire::{Action, Span};
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-/// The step at hand. `'a` is the batch: what is read from it, or from state, lives as long, also after a write.
+/// The current step. `'a` is the lifetime of the batch: everything that is read from it or from state lives that long,
+/// even after a write.
 pub struct Ctx<'a> {
     pub(crate) shared: &'a Shared<'a>,
     pub(crate) now: i64,
@@ -16,13 +17,13 @@ pub struct Ctx<'a> {
 }
 
 impl<'a> Ctx<'a> {
-    /// Time of the step: the effective time of an event, the due time of a timer. Milliseconds since 1970.
+    /// Time of the step in milliseconds since 1970: the effective time of an event, or the due time of a timer.
     #[inline]
     pub fn now(&self) -> i64 {
         self.now
     }
 
-    /// Key of the input: state, timers and lookups are its own.
+    /// Key of the input. State, timers and lookups belong to it.
     #[inline]
     pub fn key(&self) -> &'a [u8] {
         self.key.of(&self.shared.batch.bytes)
@@ -33,7 +34,7 @@ impl<'a> Ctx<'a> {
         std::str::from_utf8(self.key())
     }
 
-    /// Headers of the event, in their order. A name that is not UTF-8 does not come.
+    /// Headers of the event, in their order, without those whose names are not UTF-8.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let batch = self.shared.batch;
         let of = self.shared.work.borrow().of;
@@ -47,22 +48,23 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// The first header of this name.
+    /// The first header with this name.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|header| header.0 == name).map(|header| header.1)
     }
 
-    /// Sets a timer. One of the same kind and fields is replaced. What is not after now becomes now + 1 ms.
+    /// Sets a timer. It replaces one of the same kind with the same fields. A time that is not after now becomes now +
+    /// 1 ms.
     pub fn set_timer<'d, D: Timers<'d>>(&mut self, at: i64, due: D) {
         self.timer(Action::SetTimer, at, due);
     }
 
-    /// Sets a timer for so long after now.
+    /// Sets a timer that is due this long after now.
     pub fn set_timer_in<'d, D: Timers<'d>>(&mut self, after: Duration, due: D) {
         self.set_timer(self.now.saturating_add(millis(after)), due);
     }
 
-    /// Takes a timer back, if it is set.
+    /// Cancels a timer, if it is set.
     pub fn cancel<'d, D: Timers<'d>>(&mut self, due: D) {
         self.timer(Action::CancelTimer, 0, due);
     }
@@ -81,7 +83,7 @@ impl<'a> Ctx<'a> {
             .emit(what, due.kind(), at, |out| due.tag(out), |_| ());
     }
 
-    /// Text that the rules make, to be put into a value of this batch.
+    /// Makes a text that can be put into a value of this batch.
     pub fn text(&self, text: impl Display) -> &'a str {
         let mut made = std::mem::take(&mut self.shared.work.borrow_mut().text);
         made.clear();
@@ -96,7 +98,7 @@ impl<'a> Ctx<'a> {
     }
 }
 
-/// Names the state to prefetch.
+/// Announces the state that a step will read.
 pub struct Reads<'a> {
     pub(crate) shared: &'a Shared<'a>,
 }
@@ -105,7 +107,7 @@ pub(crate) fn millis(duration: Duration) -> i64 {
     duration.as_millis().try_into().unwrap_or(i64::MAX)
 }
 
-/// Bytes of a part that stands alone.
+/// Encodes a part that is a whole name.
 #[inline]
 pub(crate) fn whole<'p>(part: impl Part<'p>) -> impl Fn(&mut Vec<u8>) {
     move |out| part.put(true, out)

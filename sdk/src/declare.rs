@@ -1,6 +1,6 @@
-//! Where rules declare what they use; `describe` is made of it.
+//! Declarations of what rules use. The description of the rules is made from them.
 //!
-//! Rule: an index that a store, output, lookup or counter carries is its place in the description.
+//! Rule: a store, output, lookup or counter contains its index in the description.
 
 use crate::avro::Datum;
 use crate::declared::Declared;
@@ -10,10 +10,10 @@ use crate::output::{Counter, Lookup, Output};
 use crate::store::{Map, Set, Value};
 use crate::wire::{self, Channel, Shape};
 
-/// Where rules declare what they use. Names are those of the pipeline's file, and identify stores over versions.
+/// Declares what rules use. The names are those in the pipeline's file. A store's name identifies it across versions.
 pub struct Declare {
     pub(crate) declared: Declared,
-    /// By lookup: how its variant of `Reply` encodes the tag, and whether it is declared.
+    /// For each lookup: how its variant of `Reply` encodes the tag, and whether the lookup was declared.
     tags: Vec<(String, bool)>,
     errors: Vec<String>,
 }
@@ -53,22 +53,22 @@ impl Declare {
         }
     }
 
-    /// One value a key.
+    /// Declares a store with one value for each key.
     pub fn value<T: Datum>(&mut self, name: &str) -> Value<T> {
         Value::new(self.store(name, Shape::Value, T::SCHEMA))
     }
 
-    /// A value for each entry of a key.
+    /// Declares a store with entries for each key, each with a value.
     pub fn map<E: Entry, T: Datum>(&mut self, name: &str) -> Map<E, T> {
         Map::new(self.store(name, Shape::Map, T::SCHEMA))
     }
 
-    /// Entries without values.
+    /// Declares a store with entries for each key, without values.
     pub fn set<E: Entry>(&mut self, name: &str) -> Set<E> {
         Set::new(self.store(name, Shape::Map, <() as Datum>::SCHEMA))
     }
 
-    /// An output stream.
+    /// Declares an output stream.
     pub fn output<T: Datum>(&mut self, name: &str) -> Output<T> {
         if self.declared.outputs.iter().any(|output| output.name == name) {
             self.errors.push(format!("output `{name}` is declared twice"));
@@ -80,7 +80,7 @@ impl Declare {
         Output::new(index(&self.declared.outputs))
     }
 
-    /// An external service. Its replies come to the variant of `Reply` with this name.
+    /// Declares an external service. Its replies come to the variant of `Reply` with this name.
     pub fn lookup<Tag: Entry, Req: Datum>(&mut self, name: &str) -> Lookup<Tag, Req> {
         let Some(at) = self.declared.lookups.iter().position(|lookup| lookup.name == name) else {
             self.errors.push(format!(
@@ -103,7 +103,7 @@ impl Declare {
         Lookup::new(at as u16)
     }
 
-    /// Something that the rules count.
+    /// Declares a counter.
     pub fn counter(&mut self, name: &str) -> Counter {
         if self.declared.counters.iter().any(|counter| counter == name) {
             self.errors.push(format!("counter `{name}` is declared twice"));
@@ -124,7 +124,7 @@ impl Declare {
         index(&self.declared.stores)
     }
 
-    /// What was declared, or everything that is wrong with it.
+    /// The declarations, or everything that is wrong with them.
     pub(crate) fn finish(mut self) -> Result<Declared, String> {
         for (lookup, (_, declared)) in self.declared.lookups.iter().zip(&self.tags) {
             if !declared {
@@ -142,7 +142,7 @@ impl Declare {
     }
 }
 
-/// Index of the last one; more than 65,536 are nobody's.
+/// Index of the last item. More than 65,536 are not realistic, and the host refuses them.
 fn index<T>(list: &[T]) -> u16 {
     (list.len() - 1) as u16
 }

@@ -2,7 +2,7 @@
 
 use crate::wire::{self, Channel, Description};
 
-/// What was declared.
+/// The declarations.
 pub(crate) struct Declared {
     pub(crate) stores: Vec<wire::Store>,
     pub(crate) outputs: Vec<Channel>,

@@ -1,4 +1,4 @@
-//! What the derives write is calls of these. Not for rule authors.
+//! Functions that derived code calls. They are not for authors of rules.
 
 use crate::avro::{Datum, decode_all};
 use crate::entry::Part;
@@ -46,7 +46,7 @@ pub fn tag<T>(name: &str, tag: Result<T, BadParts>) -> Result<T, Reject> {
     tag.map_err(|bad| Reject::new(format_args!("tag of lookup `{name}`: {bad}")))
 }
 
-/// An answer that can't be read is one: the host has checked it against the schema that it was asked with.
+/// An answer that can't be decoded counts as unreadable, although the host has checked it against the schema.
 pub fn answer<'a, T: Datum>(answer: Result<&'a [u8], NoAnswer>) -> Result<T::Of<'a>, NoAnswer> {
     answer.and_then(|answer| decode_all::<T>(answer).map_err(|_| NoAnswer::Unreadable))
 }

@@ -1,55 +1,56 @@
-//! Names of entries and tags: values as bytes that sort as the values do.
+//! Encodes the names of entries and tags as bytes that sort like the values.
 //!
-//! Rule: for values a < b of one type, the bytes of a are less than those of b; and the bytes of a tuple start with those
-//! of its first part, which no other first part's bytes start with. They are stored, so they never change.
+//! Rule: if a < b for values of one type, the same is true for their bytes. A tuple's bytes begin with those of its
+//! first part, and no other first part has bytes that begin with them. The encoding is stored, so it never changes.
 
 use crate::arena::Arena;
 use crate::place::Place;
 use std::fmt;
 
-/// A value that can be a part of an entry or a tag.
+/// A value that can be part of a name or a tag.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be a part of an entry or a tag",
     label = "not one of `&str`, `&[u8]`, `Place`, `bool`, an integer, `Option` or a tuple of these",
     note = "a part must have bytes that sort as it does: floats and structs have none"
 )]
 pub trait Part<'a>: Copy {
-    /// Writes how the type is encoded: two types of the same shape read each other's bytes.
+    /// Writes the shape of the encoding. Types with the same shape can read each other's bytes.
     #[doc(hidden)]
     fn shape(out: &mut String);
-    /// Appends the bytes. `last`: nothing follows, so they need no end mark.
+    /// Appends the bytes. If it is the `last` part, they need no end mark.
     #[doc(hidden)]
     fn put(self, last: bool, out: &mut Vec<u8>);
     #[doc(hidden)]
     fn take(from: &mut Parts<'a>, last: bool) -> Result<Self, BadParts>;
 }
 
-/// The names of a map's or a set's entries.
+/// A type for the names of a map's or a set's entries.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't name entries",
     label = "not one of `Text`, `Bytes`, `Place`, `bool`, an integer, `Option` or a tuple of two or three of these",
     note = "texts are named by the type `Text` (not `&str` or `String`), bytes by `Bytes`"
 )]
 pub trait Entry: 'static {
-    /// The name itself.
+    /// The name of an entry.
     type Of<'a>: Part<'a>;
-    /// What `scan`, `drain` and `clear` take: the start of a text or of bytes, the first part of a tuple; else `()`.
+    /// The argument of `scan`, `drain` and `clear`: the beginning of a text or of bytes, or the first part of a tuple.
+    /// `()` for other types.
     type Head<'a>;
     #[doc(hidden)]
     fn put_head(head: Self::Head<'_>, out: &mut Vec<u8>);
 }
 
-/// Names that are texts (`&str`); they sort by their UTF-8 bytes.
+/// Names that are text (`&str`), sorted by their UTF-8 bytes.
 pub struct Text;
 /// Names that are bytes (`&[u8]`).
 pub struct Bytes;
 
-/// Bytes that are not what the rules write; of another version of them, say.
+/// Bytes that these rules have not written. Perhaps another version of them has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadParts(&'static str);
 
 impl BadParts {
-    /// Of what the rules do not have at all.
+    /// The error for something that the rules don't have at all.
     #[doc(hidden)]
     pub const NONE: BadParts = BadParts("anything that these rules know");
 }
@@ -66,7 +67,7 @@ impl fmt::Display for BadParts {
 
 impl std::error::Error for BadParts {}
 
-/// Reads parts, one after another.
+/// Reads the parts of a name one by one.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
     bytes: &'a [u8],
@@ -78,7 +79,7 @@ impl<'a> Parts<'a> {
         Parts { bytes, arena }
     }
 
-    /// All parts are read.
+    /// Checks that all parts are read.
     #[doc(hidden)]
     pub fn end(&self) -> Result<(), BadParts> {
         if self.bytes.is_empty() {
@@ -94,7 +95,7 @@ impl<'a> Parts<'a> {
         Ok(*head)
     }
 
-    /// Bytes up to their end mark, which is 00 00; in front of it 00 stands as 00 FF.
+    /// Reads bytes up to their end mark 00 00. A 00 before that is written as 00 FF.
     fn delimited(&mut self) -> Result<&'a [u8], BadParts> {
         const WHAT: BadParts = BadParts("bytes with an end mark");
         let mut escaped = false;
@@ -182,7 +183,7 @@ impl Entry for Bytes {
     }
 }
 
-/// A type that names itself, and has no parts.
+/// Implements [`Entry`] for a type that is its own name and has no parts.
 macro_rules! whole {
     ($type:ty) => {
         impl Entry for $type {
@@ -193,7 +194,7 @@ macro_rules! whole {
     };
 }
 
-/// Big endian; signed ones with the sign bit turned, so that the negative ones come first.
+/// Integers are big-endian. For signed ones the sign bit is inverted, so that negative numbers come first.
 macro_rules! integer {
     ($($type:ty, $flip:expr;)*) => {$(
         whole!($type);
@@ -265,7 +266,7 @@ impl<'a> Part<'a> for Place {
     }
 }
 
-/// None comes first.
+/// `None` comes first.
 impl<'a, A: Part<'a>> Part<'a> for Option<A> {
     fn shape(out: &mut String) {
         out.push('?');

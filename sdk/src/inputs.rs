@@ -6,15 +6,15 @@ use crate::reject::Reject;
 /// Why a lookup has no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoAnswer {
-    /// The service says that there is nothing.
+    /// The service answered that there is nothing.
     Absent,
-    /// It could not be reached; what can be tried again was.
+    /// The service could not be reached, even with retries.
     Unavailable,
-    /// Its reply is not of the declared schema.
+    /// The reply does not match the declared schema.
     Unreadable,
 }
 
-/// No timers, or no lookups.
+/// For rules without timers, or without lookups.
 #[derive(Clone, Copy, Debug)]
 pub enum Never {}
 
@@ -35,7 +35,7 @@ pub struct Named {
 pub trait Inputs<'a>: Sized {
     #[doc(hidden)]
     const STREAMS: &'static [Named];
-    /// `value`: none for a tombstone.
+    /// `value` is `None` for a tombstone.
     #[doc(hidden)]
     fn decode(source: u16, value: Option<&'a [u8]>) -> Result<Self, Reject>;
 }
@@ -56,7 +56,7 @@ pub trait Timers<'a>: Sized {
     fn decode(kind: u16, tag: Parts<'a>) -> Result<Self, BadParts>;
 }
 
-/// A lookup as the replies see it.
+/// The description of a lookup for decoding replies.
 #[derive(Clone, Copy)]
 pub struct Answers {
     #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! What Pelton's rules are written with.
+//! The SDK for Pelton's rules.
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! What leaves the rules: records to outputs, questions to services, counts.
+//! What rules send: records to outputs, questions to services, counts.
 
 use crate::avro::Datum;
 use crate::ctx::Ctx;
@@ -20,7 +20,7 @@ impl<T: Datum> Output<T> {
         }
     }
 
-    /// Sends a record with the key of the input, at its time.
+    /// Sends a record with the key and the time of the input.
     #[inline]
     pub fn send(&self, ctx: &mut Ctx, value: &T::Of<'_>) {
         let at = ctx.now();
@@ -28,7 +28,7 @@ impl<T: Datum> Output<T> {
         work.emit(Action::Send, self.output, at, |_| (), |out| T::encode(value, out));
     }
 
-    /// A record with another key, time or headers, or without a value.
+    /// Begins a record that may have another key or time, headers, or no value.
     pub fn record<'c, 'a>(&self, ctx: &'c mut Ctx<'a>) -> OutputRecord<'c, 'a, T> {
         OutputRecord {
             output: self.output,
@@ -41,7 +41,7 @@ impl<T: Datum> Output<T> {
     }
 }
 
-/// A record that is not sent yet. Made by [`Output::record`].
+/// A record that was not sent yet, made by [`Output::record`].
 #[must_use = "it is sent by `send` or `send_tombstone`"]
 pub struct OutputRecord<'c, 'a, T> {
     ctx: &'c mut Ctx<'a>,
@@ -53,25 +53,25 @@ pub struct OutputRecord<'c, 'a, T> {
 }
 
 impl<'c, T: Datum> OutputRecord<'c, '_, T> {
-    /// Another key than the input's.
+    /// Sets another key than the input's.
     pub fn key(mut self, key: &'c (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.key = Some(key.as_ref());
         self
     }
 
-    /// Another time than now: milliseconds since 1970.
+    /// Sets another time than now, in milliseconds since 1970.
     pub fn time(mut self, at: i64) -> Self {
         self.at = at;
         self
     }
 
-    /// One more header.
+    /// Adds a header.
     pub fn header(mut self, name: &'c str, value: &'c [u8]) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Sends it with this value.
+    /// Sends the record with this value.
     pub fn send(self, value: &T::Of<'_>) {
         let what = if self.key.is_some() {
             Action::SendKeyed
@@ -81,7 +81,7 @@ impl<'c, T: Datum> OutputRecord<'c, '_, T> {
         self.emit(what, |out| T::encode(value, out));
     }
 
-    /// Sends it without a value.
+    /// Sends the record without a value.
     pub fn send_tombstone(self) {
         let what = if self.key.is_some() {
             Action::TombstoneKeyed
@@ -115,7 +115,8 @@ impl<Tag: Entry, Req: Datum> Lookup<Tag, Req> {
         }
     }
 
-    /// Asks. The reply comes to `on_reply` with the tag; asking again with the same tag replaces the question.
+    /// Asks a question. The reply comes to `on_reply` with the tag. Asking again with the same tag replaces the
+    /// question.
     #[inline]
     pub fn ask(&self, ctx: &mut Ctx, tag: Tag::Of<'_>, request: &Req::Of<'_>) {
         let mut work = ctx.shared.work.borrow_mut();
@@ -129,7 +130,7 @@ impl<Tag: Entry, Req: Datum> Lookup<Tag, Req> {
     }
 }
 
-/// Something that the rules count, for the metrics.
+/// A counter that shows up in the metrics.
 pub struct Counter {
     counter: u16,
 }

@@ -1,34 +1,35 @@
-//! What the state is at the step at hand: the host's answers as of the batch's start, and over them the batch's writes.
+//! The state at the current step: the host's answers, which are as of the batch's start, and over them the batch's
+//! writes.
 //!
-//! Rule: a read sees what it would see if every earlier step of the batch had been committed, and nothing of a step that
-//! was rejected. Nothing depends on the order in which a hash table is walked.
+//! Rule: a read sees the state as if every earlier step of the batch had been committed, without anything from rejected
+//! steps. Nothing depends on the order of a hash table.
 
 mod name;
 
 use crate::wire::Span;
 use name::{Name, equal, same};
 
-/// Set in [`Cell::on`] of a page: the entries that start with the name.
+/// Marks the [`Cell::on`] of a page, which is all entries that begin with the name.
 pub(crate) const PAGE: u32 = 1 << 16;
 
-/// What is known of an entry. `seq` counts the batch's writes from 1; what the host answered has 0.
+/// What is known of an entry. `seq` numbers the batch's writes from 1. It is 0 for answers of the host.
 #[derive(Clone, Copy)]
 pub(crate) enum Slot<'a> {
-    /// Nothing is known: the host has to be asked.
+    /// Nothing is known, so the host must be asked.
     Unknown,
-    /// It is not there; when the host said so: at the time of input `of`, and so for those behind it.
+    /// It does not exist. If the host said so (`seq` 0), that is true at the time of input `of` and later.
     Absent { seq: u32, of: u32 },
-    /// It is there, if it is not expired.
+    /// It exists, unless it has expired.
     Held { value: &'a [u8], expires: i64, seq: u32 },
-    /// As [`Slot::Held`], written in this batch and not read since: a piece of the effects' bytes.
+    /// Like [`Slot::Held`], but written by this batch and not read since. The value is a range in the effects' bytes.
     Written { value: Span, expires: i64, seq: u32 },
-    /// The first page of a scan: so many of the found ones, as they were at the time of input `of`.
+    /// The first page of a scan: a range of the found entries, as of the time of input `of`.
     Page { first: u32, len: u32, of: u32 },
 }
 
 impl Slot<'_> {
-    /// The host has to be asked for input `of`. It leaves out what is expired at the time of the input that asks, so an
-    /// answer to a later input, which has prefetched, says too little to an earlier one, which has not.
+    /// Whether the host must be asked for input `of`. Its answer leaves out what has expired at the time of the asking
+    /// input. So an answer for a later input, which has prefetched, is not complete enough for an earlier input.
     #[inline]
     pub(crate) fn is_unknown(&self, of: u32) -> bool {
         match *self {
@@ -46,13 +47,13 @@ impl Slot<'_> {
     }
 }
 
-/// An entry, or a page, that this batch has to do with.
+/// An entry or a page that this batch uses.
 pub(crate) struct Cell<'a> {
     hash: u32,
-    /// Store, and [`PAGE`].
+    /// The store, possibly with [`PAGE`].
     on: u32,
     key: Span,
-    /// Entry, or what the entries of the page start with: a piece of [`Overlay::names`].
+    /// The name of the entry, or what the page's entries begin with. A range in [`Overlay::names`].
     pub(crate) name: Span,
     pub(crate) slot: Slot<'a>,
 }
@@ -68,7 +69,7 @@ impl Cell<'_> {
     }
 }
 
-/// `Clear` of a store's entries.
+/// A `clear` of a store's entries.
 struct Clear {
     store: u16,
     key: Span,
@@ -76,7 +77,7 @@ struct Clear {
     seq: u32,
 }
 
-/// An entry that the host found.
+/// An entry that the host has returned.
 #[derive(Clone, Copy)]
 pub(crate) struct FoundEntry<'a> {
     pub(crate) entry: &'a [u8],
@@ -84,37 +85,38 @@ pub(crate) struct FoundEntry<'a> {
     pub(crate) expires: i64,
 }
 
-/// A hash table of cells with its undo log.
+/// A hash table of cells, with an undo log.
 #[derive(Default)]
 pub(crate) struct Overlay<'a> {
-    /// Open addressing with linear probing; index of the cell + 1. The length is a power of two, at least twice the cells.
+    /// Open addressing with linear probing. Contains indexes of cells, plus 1. Its length is a power of two, at least
+    /// twice the number of cells.
     table: Vec<u32>,
-    /// `table` is in use up to this mask: a small batch after a large one clears a small table.
+    /// The part of `table` that is in use. After a large batch, a small one only has to clear a small part.
     mask: usize,
     pub(crate) cells: Vec<Cell<'a>>,
     pub(crate) names: Vec<u8>,
     /// The entries of the pages.
     pub(crate) found: Vec<FoundEntry<'a>>,
-    /// The cells that each step has named before the handlers run, one step after the other; and where each step's begin.
+    /// The cells that each step has announced before the handlers run, step by step; and where each step's cells begin.
     named: Vec<u32>,
     begins: Vec<u32>,
-    /// Those of the step at hand: it mostly comes back to them, and looks here before it hashes.
+    /// The announced cells of the current step. It mostly uses these, so they are searched before the hash table.
     own: std::ops::Range<usize>,
-    /// Slots that the step at hand has changed, as they were before.
+    /// Slots that the current step has changed, with their old content.
     undo: Vec<(u32, Slot<'a>)>,
     clears: Vec<Clear>,
-    /// By store: the cells that this batch has written, some twice.
+    /// For each store, the cells that this batch has written. A cell may be in it twice.
     written: Vec<Vec<u32>>,
-    /// By store: how often something was put into it.
+    /// For each store, the number of puts.
     puts: Vec<u32>,
     seq: u32,
 }
 
-/// Cells that the table is made for at first, for each input of the batch.
+/// The table's initial number of cells for each input of the batch.
 const CELLS_PER_INPUT: usize = 4;
 
 impl<'a> Overlay<'a> {
-    /// Forgets everything, keeps the memory.
+    /// Empties it, but keeps the memory.
     pub(crate) fn recycle<'b>(self, inputs: usize, stores: usize) -> Overlay<'b> {
         let mut overlay = Overlay {
             table: self.table,
@@ -151,7 +153,7 @@ impl<'a> Overlay<'a> {
         self.table[..size].fill(0);
     }
 
-    /// The cell of a name that was just appended to `names` from `start` on. A name that is known is taken off again.
+    /// The cell of the name that was just appended to `names` at `start`. A known name is removed from there again.
     #[inline]
     pub(crate) fn cell(&mut self, on: u32, key: Span, start: usize) -> usize {
         for &cell in &self.named[self.own.clone()] {
@@ -220,7 +222,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// The slot as a read at `now` sees it: absent when it is expired or cleared.
+    /// The slot as a read at `now` sees it: absent if it has expired or was cleared.
     #[inline]
     pub(crate) fn visible(&self, cell: usize, now: i64) -> Slot<'a> {
         let cell = &self.cells[cell];
@@ -236,7 +238,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// The entry was cleared after write number `seq`.
+    /// Whether the entry was cleared after write number `seq`.
     fn cleared(&self, on: u32, key: Span, name: &[u8], seq: u32) -> bool {
         self.clears.iter().any(|clear| {
             u32::from(clear.store) == on
@@ -246,7 +248,7 @@ impl<'a> Overlay<'a> {
         })
     }
 
-    /// The step at hand writes a cell: a value, or none.
+    /// Writes a value to a cell, or removes it.
     #[inline]
     pub(crate) fn write(&mut self, cell: usize, store: u16, value: Option<(Span, i64)>) {
         self.seq += 1;
@@ -265,7 +267,7 @@ impl<'a> Overlay<'a> {
         self.undo.push((cell as u32, old));
     }
 
-    /// The step at hand clears what starts with the name that was just appended to `names` from `start` on.
+    /// Clears all entries that begin with the name that was just appended to `names` at `start`.
     pub(crate) fn clear(&mut self, store: u16, key: Span, start: usize) {
         self.seq += 1;
         self.clears.push(Clear {
@@ -276,7 +278,7 @@ impl<'a> Overlay<'a> {
         });
     }
 
-    /// A step begins to name the state that it will need.
+    /// Begins the announcements of a step.
     #[inline]
     pub(crate) fn prefetching(&mut self) {
         let start = self.named.len();
@@ -284,28 +286,28 @@ impl<'a> Overlay<'a> {
         self.own = start..start;
     }
 
-    /// The step at hand has named this.
+    /// Records that the current step has announced this cell.
     #[inline]
     pub(crate) fn prefetched(&mut self, cell: usize) {
         self.named.push(cell as u32);
         self.own.end = self.named.len();
     }
 
-    /// The handler of step `of` begins: the cells that it has named are at hand.
+    /// Begins the handler of step `of`, with the cells that it has announced.
     #[inline]
     pub(crate) fn handling(&mut self, of: usize) {
         let end = self.begins.get(of + 1).map_or(self.named.len(), |&end| end as usize);
         self.own = self.begins[of] as usize..end;
     }
 
-    /// The step at hand begins; the writes of the one before it stand.
+    /// Begins a step, so that the writes before it can't be undone any more.
     #[inline]
     pub(crate) fn begin(&mut self) -> usize {
         self.undo.clear();
         self.clears.len()
     }
 
-    /// Takes back everything since `begin`, which returned `clears`.
+    /// Undoes everything since `begin`, which returned `clears`.
     pub(crate) fn rollback(&mut self, clears: usize) {
         for (cell, slot) in self.undo.drain(..).rev() {
             self.cells[cell as usize].slot = slot;
@@ -313,12 +315,12 @@ impl<'a> Overlay<'a> {
         self.clears.truncate(clears);
     }
 
-    /// How often something was put into a store.
+    /// The number of puts into a store.
     pub(crate) fn puts(&self, store: u16) -> u32 {
         self.puts[store as usize]
     }
 
-    /// The batch's own entries that start with `head` and come behind `after`, in order; dead ones may be among them.
+    /// The batch's own entries that begin with `head` and come after `after`, sorted. Some may have expired.
     pub(crate) fn ours(&self, store: u16, key: Span, head: &[u8], after: Option<&[u8]>, out: &mut Vec<u32>) {
         let name = |cell: &u32| self.cells[*cell as usize].name.of(&self.names);
         out.clear();
@@ -331,7 +333,7 @@ impl<'a> Overlay<'a> {
         out.dedup();
     }
 
-    /// An entry of the host's page still stands: not expired, not cleared, and not written in this batch.
+    /// Whether an entry of a page is current: it has not expired, and this batch has neither cleared nor written it.
     pub(crate) fn stands(&self, store: u16, key: Span, found: &FoundEntry, now: i64) -> bool {
         now < found.expires
             && !self.cleared(store.into(), key, found.entry, 0)
@@ -341,7 +343,8 @@ impl<'a> Overlay<'a> {
     }
 }
 
-/// An empty vector of another lifetime with the memory of the old one: `collect` reuses it, since the layout is the same.
+/// An empty vector of another lifetime that reuses the memory of `old`. `collect` reuses it because the layout is the
+/// same.
 pub(crate) fn recycle<A, B>(mut old: Vec<A>) -> Vec<B> {
     const { assert!(size_of::<A>() == size_of::<B>() && align_of::<A>() == align_of::<B>()) };
     old.clear();

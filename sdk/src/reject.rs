@@ -2,12 +2,12 @@
 
 use std::fmt::Display;
 
-/// Why an input can't be handled: the reason that is written to the dead letters.
+/// Why an input can't be handled. The reason is written to the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject(String);
 
 impl Reject {
-    /// With this reason.
+    /// Rejects with this reason.
     pub fn new(reason: impl Display) -> Self {
         Reject(reason.to_string())
     }

@@ -1,6 +1,6 @@
-//! Runs rules over a batch: decode once, read once, then one handler after another.
+//! Runs rules on a batch: decodes all inputs, reads all announced state, and calls one handler after the other.
 //!
-//! Rule: the effects of an input are the same whatever else is in the batch.
+//! Rule: the effects of an input don't depend on what else is in the batch.
 
 use crate::arena::Arena;
 use crate::ctx::{Ctx, Reads};
@@ -18,7 +18,7 @@ use crate::wire::{self, Batch, Description, Effects, Happening, Input};
 use crate::work::Work;
 use std::cell::RefCell;
 
-/// Rules that are ready, and memory that goes from batch to batch, but nothing that is in it.
+/// An instance of rules. Memory is reused from batch to batch, but nothing in it.
 pub struct Runner<R: Rules> {
     rules: R,
     declared: Declared,
@@ -28,7 +28,7 @@ pub struct Runner<R: Rules> {
 }
 
 impl<R: Rules> Runner<R> {
-    /// From the text of the settings, a JSON object.
+    /// Makes an instance from the settings, which are the text of a JSON object.
     pub fn new(settings: &str) -> Result<Self, String> {
         let settings = Settings::read::<R::Settings>(settings)?;
         let mut declare = Declare::new(
@@ -46,16 +46,16 @@ impl<R: Rules> Runner<R> {
         })
     }
 
-    /// What `describe` says.
+    /// The result of `describe`.
     pub fn description(&self) -> Description {
         self.declared.description()
     }
 
-    /// What `process` does.
+    /// Does the work of `process`.
     pub fn run(&mut self, batch: &Batch, reader: &dyn Reader) -> Effects {
         let stores = self.declared.stores.len();
         let mut work = std::mem::take(&mut self.work).recycle(batch.inputs.len(), stores);
-        // An input has two or three effects, and copies some 300 bytes into them; a guess that is short costs a copy.
+        // An input has two or three effects with about 300 bytes. If that is too little, a vector is copied once.
         work.effects.effects.reserve(batch.inputs.len() * 4);
         work.effects.bytes.reserve(batch.inputs.len() * 512);
         let shared = Shared {
@@ -147,17 +147,17 @@ fn decode<'a, R: Rules>(shared: &'a Shared<'a>, input: &Input) -> Result<Step<'a
     }
 }
 
-/// The runner of a component: there is one from `describe` on.
+/// The runner of a component, which exists after `describe`.
 pub struct Slot<R: Rules>(RefCell<Option<Runner<R>>>);
 
 impl<R: Rules> Slot<R> {
-    /// Before `describe`.
+    /// The slot before `describe`.
     #[allow(clippy::new_without_default, reason = "it is called in a const")]
     pub const fn new() -> Self {
         Slot(RefCell::new(None))
     }
 
-    /// The export of that name.
+    /// Implements the export `describe`.
     pub fn describe(&self, settings: &str) -> Result<Description, String> {
         std::panic::set_hook(Box::new(|panic| {
             wire::host::log(wire::Level::Error, &panic.to_string())
@@ -168,7 +168,7 @@ impl<R: Rules> Slot<R> {
         Ok(description)
     }
 
-    /// The export of that name.
+    /// Implements the export `process`.
     pub fn process(&self, batch: &Batch) -> Effects {
         match &mut *self.0.borrow_mut() {
             Some(runner) => runner.run(batch, &Host),
@@ -177,7 +177,7 @@ impl<R: Rules> Slot<R> {
     }
 }
 
-/// State as the host has it.
+/// Reads state from the host.
 struct Host;
 
 impl Reader for Host {

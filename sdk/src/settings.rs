@@ -1,6 +1,7 @@
-//! Settings: the `[rules.settings]` of the pipeline's file, as JSON text, into the rules' own struct.
+//! Reads settings, which are the `[rules.settings]` of the pipeline's file as JSON text, into the rules' own struct.
 //!
-//! Rule: nothing is ignored. An unknown setting, a missing one and one of the wrong type are errors, all said at once.
+//! Rule: nothing is ignored. Unknown settings, missing settings and settings of the wrong type are errors, and all are
+//! reported at once.
 
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -21,18 +22,18 @@ impl FromSettings for () {
     }
 }
 
-/// A type that a setting can have.
+/// A type of a setting.
 #[diagnostic::on_unimplemented(
     message = "a setting can't be a `{Self}`",
     label = "not one of `bool`, an integer, `f64`, `String`, `Duration`, or `Option` or `Vec` of these"
 )]
 pub trait Setting: Sized {
-    /// What it has to be, for messages.
+    /// Describes valid values, for messages.
     #[doc(hidden)]
     fn what() -> String;
     #[doc(hidden)]
     fn read(value: &Value) -> Option<Self>;
-    /// Without a default, and not in the file.
+    /// The value if the file does not set it and there is no default.
     #[doc(hidden)]
     fn absent() -> Option<Self> {
         None
@@ -47,7 +48,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads all settings from the text of a JSON object; no text is an empty object.
+    /// Reads all settings from the text of a JSON object. Empty text counts as an empty object.
     pub(crate) fn read<S: FromSettings>(text: &str) -> Result<S, String> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let object =
@@ -72,7 +73,7 @@ impl Settings {
         }
     }
 
-    /// One setting. `default`: what it is when the file does not say.
+    /// Reads one setting. `default` is used if the file does not set it.
     #[doc(hidden)]
     pub fn field<S: Setting>(&mut self, name: &'static str, default: Option<fn() -> S>) -> Option<S> {
         self.known.push(name);
@@ -98,7 +99,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// A duration as people write it: a number and a unit, `500ms`, `20s`, `1m`, `1h`, `7d`; several add up: `1h30m`.
+/// Parses a duration as people write it: `500ms`, `20s`, `1m`, `1h`, `7d`, or a sum like `1h30m`.
 #[doc(hidden)]
 pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();

@@ -11,9 +11,9 @@ use crate::work::Work;
 use std::cell::RefCell;
 use std::fmt::Display;
 
-/// Where state is read from: the host, or the model of it in the test kit.
+/// Where state is read from: the host, or its model in the test kit.
 pub trait Reader {
-    /// As `get-many` of the WIT package.
+    /// The import `get-many` of the WIT package.
     fn get_many(&self, reads: &[Read], bytes: &[u8]) -> Found;
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// Asks the host for everything that is wanted.
+    /// Makes the call for everything that is wanted.
     pub(crate) fn ask(&self) {
         let mut work = self.work.borrow_mut();
         let work = &mut *work;
@@ -55,7 +55,7 @@ impl<'a> Shared<'a> {
         work.asked.clear();
     }
 
-    /// The value of an entry as it is now.
+    /// The current value of an entry.
     #[inline]
     pub(crate) fn get(&self, store: u16, name: impl Fn(&mut Vec<u8>)) -> Option<&'a [u8]> {
         let mut work = self.work.borrow_mut();
@@ -71,7 +71,7 @@ impl<'a> Shared<'a> {
         self.value(&mut work, cell)
     }
 
-    /// The value of a cell that is known; what the batch wrote is copied, so that it stays readable.
+    /// The value of a known cell. A value that the batch has written is copied, so that it stays readable.
     #[inline]
     pub(crate) fn value(&self, work: &mut Work<'a>, cell: usize) -> Option<&'a [u8]> {
         match work.overlay.visible(cell, work.now) {
@@ -85,7 +85,7 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// An entry is there now.
+    /// Whether an entry exists now.
     #[inline]
     pub(crate) fn has(&self, store: u16, name: impl Fn(&mut Vec<u8>)) -> bool {
         {
@@ -100,7 +100,7 @@ impl<'a> Shared<'a> {
         self.get(store, name).is_some()
     }
 
-    /// Writes an entry for `ttl` milliseconds, or for ever.
+    /// Writes an entry, for `ttl` milliseconds or for ever.
     #[inline]
     pub(crate) fn put(
         &self,
@@ -146,7 +146,7 @@ impl<'a> Shared<'a> {
         work.overlay.write(cell, store, None);
     }
 
-    /// Removes every entry that starts so.
+    /// Removes every entry that begins with `head`.
     pub(crate) fn clear(&self, store: u16, head: impl Fn(&mut Vec<u8>)) {
         let mut work = self.work.borrow_mut();
         let work = &mut *work;
@@ -156,7 +156,7 @@ impl<'a> Shared<'a> {
         work.overlay.clear(store, work.key, start);
     }
 
-    /// What `decode` makes of state; when it can't be read, the step is rejected.
+    /// The decoded value. If it can't be decoded, the step is rejected.
     #[inline]
     pub(crate) fn read<T, E: Display>(&self, store: u16, decoded: Result<T, E>) -> Option<T> {
         match decoded {

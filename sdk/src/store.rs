@@ -1,4 +1,4 @@
-//! Stores: typed state of the key at hand. A value, a map, or a set.
+//! Stores: typed state of the current key, as a value, a map or a set.
 
 use crate::avro::{Datum, decode_all};
 use crate::ctx::{Ctx, Reads, millis, whole};
@@ -8,25 +8,25 @@ use crate::walk::Walk;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// One value a key.
+/// One value for each key.
 pub struct Value<T> {
     at: At,
     of: PhantomData<fn() -> T>,
 }
 
-/// A value for each entry of a key, in the order of the entries.
+/// Entries with values for each key, sorted by entry.
 pub struct Map<E, T> {
     at: At,
     of: PhantomData<fn() -> (E, T)>,
 }
 
-/// A map without values.
+/// Entries without values for each key.
 pub struct Set<E> {
     at: At,
     of: PhantomData<fn() -> E>,
 }
 
-/// Which store, and how long what is put into it stays.
+/// The store, and how long values stay in it.
 #[derive(Clone, Copy)]
 struct At {
     store: u16,
@@ -40,7 +40,8 @@ macro_rules! ttl {
                 $store { at: At { store, ttl: None }, of: PhantomData }
             }
 
-            /// What is put stays for so long after the time of the step that puts it. Without it: for ever.
+            /// Lets values expire this long after the time of the step that writes them. Without it, they stay for
+            /// ever.
             pub fn ttl(mut self, ttl: Duration) -> Self {
                 self.at.ttl = Some(millis(ttl));
                 self
@@ -85,7 +86,7 @@ impl<T: Datum> Value<T> {
         Some(value)
     }
 
-    /// This step will read it.
+    /// Announces that this step will read the value.
     #[inline]
     pub fn want(&self, reads: &mut Reads) {
         reads.shared.work.borrow_mut().prefetch(self.at.store.into(), |_| ());
@@ -93,13 +94,13 @@ impl<T: Datum> Value<T> {
 }
 
 impl<E: Entry, T: Datum> Map<E, T> {
-    /// The entry is there.
+    /// Whether the entry exists.
     #[inline]
     pub fn has(&self, ctx: &Ctx, entry: E::Of<'_>) -> bool {
         ctx.shared.has(self.at.store, whole(entry))
     }
 
-    /// The entry's value, if it is there.
+    /// The value of the entry, if it exists.
     #[inline]
     pub fn get<'a>(&self, ctx: &Ctx<'a>, entry: E::Of<'_>) -> Option<T::Of<'a>> {
         let value = ctx.shared.get(self.at.store, whole(entry))?;
@@ -132,22 +133,24 @@ impl<E: Entry, T: Datum> Map<E, T> {
         Some(value)
     }
 
-    /// The entries that start so, in order. It goes on to what is put meanwhile behind where it is.
+    /// The entries that begin with `head`, sorted. An entry that is put during the scan comes too, if it is after the
+    /// current one.
     pub fn scan<'a>(&self, ctx: &Ctx<'a>, head: E::Head<'_>) -> Scan<'a, E, T> {
         self.walk(ctx, |out| E::put_head(head, out))
     }
 
-    /// All entries, in order.
+    /// All entries, sorted.
     pub fn scan_all<'a>(&self, ctx: &Ctx<'a>) -> Scan<'a, E, T> {
         self.walk(ctx, |_| ())
     }
 
-    /// The entries that start so, in order; each is removed as it comes. What does not come because the loop ends, stays.
+    /// The entries that begin with `head`, sorted. Each is removed when it comes. If the loop ends early, the others
+    /// stay.
     pub fn drain<'a>(&self, ctx: &mut Ctx<'a>, head: E::Head<'_>) -> Drain<'a, E, T> {
         Drain(self.scan(ctx, head))
     }
 
-    /// All entries, in order; each is removed as it comes.
+    /// All entries, sorted. Each is removed when it comes.
     pub fn drain_all<'a>(&self, ctx: &mut Ctx<'a>) -> Drain<'a, E, T> {
         Drain(self.scan_all(ctx))
     }
@@ -159,7 +162,7 @@ impl<E: Entry, T: Datum> Map<E, T> {
         }
     }
 
-    /// Removes the entries that start so, without reading them.
+    /// Removes the entries that begin with `head`, without reading them.
     pub fn clear(&self, ctx: &mut Ctx, head: E::Head<'_>) {
         let mut bytes = Vec::new();
         E::put_head(head, &mut bytes);
@@ -171,7 +174,7 @@ impl<E: Entry, T: Datum> Map<E, T> {
         ctx.shared.clear(self.at.store, |_| ());
     }
 
-    /// This step will read the entry.
+    /// Announces that this step will read the entry.
     #[inline]
     pub fn want(&self, reads: &mut Reads, entry: E::Of<'_>) {
         reads
@@ -181,7 +184,7 @@ impl<E: Entry, T: Datum> Map<E, T> {
             .prefetch(self.at.store.into(), whole(entry));
     }
 
-    /// This step will scan or drain the entries that start so.
+    /// Announces that this step will scan or drain the entries that begin with `head`.
     #[inline]
     pub fn want_scan(&self, reads: &mut Reads, head: E::Head<'_>) {
         let mut work = reads.shared.work.borrow_mut();
@@ -190,13 +193,13 @@ impl<E: Entry, T: Datum> Map<E, T> {
 }
 
 impl<E: Entry> Set<E> {
-    /// It is there.
+    /// Whether the entry exists.
     #[inline]
     pub fn has(&self, ctx: &Ctx, entry: E::Of<'_>) -> bool {
         ctx.shared.has(self.at.store, whole(entry))
     }
 
-    /// Adds it when it is not there. True: it was not.
+    /// Adds an entry unless it exists. Returns whether it was added.
     #[inline]
     pub fn insert(&self, ctx: &mut Ctx, entry: E::Of<'_>) -> bool {
         let new = !self.has(ctx, entry);
@@ -206,7 +209,7 @@ impl<E: Entry> Set<E> {
         new
     }
 
-    /// Adds it, and starts its TTL again in any case. True: it was there.
+    /// Adds an entry, or restarts its TTL if it exists. Returns whether it existed.
     #[inline]
     pub fn touch(&self, ctx: &mut Ctx, entry: E::Of<'_>) -> bool {
         let known = self.has(ctx, entry);
@@ -219,12 +222,12 @@ impl<E: Entry> Set<E> {
         ctx.shared.put(self.at.store, self.at.ttl, whole(entry), |_| ());
     }
 
-    /// Removes it.
+    /// Removes an entry.
     pub fn delete(&self, ctx: &mut Ctx, entry: E::Of<'_>) {
         ctx.shared.delete(self.at.store, whole(entry));
     }
 
-    /// This step will look for it.
+    /// Announces that this step will look for the entry.
     #[inline]
     pub fn want(&self, reads: &mut Reads, entry: E::Of<'_>) {
         reads
@@ -235,7 +238,7 @@ impl<E: Entry> Set<E> {
     }
 }
 
-/// Entries and their values, in order. Made by [`Map::scan`].
+/// Entries with values, sorted, from [`Map::scan`].
 pub struct Scan<'a, E, T> {
     walk: Walk<'a>,
     of: PhantomData<fn() -> (E, T)>,
@@ -254,7 +257,7 @@ impl<'a, E: Entry, T: Datum> Iterator for Scan<'a, E, T> {
     }
 }
 
-/// Entries and their values, in order; each is removed as it comes. Made by [`Map::drain`].
+/// Entries with values, sorted, each removed when it comes, from [`Map::drain`].
 pub struct Drain<'a, E, T>(Scan<'a, E, T>);
 
 impl<'a, E: Entry, T: Datum> Iterator for Drain<'a, E, T> {

@@ -1,8 +1,8 @@
-//! Tests of rules, without a sandbox: a small model of the host, which runs each scenario three times.
+//! Tests of rules without a sandbox: a small model of the host that runs each scenario three times.
 //!
-//! Rule: the runs differ only in how the inputs are cut into batches: as few as possible, one at a time, and at random;
-//! all but the first with a fresh instance for each. What the rules did must be the same, byte for byte, and is asserted
-//! to be after each [`Kit::run_to`].
+//! Rule: the runs differ only in how inputs are cut into batches: into as few as possible, one by one, and at random.
+//! All but the first use a new instance for each batch. After each [`Kit::run_to`], the kit asserts that the rules have
+//! done the same in all runs, byte for byte.
 
 mod host;
 mod model;
@@ -18,13 +18,13 @@ use std::rc::Rc;
 
 pub use record::{Input, Sent};
 
-/// A scenario.
+/// A scenario for these rules.
 pub struct Kit<R: Rules> {
     hosts: [Host<R>; 3],
     offsets: Vec<u64>,
 }
 
-/// The bytes of a value.
+/// Encodes a value.
 pub fn datum<T: Datum>(value: &T::Of<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     T::encode(value, &mut bytes);
@@ -32,12 +32,12 @@ pub fn datum<T: Datum>(value: &T::Of<'_>) -> Vec<u8> {
 }
 
 impl<R: Rules> Kit<R> {
-    /// With these settings, a JSON object. Panics when the rules refuse them.
+    /// A scenario with these settings (a JSON object). Panics if the rules refuse them.
     pub fn new(settings: &str) -> Self {
         Kit::seeded(settings, 1)
     }
 
-    /// As [`Kit::new`], with another seed for where the third run cuts.
+    /// Like [`Kit::new`], with another seed for the random cuts of the third run.
     pub fn seeded(settings: &str, seed: u64) -> Self {
         let host = |cut| Host::new(settings, cut);
         let hosts = [host(Cut::Whole), host(Cut::One), host(Cut::Random(seed | 1))];
@@ -47,7 +47,8 @@ impl<R: Rules> Kit<R> {
         }
     }
 
-    /// An external service: its answer to a request comes `after` milliseconds of event time. Without it: unavailable.
+    /// Sets up an external service. Its answers come `after` milliseconds of event time. Without it, the service is
+    /// unavailable.
     pub fn service<Req: Datum>(
         &mut self,
         lookup: &str,
@@ -63,14 +64,14 @@ impl<R: Rules> Kit<R> {
         }
     }
 
-    /// The service does not answer any more.
+    /// Makes the service unavailable again.
     pub fn no_service(&mut self, lookup: &str) {
         for host in &mut self.hosts {
             host.service(lookup, 0, None);
         }
     }
 
-    /// An event, to be taken at its time.
+    /// Sends an event, which is processed at its time.
     pub fn event<T: Datum>(&mut self, stream: &str, key: &str, time: i64, value: &T::Of<'_>) {
         self.input(Input {
             stream: stream.into(),
@@ -82,7 +83,7 @@ impl<R: Rules> Kit<R> {
         });
     }
 
-    /// A late event. `time` is where it stands in the order.
+    /// Sends a late event. `time` is its effective time.
     pub fn late<T: Datum>(&mut self, stream: &str, key: &str, time: i64, value: &T::Of<'_>) {
         self.input(Input {
             stream: stream.into(),
@@ -94,7 +95,7 @@ impl<R: Rules> Kit<R> {
         });
     }
 
-    /// Any record.
+    /// Sends any record.
     pub fn input(&mut self, input: Input) {
         let streams = &self.hosts[0].description.inputs;
         let Some(rank) = streams.iter().position(|stream| stream.name == input.stream) else {
@@ -115,7 +116,7 @@ impl<R: Rules> Kit<R> {
         }
     }
 
-    /// Takes every step up to a time, this one included.
+    /// Takes all steps up to and including this time.
     pub fn run_to(&mut self, time: i64) {
         for host in &mut self.hosts {
             host.run_to(time);
@@ -140,7 +141,7 @@ impl<R: Rules> Kit<R> {
         }
     }
 
-    /// What was sent to an output since it was asked for last, in order.
+    /// The records sent to an output since the last call, in order.
     pub fn sent<V>(&mut self, output: &str, read: impl Fn(&[u8]) -> V) -> Vec<Sent<V>> {
         let host = &mut self.hosts[0];
         let on = host
@@ -158,7 +159,7 @@ impl<R: Rules> Kit<R> {
             .collect()
     }
 
-    /// What a counter stands at.
+    /// The value of a counter.
     pub fn count(&self, counter: &str) -> i64 {
         let host = &self.hosts[0];
         let on = host
@@ -172,12 +173,12 @@ impl<R: Rules> Kit<R> {
         host.did.iter().map(|did| did.counted(on as u16)).sum()
     }
 
-    /// The reasons of what was refused, in order.
+    /// The reasons of all rejections, in order.
     pub fn rejected(&self) -> Vec<String> {
         self.hosts[0].did.iter().filter_map(Did::rejected).collect()
     }
 
-    /// How many entries of a store have not expired at a time.
+    /// The number of a store's entries that have not expired at a time.
     pub fn entries(&self, store: &str, now: i64) -> usize {
         let host = &self.hosts[0];
         let on = host
@@ -194,12 +195,12 @@ impl<R: Rules> Kit<R> {
             .count()
     }
 
-    /// Timers that are set.
+    /// The number of timers that are set.
     pub fn timers(&self) -> usize {
         self.hosts[0].timers()
     }
 
-    /// Reads that `reads` had not named, or that went on to a second page, in the run with the largest batches.
+    /// How many reads `reads` did not announce, or needed a second page, in the run with the largest batches.
     pub fn misses(&self) -> u64 {
         self.hosts[0].misses.get()
     }

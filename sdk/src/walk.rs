@@ -1,13 +1,13 @@
-//! A walk over the entries of a map: the host's pages and the batch's own writes, merged in the order of the entries.
+//! A walk over the entries of a map. It merges the host's pages and the batch's own writes in the order of the entries.
 //!
-//! Rule: each call gives the least entry behind the last one that is there at that moment, wherever the pages end.
+//! Rule: each call gives the smallest entry after the last one that exists at that moment, wherever pages end.
 
 use crate::overlay::{FoundEntry, PAGE, Slot};
 use crate::shared::Shared;
 use crate::wire::{Question, Read, Span};
 use crate::work::PAGE_LEN;
 
-/// Where a walk is.
+/// The state of a walk.
 pub(crate) struct Walk<'a> {
     pub(crate) shared: &'a Shared<'a>,
     pub(crate) store: u16,
@@ -16,18 +16,19 @@ pub(crate) struct Walk<'a> {
     of: u32,
     head: &'a [u8],
     last: Option<&'a [u8]>,
-    /// The rest of the page at hand: indices into the overlay's found entries.
+    /// The rest of the current page: a range of the overlay's found entries.
     page: std::ops::Range<usize>,
-    /// There is no page behind it.
+    /// Whether this is the last page.
     end: bool,
-    /// The batch's own entries, from `at` on, as of so many puts.
+    /// The batch's own entries, of which those from `at` on are left. They were collected when the store had `puts`
+    /// puts.
     ours: Vec<u32>,
     at: usize,
     puts: Option<u32>,
 }
 
 impl<'a> Walk<'a> {
-    /// Over the entries of the key at hand that start so.
+    /// A walk over the entries of the current key that begin with `head`.
     pub(crate) fn new(shared: &'a Shared<'a>, store: u16, head: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut work = shared.work.borrow_mut();
         let on = u32::from(store) | PAGE;
@@ -96,7 +97,7 @@ impl<'a> Walk<'a> {
         Some((theirs.entry, theirs.value))
     }
 
-    /// The host's next entry that still stands; it stays first of the page.
+    /// The host's next current entry. It stays the first one of the page.
     fn theirs(&mut self) -> Option<FoundEntry<'a>> {
         loop {
             let work = self.shared.work.borrow();
@@ -114,7 +115,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Asks for the page behind the one at hand, which was full, and is passed.
+    /// Asks for the next page, because the current one was full and is used up.
     fn turn(&mut self) {
         let after = self.shared.work.borrow().overlay.found[self.page.end - 1].entry;
         let bytes = [self.head, after].concat();

@@ -1,12 +1,12 @@
 //! What the steps of a batch change: the overlay over state, and the effects.
 //!
-//! Rule: an effect is recorded once, in the order of the handler's calls; a step that fails leaves one `reject`.
+//! Rule: each effect is recorded once, in the order of the handler's calls. A step that fails leaves only a `reject`.
 
 use crate::overlay::{Overlay, PAGE, Slot};
 use crate::reject::Reject;
 use crate::wire::{Action, Effect, Effects, Header, Question, Read, Span};
 
-/// Entries of a page, at most.
+/// Maximum number of entries in a page.
 pub(crate) const PAGE_LEN: u32 = 64;
 
 /// What the steps change.
@@ -14,18 +14,18 @@ pub(crate) const PAGE_LEN: u32 = 64;
 pub(crate) struct Work<'a> {
     pub(crate) overlay: Overlay<'a>,
     pub(crate) effects: Effects,
-    /// Index of the input at hand.
+    /// Index of the current input.
     pub(crate) of: u32,
     pub(crate) now: i64,
     pub(crate) key: Span,
-    /// Lengths of effects, headers, bytes and clears at the begin of the step.
+    /// Lengths of effects, headers, bytes and clears when the step began.
     begin: [usize; 4],
-    /// The first thing that could not be read: the step is rejected when its handler is through.
+    /// The first error of a read. The step is rejected for it after its handler has returned.
     broken: Option<Reject>,
-    /// Reads that go out with the next call, and their cells.
+    /// Reads for the next call, and the cells that they are for.
     pub(crate) reads: Vec<Read>,
     pub(crate) asked: Vec<u32>,
-    /// For `Ctx::text`.
+    /// A buffer for `Ctx::text`.
     pub(crate) text: String,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Step `of` begins.
+    /// Begins step `of`.
     #[inline]
     pub(crate) fn begin(&mut self, of: usize, now: i64, key: Span) {
         (self.of, self.now, self.key) = (of as u32, now, key);
@@ -71,12 +71,12 @@ impl<'a> Work<'a> {
         ];
     }
 
-    /// Index, time and key of the step at hand.
+    /// Index, time and key of the current step.
     pub(crate) fn step(&self) -> (u32, i64, Span) {
         (self.of, self.now, self.key)
     }
 
-    /// The step ends: its effects stand, or one `reject` stands for it.
+    /// Ends the step: keeps its effects, or replaces them by one `reject`.
     #[inline]
     pub(crate) fn end(&mut self, outcome: Result<(), Reject>) {
         let outcome = match self.broken.take() {
@@ -135,7 +135,7 @@ impl<'a> Work<'a> {
         value
     }
 
-    /// Adds a header to the effect that comes next.
+    /// Adds a header to the next effect.
     pub(crate) fn header(&mut self, name: &str, value: &[u8]) {
         let bytes = &mut self.effects.bytes;
         let start = bytes.len();
@@ -152,7 +152,7 @@ impl<'a> Work<'a> {
         });
     }
 
-    /// The cell of an entry of the key at hand.
+    /// The cell of an entry of the current key.
     #[inline]
     pub(crate) fn cell(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.overlay.names.len();
@@ -160,14 +160,14 @@ impl<'a> Work<'a> {
         self.overlay.cell(on, self.key, start)
     }
 
-    /// What the step at hand will need: it goes on the list of the batch's one call.
+    /// Announces that the current step will need an entry, so that it is read in the batch's one call.
     #[inline]
     pub(crate) fn prefetch(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) {
         let cell = self.want(on, name);
         self.overlay.prefetched(cell);
     }
 
-    /// Puts on the list of the next call what is not known.
+    /// Adds an entry to the next call, unless it is known.
     #[inline]
     pub(crate) fn want(&mut self, on: u32, name: impl FnOnce(&mut Vec<u8>)) -> usize {
         let cell = self.cell(on, name);

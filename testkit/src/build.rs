@@ -1,4 +1,4 @@
-//! The component of a package, built as a rule author would.
+//! Builds the component of a package, as an author of rules would.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,17 +8,17 @@ use std::sync::{Mutex, PoisonError};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Builds the rules of the package in this folder with cargo, in a profile (`release`), and says where the component is. Once a
-/// process.
+/// Builds the rules in this folder with cargo, in a profile such as `release`. Returns the path of the component. Each
+/// is built only once in a process.
 ///
 /// # Panics
-/// When they don't build, with what cargo says.
+/// If the build fails, with the output of cargo.
 pub fn build(package: impl AsRef<Path>, profile: &str) -> PathBuf {
     static BUILT: Mutex<BTreeMap<(PathBuf, String), PathBuf>> = Mutex::new(BTreeMap::new());
     let package = package.as_ref();
     let folder = package.canonicalize();
     let folder = folder.unwrap_or_else(|why| panic!("{} can't be read: {why}", package.display()));
-    // Held meanwhile: another test that wants the same waits for it.
+    // The lock is held during the build, so that another test waits for the same component.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (folder.clone(), profile.to_owned());
     if let Some(known) = built.get(&key) {
@@ -35,7 +35,7 @@ fn cargo(folder: &Path, profile: &str) -> PathBuf {
         .current_dir(folder)
         .args(["build", "--lib", "--profile", profile, "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics"]);
-    // Flags of this build are meant for this machine, not for the rules.
+    // The flags of this build are for this machine and not for the rules.
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         build.env_remove(name);
     }
@@ -48,7 +48,7 @@ fn cargo(folder: &Path, profile: &str) -> PathBuf {
         "the rules in {} don't build:\n{said}",
         folder.display()
     );
-    // One message a line; the last artifact with a component is the package's own.
+    // Cargo prints one message per line. The last artifact that is a component belongs to the package.
     let out = String::from_utf8_lossy(&output.stdout);
     let messages = out
         .lines()

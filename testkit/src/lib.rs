@@ -1,7 +1,8 @@
-//! Tests of rules in Rust: the real task and the real component, step by step, without a Kafka, in milliseconds.
+//! Tests of rules in Rust: with the real task and the real component, step by step, without Kafka, in milliseconds.
 //!
-//! A scenario says what happens and what comes of it. [`Pipeline::always`] plays it in every way in which a pipeline may cut its
-//! inputs: as they come, one input a batch with a fresh instance each, and at random with crashes. All must come to the same.
+//! A scenario says what happens and what must result. [`Pipeline::always`] plays it in every way in which a pipeline
+//! may cut its inputs: as they come, one by one with a new instance each, and at random with crashes. The results must
+//! always be the same.
 //!
 //! ```no_run
 //! use pelton_testkit::{Pipeline, json};
@@ -19,8 +20,8 @@
 //! });
 //! ```
 //!
-//! Rules: what can't be ends the test, with a text that says why; nothing is hidden, so a scenario as a file (`pelton test`) says
-//! the same in the same words.
+//! Rule: anything unexpected ends the test with a text that says why. Scenario files (`pelton test`) can express the
+//! same, with the same words.
 #![warn(missing_docs)]
 
 mod build;
@@ -38,7 +39,7 @@ use pelton::testkit::{self, Compiler, Setup, differences};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A pipeline and its rules, to be played in scenarios.
+/// A pipeline with its rules, for scenarios.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     file: PathBuf,
@@ -48,7 +49,7 @@ pub struct Pipeline {
     restless: bool,
 }
 
-/// The compiler of this process: each component is compiled once, however many tests there are.
+/// The compiler of this process. All tests share it, so each component is compiled once.
 fn compiler() -> Compiler {
     static COMPILER: OnceLock<Compiler> = OnceLock::new();
     COMPILER.get_or_init(|| done(Compiler::new())).clone()
@@ -60,7 +61,8 @@ fn done<T>(result: Result<T, String>) -> T {
 }
 
 impl Pipeline {
-    /// Of a pipeline's file, and a component. Paths start from where the test runs: with cargo, the package's folder.
+    /// A pipeline's file with a component. Paths are relative to the working directory, which is the package's folder
+    /// with cargo.
     pub fn new(file: impl Into<PathBuf>, rules: impl Into<PathBuf>) -> Pipeline {
         Pipeline {
             file: file.into(),
@@ -71,19 +73,20 @@ impl Pipeline {
         }
     }
 
-    /// Random runs without aborts and crashes: for scenarios that [`wait`](Scenario::wait), because silence is measured anew after each.
+    /// Leaves aborts and crashes out of random runs. Scenarios that [`wait`](Scenario::wait) need this, because
+    /// idleness is measured again after each.
     pub fn steady(mut self) -> Pipeline {
         self.restless = false;
         self
     }
 
-    /// With another value of a key of the file: `rules.settings.dedup_ttl=10s`.
+    /// Overrides a key of the file: `rules.settings.dedup_ttl=10s`.
     pub fn set(mut self, assignment: &str) -> Pipeline {
         self.sets.push(assignment.to_owned());
         self
     }
 
-    /// With other random cuts: see the text of a failure.
+    /// Uses this seed for the random cuts. A failure prints its seed.
     pub fn seed(mut self, seed: u64) -> Pipeline {
         self.seed = seed;
         self
@@ -93,13 +96,13 @@ impl Pipeline {
         Setup::open(compiler(), &self.file, Some(&self.rules), &self.sets)
     }
 
-    /// A scenario, played as it comes.
+    /// A scenario that is played with all available records at once.
     #[track_caller]
     pub fn scenario(&self) -> Scenario {
         self.scenario_in(Way::Burst)
     }
 
-    /// A scenario, played in one way.
+    /// A scenario that is played in this way.
     #[track_caller]
     pub fn scenario_in(&self, way: Way) -> Scenario {
         let setup = Setup {
@@ -110,8 +113,8 @@ impl Pipeline {
         Scenario::of(done(testkit::Scenario::new(setup)))
     }
 
-    /// Plays a scenario in every way. At the end all that has come (outputs, dead letters, state, timers) must be the same in each; and
-    /// the same again, when inputs and journal are read from their start.
+    /// Plays a scenario in every way. At the end, all results (outputs, dead letters, state, timers) must be the same
+    /// in each, and also in a replay of the inputs and the journal from the start.
     pub fn always(&self, scenario: impl Fn(&mut Scenario)) {
         let mut first: Option<Vec<(String, Vec<String>)>> = None;
         for way in Way::all(self.seed) {
@@ -132,7 +135,7 @@ impl Pipeline {
         }
     }
 
-    /// Plays the scenarios of a folder (`*.scenario`), as `pelton test` does.
+    /// Plays the scenarios of a folder (`*.scenario`) like `pelton test`.
     pub fn files(&self, folder: impl AsRef<Path>) {
         let folder = folder.as_ref();
         let setup = done(self.setup());
@@ -162,7 +165,7 @@ impl Pipeline {
     }
 }
 
-/// Says in which way it was played, when a scenario fails.
+/// If a scenario fails, says in which way it was played.
 struct OnPanic(Way);
 
 impl Drop for OnPanic {

@@ -1,4 +1,4 @@
-//! A scenario that panics with a readable text where something can't be, or is not as expected.
+//! A scenario for tests: it panics with a readable text if something is impossible or unexpected.
 
 use super::done;
 use pelton::record::Millis;
@@ -8,10 +8,10 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
-/// What happens to a pipeline, and what comes of it. See [`Pipeline`](crate::Pipeline).
+/// What happens to a pipeline, and what results from it. See [`Pipeline`](crate::Pipeline).
 pub struct Scenario(testkit::Scenario);
 
-/// A time since the start: `"1m30s"`, or milliseconds.
+/// A time since the start, as text like `"1m30s"` or in milliseconds.
 pub trait Time {
     /// Milliseconds since the start.
     fn millis(&self) -> Millis;
@@ -35,73 +35,75 @@ impl Scenario {
         Scenario(engine)
     }
 
-    /// What is below, for what has no word here.
+    /// The scenario itself, for what is not offered here.
     pub fn engine(&mut self) -> &mut testkit::Scenario {
         &mut self.0
     }
 
-    /// Every value of this input has these fields from now on, unless it says otherwise.
+    /// Gives every later value of this input these fields, unless it has them itself.
     #[track_caller]
     pub fn base(&mut self, input: &str, value: Value) {
         done(self.0.base(input, &value.to_string()));
     }
 
-    /// A record comes into an input. `at`: its timestamp, and its event time unless the value has one.
+    /// Sends a record to an input. `at` is its timestamp, and its event time unless the value has one.
     #[track_caller]
     pub fn send(&mut self, input: &str, key: &str, at: impl Time, value: Value) {
         let value = (!value.is_null()).then(|| value.to_string());
         done(self.0.send(input, key, at.millis(), value.as_deref()));
     }
 
-    /// Any bytes come into an input: a datum with its schema id in front, or something broken.
+    /// Sends any bytes to an input: a schema id and a datum, or something broken.
     #[track_caller]
     pub fn send_bytes(&mut self, input: &str, key: &[u8], at: impl Time, value: Vec<u8>) {
         done(self.0.send_bytes(input, key, at.millis(), Some(value)));
     }
 
-    /// Event time of every input comes to `at`: what is before it is final, and done; what comes later for it is late.
+    /// Advances the event time of every input to `at`. Everything before it is then final and processed, and earlier
+    /// records are late.
     #[track_caller]
     pub fn advance_to(&mut self, at: impl Time) {
         done(self.0.advance_to(at.millis()));
     }
 
-    /// Nothing comes for so long, by the clock: silent inputs become idle, as the pipeline's file says.
+    /// Lets this much time pass by the clock without records. Silent inputs become idle as configured.
     #[track_caller]
     pub fn wait(&mut self, by: Duration) {
         done(self.0.wait(by));
     }
 
-    /// The service answers the open questions of a lookup whose URL ends so with this body.
+    /// Answers a lookup's open questions whose URL ends with `end` with this body.
     #[track_caller]
     pub fn reply(&mut self, lookup: &str, end: &str, body: Value) {
         self.answer(lookup, end, Answer::Body(body.to_string().into_bytes()));
     }
 
-    /// As [`reply`](Scenario::reply), also that there is nothing, or not at all.
+    /// Like [`reply`](Scenario::reply), but it can also answer that there is nothing, or not answer.
     #[track_caller]
     pub fn answer(&mut self, lookup: &str, end: &str, answer: Answer) {
         done(self.0.reply(lookup, end, answer));
     }
 
-    /// The process is killed, with what is open, and started again.
+    /// Kills the process, so that everything open is lost, and starts it again.
     #[track_caller]
     pub fn crash(&mut self) {
         done(self.0.crash());
     }
 
-    /// The process is stopped and started again.
+    /// Stops the process and starts it again.
     #[track_caller]
     pub fn restart(&mut self) {
         done(self.0.restart());
     }
 
-    /// Another component from here on, as a deploy brings it.
+    /// Deploys another component.
     #[track_caller]
     pub fn swap(&mut self, rules: impl AsRef<Path>) {
         done(self.try_swap(Some(rules.as_ref()), None));
     }
 
-    /// Other rules or settings from here on; what is none stays. Err: they are refused, why; the old ones run on.
+    /// Deploys other rules or settings; `None` keeps the current ones. Fails if they are refused; then the old ones
+    /// keep running.
     #[track_caller]
     pub fn try_swap(&mut self, rules: Option<&Path>, settings: Option<Value>) -> Result<(), String> {
         let component = rules.map(|path| {
@@ -116,7 +118,7 @@ impl Scenario {
     pub fn outputs(&mut self, output: &str) -> Vec<Value> {
         let lines = done(self.0.outputs(output, &[])).into_iter();
         let value = |line: String| {
-            // The key, the time, the value: only a key in quotes may hold spaces.
+            // The words are the key, the time and the value. Only a key in quotes may contain spaces.
             let words =
                 done(testkit::words(&line).map(|words| words.into_iter().map(str::to_owned).collect::<Vec<_>>()));
             done(serde_json::from_str(&words[2]).map_err(|why| format!("{line}: {why}")))
@@ -124,14 +126,15 @@ impl Scenario {
         lines.map(value).collect()
     }
 
-    /// Asserts the records of an output so far: `KEY TIME VALUE`; with fields (`a.b`): what stands there, instead of the value.
+    /// Asserts the records of an output so far: `KEY TIME VALUE`. With `fields` (such as `a.b`), only the values of
+    /// these fields.
     #[track_caller]
     pub fn expect<'a>(&mut self, output: &str, fields: &[&str], expected: impl IntoIterator<Item = &'a str>) {
         let came = done(self.0.outputs(output, fields));
         same(output, expected, &came);
     }
 
-    /// Asserts what a store holds: `KEY VALUE` or `KEY ENTRY VALUE`, with ` until TIME` where it is gone at some time.
+    /// Asserts the content of a store: `KEY VALUE` or `KEY ENTRY VALUE`, with ` until TIME` if it expires.
     #[track_caller]
     pub fn expect_state<'a>(&mut self, store: &str, expected: impl IntoIterator<Item = &'a str>) {
         let came = done(self.0.state(store));
@@ -145,14 +148,14 @@ impl Scenario {
         same("timers", expected, &came);
     }
 
-    /// Asserts what was refused: `KEY FROM "REASON"`.
+    /// Asserts the refused inputs: `KEY FROM "REASON"`.
     #[track_caller]
     pub fn expect_dead_letters<'a>(&mut self, expected: impl IntoIterator<Item = &'a str>) {
         let came = done(self.0.dead_letters());
         same("dead letters", expected, &came);
     }
 
-    /// Asserts the questions that wait for their replies: `LOOKUP URL`.
+    /// Asserts the questions that wait for replies: `LOOKUP URL`.
     #[track_caller]
     pub fn expect_questions<'a>(&mut self, expected: impl IntoIterator<Item = &'a str>) {
         let came = done(self.0.questions()).into_iter();
@@ -162,7 +165,8 @@ impl Scenario {
         same("questions", expected, &came);
     }
 
-    /// Asserts what the rules have counted. Not where processes die at random: counters are of a process.
+    /// Asserts a counter of the rules. Don't use it in random runs, because a counter starts again when its process
+    /// does.
     #[track_caller]
     pub fn expect_count(&mut self, counter: &str, expected: u64) {
         done(self.0.settle());
@@ -172,7 +176,7 @@ impl Scenario {
         }
     }
 
-    /// Reads of state that `reads` had not named, by store: each costs a call of its own.
+    /// Reads of state that were not announced, by store. Each needs a call of its own.
     #[track_caller]
     pub fn misses(&mut self) -> Vec<(String, u64)> {
         done(self.0.settle());

@@ -4,7 +4,7 @@ pub mod fleet;
 mod shadow;
 
 use fleet::{Fleet, PARTITIONS, component, eventually, long, short};
-use pelton::http::{Back, Deployed, Wish};
+use pelton::deploy::api::{Back, Deployed, Wish};
 use pelton::instance::Running;
 use pelton::rules::Version;
 use pelton_tests::stage::{SECOND, START};

@@ -1,12 +1,12 @@
-//! The events as bytes: Avro as the contract's schemas say, or JSON. Written by hand, apart from the host's and the
-//! SDK's code, so that it can be their witness.
+//! Encodes events in Avro, by the schemas of the contract, or in JSON. It is written independently of the host and the
+//! SDK, so that it can be used to test them.
 
 use super::random::mix;
 use super::{Format, Millis};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// A UUID as text, made from a number of a kind.
+/// A UUID as text, made from a kind and a number.
 pub fn uuid(kind: u64, number: u64) -> [u8; 36] {
     let high = mix(number ^ kind << 56) & !0xf000 | 0x4000;
     let low = mix(high ^ number.rotate_left(32)) & !(0b11 << 62) | 1 << 63;
@@ -24,14 +24,14 @@ pub fn uuid(kind: u64, number: u64) -> [u8; 36] {
     text
 }
 
-/// One record of a union, field by field in the schema's order, into a reused buffer.
+/// Writes one record of a union into a buffer, field by field in the schema's order.
 pub struct Writer<'a> {
     format: Format,
     to: &'a mut Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
-    /// Begins a record: the registry's id of the schema, the index in its union, the record's name.
+    /// Begins a record, given the schema's id, the record's index in the union, and the record's name.
     pub fn begin(to: &'a mut Vec<u8>, format: Format, schema: u32, branch: i64, name: &str) -> Writer<'a> {
         to.clear();
         match format {
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
         Writer { format, to }
     }
 
-    /// A text without characters that JSON escapes.
+    /// Writes a text without characters that JSON would escape.
     pub fn text(&mut self, name: &str, value: &[u8]) -> &mut Self {
         match self.format {
             Format::Avro => {
@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// A text or null.
+    /// Writes a text or null.
     pub fn optional(&mut self, name: &str, value: Option<&[u8]>) -> &mut Self {
         if self.format == Format::Avro {
             long(self.to, i64::from(value.is_some()));
@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A time.
+    /// Writes a time.
     pub fn time(&mut self, name: &str, value: Millis) -> &mut Self {
         match self.format {
             Format::Avro => long(self.to, value),
@@ -91,12 +91,12 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// A decimal with four fraction digits.
+    /// Writes a decimal with four fraction digits.
     pub fn decimal(&mut self, name: &str, unscaled: i64) -> &mut Self {
         match self.format {
             Format::Avro => {
                 let bytes = unscaled.to_be_bytes();
-                // Leading bytes that only repeat the sign go.
+                // Leading bytes that only repeat the sign are left out.
                 let sign = if unscaled < 0 { 0xff } else { 0 };
                 let mut from = 0;
                 while from < 7 && bytes[from] == sign && (bytes[from + 1] ^ sign) & 0x80 == 0 {
@@ -118,7 +118,7 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// True or false.
+    /// Writes a boolean.
     pub fn boolean(&mut self, name: &str, value: bool) -> &mut Self {
         match self.format {
             Format::Avro => self.to.push(u8::from(value)),
@@ -144,7 +144,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Avro's long: zigzag, seven bits a byte.
+/// Appends a long in Avro's format: zigzag, seven bits in each byte.
 fn long(to: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
@@ -154,7 +154,7 @@ fn long(to: &mut Vec<u8>, value: i64) {
     to.push(rest as u8);
 }
 
-/// At least so many digits.
+/// Appends a number with at least `least` digits.
 fn digits(to: &mut Vec<u8>, value: u64, least: usize) {
     let mut text = [b'0'; 20];
     let (mut at, mut rest) = (20, value);
@@ -166,10 +166,10 @@ fn digits(to: &mut Vec<u8>, value: u64, least: usize) {
     to.extend_from_slice(&text[at..]);
 }
 
-/// ISO-8601 in UTC, with milliseconds.
+/// Appends a time as ISO-8601 in UTC, with milliseconds.
 pub fn iso(to: &mut Vec<u8>, time: Millis) {
     let (days, millis) = (time.div_euclid(86_400_000), time.rem_euclid(86_400_000) as u64);
-    // Howard Hinnant's civil_from_days: years begin in March, eras have 400 of them.
+    // Howard Hinnant's civil_from_days: years begin in March, and an era has 400 of them.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,13 +1,13 @@
-//! Planned records become bytes.
+//! Encodes planned records.
 //!
-//! Rule: what a record holds follows from the plan alone.
+//! Rule: a record's content follows only from its plan.
 
 use super::encode::{Writer, uuid};
 use super::random::{Random, mix};
 use super::{Again, Item, MONEY, Millis, Money, OTHER, Planned, SESSION, Stream, Traffic, USER, What};
 use crate::session_service::country;
 
-/// Registry ids of the schemas in the contract.
+/// Ids of the contract's schemas.
 const WALLET_SCHEMA: u32 = 1;
 const SESSION_SCHEMA: u32 = 2;
 const USER_SCHEMA: u32 = 3;
@@ -17,7 +17,7 @@ const CURRENCIES: [&str; 4] = ["EUR", "USD", "CAD", "SEK"];
 const COUNTRIES: [&str; 5] = ["CA", "DE", "FR", "SE", "MT"];
 
 impl Traffic {
-    /// Writes a record into the buffers.
+    /// Encodes a record into the buffers.
     pub(super) fn make(&mut self, planned: Planned) -> Item<'_> {
         let Planned { user, time, what } = planned;
         self.key = uuid(USER, u64::from(user));

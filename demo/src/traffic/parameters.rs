@@ -1,53 +1,53 @@
-//! What traffic to make. The defaults are the benchmark's workload.
+//! Parameters of the traffic. The defaults are the benchmark's workload.
 
 use super::{Format, Millis};
 
-/// What traffic to make. Shares are of the money events; times are milliseconds.
+/// Parameters of the traffic. Shares are relative to the number of money events, and times are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// The same seed, the same traffic.
+    /// The same seed gives the same traffic.
     pub seed: u64,
-    /// How values are written.
+    /// The encoding of values.
     pub format: Format,
-    /// Money events, without duplicates.
+    /// Number of money events, without repetitions.
     pub money: u64,
-    /// Users.
+    /// Number of users.
     pub users: u32,
-    /// How uneven money is among users: Zipf's exponent.
+    /// How unevenly money is spread among users: Zipf's exponent.
     pub zipf: f64,
-    /// Partitions of each topic.
+    /// Number of partitions of each topic.
     pub partitions: i32,
     /// When the traffic begins.
     pub start: Millis,
     /// How long it lasts.
     pub span: Millis,
-    /// How far an event's time is behind its arrival, at most.
+    /// Maximum difference between an event's arrival and its event time.
     pub disorder: Millis,
-    /// Money events of a user between two of its sessions, on average.
+    /// How many money events a user has between two sessions, on average.
     pub money_per_session: f64,
     /// Share of the sessions that come after their first money.
     pub sessions_after_money: f64,
-    /// By how much, at most.
+    /// How long after it, at most.
     pub session_delay: Millis,
-    /// Share without a session.
+    /// Share of money without a session.
     pub without_session: f64,
-    /// Share whose session never comes.
+    /// Share of money whose session never comes.
     pub session_never: f64,
-    /// Changes of users, for each money event.
+    /// Number of users' changes for each money event.
     pub user_changes: f64,
-    /// Share that comes twice within `duplicate_delay`.
+    /// Share of money that is repeated within `duplicate_delay`.
     pub duplicates: f64,
-    /// See `duplicates`; well below the rules' TTL less the disorder.
+    /// Must be well below the rules' TTL minus the disorder.
     pub duplicate_delay: Millis,
-    /// Share that comes again when the rules have forgotten it: 90 to 120 s later.
+    /// Share of money that is repeated after the rules have forgotten it, 90 to 120 s later.
     pub duplicates_after_ttl: f64,
-    /// Share that comes 30 to 90 s behind its time.
+    /// Share of money that is 30 to 90 s late.
     pub late: f64,
-    /// Share that is marked as old.
+    /// Share of money that is marked as old.
     pub old: f64,
-    /// Share of each ignored kind.
+    /// Share of each kind of events that the rules ignore.
     pub ignored: f64,
-    /// At the end each partition of each topic gets an ignored record so much later, so that nothing waits for the
+    /// How long after the end each partition of each topic gets an ignored record, so that no record waits for the
     /// clock.
     pub closing: Option<Millis>,
 }
@@ -83,7 +83,7 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// A little of everything.
+    /// Traffic with everything that can happen.
     pub fn varied() -> Parameters {
         Parameters {
             session_never: 0.005,

@@ -1,6 +1,6 @@
-//! Randomness by seed: the same seed, the same traffic, on every machine.
+//! A random generator with a seed. The same seed gives the same traffic on every machine.
 
-/// SplitMix64's mix: every bit of the input moves every bit of the output.
+/// The mixing function of SplitMix64: every bit of the input affects every bit of the output.
 pub fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -13,7 +13,7 @@ pub fn mix(mut x: u64) -> u64 {
 pub struct Random(u64);
 
 impl Random {
-    /// The same seed, the same numbers.
+    /// The same seed gives the same numbers.
     pub fn new(seed: u64) -> Random {
         Random(mix(seed))
     }
@@ -29,21 +29,21 @@ impl Random {
         ((u128::from(self.number()) * u128::from(n)) >> 64) as u64
     }
 
-    /// True with this probability.
+    /// Returns true with this probability.
     pub fn chance(&mut self, share: f64) -> bool {
         ((self.number() >> 11) as f64) < share * (1_u64 << 53) as f64
     }
 }
 
-/// Numbers by Zipf's law: number k comes with weight 1 / (k + 1)^exponent. One look-up a draw (Vose's alias method).
+/// Zipf's law: number k is drawn with weight 1 / (k + 1)^exponent. A draw takes one look-up (Vose's alias method).
 #[derive(Clone, Debug)]
 pub struct Zipf {
-    /// By number: below this share of u32 it stands, else its alias.
+    /// For each number, a threshold and an alias. A draw up to the threshold gives the number, and otherwise the alias.
     slots: Vec<(u32, u32)>,
 }
 
 impl Zipf {
-    /// For `n` numbers, above 0.
+    /// A distribution of the numbers below `n`, which is above 0.
     pub fn new(n: u32, exponent: f64) -> Zipf {
         let weights: Vec<f64> = (0..n).map(|k| f64::from(k + 1).powf(-exponent)).collect();
         let scale = f64::from(n) / weights.iter().sum::<f64>();

@@ -1,10 +1,10 @@
-//! The traffic is what its parameters say.
+//! Tests that the traffic is what its parameters say.
 
 use super::*;
 use crate::session_service::country;
 use std::collections::HashMap;
 
-/// A record on its own: stream, partition, key, arrival, value.
+/// A copy of a record: stream, partition, key, arrival, value.
 type Kept = (Stream, i32, Vec<u8>, Millis, Vec<u8>);
 
 fn all(parameters: Parameters) -> (Vec<Kept>, Made) {
@@ -36,7 +36,7 @@ fn small() -> Parameters {
 fn time_of(value: &serde_json::Value) -> Millis {
     let text = value["processedAt"].as_str().unwrap();
     let number = |range: std::ops::Range<usize>| text[range].parse::<Millis>().unwrap();
-    // All of it is on one day or the next: 2020-12-16 is day 18,612.
+    // All times are on one day or the next. 2020-12-16 is day 18,612.
     let day = 18_612 + number(8..10) - 16;
     (((day * 24 + number(11..13)) * 60 + number(14..16)) * 60 + number(17..19)) * 1000 + number(20..23)
 }

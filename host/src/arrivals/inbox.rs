@@ -1,7 +1,8 @@
-//! One input partition of a task: how far it is read, its clock, and which of its records are not processed yet.
+//! An inbox: one input partition of a task. It knows how far the partition was read, its clock, and which records are
+//! not processed.
 //!
-//! Rule: the input log is the buffer. The committed offset is that of the first unprocessed record, together with the clock
-//! as it was just before that record. So reading again from there computes the same effective times.
+//! Rule: the input log is the buffer. The committed offset is that of the first unprocessed record. It is stored with
+//! the clock as it was just before that record, so reading again from there gives the same effective times.
 
 use crate::record::journal::Verdict;
 use crate::record::watermark::{Clock, Placed};
@@ -10,8 +11,8 @@ use crate::state::meta::InputMeta;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Entries that `unprocessed` may have room for after a backlog, whatever is in it: 65,536 of 32 bytes are 2 MiB. Beyond that it
-/// keeps room for at most four times what it holds.
+/// Entries that `unprocessed` keeps room for after a backlog: 65,536 of 32 bytes are 2 MiB. Above that, it keeps room
+/// for at most four times what it contains.
 const ROOM_KEPT: usize = 1 << 16;
 
 /// One input partition of a task.
@@ -21,18 +22,18 @@ pub struct Inbox {
     clock: Clock,
     /// The next offset that may arrive.
     position: Offset,
-    /// How far it was read before the last restart: nothing new is decided below.
+    /// How far the partition was read before the last restart. Nothing new is decided below this offset.
     read_before: Offset,
-    /// By position. There is at most one for each position that was reached since the committed offset, so there are no more of
-    /// them than of `unprocessed`, and of transaction markers.
+    /// By position. There is at most one for each position since the committed offset, so they are no more than
+    /// `unprocessed` and the transaction markers.
     heartbeats: Vec<(Offset, Millis)>,
-    /// The first of `heartbeats` that the clock has not been given yet.
+    /// Index of the first of `heartbeats` that the clock has not seen yet.
     next_heartbeat: usize,
-    /// By offset. Those before the committed offset are dropped at each seal, so there are no more of them than of `unprocessed`.
-    /// All of them stand in the meta.
+    /// By offset. Those before the committed offset are dropped at each seal, so there are no more of them than of
+    /// `unprocessed`. All of them are in the meta.
     verdicts: Vec<(Offset, Verdict)>,
-    /// From the first unprocessed record on: all that have arrived, in offset order. It has no bound of its own: it is 32 bytes
-    /// for each record that waits, and an input that waits for others is paused by its bytes (`epoch.buffer_bytes`).
+    /// All records from the first unprocessed one on, in offset order. There is no limit for them: each takes 32 bytes,
+    /// and an input that is ahead of others is paused when it exceeds `epoch.buffer_bytes`.
     unprocessed: VecDeque<Entry>,
     /// Ticket of the first of `unprocessed`.
     base: Ticket,
@@ -42,25 +43,25 @@ pub struct Inbox {
 #[derive(Debug)]
 struct Entry {
     offset: Offset,
-    /// The clock just before it.
+    /// The clock just before the record.
     before: Clock,
     done: bool,
 }
 
-/// The partition is read to its end. Both times are monotonic.
+/// Proofs that the partition was read to its end, as monotonic times.
 #[derive(Clone, Copy, Debug)]
 struct AtEnd {
-    /// The first proof of it.
+    /// The first proof.
     since: Duration,
-    /// The last proof of it.
+    /// The last proof.
     proved: Duration,
 }
 
-/// A record's number among all that have arrived in its inbox since the last restart.
+/// A record's number among all that have arrived since the last restart.
 pub type Ticket = u64;
 
 impl Inbox {
-    /// As the meta says. Reading must start at [`position`](Inbox::position).
+    /// Starts as the meta says. Reading must begin at [`position`](Inbox::position).
     pub fn new(out_of_orderness: Millis, meta: &InputMeta) -> Inbox {
         debug_assert!(meta.verdicts.is_sorted_by_key(|(offset, _)| *offset));
         Inbox {
@@ -82,25 +83,26 @@ impl Inbox {
         self.position
     }
 
-    /// True while it reads again what was read before the last restart. Nothing new is decided meanwhile.
+    /// Whether it still reads what was read before the last restart. Until then, nothing new is decided.
     pub fn catching_up(&self) -> bool {
         self.position < self.read_before
     }
 
-    /// True for a record that was read before the last restart: what was decided about it then still holds. The position can't
-    /// tell: offsets have gaps, so the first new record may arrive while the position is still below `read_before`.
+    /// Whether a record was read before the last restart, so that earlier decisions about it stand. `position` can't
+    /// tell, because offsets have gaps: the first new record may arrive while the position is still below
+    /// `read_before`.
     #[inline]
     pub fn was_read(&self, offset: Offset) -> bool {
         offset < self.read_before
     }
 
-    /// The watermark.
+    /// How far event time has come in this partition.
     #[inline]
     pub fn watermark(&self) -> Millis {
         self.clock.watermark(self.out_of_orderness)
     }
 
-    /// The verdict that was given about a record, if any.
+    /// The verdict about a record, if there is one.
     #[inline]
     pub fn verdict(&self, offset: Offset) -> Option<&Verdict> {
         if self.verdicts.is_empty() {
@@ -111,7 +113,7 @@ impl Inbox {
         (*at == offset).then_some(verdict)
     }
 
-    /// Keeps a verdict that was given just now, about the record that arrives next.
+    /// Keeps a new verdict about the record that arrives next.
     pub fn judge(&mut self, offset: Offset, verdict: Verdict) {
         assert!(
             !self.was_read(offset),
@@ -120,7 +122,8 @@ impl Inbox {
         self.verdicts.push((offset, verdict));
     }
 
-    /// A record arrives. It is placed in event time, after the heartbeats that stand before it. `time`: none if it can't be read.
+    /// Takes a record and places it in event time, after the heartbeats before it. `time` is `None` if the record can't
+    /// be read.
     #[inline]
     pub fn arrive(&mut self, offset: Offset, time: Option<Millis>) -> (Placed, Ticket) {
         assert!(
@@ -142,12 +145,12 @@ impl Inbox {
         (placed, ticket)
     }
 
-    /// A record has come that can't arrive yet. So the partition is not silent.
+    /// Notes that a record has come, although it can't arrive yet. So the partition is not silent.
     pub fn is_not_silent(&mut self) {
         self.at_end = None;
     }
 
-    /// Gives the clock all heartbeats up to this position.
+    /// Applies all heartbeats up to this position to the clock.
     #[inline]
     fn apply_heartbeats(&mut self, position: Offset) {
         while let Some(&(at, time)) = self.heartbeats.get(self.next_heartbeat)
@@ -158,14 +161,14 @@ impl Inbox {
         }
     }
 
-    /// Takes a proof, given at monotonic `now`, that the log ends at `end`. The end lies behind the last record where a
-    /// transaction marker comes last.
+    /// Takes a proof that the log ended at `end` at the monotonic time `now`. If a transaction marker comes last, the
+    /// end is after the last record.
     pub fn prove_end(&mut self, end: Offset, now: Duration) {
         if end < self.position {
-            // Older than what has arrived since.
+            // The proof is older than the last records.
             return;
         }
-        // A proof is told after all records before it, so everything up to here has arrived.
+        // A proof comes after all records before it, so everything up to here has arrived.
         self.position = end;
         self.apply_heartbeats(end);
         self.at_end = Some(AtEnd {
@@ -174,7 +177,7 @@ impl Inbox {
         });
     }
 
-    /// True when it is read to its end, nothing has come for `idle_after`, and the last proof of that is no older.
+    /// Whether nothing has come for `idle_after` at the end of the partition, by a proof that is not older than that.
     pub fn is_idle(&self, idle_after: Duration, now: Duration) -> bool {
         !self.catching_up()
             && self.at_end.is_some_and(|at_end| {
@@ -182,7 +185,7 @@ impl Inbox {
             })
     }
 
-    /// Moves the watermark without a record. Returns the position, with which the heartbeat must be journaled.
+    /// Advances the watermark without a record. Returns the position, which must be journaled with the heartbeat.
     pub fn beat(&mut self, time: Millis) -> Offset {
         assert!(
             !self.catching_up(),
@@ -198,7 +201,7 @@ impl Inbox {
         position
     }
 
-    /// A record is processed.
+    /// Marks a record as processed.
     #[inline]
     pub fn done(&mut self, ticket: Ticket) {
         let index = (ticket - self.base) as usize;
@@ -216,13 +219,13 @@ impl Inbox {
         self.unprocessed.front().map_or(self.position, |first| first.offset)
     }
 
-    /// What a restart needs. Forgets heartbeats and verdicts before the first unprocessed record.
+    /// What a restart needs to know. Drops heartbeats and verdicts before the first unprocessed record.
     pub fn meta(&mut self) -> InputMeta {
         let next = self.next();
         let clock = self.unprocessed.front().map_or(self.clock, |first| first.before);
         let passed = self.heartbeats.partition_point(|(at, _)| *at < next);
         self.heartbeats.drain(..passed);
-        // The clock has been given all heartbeats before `next`, because the records before it have arrived.
+        // The clock has seen all heartbeats before `next`, because the records before it have arrived.
         self.next_heartbeat -= passed.min(self.next_heartbeat);
         self.verdicts.retain(|(offset, _)| *offset >= next);
         if self.unprocessed.capacity() > ROOM_KEPT.max(4 * self.unprocessed.len()) {

@@ -1,11 +1,13 @@
-//! Records that have arrived, in order of effective time, until the watermark passes them.
+//! The reorder buffer: it sorts records by effective time until the watermark passes them.
 //!
-//! Rule: records leave in the order (effective time, rank, offset), and only those with effective time < W. Releasing ten at
-//! once or one at a time gives the same order: what arrives later has an effective time of at least W.
+//! Rule: records leave in the order (effective time, rank, offset), and only if their effective time is before the
+//! watermark W. It does not matter how many are released at once, because records that arrive later have an effective
+//! time of at least W.
 //!
-//! A ring of buckets of 64 ms: 20-30 ns a record, where a heap takes 50-440. Records further ahead than the ring wait in a
-//! sorted map of buckets. The bucket that W stands in is split once into its 64 milliseconds. So a record moves at most twice
-//! after it was pushed, and a call in which nothing becomes final costs the same however many records wait.
+//! It is a ring of buckets of 64 ms. That takes 20-30 ns for each record, where a heap takes 50-440. Records that are
+//! further ahead than the ring wait in a sorted map of buckets. The bucket that contains W is split once into 64
+//! milliseconds. So a record moves at most twice after it was pushed, and a call that releases nothing costs the same
+//! however many records wait.
 
 #[cfg(test)]
 mod tests;
@@ -14,54 +16,55 @@ use super::waiting::Waiting;
 use crate::record::Millis;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Width of a bucket, as a shift: 64 ms.
+/// Width of a bucket as a shift: 64 ms.
 const BUCKET_SHIFT: u32 = 6;
 
-/// Milliseconds of a bucket.
+/// Number of milliseconds in a bucket.
 const BUCKET: usize = 1 << BUCKET_SHIFT;
 
-/// Buckets of the ring: 8192 of 64 ms reach 524 s ahead, and cost 192 KiB empty.
+/// Number of buckets in the ring. 8192 of 64 ms reach 524 s ahead, and take 192 KiB when empty.
 const RING: usize = 8192;
 
-/// Emptied lists that are kept for reuse. With [`KEPT_ENTRIES`] of 40 bytes each: 2.5 MiB at most.
+/// How many empty lists are kept for reuse. With [`KEPT_ENTRIES`] of 40 bytes, that is at most 2.5 MiB.
 const SPARE: usize = 64;
 
-/// A list with more room than this is freed once it is empty. The lists of the split bucket keep 2.5 MiB too, at most.
+/// A list with more capacity than this is freed when it is empty. The lists of the split bucket also keep at most 2.5
+/// MiB.
 const KEPT_ENTRIES: usize = 1024;
 
-/// The ready list gives its room back above this, once it is empty: 16 batches of 512, or 320 KiB.
+/// An empty ready list with more capacity than this is freed: 16 batches of 512, or 320 KiB.
 const KEPT_READY: usize = 8192;
 
-/// The records of a task that wait, by effective time.
+/// A task's waiting records, sorted by effective time.
 #[derive(Debug)]
 pub struct ReorderBuffer {
-    /// Final and sorted, to be taken from the front.
+    /// Sorted records that are final. They are taken from the front.
     ready: VecDeque<Waiting>,
-    /// The bucket that the watermark stands in. No bucket before it holds anything.
+    /// The bucket that contains the watermark. All buckets before it are empty.
     split: Split,
-    /// Bucket number of the first of the ring.
+    /// Number of the ring's first bucket.
     base: i64,
     ring: VecDeque<Vec<Waiting>>,
-    /// Buckets that are not in the ring: further ahead than it reaches, or before its first.
+    /// Buckets outside of the ring: further ahead, or before its first one.
     beyond: BTreeMap<i64, Vec<Waiting>>,
-    /// Emptied buckets, to be filled again: see [`SPARE`].
+    /// Empty buckets for reuse: see [`SPARE`].
     spare: Vec<Vec<Waiting>>,
     len: usize,
-    /// The highest watermark so far: what arrives is not before it.
+    /// The highest watermark so far. Records must not arrive before it.
     passed: Millis,
-    /// How often an entry was moved after it was pushed.
+    /// How many times an entry was moved after it was pushed.
     #[cfg(test)]
     moves: usize,
 }
 
-/// A bucket, millisecond by millisecond.
+/// A bucket that is split into milliseconds.
 #[derive(Debug, Default)]
 struct Split {
-    /// Number of the bucket; nothing is split before the first.
+    /// Number of the bucket, or `None` before the first split.
     bucket: Option<i64>,
-    /// One list a millisecond, made at the first use.
+    /// One list for each millisecond. They are made when first used.
     lists: Vec<Vec<Waiting>>,
-    /// A bit for each list that is not empty.
+    /// One bit for each list, set if it is not empty.
     filled: u64,
 }
 
@@ -83,7 +86,8 @@ impl Default for ReorderBuffer {
 }
 
 impl ReorderBuffer {
-    /// A record arrives. Its effective time is not before any watermark that [`ready`](ReorderBuffer::ready) was called with.
+    /// Adds a record. Its effective time must not be before any watermark that [`ready`](ReorderBuffer::ready) was
+    /// called with.
     #[inline]
     pub fn push(&mut self, entry: Waiting) {
         assert!(
@@ -115,7 +119,7 @@ impl ReorderBuffer {
         }
     }
 
-    /// Sorts what is final at watermark `w` into the ready ones, until there are `want` of them.
+    /// Sorts final records (before the watermark `w`) into the ready list until it has `want` of them.
     pub fn ready(&mut self, w: Millis, want: usize) -> &VecDeque<Waiting> {
         self.passed = self.passed.max(w);
         if self.ready.is_empty() && self.ready.capacity() > KEPT_READY {
@@ -144,7 +148,7 @@ impl ReorderBuffer {
         &self.ready
     }
 
-    /// Takes the first ready one.
+    /// Removes the first ready record.
     #[inline]
     pub fn pop(&mut self) -> Option<Waiting> {
         let entry = self.ready.pop_front()?;
@@ -152,7 +156,7 @@ impl ReorderBuffer {
         Some(entry)
     }
 
-    /// The smallest effective time that waits, by buckets: it may be up to 63 ms too low.
+    /// The smallest effective time that waits. It is taken from a bucket, so it may be up to 63 ms too low.
     pub fn earliest(&mut self) -> Option<Millis> {
         if let Some(first) = self.ready.front() {
             return Some(first.time);
@@ -162,22 +166,22 @@ impl ReorderBuffer {
             .or_else(|| self.first_bucket().map(|bucket| bucket << BUCKET_SHIFT))
     }
 
-    /// Number of records that wait.
+    /// Number of waiting records.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Nothing waits.
+    /// Whether no record waits.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Drops everything: the task starts over.
+    /// Drops everything, because the task starts over.
     pub fn clear(&mut self) {
         *self = ReorderBuffer::default();
     }
 
-    /// All of a bucket is final.
+    /// Releases a whole bucket.
     fn release(&mut self, mut entries: Vec<Waiting>) {
         entries.sort_unstable_by_key(Waiting::key);
         self.count_moves(entries.len());
@@ -185,7 +189,7 @@ impl ReorderBuffer {
         self.keep(entries);
     }
 
-    /// One millisecond of the split bucket is final.
+    /// Releases one millisecond of the split bucket.
     fn release_millisecond(&mut self, time: Millis) {
         let list = self.split.take(time);
         let moved = list.len();
@@ -197,7 +201,7 @@ impl ReorderBuffer {
         self.count_moves(moved);
     }
 
-    /// The watermark stands inside this bucket: from now on its milliseconds are released one by one.
+    /// Splits a bucket because the watermark is inside of it. Its milliseconds are then released one by one.
     fn split(&mut self, bucket: i64, mut entries: Vec<Waiting>) {
         self.split.begin(bucket);
         self.count_moves(entries.len());
@@ -207,14 +211,14 @@ impl ReorderBuffer {
         self.keep(entries);
     }
 
-    /// Keeps an emptied list for its memory, within the bounds.
+    /// Keeps an empty list for reuse, within the limits.
     fn keep(&mut self, list: Vec<Waiting>) {
         if self.spare.len() < SPARE && (1..=KEPT_ENTRIES).contains(&list.capacity()) {
             self.spare.push(list);
         }
     }
 
-    /// The number of the first bucket that is not empty. Empty ones in front of it are dropped.
+    /// The number of the first bucket that is not empty. Drops the empty ones before it.
     fn first_bucket(&mut self) -> Option<i64> {
         while self.ring.front().is_some_and(Vec::is_empty) {
             if let Some(empty) = self.ring.pop_front() {
@@ -238,7 +242,7 @@ impl ReorderBuffer {
             if entries.is_empty() {
                 return first;
             }
-            // The same bucket was beyond the ring once, and in it later.
+            // The same bucket was first outside of the ring, and later in it.
             entries.append(&mut first);
             self.keep(first);
         }
@@ -255,7 +259,7 @@ impl ReorderBuffer {
 }
 
 impl Split {
-    /// Another bucket is split; the one before is empty.
+    /// Begins another split bucket. The one before must be empty.
     fn begin(&mut self, bucket: i64) {
         assert!(
             self.filled == 0,
@@ -271,14 +275,14 @@ impl Split {
         self.lists[millisecond].push(entry);
     }
 
-    /// The first millisecond that holds records.
+    /// The first millisecond that has records.
     #[inline]
     fn first(&self) -> Option<Millis> {
         let bucket = self.bucket?;
         (self.filled != 0).then(|| (bucket << BUCKET_SHIFT) | i64::from(self.filled.trailing_zeros()))
     }
 
-    /// The list of a millisecond, to be emptied.
+    /// The list of a millisecond, which the caller must empty.
     fn take(&mut self, time: Millis) -> &mut Vec<Waiting> {
         let millisecond = (time & (BUCKET as i64 - 1)) as usize;
         self.filled &= !(1 << millisecond);

@@ -1,17 +1,19 @@
-//! Where fetched chunks are kept until all of their records are processed.
+//! The shelf keeps fetched chunks until all of their records are processed.
 //!
 //! Rules:
-//! - A chunk is kept exactly as long as one of its records waits. The bytes kept are counted by input.
-//! - Memory is bounded. What arrives for an input whose chunks in memory are over the limit goes to a scratch file: it came last,
-//!   so it is the furthest from being final. It is read back, whole, when one of its records is planned. An input ahead of the
-//!   others is paused instead (`Arrivals::holds_back`); what arrives of it until then stays in memory.
-//! - What was read back counts separately, up to the limit once more for the task. It is kept until its last record is
-//!   processed, or until a batch begins and finds more than the limit read back: then the oldest goes first, whose copy is still
-//!   in the file. A batch reads back nothing more once it has read back more than the limit.
-//! - So with n inputs a task holds at most (n + 2) * limit, one chunk more for each input, and what arrives of inputs ahead
-//!   before they are paused.
-//! - A scratch file that fails costs no data. If a chunk can't be written, it stays in memory. If one can't be read, the task
-//!   starts over, because the input log is the buffer; and it doesn't trust the file any more.
+//! - A chunk is kept exactly as long as one of its records waits. The kept bytes are counted by input.
+//! - Memory is limited. If an input has more than the limit in memory, its next chunks go to a scratch file. They came
+//!   last, so they are the furthest from being final. A chunk is read back as a whole when one of its records is
+//!   planned. An input that is ahead of others is paused instead (`Arrivals::holds_back`), and what still arrives until
+//!   then stays in memory.
+//! - Chunks that were read back are counted separately, with the same limit for the whole task. Such a chunk is kept
+//!   until its last record is processed, or until a batch begins with more than the limit read back. Then the oldest is
+//!   dropped first; its copy is still in the file. A batch that has read back more than the limit reads back nothing
+//!   more.
+//! - So with n inputs a task holds at most (n + 2) * limit, one more chunk for each input, and what arrives of inputs
+//!   ahead before they are paused.
+//! - A scratch file that fails causes no loss of data. If a chunk can't be written, it stays in memory. If one can't be
+//!   read, the task starts over, because the input log is the buffer, and does not use the file any more.
 
 mod packed;
 #[cfg(test)]
@@ -23,67 +25,67 @@ use crate::store::scratch::Scratch;
 use packed::Packed;
 use std::collections::VecDeque;
 
-/// Where a chunk is kept: an index, given again once the chunk is gone.
+/// Index of a kept chunk. It is reused when the chunk is gone.
 pub type Slot = u32;
 
-/// Slots that stay when nothing waits any more: 1,024 of some 170 bytes. Beyond that their memory is given back.
+/// How many slots are kept when nothing waits any more: 1,024 of about 170 bytes. The memory of more is freed.
 const SLOTS_KEPT: usize = 1024;
 
-/// The chunks of a task's inputs.
+/// The kept chunks of a task's inputs.
 #[derive(Debug)]
 pub struct Shelf {
-    /// One for each chunk that waits, and free ones. There is no bound on their number: an input that is behind the others is
-    /// never paused. A spilled chunk costs its slot, some 170 bytes.
+    /// One for each kept chunk, and free ones. There is no limit on their number, because an input that is behind the
+    /// others is never paused. A spilled chunk costs only its slot, about 170 bytes.
     slots: Vec<Kept>,
     free: Vec<Slot>,
     /// By rank.
     bytes: Vec<Bytes>,
-    /// Bytes of an input in memory before its next chunk is spilled.
+    /// How many bytes an input may have in memory before its next chunk is spilled.
     limit: usize,
     scratch: Scratch,
-    /// What was read back, the oldest first; bounded by the limit, see the rules.
+    /// Chunks that were read back, oldest first. Their size is limited as the rules say.
     back: VecDeque<Slot>,
     back_bytes: usize,
-    /// Bytes read back for the batch at hand.
+    /// Bytes that were read back for the current batch.
     batch_bytes: usize,
     trust: Trust,
 }
 
-/// How far the scratch file can be relied on.
+/// How far the scratch file can be trusted.
 #[derive(Clone, Copy, Debug, Default)]
 struct Trust {
-    /// A chunk can't be read back: the task must start over.
+    /// Whether a chunk can't be read back, so that the task must start over.
     lost: bool,
-    /// That has happened once: nothing is spilled any more.
+    /// Whether that has happened before, so that nothing is spilled any more.
     distrusted: bool,
-    /// A failed write is in the log already.
+    /// Whether the write failure was already logged.
     warned: bool,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Without content while that is only in the file.
+    /// Has no content while that is only in the file.
     chunk: Chunk,
     /// How many of its records wait.
     live: u32,
-    /// True while its content is only in the file.
+    /// Whether its content is only in the file.
     away: bool,
     /// Size of the content.
     bytes: usize,
-    /// Its copy in the file.
+    /// Its copy in the file, if it has one.
     packed: Option<Packed>,
 }
 
-/// Bytes of an input.
+/// Bytes of an input's chunks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bytes {
     kept: usize,
-    /// Those of `kept` that are in the scratch file only.
+    /// The part of `kept` that is only in the scratch file.
     away: usize,
 }
 
 impl Shelf {
-    /// For so many inputs. What arrives for an input with more bytes than `limit` in memory is spilled.
+    /// A shelf for this many inputs. An input with more than `limit` bytes in memory is spilled.
     pub fn new(inputs: usize, limit: usize, scratch: Scratch) -> Shelf {
         Shelf {
             slots: vec![],
@@ -98,7 +100,8 @@ impl Shelf {
         }
     }
 
-    /// Takes a chunk of which `live` records wait, at least one. `ahead`: its input will be paused if it is over its limit.
+    /// Adds a chunk with `live` waiting records, at least one. `ahead` says that its input will be paused if it exceeds
+    /// its limit.
     pub fn add(&mut self, chunk: Chunk, live: u32, ahead: bool) -> Slot {
         assert!(live > 0, "a chunk is kept for the records of it that wait");
         let size = chunk.bytes.len();
@@ -127,7 +130,7 @@ impl Shelf {
         }
     }
 
-    /// A batch begins: no record that was brought for the last one is looked at any more.
+    /// Begins a batch. Records of the last one must not be read any more.
     #[inline]
     pub fn begin(&mut self) {
         self.batch_bytes = 0;
@@ -141,19 +144,20 @@ impl Shelf {
         }
     }
 
-    /// Brings a chunk into memory until the batch ends. False: not for this batch any more, or it is [`lost`](Shelf::is_lost).
+    /// Brings a chunk into memory until the batch ends. Returns false if this batch can't have more, or if the chunk is
+    /// [lost](Shelf::is_lost).
     #[inline]
     pub fn bring(&mut self, slot: Slot) -> bool {
         !self.slots[slot as usize].away || self.read(slot)
     }
 
-    /// A record. Its chunk must be in memory: see [`bring`](Shelf::bring).
+    /// A record of a chunk in memory: see [`bring`](Shelf::bring).
     #[inline]
     pub fn record(&self, slot: Slot, index: u32) -> InputRecord<'_> {
         self.slots[slot as usize].chunk.record(index as usize)
     }
 
-    /// A record of a chunk is processed.
+    /// Notes that a record of a chunk is processed.
     #[inline]
     pub fn done(&mut self, slot: Slot) {
         let kept = &mut self.slots[slot as usize];
@@ -163,17 +167,17 @@ impl Shelf {
         }
     }
 
-    /// Bytes of an input that are kept, in memory or not.
+    /// Bytes of an input's chunks, in memory or in the file.
     pub fn bytes(&self, rank: Rank) -> usize {
         self.bytes[usize::from(rank)].kept
     }
 
-    /// Those of them that are in the scratch file only.
+    /// Bytes of these that are only in the file.
     pub fn spilled(&self, rank: Rank) -> usize {
         self.bytes[usize::from(rank)].away
     }
 
-    /// True when a chunk can't be read back: the inputs must be read again.
+    /// Whether a chunk can't be read back, so that the inputs must be read again.
     pub fn is_lost(&self) -> bool {
         self.trust.lost
     }
@@ -250,7 +254,7 @@ impl Shelf {
 }
 
 impl Kept {
-    /// Drops the content from memory; the copy in the file stays.
+    /// Drops the content from memory. Its copy in the file stays.
     fn leave(&mut self) {
         self.away = true;
         self.chunk = Chunk {

@@ -1,62 +1,62 @@
-//! How far event time goes on for partitions that are silent.
+//! Silence: how event time advances for partitions that are idle.
 //!
 //! Rules:
-//! - A watermark moves by records and by journaled heartbeats only. So what is late behind one is a property of the input logs and
+//! - A watermark moves only by records and by journaled heartbeats. So what is late depends only on the input logs and
 //!   the journal.
-//! - An idle partition's watermark becomes the minimum of those that are not idle.
-//! - When all are idle, every watermark becomes the highest one at the moment that this began, plus the time since then. So the
-//!   last events of a quiet day come out without waiting for those of the next.
+//! - The watermark of an idle partition becomes the smallest watermark of those that are not idle.
+//! - When all are idle, every watermark becomes the highest one at that moment, plus the time since then. So the last
+//!   events of a quiet day come out without waiting for the next day's.
 
 use crate::record::{Millis, NEVER, Offset, Rank};
 use std::time::Duration;
 
-/// Least time between two heartbeats that free nothing.
+/// Minimum time between two heartbeats that release nothing.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// What of a task waits for event time to pass, beside its records.
+/// What a task waits for besides its records.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand {
     /// When its first timer is due.
     pub timer: Option<Millis>,
-    /// When other rules take over. They do so without a step once all before that time is final.
+    /// When a new version takes over. That needs no step, but everything before this time must be final.
     pub takeover: Option<Millis>,
-    /// It may take no step of this time or later, whatever the watermark is.
+    /// It may take no step at or after this time, whatever the watermark is.
     pub until: Millis,
 }
 
-/// An input's watermark was moved without a record.
+/// An input's watermark moves without a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// Which input.
+    /// Rank of the input.
     pub rank: Rank,
-    /// The next offset of the partition: the heartbeat stands before that record.
+    /// Offset of the partition's next record, which the heartbeat comes before.
     pub position: Offset,
-    /// The watermark.
+    /// The new watermark.
     pub time: Millis,
 }
 
-/// One input, as far as silence goes.
+/// The state of one input.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
     pub watermark: Millis,
     pub idle: bool,
 }
 
-/// Since when a task's inputs are silent. Times of the clock are monotonic.
+/// Keeps track of the silence of a task's inputs. `Duration`s are monotonic times.
 #[derive(Debug, Default)]
 pub struct Silence {
-    /// All inputs are idle: the highest watermark when that began, and when it did.
+    /// If all inputs are idle: the highest watermark when that began, and when it began.
     all_idle: Option<(Millis, Duration)>,
     last_heartbeat: Option<Duration>,
 }
 
 impl Silence {
-    /// A record has come.
+    /// Notes that a record has come.
     pub fn end(&mut self) {
         self.all_idle = None;
     }
 
-    /// The time that idle inputs have come to. No input is there, or none has a watermark yet: [`NEVER`].
+    /// The time that idle inputs have reached. [`NEVER`] if there is no input, or none has a watermark yet.
     pub fn reached(&mut self, inputs: &[Standing], now: Duration) -> Millis {
         let busy = inputs.iter().filter(|input| !input.idle);
         if let Some(slowest) = busy.map(|input| input.watermark).min() {
@@ -71,29 +71,29 @@ impl Silence {
         from.saturating_add(now.saturating_sub(since).as_millis() as Millis)
     }
 
-    /// May a heartbeat be written that frees nothing?
+    /// Whether a heartbeat that releases nothing may be written.
     pub fn is_due(&self, now: Duration) -> bool {
         self.last_heartbeat
             .is_none_or(|last| now.saturating_sub(last) >= BEAT_EVERY)
     }
 
-    /// Heartbeats are written.
+    /// Notes that heartbeats are written.
     pub fn beaten(&mut self, now: Duration) {
         self.last_heartbeat = Some(now);
     }
 }
 
 impl Demand {
-    /// What heartbeats on idle inputs should say where event time moves from `watermark` to `reached`, and why. `first`: the
-    /// time of the first record that waits, if any does. None: nothing waits for it.
+    /// The target for heartbeats of idle inputs when event time moves from `watermark` to `reached`. `first` is the
+    /// time of the first waiting record. Returns `None` if nothing waits for event time.
     pub fn target(&self, first: Option<Millis>, watermark: Millis, reached: Millis) -> Option<Target> {
         let waits = [first, self.timer];
-        // No heartbeat frees what the task may not take anyway.
+        // No heartbeat releases what the task may not take.
         let may_step = self.until > watermark;
         let frees = may_step && waits.into_iter().flatten().any(|time| time < reached);
         let takeover = self.takeover.filter(|at| (watermark..reached).contains(at));
         match takeover {
-            // Its time must have passed, and no later one need have.
+            // Its time must have passed, but event time need not be any later.
             Some(at) if !frees => Some(Target {
                 time: at.saturating_add(1),
                 urgent: true,
@@ -110,9 +110,9 @@ impl Demand {
 /// What heartbeats should say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The watermark.
+    /// The new watermark.
     pub time: Millis,
-    /// Something comes out by it.
+    /// Whether it releases something.
     pub urgent: bool,
 }
 
@@ -141,7 +141,7 @@ mod tests {
         let all = [standing(50, true), standing(70, true)];
         assert_eq!(silence.reached(&all, at(10)), 70);
         assert_eq!(silence.reached(&all, at(12)), 2070);
-        // Heartbeats moved them there: it goes on from where it began.
+        // Heartbeats have moved them there. It continues from where it began.
         let moved = [standing(2070, true), standing(2070, true)];
         assert_eq!(silence.reached(&moved, at(13)), 3070);
         silence.end();
@@ -174,9 +174,9 @@ mod tests {
         assert_eq!(demand(None, None, free).target(Some(15), 10, 20), target(20, true));
         assert_eq!(demand(Some(15), None, free).target(None, 10, 20), target(20, true));
         assert_eq!(demand(Some(20), None, free).target(None, 10, 20), target(20, false));
-        // Held back by an order: event time goes on, but no heartbeat is urgent.
+        // The task may not step: event time goes on, but no heartbeat is urgent.
         assert_eq!(demand(Some(15), None, 10).target(None, 10, 20), target(20, false));
-        // Rules take over without a step, unless a step comes first.
+        // A version takes over without a step, unless a step comes first.
         assert_eq!(demand(None, Some(12), 12).target(None, 10, 20), target(13, true));
         assert_eq!(demand(None, Some(20), 20).target(None, 10, 20), None);
         assert_eq!(demand(None, Some(12), 12).target(Some(11), 10, 20), target(20, true));

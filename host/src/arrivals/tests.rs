@@ -51,7 +51,7 @@ fn layout(inputs: &[Input], partitions: i32, buffer_bytes: usize, scratch: &std:
     })
 }
 
-/// Nothing of an input was read yet.
+/// The meta of inputs that were never read.
 fn fresh(inputs: usize) -> Vec<InputMeta> {
     let meta = InputMeta {
         next: 0,
@@ -90,7 +90,7 @@ fn chunk(rank: Rank, records: &[(Offset, Millis, &[u8])]) -> Chunk {
     chunk
 }
 
-/// Takes everything that is final; returns the offsets.
+/// Takes everything that is final, and returns the offsets.
 fn drain(arrivals: &mut Arrivals) -> Vec<Offset> {
     let mut taken = vec![];
     arrivals.begin_batch();
@@ -102,7 +102,7 @@ fn drain(arrivals: &mut Arrivals) -> Vec<Offset> {
     taken
 }
 
-/// A registry that knows these ids, has none of the others, or doesn't answer.
+/// A registry that has only these ids, or that does not answer.
 #[derive(Default)]
 struct Registry(Mutex<Option<Vec<u32>>>);
 
@@ -130,7 +130,7 @@ impl Registry {
     }
 }
 
-/// An Avro input and its registry, which knows nothing and is away.
+/// An Avro input with its registry, which is away.
 fn avro() -> (Arc<Registry>, Sources, Arrivals, Arc<Layout>) {
     let registry = Arc::new(Registry::default());
     let inputs = [input(Format::Avro)];
@@ -140,7 +140,7 @@ fn avro() -> (Arc<Registry>, Sources, Arrivals, Arc<Layout>) {
     (registry, sources, arrivals, layout)
 }
 
-/// A value of schema 1, and one of schema 2.
+/// A value with schema 1, and one with schema 2.
 const ONE: &[u8] = &[0, 0, 0, 0, 1, 4];
 const TWO: &[u8] = &[0, 0, 0, 0, 2, 4];
 
@@ -166,7 +166,7 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
     assert!(arrived.waits.is_none(), "it waits behind the others");
     assert!(arrivals.waits_for_schema() && arrivals.holds_back(0));
 
-    // What waits is no silence, and the end is not reached.
+    // An input with waiting records is not silent, and not at its end.
     arrivals.prove_end(0, 5, IDLE_AFTER);
     let demand = Demand {
         timer: None,
@@ -198,7 +198,7 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
     let meta = arrivals.meta();
     assert_eq!(meta[0].verdicts, verdicts);
 
-    // Now both could be read.
+    // Now the registry has both schemas.
     registry.knows(&[1, 2]);
     let mut arrivals = Arrivals::new(0, layout);
     arrivals.restart(&meta, StepKey::Start);
@@ -211,7 +211,7 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
         .iter()
         .map(|waiting| (waiting.offset(), arrivals.verdict(waiting).cloned()))
         .collect();
-    // What can't be read has the watermark's time: before the record that it came after.
+    // An unreadable record gets the watermark at its place as effective time.
     assert_eq!(
         judged,
         [

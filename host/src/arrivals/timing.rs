@@ -1,9 +1,9 @@
-//! Which event time a record counts with, or why it has none.
+//! Decides which event time a record has, or why it has none.
 //!
 //! Rules:
-//! - A record that can't be read has no time; it keeps its place and moves no clock.
-//! - What is decided by our own clock or by the registry is a verdict, and is journaled. It is decided once: not again about a
-//!   record that was read before the last restart.
+//! - A record that can't be read has no event time. It keeps its place and moves no clock.
+//! - A decision that depends on our clock or on the registry is a verdict, and is journaled. Nothing is decided again
+//!   about a record that was read before the last restart.
 
 use super::inbox::Inbox;
 use crate::binding::NoTime;
@@ -11,29 +11,29 @@ use crate::log::InputRecord;
 use crate::record::Millis;
 use crate::record::journal::Verdict;
 
-/// How a record counts.
+/// The decision about a record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Timing {
     /// It has this event time.
     Known(Millis),
-    /// It has none. The log alone says so, or a verdict that was given before.
+    /// It has none, because of its content or an earlier verdict.
     Unreadable,
-    /// It has none, as decided just now.
+    /// It has none, because of this new verdict.
     Judged(Verdict),
-    /// Nobody can say yet, and the records behind it have to wait, too. Why.
+    /// It can't be decided yet, for this reason, and the records after it must wait too.
     Unknown(String),
 }
 
-/// The latest event times that are believed.
+/// What the limit for event times depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Horizon {
-    /// What the wall clock says, in milliseconds since 1970.
+    /// The wall clock, in milliseconds since 1970.
     pub wall: Millis,
-    /// How far a time may be ahead of the broker's append time, or of the wall clock.
+    /// How far an event time may be ahead of the broker's append time, or of the wall clock.
     pub max_ahead: Millis,
 }
 
-/// Decides how a record counts. `read`: the event time as read from the record itself.
+/// Decides about a record. `read` is the event time that was read from it.
 #[inline]
 pub fn timing(inbox: &Inbox, record: InputRecord<'_>, read: Result<Millis, NoTime>, horizon: Horizon) -> Timing {
     let offset = record.offset();
@@ -42,7 +42,7 @@ pub fn timing(inbox: &Inbox, record: InputRecord<'_>, read: Result<Millis, NoTim
     }
     let known = inbox.was_read(offset);
     match read {
-        // The append time stands in the log, so this is no decision of ours.
+        // The append time is in the log, so no verdict is needed.
         Ok(time) if record.append_time() && record.timestamp() >= 0 => {
             match time <= record.timestamp().saturating_add(horizon.max_ahead) {
                 true => Timing::Known(time),
@@ -52,7 +52,7 @@ pub fn timing(inbox: &Inbox, record: InputRecord<'_>, read: Result<Millis, NoTim
         Ok(time) if known || time <= horizon.wall.saturating_add(horizon.max_ahead) => Timing::Known(time),
         Ok(_) => Timing::Judged(Verdict::TooFarAhead),
         Err(NoTime::Unreadable(_)) => Timing::Unreadable,
-        // It was readable when it was read before: the registry has lost it.
+        // The record was readable when it was read before, so the registry has lost the schema.
         Err(NoTime::UnknownSchema(id)) if known => Timing::Unknown(format!(
             "the registry does not know schema {id} any more: restore it there"
         )),
@@ -68,7 +68,7 @@ mod tests {
     use crate::record::watermark::Clock;
     use crate::state::meta::InputMeta;
 
-    /// An input of which records below offset 5 were read before the last restart, with a verdict about record 3.
+    /// An input whose records below offset 5 were read before the last restart, with a verdict about record 3.
     fn inbox() -> Inbox {
         let meta = InputMeta {
             next: 0,
@@ -80,7 +80,7 @@ mod tests {
         Inbox::new(0, &meta)
     }
 
-    /// The record at `offset`, with this timestamp of the broker's, if any.
+    /// The record at `offset`, with this append time, if any.
     fn of(offset: i64, appended: Option<Millis>, read: Result<Millis, NoTime>) -> Timing {
         let records = vec![Fetched {
             offset,

@@ -1,22 +1,22 @@
-//! The handle of a record that has arrived and is not processed yet.
+//! The handle of a record that has arrived and is not processed.
 //!
-//! Rule: it is all that a task keeps of such a record. Everything else is asked of [`Arrivals`](super::Arrivals).
+//! Rule: this is all that a task keeps for such a record. [`Arrivals`](super::Arrivals) knows everything else.
 
 use super::inbox::Ticket;
 use super::shelf::Slot;
 use crate::record::{Millis, Offset, Rank, StepKey};
 
-/// A record that waits to be processed. 40 bytes; copied freely, and only good until the record is taken.
+/// A record that waits to be processed. It takes 40 bytes and may be copied. It is valid until the record is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
-    /// Effective time.
+    /// Its effective time.
     pub(super) time: Millis,
     pub(super) offset: Offset,
-    /// Where its inbox counts it.
+    /// Its number in its inbox.
     pub(super) ticket: Ticket,
-    /// Where the shelf keeps its chunk.
+    /// Its chunk on the shelf.
     pub(super) slot: Slot,
-    /// Index of the record in the chunk.
+    /// Its index in the chunk.
     pub(super) index: u32,
     pub(super) rank: Rank,
     pub(super) late: bool,
@@ -24,7 +24,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Its effective time.
+    /// The effective time of the record.
     #[inline]
     pub fn time(&self) -> Millis {
         self.time
@@ -36,19 +36,20 @@ impl Waiting {
         self.rank
     }
 
-    /// Its offset in its input partition.
+    /// The offset in its input partition.
     #[inline]
     pub fn offset(&self) -> Offset {
         self.offset
     }
 
-    /// True when it was behind its partition's watermark as it arrived.
+    /// Whether it was late when it arrived.
     #[inline]
     pub fn is_late(&self) -> bool {
         self.late
     }
 
-    /// True when its event time could not be read, or was refused: it becomes a dead letter at its place in the order.
+    /// Whether its event time could not be read, or was refused. Such a record becomes a dead letter at its place in
+    /// the order.
     #[inline]
     pub fn is_unreadable(&self) -> bool {
         self.unreadable
@@ -61,7 +62,7 @@ impl Waiting {
         StepKey::Record { time, rank, offset }
     }
 
-    /// What records are ordered by.
+    /// The key that records are sorted by.
     #[inline]
     pub(super) fn key(&self) -> (Millis, Rank, Offset) {
         (self.time, self.rank, self.offset)

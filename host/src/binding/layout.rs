@@ -1,7 +1,8 @@
-//! What of a pipeline a task's order and place depend on, and what it may use; made once, at start.
+//! The layout of a pipeline: everything that the order of steps and the placement of keys depend on. Made once, at the
+//! start.
 //!
-//! Rule: results are a function of the logs, the journal and what order and place depend on. The fingerprint of that stands
-//! in every meta; a task with another one is not opened.
+//! Rule: results are a function of the logs, the journal and the layout. Every meta contains the layout's fingerprint,
+//! and a task with another fingerprint is not opened.
 
 use crate::config::{Config, OnDataLoss, TimeSource};
 use crate::log::Topics;
@@ -9,30 +10,30 @@ use crate::record::{Millis, TopicIx};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// See the module.
+/// What all tasks of a pipeline know about it.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// All topics of the pipeline: inputs by rank first, then outputs, then the owned ones.
+    /// All topics of the pipeline: the inputs by rank, then the outputs, then the owned topics.
     pub topics: Topics,
-    /// By rank; the index is also the topic's.
+    /// Inputs by rank. The index is also that of the topic.
     pub inputs: Vec<InputLayout>,
-    /// Number of inputs: the index of the first output topic.
+    /// Number of inputs, which is the index of the first output topic.
     pub outputs: TopicIx,
-    /// The log of deltas.
+    /// The topic of the deltas.
     pub changelog: TopicIx,
-    /// The inputs that are not in the input topics.
+    /// The topic of journaled inputs.
     pub journal: TopicIx,
-    /// The refused inputs.
+    /// The topic of refused inputs.
     pub dead_letters: TopicIx,
-    /// Versions and orders: one partition, for all tasks.
+    /// The topic of versions and decisions. It has one partition for all tasks.
     pub control: TopicIx,
-    /// Partitions of every input: number of tasks.
+    /// Number of partitions of every input, and so of tasks.
     pub partitions: i32,
-    /// See the module.
+    /// Hash of everything that the order of steps depends on.
     pub fingerprint: u64,
-    /// Bytes of waiting records that an input may keep in memory.
+    /// How many bytes of waiting records an input may keep in memory.
     pub buffer_bytes: usize,
-    /// Folder for those beyond.
+    /// The folder for records beyond that.
     pub scratch: PathBuf,
 }
 
@@ -41,18 +42,18 @@ pub struct Layout {
 pub struct InputLayout {
     /// Name of the stream.
     pub name: String,
-    /// See [`crate::config::Input`].
+    /// As in [`crate::config::Input`].
     pub out_of_orderness: Millis,
-    /// See [`crate::config::Input`].
+    /// As in [`crate::config::Input`].
     pub max_ahead: Millis,
-    /// See [`crate::config::Input`].
+    /// As in [`crate::config::Input`].
     pub idle_after: Duration,
-    /// See [`crate::config::Input`].
+    /// As in [`crate::config::Input`].
     pub on_data_loss: OnDataLoss,
 }
 
 impl Layout {
-    /// Of a pipeline whose inputs have so many partitions.
+    /// The layout of a pipeline whose inputs have this many partitions.
     pub fn new(config: &Config, partitions: i32) -> Layout {
         let owned = [
             config.changelog_topic(),
@@ -92,7 +93,8 @@ impl Layout {
     }
 }
 
-/// Of everything that decides the order: inputs, ranks, event times, out-of-orderness, `max_ahead`, partitions, the hash.
+/// Hash of everything that decides the order: inputs, ranks, event times, out-of-orderness, `max_ahead`, partitions,
+/// the hash of keys.
 fn fingerprint(config: &Config, partitions: i32) -> u64 {
     let mut text = format!("1 {partitions} {}", crate::state::rows::HASH);
     for input in &config.inputs {

@@ -1,16 +1,16 @@
-//! Reading input records: their event time when they arrive, their datum when they are handed to the rules.
+//! Reads input records: their event times when they arrive, and their datums for the rules.
 //!
-//! Rule: the event time is read by the writer's schema, so the order never depends on the rules. What can't be read is
-//! said once, here, with a reason that a human understands.
+//! Rule: the event time is read with the writer's schema, so the order never depends on the rules. The reasons why a
+//! record can't be read are made here, and are meant for people.
 
 use crate::config::{Format, Input, TimeSource};
-use crate::convert::{AvroTime, JsonReader, JsonTime, Resolver};
 use crate::log::InputRecord;
 use crate::record::{Millis, Rank};
 use crate::registry::{NoSchema, Schemas};
+use pelton_convert::{AvroTime, JsonReader, JsonTime, Resolver};
 use std::sync::Arc;
 
-/// The inputs of a pipeline, as one worker reads them: compiled programs by schema id.
+/// The inputs of a pipeline as one worker reads them, with compiled converters by schema id.
 pub struct Sources {
     schemas: Option<Arc<dyn Schemas>>,
     inputs: Vec<Source>,
@@ -20,8 +20,8 @@ struct Source {
     format: Format,
     time: TimeSource,
     json_time: Option<JsonTime>,
-    /// A handful: searched from the one used last. It has no bound of its own: it holds the schemas of the registry that
-    /// producers have used. To forget one could make a record unreadable that waits for its hand-over.
+    /// Usually a handful, so they are searched from the last used one on. There is no limit for them: producers use a
+    /// limited number of schemas, and forgetting one could make a waiting record unreadable.
     writers: Vec<Writer>,
     recent: usize,
 }
@@ -35,16 +35,16 @@ struct Writer {
 /// Why a record has no event time.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoTime {
-    /// The log alone says that it can't be read: why.
+    /// It can't be read, as the log alone shows. Contains the reason.
     Unreadable(String),
-    /// The registry knows no such schema: to be journaled, because it may know it later.
+    /// The registry has no schema with this id. This must be journaled, because the registry may have it later.
     UnknownSchema(u32),
-    /// The registry can't be asked now: the record waits, and all behind it.
+    /// The registry is not available now, so the record and all after it must wait. Contains the reason.
     Wait(String),
 }
 
 impl Sources {
-    /// For the inputs of a pipeline, by rank.
+    /// The sources of a pipeline's inputs, by rank.
     pub fn new(inputs: &[Input], schemas: Option<Arc<dyn Schemas>>) -> Sources {
         let inputs = inputs
             .iter()
@@ -62,8 +62,8 @@ impl Sources {
         Sources { schemas, inputs }
     }
 
-    /// The event time of a record. Rejects what has no key, what has no value where the time is a field, and what can't be
-    /// decoded as far as the time.
+    /// The event time of a record. Fails if it has no key, if it has no value although the time is a field of it, or if
+    /// it can't be decoded up to the time.
     #[inline]
     pub fn time(&mut self, record: InputRecord<'_>) -> Result<Millis, NoTime> {
         let source = &mut self.inputs[usize::from(record.topic())];
@@ -71,7 +71,8 @@ impl Sources {
             return Err(NoTime::Unreadable("the record has no key".into()));
         }
         let value = record.value();
-        // The schema is learnt when the record arrives, also where the time does not need it: at hand-over it is there.
+        // The schema is learned when the record arrives, even if its time does not need it, so that it is known when
+        // the rules need it.
         let avro = match (value, source.format) {
             (Some(value), Format::Avro) => {
                 let (id, datum) = split(value).map_err(NoTime::Unreadable)?;
@@ -95,7 +96,7 @@ impl Sources {
         }
     }
 
-    /// The schema text that a value was written with.
+    /// The text of the schema that a value was written with.
     fn writer(&mut self, rank: Rank, id: u32) -> Result<Arc<str>, NoTime> {
         let source = &mut self.inputs[usize::from(rank)];
         let writer = source.learn(id, self.schemas.as_deref())?;
@@ -104,7 +105,7 @@ impl Sources {
 }
 
 impl Source {
-    /// The index of a writer; asks the registry once an id.
+    /// The index of a writer's schema. Asks the registry once for each id.
     #[inline]
     fn learn(&mut self, id: u32, schemas: Option<&dyn Schemas>) -> Result<usize, NoTime> {
         if let Some(recent) = self.writers.get(self.recent)
@@ -148,7 +149,7 @@ impl Writer {
     }
 }
 
-/// Registry framing: byte 0, schema id, datum.
+/// Splits a value into the schema id and the datum. It begins with byte 0.
 fn split(value: &[u8]) -> Result<(u32, &[u8]), String> {
     match value {
         [0, a, b, c, d, datum @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
@@ -160,26 +161,26 @@ fn split(value: &[u8]) -> Result<(u32, &[u8]), String> {
     }
 }
 
-/// Turns values into datums of the rules' reader schemas: for one version of the rules, by rank.
+/// Converts values to the rules' reader schemas, for one version of the rules, by rank.
 pub struct Readers {
     readers: Vec<Reader>,
 }
 
 struct Reader {
-    /// The schema that the rules want; none: they don't read this input.
+    /// The schema that the rules want, or `None` if they don't read this input.
     schema: Option<String>,
     json: Option<JsonReader>,
-    /// By schema id, [`RESOLVERS`] at most.
+    /// By schema id. At most [`RESOLVERS`].
     resolvers: Vec<(u32, Result<Resolver, String>)>,
     recent: usize,
 }
 
-/// Compiled conversions that are kept of an input, some KB each. A topic's producers use a handful of schemas; beyond this number
-/// all conversions are compiled again when they are needed, which takes some 100 us.
+/// How many compiled conversions are kept for an input, with some KB each. A topic's producers use a handful of
+/// schemas. Above this number, all are dropped and compiled again when needed, which takes about 100 us.
 const RESOLVERS: usize = 256;
 
 impl Readers {
-    /// By rank: the schema that the rules declare for the input.
+    /// `schemas` are those that the rules declare for the inputs, by rank.
     pub fn new(inputs: &[Input], schemas: Vec<Option<String>>) -> Result<Readers, String> {
         let mut readers = vec![];
         for (input, schema) in inputs.iter().zip(schemas) {
@@ -197,7 +198,7 @@ impl Readers {
         Ok(Readers { readers })
     }
 
-    /// Appends the datum of a value.
+    /// Appends the datum of a value, in the rules' schema.
     #[inline]
     pub fn read(&mut self, sources: &mut Sources, rank: Rank, value: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let reader = &mut self.readers[usize::from(rank)];
@@ -241,7 +242,7 @@ mod tests {
     use crate::config::{OnDataLoss, Start};
     use std::time::Duration;
 
-    /// A registry in which every id is one schema.
+    /// A registry in which every id is the same schema.
     struct Ints;
 
     impl Schemas for Ints {

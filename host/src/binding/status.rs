@@ -1,52 +1,52 @@
-//! How a task stands, for health and metrics.
+//! The status of a task, for health and metrics.
 //!
-//! Rule: nothing changes by looking.
+//! Rule: looking at a task changes nothing.
 
 use crate::record::{Millis, Number, Offset, Partition, VersionId};
 use crate::state::meta::Prepared;
 use std::sync::Arc;
 
-/// How a task stands, for health and metrics.
+/// The status of a task.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// The task.
+    /// Partition of the task.
     pub partition: Partition,
-    /// Its watermark; [`crate::record::NEVER`] before the first record of every input.
+    /// Its watermark. [`crate::record::NEVER`] until every input has had a record.
     pub watermark: Millis,
-    /// Time of the last step.
+    /// Time of its last step.
     pub last: Millis,
-    /// Records that wait for the watermark.
+    /// Number of records that wait for the watermark.
     pub waiting: usize,
-    /// Bytes of chunks that are kept for them, by rank.
+    /// Bytes of the chunks that are kept for them, by rank.
     pub buffered: Vec<usize>,
-    /// Those of them that are in the scratch file only, by rank.
+    /// Bytes of these that are only in the scratch file, by rank.
     pub spilled: Vec<usize>,
     /// Committed offsets, by rank.
     pub positions: Vec<Offset>,
-    /// Timers that are set.
+    /// Number of timers that are set.
     pub timers: usize,
-    /// Lookups that are pending.
+    /// Number of pending lookups.
     pub lookups: usize,
-    /// Keys with state.
+    /// Number of keys with state.
     pub rows: usize,
-    /// Bytes of state.
+    /// Size of the state in bytes.
     pub state_bytes: usize,
     /// Committed position in the changelog.
     pub changelog: Offset,
-    /// Bytes of changelog that a restore would read: about two rounds of the sweep.
+    /// Bytes of changelog that a restore would read, which is about two rounds of the sweep.
     pub log_bytes: u64,
-    /// The rules' version.
+    /// The version of the rules.
     pub version: VersionId,
-    /// The deploy that it took over last.
+    /// The last deploy that it has taken over.
     pub deployed: Number,
-    /// The deploy that it holds for.
+    /// The deploy that it holds for, if any.
     pub prepared: Option<Prepared>,
-    /// The rules' version, as committed.
+    /// The version of the rules as of the last commit.
     pub committed: VersionId,
-    /// A version that it waits for.
+    /// A version that it needs and does not have, if any.
     pub wants: Option<VersionId>,
-    /// Why the local store can't take its state; the worker knows.
+    /// Why the local store can't take its state, if so. The worker fills this in.
     pub unstored: Option<Arc<str>>,
-    /// Its deploy is over a budget: why, and whether it has stopped for that.
+    /// If its deploy exceeds a budget: why, and whether the task has stopped for that.
     pub trouble: Option<(String, bool)>,
 }

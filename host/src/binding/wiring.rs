@@ -1,54 +1,54 @@
-//! Rules bound to a pipeline: every name of the description found in the config, every schema compiled.
+//! Binds rules to a pipeline: finds every name of the description in the config, and compiles every schema.
 //!
-//! Rule: a version is wired once, off the workers, with all that doesn't fit said at once; after that nothing can be
-//! missing.
+//! Rule: a version is bound once, not on a worker, and everything that does not fit is reported at once. After that,
+//! nothing can be missing.
 
 use super::Readers;
 use crate::config::{Budget, Config, Format, Input};
-use crate::convert::{JsonReader, JsonWriter, Template, Validator};
 use crate::record::TopicIx;
 use crate::registry::Schemas;
 use crate::rules::{Channel, Lookup, Rules, Store};
+use pelton_convert::{JsonReader, JsonWriter, Template, Validator};
 use std::fmt::Display;
 
-/// See the module. Indices are those of the description, unless said otherwise.
+/// Rules bound to a pipeline. Indexes are those of the description, unless it says otherwise.
 pub struct Wiring {
     /// The compiled component.
     pub rules: Rules,
-    /// By rank: the index in the description, and the reader's schema. None: the rules don't read this input.
+    /// By rank: the index in the description, and the reader's schema. `None` if the rules don't read this input.
     pub inputs: Vec<Option<(u16, String)>>,
     /// Where outputs go.
     pub outputs: Vec<OutputWire>,
-    /// Whom lookups ask.
+    /// Which services lookups ask.
     pub lookups: Vec<LookupWire>,
-    /// What the values of stores must be.
+    /// Checks the values of stores.
     pub stores: Vec<Validator>,
-    /// Inputs in one call, at most.
+    /// Maximum number of inputs in one call.
     pub batch: usize,
-    /// How much it may be at fault.
+    /// How many faults the version may have.
     pub budget: Budget,
-    /// Each call gets a fresh instance: for tests, because a guest's memory must not matter.
+    /// Whether each call gets a new instance. Tests use it, because a guest's memory must not matter.
     pub fresh: bool,
     configured: Vec<Input>,
 }
 
 /// An output.
 pub struct OutputWire {
-    /// Its topic.
+    /// Index of its topic.
     pub topic: TopicIx,
-    /// Partitions of the topic.
+    /// Number of partitions of the topic.
     pub partitions: i32,
-    /// How its values are written.
+    /// The format of its values.
     pub form: Form,
-    /// What its datums must be.
+    /// Checks its datums.
     pub valid: Validator,
 }
 
-/// How an output's values are written.
+/// The format of an output's values.
 pub enum Form {
-    /// Byte 0 and schema id, in front of the datum.
+    /// Avro: these bytes (0 and the schema id), then the datum.
     Avro([u8; 5]),
-    /// As text.
+    /// JSON text.
     Json(JsonWriter),
 }
 
@@ -56,29 +56,29 @@ pub enum Form {
 pub struct LookupWire {
     /// Index of the service in the config.
     pub service: u16,
-    /// Makes the URL.
+    /// Renders the URL.
     pub url: Template,
-    /// What its requests must be.
+    /// Checks its requests.
     pub valid: Validator,
-    /// How replies are read.
+    /// How its replies are read.
     pub reply: ReplyForm,
 }
 
-/// How replies are read.
+/// The format of a lookup's replies.
 pub enum ReplyForm {
-    /// Text into a datum.
+    /// JSON text, which becomes a datum.
     Json(JsonReader),
-    /// A datum already.
+    /// A datum, which is checked.
     Avro(Validator),
 }
 
-/// Something of the rules that the pipeline has no place for.
+/// A part of the rules that does not fit the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {why}")]
 pub struct Misfit {
-    /// What: `output 'enriched'`.
+    /// The part, such as `output 'enriched'`.
     pub what: String,
-    /// Why, and what to do.
+    /// Why it does not fit, and what to do.
     pub why: String,
 }
 
@@ -92,7 +92,8 @@ impl Misfit {
 }
 
 impl Wiring {
-    /// Binds rules to a pipeline. `partitions`: of each output topic, by index in the config. May ask the registry.
+    /// Binds rules to a pipeline. `partitions` has the number of each output topic's partitions, by index in the
+    /// config. May ask the registry.
     pub fn new(
         rules: Rules,
         config: &Config,
@@ -124,7 +125,7 @@ impl Wiring {
         if misfits.is_empty() { Ok(wiring) } else { Err(misfits) }
     }
 
-    /// New readers of the inputs: each worker has its own.
+    /// New readers for the inputs. Each worker needs its own.
     pub fn readers(&self) -> Result<Readers, String> {
         let schemas = self
             .inputs
@@ -226,7 +227,7 @@ fn names<'a>(kind: &str, known: impl Iterator<Item = &'a String>) -> String {
 }
 
 impl ReplyForm {
-    /// Appends the datum of a reply. Err: it does not fit the declared schema.
+    /// Appends the datum of a reply. Fails if it does not match the declared schema.
     pub fn read(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         match self {
             ReplyForm::Json(json) => json.convert(body, out).map_err(|e| e.to_string()),

@@ -8,7 +8,7 @@ use crate::rules::Engine;
 use std::io::Write;
 use std::path::Path;
 
-/// Prints the findings and returns the exit code. `offline` leaves the brokers alone.
+/// Prints the findings and returns the exit code. If `offline`, it does not connect to the brokers.
 pub(super) fn check(file: &Path, sets: &[String], offline: bool, json: bool, out: &mut dyn Write) -> u8 {
     let (config, mut findings) = Config::examine(file, sets);
     if let Some(config) = &config {
@@ -35,7 +35,7 @@ pub(super) fn check(file: &Path, sets: &[String], offline: bool, json: bool, out
     if errors == 0 { OK } else { FINDINGS }
 }
 
-/// Schemas and rules.
+/// Checks the schemas and the rules.
 fn look(config: &Config) -> Vec<Finding> {
     let machine = |why: String| vec![Finding::error("(machine)", "", why)];
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -82,7 +82,7 @@ fn look(config: &Config) -> Vec<Finding> {
             (Some(SchemaSource::Registry(_)), Some(looking)) => Some(looking as &dyn Schemas),
             _ => source.as_deref().map(|source| source as &dyn Schemas),
         };
-        // Partitions are the brokers' to say: any number does for what is looked at here.
+        // Only the brokers know the numbers of partitions. Any number is good enough for these checks.
         match preflight::wiring(rules, config, wired, &vec![1; config.outputs.len()]) {
             Ok(wiring) => findings.extend(
                 source
@@ -95,7 +95,8 @@ fn look(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// The topics of the cluster. Each question is given up after some seconds, and then no other is asked.
+/// Checks the topics of the cluster. Each query has a time-out of some seconds, and after the first one no other is
+/// made.
 #[cfg(feature = "kafka")]
 fn topics(config: &Config) -> Vec<Finding> {
     use crate::log::Log;
@@ -105,7 +106,7 @@ fn topics(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// This build has no Kafka.
+/// Says that this build has no Kafka.
 #[cfg(not(feature = "kafka"))]
 fn topics(_: &Config) -> Vec<Finding> {
     vec![Finding::warning(

@@ -1,7 +1,7 @@
-//! `pelton dev`: each save is built, plays its scenarios, and is swapped into the running pipeline.
+//! `pelton dev`: builds each save, plays its scenarios, and swaps it into the running pipeline.
 //!
-//! Rule: the newest save wins. Rules that don't build, fail a scenario, or don't fit the state change nothing; the old ones run
-//! on.
+//! Rule: the newest save wins. Rules that don't build, fail a scenario or don't fit the state change nothing; the old
+//! ones keep running.
 
 mod build;
 mod change;
@@ -58,14 +58,14 @@ pub(super) struct Dev {
     /// Address at which the demo serves /metrics, /health and /rules.
     #[arg(long, default_value = "127.0.0.1:9464", conflicts_with_all = ["url", "config"])]
     http: SocketAddr,
-    /// How long new rules first run beside the live ones, in event time, to show what they do differently. 0: they take over
-    /// at once.
+    /// How long new rules first run beside the live ones, in event time, to show what they do differently. With 0, they
+    /// take over at once.
     #[arg(long, default_value = "1s", value_name = "DURATION", value_parser = duration)]
     shadow: Millis,
-    /// Don't let them take over; wait for `pelton rules promote`.
+    /// Don't let new rules take over; wait for `pelton rules promote`.
     #[arg(long)]
     hold: bool,
-    /// Let them take over even if a scenario fails, or they trap beside the live ones.
+    /// Let new rules take over even if a scenario fails, or if they trap beside the live ones.
     #[arg(long, conflicts_with = "hold")]
     anyway: bool,
     /// Allow state and outputs that earlier versions can't read. Then there may be no way back.
@@ -74,7 +74,7 @@ pub(super) struct Dev {
     /// Send pending timers and lookups that the new rules don't know to the dead letters.
     #[arg(long)]
     drop_timers: bool,
-    /// Print one JSON object a line, for programs.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     /// Arguments for the demo: pelton dev -- --rate 20000
@@ -88,19 +88,19 @@ fn duration(text: &str) -> Result<Millis, String> {
 }
 
 impl Dev {
-    /// Whether the demo is ours to start and stop.
+    /// Whether we start and stop the demo.
     fn is_own(&self) -> bool {
         self.url.is_none() && self.config.is_none()
     }
 
-    /// The pipeline to swap into, if it already runs.
+    /// The pipeline to swap into, if it runs already.
     fn live(&self) -> Result<Option<Live>, Trouble> {
         let live = match (&self.url, &self.config) {
             (Some(url), _) => Live::new(Via::http(url)?, format!("--to {url}")),
             (_, Some(file)) => Live::new(Via::kafka(file)?, format!("--config {}", file.display())),
             (None, None) => return Ok(None),
         };
-        // A mistyped address fails now, not after the build.
+        // A mistyped address fails now instead of after the build.
         live.status().map_err(|why| Trouble(FAILED, why))?;
         Ok(Some(live))
     }

@@ -1,10 +1,10 @@
-//! The log on standard error: for people, or one JSON object a line. `RUST_LOG` says how much.
+//! The log on standard error: for people, or as one JSON object per line. `RUST_LOG` sets the level.
 
 use crate::config::LogFormat;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts it, once a process; a second call changes nothing.
+/// Starts the log. Only the first call in a process has an effect.
 pub(super) fn start(format: LogFormat) {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())

@@ -1,13 +1,13 @@
-//! `pelton new`: a project of rules that builds, is tested, and runs in the demo at once.
+//! `pelton new`: creates a project of rules that builds, has tests, and runs in the demo.
 //!
-//! Rule: the files are those of `host/template`, with names filled in, and nothing more; tests/it/new.rs builds and plays what comes
-//! out. Nothing that is there is written over.
+//! Rule: the files are those of `host/template` with names filled in. tests/it/new.rs builds and plays the result. An
+//! existing file is never overwritten.
 
 use super::{FAILED, FINDINGS, OK, say};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Path in the project, and text.
+/// Paths in the project, and their content.
 const FILES: [(&str, &str); 10] = [
     ("Cargo.toml", include_str!("../../template/Cargo.toml.in")),
     ("README.md", include_str!("../../template/README.md.in")),
@@ -33,7 +33,8 @@ const FILES: [(&str, &str); 10] = [
 /// The clone that this binary was built in.
 const CLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Makes the project; the exit code. `clone`: of Pelton, whose SDK it uses; otherwise the one that this binary was built in.
+/// Creates the project, and returns the exit code. `clone` is the clone of Pelton whose SDK it uses. Default: the one
+/// that this binary was built in.
 pub(super) fn new(folder: &Path, clone: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     match make(folder, clone) {
         Ok(text) => {
@@ -70,7 +71,7 @@ fn make(folder: &Path, clone: Option<&Path>) -> Result<String, (u8, String)> {
     ))
 }
 
-/// The clone, when it has an SDK.
+/// The path of the clone, if it has an SDK.
 fn sdk(clone: Option<&Path>) -> Result<PathBuf, String> {
     let path = clone.unwrap_or(Path::new(CLONE));
     let found = path

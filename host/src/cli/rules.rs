@@ -1,7 +1,7 @@
-//! `pelton rules`: deploys to a running pipeline, and shows how deploys stand.
+//! `pelton rules`: deploys rules to a running pipeline, and shows the state of deploys.
 //!
-//! Rule: every command goes to a running instance over HTTP, or with `--config` to the brokers alone. It does and prints the
-//! same either way.
+//! Rule: every command uses the HTTP server of a running instance, or with `--config` only the brokers. The effects and
+//! the output are the same.
 
 pub(super) mod diff;
 mod show;
@@ -9,10 +9,10 @@ pub(super) mod via;
 
 use super::{FINDINGS, OK, say};
 use crate::config::parse_duration;
-use crate::convert;
-use crate::http::{Back, Cancelled, Prune, Wish};
+use crate::deploy::api::{Back, Cancelled, Prune, Wish};
 use crate::record::Millis;
 use clap::{Args, Subcommand};
+use pelton_convert as convert;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,7 +22,7 @@ use via::Via;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Rules {
-    /// Let new rules take over on all instances at one event time. If they are refused, the old ones run on.
+    /// Let new rules take over on all instances at one event time. If they are refused, the old ones keep running.
     Deploy {
         /// A component, or a core module for wasm32-unknown-unknown.
         component: PathBuf,
@@ -70,13 +70,14 @@ pub(super) enum Rules {
         #[command(flatten)]
         to: Target,
     },
-    /// Cancel the deploy that is not committed yet; if there is none, end the shadow.
+    /// Cancel the deploy that is not committed yet. If there is none, end the shadow.
     Cancel {
         #[command(flatten)]
         to: Target,
     },
-    /// Remove components that nobody needs any more from the control topic. Kept are those that run, the version before, those
-    /// that a task still uses, and those that ran within the retention of the journal. The stores of old versions stay.
+    /// Remove components that are not needed any more from the control topic. Those that run are kept, the version
+    /// before, those that a task still uses, and those that ran within the retention of the journal. The stores of old
+    /// versions stay.
     Prune {
         /// How many of the last versions to keep; at least two.
         #[arg(long, value_name = "N", default_value_t = 2)]
@@ -95,7 +96,7 @@ pub(super) enum Rules {
         #[command(flatten)]
         to: Target,
     },
-    /// Show which version each task runs, and how far a deploy is.
+    /// Show which version each task runs, and how far a deploy has come.
     Status {
         #[command(flatten)]
         to: Target,
@@ -105,8 +106,8 @@ pub(super) enum Rules {
 /// How a version takes over.
 #[derive(Debug, Args)]
 pub(super) struct How {
-    /// Take over from this event time on: ISO-8601 with an offset, or milliseconds since 1970. Default: from where the tasks
-    /// are now.
+    /// Take over at this event time: ISO-8601 with an offset, or milliseconds since 1970. Default: where the tasks are
+    /// now.
     #[arg(long, value_name = "EVENT_TIME", value_parser = event_time)]
     at: Option<Millis>,
     /// Allow state and outputs that earlier versions can't read. Then there may be no way back.
@@ -120,21 +121,21 @@ pub(super) struct How {
     dry_run: bool,
 }
 
-/// Where a command goes.
+/// The pipeline that a command is for.
 #[derive(Debug, Args)]
 pub(super) struct Target {
     /// Address of a running instance (`http` in its file).
     #[arg(long = "to", value_name = "URL", default_value = "http://127.0.0.1:9464")]
     url: String,
-    /// The pipeline's file: go through Kafka alone, without asking an instance.
+    /// The pipeline's file: use only Kafka, without asking an instance.
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
-    /// Print one JSON object, for programs.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Why a command did not go well, and its exit code.
+/// Why a command failed, and its exit code.
 #[derive(Debug)]
 pub(super) struct Trouble(pub(super) u8, pub(super) String);
 
@@ -240,7 +241,7 @@ fn deploy(wish: Wish, to: &Target, err: &mut dyn Write) -> Result<String, Troubl
     })
 }
 
-fn status(to: &Target, show: fn(&crate::http::Running) -> String) -> Result<String, Trouble> {
+fn status(to: &Target, show: fn(&crate::deploy::api::Running) -> String) -> Result<String, Trouble> {
     let running = Via::of(to)?.status()?;
     Ok(match to.json {
         true => serde_json::json!(running).to_string(),

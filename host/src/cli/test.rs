@@ -1,4 +1,4 @@
-//! `pelton test`: scenarios as files, played in every way.
+//! `pelton test`: plays scenario files in every way.
 
 use super::{FINDINGS, OK, say};
 use crate::testkit::file::File;
@@ -10,15 +10,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Seed of the random batch sizes and crashes, unless another one is given.
+/// Default seed of the random batch sizes and crashes.
 pub(super) const SEED: u64 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// Folders of files NAME.scenario, or such files.
+    /// Folders of files NAME.scenario, or single files.
     #[arg(default_value = "scenarios")]
     paths: Vec<PathBuf>,
-    /// The pipeline's file. Default: the pelton.toml beside the scenarios, or the nearest one above.
+    /// The pipeline's file. Default: the pelton.toml next to the scenarios, or the nearest one above.
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
     /// The rules. Default: those that the pipeline's file names.
@@ -27,13 +27,13 @@ pub(super) struct Test {
     /// Override a key of the pipeline's file: --set rules.settings.dedup_ttl=10s
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Write what the rules do into the files, in place of what they expect.
+    /// Write the actual results into the files, in place of the expected ones.
     #[arg(long)]
     update: bool,
-    /// Seed of the random batch sizes and crashes; a failure prints it.
+    /// Seed of the random batch sizes and crashes. A failure prints it.
     #[arg(long, default_value_t = SEED)]
     seed: u64,
-    /// Print one JSON object, for programs.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -43,11 +43,11 @@ pub(super) struct Played {
     path: PathBuf,
     pub(super) report: Report,
     took: Duration,
-    /// It was changed.
+    /// Whether the file was changed.
     written: bool,
 }
 
-/// Plays them; the exit code.
+/// Plays the files, and returns the exit code.
 pub(super) fn test(test: &Test, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let begun = Instant::now();
     let setup = match open(test) {
@@ -102,12 +102,12 @@ fn open(test: &Test) -> Result<Setup, String> {
         None => nearest(test.paths.first().map_or(Path::new("."), PathBuf::as_path))?,
     };
     let setup = Setup::open(Compiler::new()?, &pipeline, test.rules.as_deref(), &test.sets)?;
-    // Compiled once, and told apart from the time that scenarios take; what does not fit is said once.
+    // Compiles the rules once, so that scenarios are timed without it. What does not fit is reported only once.
     crate::testkit::Scenario::new(setup.clone()).map_err(|why| format!("{}: {why}", pipeline.display()))?;
     Ok(setup)
 }
 
-/// The pelton.toml in this folder, or beside this file, or the nearest one above.
+/// The pelton.toml in this folder or next to this file, or the nearest one above.
 pub(super) fn nearest(path: &Path) -> Result<PathBuf, String> {
     let from = path
         .canonicalize()
@@ -122,7 +122,7 @@ pub(super) fn nearest(path: &Path) -> Result<PathBuf, String> {
     })
 }
 
-/// The scenarios of all paths. Err: one can't be read, or has none.
+/// The scenario files of all paths. Fails if a path can't be read or has none.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut files = vec![];
     for path in paths {
@@ -138,7 +138,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// The scenarios in a folder, by name; or the one that this is.
+/// The scenario files in a folder, sorted by name; or the file itself.
 pub(super) fn inside(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
@@ -154,7 +154,7 @@ pub(super) fn inside(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Plays a file in every way. `update`: it may be changed.
+/// Plays a file in every way. If `update`, the file may be changed.
 pub(super) fn one(setup: &Setup, path: PathBuf, seed: u64, update: bool) -> Played {
     let begun = Instant::now();
     let problem = |line, text| Report {
@@ -197,7 +197,7 @@ pub(super) fn one(setup: &Setup, path: PathBuf, seed: u64, update: bool) -> Play
     }
 }
 
-/// For people.
+/// The result as text for people.
 pub(super) fn shown(played: &Played) -> String {
     let (path, report) = (played.path.display(), &played.report);
     let mut text = match (report.problems.is_empty(), played.written) {

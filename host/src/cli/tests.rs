@@ -1,9 +1,8 @@
-//! The commands as they are called, with their output and exit codes.
+//! Tests the commands as they are called, with their output and exit codes.
 
 use super::*;
-use crate::http::{
-    Back, Cancelled, Deployed, Deploys, Health, OneDeploy, Prune, Pruned, Surface, TaskHealth, TaskState, Wish, serve,
-};
+use crate::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
+use crate::http::{Health, Surface, TaskHealth, TaskState, serve};
 use crate::instance::stop_signal;
 use crate::metrics::Metrics;
 use clap::CommandFactory;
@@ -291,7 +290,7 @@ fn rules_are_deployed_and_shown() {
     assert!(code == FAILED && err.contains("no instance answers"), "{err}");
 }
 
-/// A deploy that went back by itself says why, where people look.
+/// A deploy that was withdrawn automatically says why wherever deploys are shown.
 #[test]
 fn what_was_withdrawn_is_shown() {
     let surface = Surface {

@@ -1,22 +1,22 @@
-//! A finding: what is wrong or doubtful about a pipeline, where, and what to do about it.
+//! Findings: what is wrong or doubtful in a pipeline, where, and what to do about it.
 
 use serde::Serialize;
 use std::fmt;
 
-/// How bad it is.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// The pipeline runs, but somebody should look at it.
+    /// The pipeline can run, but somebody should look at this.
     Warning,
-    /// The pipeline does not run.
+    /// The pipeline can't run.
     Error,
 }
 
 /// One mistake or doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How bad it is.
+    /// How serious it is.
     pub level: Level,
     /// Dotted path in the pipeline's file: `inputs.wallet.topic`.
     pub key: String,
@@ -32,7 +32,7 @@ impl Finding {
         Finding::new(Level::Error, key.into(), value.into(), cure.into())
     }
 
-    /// A finding that does not keep it from running.
+    /// A finding that the pipeline can run with.
     pub fn warning(key: impl Into<String>, value: impl Into<String>, cure: impl Into<String>) -> Finding {
         Finding::new(Level::Warning, key.into(), value.into(), cure.into())
     }
@@ -68,7 +68,7 @@ fn is_secret(key: &str) -> bool {
     .any(|word| key.contains(word))
 }
 
-/// Removes the user info from a URL; leaves other text as it is.
+/// Removes the user info from a URL. Leaves other text unchanged.
 pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.into();

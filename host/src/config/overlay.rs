@@ -95,7 +95,7 @@ fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<
     }
 }
 
-/// Fills in `${NAME}` and `${NAME:-default}` in every text. `$${` means `${`.
+/// Replaces `${NAME}` and `${NAME:-default}` in every text. `$${` stands for `${`.
 pub(super) fn fill(at: &str, value: &mut Value, env: &dyn Fn(&str) -> Option<String>, findings: &mut Vec<Finding>) {
     match value {
         Value::String(text) if text.contains("${") => match filled(text, env) {

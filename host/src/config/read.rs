@@ -1,4 +1,4 @@
-//! Turns the tables of the file into a [`Config`], with every default.
+//! Reads a [`Config`] from the tables of the file, with every default.
 //!
 //! Rule: each default is written here once, and in `examples/*/pelton.toml` for readers. A test compares the two.
 

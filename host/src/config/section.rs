@@ -1,7 +1,7 @@
 //! One table of the file, read key by key.
 //!
-//! Rule: a key is known because the code asks for it. Keys that are left at the end are unknown, and are refused with the nearest
-//! known key. A wrong value is a finding and reads as its default, so that reading always goes on.
+//! Rule: a key is known because the code asks for it. Keys that nothing has asked for are unknown, and are refused with
+//! the nearest known key. A wrong value is a finding and is read as its default, so that reading always goes on.
 
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::{Finding, Level};
@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::{Table, Value};
 
-/// Findings so far, and the keys that were asked for.
+/// The findings so far, and the keys that were asked for.
 #[derive(Default)]
 pub(super) struct Findings {
     list: RefCell<Vec<Finding>>,
@@ -28,7 +28,7 @@ impl Findings {
         self.list.borrow().iter().any(|finding| finding.level == Level::Error)
     }
 
-    /// Returns the findings, and every key that was asked for (`*` for a name that the user chose).
+    /// The findings, and every key that was asked for (with `*` for names that the user chose).
     pub fn into_parts(self) -> (Vec<Finding>, BTreeSet<String>) {
         (self.list.into_inner(), self.known.into_inner())
     }
@@ -155,12 +155,12 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
-    /// The table as it is, for tables whose keys the user chooses.
+    /// The table unchanged, for tables whose keys the user chooses.
     pub fn into_table(self) -> Table {
         self.table
     }
 
-    /// A text. A whole number is accepted, too: `instance = 1`.
+    /// A text. A whole number is accepted too: `instance = 1`.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         match self.take(key)? {
             Value::String(text) => Some(text),
@@ -252,7 +252,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// Ends the reading of this table: keys that are left are unknown.
+    /// Ends the reading of this table. Keys that are left are unknown.
     pub fn finish(self) {
         for (key, value) in &self.table {
             let shown = if value.is_table() {

@@ -1,4 +1,4 @@
-//! The examples are the documentation: they hold every key, and their defaults are the true ones.
+//! Checks that the example files, which are the documentation, have every key and the true defaults.
 
 use super::read::{config, config_and_keys};
 use super::*;
@@ -82,7 +82,7 @@ fn the_annotated_files_name_every_key() {
     }
 }
 
-/// Every key that stands in the file, in use or as a comment, as a pattern; a comment may list keys for a table.
+/// Every key in the file, in use or in a comment, as a pattern. A comment may list the keys of a table.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let mut table = String::new();
     let mut keys = BTreeSet::new();

@@ -1,14 +1,14 @@
 //! The topics that Pelton owns, with the settings that correctness depends on.
 //!
-//! Rule: topics are created and checked by this one list.
+//! Rule: this list is used both to create topics and to check them.
 
 use super::Config;
 use std::time::Duration;
 
-/// A topic that Pelton creates, and refuses if its settings differ.
+/// A topic that Pelton creates. It is refused if its settings differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedTopic {
-    /// PIPELINE-changelog, ...
+    /// Full name, such as PIPELINE-changelog.
     pub name: String,
     /// Number of partitions.
     pub partitions: i32,
@@ -19,22 +19,22 @@ pub struct OwnedTopic {
 }
 
 impl Config {
-    /// Name of the changelog: the topic that backs the state.
+    /// Name of the changelog, which is the truth about the state.
     pub fn changelog_topic(&self) -> String {
         format!("{}-changelog", self.name)
     }
 
-    /// Name of the journal: the topic of inputs that are not in the input topics.
+    /// Name of the journal, which has the inputs that are not in the input topics.
     pub fn journal_topic(&self) -> String {
         format!("{}-journal", self.name)
     }
 
-    /// Name of the control topic, by which versions and orders reach every instance.
+    /// Name of the control topic, which brings versions and decisions to every instance.
     pub fn control_topic(&self) -> String {
         format!("{}-control", self.name)
     }
 
-    /// Name of the topic of refused inputs.
+    /// Name of the topic for refused inputs.
     pub fn dead_letters_topic(&self) -> String {
         format!("{}-dead-letters", self.name)
     }
@@ -42,14 +42,15 @@ impl Config {
     /// All owned topics, for inputs with this many partitions.
     pub fn owned_topics(&self, partitions: i32) -> [OwnedTopic; 4] {
         let delete = ("cleanup.policy", "delete".to_string());
-        // Retention counts from the time of writing. By the times of the records, a backfill would be deleted at once.
+        // Retention counts from the time of writing. With the times of the records, a backfill would be deleted at
+        // once.
         let append_time = ("message.timestamp.type", "LogAppendTime".to_string());
         let retention = |duration: Duration| ("retention.ms", duration.as_millis().to_string());
         [
             OwnedTopic {
                 name: self.changelog_topic(),
                 partitions,
-                // Only DeleteRecords removes old parts, when the sweep has passed them.
+                // Only DeleteRecords removes old parts, after the sweep has passed them.
                 required: vec![
                     delete.clone(),
                     ("retention.ms", "-1".into()),

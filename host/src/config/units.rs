@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `50ms`, `1m`, `1d`; `64MiB`.
+//! Durations and sizes as people write them: `50ms`, `1m`, `1d`, `64MiB`.
 //!
 //! Rule: a number always has a unit (0 needs none), and nothing is rounded.
 
@@ -24,8 +24,8 @@ const SIZES: [(&str, u64); 7] = [
     ("GB", 1_000_000_000),
 ];
 
-/// Parses a duration of whole milliseconds: `50ms`, `1.5s`, `1h30m`. Returns `None` if the text is not one, or if it is longer
-/// than 100 million days.
+/// Parses a duration of whole milliseconds: `50ms`, `1.5s`, `1h30m`. Returns `None` for other text, and for more than
+/// 100 million days.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     /// A time plus this much still fits into any clock and any signed 64-bit number.
     const LONGEST: u64 = 100_000_000 * 86_400_000;

@@ -1,10 +1,11 @@
-//! An instance's part in a deploy: it fetches, compiles and checks, tells its tasks, reports, and decides when it is time.
+//! An instance's part in a deploy: it fetches, compiles and checks the rules, tells its tasks, reports, and decides
+//! when it is due.
 //!
 //! Rules:
-//! - Whoever sees first that a commit is due may write it: the topic's order decides. The instance that has task 0 does it at
-//!   once, the others after a while; so it does not hang when that one dies.
+//! - Any instance that sees that a commit is due may write it, and the order of the topic decides. The instance with
+//!   task 0 does so at once. The others wait a while, so that the deploy does not hang if that instance dies.
 //! - A deploy that is not decided within the limit is cancelled, so that no task holds for ever.
-//! - It owns no clock and no thread: whoever drives it says what time it is, and how compilations run.
+//! - It has no clock and no thread: its driver gives it the time, and runs the compilations.
 #![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 mod back;
@@ -30,27 +31,27 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-/// The instances that don't have task 0 decide so much later.
+/// How much later the instances without task 0 decide.
 const OTHERS_AFTER: Duration = Duration::from_secs(2);
 
-/// Compiled versions that are kept although no task needs them: a few MiB each. As many components are kept of versions that
-/// don't fit: some 18 MB each.
+/// How many compiled versions are kept without being needed, with a few MiB each. As many components are kept of
+/// versions that don't fit, with about 18 MB each.
 const KEEP: usize = 4;
 
-/// The rules that the pipeline's file names: they are the first deploy, if there is none yet.
+/// The rules that the pipeline's file names. They are the first deploy if there is none yet.
 pub struct First {
-    /// The component's file.
+    /// The bytes of the component's file.
     pub component: Vec<u8>,
-    /// JSON.
+    /// The settings, as JSON.
     pub settings: String,
-    /// Made of them.
+    /// The compiled rules.
     pub wiring: Arc<Wiring>,
-    /// What later versions are checked against.
+    /// What they declare, for checks of later versions.
     pub declared: Arc<Declared>,
 }
 
 impl First {
-    /// Of a file with these settings.
+    /// From the component in the file, with these settings.
     pub fn new(component: Vec<u8>, settings: &serde_json::Value, wiring: Arc<Wiring>) -> First {
         First {
             component,
@@ -61,43 +62,43 @@ impl First {
     }
 }
 
-/// Starts a thread that plays a shadow, until that is over.
+/// Starts a thread that runs a shadow until it is over.
 pub type Play = fn(Arc<Trial>) -> Result<()>;
 
-/// What a carrier is made of.
+/// What an agent is made from.
 pub struct Parts {
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
-    /// What was read of the topic so far.
+    /// What was read from the topic so far.
     pub following: Following,
-    /// Name of the pipeline, and of the instance.
+    /// Names of the pipeline and of the instance.
     pub name: (String, String),
     pub compile: Compile,
-    /// None: there is a deploy already.
+    /// `None` if there is a deploy already.
     pub first: Option<First>,
-    /// A deploy that is not decided within this is cancelled.
+    /// A deploy that is not decided within this time is cancelled.
     pub limit: Duration,
     /// The inputs, and where their schemas come from.
     pub inputs: Vec<Input>,
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// Starts the thread that plays a shadow. None: nobody plays them.
+    /// Starts the thread for a shadow. If `None`, shadows don't run here.
     pub play: Option<Play>,
-    /// How compilations run.
+    /// Starts compilations.
     pub start: Start,
 }
 
-/// See the module.
+/// An instance's part in deploys.
 pub struct Carrier {
     parts: Parts,
-    /// The end of the topic when the instance started: what stands below was there before.
+    /// The end of the topic when the instance started.
     begun: Option<Offset>,
-    /// The file's rules were compared with what was deployed.
+    /// Whether the file's rules were compared with the deployed ones.
     looked: bool,
     orders: Arc<Orders>,
     control: Arc<Control>,
     wirings: BTreeMap<VersionId, Arc<Wiring>>,
     failed: BTreeMap<VersionId, String>,
-    /// Of the versions that are compiled, and of at most [`KEEP`] others: those that don't fit.
+    /// Components of the compiled versions, and of at most [`KEEP`] others that don't fit.
     components: Components,
     under_way: BTreeSet<VersionId>,
     tell: Sender<Told>,
@@ -105,17 +106,17 @@ pub struct Carrier {
     publisher: Option<Box<dyn Producer>>,
     in_flight: bool,
     renew: bool,
-    /// Behind what it has written last: nothing is written anew before that is read.
+    /// Position after the last record that it has written. Nothing is written again before that was read.
     written: Offset,
-    /// Makes each of its orders another one.
+    /// How many decisions it has written, to make each key unique.
     orders_made: u64,
-    /// The undecided deploy, since when it is known, and since when its commit is due.
+    /// The undecided deploy: when it was first seen, and when its commit became due.
     open: Option<(Number, Duration, Option<Duration>)>,
     shadow: shadow::Held,
 }
 
 impl Carrier {
-    /// For an instance that starts.
+    /// The agent of an instance that starts.
     pub fn new(parts: Parts) -> Carrier {
         let (tell, told) = channel();
         let mut wirings = BTreeMap::new();
@@ -144,33 +145,33 @@ impl Carrier {
         }
     }
 
-    /// A version that was compiled elsewhere.
+    /// Adds a version that was compiled elsewhere.
     pub fn know(&mut self, wiring: Arc<Wiring>) {
         self.wirings.insert(wiring.rules.version().0, wiring);
     }
 
-    /// What its tasks shall do.
+    /// What its tasks must do.
     pub fn orders(&self) -> &Arc<Orders> {
         &self.orders
     }
 
-    /// What the topic says.
+    /// The current state of the topic.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
     }
 
-    /// How far the topic is read.
+    /// How far the topic was read.
     pub fn position(&self) -> Offset {
         self.parts.following.position()
     }
 
-    /// Versions that don't fit here, and why.
+    /// Versions that don't fit here, with the reasons.
     pub fn failed(&self) -> &BTreeMap<VersionId, String> {
         &self.failed
     }
 
-    /// One round; waits at most so long for the topic. `tasks`: those of this instance; `wanted`: versions that tasks need
-    /// which are not open yet. True: the orders have changed.
+    /// Does one round, and waits at most `wait` for the topic. `tasks` are those of this instance. `wanted` are
+    /// versions that opening tasks need. Returns whether the schedule has changed.
     pub fn step(&mut self, now: Now, wait: Duration, tasks: &[Status], wanted: &[VersionId]) -> Result<bool> {
         let wait = if self.in_flight {
             wait.min(Duration::from_millis(2))
@@ -209,12 +210,12 @@ impl Carrier {
         }
     }
 
-    /// Versions that somebody needs.
+    /// Versions that anything needs.
     fn needed(&self, tasks: &[Status], wanted: &[VersionId]) -> BTreeSet<VersionId> {
         let of_tasks = tasks
             .iter()
             .flat_map(|task| task.wants.into_iter().chain([task.version, task.committed]));
-        // The one to go back to, too: a task that goes back does not wait for a compilation.
+        // This includes the version to go back to, so that no task has to wait for its compilation.
         let newest = self.control.newest();
         let back = newest.and_then(|newest| self.control.before(newest.deploy.number));
         let open = self.control.open().into_iter().chain(newest).chain(back);
@@ -225,8 +226,8 @@ impl Carrier {
         of_tasks.chain(wanted.iter().copied()).chain(beside).collect()
     }
 
-    /// What tasks have taken over, and what they take next. A task that reads its changelog again, after a commit in doubt, has
-    /// no status; it goes on with one of these.
+    /// The versions that tasks have taken over last, and the ones after. A task that is being restored after an
+    /// ambiguous commit has no status, and continues with one of these.
     fn taken(&self) -> BTreeSet<VersionId> {
         let committed = self.control.committed();
         let tasks = 0..self.control.tasks() as Partition;
@@ -247,7 +248,7 @@ impl Carrier {
                 continue;
             }
             let Some(deploy) = self.control.of_version(&version) else {
-                // Its record is still to be read.
+                // The record with its deploy was not read yet.
                 continue;
             };
             let here = self.components.get(&deploy.component).map(Source::Here);
@@ -272,7 +273,7 @@ impl Carrier {
         }
     }
 
-    /// Learns what became of the last transaction, and writes what is to be said now.
+    /// Looks how the last transaction ended, and writes the records that are due.
     fn publish(&mut self, now: Now, tasks: &[Status]) -> Result<()> {
         let id = format!("{}-{}-control", self.parts.name.0, self.parts.name.1);
         if let Some(publisher) = &mut self.publisher {
@@ -332,7 +333,7 @@ impl Carrier {
         Ok(())
     }
 
-    /// Makes the orders anew, if they have changed.
+    /// Makes the schedule again, if it has changed.
     fn renew_orders(&mut self, tasks: &[Status], wanted: &[VersionId]) -> bool {
         let mut needed = self.needed(tasks, wanted);
         needed.extend(self.taken());
@@ -346,7 +347,7 @@ impl Carrier {
             self.components
                 .retain(|version| needed.contains(version) || wirings.contains_key(version));
         }
-        // Whoever deploys it again may have mended what was the matter.
+        // If it is deployed again, the reason may have been fixed.
         self.failed.retain(|version, _| needed.contains(version));
         let control = self.control.clone();
         let decided = control.last() - u64::from(control.open().is_some());

@@ -1,20 +1,20 @@
-//! Writing to the control topic.
+//! A batch of records for the control topic.
 //!
-//! Rule: a call writes all of its records or none. If the outcome is in doubt, read the topic.
+//! Rule: it is written completely or not at all. If the outcome is in doubt, the topic shows it.
 
 use crate::binding::Layout;
 use crate::deploy::protocol::{CHUNK_BYTES, Key, Record};
 use crate::log::{Outgoing, Transaction};
 use crate::record::{Millis, Span};
 
-/// Records to be written in one transaction.
+/// Records that are written in one transaction.
 #[derive(Default)]
 pub struct Sheet {
     transaction: Transaction,
 }
 
 impl Sheet {
-    /// Adds a record. For `nonce`, see [`Record::key`].
+    /// Adds a record. [`Record::key`] explains the `nonce`.
     pub fn record(&mut self, layout: &Layout, record: &Record, nonce: &[u8; 16], wall: Millis) {
         self.put(layout, &record.key(nonce), Some(&record.value()), wall);
     }
@@ -26,7 +26,7 @@ impl Sheet {
         }
     }
 
-    /// Removes a component of this many bytes.
+    /// Removes a component with this size in bytes.
     pub fn remove(&mut self, layout: &Layout, hash: &[u8; 32], bytes: u64, wall: Millis) {
         for number in 0..bytes.div_ceil(CHUNK_BYTES as u64) {
             self.put(layout, &Key::chunk(hash, number as u32), None, wall);

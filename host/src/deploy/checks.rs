@@ -1,27 +1,27 @@
-//! What a version may not change while the stream runs.
+//! Checks what a version may not change while the stream runs.
 //!
-//! Rule: each finding says what to change. It is an error if the new version could not read something, or if an earlier version
-//! could not read it after a rollback; a one-way deploy gives up the latter. (The compiler checks world, imports and names. Each
-//! task checks pending timers and lookups.)
+//! Rule: each finding says what to change. It is an error if the new version could not read something, or if an earlier
+//! version could not read it after a rollback. A one-way deploy allows the latter. (The compiler checks world, imports
+//! and names. Each task checks its pending timers and lookups.)
 
 use crate::binding::Wiring;
-use crate::convert::incompatibilities;
+use crate::deploy::api::Finding;
 use crate::deploy::protocol::{Control, Declared, State, Store};
-use crate::http::Finding;
 use crate::record::VersionId;
 use crate::rules::Version;
+use pelton_convert::incompatibilities;
 use std::sync::Arc;
 
-/// All findings about a version that is to follow the committed ones.
+/// All findings about a version that would follow the committed ones.
 pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
-    // Withdrawn versions have written state, too. The running version comes last.
+    // Withdrawn versions have written state too. The running version comes last.
     let running = control.newest();
     let ever = control.deploys().filter(|known| {
         let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
         ran && running.is_none_or(|running| running.deploy.number != known.deploy.number)
     });
     let mut earlier: Vec<&Declared> = vec![];
-    // Most deploys share what they declare, so each declaration is compared once, at its last place.
+    // Most deploys have the same declarations, so each is compared only once, at its last place.
     for known in ever.chain(running).collect::<Vec<_>>().into_iter().rev() {
         let declared = known.deploy.declared.as_ref();
         if !earlier.iter().any(|one| std::ptr::eq(*one, declared)) {
@@ -32,7 +32,7 @@ pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
     compare(&earlier, new, one_way)
 }
 
-/// Like [`check`], against the declarations of the versions before, the running one last.
+/// Like [`check`], with the declarations of the earlier versions, of which the running one is last.
 pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Finding> {
     let mut findings = vec![];
     let Some(running) = earlier.last() else {
@@ -114,7 +114,7 @@ fn stores(store: &Store, earlier: &[&Declared], running: &Declared, one_way: boo
                 shape(store.map)
             ));
         }
-        // State may still hold what an earlier version wrote.
+        // The state may still have values of an earlier version.
         if let Some(why) = first(&known.schema, &store.schema) {
             let whose = if age == 0 { "now" } else { "an earlier version" };
             return error(format!(
@@ -166,7 +166,7 @@ fn pairs(
     }
 }
 
-/// The first reason why values of one schema can't be read by another.
+/// The first reason why one schema can't read values of another.
 fn first(writer: &str, reader: &str) -> Option<String> {
     if writer == reader {
         return None;
@@ -175,7 +175,7 @@ fn first(writer: &str, reader: &str) -> Option<String> {
     why.map(|why| why.to_string())
 }
 
-/// Makes sure that the fetched component is the one that the author sent.
+/// Checks that the fetched component is the one that the author has announced.
 pub fn is(version: &VersionId, wiring: Arc<Wiring>) -> Result<Arc<Wiring>, String> {
     let made = wiring.rules.version();
     match made.0 == *version {

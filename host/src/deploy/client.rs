@@ -1,7 +1,7 @@
-//! The author of a deploy: reads the current state, checks, writes a deploy, and waits until it is decided.
+//! The author of a deploy: reads the topic, checks the rules, writes a deploy, and waits until it is decided.
 //!
-//! Rule: everything goes through the control topic. So a deploy works in the same way from a running instance and from a command
-//! that knows only the brokers. If the author dies, the instances decide without it.
+//! Rule: everything goes through the control topic. So a deploy works in the same way from a running instance and from
+//! a command that only uses the brokers. If the author dies, the instances decide without it.
 
 mod prune;
 mod shadow;
@@ -13,25 +13,25 @@ use super::checks;
 use super::compile::{Compile, declared, hash};
 use super::reader::Following;
 use crate::binding::Layout;
+use crate::deploy::api::{Back, Cancelled, Deployed, Finding, Wish};
 use crate::deploy::protocol::{Control, Declared, Deploy, Known, Order, Record, State, nonce};
 use crate::error::Failure;
-use crate::http::{Back, Cancelled, Deployed, Finding, Wish};
 use crate::log::{Log, Outcome};
 use crate::record::{Millis, Number};
 use crate::rules::Version;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Maximum time of each wait for the topic.
+/// Maximum duration of each wait for the topic.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// Brokers that don't answer for this long are away.
+/// How long brokers may be silent before the author gives up.
 const AWAY: Duration = Duration::from_secs(60);
 
 /// How much longer the author waits than the instances, which cancel an undecided deploy after the limit.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// The error if no rules run yet.
+/// The error if there is no deploy yet.
 const NO_DEPLOY: &str = "there is no deploy yet; the first instance that runs deploys the rules that its file names";
 
 /// Deploys rules to one pipeline.
@@ -43,7 +43,7 @@ pub struct Author {
     pub pipeline: String,
     /// Who deploys, for people.
     pub name: String,
-    /// Time after which the instances cancel an undecided deploy.
+    /// The time after which instances cancel an undecided deploy.
     pub limit: Duration,
 }
 
@@ -67,7 +67,7 @@ struct Candidate {
 }
 
 impl Author {
-    /// Reads the topic to its current end.
+    /// Reads the topic up to its current end.
     pub fn read(&self) -> Result<Following, String> {
         patiently(|| {
             let mut following = Following::begin(self.log.clone(), self.layout.clone())?;
@@ -76,7 +76,8 @@ impl Author {
         })
     }
 
-    /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it was refused.
+    /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it
+    /// was refused.
     pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed, String> {
         let mut following = self.read()?;
         let control = following.control().clone();
@@ -242,7 +243,7 @@ impl Author {
         })
     }
 
-    /// Waits until a deploy is decided, and returns the time from which it holds.
+    /// Waits until a deploy is decided, and returns the event time at which it takes over.
     fn decided(
         &self,
         following: &mut Following,
@@ -274,7 +275,7 @@ impl Author {
         }
     }
 
-    /// Cancels the undecided deploy, or else ends the shadow.
+    /// Cancels the undecided deploy. If there is none, ends the shadow.
     pub fn cancel(&self) -> Result<Cancelled, String> {
         let mut following = self.read()?;
         let Some(open) = following.control().open() else {
@@ -297,7 +298,7 @@ impl Author {
         self.publish(sheet)
     }
 
-    /// Makes the key of an order unique.
+    /// Makes the key of a decision unique.
     fn own(&self, wall: Millis) -> [u8; 16] {
         nonce(&[
             self.name.as_bytes(),
@@ -307,7 +308,7 @@ impl Author {
         ])
     }
 
-    /// Writes all of it. If the outcome is in doubt, the topic says whether it is there.
+    /// Writes a batch. If the outcome is in doubt, the caller sees it on the topic.
     fn publish(&self, sheet: Sheet) -> Result<(), String> {
         let mut publisher = patiently(|| self.log.publisher(&format!("{}-author", self.pipeline)))?;
         publisher.submit(sheet.transaction());
@@ -318,7 +319,7 @@ impl Author {
                 Some((_, Outcome::Aborted(why))) => {
                     return Err(format!("the control topic could not be written: {why}"));
                 }
-                // Another author may have the transactional id by now. What was written counts all the same.
+                // Another author may have taken the transactional id. The records may still have been written.
                 Some((_, Outcome::Ambiguous(_))) => return patiently(|| publisher.renew()),
                 None if begun.elapsed() > AWAY => return Err("the control topic could not be written in time".into()),
                 None => std::thread::sleep(Duration::from_millis(1)),
@@ -327,7 +328,7 @@ impl Author {
     }
 }
 
-/// Tries until it succeeds, or until the brokers have been away for too long.
+/// Retries until it succeeds, or until the brokers have been away for too long.
 fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T, String> {
     let begun = Instant::now();
     loop {
@@ -339,7 +340,7 @@ fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T, 
     }
 }
 
-/// The findings, one a line.
+/// The findings, one per line.
 pub fn lines(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

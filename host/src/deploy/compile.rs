@@ -1,6 +1,7 @@
-//! From a component to rules that fit this pipeline.
+//! Compiles a component into rules that fit this pipeline.
 //!
-//! Rule: this runs off the workers' threads. Its verdict on a component is the same on every instance with the same file.
+//! Rule: it does not run on the workers' threads. Every instance with the same file comes to the same verdict on a
+//! component.
 
 use super::checks;
 use super::reader::Fetch;
@@ -17,16 +18,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SendError, Sender, channel};
 use std::time::Duration;
 
-/// Compiles a component with its settings (JSON) and binds it to the pipeline. The error lists everything that doesn't fit.
+/// Compiles a component with its settings (JSON), and binds it to the pipeline. The error lists everything that does
+/// not fit.
 pub type Compile = Arc<dyn Fn(&[u8], &str) -> Result<Arc<Wiring>, String> + Send + Sync>;
 
-/// Runs a compilation, which blocks for seconds, at some time. Fails if it can't start it now.
+/// Starts a compilation, which blocks for seconds. Fails if that is not possible now.
 pub type Start = Box<dyn FnMut(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send>;
 
-/// Maximum time of each wait for the chunks of a component.
+/// Maximum duration of each wait for a component's chunks.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// The compiler of a pipeline. `partitions` is the number of partitions of each output, by index.
+/// The compiler of a pipeline. `partitions` has the number of each output's partitions, by index.
 pub fn compiler(
     engine: Engine,
     config: Arc<Config>,
@@ -43,14 +45,15 @@ pub fn compiler(
     })
 }
 
-/// Runs each compilation on its own thread. Threads are kept for later compilations, which then use the memory that the last one
-/// freed: the allocator keeps it by thread.
+/// Runs each compilation on its own thread. Threads are kept for later compilations, because the allocator keeps freed
+/// memory by thread.
 pub fn on_threads() -> Start {
     type Job = Box<dyn FnOnce() + Send>;
-    // As many as compilations have run at once; a carrier starts one for each version that its tasks or a deploy need.
+    // As many threads as compilations have run at once. An agent starts one for each version that its tasks or a deploy
+    // need.
     let mut threads: Vec<(Sender<Job>, Arc<AtomicBool>)> = vec![];
     Box::new(move |job| {
-        // A thread that has panicked counts as busy for ever.
+        // A thread that has panicked stays busy for ever.
         let idle = threads.iter().find(|(_, busy)| !busy.swap(true, Ordering::AcqRel));
         let job = match idle {
             Some((jobs, _)) => match jobs.send(job) {
@@ -69,14 +72,14 @@ pub fn on_threads() -> Start {
             }
         };
         std::thread::Builder::new().name("compile".into()).spawn(work)?;
-        // The receiver exists as long as the thread works.
+        // The receiver exists as long as the thread.
         let _ = jobs.send(job);
         threads.push((jobs, busy));
         Ok(())
     })
 }
 
-/// Limits of a sandbox.
+/// The limits of a sandbox.
 pub fn limits(config: &Config) -> Limits {
     Limits {
         memory: config.rules.memory_limit,
@@ -85,7 +88,7 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// What these rules declare, against which later versions are checked.
+/// What these rules declare, for checks of later versions.
 pub fn declared(wiring: &Wiring) -> Arc<Declared> {
     let description = wiring.rules.description();
     let channels = |list: &[crate::rules::Channel]| {
@@ -113,38 +116,38 @@ pub fn declared(wiring: &Wiring) -> Arc<Declared> {
     })
 }
 
-/// SHA-256 of a component's file.
+/// The SHA-256 of a component's file.
 pub fn hash(component: &[u8]) -> [u8; 32] {
     Sha256::digest(component).into()
 }
 
-/// A version to be fetched and compiled.
+/// A version that must be fetched and compiled.
 pub struct Job {
     pub version: VersionId,
     pub settings: String,
     pub source: Source,
 }
 
-/// Where a component is.
+/// Where a component comes from.
 pub enum Source {
-    /// In memory.
+    /// It is in memory.
     Here(Arc<Vec<u8>>),
-    /// On the control topic.
+    /// It is on the control topic.
     Topic(Fetch),
 }
 
-/// The outcome of a job.
+/// The result of a job.
 pub enum Told {
     /// The component was fetched.
     Fetched(VersionId, Arc<Vec<u8>>),
-    /// It was compiled, or can't be, for this reason.
+    /// The version was compiled, or can't be, for this reason.
     Compiled(VersionId, Result<Arc<Wiring>, String>),
-    /// The topic could not be read; try again.
+    /// The topic could not be read, for this reason. Try again.
     Again(VersionId, String),
 }
 
 impl Job {
-    /// Runs the job. Blocks for seconds.
+    /// Runs the job, which blocks for seconds.
     pub fn run(self, compile: &Compile, tell: &Sender<Told>) {
         let version = self.version;
         let component = match self.source {
@@ -160,7 +163,7 @@ impl Job {
             Err(Failure::Retry(why)) => Told::Again(version, why),
             Err(other) => Told::Compiled(version, Err(other.to_string())),
         };
-        // Nobody listens any more, because the instance is ending.
+        // If nobody listens, the instance is ending.
         let _ = tell.send(told);
     }
 }

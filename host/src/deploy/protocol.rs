@@ -1,21 +1,21 @@
-//! The protocol by which versions of the rules take over: what the records of the control topic mean.
+//! The protocol of deploys: what the records of the control topic mean.
 //!
 //! Rules:
 //! - Everything here is a function of the records in their order. All who have read the same records agree.
-//! - Deploys are numbered. A deploy takes the number after the last one that its author saw. Of two with the same number, the
-//!   first counts. While one is undecided, no other is accepted.
-//! - The first commit or cancel after a deploy decides it, whoever wrote it. Only someone who has seen the answers of all tasks
-//!   writes a commit; a cancel is always safe.
-//! - The version of an input is that of the committed deploy with the highest number whose time is not after the input's time.
-//!   The first deploy holds from the beginning of time.
+//! - Deploys are numbered. A deploy has the number after the last one that its author has seen. Of two with the same
+//!   number, the first counts. While one is undecided, no other is accepted.
+//! - The first commit or cancel after a deploy decides it, whoever wrote it. Only someone who has seen the answers of
+//!   all tasks may write a commit. A cancel is always safe.
+//! - The version for an input is that of the committed deploy with the highest number whose time is not after the
+//!   input's time. The first deploy applies from the beginning of time.
 //!
 //! Life of a deploy:
 //!
 //!     deploy -> instances fetch, compile, check, report -> tasks hold, answer -> commit: every task takes it over at T
 //!                                                                           \-> cancel: every task goes on as it was
 //!
-//! A committed deploy that turns out to be at fault is withdrawn by the first order that says so. From then on it is as if it had
-//! not been committed, except for the steps that it has already taken. See `withdrawn`.
+//! A committed deploy that turns out to be faulty is withdrawn by the first decision that says so. From then on, it is
+//! as if it had never been committed, except for the steps that were taken with it. See `withdrawn`.
 
 mod record;
 pub mod shadow;
@@ -32,22 +32,22 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What the control topic says, as of the records read so far.
+/// The state of the control topic, as of the records read so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Control {
     /// Number of tasks. All of them must answer a deploy.
     tasks: usize,
-    /// The deploys, by number from 1 on. Copies share them. They stay for good, as they do on the topic: each is a line of history,
-    /// and schemas that were declared before are shared.
+    /// The deploys, by number from 1 on, shared by all copies of the state. They are never removed, as on the topic.
+    /// Each is a line of history, and deploys with the same declarations share them.
     deploys: Vec<Arc<Known>>,
-    /// The last deploy that each task has taken over. A task that is missing runs the first one.
+    /// For each task, the last deploy that it has taken over. A task without an entry runs the first deploy.
     taken: BTreeMap<Partition, Number>,
     /// The components of all deploys up to this one were removed.
     pruned: Number,
     shadows: Shadows,
 }
 
-/// A deploy, and what became of it.
+/// A deploy with its current state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
     /// The deploy as its author wrote it.
@@ -56,42 +56,42 @@ pub struct Known {
     pub state: State,
     /// The tasks that hold for it, each with its position.
     pub answers: BTreeMap<Partition, Millis>,
-    /// How far each instance is with it, by the instance's name.
+    /// How far each instance has come with it, by the instance's name.
     pub reports: BTreeMap<String, Report>,
-    /// Whether the instances that are ready have all tasks between them. Tasks hold only then.
+    /// Whether the ready instances have all tasks among them. Only then do tasks hold.
     pub covered: bool,
 }
 
-/// What became of a deploy.
+/// The state of a deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Not decided yet.
+    /// It is not decided.
     Open,
-    /// Committed: it holds from this time on.
+    /// It is committed, and takes over at this time.
     Committed(Millis),
-    /// Cancelled, with the reason. It never held.
+    /// It was cancelled, for this reason. It never took over.
     Cancelled(String),
-    /// Withdrawn, with the reason. In some tasks it held from this time on until then.
+    /// It was withdrawn, for this reason. Before that, it may have taken over at this time.
     Withdrawn(Millis, String),
 }
 
-/// A committed deploy, in the form that tasks get.
+/// A committed deploy, as tasks get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// Its number.
     pub number: Number,
     /// Its version.
     pub version: VersionId,
-    /// It holds for inputs from this time on.
+    /// It applies to inputs from this time on.
     pub at: Millis,
 }
 
-/// What a record changed.
+/// What a record has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing: the record came too late, or means nothing in this state.
+    /// Nothing: the record came too late, or does not apply in this state.
     None,
-    /// Something new is known.
+    /// Something has changed.
     Changed,
     /// The record is a deploy that does not count, for this reason.
     Refused(String),
@@ -109,7 +109,7 @@ impl Control {
         }
     }
 
-    /// Takes the next record of the topic.
+    /// Applies the next record of the topic.
     pub fn apply(&mut self, record: Record) -> Effect {
         match record {
             Record::Deploy(deploy) => self.deploy(deploy),
@@ -120,7 +120,7 @@ impl Control {
                 known.state = match (order, &known.state) {
                     (Order::Commit(at), State::Open) => State::Committed(at),
                     (Order::Cancel(why), State::Open) => State::Cancelled(why),
-                    // The first deploy can't be withdrawn: there is nothing before it.
+                    // The first deploy can't be withdrawn, because there is nothing before it.
                     (Order::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
                     _ => return Effect::None,
                 };
@@ -184,7 +184,7 @@ impl Control {
             1 => State::Committed(NEVER),
             _ => State::Open,
         };
-        // Most deploys only change settings. Their schemas, by far the largest part of a deploy, are shared.
+        // Most deploys only change settings, so they share their schemas, which are by far the largest part.
         let mut earlier = self.deploys.iter().rev().map(|known| &known.deploy.declared);
         if let Some(same) = earlier.find(|earlier| **earlier == deploy.declared) {
             deploy.declared = same.clone();
@@ -199,12 +199,12 @@ impl Control {
         Effect::Changed
     }
 
-    /// Number of the last deploy that counts, or 0 if there is none.
+    /// Number of the last valid deploy, or 0.
     pub fn last(&self) -> Number {
         self.deploys.len() as Number
     }
 
-    /// A deploy by its number.
+    /// The deploy with this number.
     pub fn known(&self, number: Number) -> Option<&Known> {
         let known = self.deploys.get(usize::try_from(number.checked_sub(1)?).ok()?);
         known.map(Arc::as_ref)
@@ -219,7 +219,7 @@ impl Control {
         self.known_mut(number).filter(|known| known.state == State::Open)
     }
 
-    /// All deploys that count, in order.
+    /// All valid deploys, in order.
     pub fn deploys(&self) -> impl DoubleEndedIterator<Item = &Known> {
         self.deploys.iter().map(Arc::as_ref)
     }
@@ -235,7 +235,7 @@ impl Control {
         self.deploys().rev().find(committed)
     }
 
-    /// The last committed deploy before this one with another version, to which a rollback goes.
+    /// The last committed deploy before this one with another version. A rollback goes to it.
     pub fn before(&self, number: Number) -> Option<&Known> {
         let version = self.known(number)?.deploy.version;
         let earlier = |known: &&Known| {
@@ -259,7 +259,7 @@ impl Control {
         self.deploys().filter_map(committed).collect()
     }
 
-    /// The last deploy, or the shadow, of a version. It says where to find its component and settings.
+    /// The last deploy or shadow with this version. It says where its component and settings are.
     pub fn of_version(&self, version: &VersionId) -> Option<&Deploy> {
         let its = |deploy: &&Deploy| deploy.version == *version;
         let deploys = self.deploys.iter().rev().map(|known| &known.deploy);
@@ -267,27 +267,27 @@ impl Control {
         deploys.chain(shadow).find(its)
     }
 
-    /// The shadow runs.
+    /// The shadows.
     pub fn shadows(&self) -> &Shadows {
         &self.shadows
     }
 
-    /// How many tasks the pipeline has.
+    /// Number of the pipeline's tasks.
     pub fn tasks(&self) -> usize {
         self.tasks
     }
 
-    /// The deploy that a task has taken over last.
+    /// The last deploy that a task has taken over.
     pub fn taken(&self, task: Partition) -> Number {
         self.taken.get(&task).copied().unwrap_or(1)
     }
 
-    /// The components of deploys up to this one are removed, unless a later deploy has the same.
+    /// The components of deploys up to this one were removed, unless a later deploy has the same component.
     pub fn pruned(&self) -> Number {
         self.pruned
     }
 
-    /// The commit, if it is due: every task holds, and has said where.
+    /// The commit, if it is due because every task holds and has said where.
     pub fn due(&self) -> Option<Record> {
         let open = self.open()?;
         if open.answers.len() < self.tasks {
@@ -301,7 +301,7 @@ impl Control {
         })
     }
 
-    /// Tasks that have not answered.
+    /// Tasks that have not answered yet.
     pub fn missing(&self) -> Vec<Partition> {
         let answers = self.open().map(|open| &open.answers);
         let answered = |task: &Partition| answers.is_some_and(|answers| answers.contains_key(task));
@@ -309,8 +309,8 @@ impl Control {
     }
 }
 
-/// The deploy that takes over next in a task that runs `taken`: the earliest of the later deploys, and of two at the same time
-/// the one with the higher number.
+/// The next deploy for a task that runs `taken`: the earliest of the later ones, and of two at the same time the one
+/// with the higher number.
 pub fn next(committed: &[Committed], taken: Number) -> Option<&Committed> {
     let later = committed.iter().filter(|deploy| deploy.number > taken);
     later.min_by_key(|deploy| (deploy.at, Reverse(deploy.number)))

@@ -1,6 +1,6 @@
-//! Reading the control topic.
+//! Reads the control topic.
 //!
-//! Rule: records are taken in the order of the topic, from its start. Components are not kept, only their offsets.
+//! Rule: records are applied in the order of the topic, from its start. Components are not kept, only their offsets.
 
 use crate::binding::Layout;
 use crate::deploy::protocol::{Control, Deploy, Effect, Key, Record};
@@ -14,11 +14,11 @@ use std::time::Duration;
 /// How often the end of the topic is proved.
 const PROOFS: Duration = Duration::from_millis(100);
 
-/// Offsets of the chunks of components, by SHA-256 of the whole and number of the chunk. Some 40 bytes for each chunk that is on the
-/// topic; pruning removes them there and here.
+/// Offsets of the chunks of components, by SHA-256 of the component and number of the chunk. About 40 bytes for each
+/// chunk on the topic. Pruning removes them in both places.
 type Chunks = BTreeMap<[u8; 32], BTreeMap<u32, Offset>>;
 
-/// A reader of the control topic, with what it says so far.
+/// A reader of the control topic, with the current state.
 pub struct Following {
     log: Arc<dyn Log>,
     layout: Arc<Layout>,
@@ -46,7 +46,7 @@ impl Following {
         })
     }
 
-    /// Takes what has arrived. If nothing has, waits at most `wait`. Returns whether anything new is known.
+    /// Applies what has arrived. If nothing has, waits at most `wait`. Returns whether the state has changed.
     pub fn poll(&mut self, wait: Duration) -> Result<bool> {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         self.reader.poll(wait, &mut arrivals)?;
@@ -95,7 +95,7 @@ impl Following {
         Ok(changed)
     }
 
-    /// What the topic says so far.
+    /// The state of the topic so far.
     pub fn control(&self) -> &Control {
         &self.control
     }
@@ -105,7 +105,7 @@ impl Following {
         self.position
     }
 
-    /// The current end of the topic. What others wrote before this call is below it.
+    /// The current end of the topic. Everything that was written before this call is below it.
     pub fn end(&self) -> Result<Offset> {
         Ok(self.log.bounds(self.layout.control, 0)?.1)
     }
@@ -127,7 +127,7 @@ impl Following {
             .is_some_and(|known| known.len() as u64 == pieces)
     }
 
-    /// A component to be fetched from the topic, if all of it is there.
+    /// A component that can be fetched from the topic, if all of its chunks are there.
     pub fn fetch(&self, deploy: &Deploy) -> Option<Fetch> {
         let wanted = self.chunks.get(&deploy.component)?.clone();
         self.has(&deploy.component, deploy.bytes).then(|| Fetch {
@@ -148,7 +148,7 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Fetches its bytes; blocks. On [`Retry`](Failure::Retry), follow the topic further, and fetch again.
+    /// Fetches the component, which blocks. On [`Retry`](Failure::Retry), read the topic further and fetch again.
     pub fn run(self, wait: Duration) -> Result<Vec<u8>> {
         let first = self.wanted.values().copied().min().unwrap_or(0);
         let last = self.wanted.values().copied().max().unwrap_or(0);
@@ -183,7 +183,7 @@ impl Fetch {
                 }
             }
         }
-        // A chunk that was written again during the fetch is further on.
+        // A chunk that was written again during the fetch has moved.
         if !pieces.keys().eq(self.wanted.keys()) {
             return Err(Failure::Retry(
                 "a part of the component has moved on the control topic; reading it again".into(),

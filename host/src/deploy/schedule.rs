@@ -1,6 +1,6 @@
-//! Which version of the rules takes over when, as the control topic has told so far.
+//! The schedule: which version of the rules takes over when, as far as the control topic says.
 //!
-//! Rule: it is a value. Each change makes another one, and a task looks at it between two steps only.
+//! Rule: it is an immutable value. Each change makes another one, and a task looks at it only between two steps.
 
 use crate::binding::Wiring;
 use crate::deploy::protocol::{Committed, Withdrawn};
@@ -10,47 +10,47 @@ use crate::state::meta::Meta;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What the tasks of an instance are told.
+/// What the tasks of an instance must do.
 #[derive(Clone, Default)]
 pub struct RulesSchedule {
     /// All committed deploys, by number.
     pub committed: Vec<Committed>,
-    /// Those that were withdrawn.
+    /// All withdrawn deploys.
     pub withdrawn: Vec<Withdrawn>,
-    /// Deploys whose tasks stop as soon as the rules are over a budget.
+    /// Deploys whose tasks stop when the rules exceed a budget.
     pub stops: BTreeSet<Number>,
     /// Every deploy up to this one is decided.
     pub decided: Number,
-    /// The deploy that tasks are asked to hold for.
+    /// The deploy that tasks must hold for, if any.
     pub prepare: Option<Prepare>,
-    /// The versions that are compiled.
+    /// The compiled versions.
     pub wirings: BTreeMap<VersionId, Arc<Wiring>>,
-    /// The shadow that runs next to the live rules.
+    /// The shadow that runs beside the live rules, if any.
     pub shadow: Option<Arc<Trial>>,
 }
 
-/// A deploy that tasks are asked to hold for. Its version is compiled.
+/// A deploy that tasks must hold for. Its version is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prepare {
     /// Its number.
     pub number: Number,
     /// Its version.
     pub version: VersionId,
-    /// From which time on. Without one, each task holds from where it will be when the deploy is decided.
+    /// The time from which to hold. Without one, each task holds where it is when the deploy is decided.
     pub at: Option<Millis>,
-    /// Pending timers and lookups that it doesn't declare go to the dead letters.
+    /// Whether pending timers and lookups that it does not declare go to the dead letters.
     pub drop_timers: bool,
 }
 
 impl RulesSchedule {
-    /// One version from the beginning of time.
+    /// A schedule with one version, from the beginning of time.
     pub fn only(wiring: Arc<Wiring>) -> RulesSchedule {
         let mut rules = RulesSchedule::default();
         rules.commit(NEVER, wiring);
         rules
     }
 
-    /// Adds a committed deploy, from a time on.
+    /// Adds a committed deploy that takes over at this time.
     pub fn commit(&mut self, at: Millis, wiring: Arc<Wiring>) {
         self.decided += 1;
         let (number, version) = (self.decided, wiring.rules.version().0);
@@ -58,8 +58,8 @@ impl RulesSchedule {
         self.wirings.insert(version, wiring);
     }
 
-    /// The deploy that a task opens with: that of its meta, or the first one where it has no meta. The error is a version that
-    /// is not compiled here.
+    /// The deploy that a task opens with: that of its meta, or the first one if it has no meta. The error is a version
+    /// that is not compiled here.
     pub fn opening(&self, meta: Option<&Meta>) -> Result<(Number, &Arc<Wiring>), VersionId> {
         let (number, version) = match (meta, self.committed.first()) {
             (Some(meta), _) => (meta.deployed, meta.version),
@@ -70,7 +70,7 @@ impl RulesSchedule {
         Ok((number, wiring))
     }
 
-    /// Was this version ever deployed?
+    /// Whether this version was ever deployed.
     pub fn knows(&self, version: VersionId) -> bool {
         let committed = self.committed.iter().map(|known| known.version);
         let withdrawn = self.withdrawn.iter().map(|known| known.version);

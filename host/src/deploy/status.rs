@@ -1,15 +1,15 @@
-//! What the control topic says, for people and programs.
+//! The state of the control topic, for people and programs.
 //!
-//! Rule: this uses only [`Control`], so it says the same from an instance and from the brokers.
+//! Rule: it only uses [`Control`], so an instance and a command that reads the brokers say the same.
 
+use crate::deploy::api::{Deploys, OneDeploy, Shadowing};
 use crate::deploy::protocol::{Control, Known, Stage, State};
-use crate::http::{Deploys, OneDeploy, Shadowing};
 use crate::record::{Millis, Partition};
 use crate::rules::Version;
 use crate::shadow::{Seen, Trial};
 use std::collections::BTreeMap;
 
-/// The status of everything that is known.
+/// The status of all deploys.
 pub fn deploys(control: &Control, tasks: usize) -> Deploys {
     Deploys {
         deploys: control.deploys().map(one).collect(),

@@ -1,7 +1,7 @@
-//! What an instance knows of versions, for its other threads.
+//! What an instance knows about versions, for its other threads.
 //!
-//! Rule: a task opens only when the control topic was read to the end that it had when the task was assigned, and the task's
-//! version is compiled.
+//! Rule: a task opens only when two things are true. The control topic was read up to the end that it had when the task
+//! was assigned. The task's version is compiled.
 
 use super::agent::Carrier;
 use crate::deploy::Orders;
@@ -14,7 +14,7 @@ use crate::state::meta::Meta;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// See the module.
+/// An instance's view of the control topic, shared by its threads.
 #[derive(Default)]
 pub struct Board(Mutex<Inner>);
 
@@ -22,9 +22,9 @@ pub struct Board(Mutex<Inner>);
 struct Inner {
     orders: Arc<Orders>,
     control: Arc<Control>,
-    /// How far the control topic is read.
+    /// How far the control topic was read.
     position: Offset,
-    /// Versions that don't fit here, and why.
+    /// Versions that don't fit here, with the reasons.
     failed: BTreeMap<VersionId, String>,
     shadow: Option<Arc<Trial>>,
     /// Tasks that wait for a version.
@@ -36,7 +36,7 @@ impl Board {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what is known now.
+    /// Updates the view.
     pub fn tell(&self, carrier: &Carrier) {
         let mut inner = self.inner();
         inner.orders = carrier.orders().clone();
@@ -46,14 +46,15 @@ impl Board {
         inner.shadow = carrier.shadow().cloned();
     }
 
-    /// Tasks open with these, where nobody reads a control topic.
+    /// Sets a fixed schedule, for use without a control topic.
     pub fn fix(&self, orders: Arc<Orders>) {
         let mut inner = self.inner();
         inner.orders = orders;
         inner.position = Offset::MAX;
     }
 
-    /// What a task opens with; none: not yet. `end`: of the control topic, when the task was assigned.
+    /// The schedule that a task can open with, or `None` if it is not available yet. `end` is the end of the control
+    /// topic when the task was assigned.
     pub fn opening(&self, task: Partition, end: Offset, meta: Option<&Meta>) -> Result<Option<Arc<Orders>>> {
         let mut inner = self.inner();
         if inner.position < end || inner.orders.committed.is_empty() {
@@ -78,7 +79,7 @@ impl Board {
         }
     }
 
-    /// The task is not wanted here any more.
+    /// Forgets that the task waits for a version.
     pub fn forget(&self, task: Partition) {
         self.inner().opening.remove(&task);
     }
@@ -88,17 +89,17 @@ impl Board {
         self.inner().opening.values().copied().collect()
     }
 
-    /// What the control topic says.
+    /// The state of the control topic.
     pub fn control(&self) -> Arc<Control> {
         self.inner().control.clone()
     }
 
-    /// The shadow that runs in its tasks.
+    /// The shadow that runs in this instance's tasks, if any.
     pub fn shadow(&self) -> Option<Arc<Trial>> {
         self.inner().shadow.clone()
     }
 
-    /// The version that runs, or will run: that of the newest committed deploy.
+    /// The version that runs, or will run, which is that of the newest committed deploy.
     pub fn version(&self) -> Option<VersionId> {
         self.inner().control.newest().map(|known| known.deploy.version)
     }

@@ -1,37 +1,14 @@
-//! `/rules/prune` removes components that nobody needs any more from the control topic.
+//! `/rules/prune` removes components from the control topic that are not needed any more.
 //!
-//! Rule: every version that may still run stays. The pipeline decides which ones these are, not the request.
+//! Rule: every version that may still run stays. The pipeline decides which versions these are, not the request.
 
 use super::rules::{answer, is_json};
 use super::{Shared, refuse};
+use crate::deploy::api::Prune;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-
-/// What to keep in addition to what may still run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Prune {
-    /// How many of the last versions, at least two.
-    pub keep: usize,
-    /// These deploys.
-    pub also: Vec<u64>,
-    /// Only report what would be removed.
-    pub dry_run: bool,
-}
-
-/// A component that nobody needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pruned {
-    /// First 12 hex digits of its SHA-256.
-    pub component: String,
-    /// Its size.
-    pub bytes: u64,
-    /// The deploys that used it.
-    pub deploys: Vec<u64>,
-}
 
 pub(super) async fn prune(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     if let Err(refused) = is_json(&headers) {

@@ -1,159 +1,21 @@
-//! `/rules` says what runs, and deploys other versions.
+//! `/rules` shows which rules run, and deploys other versions.
 //!
-//! Rule: a deploy is answered when it is decided. A request that changes something must have a content type that a page in a
-//! browser can't send without a preflight.
+//! Rule: the answer to a deploy comes when it is decided. A request that changes something must have a content type
+//! that a page in a browser can't send without a preflight.
 
-use super::{COMPONENT_TYPE, Shadowing, Shared, refuse};
-use crate::record::{Millis, Partition};
+use super::{COMPONENT_TYPE, Shared, refuse};
+use crate::deploy::api::{Deploys, Running, Wish};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Header of `POST /rules` with the rest of the [`Wish`], as JSON.
 pub const WISH_HEADER: &str = "pelton-deploy";
-
-/// A request to deploy.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Wish {
-    /// A component, or a core module. Default: the running one.
-    #[serde(skip)]
-    pub component: Option<Vec<u8>>,
-    /// Settings, as an object. Default: the running settings.
-    pub settings: Option<Value>,
-    /// Changes of single settings, applied after that.
-    pub set: BTreeMap<String, Value>,
-    /// Take component and settings from an earlier deploy, if they are not given.
-    pub back: Option<Back>,
-    /// Take over from this event time on, in milliseconds since 1970. Default: from where the tasks are now.
-    pub at: Option<Millis>,
-    /// Earlier versions may be unable to read what it writes.
-    pub one_way: bool,
-    /// Pending timers and lookups that it does not know go to the dead letters.
-    pub drop_timers: bool,
-    /// Only check.
-    pub dry_run: bool,
-    /// Don't take over, but run as a shadow for this long in event time, in milliseconds.
-    pub shadow: Option<Millis>,
-    /// Take component and settings from the running shadow.
-    pub promote: bool,
-}
-
-/// Which deploy to go back to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Back {
-    /// The last deploy of another version.
-    Before,
-    /// The deploy with this number.
-    To(u64),
-}
-
-/// The result of a deploy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployed {
-    /// Version that runs, or will run: first 12 hex digits of the SHA-256 over component and settings.
-    pub version: String,
-    /// Version that ran before.
-    pub previous: String,
-    /// Number of the deploy. If nothing was to be done, number of the running one.
-    pub number: u64,
-    /// Event time from which it holds, in milliseconds since 1970. Absent if nothing was done.
-    pub at: Option<Millis>,
-    /// Notes about the deploy.
-    pub findings: Vec<Finding>,
-    /// How long it runs as a shadow, if it does. The number is then the shadow's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow: Option<Millis>,
-}
-
-/// One finding about a deploy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// Whether it keeps the deploy from being accepted.
-    pub error: bool,
-    /// What it is about: `store 'sessions'`.
-    pub what: String,
-    /// Why, and what to do.
-    pub why: String,
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let level = if self.error { "error" } else { "note" };
-        write!(f, "{level}: {}: {}", self.what, self.why)
-    }
-}
-
-/// How the deploys of a pipeline stand.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Deploys {
-    /// All deploys that count, in order.
-    pub deploys: Vec<OneDeploy>,
-    /// The deploy that each task took over last.
-    pub taken: BTreeMap<Partition, u64>,
-    /// The last shadow, without the single differences.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow: Option<Shadowing>,
-}
-
-/// A deploy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OneDeploy {
-    /// Its number.
-    pub number: u64,
-    /// First 12 hex digits of its version.
-    pub version: String,
-    /// First 12 hex digits of the SHA-256 of its component.
-    pub component: String,
-    /// The rules' settings.
-    pub settings: Value,
-    /// `open`, `committed`, `cancelled` or `withdrawn`.
-    pub state: String,
-    /// Event time from which it holds. Absent for the first deploy, and for "now" until it is decided.
-    pub at: Option<Millis>,
-    /// Why it was cancelled or withdrawn.
-    pub why: Option<String>,
-    /// Who deployed it.
-    pub author: String,
-    /// When it was written, by the author's clock, in milliseconds since 1970.
-    pub written: Millis,
-    /// Whether it was deployed one-way.
-    pub one_way: bool,
-    /// If it is open: the tasks that hold for it, each with the time of its last step (for "now", of the last step that it may take).
-    pub prepared: BTreeMap<Partition, Option<Millis>>,
-    /// If it is open: how far each instance is with it, `fetched` or `ready`.
-    pub instances: BTreeMap<String, String>,
-}
-
-/// Answer of `GET /rules`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Running {
-    /// Name of the pipeline.
-    pub pipeline: String,
-    /// Name of the instance that answers.
-    pub instance: String,
-    /// Version that runs, or will run.
-    pub version: String,
-    /// Versions of the tasks of this instance.
-    pub tasks: BTreeMap<Partition, String>,
-    /// All deploys that count, in order.
-    pub deploys: Vec<OneDeploy>,
-    /// The deploy that each task of the pipeline took over last.
-    pub taken: BTreeMap<Partition, u64>,
-    /// The last shadow, without the single differences.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow: Option<Shadowing>,
-    /// Trouble of tasks of this instance, by task.
-    #[serde(default)]
-    pub troubles: BTreeMap<Partition, String>,
-}
 
 pub(super) async fn get(State(shared): State<Shared>) -> Response {
     let health = (shared.surface.health)();
@@ -179,7 +41,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
     .into_response()
 }
 
-/// Takes a component, with the rest of the request in a header; or a request without a component, as JSON.
+/// Accepts a component, with the rest of the request in a header, or a request without a component, as JSON.
 pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     let (wish, component) = match kind {
@@ -200,7 +62,7 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
         Ok(_) => return refuse(StatusCode::BAD_REQUEST, "settings must be a JSON object"),
         Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the request can't be read: {why}")),
     };
-    // Owned by the blocking part, so that a client that hangs up does not let a second deploy in.
+    // The blocking part owns the lock, so that a second deploy can't begin if the client hangs up.
     let Ok(alone) = Arc::clone(&shared.deploying).try_lock_owned() else {
         return refuse(
             StatusCode::CONFLICT,

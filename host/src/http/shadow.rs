@@ -1,64 +1,13 @@
-//! `/rules/diff` says what a shadow does differently.
+//! `/rules/diff` shows what a shadow does differently.
 //!
-//! Rule: for tasks of this instance it says what the instance knows itself; for other tasks, what their instances reported last.
+//! Rule: for tasks of this instance, it shows what the instance knows itself. For other tasks, it shows what their
+//! instances have last reported.
 
 use super::{Shared, refuse};
-use crate::record::{Millis, Partition};
-use crate::shadow::{Report, Seen};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-
-/// A shadow, and what was seen of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Shadowing {
-    /// Its number. Shadows have their own numbers.
-    pub number: u64,
-    /// First 12 hex digits of its version.
-    pub version: String,
-    /// The version that it runs beside.
-    pub live: String,
-    /// How long it runs in event time of each task, in milliseconds.
-    pub duration: Millis,
-    /// Who started it.
-    pub author: String,
-    /// Why it is over, if it is.
-    pub over: Option<String>,
-    /// How far each instance is with it, `fetched` or `ready`.
-    pub instances: BTreeMap<String, String>,
-    /// Number of tasks of the pipeline.
-    pub of: usize,
-    /// The reports by task. Tasks that have not begun are left out.
-    pub tasks: BTreeMap<Partition, Report>,
-    /// The counts of all tasks together.
-    pub total: Seen,
-}
-
-impl Shadowing {
-    /// The same without the single differences.
-    pub fn brief(mut self) -> Shadowing {
-        for report in self.tasks.values_mut() {
-            report.differences.clear();
-            report.traps.clear();
-            report.notes.clear();
-        }
-        self
-    }
-}
-
-/// What a cancel ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cancelled {
-    /// An undecided deploy.
-    #[serde(rename = "cancelled")]
-    Deploy(u64),
-    /// A shadow.
-    Shadow(u64),
-}
 
 pub(super) async fn get(State(shared): State<Shared>) -> Response {
     match (shared.surface.shadow)() {

@@ -1,6 +1,7 @@
-//! Over real HTTP on loopback.
+//! Tests over real HTTP on loopback.
 
 use super::*;
+use crate::deploy::api::Back;
 use reqwest::Client;
 use std::sync::mpsc;
 
@@ -143,7 +144,7 @@ fn what_is_wrong_is_refused_before_the_deploy() {
     assert_eq!(call(get(&server, "/health").header("host", "localhost:1")).0, 200);
     assert_eq!(call(get(&server, "/health").header("host", "[::1]:1")).0, 200);
     assert_eq!(call(get(&server, "/nothing")).0, 404);
-    // A bug in a deploy is one answer; the server lives on.
+    // A bug in a deploy fails that request, and the server keeps running.
     assert_eq!(call(post(&server, vec![1])).0, 500);
     assert_eq!(call(post(&server, vec![1])).0, 500);
 }

@@ -1,8 +1,8 @@
-//! An instance driven by hand: all its parts in one thread, each with its turn when the driver says so.
+//! An instance whose parts are driven by hand in one thread.
 //!
-//! Rule: the parts are those that run in production, and nothing is decided here. Where production has a channel there is a
-//! queue, where it has a thread there is a method, and between two calls any time may pass. The test kit drives it in a fixed
-//! order, the simulator in every order that threads could have.
+//! Rule: the parts are those of production, and nothing is decided here. Where production has a channel, this has a
+//! queue; where it has a thread, this has a method. Any time may pass between two calls. The test kit drives it in a
+//! fixed order, and the simulator in every order that threads could have.
 
 use super::health::Tasks;
 use super::member::{self, Member};
@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// See the module.
+/// An instance whose parts get their turns from a driver.
 pub struct Instance {
     site: Site,
     supervisor: Supervisor,
@@ -37,20 +37,20 @@ pub struct Instance {
     cuts: VecDeque<(Partition, Offset)>,
 }
 
-/// A restore in the hands of a thread of the pool.
+/// A restore that a thread of the pool is working on.
 struct Working {
     restore: Restore,
     access: Access,
-    /// What it is about to find out.
+    /// The question that is to be asked.
     asked: Option<Question>,
-    /// What it has found out, and not yet said.
+    /// The answer, until the restore gets it.
     heard: Option<Result<Answer>>,
-    /// It is not wanted any more; but what it is at it still does.
+    /// Whether it is not wanted any more. What was begun is still finished.
     abandoned: bool,
 }
 
 impl Instance {
-    /// Of these workers; joins the group.
+    /// Starts with these workers and joins the group.
     pub fn start(site: Site, seats: Vec<Seat>, board: Arc<Board>) -> Result<Instance> {
         let tasks = Tasks::default();
         let before = site.log.assignment();
@@ -69,12 +69,12 @@ impl Instance {
         })
     }
 
-    /// The process is told to stop.
+    /// Tells the instance to stop.
     pub fn stop(&mut self) {
         self.events.push_back(Event::Stop);
     }
 
-    /// A step of the supervisor. Some: it has ended, and how.
+    /// Runs a step of the supervisor. If it has ended, returns how.
     pub fn supervise(&mut self, now: Duration) -> Option<Result<()>> {
         let step = self.supervisor.step(now, &mut self.events.drain(..));
         for request in step.requests {
@@ -101,7 +101,7 @@ impl Instance {
         step.ended
     }
 
-    /// The group's thread does what it was asked first, or hears of the next change. What it has done or heard.
+    /// Does the next request to the group, or takes the next change from it. Returns what was done.
     pub fn member(&mut self) -> Option<&'static str> {
         let (what, heard) = match self.asked.pop_front() {
             Some(request) => {
@@ -123,18 +123,17 @@ impl Instance {
         what.or(Some("hears"))
     }
 
-    /// How many restores are under way.
+    /// Number of current restores.
     pub fn restores(&self) -> usize {
         self.restores.len()
     }
 
-    /// A restore goes on by one move: it asks, or what it asked is found out, or it hears that. False: there is nothing to do
-    /// for it but to wait.
+    /// Moves a restore on: it asks, its question is answered, or it gets the answer. Returns false if it can only wait.
     pub fn restore(&mut self, index: usize) -> bool {
         let working = &mut self.restores[index];
         let question = working.asked.take();
         if working.abandoned {
-            // Its thread was at this when the word came.
+            // The thread was working on this when it was abandoned.
             if let Some(question) = question {
                 drop(working.access.ask(question, Duration::ZERO));
             }
@@ -167,7 +166,7 @@ impl Instance {
         true
     }
 
-    /// A changelog is cut, if one is to be. A cut that fails is asked for again by the next round of the sweep.
+    /// Truncates a changelog, if one is waiting for it. If it fails, the next round of the sweep requests it again.
     pub fn cut(&mut self) -> bool {
         let Some((partition, before)) = self.cuts.pop_front() else {
             return false;
@@ -176,7 +175,7 @@ impl Instance {
         cut.is_ok()
     }
 
-    /// A round of a worker's thread.
+    /// Runs a round of a worker.
     pub fn work(&mut self, index: usize, now: Now) -> Result<Round> {
         let (seat, commands) = &mut self.seats[index];
         let told = !commands.is_empty();
@@ -189,7 +188,7 @@ impl Instance {
         Ok(if told { Round::Busy } else { round })
     }
 
-    /// A round of the control topic's thread.
+    /// Runs a round of the control topic's thread.
     pub fn carry(&mut self, carrier: &mut Carrier, now: Now) -> Result<()> {
         let seats = &mut self.seats;
         let carriage = Carriage {
@@ -204,7 +203,7 @@ impl Instance {
         })
     }
 
-    /// The workers are told which versions their tasks take.
+    /// Gives the workers a new schedule.
     pub fn order(&mut self, orders: &Arc<Orders>) {
         for (_, commands) in &mut self.seats {
             commands.push_back(Command::Order(orders.clone()));
@@ -216,12 +215,12 @@ impl Instance {
         self.seats.iter().map(|(seat, _)| seat)
     }
 
-    /// A worker itself.
+    /// The worker with this index.
     pub fn seat(&mut self, index: usize) -> &mut Seat {
         &mut self.seats[index].0
     }
 
-    /// How the tasks stand.
+    /// The status of the tasks.
     pub fn status(&self) -> Vec<Status> {
         self.seats().flat_map(|seat| seat.worker().status()).collect()
     }
@@ -232,12 +231,12 @@ impl Instance {
         seats.find_map(|(seat, _)| seat.worker_mut().task(partition))
     }
 
-    /// The stays whose tasks workers are to close.
+    /// The stays whose tasks must be closed by workers.
     pub fn awaits(&self) -> Vec<Stay> {
         self.supervisor.awaits()
     }
 
-    /// Nothing is under way but the work itself.
+    /// Whether nothing is going on except the work itself.
     pub fn is_settled(&self) -> bool {
         self.supervisor.is_settled()
             && self.restores.is_empty()
@@ -247,7 +246,7 @@ impl Instance {
             && self.seats.iter().all(|(_, commands)| commands.is_empty())
     }
 
-    /// What it waits for, for people.
+    /// What the instance is waiting for, for people.
     pub fn describe(&self) -> String {
         let restores = self.restores.iter().map(|working| working.restore.partition());
         format!(
@@ -279,8 +278,8 @@ pub struct Carriage<'a> {
 }
 
 impl Carriage<'_> {
-    /// A round of the control topic: takes what tasks and authors say, and tells what follows. `tell` is called when the orders have
-    /// changed, before the board lets a task open by them. The error is that of a log that does not answer.
+    /// Runs a round of the control topic: takes what tasks and authors say, and reports what follows from it. If the
+    /// schedule has changed, `tell` is called before the board lets a task open with it. Fails if the log does not answer.
     pub fn turn(self, now: Now, wait: Duration, tell: &mut dyn FnMut(&Arc<Orders>)) -> Result<()> {
         let Carriage { carrier, board, tasks } = self;
         if carrier.step(now, wait, &tasks.running(), &board.wanted())? {

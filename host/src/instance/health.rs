@@ -1,7 +1,7 @@
-//! What each task of this instance does, and since when: for health, the demo and the benchmark.
+//! What each task of this instance is doing, and since when, for health, the demo and the benchmark.
 //!
-//! Rule: a task is in here from the moment it is ours until it is closed, also while it restores: nothing that takes too
-//! long is silent.
+//! Rule: a task is listed from when it is assigned until it is closed, also while it restores, so that a slow restore
+//! is visible.
 
 use super::Running;
 use crate::binding::Status;
@@ -14,17 +14,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A restore that has not come further for so long is somebody's business: beyond elections and transaction time-outs.
+/// A restore without progress for this long needs attention. It is longer than elections and transaction time-outs
+/// take.
 const STANDS_STILL: Duration = Duration::from_secs(60);
 
 /// The tasks of an instance.
 #[derive(Clone, Default)]
 pub struct Tasks(Arc<Mutex<BTreeMap<Partition, Standing>>>);
 
-/// What a task does.
+/// What a task is doing.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Since when.
+    /// When it began.
     since: SystemTime,
     now: Doing,
 }
@@ -34,9 +35,9 @@ pub struct Standing {
 enum Doing {
     Runs(Status),
     Restores {
-        /// Of its changelog, from 0 to 1.
+        /// How much of its changelog was read, from 0 to 1.
         read: f64,
-        /// When that was less. None: it waits for its turn, and has not begun.
+        /// When the last progress was made. `None` if it has not begun because it waits for other restores.
         moved: Option<Instant>,
         /// What it waits for.
         why: Option<String>,
@@ -44,7 +45,7 @@ enum Doing {
 }
 
 impl Tasks {
-    /// A task is ours, and its restore begins when another one has ended.
+    /// Lists a task that waits for another restore to end.
     pub fn waits(&self, task: Partition) {
         let now = Doing::Restores {
             read: 0.0,
@@ -55,7 +56,7 @@ impl Tasks {
         self.lock().insert(task, Standing { since, now });
     }
 
-    /// A task has read so much of its changelog, from 0 to 1, and waits for something.
+    /// Lists a task that has read this much of its changelog, from 0 to 1, with what it waits for.
     pub fn restores(&self, task: Partition, read: f64, why: Option<&str>) {
         let mut tasks = self.lock();
         let before = tasks.get(&task).map(|standing| (standing.since, &standing.now));
@@ -70,7 +71,7 @@ impl Tasks {
         tasks.insert(task, Standing { since, now });
     }
 
-    /// A task runs.
+    /// Lists a task that runs.
     pub fn runs(&self, status: Status) {
         let mut tasks = self.lock();
         let since = match tasks.get(&status.partition) {
@@ -85,12 +86,12 @@ impl Tasks {
         tasks.insert(task, Standing { since, now });
     }
 
-    /// A task is not ours any more.
+    /// Removes a task.
     pub fn gone(&self, task: Partition) {
         self.lock().remove(&task);
     }
 
-    /// Those that run.
+    /// The tasks that run.
     pub fn running(&self) -> Vec<Status> {
         let status = |standing: &Standing| match &standing.now {
             Doing::Runs(status) => Some(status.clone()),
@@ -99,7 +100,7 @@ impl Tasks {
         self.lock().values().filter_map(status).collect()
     }
 
-    /// Those that restore, with what they are at, for people.
+    /// The tasks that restore, with their progress as text.
     pub fn restoring(&self) -> Vec<(Partition, String)> {
         let text = |(task, standing): (&Partition, &Standing)| Some((*task, standing.text()?));
         self.lock().iter().filter_map(text).collect()
@@ -111,7 +112,7 @@ impl Tasks {
 }
 
 impl Standing {
-    /// How a restore goes; none: it runs.
+    /// The progress of a restore as text, or `None` if the task runs.
     fn text(&self) -> Option<String> {
         let Doing::Restores { read, moved, why } = &self.now else {
             return None;
@@ -160,12 +161,12 @@ impl Standing {
     }
 }
 
-/// Its rules are over a budget, and nobody but a person can give it others.
+/// Whether its rules exceed a budget, so that it waits until a person deploys other rules.
 fn waits_for_rules(status: &Status, control: &Control) -> bool {
     status.trouble.is_some() && control.way_back(status.deployed) == Way::Stop
 }
 
-/// What is the matter with its rules.
+/// What is wrong with its rules.
 fn trouble(status: &Status, control: &Control) -> Option<String> {
     let (why, stopped) = status.trouble.as_ref()?;
     let number = status.deployed;
@@ -180,7 +181,7 @@ fn trouble(status: &Status, control: &Control) -> Option<String> {
     Some(format!("deploy {number} is at fault: {why}; {then}"))
 }
 
-/// What an instance says about itself.
+/// What the instance says about itself.
 pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health + Send + Sync> {
     let (tasks, board, config) = (running.tasks.clone(), running.board().clone(), config.clone());
     Arc::new(move || {

@@ -1,9 +1,10 @@
-//! This instance as a member of the consumer group: it does what the supervisor asks, and tells what it hears.
+//! This instance's membership in the consumer group. It does what the supervisor requests, and reports what the group
+//! says.
 //!
 //! Rules:
-//! - Everything here may wait for a broker, so it never runs in the supervisor's step: it has a thread of its own.
-//! - What it tells carries the assignment counter as it stood right after the change, and which membership it is of. So a
-//!   worker never commits under a counter that is newer than what the supervisor knows.
+//! - Everything here may wait for a broker, so it has its own thread and never runs in the supervisor's step.
+//! - A report carries the assignment counter as it was right after the change, and the membership that it is about. So
+//!   a worker never commits with a counter that is newer than what the supervisor knows.
 
 use crate::error::{Failure, Result};
 use crate::log::{Group, Log, Membership};
@@ -11,36 +12,36 @@ use crate::record::Partition;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the group is asked.
+/// A request to the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// These partitions are closed: others may have them.
+    /// These partitions are closed, so that others may have them.
     Release(Vec<Partition>),
-    /// Leave the group. It is answered by [`Said::Left`].
+    /// Leave the group. [`Said::Left`] is the answer.
     Leave,
-    /// Join it again. It is answered by [`Said::Joined`].
+    /// Join the group again. [`Said::Joined`] is the answer.
     Join,
 }
 
-/// What the group has to say.
+/// A report from the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Which membership says it: the first one is 0, and each join counts one up.
+    /// The membership that reports: 0 for the first one, and one more for each join.
     pub membership: u64,
-    /// The assignment counter that holds from then on.
+    /// The assignment counter after this.
     pub assignment: u64,
-    /// What.
+    /// What is reported.
     pub said: Said,
 }
 
-/// See [`Heard`].
+/// What the group reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// Partitions have changed hands.
+    /// The assignment has changed.
     Changed(Membership),
-    /// No broker answers; it goes on when one does.
+    /// No broker answers. It will continue when one does.
     Unreachable(String),
-    /// Somebody has joined by our instance id. Nothing more is heard of this membership but `Left`.
+    /// Another process has joined with our instance id. After this, the membership reports only `Left`.
     Fenced(String),
     /// It has left.
     Left,
@@ -49,24 +50,24 @@ pub enum Said {
 }
 
 impl Heard {
-    /// No broker answers.
+    /// Whether it says that no broker answers.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.said, Said::Unreachable(_))
     }
 
-    /// It is about partitions that are to be released.
+    /// Whether it is about partitions that must be released.
     pub fn wants_release(&self) -> bool {
         matches!(self.said, Said::Changed(Membership::Revoked(_) | Membership::Lost(_)))
     }
 }
 
-/// See the module.
+/// The membership in the consumer group.
 pub struct Member {
     log: Arc<dyn Log>,
-    /// None after it has left.
+    /// `None` after it has left.
     group: Option<Box<dyn Group>>,
     number: u64,
-    /// It was fenced, and hears nothing more.
+    /// Whether it was fenced, so that it reports nothing more.
     fenced: bool,
 }
 
@@ -82,7 +83,7 @@ impl Member {
         })
     }
 
-    /// Does what it is asked. Err: the instance can't go on.
+    /// Does what is requested. Fails if the instance can't go on.
     pub fn request(&mut self, request: Request) -> Result<Option<Heard>> {
         match request {
             Request::Release(partitions) => {
@@ -109,7 +110,7 @@ impl Member {
         }
     }
 
-    /// Waits for the next change. Err: the instance can't go on.
+    /// Waits for the next change. Fails if the instance can't go on.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Heard>> {
         let Some(group) = self.group.as_mut().filter(|_| !self.fenced) else {
             return Ok(None);
@@ -122,7 +123,7 @@ impl Member {
         }
     }
 
-    /// It is in the group, as far as it knows: there is something to hear.
+    /// Whether it is in the group, as far as it knows, so that there may be changes.
     pub fn hears(&self) -> bool {
         self.group.is_some() && !self.fenced
     }

@@ -1,21 +1,22 @@
-//! How the process keeps its memory.
+//! Settings of the memory allocator.
 //!
-//! Rule: what was freed is used again. Chunks, batches and effects of some 100 KiB come and go thousands of times a second;
-//! glibc would give each back to the system, and get it again page by page, cleared: a tenth of a worker's time.
+//! Rule: freed memory is reused. Chunks, batches and effects of about 100 KiB are allocated and freed thousands of
+//! times a second. glibc would return each to the system and get it again page by page, which would take a tenth of a
+//! worker's time.
 
-/// Freed memory that an arena of the allocator keeps, at most, in bytes: more than a worker's chunks (16 MiB of fetched
-/// records for each stream and task) and two epochs.
+/// Maximum freed memory that an arena of the allocator keeps, in bytes. It is more than a worker's chunks (16 MiB of
+/// fetched records for each stream and task) and two epochs.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEEP: libc::c_int = 128 << 20;
 
-/// Larger pieces are mapped each for itself. It is the most that glibc allows.
+/// Larger allocations are mapped separately. This is the maximum that glibc allows.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED: libc::c_int = 32 << 20;
 
-/// Tells the allocator, once a process. Other systems' allocators do it by themselves.
+/// Sets up the allocator, once in a process. Other systems' allocators need no settings.
 pub fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: it sets two numbers of the allocator, under its own lock. Refused, they stay as they are.
+    // SAFETY: it sets two numbers of the allocator, under the allocator's lock. If they are refused, nothing changes.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEEP);
         libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED);

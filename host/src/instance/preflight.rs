@@ -1,7 +1,7 @@
-//! What can be known before the start: do the topics, the schemas and the rules fit the config?
+//! Checks before the start: do the topics, the schemas and the rules fit the config?
 //!
-//! Rule: nothing is changed by looking, and every look is done: one finding never hides another. `run` refuses to start on the
-//! same findings that `pelton check` shows.
+//! Rule: checks change nothing, and all are made, so that no finding hides another. `run` refuses to start on the same
+//! findings that `pelton check` shows.
 
 mod component;
 #[cfg(test)]
@@ -15,7 +15,7 @@ use crate::log::TopicInfo;
 use crate::registry::{NoSchema, Schemas};
 use serde_json::Value;
 
-/// The component's file: is it there, and is it WebAssembly?
+/// Checks that the component's file exists and is WebAssembly.
 pub fn rules_file(config: &Config) -> Vec<Finding> {
     let file = &config.rules.file;
     let shown = file.display().to_string();
@@ -34,7 +34,7 @@ pub fn rules_file(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// The names that the rules declare against those of the config.
+/// Compares the names that the rules declare with those in the config.
 pub fn names(config: &Config, inputs: &[&str], outputs: &[&str], lookups: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut compare = |group: &str, ours: Vec<&str>, theirs: &[&str], verb: &str| {
@@ -71,7 +71,7 @@ pub fn names(config: &Config, inputs: &[&str], outputs: &[&str], lookups: &[&str
     findings
 }
 
-/// The schemas of the topics in Avro: are they there, and do they hold the event time?
+/// Checks that Avro topics have schemas, and that these have the event time.
 pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
     let mut findings = Vec::new();
     for input in config.inputs.iter().filter(|input| input.format == Format::Avro) {
@@ -92,7 +92,7 @@ pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
                 let cure = format!("{why}; it must be there before the first record");
                 findings.push(Finding::warning(format!("{key}.topic"), &input.topic, cure));
             }
-            // It is away for the others too.
+            // It is not available for the other topics either.
             Err(NoSchema::Unavailable(why)) => return vec![Finding::error("schemas.registry", "", why)],
             Err(NoSchema::Invalid(why)) => findings.push(Finding::error(format!("{key}.topic"), &input.topic, why)),
         }
@@ -100,7 +100,7 @@ pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
     for output in config.outputs.iter().filter(|output| output.format == Format::Avro) {
         let key = format!("outputs.{}.topic", output.name);
         match (schemas.latest(&output.topic), &config.schemas) {
-            // A registry gets it at the start.
+            // The start registers it.
             (Ok(_), _) | (Err(NoSchema::Unknown(_)), Some(SchemaSource::Registry(_))) => {}
             (Err(NoSchema::Unavailable(why)), _) => return vec![Finding::error("schemas.registry", "", why)],
             (Err(why), _) => findings.push(Finding::error(key, &output.topic, why.to_string())),
@@ -109,7 +109,7 @@ pub fn schemas(config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
     findings
 }
 
-/// Ok when whoever has the schemas answers; what it says is judged elsewhere.
+/// Checks that the source of schemas answers. Other checks judge what it says.
 pub fn answers(config: &Config, schemas: &dyn Schemas) -> Result<()> {
     let topic = config
         .outputs
@@ -122,7 +122,7 @@ pub fn answers(config: &Config, schemas: &dyn Schemas) -> Result<()> {
     }
 }
 
-/// Every record of the schema must have the field, as a time.
+/// Checks that every record of the schema has the field, as a time.
 fn event_time(schema: &str, field: &str) -> std::result::Result<(), String> {
     let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
     let records = match &schema {
@@ -152,7 +152,7 @@ fn event_time(schema: &str, field: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// The topics of the cluster, by a function that looks one up (none: there is no such topic).
+/// Checks the topics of the cluster. `topic` looks one up, and returns `None` if there is no such topic.
 pub fn topics(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) -> Vec<Finding> {
     match look(config, topic) {
         Ok(findings) => findings,
@@ -172,7 +172,7 @@ fn servers(config: &Config) -> &str {
         .map_or("", |(_, servers)| servers)
 }
 
-/// The same; Err: the brokers don't answer.
+/// The same, but fails if the brokers don't answer.
 pub fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut counts: Vec<(&str, i32)> = Vec::new();
@@ -214,7 +214,7 @@ pub fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) 
     }
     if let Some((_, partitions)) = counts.first() {
         for owned in config.owned_topics(*partitions) {
-            // One that is not there yet is created at the start.
+            // A missing one is created at the start.
             if let Some(info) = topic(&owned.name)? {
                 findings.extend(self::owned(&owned, &info));
             }
@@ -223,7 +223,7 @@ pub fn look(config: &Config, topic: &dyn Fn(&str) -> Result<Option<TopicInfo>>) 
     Ok(findings)
 }
 
-/// One of Pelton's own topics against what it must be.
+/// Checks one of Pelton's own topics.
 pub fn owned(owned: &OwnedTopic, info: &TopicInfo) -> Vec<Finding> {
     let mut findings = Vec::new();
     if info.partitions != owned.partitions {
@@ -238,7 +238,7 @@ pub fn owned(owned: &OwnedTopic, info: &TopicInfo) -> Vec<Finding> {
         ));
     }
     for (name, wanted) in &owned.required {
-        // What the broker does not tell can't be judged.
+        // Settings that the broker does not report can't be checked.
         let Some(is) = setting(info, name).filter(|is| is != wanted) else {
             continue;
         };

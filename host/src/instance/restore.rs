@@ -1,9 +1,9 @@
-//! A partition on its way to a task: where it begins, its state, its version.
+//! The restore of a partition: it determines where the inputs begin, rebuilds the state, and waits for the version.
 //!
 //! Rules:
-//! - It never waits: it says what it must know next, and whoever drives it finds that out (`task::restore::Access`).
-//! - First it asks where the inputs and the control topic begin and end, now that the partition is ours. Then it restores.
-//!   Then it waits until the control topic is read that far, and the task's version is compiled.
+//! - It never waits itself. It says what it must know next, and its driver finds that out (`task::restore::Access`).
+//! - It first asks where the inputs and the control topic begin and end, after the partition was assigned. Then it
+//!   rebuilds the state. Then it waits until the control topic was read that far, and the task's version is compiled.
 #![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 #[cfg(test)]
@@ -19,13 +19,13 @@ use crate::task::{Restored, Task};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A question that got no answer is asked again after this.
+/// Pause before a question that got no answer is asked again.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Between two looks whether the task's version is there.
+/// How often to look for the task's version.
 const VERSIONS: Duration = Duration::from_millis(5);
 
-/// How often a restore begins again because the changelog was cut while it was read.
+/// How many times a restore may begin again because the changelog was truncated while it was read.
 const AGAIN: u32 = 3;
 
 /// A partition that is being restored.
@@ -40,37 +40,37 @@ pub struct Restore {
     starts: Vec<Offset>,
     /// The end of the control topic when the partition was assigned.
     control: Offset,
-    /// How often it may begin again.
+    /// How many times it may still begin again.
     again: u32,
-    /// What it waits for, for people.
+    /// What it is waiting for, for people.
     why: Option<String>,
-    /// It may ask again only after a pause.
+    /// Whether it must pause before it asks again.
     pauses: bool,
 }
 
 enum Part {
-    /// Asks where the inputs begin and end.
+    /// Asking where the inputs begin and end.
     Inputs,
-    /// Asks where the control topic ends.
+    /// Asking where the control topic ends.
     Control,
     State(Rebuild),
-    /// Waits for its version.
+    /// Waiting for its version.
     Version(Box<Restored>),
     Over(Option<Result<Box<Task>>>),
 }
 
-/// What a restore needs from whoever drives it.
+/// What a restore needs from its driver.
 pub enum Next {
-    /// The answer to this, by [`Restore::answer`].
+    /// The answer to this question, through [`Restore::answer`].
     Ask(Question),
-    /// To be called again after this.
+    /// To be called again after this time.
     Wait(Duration),
-    /// Nothing more: the task, or why there is none.
+    /// Nothing more. Contains the task, or why there is none.
     Done(Result<Box<Task>>),
 }
 
 impl Restore {
-    /// Of a partition that was just assigned. `stored`: there is a local store.
+    /// Begins the restore of a partition that was just assigned. `stored` says whether there is a local store.
     pub fn begin(config: Arc<Config>, layout: Arc<Layout>, partition: Partition, stay: Stay, stored: bool) -> Restore {
         Restore {
             partition,
@@ -87,17 +87,17 @@ impl Restore {
         }
     }
 
-    /// Which partition.
+    /// The partition that is restored.
     pub fn partition(&self) -> Partition {
         self.partition
     }
 
-    /// Which assignment of it.
+    /// The assignment that it is restored for.
     pub fn stay(&self) -> Stay {
         self.stay
     }
 
-    /// How much of the changelog is read, from 0 to 1, and what it waits for.
+    /// How much of the changelog was read, from 0 to 1, and what it is waiting for.
     pub fn progress(&self) -> (f64, Option<&str>) {
         let read = match &self.part {
             Part::Inputs | Part::Control => 0.0,
@@ -107,7 +107,7 @@ impl Restore {
         (read, self.why.as_deref())
     }
 
-    /// What it needs next.
+    /// What the restore needs next.
     pub fn step(&mut self, board: &Board) -> Next {
         if std::mem::take(&mut self.pauses) {
             return Next::Wait(RETRY);
@@ -117,7 +117,7 @@ impl Restore {
                 return Next::Ask(question);
             }
             self.part = match rebuild.restored() {
-                // It has no question, so it is done.
+                // It asks nothing, so it is done.
                 Ok(state) => Part::Version(Box::new(state.unwrap_or_default())),
                 Err(why) => Part::Over(Some(Err(why))),
             };
@@ -134,7 +134,7 @@ impl Restore {
         }
     }
 
-    /// The answer to what it asked last.
+    /// Takes the answer to the last question.
     pub fn answer(&mut self, answer: Result<Answer>) {
         match self.go_on(answer) {
             Ok(()) => self.why = None,
@@ -145,7 +145,7 @@ impl Restore {
                 self.why = Some(why);
                 self.pauses = true;
             }
-            // Whoever had the task before may cut the changelog while we read it: what is left is whole.
+            // The previous owner of the task may truncate the changelog while it is read. What is left is complete.
             Err(Failure::Corrupted(why)) if self.again > 0 => {
                 tracing::warn!(task = self.partition, %why, "the restore begins again");
                 self.again -= 1;
@@ -182,7 +182,7 @@ impl Restore {
         Part::State(Rebuild::begin(self.layout.clone(), self.partition, self.stored))
     }
 
-    /// Opens the task, if its version is there.
+    /// Opens the task, if its version is available.
     fn open(&mut self, board: &Board) -> Next {
         let part = std::mem::replace(&mut self.part, Part::Over(None));
         let Part::Version(state) = part else {

@@ -1,7 +1,7 @@
-//! A worker, and what it is told: one round of its loop, without the thread that drives it.
+//! A worker with its commands: one round of its loop, without the thread that drives it.
 //!
-//! Rule: what a worker says about a task carries the stay that the task was opened for, so that nobody takes the end of one
-//! stay for the end of the next.
+//! Rule: reports about a task carry the stay that the task was opened for, so that the end of one stay is never taken
+//! for the end of the next.
 #![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 use super::health::Tasks;
@@ -16,61 +16,61 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a worker tells how its tasks stand.
+/// How often a worker reports the status of its tasks.
 const STATUS_EVERY: Duration = Duration::from_millis(100);
 
-/// How often something that lasts, such as a broker that is away, is logged.
+/// How often a lasting problem, such as a missing broker, is logged.
 pub const SAY_EVERY: Duration = Duration::from_secs(10);
 
-/// A partition, in one assignment of it.
+/// One assignment of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Which partition.
+    /// The partition.
     pub partition: Partition,
-    /// Which assignment.
+    /// The stay, which identifies the assignment.
     pub stay: Stay,
 }
 
-/// What a worker is told. The numbers are assignment counters: what is open may be committed under them.
+/// A command to a worker. The numbers are assignment counters, with which the open epoch may be committed.
 pub enum Command {
-    /// A task is restored, and ours.
+    /// Open this task. It is restored, and ours.
     Open(Box<Task>, Stay, u64),
-    /// Partitions of others have changed hands.
+    /// The assignment of other partitions has changed.
     Reassigned(u64),
-    /// Commit what is open of these tasks, then close them.
+    /// Commit the open epoch of these tasks, and close them.
     Close(Vec<Claim>, u64),
-    /// Drop these tasks: they are somebody else's already.
+    /// Drop these tasks, because they belong to another instance already.
     Lose(Vec<Claim>, u64),
-    /// Which versions its tasks take.
+    /// Use this schedule.
     Order(Arc<Orders>),
 }
 
-/// How a round went.
+/// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Round {
     /// Something was done.
     Busy,
     /// There was nothing to do.
     Idle,
-    /// The log does not answer: the same round may go through later.
+    /// The log does not answer. The same round may succeed later.
     Unreachable,
 }
 
-/// See the module.
+/// A worker with its commands.
 pub struct Seat {
     worker: Worker,
-    /// The stays of the tasks that it was told to close.
+    /// The stays of the tasks that it must close.
     closing: BTreeMap<Partition, Stay>,
-    /// Tasks that are closed, and not told yet.
+    /// Tasks that are closed, but not reported yet.
     closed: Vec<Claim>,
-    /// When it told how its tasks stand.
+    /// When it last reported the status of its tasks.
     told: Duration,
-    /// When it said that the log does not answer.
+    /// When it last logged that the log does not answer.
     said: Option<Duration>,
 }
 
 impl Seat {
-    /// Of a worker without tasks.
+    /// A worker without tasks.
     pub fn new(worker: Worker) -> Seat {
         Seat {
             worker,
@@ -91,7 +91,7 @@ impl Seat {
         &mut self.worker
     }
 
-    /// Does what it is told.
+    /// Executes a command.
     pub fn obey(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Open(task, stay, assignment) => self.worker.open(*task, stay, assignment)?,
@@ -106,12 +106,12 @@ impl Seat {
                 self.worker.lose(&partitions, assignment);
             }
         }
-        // At once: the next command may be about the next stay of the same partition.
+        // This is done at once, because the next command may be about the next stay of the same partition.
         self.take_closed();
         Ok(())
     }
 
-    /// A round of the worker's loop, with what there is to tell.
+    /// Runs a round of the worker's loop, and adds what must be reported.
     pub fn turn(&mut self, now: Now, wait: Duration, tasks: &Tasks, events: &mut Vec<Event>) -> Result<Round> {
         let round = match self.worker.turn(now, wait) {
             Ok(true) => Round::Busy,
@@ -150,7 +150,7 @@ impl Seat {
 
     fn take_closed(&mut self) {
         for partition in self.worker.take_closed() {
-            // A task that is told to close and then to be dropped may be closed twice; the second says nothing new.
+            // A task that must close and is then dropped may be closed twice. The second time is not reported.
             if let Some(stay) = self.closing.remove(&partition) {
                 self.closed.push(Claim { partition, stay });
             }

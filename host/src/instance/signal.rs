@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks for a stop, the second does not wait for it.
+//! SIGTERM and SIGINT: the first one asks for a stop, and the second one ends the process at once.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use tokio::signal::unix::{SignalKind, signal};
@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Exit code after the second signal.
 const TOLD_TWICE: i32 = 130;
 
-/// From now on a signal does not end the process: the first one comes out here. The second one ends it at once.
+/// Handles signals from now on. The first one is sent to the receiver, and the second one ends the process.
 pub fn stop_signal() -> std::io::Result<Receiver<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut terminate, mut interrupt) = {
@@ -25,7 +25,7 @@ pub fn stop_signal() -> std::io::Result<Receiver<()>> {
         };
         let first = next();
         tracing::info!("{first}: committing what is open, then stopping; send the signal again to stop at once");
-        // Nobody listens any more: it is at its end anyway.
+        // If nobody listens, the process is ending anyway.
         let _ = sender.send(());
         let second = next();
         tracing::warn!("{second}: stopped at once; the next start processes again what was not committed");

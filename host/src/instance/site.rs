@@ -1,4 +1,4 @@
-//! What every part of an instance stands on, and how its parts are made.
+//! What all parts of an instance need, and how its parts are made.
 
 use super::Stores;
 use super::restore::Restore;
@@ -16,31 +16,31 @@ use crate::worker::{Ports, Worker};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The ends of inputs are proved at least this often.
+/// Minimum time between two proofs of an input's end.
 const PROOFS_MIN: Duration = Duration::from_millis(10);
 
-/// Where there are no inputs, silence is not a question.
+/// Used if there are no inputs, when idleness does not matter.
 const NO_INPUTS: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// What all parts of an instance need.
 #[derive(Clone)]
 pub struct Site {
     /// The pipeline.
     pub config: Arc<Config>,
-    /// Its order and topics.
+    /// The layout of its topics and tasks.
     pub layout: Arc<Layout>,
     /// The cluster.
     pub log: Arc<dyn Log>,
     /// Where schemas come from.
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// Local state; none: every start restores from the changelog.
+    /// Local state, or `None` if every start restores from the changelog.
     pub stores: Option<Stores>,
-    /// Where numbers go.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
 impl Site {
-    /// The producer of a worker. What an earlier life of it left open is aborted first.
+    /// The producer of a worker. It first aborts what an earlier process has left open.
     pub fn producer(&self, worker: usize) -> Result<Box<dyn Producer>> {
         self.log.producer(&transactional_id(&self.config, worker))
     }
@@ -59,7 +59,7 @@ impl Site {
         Ok(Seat::new(worker))
     }
 
-    /// A restore, and what answers its questions.
+    /// A restore, and the access that answers its questions.
     pub fn restore(&self, claim: Claim) -> (Restore, Access) {
         let Claim { partition, stay } = claim;
         let (config, layout) = (self.config.clone(), self.layout.clone());
@@ -70,7 +70,7 @@ impl Site {
         )
     }
 
-    /// How often ends of partitions are proved: four times within the shortest `idle_after`.
+    /// How often the ends of partitions are proved: four times in the shortest `idle_after`.
     fn proofs(&self) -> Duration {
         let shortest = self.config.inputs.iter().map(|input| input.idle_after).min();
         (shortest.unwrap_or(NO_INPUTS) / 4).max(PROOFS_MIN)

@@ -1,4 +1,4 @@
-//! `pelton run`: from a checked config to a running instance, and back.
+//! `pelton run`: from a checked config to a running instance, and its stop.
 
 mod compiling;
 
@@ -26,10 +26,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-/// Between two tries to reach what is away at the start.
+/// Pause before trying again to reach what is away at the start.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often the end of the instance is looked for.
+/// How often to check whether the instance has ended.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs a pipeline on Kafka until it is told to stop.
@@ -57,7 +57,7 @@ pub fn kafka(config: &Config) -> Result<crate::log::kafka::Kafka> {
     })
 }
 
-/// Whoever deploys to a pipeline through Kafka alone. The runtime serves its registry.
+/// An author that deploys to a pipeline through Kafka only. The runtime is for its registry client.
 #[cfg(feature = "kafka")]
 pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<Author> {
     let config = Arc::new(config);
@@ -84,19 +84,19 @@ pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Resul
     })
 }
 
-/// This build has no Kafka.
+/// Says that this build has no Kafka.
 #[cfg(not(feature = "kafka"))]
 pub fn author(_config: Config, _runtime: &tokio::runtime::Handle) -> anyhow::Result<crate::deploy::client::Author> {
     bail!("this build of pelton has no Kafka: name a running instance with --to")
 }
 
-/// This build has no Kafka.
+/// Says that this build has no Kafka.
 #[cfg(not(feature = "kafka"))]
 pub fn run(_config: Config) -> anyhow::Result<()> {
     bail!("this build of pelton has no Kafka: build it with the feature 'kafka' (it is there by default)")
 }
 
-/// Runs a pipeline on a log until `stop` says so.
+/// Runs a pipeline on a log until it is told to stop.
 pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
     match phases(config, log, stop) {
         Err(why) if why.is::<ToldToStop>() => Ok(()),
@@ -209,7 +209,7 @@ impl Start {
                 Err(misfits) => findings.extend(misfits),
             }
         }
-        // What was deployed wins over the file, which names only the first rules.
+        // What was deployed takes precedence over the file, which only names the first rules.
         if empty {
             passed("the rules don't fit", findings)?;
         }
@@ -232,7 +232,8 @@ impl Start {
             .map(|dir| Directory::open(dir, cluster))
             .transpose()?;
         if let Some(directory) = &directory {
-            // The ids of workers that this instance had once and has no more. A producer that takes an id ends what was open.
+            // The ids of workers that this instance used to have: their open transactions would hold back the group's
+            // offsets.
             for worker in config.workers..directory.workers_ever()? as usize {
                 drop(self.log.producer(&transactional_id(config, worker))?);
             }
@@ -274,7 +275,7 @@ impl Start {
             }
         }
         running.stop()?;
-        // The last epoch is committed, or the broker has aborted it and the next start processes its records again.
+        // The last epoch is committed; or the broker has aborted it, and the next start processes its records again.
         tracing::info!("stopped: nothing is lost");
         Ok(())
     }
@@ -294,7 +295,7 @@ impl Start {
     }
 }
 
-/// Logs the warnings. Errors are the error.
+/// Logs the warnings. Fails if there are errors.
 fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Error);
     for warning in warnings {
@@ -307,7 +308,7 @@ fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Creates the topics that are Pelton's own, where they are missing; the number of partitions of the inputs.
+/// Creates Pelton's own topics, unless they exist. Returns the number of the inputs' partitions.
 fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
     let vanished = || Failure::Retry("the topic of the first input has just vanished".into());
     let lead = config
@@ -330,7 +331,7 @@ fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
     Ok(partitions)
 }
 
-/// Partitions of the outputs, by index.
+/// Number of each output's partitions, by index.
 pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i32>> {
     let partitions = |output: &crate::config::Output| {
         let info = log.topic(&output.topic)?;
@@ -341,7 +342,7 @@ pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i
     config.outputs.iter().map(partitions).collect()
 }
 
-/// Where the schemas of a pipeline come from. A registry is not called yet.
+/// The source of the pipeline's schemas. Does not call a registry yet.
 pub fn schemas(
     config: &Config,
     runtime: &tokio::runtime::Handle,

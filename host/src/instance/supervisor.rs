@@ -1,14 +1,15 @@
-//! Membership of the group, and what follows from it: tasks are restored and opened, or closed and released.
+//! The supervisor: decides what follows from group membership. Tasks are restored and opened, or closed and released.
 //!
 //! Rules:
-//! - It is driven: [`Supervisor::step`] is told what has happened and says what is to be done. It has no thread, no channel and
-//!   no clock, and it calls nothing that may wait. Everything that may is a [`Request`], and the answer is an [`Event`].
-//! - What is asked and answered about a partition carries the stay (which assignment of it) that it is about; what is about an
-//!   older stay is dropped. What each event makes of a partition is a table: see `holding`.
-//! - A revoked partition is released only after its worker has said that the task is closed. When no answer comes in time, the
-//!   process ends, because only that stops the task for certain.
-//! - Fenced means that somebody has joined by our instance id. After a restart of the broker that was this process itself, so
-//!   it drops everything and joins again; if it is fenced again soon, another process has the id, and this one ends.
+//! - It is driven: [`Supervisor::step`] gets events, and returns what must be done. It has no thread, no channel and no
+//!   clock, and calls nothing that may wait. Whatever may wait is a [`Request`], and its answer is an [`Event`].
+//! - Requests and answers about a partition carry its stay, which identifies the assignment. Answers about an older
+//!   stay are dropped. A table says what each event means for a partition: see `holding`.
+//! - A revoked partition is released only after its worker has said that the task is closed. If no answer comes in
+//!   time, the process ends, because only that stops the task for certain.
+//! - Fenced means that a process has joined with our instance id. After a restart of the broker, that was this process
+//!   itself, so it drops everything and joins again. If it is soon fenced again, another process has the id, and this
+//!   one ends.
 #![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 mod clock;
@@ -37,14 +38,15 @@ use std::time::Duration;
 pub use clock::STRIDE;
 pub use message::{Event, Request, Step};
 
-/// A worker that has not closed its tasks after this is stuck: it is beyond transaction time-outs and their retries.
+/// A worker that has not closed its tasks after this time is stuck. It is longer than transaction time-outs and their
+/// retries.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The same when the process was told to stop: then somebody waits for it to end, and a crash loses nothing. Below the 30 s
-/// after which container platforms kill.
+/// The same after a request to stop, when somebody waits and a crash loses nothing. It is less than the 30 s after
+/// which container platforms kill.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
-/// See the module.
+/// Decides what follows from group membership. See the rules above.
 pub struct Supervisor {
     workers: usize,
     config: Arc<Config>,
@@ -54,23 +56,23 @@ pub struct Supervisor {
     membership: Standing,
     partitions: BTreeMap<Partition, Holding>,
     handovers: Vec<Handover>,
-    /// The stay that was given last.
+    /// The last stay that was given.
     stay: Stay,
     clock: DrivenClock,
     stopping: bool,
     requests: Vec<Request>,
 }
 
-/// Partitions that go back to the group, or end here, when the workers have closed them.
+/// Partitions that are released or dropped when the workers have closed them.
 struct Handover {
     partitions: Vec<Partition>,
     why: Why,
-    /// As the driven clock goes.
+    /// On the driven clock.
     deadline: Duration,
 }
 
 impl Handover {
-    /// The group has taken its partitions already: they are not released.
+    /// Notes that the group has taken its partitions already, so they must not be released.
     fn ends_here(&mut self) {
         if self.why == Why::Changed {
             self.why = Why::Fenced;
@@ -80,16 +82,16 @@ impl Handover {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// They were revoked or lost: they are released.
+    /// They were revoked or lost, so they must be released.
     Changed,
-    /// This instance was fenced: they are nobody's.
+    /// This instance was fenced, so they don't belong to it any more.
     Fenced,
     /// The process was told to stop.
     Stop,
 }
 
 impl Supervisor {
-    /// Of an instance that has just joined its group. `assignment`: the counter as it stood before.
+    /// The supervisor of an instance that has just joined its group. `assignment` is the counter from before.
     pub fn new(
         config: Arc<Config>,
         board: Arc<Board>,
@@ -120,7 +122,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes what has happened, then looks at what is due. `now`: of any monotonic clock, always the same one.
+    /// Takes events, then looks at what is due. `now` must always be from the same monotonic clock.
     pub fn step(&mut self, now: Duration, events: &mut dyn Iterator<Item = Event>) -> Step {
         self.clock.tick(now);
         for event in events {
@@ -142,12 +144,12 @@ impl Supervisor {
         }
     }
 
-    /// The partitions that are ours, and those that are still to be closed, for people and tests.
+    /// The partitions that we have or must still close, for people and tests.
     pub fn describe(&self) -> String {
         format!("{:?}, {:?}", self.membership.phase, self.partitions)
     }
 
-    /// The stays whose tasks workers are to close.
+    /// The stays whose tasks must be closed by workers.
     pub fn awaits(&self) -> Vec<Stay> {
         self.partitions
             .values()
@@ -155,7 +157,7 @@ impl Supervisor {
             .collect()
     }
 
-    /// Nothing is to be closed, restored or said to the group.
+    /// Whether nothing must be closed, restored or told to the group.
     pub fn is_settled(&self) -> bool {
         let open = |holding: &Holding| matches!(holding, Holding::Open(_));
         self.membership.phase == Phase::Member && self.handovers.is_empty() && self.partitions.values().all(open)
@@ -182,7 +184,7 @@ impl Supervisor {
         }
     }
 
-    /// Workers let go of these partitions, and are waited for.
+    /// Tells workers to let go of these partitions, and waits for them.
     fn let_go(&mut self, partitions: Vec<Partition>, event: Happens, why: Why) {
         let mut told = vec![(vec![], vec![]); self.workers];
         for partition in &partitions {
@@ -222,7 +224,7 @@ impl Supervisor {
     }
 
     fn restored(&mut self, claim: Claim, task: Result<Box<Task>>) {
-        // Of an earlier stay, whoever had the task since may have committed more.
+        // If it is for an earlier stay, the task's owner since then may have committed more.
         if self.holding(claim.partition) != Holding::Restoring(claim.stay) {
             return;
         }
@@ -238,7 +240,7 @@ impl Supervisor {
         }
     }
 
-    /// What an event makes of a partition. What the worker is to be told about its task is the caller's to say.
+    /// Applies an event to a partition. The caller must tell the worker about its task.
     fn happens(&mut self, partition: Partition, event: Happens) -> Option<(Stay, Way)> {
         let (holding, follows) = self.holding(partition).after(event);
         match holding {
@@ -259,7 +261,7 @@ impl Supervisor {
             self.requests.push(Request::Restore(Claim { partition, stay }));
             self.tasks.waits(partition);
         }
-        // An assignment of what is open: it was lost in between, without a word.
+        // A partition that we have is assigned again, so it was lost in between without notice.
         if let (Some((stay, way)), Happens::Assigned(_)) = (close, event) {
             debug_assert_eq!(way, Way::Drop);
             let lose = Command::Lose(vec![Claim { partition, stay }], self.membership.assignment);
@@ -269,7 +271,7 @@ impl Supervisor {
         close
     }
 
-    /// Partitions whose tasks are closed are released.
+    /// Releases partitions whose tasks are closed.
     fn hand_over(&mut self) {
         for handover in std::mem::take(&mut self.handovers) {
             if handover.partitions.iter().any(|p| self.holding(*p).awaited().is_some()) {
@@ -311,7 +313,7 @@ impl Supervisor {
     }
 
     fn end(&mut self, result: Result<()>) {
-        // The first reason is the one that counts.
+        // The first reason counts.
         if !matches!(self.membership.phase, Phase::Ended(_)) {
             self.membership.phase = Phase::Ended(result);
         }

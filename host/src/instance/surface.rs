@@ -5,9 +5,10 @@
 use super::Running;
 use super::health::health;
 use crate::config::Config;
+use crate::deploy::api::{Deploys, Shadowing};
 use crate::deploy::client::Keep;
 use crate::deploy::status;
-use crate::http::{Deploys, Shadowing, Surface};
+use crate::http::Surface;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 

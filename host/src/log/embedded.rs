@@ -1,10 +1,10 @@
-//! The log in memory: a cluster in this process, with the semantics of Kafka.
+//! A log in memory: a cluster within this process, with Kafka's semantics.
 //!
-//! Rules: one lock, no thread, no clock of its own; what a call does is done when it returns. Whatever differs from
-//! Kafka differs to the stricter side: a member's heartbeat is its poll, and nothing is ever compacted.
+//! Rule: it has one lock, no threads, and no clock of its own. What a call does is done when it returns. Where it
+//! differs from Kafka, it is stricter: a member sends heartbeats only by polling, and nothing is ever compacted.
 //!
-//! [`Embedded`] is the cluster: tests and the demo write and read through it directly. [`Embedded::instance`] is the
-//! cluster as one instance of a pipeline sees it, behind the port.
+//! [`Embedded`] is the cluster. Tests and the demo write and read through it directly. [`Embedded::instance`] is the
+//! cluster behind the port, as one instance of a pipeline sees it.
 
 mod clock;
 mod direct;
@@ -31,10 +31,10 @@ use state::{Client, ClientNo, State};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long `committed` waits for an open transaction before it says `Retry`.
+/// How long `committed` waits for an open transaction before it returns `Retry`.
 const STABLE_WAIT: Duration = Duration::from_millis(100);
 
-/// A cluster in memory; clones are the same cluster.
+/// A cluster in memory. Clones share the same cluster.
 #[derive(Clone)]
 pub struct Embedded(Arc<Shared>);
 
@@ -44,7 +44,7 @@ struct Shared {
 }
 
 impl Embedded {
-    /// A cluster with nothing in it. `id`: stands for its identity; local state of another id must be refused.
+    /// An empty cluster. Local state that belongs to another `id` must be refused.
     pub fn new(id: &str, clock: Clock) -> Embedded {
         let state = Mutex::new(State::new(id.to_owned(), clock));
         Embedded(Arc::new(Shared {
@@ -53,8 +53,8 @@ impl Embedded {
         }))
     }
 
-    /// The cluster as one instance sees it; each call makes a new incarnation of the instance. The first of the topics
-    /// is the lead topic, whose partitions the group shares out.
+    /// The cluster as one instance sees it. Each call creates a new incarnation of the instance. The first topic is the
+    /// lead topic, whose partitions are shared among the group.
     pub fn instance(&self, topics: Topics, group: &str, instance: &str) -> Instance {
         let client = self.change(|state| {
             state.clients.push(Client {
@@ -76,9 +76,9 @@ impl Embedded {
         }
     }
 
-    /// The state, up to date with the clock.
+    /// Locks the state, and lets time-outs happen first.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A test that panicked under the lock has left whole records behind: each change is complete or not begun.
+        // A test that panicked under the lock has left a consistent state: each change is either complete or not begun.
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.tick() {
             self.0.changed.notify_all();
@@ -86,7 +86,7 @@ impl Embedded {
         state
     }
 
-    /// A call that may change something that others wait for.
+    /// Makes a change that others may be waiting for.
     fn change<R>(&self, call: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = call(&mut state);
@@ -96,7 +96,7 @@ impl Embedded {
         result
     }
 
-    /// Waits for a change, a time-out, or the given time of the clock.
+    /// Waits for a change or a time-out, but at most until the given time of the clock.
     fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, until: Duration) -> MutexGuard<'a, State> {
         let until = state.next_timeout().map_or(until, |timeout| timeout.min(until));
         let wait = until.saturating_sub(state.clock.now());
@@ -126,14 +126,14 @@ impl Instance {
         &self.topics[topic as usize]
     }
 
-    /// `gated`: its transactions pass the gate of the group's membership.
+    /// If `gated`, its transactions need a living group member.
     fn producing(&self, transactional_id: &str, gated: bool) -> Result<Box<dyn Producer>> {
         let (cluster, topics) = (self.cluster.clone(), self.topics.clone());
         let producer = producer::EmbeddedProducer::new(cluster, topics, self.client, transactional_id, gated)?;
         Ok(Box::new(producer))
     }
 
-    /// A call of this instance, refused after it was killed.
+    /// Makes a call of this instance. It fails once the instance was killed.
     fn call<R>(&self, call: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
         self.cluster.change(|state| {
             state.alive(self.client)?;

@@ -1,8 +1,8 @@
-//! The log on Apache Kafka, by librdkafka.
+//! The log on Apache Kafka, through librdkafka.
 //!
-//! Rules: readers see committed records only and never join the group; the one member is subscribed to the topic of rank 0
-//! and fetches nothing; a transaction is committed only behind the gate (`commit`). No call waits for ever: each has a
-//! time-out, named here, and a broker that is away is [`Failure::Retry`], told with its address.
+//! Rule: readers see only committed records and never join the group. The one group member is subscribed to the topic
+//! of rank 0 and fetches nothing. A transaction is committed only after it has passed the gate (`commit`). No call
+//! waits for ever: each has a time-out. A broker that is away is a [`Failure::Retry`] that says its address.
 #![expect(
     clippy::disallowed_methods,
     reason = "librdkafka has threads and deadlines of its own"
@@ -33,47 +33,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For one question to the brokers: bounds, metadata, settings.
+/// Time-out of one query to the brokers: bounds, metadata, settings.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For one try to read committed offsets, which the broker holds back while a transaction is open.
+/// Time-out of one attempt to read committed offsets, which the broker withholds while a transaction is open.
 const COMMITTED_TRY: Duration = Duration::from_secs(3);
 
-/// Transactions that nobody ends are aborted by the broker after so long (`transaction.timeout.ms`).
+/// The broker aborts a transaction that is open for longer than this (`transaction.timeout.ms`).
 const TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
-/// How late a broker may notice a transaction's time-out (its scan for them runs every 10 s).
+/// How late a broker may notice a transaction's time-out, because it only looks every 10 s.
 const ABORT_SCAN: Duration = Duration::from_secs(10);
 
-/// Beyond the last moment at which a dangling transaction is gone: elections, a slow broker.
+/// Added to the time after which a dangling transaction must be gone, for elections and slow brokers.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// What all clients share. Librdkafka's defaults of 100 ms and 1 s are stalls here: see each.
+/// Settings of all clients. Librdkafka's defaults of 100 ms and 1 s would be stalls here.
 const COMMON: &[(&str, &str)] = &[
-    // A commit is followed at once by the next transaction, which the broker refuses for some milliseconds.
+    // After a commit, the broker refuses the next transaction for some milliseconds, and that one begins at once.
     ("retry.backoff.ms", "5"),
     ("reconnect.backoff.ms", "20"),
-    // A broker that stays away is asked less and less often, by some dozens of connections; those of the others stand.
+    // Up to 3 s, so that dozens of connections don't keep asking a broker that stays away.
     ("reconnect.backoff.max.ms", "3000"),
     ("socket.nagle.disable", "true"),
-    // Notice a broker that has gone silent within the session time-out.
+    // A silent broker is noticed within the session time-out.
     ("socket.timeout.ms", "10000"),
     ("topic.metadata.refresh.interval.ms", "60000"),
 ];
 
-/// Prefetched data: 16 MiB in a reader's queue, and as much for each paused partition, whose queue is its own; and per
-/// partition one more fetch of 1 MiB, at most. 32 MiB a reader lets 250 MB/s through with polls of 60 ms.
+/// Prefetching: at most 16 MiB in a reader's queue, as much again for each paused partition, and one more fetch of 1
+/// MiB for each partition. With polls of 60 ms, that allows a reader about 250 MB/s.
 const FETCH: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes", "16384"),
     ("queued.min.messages", "100000"),
     ("fetch.message.max.bytes", "1048576"),
-    // The default of 1000 ms stalls a reader for half of the time.
+    // The default of 1000 ms stalls a reader half of the time.
     ("fetch.queue.backoff.ms", "5"),
     ("fetch.wait.max.ms", "100"),
     ("fetch.error.backoff.ms", "50"),
 ];
 
-/// A consumer that joins nothing.
+/// A consumer that joins no group.
 const ASSIGNED: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -85,9 +85,9 @@ const ASSIGNED: &[(&str, &str)] = &[
 /// A Kafka cluster, seen by one instance of one pipeline.
 pub struct Kafka {
     shared: Arc<Shared>,
-    /// Sees committed records and stable offsets; also asks the admin questions.
+    /// Sees committed records and stable offsets. Also used for admin requests.
     committed: Client,
-    /// Sees everything: high watermarks.
+    /// Sees everything, so it knows the high watermarks.
     uncommitted: Client,
 }
 
@@ -95,21 +95,21 @@ pub struct Kafka {
 struct Shared {
     settings: Settings,
     topics: Topics,
-    /// The same names for librdkafka.
+    /// The topics' names for librdkafka.
     names: Vec<CString>,
     group: String,
     instance: String,
-    /// Its records are never compressed.
+    /// The topic whose records are never compressed.
     plain: Option<TopicIx>,
-    /// Raised at each change of assignment, before it is told.
+    /// Raised at each change of assignment, before anyone hears of the change.
     assignment: AtomicU64,
     member: Mutex<Option<Arc<Member>>>,
 }
 
 impl Kafka {
-    /// A cluster by librdkafka's `properties` (`bootstrap.servers`, security, tuning), for the pipeline `group` and its
-    /// process `instance`. Topic 0 is the lead, whose partitions are the group's. Connects in the background:
-    /// [`Failure::Fatal`] only for properties that are wrong or not allowed (see [`properties::refused`]).
+    /// A cluster with librdkafka's `properties` (`bootstrap.servers`, security, tuning), seen by the process `instance`
+    /// of the pipeline `group`. Topic 0 is the lead topic, whose partitions the group shares. It connects in the
+    /// background, so it fails only on properties that are wrong or not allowed (see [`properties::refused`]).
     ///
     /// [`properties::refused`]: crate::config::properties::refused
     pub fn new(topics: Topics, properties: &[(String, String)], group: &str, instance: &str) -> Result<Kafka> {
@@ -132,10 +132,11 @@ impl Kafka {
         })
     }
 
-    /// Records of this topic are not compressed, whatever the properties say. Before anything is made of it.
+    /// Never compresses records of this topic, whatever the properties say. Call it before anything is made of the
+    /// cluster.
     ///
     /// # Panics
-    /// When a reader, a producer or a member of it is there.
+    /// If a reader, a producer or a member exists already.
     pub fn plain(mut self, topic: TopicIx) -> Kafka {
         let shared = Arc::get_mut(&mut self.shared).expect("nobody else has it: see the panics");
         shared.plain = Some(topic);
@@ -148,7 +149,7 @@ impl Kafka {
 }
 
 impl Shared {
-    /// A consumer that joins nothing. (It needs the group's id all the same, and can then read its offsets.)
+    /// A consumer that joins no group. It still needs the group's id, in order to read its offsets.
     fn assigned(&self, isolation: &str) -> Result<Client> {
         let fixed = [
             &[("group.id", self.group.as_str()), ("isolation.level", isolation)],
@@ -159,7 +160,7 @@ impl Shared {
             .client(Kind::Consumer, &[COMMON, FETCH].concat(), &fixed, 0)
     }
 
-    /// First offset and end, as the client's isolation level sees it.
+    /// First offset and end, at the client's isolation level.
     fn bounds(&self, client: &Client, topic: TopicIx, partition: Partition) -> Result<(Offset, Offset)> {
         let (mut low, mut high) = (0, 0);
         let name = &self.names[topic as usize];
@@ -173,7 +174,7 @@ impl Shared {
         Ok((low, high))
     }
 
-    /// The member of the group, if this process has joined.
+    /// The group member, if this process has joined.
     fn member(&self) -> MutexGuard<'_, Option<Arc<Member>>> {
         self.member.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -183,7 +184,7 @@ impl Shared {
         self.assignment.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// After so long, no dangling transaction can hold offsets back any more.
+    /// After this time, no dangling transaction can hold back offsets any more.
     fn dangling(&self) -> Duration {
         let open = self.settings.number("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
         Duration::from_millis(open) + ABORT_SCAN + SLACK

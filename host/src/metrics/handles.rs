@@ -1,4 +1,4 @@
-//! What the users of the metrics hold: plain counters, gauges and histograms, cheap to clone and without a look-up.
+//! Handles of metrics: plain counters, gauges and histograms that are cheap to clone and need no look-up.
 
 use super::{FloatCounter, FloatGauge};
 use crate::record::{Millis, NEVER};
@@ -11,10 +11,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Names and values of labels, always in the same order for a metric.
+/// Names and values of labels. A metric always has them in the same order.
 pub(super) type Labels = Vec<(&'static str, Label)>;
 
-/// Value of a label.
+/// The value of a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Label {
     Number(i64),
@@ -41,34 +41,34 @@ impl EncodeLabelValue for Label {
 /// The series of one metric.
 pub(super) type Series<M> = Family<Labels, M, fn() -> M>;
 
-/// The series with these labels, in their order.
+/// The series with each of these labels, in their order.
 pub(super) fn each<M: Clone>(series: &Series<M>, labels: &[Labels]) -> Vec<M> {
     labels.iter().map(|labels| series.get_or_create_owned(labels)).collect()
 }
 
-/// Kinds of reasons to send an input to the dead letters.
+/// Why an input goes to the dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadLetter {
-    /// It can't be decoded, or its schema id or type is unknown.
+    /// It can't be decoded, or its schema id or its type is unknown.
     Unreadable,
     /// It has no key.
     NoKey,
-    /// It has no value, and its event time would be a field of it.
+    /// It has no value, but its event time should be a field of the value.
     NoValue,
-    /// Its time is too far ahead.
+    /// Its event time is too far in the future.
     TooFarAhead,
     /// The rules refused it.
     Rejected,
-    /// The rules trapped on it, twice, or what they made of it can't be applied.
+    /// The rules trapped on it twice, or their effects can't be applied.
     Trap,
-    /// What the rules made of it is larger than Kafka takes.
+    /// The rules' output for it is larger than Kafka accepts.
     TooLarge,
-    /// It was pending when rules took over that don't know it.
+    /// It was pending when a version of the rules took over that does not know it.
     Dropped,
 }
 
 impl DeadLetter {
-    /// All of them, in the order of their numbers.
+    /// All reasons, in the order of their numbers.
     pub const ALL: [DeadLetter; 8] = [
         DeadLetter::Unreadable,
         DeadLetter::NoKey,
@@ -80,7 +80,7 @@ impl DeadLetter {
         DeadLetter::Dropped,
     ];
 
-    /// As a label.
+    /// The value of the label `reason`.
     pub fn name(self) -> &'static str {
         match self {
             DeadLetter::Unreadable => "unreadable",
@@ -95,55 +95,55 @@ impl DeadLetter {
     }
 }
 
-/// What a task tells. Vectors are by rank of the stream, or by index of the output.
+/// The metrics of a task. Vectors are by rank of the stream, or by index of the output.
 #[derive(Clone, Debug)]
 pub struct TaskMetrics {
-    /// Records processed, by rank.
+    /// Records that were processed, by rank.
     pub events_in: Vec<Counter>,
-    /// Those of them that were late, by rank.
+    /// Records that were late, by rank.
     pub late: Vec<Counter>,
-    /// Keys that murmur2 places elsewhere, by rank.
+    /// Records whose key murmur2 would place in another partition, by rank.
     pub foreign_keys: Vec<Counter>,
-    /// Bytes fetched and not processed, by rank.
+    /// Bytes of records that were fetched but not processed, by rank.
     pub buffered_bytes: Vec<Gauge>,
-    /// Those of them that are on disk, not in memory, by rank.
+    /// Bytes of these that are on disk instead of in memory, by rank.
     pub spilled_bytes: Vec<Gauge>,
     /// Committed offsets, by rank.
     pub position: Vec<Gauge>,
-    /// Records written, by output.
+    /// Records that were written, by output.
     pub events_out: Vec<Counter>,
-    /// See [`watermark`](TaskMetrics::watermark).
+    /// Set by [`watermark`](TaskMetrics::watermark).
     pub watermark_seconds: FloatGauge,
-    /// See [`watermark`](TaskMetrics::watermark).
+    /// Set by [`watermark`](TaskMetrics::watermark).
     pub event_time_lag_seconds: FloatGauge,
-    /// By number of the kind.
+    /// Inputs sent to the dead letters, by number of the reason.
     pub dead_letters: [Counter; DeadLetter::ALL.len()],
-    /// Batches cut.
+    /// Batches that were cut.
     pub cuts: Counter,
-    /// Calls that trapped.
+    /// Calls of the rules that trapped.
     pub traps: Counter,
-    /// Inputs refused by the rules' fault.
+    /// Inputs that became dead letters because of the rules.
     pub rules_faults: Counter,
-    /// 1: it takes no step, because its rules are over a budget.
+    /// 1 while it takes no steps because its rules exceeded a budget.
     pub rules_stopped: Gauge,
-    /// Keys with state.
+    /// Number of keys with state.
     pub state_rows: Gauge,
-    /// Bytes of state.
+    /// Size of the state in memory.
     pub state_bytes: Gauge,
-    /// Bytes of the changelog.
+    /// Size of the changelog that a restore would read.
     pub log_bytes: Gauge,
-    /// Timers set.
+    /// Number of timers that are set.
     pub timers: Gauge,
-    /// Lookups without a reply.
+    /// Number of lookups without a reply.
     pub lookups_pending: Gauge,
-    /// From 0 to 1.
+    /// How much of the changelog is restored, from 0 to 1.
     pub restored_ratio: FloatGauge,
-    /// 0 or 1.
+    /// 1 while the local disk can't store its state.
     pub unstored: Gauge,
 }
 
 impl TaskMetrics {
-    /// Sets the watermark, and the lag behind `now`. Before the first record there is neither.
+    /// Sets the watermark and its lag behind `now`. Before the first record, the task has neither.
     pub fn watermark(&self, watermark: Millis, now: Millis) {
         if watermark != NEVER {
             self.watermark_seconds.set(watermark as f64 / 1e3);
@@ -151,31 +151,31 @@ impl TaskMetrics {
         }
     }
 
-    /// The counter of a kind of dead letter.
+    /// The counter for this reason.
     pub fn dead_letter(&self, kind: DeadLetter) -> &Counter {
         &self.dead_letters[kind as usize]
     }
 }
 
-/// What a worker's CPU time goes to.
+/// The parts of a worker's CPU time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Taking over what was fetched.
+    /// Taking over fetched records.
     Poll,
-    /// Event times, the order.
+    /// Computing event times and sorting records.
     Arrive,
-    /// The rules, with the crossing into them and their reads of state.
+    /// The rules, including the calls into them and their reads of state.
     Rules,
-    /// Steps but for the rules: planning, resolving, checking and applying.
+    /// Steps without the rules: planning, decoding, checking and applying.
     Steps,
     /// Deltas, the sweep, sealing and committing rows.
     Commit,
-    /// The rest: flushing, idleness, metrics.
+    /// Everything else: flushing, idleness, metrics.
     Other,
 }
 
 impl Part {
-    /// All of them, in the order of their numbers.
+    /// All parts, in the order of their numbers.
     pub const ALL: [Part; 6] = [
         Part::Poll,
         Part::Arrive,
@@ -185,7 +185,7 @@ impl Part {
         Part::Other,
     ];
 
-    /// As a label.
+    /// The value of the label `part`.
     pub fn name(self) -> &'static str {
         match self {
             Part::Poll => "poll",
@@ -198,7 +198,7 @@ impl Part {
     }
 }
 
-/// CPU time of the calling thread so far.
+/// CPU time that the calling thread has used so far.
 pub fn cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the result is ours. The call fails for no clock that the system has, and then leaves zeros.
@@ -206,57 +206,57 @@ pub fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// What a worker tells.
+/// The metrics of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerMetrics {
-    /// Epochs committed.
+    /// Epochs that were committed.
     pub committed: Counter,
-    /// Epochs aborted.
+    /// Epochs that were aborted.
     pub aborted: Counter,
-    /// Epochs of which nobody knew, at first.
+    /// Epochs whose outcome was unknown at first.
     pub ambiguous: Counter,
-    /// Deploys that were withdrawn.
+    /// Number of deploys that were withdrawn.
     pub withdrawn: Gauge,
-    /// From the end of an epoch to its commit.
+    /// Time from the end of an epoch to its commit.
     pub commit_seconds: Histogram,
-    /// How long a task with work stood still until a deploy was decided.
+    /// Time that a task with work stood still until a deploy was decided.
     pub held_seconds: Histogram,
-    /// From the turn of a task that left work to the next one that took steps.
+    /// Time from a turn in which a task left work to its next turn with steps.
     pub pause_seconds: Histogram,
-    /// To instantiate a version of the rules.
+    /// Time to instantiate a version of the rules.
     pub sandbox_seconds: Histogram,
-    /// Inputs of a call.
+    /// Number of inputs of a call.
     pub batch_inputs: Histogram,
-    /// Time of a call.
+    /// Duration of a call.
     pub guest_seconds: Histogram,
     /// CPU time of its thread, by number of the part.
     pub cpu: [FloatCounter; Part::ALL.len()],
 }
 
-/// What a version of the rules tells, by index of its description.
+/// The metrics of a version of the rules, by index in its description.
 #[derive(Clone, Debug)]
 pub struct RulesMetrics {
-    /// Reads that were not named before, by store.
+    /// Reads that were not announced, by store.
     pub misses: Vec<Counter>,
     /// The rules' own counters.
     pub counters: Vec<Counter>,
 }
 
-/// What a lookup tells.
+/// The metrics of a lookup.
 #[derive(Clone, Debug)]
 pub struct LookupMetrics {
-    /// Ended with a body.
+    /// Questions that were answered with a body.
     pub answered: Counter,
-    /// Ended with "there is none".
+    /// Questions that were answered with "there is none".
     pub absent: Counter,
-    /// Ended without an answer.
+    /// Questions without an answer.
     pub unavailable: Counter,
-    /// HTTP calls.
+    /// HTTP calls that were made.
     pub tries: Counter,
-    /// From question to answer.
+    /// Time from a question to its answer.
     pub seconds: Histogram,
-    /// Asked, not answered.
+    /// Number of questions that are not answered yet.
     pub waiting: Gauge,
-    /// 1 while the breaker is open.
+    /// 1 while the circuit breaker is open.
     pub breaker_open: Gauge,
 }

@@ -13,7 +13,7 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     line[series.len() + 1..].parse().ok()
 }
 
-/// Touches every handle with a value of its own, and finds each in the exposition under its documented name.
+/// Sets every handle to a value of its own, and finds each in the text under its documented name.
 #[test]
 fn every_metric_is_shown_with_its_name() {
     let metrics = metrics();

@@ -1,60 +1,60 @@
-//! The versions of the formats in which Pelton keeps things, on topics and on disk.
+//! Versions of the formats that Pelton stores, on topics and on disk.
 //!
-//! Rule: everything that is kept begins with the version of its format. A version that this build knows is read as what it
-//! meant; the one before the newest is always known, so that Pelton can be upgraded under a running pipeline. Any other
-//! is refused in words: what it is, which version it has, and what to do. Nothing is guessed.
+//! Rule: all stored data begins with the version of its format. A known version is read as what it meant then. The
+//! version before the newest is always known, so that Pelton can be upgraded under a running pipeline. Any other
+//! version is refused with a message that says what it is, which version it has, and what to do.
 
 use crate::error::Failure;
 use serde::Deserialize;
 use thiserror::Error;
 
-/// A format.
+/// A stored format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoding {
-    /// What is written in it, with its article.
+    /// What is stored in it, with its article, for messages.
     pub what: &'static str,
-    /// The version that is written.
+    /// The version that this build writes.
     pub newest: u8,
-    /// The oldest version that is read.
+    /// The oldest version that this build can read.
     pub oldest: u8,
 }
 
-/// Bytes that can't be read.
+/// Why stored bytes can't be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Unreadable {
-    /// A later version of Pelton wrote them.
+    /// A later version of Pelton has written them.
     #[error(
         "{} has format version {version}, which a newer Pelton has written; this one reads versions {} to {}. Upgrade this \
          instance: all instances of a pipeline must run the newer Pelton once one of them does", .encoding.what, .encoding.oldest,
         .encoding.newest
     )]
     Newer {
-        /// Which format.
+        /// The format.
         encoding: Encoding,
-        /// Which version they have.
+        /// The version of the bytes.
         version: u8,
     },
-    /// An early version of Pelton wrote them.
+    /// A version of Pelton that is too old has written them.
     #[error(
         "{} has format version {version}, which is too old: this Pelton reads versions {} to {}. Run a Pelton in between first, \
          which reads it and writes a newer version", .encoding.what, .encoding.oldest, .encoding.newest
     )]
     Older {
-        /// Which format.
+        /// The format.
         encoding: Encoding,
-        /// Which version they have.
+        /// The version of the bytes.
         version: u8,
     },
-    /// The version is one that is known, and they are not what it says; or there are none.
+    /// They are not valid for their version, or are empty.
     #[error("{} can't be read: it is damaged, or Pelton did not write it", .encoding.what)]
     Damaged {
-        /// Which format.
+        /// The format.
         encoding: Encoding,
     },
 }
 
 impl Encoding {
-    /// The version that bytes say they have, which is a known one, and what follows it.
+    /// The version of the bytes, if it is known, and what follows it.
     pub fn open<'a>(&self, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), Unreadable> {
         let encoding = *self;
         match bytes.split_first() {
@@ -65,7 +65,7 @@ impl Encoding {
         }
     }
 
-    /// Reads a value that postcard wrote, to the last byte.
+    /// Decodes a postcard value, which must use all bytes.
     pub fn read<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T, Unreadable> {
         match postcard::take_from_bytes(bytes) {
             Ok((value, [])) => Ok(value),
@@ -73,14 +73,14 @@ impl Encoding {
         }
     }
 
-    /// Bytes that are not what their version says.
+    /// The error for bytes that are not valid for their version.
     pub fn damaged(&self) -> Unreadable {
         Unreadable::Damaged { encoding: *self }
     }
 }
 
 impl From<Unreadable> for Failure {
-    /// Reading it again helps only against damage: the log may have been cut meanwhile.
+    /// Only damage may be gone when the bytes are read again, because the log may have been truncated in the meantime.
     fn from(why: Unreadable) -> Failure {
         match why {
             Unreadable::Damaged { .. } => Failure::Corrupted(why.to_string()),
@@ -123,7 +123,7 @@ mod tests {
         assert!(torn.starts_with("a list of numbers can't be read"), "{torn}");
     }
 
-    /// A field more at the end is another format, and must not be taken for this one.
+    /// A value with one more field is in another format, and must not be taken for this one.
     #[test]
     fn values_are_read_to_the_last_byte() {
         assert_eq!(NUMBERS.read(&[2, 7, 8]), Ok(vec![7u8, 8]));

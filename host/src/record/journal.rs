@@ -1,74 +1,74 @@
-//! The inputs of a task that are not in the input topics, as they stand in the journal.
+//! The journal's entries: inputs of a task that are not in its input topics.
 //!
-//! Rule: whatever influences a result and is not in the logs by nature is written here first, in the transaction of its
-//! effects, and is an input like any other. Recovery never reads the journal (the meta holds what is needed); a replay
-//! from the start follows it.
+//! Rule: whatever influences a result but is not in the input topics is first written here, in the transaction of its
+//! effects. From then on it is an input like any other. Recovery does not read the journal, because the meta has what
+//! it needs. A replay from the start follows it.
 
 use crate::record::encoding::{Encoding, Unreadable};
 use crate::record::{Millis, Number, Offset, Rank, StepKey, VersionId};
 use serde::{Deserialize, Serialize};
 
-/// Of every entry. Version 1 was never in a release.
+/// Version of all entries. Version 1 was never released.
 const FORMAT: Encoding = Encoding {
     what: "a journal entry",
     newest: 2,
     oldest: 2,
 };
 
-/// One journaled input.
+/// A journaled input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
-    /// The partition's watermark moves although no record came: it holds before the record at `position`.
+    /// Moves a partition's watermark although no record came. It applies before the record at `position`.
     Heartbeat {
-        /// Which input.
+        /// Rank of the input.
         rank: Rank,
-        /// The next offset of the partition.
+        /// Offset of the partition's next record.
         position: Offset,
-        /// The heartbeat.
+        /// What the watermark is raised to.
         time: Millis,
     },
-    /// The record at `offset` can't be read, which was decided by something else than the log.
+    /// The record at `offset` can't be read, for a reason that the log alone does not show.
     Verdict {
-        /// Which input.
+        /// Rank of the input.
         rank: Rank,
-        /// Which record.
+        /// Offset of the record.
         offset: Offset,
-        /// Why.
+        /// Why it can't be read.
         verdict: Verdict,
     },
-    /// Stands right after `anchor`, as number `sequence` of those that stand there.
+    /// An input that comes right after the step `anchor`, as number `sequence` of those that come after it.
     After {
-        /// The last step taken when it came.
+        /// The last step that was taken when the input came.
         anchor: StepKey,
-        /// From 0 on.
+        /// Counts from 0.
         sequence: u64,
-        /// What came.
+        /// The input.
         what: Happening,
     },
-    /// The rules trapped on this step, twice; it was sent to the dead letters.
+    /// The rules trapped on this step twice, so it went to the dead letters.
     Trapped {
-        /// The step; for a reply, its anchor.
+        /// The step. For a reply, the step that it came after.
         step: StepKey,
-        /// For a reply: its sequence number.
+        /// For a reply, its sequence number after that step.
         sequence: Option<u64>,
-        /// The version of the rules.
+        /// The version of the rules that trapped.
         version: [u8; 32],
-        /// What the trap said.
+        /// The message of the trap.
         reason: String,
     },
 }
 
-/// What can stand after a step.
+/// An input that can come after a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Happening {
     /// A lookup has ended.
     Reply {
         /// Id of the lookup.
         id: Box<[u8]>,
-        /// What came of it.
+        /// How it ended.
         answer: Ending,
     },
-    /// This version of the rules from here on.
+    /// The rules are this version from here on.
     Rules {
         /// SHA-256 over component and settings.
         version: VersionId,
@@ -80,20 +80,20 @@ pub enum Happening {
 /// How a lookup ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// The reply as it came, not decoded.
+    /// The reply's body as it came, not decoded.
     Body(Vec<u8>),
-    /// The service says that there is nothing.
+    /// The service answered that there is nothing.
     Absent,
-    /// No answer.
+    /// There was no answer.
     Unavailable,
 }
 
-/// Why a record can't be read, where the log alone does not say so.
+/// Why a record can't be read, if the log alone does not show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// Its time is further than `max_ahead` beyond the wall clock.
+    /// Its time is further beyond the clock than `max_ahead` allows.
     TooFarAhead,
-    /// The registry did not know its schema id.
+    /// The registry did not know the record's schema id.
     UnknownSchema(u32),
 }
 
@@ -107,15 +107,15 @@ impl std::fmt::Display for Verdict {
 }
 
 impl Entry {
-    /// As it stands in the topic; appended.
+    /// Appends the entry in the format of the topic.
     pub fn encode(&self, into: &mut Vec<u8>) {
         into.push(FORMAT.newest);
-        // It can't fail: plain data into a growing vector.
+        // Plain data into a growing vector can't fail.
         let bytes = postcard::to_stdvec(self).expect("plain data");
         into.extend_from_slice(&bytes);
     }
 
-    /// From the topic.
+    /// Decodes an entry of the topic.
     pub fn decode(bytes: &[u8]) -> Result<Entry, Unreadable> {
         let (_, rest) = FORMAT.open(bytes)?;
         FORMAT.read(rest)

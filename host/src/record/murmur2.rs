@@ -1,6 +1,6 @@
-//! Kafka's default partitioner for keys: murmur2, as the Java clients do it.
+//! Murmur2, the hash of Kafka's default partitioner, exactly as in the Java clients.
 //!
-//! Rule: the same key goes to the same partition as from a Java producer.
+//! Rule: a key goes to the same partition as from a Java producer.
 
 /// Murmur2 of a key, with Kafka's seed.
 pub fn murmur2(data: &[u8]) -> u32 {
@@ -9,7 +9,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
     let mut h = SEED ^ data.len() as u32;
     let mut words = data.chunks_exact(4);
     for word in &mut words {
-        // Four bytes by chunks_exact.
+        // `chunks_exact` yields four bytes.
         let mut k = u32::from_le_bytes([word[0], word[1], word[2], word[3]]).wrapping_mul(M);
         k ^= k >> 24;
         h = h.wrapping_mul(M) ^ k.wrapping_mul(M);
@@ -26,7 +26,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
     h ^ (h >> 15)
 }
 
-/// The partition of a key among `partitions` of them.
+/// The partition of a key, out of `partitions`.
 pub fn partition(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & 0x7fff_ffff) as i32 % partitions
 }
@@ -35,7 +35,7 @@ pub fn partition(key: &[u8], partitions: i32) -> i32 {
 mod tests {
     use super::*;
 
-    /// Values of `UtilsTest.testMurmur2` in Apache Kafka.
+    /// The values are from `UtilsTest.testMurmur2` in Apache Kafka.
     #[test]
     fn java_agrees() {
         for (key, hash) in [

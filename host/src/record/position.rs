@@ -1,6 +1,6 @@
-//! The words that every module uses: times, places, and the total order of steps.
+//! The types that every module uses: times, positions, and the total order of steps.
 //!
-//! Rule: the steps of a task are taken in the order of their [`StepKey`], and nothing else decides that order.
+//! Rule: a task takes its steps in the order of their [`StepKey`], and nothing else decides that order.
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -8,13 +8,13 @@ use std::cmp::Ordering;
 /// Event time: milliseconds since 1970.
 pub type Millis = i64;
 
-/// Before every time: the watermark of a partition without records.
+/// Earlier than every time: the watermark of a partition without records.
 pub const NEVER: Millis = i64::MIN;
 
 /// An expiry that never comes.
 pub const FOREVER: Millis = i64::MAX;
 
-/// Position in a partition of a log.
+/// Position in a partition of a topic.
 pub type Offset = i64;
 
 /// Number of a partition; also the number of its task.
@@ -23,7 +23,7 @@ pub type Partition = i32;
 /// Index into the pipeline's [`Topics`](crate::log::Topics).
 pub type TopicIx = u16;
 
-/// Rank of an input: its order in the config.
+/// An input's place in the configuration, which decides between records of the same time.
 pub type Rank = u16;
 
 /// Number of a deploy. The first one is 1.
@@ -32,35 +32,35 @@ pub type Number = u64;
 /// A version of the rules: SHA-256 over component and settings.
 pub type VersionId = [u8; 32];
 
-/// One assignment of a partition to this process, from the moment it is assigned until it is closed. A later one is greater.
+/// One assignment of a partition to this process, from when it is assigned until it is closed. Later stays are greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stay(pub u64);
 
 /// One entry of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell<'a> {
-    /// Id of the schema that the value was written with.
+    /// The id of the schema that the value was written with.
     pub schema: u16,
-    /// Visible while now < expires.
+    /// The entry is visible while now < expires.
     pub expires: Millis,
-    /// Avro datum.
+    /// An Avro datum.
     pub value: &'a [u8],
 }
 
-/// A piece of a byte arena; the rules say it in the same way.
+/// A range of bytes in an arena. The interface to the rules defines it.
 pub use crate::wit::Span;
 
 impl Span {
-    /// The bytes that it names.
+    /// The bytes in this range.
     ///
     /// # Panics
-    /// When it lies outside of `bytes`: spans of our own arenas never do; those of a guest are checked before.
+    /// If it is outside of `bytes`. Spans of our own arenas never are, and spans from a guest are checked before.
     #[inline]
     pub fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.start as usize..self.start as usize + self.len as usize]
     }
 
-    /// Appends to an arena.
+    /// Appends bytes to an arena.
     #[inline]
     pub fn append(arena: &mut Vec<u8>, bytes: &[u8]) -> Span {
         let start = arena.len() as u32;
@@ -72,31 +72,32 @@ impl Span {
     }
 }
 
-/// Where a step stands in its task's total order.
+/// A step's place in its task's total order.
 ///
-/// Records by (effective time, rank, offset); timers by (due time, key, kind, tag), behind all records of the same time.
+/// Records are ordered by (effective time, rank, offset) and timers by (due time, key, kind, tag). At the same time,
+/// timers come after records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StepKey {
     /// Before every step.
     Start,
     /// A record.
     Record {
-        /// Effective time.
+        /// The effective time of the record.
         time: Millis,
-        /// Rank of its input.
+        /// The rank of its input.
         rank: Rank,
         /// Its offset.
         offset: Offset,
     },
     /// A timer.
     Timer {
-        /// Due time.
+        /// The time when it is due.
         time: Millis,
-        /// Key it was set for.
+        /// The key that it was set for.
         key: Box<[u8]>,
-        /// Permanent id of its kind.
+        /// The permanent id of its kind.
         kind: u16,
-        /// As it was set.
+        /// The tag that it was set with.
         tag: Box<[u8]>,
     },
 }

@@ -1,47 +1,48 @@
 //! The clock of one partition: how far its event time has come.
 //!
-//! Rule: a watermark is a function of the partition's own log and its journaled heartbeats, and never goes back.
+//! Rule: the watermark is a function of the partition's own records and its journaled heartbeats, and never goes back.
 //!
 //!     w = max(highest event time - out of orderness, last heartbeat)
 //!     late = time < w        effective time e = max(time, w)
 //!
-//! A record that can't be read has e = w and moves nothing: one bad clock must not make everything late.
+//! A record that can't be read has e = w and does not move the watermark: one wrong clock must not make everything
+//! late.
 
 use crate::record::{Millis, NEVER};
 use serde::{Deserialize, Serialize};
 
-/// Event time of one partition, before its next record.
+/// The event time of one partition, before its next record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    /// Highest event time so far; [`NEVER`] before the first.
+    /// The highest event time so far, or [`NEVER`] before the first record.
     pub highest: Millis,
-    /// Last heartbeat; [`NEVER`] before the first.
+    /// The last heartbeat, or [`NEVER`] before the first.
     pub heartbeat: Millis,
 }
 
-/// Where a record stands in event time.
+/// A record's place in event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// Effective time.
     pub time: Millis,
-    /// It came behind the watermark.
+    /// Whether it came after the watermark had passed its time.
     pub late: bool,
 }
 
 impl Clock {
-    /// Before the first record.
+    /// The clock before the first record.
     pub const START: Clock = Clock {
         highest: NEVER,
         heartbeat: NEVER,
     };
 
-    /// The watermark.
+    /// How far event time has come.
     #[inline]
     pub fn watermark(&self, out_of_orderness: Millis) -> Millis {
         self.highest.saturating_sub(out_of_orderness).max(self.heartbeat)
     }
 
-    /// Places a record and moves the clock by it. None: it can't be read.
+    /// Places a record, and moves the clock. A `time` of `None` means that the record can't be read.
     #[inline]
     pub fn place(&mut self, time: Option<Millis>, out_of_orderness: Millis) -> Placed {
         let watermark = self.watermark(out_of_orderness);
@@ -58,7 +59,7 @@ impl Clock {
         }
     }
 
-    /// Moves it by a journaled heartbeat.
+    /// Moves the clock by a journaled heartbeat.
     pub fn beat(&mut self, time: Millis) {
         self.heartbeat = self.heartbeat.max(time);
     }
@@ -70,7 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Against the definition: m and h over all that came before.
+        /// Compares it with the definition: the maxima over all that came before.
         #[test]
         fn is_a_function_of_the_log(events in prop::collection::vec((any::<bool>(), 0..100_i64), 0..50), ooo in 0..20_i64) {
             let mut clock = Clock::START;

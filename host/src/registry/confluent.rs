@@ -1,9 +1,10 @@
-//! Schemas from a registry with Confluent's API (Confluent, Apicurio, Karapace, Redpanda), by the subject `TOPIC-value`.
+//! Schemas from a registry with Confluent's API (Confluent, Apicurio, Karapace, Redpanda), under the subject
+//! `TOPIC-value`.
 //!
-//! Rule: the answer is "there is none" only if the registry said so. Trouble on the way there is "unavailable".
+//! Rule: the result is "unknown" only if the registry has said so. Any problem on the way there is "unavailable".
 //!
-//! The four small calls are written here, not taken from schema_registry_converter. That crate has its own cache and encoders around
-//! them, and for dead letters the difference between "none" and "away" is exactly what counts.
+//! The four small calls are written here instead of using schema_registry_converter. That crate has its own cache and
+//! encoders around them, and it does not distinguish "unknown" from "unavailable", which dead letters depend on.
 #![expect(
     clippy::disallowed_methods,
     reason = "what is not in the registry is asked for again after a while"
@@ -13,7 +14,7 @@
 mod tests;
 
 use super::{NoSchema, Schemas};
-use crate::convert;
+use pelton_convert as convert;
 use reqwest::{Client, Method, StatusCode, Url};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -21,19 +22,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Time-out of one call, connection and body included.
+/// Time-out of one call, including connection and body.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long "there is none with this id" is remembered, so that garbage in a topic does not cause a call for each record.
+/// How long an unknown id is remembered, so that garbage in a topic does not cause a call for each record.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
-/// How many unknown ids are remembered, with 16 bytes and a short text each. Beyond this, they are all forgotten.
+/// How many unknown ids are remembered, with 16 bytes and a short text each. At this number, all are forgotten.
 const UNKNOWN_IDS: usize = 1024;
 
-/// Maximum size of an answer. The largest schemas have some 100 KiB.
+/// Maximum size of an answer. The largest schemas have about 100 KiB.
 const BODY_LIMIT: usize = 16 << 20;
 
-/// A registry. Calls block, so make them only from threads that may block, never from the runtime's own.
+/// A client of a registry. Its calls block, so they must not be made from the threads of the runtime.
 pub struct Confluent {
     base: Url,
     client: Client,
@@ -41,19 +42,19 @@ pub struct Confluent {
     known: Mutex<Known>,
 }
 
-/// Ids of own schemas that are remembered, by topic: 256 texts of 30 KB are 8 MB. Beyond that all are asked for again. Each deploy
-/// may bring new ones.
+/// How many ids of our own schemas are remembered: 256 texts of 30 KB are 8 MB. At this number, all are forgotten. Each
+/// deploy may bring new schemas.
 const OWN_IDS: usize = 256;
 
-/// What was learnt. An id stands for one schema for ever, and so does a schema's id within a topic.
+/// What the registry has answered. An id means one schema for ever, and so does a schema's id within a topic.
 #[derive(Default)]
 struct Known {
-    /// It has no bound of its own: it holds the schemas of the registry that producers of the inputs have used. To forget one
-    /// would make its records wait for a registry that is away.
+    /// Has no limit, because the inputs' producers use a limited number of schemas. If one were forgotten while the
+    /// registry is away, its records would have to wait.
     by_id: HashMap<u32, Arc<str>>,
-    /// By topic and schema: [`OWN_IDS`] at most.
+    /// By topic and schema. At most [`OWN_IDS`].
     ids: HashMap<(String, String), u32>,
-    /// [`UNKNOWN_IDS`] at most.
+    /// At most [`UNKNOWN_IDS`].
     unknown: HashMap<u32, (Instant, String)>,
 }
 
@@ -66,7 +67,7 @@ impl Known {
     }
 }
 
-/// An answer, as far as it matters.
+/// The relevant parts of an answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
@@ -79,7 +80,7 @@ struct Body {
 }
 
 impl Confluent {
-    /// `base` is the URL with its prefix. User and password in it are sent as basic authentication. Nothing is called yet.
+    /// `base` is the URL with its prefix. User and password in it are sent as basic authentication. Makes no call yet.
     pub fn new(base: &str, runtime: Handle) -> Result<Confluent, NoSchema> {
         let mut base =
             Url::parse(base).map_err(|error| NoSchema::Invalid(format!("the registry's URL is none: {error}")))?;
@@ -102,11 +103,11 @@ impl Confluent {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Only complete entries are put into the map.
+        // Only complete entries are inserted.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes one call. Returns its status and body, or why there is none.
+    /// Makes one call. Returns its status and body.
     fn call(
         &self,
         method: Method,
@@ -152,7 +153,7 @@ impl Confluent {
             _ if status.is_server_error() => return Err(away(status.to_string())),
             _ => {}
         }
-        // A page of a proxy or web server is not an answer of the registry, not even with 404.
+        // A page of a proxy or web server is not an answer of the registry, not even with status 404.
         let body = serde_json::from_slice(&bytes);
         let body = body.map_err(|_| away(format!("{status} without the API's JSON; is the URL's prefix right?")))?;
         Ok((status, body))
@@ -185,7 +186,7 @@ fn refused(what: &str, status: StatusCode, body: Body) -> NoSchema {
     ))
 }
 
-/// What went wrong, with its causes, without the URL.
+/// The error with its causes, without the URL.
 fn reason(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("time-out after {TIMEOUT:?}");
@@ -241,7 +242,7 @@ impl Schemas for Confluent {
         if let Some(id) = self.known().ids.get(&key) {
             return Ok(*id);
         }
-        // Use the newest one if it is the same. Registries compare texts, and ours may be written differently.
+        // Uses the newest schema if it is the same. Registries compare texts, and ours may be written differently.
         if let (Ok((id, newest)), Ok(wanted)) = (self.latest(topic), convert::fingerprint(schema))
             && convert::fingerprint(&newest) == Ok(wanted)
         {
@@ -250,7 +251,8 @@ impl Schemas for Confluent {
         }
         let what = format!("the schema of {topic}-value");
         let ask = serde_json::json!({ "schema": schema });
-        // Look it up first, and register it only if it is new. So existing schemas work even if registering is not allowed.
+        // Looks it up first, and registers it only if it is new, so that existing schemas work without the right to
+        // register.
         let (status, body) = match self.call(Method::POST, &format!("subjects/{topic}-value"), Some(&ask))? {
             (StatusCode::NOT_FOUND, _) => {
                 self.call(Method::POST, &format!("subjects/{topic}-value/versions"), Some(&ask))?

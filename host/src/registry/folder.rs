@@ -1,9 +1,9 @@
-//! Schemas from a folder of files `ID-TOPIC.avsc`, read once at start.
+//! Schemas from a folder of files `ID-TOPIC.avsc`, read once at the start.
 //!
-//! Rule: there is one file for each id. The folder is all there is, and nothing is ever written to it.
+//! Rule: there is one file for each id. Schemas come only from the folder, and nothing is ever written to it.
 
 use super::{NoSchema, Schemas};
-use crate::convert;
+use pelton_convert as convert;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Folder {
 struct Entry {
     topic: String,
     text: Arc<str>,
-    /// Whether two schemas are the same apart from white space, the order of attributes, and documentation.
+    /// Equal for schemas that differ only in white space, the order of attributes, or documentation.
     fingerprint: u64,
 }
 
@@ -65,7 +65,7 @@ impl Folder {
 
 fn id_and_topic(file: &Path) -> Option<(u32, String)> {
     let (id, topic) = file.file_stem()?.to_str()?.split_once('-')?;
-    // `+1` and `007` would be other names of the same id.
+    // Without this check, `+1` and `007` would be other spellings of an id.
     let number = id.parse().ok().filter(|number: &u32| number.to_string() == id)?;
     (!topic.is_empty()).then(|| (number, topic.to_string()))
 }

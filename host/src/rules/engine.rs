@@ -1,7 +1,7 @@
-//! The compiler, and what it makes: rules that sandboxes can be made of.
+//! The compiler, and the compiled rules that sandboxes are made from.
 //!
-//! Rule: there is one compile configuration, and it is deterministic: no threads, no relaxed SIMD, canonical NaNs, and a
-//! limit that is hit traps instead of telling the guest. The clock of the time limits ticks as long as rules live.
+//! Rule: there is one compiler configuration, and it is deterministic: no threads, no relaxed SIMD, canonical NaNs, and
+//! a limit traps instead of telling the guest. The clock for time limits runs as long as there are rules.
 #![expect(
     clippy::disallowed_methods,
     reason = "the time limit of a call needs a thread that counts"
@@ -17,20 +17,21 @@ use std::time::Duration;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, OptLevel};
 
-/// Resolution of the time limits: a call runs at most so much longer than its limit, on a machine that is not overloaded.
+/// Resolution of the time limits. Unless the machine is overloaded, a call runs at most this much longer than its
+/// limit.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Native stack of a guest, in bytes: a quarter of the 2 MiB that Rust gives a thread, the rest is the host's.
+/// Native stack of a guest, in bytes. It is a quarter of a thread's 2 MiB. The host needs the rest.
 const STACK: usize = 512 << 10;
 
-/// What one sandbox may use.
+/// Limits of one sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory, in bytes. It bounds what a call can return as well: the host copies no more than this in one call.
+    /// Linear memory in bytes. The host also copies no more than this from one call.
     pub memory: usize,
-    /// For one call.
+    /// Time limit of a call.
     pub time: Duration,
-    /// In addition for each input of the batch.
+    /// Added to it for each input of the batch.
     pub time_per_input: Duration,
 }
 
@@ -45,13 +46,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Ticks until a call is interrupted. The tick that is under way does not count.
+    /// Number of ticks until a call is interrupted. The current tick does not count.
     pub(super) fn ticks(&self, inputs: usize, patience: u32) -> u64 {
         let share = self
             .time_per_input
             .saturating_mul(u32::try_from(inputs).unwrap_or(u32::MAX));
         let time = self.time.saturating_add(share).saturating_mul(patience);
-        // Half of all ticks are never reached, and a deadline is added to the ticks so far.
+        // Half of the maximum can't be reached, and can be added to the current number of ticks without an overflow.
         u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos()))
             .unwrap_or(u64::MAX / 4)
             .min(u64::MAX / 4)
@@ -59,19 +60,19 @@ impl Limits {
     }
 }
 
-/// Compiles rules. Cheap to clone; its thread stops when the engine, all rules and all sandboxes of it are gone.
+/// Compiles rules. It is cheap to clone. Its thread stops when the engine and all its rules and sandboxes are dropped.
 #[derive(Clone)]
 pub struct Engine(Arc<Ticking>);
 
 /// SHA-256 of a component.
 type Hash = [u8; 32];
 
-/// A compiler with its clock.
+/// A compiler with the clock for time limits.
 pub(super) struct Ticking {
     pub(super) engine: wasmtime::Engine,
-    /// What was compiled and is still there, by the component's hash: other settings need no other code.
+    /// Compiled components by hash, while they are in use. Rules with other settings share the code.
     made: Mutex<Vec<(Hash, Weak<Compiled>)>>,
-    /// Dropped first: that is the sign to stop.
+    /// Dropping it tells the thread to stop.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,7 +81,7 @@ impl Drop for Ticking {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // It can't have panicked: it counts and waits.
+            // The thread only counts and waits, so it can't have panicked.
             let _ = thread.join();
         }
     }
@@ -101,29 +102,30 @@ pub(super) struct Compiled {
 }
 
 impl Rules {
-    /// What they are known by.
+    /// The version of the rules.
     pub fn version(&self) -> Version {
         self.0.version
     }
 
-    /// What they said of themselves.
+    /// What the rules say about themselves.
     pub fn description(&self) -> &Description {
         &self.0.description
     }
 
-    /// What each of their sandboxes may use.
+    /// The limits of each sandbox.
     pub fn limits(&self) -> Limits {
         self.0.limits
     }
 }
 
 impl Engine {
-    /// A compiler for this machine, with its clock. Err: the machine can't run it, or gives no thread.
+    /// A compiler for this machine, with its clock. Fails if the machine is not supported, or the thread can't be
+    /// started.
     pub fn new() -> Result<Engine, String> {
         let mut config = Config::new();
         config
             .wasm_component_model(true)
-            // It triples the cost of a call.
+            // It would triple the cost of a call.
             .concurrency_support(false)
             .epoch_interruption(true)
             .max_wasm_stack(STACK)
@@ -131,7 +133,7 @@ impl Engine {
             .cranelift_nan_canonicalization(true)
             .wasm_relaxed_simd(false)
             .wasm_memory64(false)
-            // A compilation beside running tasks must not take all cores.
+            // Other tasks run during a compilation, so it must not take all cores.
             .parallel_compilation(false);
         #[cfg(feature = "profiling")]
         config.profiler(wasmtime::ProfilingStrategy::PerfMap);
@@ -152,9 +154,9 @@ impl Engine {
         })))
     }
 
-    /// Makes rules of a component, or of a core module with a component-type section. Checks its imports and exports,
-    /// starts it once and checks its description. Takes a second per MiB, if it is not there with other settings: not on a
-    /// worker's thread.
+    /// Makes rules from a component, or from a core module with a component-type section. It checks imports and
+    /// exports, starts the component once, and checks its description. It takes a second for each MiB, unless the
+    /// component is compiled already, so it must not run on a worker's thread.
     pub fn compile(&self, wasm: &[u8], settings: &str, limits: Limits) -> Result<Rules, Refused> {
         let hash: Hash = Sha256::digest(wasm).into();
         let pre = match self.made(&hash) {
@@ -178,7 +180,7 @@ impl Engine {
         Ok(Rules(compiled))
     }
 
-    /// The code of a component, if any rules of it are there.
+    /// The compiled code of a component, if any rules use it.
     fn made(&self, hash: &Hash) -> Option<InstancePre<Inside>> {
         let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.retain(|(_, compiled)| compiled.strong_count() > 0);

@@ -1,6 +1,6 @@
-//! From the bytes of a file to a component that fits the world.
+//! Turns the bytes of a file into a component that fits the world.
 //!
-//! Rule: what is refused here is refused by name, before any of its code has run; nothing but `pelton:rules` and `wasi:`
+//! Rule: a refusal names what is wrong, and comes before any code of the file has run. Only `pelton:rules` and `wasi:`
 //! can be imported.
 
 use super::{Description, Refused};
@@ -12,12 +12,12 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::{Engine, Module};
 use wit_component::ComponentEncoder;
 
-/// The version of the WIT package that this host serves; another patch of it does as well.
+/// The version of the WIT package that this host serves. Another patch version is compatible.
 pub(super) const PACKAGE: &str = "0.1.0";
 
-/// The component in a file: itself, or made of a core module for wasm32-unknown-unknown.
+/// The component in a file: the file itself, or made from a core module for wasm32-unknown-unknown.
 pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [u8]>, Refused> {
-    // Magic number, version, layer (0: core module, 1: component).
+    // The header: magic number, version, and layer (0 for a core module, 1 for a component).
     let Some((magic, rest)) = wasm.split_first_chunk::<4>() else {
         return Err(Refused::NotWasm(format!("it has {} bytes", wasm.len())));
     };
@@ -29,7 +29,7 @@ pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [
         [0, 0] => {}
         _ => return Err(Refused::NotWasm("it is of an unknown kind".into())),
     }
-    // wit-component panics where a section is longer than the file.
+    // wit-component panics if a section is longer than the file.
     Module::validate(engine, wasm).map_err(|error| Refused::Module(format!("{error:#}")))?;
     let refused = |error: anyhow::Error| Refused::Module(format!("{error:#}"));
     if wit_component::metadata::decode(wasm).map_err(refused)?.0.is_none() {
@@ -41,7 +41,7 @@ pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [
     ))
 }
 
-/// Imports and exports by name; the types are checked when it is linked and started.
+/// Checks the names of imports and exports. Their types are checked when the component is linked and started.
 pub(super) fn check(component: &Component) -> Result<(), Refused> {
     let engine = component.engine();
     let ty = component.component_type();
@@ -81,13 +81,13 @@ pub(super) fn check(component: &Component) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Major and minor of a version.
+/// The major and minor parts of a version.
 fn minor(version: &str) -> Option<(&str, &str)> {
     let (major, rest) = version.split_once('.')?;
     Some((major, rest.split_once('.')?.0))
 }
 
-/// Names and schemas.
+/// Checks the names and schemas of a description.
 pub(super) fn describe(description: &Description) -> Result<(), Refused> {
     let channels = |list: &[Channel]| list.iter().map(|of| of.name.clone()).collect::<Vec<_>>();
     names("inputs", channels(&description.inputs))?;
@@ -123,7 +123,7 @@ pub(super) fn describe(description: &Description) -> Result<(), Refused> {
     Ok(())
 }
 
-/// No empty name, none twice, and an index of each fits a u16.
+/// Checks that no name is empty or comes twice, and that a u16 can index the list.
 fn names(list: &'static str, names: Vec<String>) -> Result<(), Refused> {
     let wrong = |what| Err(Refused::Names { list, what });
     if names.len() > usize::from(u16::MAX) {

@@ -1,6 +1,6 @@
-//! One instance of the rules, with its limits.
+//! A sandbox: one instance of the rules, with its limits.
 //!
-//! Rule: a call returns effects or it traps; after a trap the sandbox is dead. State is inside for the length of one call.
+//! Rule: a call either returns effects or traps. After a trap, the sandbox is dead. State is inside only during a call.
 
 use super::engine::{Compiled, Rules};
 use super::{Batch, Description, Effects, Found, Kind, Level, Read, Refused, Trap, Version, verify};
@@ -9,30 +9,31 @@ use std::any::Any;
 use std::sync::Arc;
 use wasmtime::{ResourceLimiter, Store};
 
-/// Elements of all tables (function pointers): far beyond what a compiler makes, 8 MiB of the host's memory.
+/// Maximum number of elements in all tables (function pointers). It is far more than compilers use, and takes 8 MiB of
+/// the host's memory.
 const MAX_TABLE: usize = 1 << 20;
 
-/// Lines that one call may log.
+/// Maximum number of lines that a call may log.
 const MAX_LINES: u32 = 100;
 
-/// Bytes of a line that is logged.
+/// Maximum length of a logged line, in bytes.
 const MAX_LINE: usize = 4096;
 
-/// What wasmtime says when a guest hands over more than [`Store::set_hostcall_fuel`] allows.
+/// Wasmtime's message if a guest passes more data than [`Store::set_hostcall_fuel`] allows.
 const TOO_MUCH: &str = "too much data is being copied between the host and the guest";
 
-/// One instance of rules. `S` is what it sees of state.
+/// One instance of rules. `S` is its view of state.
 pub struct Sandbox<S: State> {
     store: Store<Inside>,
     rules: wit::Rules,
-    /// The clock of the time limits must not stop before.
+    /// Keeps the clock for time limits running.
     compiled: Arc<Compiled>,
     dead: bool,
     state: std::marker::PhantomData<S>,
 }
 
 impl<S: State> Sandbox<S> {
-    /// A fresh instance, described and ready.
+    /// Makes an instance and describes it, so that it is ready for batches.
     pub fn new(rules: &Rules) -> Result<Self, Trap> {
         let compiled = rules.0.clone();
         let mut store = open::<S>(&compiled);
@@ -45,7 +46,7 @@ impl<S: State> Sandbox<S> {
             Err(error) => return Err(store.data_mut().trap(error)),
         };
         match rules.describe(&mut store, &compiled.settings) {
-            // The same settings give the same answer: it was checked when the rules were compiled.
+            // The description was checked when the rules were compiled, and the same settings give the same one.
             Ok(Ok(_)) => Ok(Sandbox {
                 store,
                 rules,
@@ -61,8 +62,8 @@ impl<S: State> Sandbox<S> {
         }
     }
 
-    /// Handles a batch. `state` answers what it reads, and is given back also when it traps. `patience` multiplies the
-    /// time limit. The effects are as the guest gave them: [`verify`](super::verify()) them.
+    /// Processes a batch. `state` answers its reads, and is given back even if it traps. `patience` multiplies the time
+    /// limit. The effects are unchecked: [`verify`](super::verify()) them.
     pub fn process(&mut self, batch: &Batch, state: &mut S, patience: u32) -> Result<Effects, Trap> {
         if self.dead {
             return Err(Trap::new(Kind::Dead, "this sandbox has trapped before; make a new one"));
@@ -83,13 +84,13 @@ impl<S: State> Sandbox<S> {
         })
     }
 
-    /// Of which rules.
+    /// The version of its rules.
     pub fn version(&self) -> Version {
         self.compiled.version
     }
 }
 
-/// The first start: everything that can't be known without running the guest.
+/// Starts the rules for the first time, and gets all that is only known by running them.
 pub(super) fn describe(compiled: &Compiled) -> Result<Description, Refused> {
     let mut store = open::<Nothing>(compiled);
     let instance = match compiled.pre.instantiate(&mut store) {
@@ -104,7 +105,7 @@ pub(super) fn describe(compiled: &Compiled) -> Result<Description, Refused> {
     }
 }
 
-/// A store with its limits set for `describe`.
+/// A store with the limits for `describe`.
 fn open<S: State>(compiled: &Compiled) -> Store<Inside> {
     let inside = Inside {
         state: Box::new(S::default()),
@@ -124,7 +125,7 @@ fn open<S: State>(compiled: &Compiled) -> Store<Inside> {
     store
 }
 
-/// State, before and after.
+/// The state while no batch is processed.
 #[derive(Default)]
 struct Nothing;
 
@@ -134,7 +135,7 @@ impl State for Nothing {
     }
 }
 
-/// [`State`] without its type, so that a component is linked once for all kinds of state.
+/// [`State`] without its type, so that a component is linked only once for all types of state.
 trait AnyState: Any + Send {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
 }
@@ -145,20 +146,20 @@ impl<S: State> AnyState for S {
     }
 }
 
-/// What the host keeps for one instance.
+/// The host's data for one instance.
 pub(super) struct Inside {
     state: Box<dyn AnyState>,
-    /// Inputs of the batch that is processed; none: no batch is.
+    /// Number of inputs of the current batch, if there is one.
     inputs: Option<usize>,
     description: Arc<Description>,
     version: Version,
-    /// Bytes by which memories may still grow.
+    /// How many bytes memories may still grow by.
     room: usize,
-    /// Elements by which tables may still grow.
+    /// How many elements tables may still grow by.
     table_room: usize,
-    /// Lines logged in this call.
+    /// How many lines this call has logged.
     lines: u32,
-    /// The last error that was logged in this call: what a panic says before it traps.
+    /// The last error that this call has logged. A guest logs its panic message before it traps.
     last_error: String,
     /// Why the host has ended the call.
     fault: Option<Trap>,
@@ -173,7 +174,7 @@ impl Inside {
 
     fn exchange<S: State>(&mut self, state: &mut S) {
         let any: &mut dyn Any = &mut *self.state;
-        // The box was made by `Sandbox::<S>::new`, and is never replaced.
+        // `Sandbox::<S>::new` has made the box, and nothing replaces it.
         let own = any.downcast_mut::<S>().expect("the sandbox's own type of state");
         std::mem::swap(own, state);
     }
@@ -184,7 +185,7 @@ impl Inside {
         wasmtime::Error::msg(trap.text.clone())
     }
 
-    /// What an error of a call was.
+    /// Translates the error of a call.
     fn trap(&mut self, error: wasmtime::Error) -> Trap {
         if let Some(fault) = self.fault.take() {
             return fault;
@@ -203,7 +204,7 @@ impl Inside {
             Some(trap) => Trap::new(Kind::Other, trap),
             None => {
                 let text = format!("{error:#}");
-                // Wasmtime has no type for it; a test holds the words.
+                // Wasmtime has no type for this error. A test checks its message.
                 let kind = if text.contains(TOO_MUCH) {
                     Kind::Memory
                 } else {
@@ -257,7 +258,7 @@ impl wit::host::Host for Inside {
 }
 
 impl Inside {
-    /// Logs a line, of any import that writes one.
+    /// Logs a line, for any import that writes one.
     pub(super) fn line(&mut self, level: Level, message: String) {
         self.lines = self.lines.saturating_add(1);
         let version = self.version;

@@ -1,37 +1,37 @@
-//! How a call ends when it does not return.
+//! Traps: how a call ends that does not return.
 //!
-//! Rule: a trap says which limit or fault it was; its text is fit for a dead letter (one line, bounded).
+//! Rule: a trap says which limit or fault it was. Its text can go into a dead letter: it is one line of limited length.
 
 use std::fmt;
 
-/// Longest text of a trap, in bytes: it goes into a header of the dead letter.
+/// Maximum length of a trap's text in bytes. It goes into a header of the dead letter.
 const MAX_TEXT: usize = 2048;
 
 /// What ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The rules gave up by themselves: a panic, an assertion, an overflow.
+    /// The rules themselves: a panic, an assertion, an overflow.
     Panic,
-    /// The time limit. It depends on the clock: the same call may go through.
+    /// The time limit. It depends on the clock, so the same call may succeed the next time.
     Time,
-    /// The memory limit, or more data returned than the host takes.
+    /// The memory limit, or more returned data than the host accepts.
     Memory,
-    /// Calls nested too deep.
+    /// Calls were nested too deep.
     Stack,
-    /// State could not be read, or the rules have asked for something that is not there.
+    /// State could not be read, or the rules have asked for something that does not exist.
     Host,
     /// Any other fault.
     Other,
-    /// Nothing happened: the sandbox has trapped before.
+    /// Nothing was called, because the sandbox has trapped before.
     Dead,
 }
 
-/// A call that did not return. Its sandbox is dead, its inputs are untouched.
+/// A call that did not return. Its sandbox is dead, and none of its effects count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trap {
     /// What ended it.
     pub kind: Kind,
-    /// One line.
+    /// What happened, in one line.
     pub text: String,
 }
 

@@ -1,39 +1,40 @@
-//! What a guest says, checked before anybody acts on it.
+//! Checks what a guest has returned, before it is used.
 //!
-//! Rule: what passes can be applied without another check: spans lie within the bytes, indices within the description,
-//! sizes fit a Kafka record. Every bound is one of a single input or effect, never of a batch, so that the verdict on an
-//! input is the same however batches are cut.
+//! Rule: what passes can be applied without further checks. Spans are within the bytes, indexes within the description,
+//! and sizes fit into a Kafka record. Every limit is for a single input or effect, never for a batch, so that the
+//! verdict on an input does not depend on how batches are cut.
 
 use super::{Action, Description, Effect, Effects, Header, Question, Read, Shape, Span, Store};
 use std::fmt;
 
-/// Effects of one input. 4096 of 32 bytes are 128 KiB; the largest change of a key that is still one step.
+/// Maximum number of effects of one input. With 32 bytes each, these are 128 KiB.
 pub const MAX_EFFECTS: usize = 4096;
 
-/// Bytes of an entry of a map. It is copied into the keys of RocksDB and of the changelog.
+/// Maximum size of a map's entry in bytes. It is copied into the keys of RocksDB and of the changelog.
 pub const MAX_ENTRY: usize = 4 << 10;
 
-/// Bytes of an entry and its value, or of a request: two fit a changelog record of 512 KiB.
+/// Maximum size of an entry with its value, or of a request. Two of them fit into a changelog record of 512 KiB.
 pub const MAX_CELL: usize = 256 << 10;
 
-/// Bytes of key, value and headers of an output: a broker takes 1 MiB (`message.max.bytes`) with its framing.
+/// Maximum size of key, value and headers of an output. A broker accepts 1 MiB (`message.max.bytes`), including
+/// framing.
 pub const MAX_OUTPUT: usize = 1_000_000;
 
-/// Bytes of a timer's or lookup's tag. It is a part of the timer's key.
+/// Maximum size of a tag of a timer or lookup. It is part of the timer's key.
 pub const MAX_TAG: usize = 1 << 10;
 
-/// Bytes of the reason of a rejection. It goes into a header of the dead letter.
+/// Maximum size of the reason of a rejection. It goes into a header of the dead letter.
 pub const MAX_REASON: usize = 16 << 10;
 
 /// Framing of a header in a record: two lengths.
 const HEADER: usize = 8;
 
-/// Effects that can't be applied. Those of the inputs before it are in order.
+/// Effects that can't be applied. The effects of the inputs before it are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// Index of the input whose effects they are. (Of an input that is not there: the last one before it.)
+    /// Index of the input that the effects belong to. If there is no such input, the last one before it.
     pub input: usize,
-    /// What is wrong with them: one line.
+    /// What is wrong with them, in one line.
     pub what: String,
 }
 
@@ -236,7 +237,7 @@ fn reason(effect: &Effect, sizes: Sizes, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks what `get-many` asks, of a batch of so many inputs.
+/// Checks the reads of a `get-many` call, in a batch of `inputs` inputs.
 pub(super) fn reads(reads: &[Read], bytes: &[u8], inputs: usize, description: &Description) -> Result<(), String> {
     for (i, read) in reads.iter().enumerate() {
         let what = if read.of as usize >= inputs {

@@ -1,19 +1,19 @@
-//! The identity of rules.
+//! The version of rules: their identity.
 //!
-//! Rule: two sets of rules have one version if and only if the file and the settings are the same bytes.
+//! Rule: two sets of rules have the same version if and only if their file and settings are the same bytes.
 
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// SHA-256 over the component's file and its settings. `{}` is the first 12 hex digits, `{:#}` is all 64.
+/// SHA-256 over the component's file and its settings. `{}` writes the first 12 hex digits, and `{:#}` all 64.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub [u8; 32]);
 
 impl Version {
-    /// The version of a file (as it was given: component or core module) with these settings.
+    /// The version of a file (component or core module, as it was given) with these settings.
     pub fn of(wasm: &[u8], settings: &str) -> Version {
         let mut hash = Sha256::new();
-        // The length keeps (a, bc) and (ab, c) apart.
+        // Without the length, (a, bc) and (ab, c) would be the same.
         hash.update((wasm.len() as u64).to_be_bytes());
         hash.update(wasm);
         hash.update(settings.as_bytes());

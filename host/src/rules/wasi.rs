@@ -1,7 +1,7 @@
-//! WASI for guests whose language names it: nothing to see, nothing to touch.
+//! WASI for guests whose language needs it. It gives access to nothing.
 //!
-//! Rule: every `wasi:` import is linked. What languages touch at start has a fixed, empty answer; what they print goes to
-//! the log; clocks, entropy, files and sockets trap by name when they are called.
+//! Rule: every `wasi:` import is linked. What languages call at start gets a fixed, empty answer. What they print goes
+//! to the log. Clocks, entropy, files and sockets trap when they are called, and the trap names the function.
 
 use super::Level;
 use super::sandbox::Inside;
@@ -9,10 +9,10 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType, Val};
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
-/// Bytes that a stream takes at once. More would be cut by the log.
+/// How many bytes a stream accepts at once. The log would cut more.
 const WINDOW: u64 = 4096;
 
-/// Links every `wasi:` import that the component has, in the version that it names.
+/// Links every `wasi:` import of the component, in the version that it names.
 pub(super) fn link(linker: &mut Linker<Inside>, component: &Component) -> Result<()> {
     let engine = component.engine();
     for (name, item) in component.component_type().imports(engine) {
@@ -27,7 +27,7 @@ pub(super) fn link(linker: &mut Linker<Inside>, component: &Component) -> Result
         for (item_name, item) in instance.exports(engine) {
             match item.ty {
                 ComponentItem::ComponentFunc(_) => function(&mut linked, name, interface, item_name)?,
-                // All resources are one type: none of them is anything.
+                // All resources have one type, because none of them is ever real.
                 ComponentItem::Resource(_) => linked.resource(item_name, ResourceType::host::<()>(), |_, _| Ok(()))?,
                 _ => {}
             }
@@ -36,7 +36,7 @@ pub(super) fn link(linker: &mut Linker<Inside>, component: &Component) -> Result
     Ok(())
 }
 
-/// One function: a fixed answer, a line of the log, or a trap.
+/// Links one function: a fixed answer, a line of the log, or a trap.
 fn function(linked: &mut LinkerInstance<'_, Inside>, name: &str, interface: &str, function: &str) -> Result<()> {
     let answer: fn(StoreContextMut<'_, Inside>, &[Val]) -> Result<Val> = match (interface, function) {
         ("wasi:cli/environment", "get-environment" | "get-arguments") | ("wasi:filesystem/preopens", _) => {
@@ -70,11 +70,11 @@ fn function(linked: &mut LinkerInstance<'_, Inside>, name: &str, interface: &str
         }
     };
     linked.func_new(function, move |mut store, _, arguments, results| {
-        // Every answer above is of a function with one result; another version's would be refused by its type.
+        // Every answer is for a function with one result. In another version, its type would be refused.
         if let [result] = results {
             *result = answer(store.as_context_mut(), arguments)?;
         }
-        // A stream that was lent for the call must be given back, or wasmtime traps.
+        // A borrowed stream must be dropped, or wasmtime traps.
         for argument in arguments {
             if let Val::Resource(lent) = argument {
                 lent.resource_drop(&mut store)?;
@@ -84,7 +84,7 @@ fn function(linked: &mut LinkerInstance<'_, Inside>, name: &str, interface: &str
     })
 }
 
-/// What a guest prints is a line of the log.
+/// Logs what a guest prints.
 fn print(mut store: StoreContextMut<'_, Inside>, arguments: &[Val]) -> Result<Val> {
     if let [_, Val::List(bytes)] = arguments {
         let bytes: Vec<u8> = bytes

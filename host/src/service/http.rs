@@ -1,9 +1,9 @@
 //! Lookups by HTTP GET.
 //!
-//! Rule: 200 (a body) and 404 ("there is none") are answers. 408, 429, 5xx, no connection and a time-out are tried again (`call`); any
-//! other status is not. Concurrent calls are bounded. A service that is down is not called for a while (`breaker`). Nothing that was
-//! forgotten is called any more. Questions wait in memory. They are state of their task anyway, so there are never more than the
-//! task has pending.
+//! Rule: 200 (a body) and 404 ("there is none") are answers. 408, 429, 5xx, a failed connection and a time-out are
+//! retried (`call`), and any other status is not. The number of concurrent calls is limited. A service that is down is
+//! not called for a while (`breaker`). Forgotten questions are not called any more. Questions wait in memory. They are
+//! part of their task's state, so there are never more than the task has pending.
 #![expect(clippy::disallowed_methods, reason = "calls have deadlines")]
 
 mod breaker;
@@ -28,20 +28,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
 
-/// The services of one worker. [`share`](HttpServices::share) makes those of another worker, under the same bounds.
+/// The services of one worker. [`share`](HttpServices::share) makes those of another worker, with the same limits.
 pub struct HttpServices {
     services: Arc<[Arc<Service>]>,
-    /// By service: questions that wait for room. The channels need no bound: a question is a pending lookup of its task, so there
-    /// are as many as the state of the tasks holds. Those that were forgotten are dropped as soon as they are first in line.
+    /// For each service, the questions that wait. The channels need no limit, because every question is a pending
+    /// lookup in the state of a task. Forgotten questions are dropped when their turn comes.
     queues: Arc<[UnboundedSender<Asked>]>,
-    /// Replies that the worker has not taken yet: one for each pending lookup at most, of at most `body_limit` bytes each.
+    /// Replies that the worker has not taken yet: at most one for each pending lookup, of at most `body_limit` bytes.
     replies: mpsc::Receiver<Reply>,
     sender: mpsc::Sender<Reply>,
-    /// Dropping a sender tells everything that was asked for the task to stop.
+    /// Dropping a sender stops everything that was asked for the task.
     tasks: HashMap<Partition, watch::Sender<()>>,
 }
 
-/// A question to be called.
+/// A question that waits for its call.
 struct Asked {
     question: Question,
     reply_to: mpsc::Sender<Reply>,
@@ -89,7 +89,7 @@ impl HttpServices {
         })
     }
 
-    /// The same services for another worker. Bounds and breakers are shared; questions and replies are not.
+    /// The same services for another worker. Limits and breakers are shared; questions and replies are not.
     pub fn share(&self) -> HttpServices {
         let (sender, replies) = mpsc::channel();
         HttpServices {
@@ -104,7 +104,7 @@ impl HttpServices {
 
 impl Services for HttpServices {
     /// # Panics
-    /// When there is no such service: the rules were checked against the config.
+    /// If there is no such service. The rules were checked against the config.
     fn ask(&mut self, question: Question) {
         let service = usize::from(question.service);
         let wanted = self
@@ -119,7 +119,7 @@ impl Services for HttpServices {
             wanted,
             since: Instant::now(),
         };
-        // The receiver lives as long as its runtime. Without one, the process is ending, and nobody waits for replies.
+        // If the runtime has ended, the process is ending too, and nobody waits for replies.
         let _ = self.queues[service].send(asked);
     }
 
@@ -143,7 +143,7 @@ fn client(config: &Lookup) -> Result<Client, String> {
     }
     Client::builder()
         .default_headers(headers)
-        // Any status other than 200 and 404 is not an answer, not even a redirect.
+        // Any status other than 200 and 404 is not an answer. So redirects are not followed.
         .redirect(reqwest::redirect::Policy::none())
         .timeout(config.timeout)
         .pool_max_idle_per_host(config.in_flight)
@@ -151,15 +151,15 @@ fn client(config: &Lookup) -> Result<Client, String> {
         .map_err(|error| format!("lookups.{}: no HTTP client: {error}", config.name))
 }
 
-/// Takes questions in their order, when there is room. A question keeps its room between tries, so a service in trouble gets fewer
-/// calls.
+/// Takes questions in their order when a call is allowed. A question keeps its permit between attempts, so that a
+/// service in trouble gets fewer calls.
 async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<Asked>) {
     while let Some(asked) = questions.recv().await {
         if is_forgotten(&asked.wanted) {
             service.metrics.waiting.dec();
             continue;
         }
-        // The semaphore is never closed.
+        // The semaphore is never closed, so this can't fail.
         let Ok(room) = Arc::clone(&service.room).acquire_owned().await else {
             return;
         };
@@ -168,7 +168,8 @@ async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<Asked>) {
             let mut wanted = asked.wanted.clone();
             let answer = tokio::select! {
                 biased;
-                // Nothing is ever sent; the end of this channel means that the sender was dropped. It is polled first, so that no call begins.
+                // Nothing is ever sent: the channel ends when its sender is dropped. It is polled first, so that no
+                // call begins after that.
                 _ = wanted.changed() => None,
                 answer = service.answer(&asked.question) => Some(answer),
             };
@@ -200,7 +201,7 @@ impl Service {
         let _ = asked.reply_to.send(Reply { task, id, answer });
     }
 
-    /// Makes all tries of a question.
+    /// Makes all attempts for a question.
     async fn answer(&self, question: &Question) -> Answer {
         let Some(url) = std::str::from_utf8(&question.request)
             .ok()
@@ -222,7 +223,7 @@ impl Service {
             let ended = self.get(url.clone()).await;
             out.done(&ended);
             match &ended {
-                Try::Failed(why) => tracing::debug!(lookup = self.config.name, why, "a try of a lookup failed"),
+                Try::Failed(why) => tracing::debug!(lookup = self.config.name, why, "an attempt of a lookup failed"),
                 Try::Refused(why) => self.refused(why),
                 Try::Body(_) | Try::Absent => {}
             }
@@ -233,7 +234,7 @@ impl Service {
         }
     }
 
-    /// Makes one try. The time limit includes the body.
+    /// Makes one attempt. The time limit includes the body.
     async fn get(&self, url: Url) -> Try {
         self.metrics.tries.inc();
         let mut response = match self.client.get(url).send().await {
@@ -264,7 +265,8 @@ impl Service {
         }
     }
 
-    /// Logs failures that retries can't fix, at the first, second, fourth, ... time, because they may concern every question.
+    /// Logs a failure that retries can't fix. Every question may fail in this way, so only the first, second, fourth,
+    /// ... one is logged.
     fn refused(&self, why: &str) {
         let times = self.refusals.fetch_add(1, Ordering::Relaxed) + 1;
         if times.is_power_of_two() {
@@ -272,7 +274,7 @@ impl Service {
                 lookup = self.config.name,
                 times,
                 why,
-                "a lookup failed, and is not tried again"
+                "a lookup failed and is not retried"
             );
         }
     }
@@ -283,7 +285,7 @@ impl Service {
     }
 }
 
-/// A try in progress. If it is dropped without an end (because it was forgotten), another one may probe.
+/// An attempt in progress. If it is dropped without a result, because it was forgotten, another one may probe.
 struct Out<'s> {
     service: &'s Service,
     leave: Option<Leave>,
@@ -325,7 +327,7 @@ impl Drop for Out<'_> {
     }
 }
 
-/// What went wrong, with its causes, but without the URL, which may contain what a log must not.
+/// The error with its causes, without the URL, which may contain secrets.
 fn without_url(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

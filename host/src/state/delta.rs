@@ -1,13 +1,15 @@
-//! Deltas: all state changes of one task in one epoch, packed into few large records of the changelog.
+//! Deltas: all state changes of one task in one epoch, packed into a few large records of the changelog.
 //!
-//! Rule: a delta is absolute. Each change says what an entry is from now on, not how it differs, so changes may be applied
-//! again; the last one wins. Records are read in the order in which they were written. Whatever the bytes are, reading
-//! them never panics: what is not understood is [`Torn`].
+//! Rule: a delta is absolute. Each change says what an entry is from now on, not how it differs. So changes may be
+//! applied again, and the last one wins. Records are read in the order in which they were written. Reading never
+//! panics, whatever the bytes are: what can't be understood is [`Torn`].
 //!
-//! Format, version 1. A record is the version byte, then changes to its end. A change is a head byte, then its fields:
+//! Format, version 1. A record is the version byte, followed by changes. A change is a head byte, followed by its
+//! fields:
 //!
 //! ```text
-//! head     bits 0-2 the kind · bit 3 same key as the keyed change before it in this record · bits 4-5 the form of the time
+//! head     bits 0-2 the kind · bit 3 the key is that of the previous keyed change in this record · bits 4-5 form of
+//! the time
 //! key      only when bit 3 is clear: bytes
 //! time     form 0: six bytes, little-endian, signed · form 1: nothing, it is FOREVER · form 2: eight bytes
 //! bytes    length, then as many bytes
@@ -28,15 +30,15 @@ pub use read::{Changes, Torn, read};
 use crate::record::encoding::{Encoding, Unreadable};
 use crate::record::{Cell, FOREVER, Millis};
 
-/// Of each record.
+/// Version of each record.
 const FORMAT: Encoding = Encoding {
     what: "a record of state changes",
     newest: 1,
     oldest: 1,
 };
 
-/// A record is at most so long, unless a single change is longer: below the broker's default limit of 1 MiB with room for
-/// the record's own header, and large enough that the per-record cost vanishes.
+/// Maximum size of a record, unless a single change is larger. It leaves room for the record's header below the
+/// broker's default limit of 1 MiB, and it is large enough that the cost of a record does not matter.
 pub const RECORD_MAX: usize = 512 * 1024;
 
 const META: u8 = 0;
@@ -54,94 +56,94 @@ const TIME_FOREVER: u8 = 1 << 4;
 const TIME_LONG: u8 = 2 << 4;
 const TIME: u8 = 0b11 << 4;
 
-/// Times below 2^47 ms before or after 1970 (some 4,400 years) take six bytes.
+/// Times within 2^47 ms of 1970 (some 4,400 years) take six bytes.
 const SHORT_TIME: i64 = 1 << 47;
 
-/// More than all that a change has besides its byte strings: the head, the time, two numbers of 16 bits and four lengths.
+/// Upper limit for what a change takes besides its byte strings: head, time, two numbers of 16 bits and four lengths.
 const FIELDS_MAX: usize = 1 + 8 + 2 * 3 + 4 * 10;
 
-/// One change, as it is read. Borrowed from its record.
+/// One change that was read. It borrows from its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
     /// The task's meta.
     Meta(&'a [u8]),
-    /// The names that the task has given permanent ids.
+    /// The names with permanent ids.
     Names(&'a [u8]),
-    /// An entry is this.
+    /// An entry has this value from now on.
     Put {
-        /// Key of its row.
+        /// The key of its row.
         key: &'a [u8],
-        /// Permanent id of its store.
+        /// The permanent id of its store.
         store: u16,
-        /// Empty for a store of the shape `value`.
+        /// Empty for a store with a single value.
         entry: &'a [u8],
         /// What it is.
         cell: Cell<'a>,
     },
-    /// An entry is gone.
+    /// An entry is deleted.
     Delete {
-        /// Key of its row.
+        /// The key of its row.
         key: &'a [u8],
-        /// Permanent id of its store.
+        /// The permanent id of its store.
         store: u16,
-        /// Empty for a store of the shape `value`.
+        /// Empty for a store with a single value.
         entry: &'a [u8],
     },
-    /// A timer is pending.
+    /// A timer is set.
     SetTimer {
-        /// Key that it is for.
+        /// The key that it is for.
         key: &'a [u8],
-        /// Due time.
+        /// The time when it is due.
         at: Millis,
-        /// Permanent id of its kind.
+        /// The permanent id of its kind.
         kind: u16,
-        /// As it was set.
+        /// The tag that it was set with.
         tag: &'a [u8],
     },
-    /// A timer is not pending: it fired, or was cancelled or set anew.
+    /// A timer is not set any more: it fired, or was cancelled or replaced.
     CancelTimer {
-        /// Key that it was for.
+        /// The key that it was for.
         key: &'a [u8],
-        /// Due time.
+        /// The time when it was due.
         at: Millis,
-        /// Permanent id of its kind.
+        /// The permanent id of its kind.
         kind: u16,
-        /// As it was set.
+        /// The tag that it was set with.
         tag: &'a [u8],
     },
-    /// A lookup is pending; it replaces the one with the same key, lookup and tag.
+    /// A lookup is pending. It replaces one with the same key, lookup and tag.
     Ask {
-        /// Key that asks.
+        /// The key that asks.
         key: &'a [u8],
-        /// Permanent id of the lookup.
+        /// The permanent id of the lookup.
         lookup: u16,
-        /// As it was asked.
+        /// The tag that it was asked with.
         tag: &'a [u8],
-        /// Identifies the question.
+        /// The id of the question.
         id: &'a [u8],
         /// The rendered request.
         request: &'a [u8],
     },
     /// A lookup is not pending any more.
     Answered {
-        /// Key that asked.
+        /// The key that asked.
         key: &'a [u8],
-        /// Permanent id of the lookup.
+        /// The permanent id of the lookup.
         lookup: u16,
-        /// As it was asked.
+        /// The tag that it was asked with.
         tag: &'a [u8],
     },
 }
 
-/// The delta of one task and epoch, while it is written. Used again after [`clear`](Delta::clear).
+/// The delta of one task and epoch while it is written. It can be reused after [`clear`](Delta::clear).
 #[derive(Debug)]
 pub struct Delta {
     bytes: Vec<u8>,
-    /// Records end before this size.
+    /// Records end before they reach this size.
     limit: usize,
     /// Where each record begins.
     starts: Vec<usize>,
-    /// The key of the last keyed change of the last record.
+    /// The key of the last keyed change in the last record.
     key: Option<(usize, usize)>,
 }
 
@@ -152,7 +154,7 @@ impl Default for Delta {
 }
 
 impl Delta {
-    /// An empty one.
+    /// An empty delta.
     pub fn new() -> Self {
         Self {
             bytes: Vec::new(),
@@ -162,7 +164,7 @@ impl Delta {
         }
     }
 
-    /// An empty one whose records end only where [`cut`](Delta::cut) says so: for the store.
+    /// An empty delta whose records end only at [`cut`](Delta::cut). The store uses it.
     pub fn whole() -> Self {
         Self {
             limit: usize::MAX,
@@ -177,24 +179,24 @@ impl Delta {
         self.key = None;
     }
 
-    /// Size of all records so far.
+    /// Size of all records so far, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// True when nothing was written.
+    /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Forgets everything; keeps the memory.
+    /// Removes all changes, but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.starts.clear();
         self.key = None;
     }
 
-    /// The records, ready to be produced, in this order.
+    /// The records, in the order in which they must be produced.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         self.starts.iter().enumerate().map(|(i, &start)| {
             let end = self.starts.get(i + 1).copied().unwrap_or(self.bytes.len());
@@ -202,7 +204,7 @@ impl Delta {
         })
     }
 
-    /// Writes any change.
+    /// Writes a change of any kind.
     pub fn push(&mut self, change: Change<'_>) {
         match change {
             Change::Meta(bytes) => self.meta(bytes),
@@ -234,21 +236,21 @@ impl Delta {
         }
     }
 
-    /// The task's meta; by convention the first change of a delta.
+    /// Writes the task's meta, which must be the first change of a delta.
     pub fn meta(&mut self, meta: &[u8]) {
         self.room(meta.len());
         self.bytes.push(META);
         self.string(meta);
     }
 
-    /// The names that the task has given ids.
+    /// Writes the names with permanent ids.
     pub fn names(&mut self, names: &[u8]) {
         self.room(names.len());
         self.bytes.push(NAMES);
         self.string(names);
     }
 
-    /// An entry is this.
+    /// Writes the value of an entry.
     pub fn put(&mut self, key: &[u8], store: u16, entry: &[u8], cell: Cell<'_>) {
         let Cell { schema, expires, value } = cell;
         self.room(key.len() + entry.len() + value.len());
@@ -259,7 +261,7 @@ impl Delta {
         self.string(value);
     }
 
-    /// An entry is gone.
+    /// Writes that an entry is deleted.
     pub fn delete(&mut self, key: &[u8], store: u16, entry: &[u8]) {
         self.room(key.len() + entry.len());
         self.keyed(DELETE, key);
@@ -267,7 +269,7 @@ impl Delta {
         self.string(entry);
     }
 
-    /// A timer is pending.
+    /// Writes that a timer is set.
     pub fn set_timer(&mut self, key: &[u8], at: Millis, kind: u16, tag: &[u8]) {
         self.room(key.len() + tag.len());
         self.timed(SET_TIMER, key, at);
@@ -275,7 +277,7 @@ impl Delta {
         self.string(tag);
     }
 
-    /// A timer is not pending any more.
+    /// Writes that a timer is not set any more.
     pub fn cancel_timer(&mut self, key: &[u8], at: Millis, kind: u16, tag: &[u8]) {
         self.room(key.len() + tag.len());
         self.timed(CANCEL_TIMER, key, at);
@@ -283,7 +285,7 @@ impl Delta {
         self.string(tag);
     }
 
-    /// A lookup is not pending any more.
+    /// Writes that a lookup is not pending any more.
     pub fn answered(&mut self, key: &[u8], lookup: u16, tag: &[u8]) {
         self.room(key.len() + tag.len());
         self.keyed(ANSWERED, key);
@@ -291,7 +293,7 @@ impl Delta {
         self.string(tag);
     }
 
-    /// Begins a new record where the change might not fit into the open one.
+    /// Begins a new record if the change might not fit into the current one.
     #[inline]
     fn room(&mut self, strings: usize) {
         let open = self.bytes.len() - self.starts.last().copied().unwrap_or(0);

@@ -3,9 +3,9 @@
 //! Invariant: a name gets an id once and keeps it, so every version of the rules finds what was written under it.
 
 use super::view::{StoreIds, View};
-use crate::convert::Resolver;
 use crate::state::meta::Names;
 use crate::wit::Description;
+use pelton_convert::Resolver;
 
 /// The permanent ids of the current rules' timers and lookups, by place in their description.
 #[derive(Default)]

@@ -1,7 +1,8 @@
-//! The pending lookups of a task: asked by the rules, not yet answered.
+//! The pending lookups of a task: those that the rules have asked for and that are not answered yet.
 //!
-//! Rule: for each (key, lookup, tag) at most one is pending; asking again replaces it, and the reply to the old one, known
-//! by its id, is dropped. A pending lookup is state: it survives a restart, and is asked again then.
+//! Rule: at most one lookup is pending for each (key, lookup, tag). Asking again replaces it, and the reply to the old
+//! one, recognised by its id, is dropped. Pending lookups are state: they survive a restart, and are asked again after
+//! it.
 
 use crate::record::StepKey;
 use crate::state::delta::Change;
@@ -9,7 +10,7 @@ use crate::state::undo::UndoMap;
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
-/// Which lookup it is.
+/// What identifies a lookup for the rules.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LookupName {
     /// Key that asks.
@@ -45,43 +46,43 @@ impl LookupName {
 /// A lookup that waits for its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Names this one question for ever: see [`id`].
+    /// Identifies this question and no other, now and in any replay: see [`id`].
     pub id: Box<[u8]>,
     /// The rendered request.
     pub request: Box<[u8]>,
 }
 
-/// See the module.
+/// The pending lookups of a task, by name and by id.
 #[derive(Debug, Default)]
 pub struct Lookups {
     pending: UndoMap<LookupName, Pending>,
     by_id: UndoMap<Box<[u8]>, LookupName>,
 }
 
-/// The asking step, its number among the journaled inputs after that step, and the index of the question in it.
+/// The step that asked, its number among the journaled inputs after that step, and the index of the question in it.
 #[derive(Serialize, Deserialize)]
 struct Id<'a>(std::borrow::Cow<'a, StepKey>, u64, u32);
 
-/// The id of a question: unique in the task's history, and the same in every replay.
+/// The id of a question. It is unique in the task's history, and the same in every replay.
 pub fn id(step: &StepKey, sequence: u64, index: u32) -> Box<[u8]> {
-    // It can't fail: the type has no map and no custom serialisation, and the target is a growing vector.
+    // Encoding plain data into a growing vector can't fail.
     let bytes = postcard::to_stdvec(&Id(std::borrow::Cow::Borrowed(step), sequence, index)).expect("plain data");
     bytes.into()
 }
 
-/// The step that asked the question of this id, its number after that step, and the number of the question in it: questions
-/// are in the order of these. None: it is no id.
+/// The reverse of [`id`]: the step that asked, its sequence number, and the index of the question. Questions are
+/// ordered by these. Returns `None` if it is not a valid id.
 pub fn asked_by(id: &[u8]) -> Option<(StepKey, u64, u32)> {
     let Id(step, sequence, index) = postcard::from_bytes(id).ok()?;
     Some((step.into_owned(), sequence, index))
 }
 
 impl Lookups {
-    /// Adds a question; returns the one that it replaces.
+    /// Adds a question, and returns the one that it replaces.
     pub fn ask(&mut self, name: LookupName, pending: Pending) -> Option<Pending> {
         let id = pending.id.clone();
         let old = self.pending.insert(name.clone(), pending);
-        // The same question again (the sweep writes it into the changelog once more) keeps its id.
+        // The sweep writes a pending question to the changelog again, and it keeps its id.
         if let Some(old) = old.as_ref().filter(|old| old.id != id) {
             self.by_id.remove(&old.id);
         }
@@ -89,63 +90,63 @@ impl Lookups {
         old
     }
 
-    /// The question with this id, if it is still pending.
+    /// The pending question with this id.
     pub fn find(&self, id: &[u8]) -> Option<(&LookupName, &Pending)> {
         let name = self.by_id.get(&id.into())?;
         Some((name, self.pending.get(name)?))
     }
 
-    /// The question of this name, if one is pending.
+    /// The pending question with this name.
     pub fn get(&self, name: &LookupName) -> Option<&Pending> {
         self.pending.get(name)
     }
 
-    /// Ends a question.
+    /// Removes a question.
     pub fn take(&mut self, name: &LookupName) -> Option<Pending> {
         let pending = self.pending.remove(name)?;
         self.by_id.remove(&pending.id);
         Some(pending)
     }
 
-    /// In order of their names.
+    /// All pending questions, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&LookupName, &Pending)> {
         self.pending.iter()
     }
 
-    /// In order, from behind this one: the sweep's walk.
+    /// The questions after `cursor`, sorted by name. The sweep uses it.
     pub fn after(&self, cursor: Option<&LookupName>) -> impl Iterator<Item = (&LookupName, &Pending)> {
         let from = cursor.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
         self.pending.range((from, Bound::Unbounded))
     }
 
-    /// Those of the last commit.
+    /// The questions that were pending at the last commit.
     pub fn committed(&self) -> impl Iterator<Item = (LookupName, Pending)> {
         self.pending.committed().into_iter()
     }
 
-    /// How many are pending.
+    /// The number of pending questions.
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// None is pending.
+    /// Whether none is pending.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// See [`UndoMap::seal`].
+    /// Seals the open epoch: see [`UndoMap::seal`].
     pub fn seal(&mut self) {
         self.pending.seal();
         self.by_id.seal();
     }
 
-    /// See [`UndoMap::commit`].
+    /// Commits the sealed epoch: see [`UndoMap::commit`].
     pub fn commit(&mut self) {
         self.pending.commit();
         self.by_id.commit();
     }
 
-    /// See [`UndoMap::abort`].
+    /// Drops both epochs: see [`UndoMap::abort`].
     pub fn abort(&mut self) {
         self.pending.abort();
         self.by_id.abort();

@@ -1,7 +1,7 @@
-//! What a task must know to go on, beside its state: written first in each of its deltas.
+//! The meta: what a task needs besides its state in order to continue. It is the first record of each delta.
 //!
-//! Rule: the meta of the last committed delta, and the state that the changelog rebuilds, are all that recovery needs; it
-//! re-reads the inputs from `next`, recomputes effective times, and skips what is not above `last`.
+//! Rule: recovery needs only the meta of the last committed delta and the state from the changelog. It reads the inputs
+//! from `next`, recomputes effective times, and skips every step that is not after `last`.
 
 use crate::record::encoding::{Encoding, Unreadable};
 use crate::record::journal::Verdict;
@@ -9,81 +9,82 @@ use crate::record::watermark::Clock;
 use crate::record::{Millis, Number, Offset, StepKey, VersionId};
 use serde::{Deserialize, Serialize};
 
-/// Of the meta, the names and what else is packed into them. Version 1 was never in a release.
+/// Version of the meta, the names, and what else is encoded here. Version 1 was never released.
 const FORMAT: Encoding = Encoding {
     what: "a task's meta in its changelog",
     newest: 2,
     oldest: 2,
 };
 
-/// Position of a task.
+/// Where a task is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
-    /// Of the configuration that the order depends on.
+    /// Hash of the configuration that the order of steps depends on.
     pub fingerprint: u64,
-    /// By rank.
+    /// The input partitions, by rank.
     pub inputs: Vec<InputMeta>,
-    /// The last step taken.
+    /// The last step that was taken.
     pub last: StepKey,
-    /// How many journaled inputs stand after `last` already.
+    /// How many journaled inputs have come after `last`.
     pub sequence: u64,
-    /// The rules that made the last steps: SHA-256 over component and settings.
+    /// The version of the rules that took the last steps: SHA-256 of component and settings.
     pub version: [u8; 32],
-    /// The deploy of that version that it took over.
+    /// The deploy by which that version took over.
     pub deployed: Number,
-    /// The deploy that it holds for, until that is decided.
+    /// The deploy that it holds for, while that is undecided.
     pub prepared: Option<Prepared>,
-    /// Where the sweep is.
+    /// Cursor of the sweep.
     pub sweep: Vec<u8>,
-    /// The journal is being followed up to there: the rest of it decides, nothing is decided anew. None: it is not.
+    /// If the task follows a journal that exists already: up to which offset. Until then it decides nothing itself.
     pub follows: Option<Offset>,
-    /// Changelog position at which the sweep's round began: from there on the log rebuilds the state, once it is complete.
+    /// Changelog position where the sweep's current round began. Once the round is complete, the log from there
+    /// rebuilds the state.
     pub round: Offset,
 }
 
-/// A task holds for a deploy.
+/// A deploy that a task holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
-    /// Which one.
+    /// Its number.
     pub number: Number,
-    /// Its version.
+    /// Its version of the rules.
     pub version: VersionId,
-    /// No step of this time or a later one is taken.
+    /// The task takes no step at or after this time.
     pub until: Millis,
 }
 
-/// Position of one input partition.
+/// Where a task is in one input partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputMeta {
-    /// The first unprocessed record; also the committed offset.
+    /// The first unprocessed record. This is also the committed offset.
     pub next: Offset,
-    /// The clock just before `next`.
+    /// The partition's clock just before `next`.
     pub clock: Clock,
-    /// The highest heartbeat at each position at or behind `next`.
+    /// The highest heartbeat for each position from `next` on.
     pub heartbeats: Vec<(Offset, Millis)>,
-    /// Verdicts at offsets at or behind `next`.
+    /// The verdicts for offsets from `next` on.
     pub verdicts: Vec<(Offset, Verdict)>,
-    /// How far it was read: new heartbeats and verdicts come only from there on.
+    /// How far the partition was read. New heartbeats and verdicts are only made from there on.
     pub read: Offset,
 }
 
-/// Permanent ids: an id is an index, and is never given to another name.
+/// The permanent ids of names. An id is an index into a list, and never gets another name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
-    /// The function that places keys: another one is refused.
+    /// The function that places keys. State with another one is refused.
     pub hash: String,
-    /// Stores.
+    /// Stores, by id.
     pub stores: Vec<String>,
-    /// Kinds of timers.
+    /// Kinds of timers, by id.
     pub timers: Vec<String>,
-    /// Lookups.
+    /// Lookups, by id.
     pub lookups: Vec<String>,
-    /// Schemas that stored values were written with.
+    /// Schemas of stored values, by id.
     pub schemas: Vec<String>,
 }
 
 impl Names {
-    /// The id of a name in one of the lists; new ones are added.
+    /// The id of a name in one of the lists. A new name is added.
     pub fn id(list: &mut Vec<String>, name: &str) -> u16 {
         let known = list.iter().position(|known| known == name);
         let id = known.unwrap_or_else(|| {
@@ -95,13 +96,13 @@ impl Names {
     }
 }
 
-/// As it stands in a delta.
+/// Encodes a value for a delta.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    // It can't fail: plain data into a growing vector.
+    // Plain data into a growing vector can't fail.
     postcard::to_extend(value, vec![FORMAT.newest]).expect("plain data")
 }
 
-/// From a delta.
+/// Decodes a value of a delta.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unreadable> {
     let (_, rest) = FORMAT.open(bytes)?;
     FORMAT.read(rest)
@@ -124,7 +125,7 @@ mod tests {
             "{newer}"
         );
         assert!(matches!(newer.into(), Failure::Fatal(_)));
-        // A field that nobody knows is no reason to guess.
+        // A field that nobody knows means another format, even if the rest can be read.
         assert!(decode::<Names>(&[&names[..], &[0]].concat()).is_err());
     }
 }

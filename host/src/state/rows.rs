@@ -1,9 +1,9 @@
-//! State in memory: one row a key; the open epochs are overlays.
+//! State in memory: one row for each key. Uncommitted epochs are layers over it.
 //!
-//! Rule: committed rows are never written. An epoch writes to copies, made at its first touch (of a row; of cells, where the
-//! row is a map); a commit swaps them in, an abort drops them. At most two epochs are in flight: one is sealed (it is being
-//! committed), one is open over it. Entries that are expired at the committed time are dropped when a row is copied, swept or
-//! written back: every later step is at or after that time, so nobody can see the difference.
+//! Rule: committed rows are never written. An epoch writes to copies, made when it first touches a row, or a cell of a
+//! large row. A commit swaps the copies in, and an abort drops them. At most two epochs are in flight: a sealed one
+//! that is being committed, and an open one over it. An entry that has expired at the committed time is dropped when
+//! its row is copied, swept or written back. All later steps are at or after that time, so none can see the difference.
 
 mod arena;
 mod cursor;
@@ -26,21 +26,21 @@ use index::Index;
 use map::{Known, Map};
 use std::ops::Bound;
 
-/// The name of [`hash`], for the meta: another one would make another order.
+/// The name of [`hash`], for the meta. Another function would give another order.
 pub const HASH: &str = "xxh3-64";
 
-/// The hash of a key: fixed and unseeded, because the order of rows on disk and in the sweep depends on it.
+/// The hash of a key. It is fixed and unseeded, because rows are ordered by it on disk and in the sweep.
 #[inline]
 pub fn hash(key: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(key)
 }
 
-/// A row. It is valid until the next commit or abort.
+/// A handle of a row. It is valid until the next commit or abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
 
 impl Slot {
-    /// A small number, for tables beside the rows.
+    /// A small number, as an index into tables for rows.
     #[inline]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -62,17 +62,18 @@ pub struct ScanRange<'a> {
     pub limit: usize,
 }
 
-/// A larger row is a map: above it, copying costs more than a tree.
+/// Maximum size of a row in a page. A larger row is a map, because copying it would cost more than a tree.
 const PAGE_MAX: usize = arena::BLOCK_MAX;
-/// A map that has shrunk to this becomes a page again; well below the limit, so that a row does not go back and forth.
+/// A map that has shrunk to this size becomes a page again. It is well below the limit, so that rows don't go back and
+/// forth.
 const PAGE_AGAIN: usize = PAGE_MAX / 2;
-/// The cache lines of a page that are worth asking for: header, directory and the cells of an ordinary row.
+/// How many cache lines of a page are worth prefetching: header, directory and the cells of an ordinary row.
 const PAGE_LINES: usize = 8;
 
-/// So many rows ahead a walk asks the cache for a slot; for the row itself half as many.
+/// A walk prefetches slots this many rows ahead, and the rows themselves half as many ahead.
 const AHEAD: usize = 16;
 
-/// What a row is in one layer: 0 nothing, a page in the arena, or (with the top bit) a map.
+/// A row in one layer: 0 for nothing, a page in the arena, or (with the top bit) a map.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Layer(u32);
 
@@ -90,42 +91,42 @@ impl Layer {
     }
 }
 
-/// A row's layers. 24 bytes.
+/// The layers of a row, in 24 bytes.
 #[derive(Clone, Copy, Default)]
 struct Row {
     hash: u64,
     committed: Layer,
     sealed: Layer,
     open: Layer,
-    /// [`USED`], [`DIRTY`].
+    /// A combination of [`USED`] and [`DIRTY`].
     flags: u32,
 }
 
-/// The slot is a row's.
+/// The slot belongs to a row.
 const USED: u32 = 1;
-/// The store has not got the committed row as it is.
+/// The store does not have the current committed row.
 const DIRTY: u32 = 2;
 
 /// The state of one task.
 pub struct Rows {
     index: Index,
-    /// By slot; 0 is left out.
+    /// By slot. Slot 0 is not used.
     rows: Vec<Row>,
-    /// Slots to be used again: fewer than there are rows. Like the arena, the tables beside it keep the room of the largest state.
+    /// Free slots. Like the arena, this table and `rows` never shrink.
     free_rows: Vec<u32>,
     arena: Arena,
     maps: Vec<Option<Box<Map>>>,
     free_maps: Vec<u32>,
-    /// Slots that have a layer in the open epoch, and in the sealed one.
+    /// Slots with a layer in the open epoch, and in the sealed one.
     opened: Vec<u32>,
     sealed: Option<Vec<u32>>,
-    /// Rows in which the sweep has met the dead, and rows without entries that the store now knows to be gone.
+    /// Rows in which the sweep has found expired entries, and empty rows that the store has deleted.
     stale: Vec<u32>,
     /// Time of the last committed step.
     time: Millis,
     tracked: bool,
     dirty: usize,
-    /// How far the flush under way has come: the next tag.
+    /// How far the current flush has come: the next tag.
     flushed: u32,
 }
 
@@ -136,7 +137,7 @@ impl Default for Rows {
 }
 
 impl Rows {
-    /// No rows.
+    /// State without rows.
     pub fn new() -> Self {
         Self {
             index: Index::new(),
@@ -155,13 +156,14 @@ impl Rows {
         }
     }
 
-    /// Asks the cache for the line of the index where the search for this hash begins.
+    /// Prefetches the line of the index where the search for this hash begins.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         self.index.prefetch(hash);
     }
 
-    /// Asks the cache for all that a batch's rows need, in three stages, so that the misses overlap. Some 512 at a time.
+    /// Prefetches all that a batch of up to about 512 rows needs. It works in three stages, so that the cache misses
+    /// overlap.
     pub fn prefetch_all(&self, hashes: &[u64]) {
         hashes.iter().for_each(|&hash| self.index.prefetch(hash));
         let slot = |hash: &u64| self.index.find(*hash, |_| true);
@@ -185,7 +187,7 @@ impl Rows {
         }
     }
 
-    /// Finds a row, or makes an empty one (it goes with its epoch if it stays empty).
+    /// Finds a row, or makes an empty one. A row that stays empty disappears with its epoch.
     pub fn slot(&mut self, hash: u64, key: &[u8]) -> Slot {
         if let Some(slot) = self.find(hash, key) {
             return slot;
@@ -206,13 +208,13 @@ impl Rows {
         Slot(slot)
     }
 
-    /// Finds a row.
+    /// The row with this key, if there is one.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
         self.index.find(hash, |slot| *self.key(Slot(slot)) == *key).map(Slot)
     }
 
-    /// Its key.
+    /// The key of a row.
     #[inline]
     pub fn key(&self, slot: Slot) -> &[u8] {
         let layer = self.newest(slot.0);
@@ -222,7 +224,8 @@ impl Rows {
         }
     }
 
-    /// An entry: of the open epoch, else of the sealed one, else committed. The caller compares the expiry with its time.
+    /// An entry, from the open epoch, else from the sealed one, else committed. The caller must check whether it has
+    /// expired.
     #[inline]
     pub fn get(&self, slot: Slot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
         let row = &self.rows[slot.0 as usize];
@@ -234,40 +237,40 @@ impl Rows {
         self.get_in(&[self.rows[slot.0 as usize].committed], store, entry)
     }
 
-    /// Visits entries of a row, in the order of their bytes.
+    /// Visits entries of a row, sorted by their bytes.
     #[inline]
     pub fn scan(&self, slot: Slot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
         let row = &self.rows[slot.0 as usize];
         self.scan_in(&[row.open, row.sealed, row.committed], range, visit);
     }
 
-    /// [`scan`](Rows::scan) as of the last commit.
+    /// Like [`scan`](Rows::scan), as of the last commit.
     pub fn scan_committed(&self, slot: Slot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
         self.scan_in(&[self.rows[slot.0 as usize].committed], range, visit);
     }
 
-    /// Number of rows, those included that open epochs have made.
+    /// The number of rows, including those that are not committed yet.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// True: there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Memory in use, in bytes. Takes time with the number of maps: for metrics.
+    /// Memory in use, in bytes. It visits all maps, so it is only for metrics.
     pub fn bytes(&self) -> usize {
         let maps: usize = self.maps.iter().flatten().map(|map| map.bytes()).sum();
         self.arena.reserved() + self.index.bytes() + self.rows.capacity() * size_of::<Row>() + maps
     }
 
-    /// Number of committed rows that the store has not got as they are.
+    /// The number of committed rows that the store does not have as they are.
     pub fn dirty(&self) -> usize {
         self.dirty
     }
 
-    /// The topmost layer.
+    /// The newest layer of a row.
     #[inline]
     fn newest(&self, slot: u32) -> Layer {
         let row = &self.rows[slot as usize];
@@ -300,7 +303,7 @@ impl Rows {
         None
     }
 
-    /// The maps of a row down to the first whole one, newest first; none when it is a page or nothing.
+    /// The maps of a row, newest first, down to the first whole one. Empty if the row is a page or nothing.
     fn maps_of(&self, layers: &[Layer]) -> Vec<&Map> {
         let mut maps = Vec::new();
         for map in layers
@@ -363,7 +366,7 @@ impl Rows {
     }
 }
 
-/// Asks the cache for a line. Any address will do: it is a hint.
+/// Prefetches a cache line. Any address is allowed, because it is only a hint.
 #[inline]
 fn prefetch<T>(address: *const T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]

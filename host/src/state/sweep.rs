@@ -1,10 +1,10 @@
-//! The sweep of a task's state: with each delta some old state is written again, so that the start of the changelog may go.
+//! The sweep: with each delta, some of the task's old state is written again, so that the start of the changelog can be
+//! deleted.
 //!
-//! Rule: *the log, read from the start of the last round that is complete, always rebuilds the state.* For that, a sweep
-//! writes each entry as it stands at the end of the epoch whose delta it goes into (its writes and those of the sealed epoch
-//! included), behind the delta's changes, and leaves out nothing but what is expired. The order is that of (hash, key, store,
-//! entry), which does not depend on the table; the rows of a page go as a whole. The cursor belongs to the epoch: an abort
-//! takes the committed one again.
+//! Rule: *the log from the start of the last complete round always rebuilds the state.* For that, the sweep writes each
+//! entry as it is at the end of the epoch that the delta belongs to, after the delta's own changes. It leaves out only
+//! what has expired. It walks in the order of (hash, key, store, entry), which does not depend on the table's size, and
+//! it writes the rows of a page together. The cursor belongs to the epoch: an abort restores the committed one.
 //!
 //! A round is: names, rows, timers, lookups.
 
@@ -100,9 +100,9 @@ impl TaskState {
 }
 
 impl Rows {
-    /// Writes entries from the cursor on, as they stand now (open epoch included), without those that are expired at `now` (a
-    /// time that no later step is before), until `budget` bytes are written, and moves the cursor. True: the round is complete,
-    /// and the cursor is at the front again.
+    /// Writes entries from the cursor on as they are now, including the open epoch, until `budget` bytes are written,
+    /// and moves the cursor. Entries that have expired at `now` are left out; no later step may be before that time.
+    /// Returns whether the round is complete. If so, the cursor is at the start again.
     pub fn sweep(&mut self, cursor: &mut Cursor, budget: usize, now: Millis, delta: &mut Delta) -> bool {
         if budget == 0 {
             return false;

@@ -1,13 +1,13 @@
 //! The timers of a task, in the order in which they are due.
 //!
-//! Rule: for each (key, kind, tag) there is at most one timer; setting it again replaces it. The order is that of
-//! [`StepKey`]: by due time, key, kind, tag.
+//! Rule: there is at most one timer for each (key, kind, tag). Setting it again replaces it. Timers are ordered as
+//! their [`StepKey`]s: by due time, key, kind, tag.
 
 use crate::record::{Millis, StepKey};
 use crate::state::undo::UndoMap;
 use std::ops::Bound;
 
-/// Which timer it is.
+/// What identifies a timer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerName {
     /// Key that it is for.
@@ -47,7 +47,7 @@ pub struct Scheduled {
     pub replaced: Option<Millis>,
 }
 
-/// See the module.
+/// The timers of a task, by due time and by name.
 #[derive(Debug, Default)]
 pub struct Timers {
     due: UndoMap<StepKey, ()>,
@@ -55,7 +55,7 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Sets a timer for `at`, or for `now + 1` when that is not after now.
+    /// Sets a timer for `at`, but at the earliest for `now + 1`.
     pub fn set(&mut self, name: TimerName, at: Millis, now: Millis) -> Scheduled {
         let at = if at <= now { now.saturating_add(1) } else { at };
         let replaced = self.names.insert(name.clone(), at);
@@ -66,7 +66,7 @@ impl Timers {
         Scheduled { at, replaced }
     }
 
-    /// Takes a timer back, or takes it because it is due. Returns the time that it was set for.
+    /// Removes a timer, because it is due or cancelled. Returns the time that it was set for.
     pub fn take(&mut self, name: &TimerName) -> Option<Millis> {
         let time = self.names.remove(name)?;
         self.due.remove(&name.step(time));
@@ -78,45 +78,45 @@ impl Timers {
         self.due.first().map(|(step, ())| step)
     }
 
-    /// In order of their steps.
+    /// The steps of all timers, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &StepKey> {
         self.due.iter().map(|(step, ())| step)
     }
 
-    /// In order, from behind this one: the sweep's walk.
+    /// The steps after `cursor`, in their order. The sweep uses it.
     pub fn after(&self, cursor: Option<&StepKey>) -> impl Iterator<Item = &StepKey> {
         let from = cursor.map_or(Bound::Unbounded, |step| Bound::Excluded(step.clone()));
         self.due.range((from, Bound::Unbounded)).map(|(step, ())| step)
     }
 
-    /// Those of the last commit.
+    /// The timers that were set at the last commit.
     pub fn committed(&self) -> impl Iterator<Item = StepKey> {
         self.due.committed().into_keys()
     }
 
-    /// How many are set.
+    /// The number of timers.
     pub fn len(&self) -> usize {
         self.due.len()
     }
 
-    /// None is set.
+    /// Whether no timer is set.
     pub fn is_empty(&self) -> bool {
         self.due.is_empty()
     }
 
-    /// See [`UndoMap::seal`].
+    /// Seals the open epoch: see [`UndoMap::seal`].
     pub fn seal(&mut self) {
         self.due.seal();
         self.names.seal();
     }
 
-    /// See [`UndoMap::commit`].
+    /// Commits the sealed epoch: see [`UndoMap::commit`].
     pub fn commit(&mut self) {
         self.due.commit();
         self.names.commit();
     }
 
-    /// See [`UndoMap::abort`].
+    /// Drops both epochs: see [`UndoMap::abort`].
     pub fn abort(&mut self) {
         self.due.abort();
         self.names.abort();
@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// One timer a name, and both indexes agree, through commits and aborts.
+        /// There is one timer for each name, and both indexes agree, through commits and aborts.
         #[test]
         fn names_and_steps_agree(steps in prop::collection::vec((0..6_u8, 0..3_u8, 0..2_u16, 0..3_u8, 0..50_i64), 0..60)) {
             let mut timers = Timers::default();

@@ -1,18 +1,18 @@
-//! A sorted map whose changes belong to epochs.
+//! A sorted map that can undo the changes of its uncommitted epochs.
 //!
-//! Rule: [`abort`](UndoMap::abort) gives back exactly what was there at the last [`commit`](UndoMap::commit); at most one
-//! epoch is sealed (being committed) under the open one.
+//! Rule: [`abort`](UndoMap::abort) restores exactly the entries of the last [`commit`](UndoMap::commit). At most one
+//! epoch is sealed (being committed) while another is open.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
-/// See the module.
+/// A sorted map that can undo its uncommitted changes.
 #[derive(Debug)]
 pub struct UndoMap<K, V> {
     now: BTreeMap<K, V>,
-    /// What an entry was before a change of the open epoch, oldest first: one for each change, until the epoch is sealed.
+    /// For each change of the open epoch, oldest first: what the entry was before.
     open: Vec<(K, Option<V>)>,
-    /// The same of the sealed epoch.
+    /// The changes of the sealed epoch, if there is one.
     sealed: Option<Vec<(K, Option<V>)>>,
 }
 
@@ -27,21 +27,21 @@ impl<K, V> Default for UndoMap<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone> UndoMap<K, V> {
-    /// Sets an entry; returns what it was.
+    /// Sets an entry, and returns its old value.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let old = self.now.insert(key.clone(), value);
         self.open.push((key, old.clone()));
         old
     }
 
-    /// Removes an entry; returns what it was.
+    /// Removes an entry, and returns its old value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let old = self.now.remove(key)?;
         self.open.push((key.clone(), Some(old.clone())));
         Some(old)
     }
 
-    /// The newest value.
+    /// The current value.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.now.get(key)
     }
@@ -51,27 +51,27 @@ impl<K: Ord + Clone, V: Clone> UndoMap<K, V> {
         self.now.first_key_value()
     }
 
-    /// In order.
+    /// All entries, sorted.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.now.iter()
     }
 
-    /// In order, within bounds.
+    /// The entries within bounds, sorted.
     pub fn range<R: RangeBounds<K>>(&self, bounds: R) -> impl Iterator<Item = (&K, &V)> {
         self.now.range(bounds)
     }
 
-    /// Number of entries.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.now.len()
     }
 
-    /// No entries.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.now.is_empty()
     }
 
-    /// As it was at the last commit: a copy.
+    /// A copy of the map as it was at the last commit.
     pub fn committed(&self) -> BTreeMap<K, V> {
         let mut then = self.now.clone();
         for (key, old) in self.open.iter().rev().chain(self.sealed.iter().flatten().rev()) {
@@ -83,21 +83,21 @@ impl<K: Ord + Clone, V: Clone> UndoMap<K, V> {
         then
     }
 
-    /// The open epoch goes into its commit; another one opens.
+    /// Seals the open epoch, so that it can be committed, and opens another.
     ///
     /// # Panics
-    /// When one is sealed already: the caller decides one epoch before it seals the next.
+    /// If an epoch is sealed already: the caller must decide one epoch before it seals the next.
     pub fn seal(&mut self) {
         assert!(self.sealed.is_none(), "an epoch is sealed already");
         self.sealed = Some(std::mem::take(&mut self.open));
     }
 
-    /// The sealed epoch is committed.
+    /// Makes the sealed epoch's changes permanent.
     pub fn commit(&mut self) {
         self.sealed = None;
     }
 
-    /// Both epochs are dropped, newest change first.
+    /// Undoes both epochs, newest change first.
     pub fn abort(&mut self) {
         let sealed = self.sealed.take().unwrap_or_default();
         for (key, old) in self.open.drain(..).rev().chain(sealed.into_iter().rev()) {

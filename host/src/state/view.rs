@@ -3,11 +3,11 @@
 //! Invariant: a read answers as of the start of the batch, leaves out what has expired at the asking input's time, and gives
 //! values in the schema that the asking version of the rules declares.
 
-use crate::convert::Resolver;
 use crate::record::{Millis, Span};
 use crate::state::rows::{Rows, ScanRange, Slot};
 use crate::wit::State;
 use crate::wit::{Cell, Found, Question, Read};
+use pelton_convert::Resolver;
 
 /// The rows of a task, and the inputs of the batch that may read them. Only the state's own module can write through it.
 #[derive(Default)]

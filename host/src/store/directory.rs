@@ -1,7 +1,7 @@
 //! The data directory of an instance.
 //!
-//! Rule: it belongs to one cluster and, while it is open, to one process. It remembers how many transactional ids the instance ever
-//! used, because all of them must be taken over after a crash.
+//! Rule: it belongs to one cluster and, while it is open, to one process. It remembers how many transactional ids the
+//! instance has ever used, because all of them must be taken over after a crash.
 
 use crate::error::{Failure, Result};
 use std::fs::{self, File, TryLockError};
@@ -17,7 +17,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens or creates the directory. Refuses one that belongs to another cluster, or that another process has open.
+    /// Opens or creates the directory. Fails if it belongs to another cluster, or if another process has it open.
     pub fn open(path: &Path, cluster: &str) -> Result<Self> {
         let shown = path.display();
         let failed = |what: &str, e: io::Error| Failure::Fatal(format!("data directory {shown}: can't {what}: {e}"));
@@ -55,7 +55,8 @@ impl Directory {
         &self.path
     }
 
-    /// The highest number of workers that this instance ever had, which is the number of transactional ids to take over. 0 at first.
+    /// The highest number of workers that this instance has ever had, which is the number of transactional ids to take
+    /// over. Initially 0.
     pub fn workers_ever(&self) -> Result<u32> {
         let path = self.path.join("instance");
         match fs::read_to_string(&path) {
@@ -70,7 +71,7 @@ impl Directory {
         }
     }
 
-    /// Remembers the number durably, before the first transaction of a new worker. It never decreases.
+    /// Saves the number durably, before the first transaction of a new worker. It never decreases.
     pub fn remember_workers(&self, workers: u32) -> Result<()> {
         if workers <= self.workers_ever()? {
             return Ok(());
@@ -78,7 +79,7 @@ impl Directory {
         self.write("instance", &workers.to_string())
     }
 
-    /// Writes a file as a whole or not at all.
+    /// Writes a file completely or not at all.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let (path, fresh) = (self.path.join(name), self.path.join(format!("{name}.new")));
         let write = || {

@@ -1,7 +1,7 @@
-//! Keys and values of a task's state on disk, version 1.
+//! The format of a task's state on disk, version 1.
 //!
-//! Rule: everything except rows is written under the number of its flush, and the stamp names that number. So a flush that a crash
-//! cuts off leaves the data of the flush before untouched, whatever part of it survives.
+//! Rule: everything except rows is written under the number of its flush, and the stamp names that number. So if a
+//! crash cuts a flush off, the data of the flush before stays intact, whatever part of the new one survives.
 //!
 //! ```text
 //! a · flush u64 · n u32    a record of a delta: timers, lookups, names, meta
@@ -9,7 +9,7 @@
 //! s                        version · flush u64 · offset i64 · length of the cluster u16 · cluster · topic
 //! ```
 //!
-//! Numbers are big-endian, so rows are in the order of their hashes.
+//! Numbers are big-endian, so rows are sorted by their hashes.
 
 use super::Stamp;
 use crate::error::{Failure, Result};
@@ -20,8 +20,8 @@ pub const ASIDE: u8 = b'a';
 pub const ROW: u8 = b'r';
 pub const STAMP: &[u8] = b"s";
 
-/// Of the stamp, and of the keys and values that it stands for. What is stored is a copy of what the changelog says: where it
-/// can't be read it is wiped, with a warning, and restored from there.
+/// Version of the stamp, and of the keys and values that belong to it. If it can't be read, the state is wiped with a
+/// warning and restored from the changelog.
 const FORMAT: Encoding = Encoding {
     what: "the state on disk",
     newest: 1,
@@ -36,7 +36,7 @@ pub fn row_key(hash: u64, key: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first key of the records of this flush and all later ones.
+/// The first key of the records of this flush. Records of later flushes come after it.
 pub fn aside_key(flush: u64, n: u32) -> Vec<u8> {
     let mut bytes = vec![ASIDE];
     bytes.extend_from_slice(&flush.to_be_bytes());
@@ -54,7 +54,7 @@ pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
     bytes
 }
 
-/// The stamp and the number of its flush.
+/// The stamp, and the number of its flush.
 pub fn decode_stamp(bytes: &[u8]) -> std::result::Result<(Stamp, u64), Unreadable> {
     let (_, rest) = FORMAT.open(bytes)?;
     fields(rest).ok_or(FORMAT.damaged())

@@ -1,25 +1,25 @@
-//! Who may change the stored state of a task.
+//! Leases: which stay may change the stored state of a task.
 //!
-//! Rule: one stay at a time. A stay takes the state over from older stays, and from then on nothing that an older one does
-//! can change it. Without this, a restore that nobody wants any more, and that waited for a slow broker, could wipe what the
-//! next stay has written since: the next start would miss those rows.
+//! Rule: one stay at a time. A stay takes the state over from older ones, which can't change it from then on.
+//! Otherwise, an abandoned restore that was waiting for a slow broker could wipe what the next stay has written since,
+//! and the next start would miss those rows.
 
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The newest stay of each task whose state was opened, in this process. Clones are the same.
+/// The newest stay that has opened each task's state in this process. Clones share the same leases.
 #[derive(Clone, Debug, Default)]
 pub struct Leases(Arc<Mutex<BTreeMap<Partition, Stay>>>);
 
 impl Leases {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, Stay>> {
-        // A number is inserted, or not: nobody can leave it half done.
+        // Each change is a single insert, so a panic can't leave it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stay takes over. [`Fenced`](Failure::Fenced): a newer one has done so already.
+    /// Takes the state over. Returns [`Fenced`](Failure::Fenced) if a newer stay has it.
     pub fn take(&self, task: Partition, stay: Stay) -> Result<()> {
         let mut newest = self.lock();
         let entry = newest.entry(task).or_insert(stay);
@@ -30,7 +30,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Makes a change, unless a newer stay has taken over. None can while the change is made.
+    /// Makes a change, unless a newer stay has the state. No stay can take it over during the change.
     pub fn change<R>(&self, task: Partition, stay: Stay, change: impl FnOnce() -> Result<R>) -> Result<R> {
         let newest = self.lock();
         if newest.get(&task).is_some_and(|newest| *newest > stay) {
@@ -39,7 +39,7 @@ impl Leases {
         change()
     }
 
-    /// No newer stay has taken over so far.
+    /// Checks that no newer stay has the state.
     pub fn hold(&self, task: Partition, stay: Stay) -> Result<()> {
         self.change(task, stay, || Ok(()))
     }

@@ -1,6 +1,7 @@
-//! A disk in memory: what is flushed stays, and a crash keeps some first part of the rest.
+//! A simulated disk in memory. What is flushed stays, and a crash keeps a prefix of the rest.
 //!
-//! Rule: writes of a task survive in their order, as with RocksDB without a log. If one survives, all before it do.
+//! Rule: writes of a task survive in their order, as with RocksDB without a write-ahead log: if one survives, so do all
+//! before it.
 
 use super::layout::{self, ASIDE, ROW, STAMP};
 use super::lease::Leases;
@@ -14,13 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A pair, or a key that was removed.
+/// A key with its new value, or `None` if it was removed.
 type Write = (Vec<u8>, Option<Vec<u8>>);
 
 #[derive(Debug, Default)]
 struct Stored {
     flushed: Pairs,
-    /// Writes since the last flush, in order.
+    /// Writes since the last flush, in their order.
     tail: Vec<Write>,
 }
 
@@ -41,7 +42,7 @@ struct Contents {
     full: bool,
 }
 
-/// The disk of an instance, as one process sees it; clones are the same. It outlives the stores on it.
+/// The disk of an instance, as one process sees it. Clones share the same disk. It outlives its stores.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     contents: Arc<Mutex<Contents>>,
@@ -49,12 +50,12 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Empty.
+    /// An empty disk.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same disk, as the next process sees it: stays count from the start again.
+    /// The same disk, as the next process sees it: stays are numbered from the start again.
     pub fn reopen(&self) -> Self {
         Self {
             contents: self.contents.clone(),
@@ -62,7 +63,7 @@ impl Disk {
         }
     }
 
-    /// A worker's view of it.
+    /// A worker's view of the disk.
     pub fn store(&self) -> Memory {
         Memory {
             disk: self.clone(),
@@ -72,7 +73,7 @@ impl Disk {
         }
     }
 
-    /// Simulates the death of the process. Of `n` unflushed writes of a task, the first `keep(n)` survive.
+    /// Simulates a crash of the process. Of `n` unflushed writes of a task, the first `keep(n)` survive.
     pub fn crash(&self, keep: &mut dyn FnMut(usize) -> usize) {
         for stored in self.contents().tasks.values_mut() {
             let writes = keep(stored.tail.len());
@@ -86,7 +87,7 @@ impl Disk {
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
-        // Whoever panicked with the lock held was a test; the data are whole between two statements.
+        // Only a test can have panicked with the lock held, and each statement leaves the data consistent.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,7 +100,7 @@ fn full() -> Failure {
     Failure::Retry("the disk is full: make room".to_owned())
 }
 
-/// A flush in progress.
+/// A flush that has begun and not ended.
 #[derive(Debug)]
 struct Flush {
     number: u64,
@@ -110,7 +111,7 @@ struct Flush {
 #[derive(Debug)]
 pub struct Memory {
     disk: Disk,
-    /// Of each task that is open.
+    /// The stay of each open task.
     stays: HashMap<Partition, Stay>,
     flushes: HashMap<Partition, Flush>,
     ended: Vec<(Partition, Result<Stamp>)>,
@@ -139,7 +140,7 @@ impl Store for Memory {
     fn open(&mut self, task: Partition, stay: Stay) -> Result<Option<Stamp>> {
         self.disk.leases.take(task, stay)?;
         self.stays.insert(task, stay);
-        // What another worker of this process wrote is there, and survives like all that is written.
+        // Another worker of this process may have written it, so no crash can lose it any more.
         if let Some(stored) = self.disk.contents().tasks.get_mut(&task) {
             stored.keep(usize::MAX);
         }
@@ -176,7 +177,7 @@ impl Store for Memory {
         let old = self.stamp(task).map(|(_, flush)| flush);
         let number = old.map_or(1, |flush| flush + 1);
         self.flushes.insert(task, Flush { number, failed: false });
-        // Keys of other flushes may be there, flushed or not.
+        // Keys of other flushes may exist, flushed or not.
         let contents = self.disk.contents();
         let stored = contents.tasks.get(&task);
         let tail = stored

@@ -1,10 +1,10 @@
-//! State on disk by RocksDB: one database an instance, one column family a task, no write-ahead log.
+//! State on disk in RocksDB: one database for each instance, one column family for each task, no write-ahead log.
 //!
-//! Rule: all writes of a task go through one thread, in order, into one column family. Memtables reach the disk in that order, so a
-//! crash keeps some first part of them. A stamp that survives has all of its data before it.
+//! Rule: all writes of a task go through one thread, in order, into one column family. Memtables reach the disk in that
+//! order, so a crash keeps a prefix of the writes. A stamp that survives has all of its data before it.
 //!
-//! Everything is read in one pass at a start, and written sorted. So there are no bloom filters, a small block cache, and small write
-//! buffers.
+//! Everything is read in one pass at a start, and written sorted. So there are no bloom filters, and only a small block
+//! cache and small write buffers.
 
 #[cfg(test)]
 mod tests;
@@ -29,16 +29,18 @@ use writer::{Work, Writer};
 
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
-/// Size of all memtables together. One column family starts to flush at its second. 64 MiB are some 180,000 rows.
+/// Size of all memtables together. A column family starts to flush at its second memtable. 64 MiB hold about 180,000
+/// rows.
 const WRITE_BUFFERS: usize = 64 << 20;
 const WRITE_BUFFER: usize = 8 << 20;
-/// Block cache for compactions and the pass at the start, shared by all column families.
+/// Block cache for compactions and the pass at the start. All column families share it.
 const BLOCK_CACHE: usize = 8 << 20;
-/// No more slices are accepted while this much waits for the writer: eight slices of 1 MiB.
+/// No more slices are accepted while this much waits for the writer. That is eight slices of 1 MiB.
 const WAITING_MAX: usize = 8 << 20;
 
-/// The database of an instance, or the reason why the disk has no room for one. In that case every call fails with that reason, and
-/// the tasks go on with their changelogs alone. Clones are the same database; dropping the last one closes it.
+/// The database of an instance, or the reason why the disk has no room for one. In that case, every call fails with
+/// that reason, and the tasks only use their changelogs. Clones share the database, and dropping the last one closes
+/// it.
 #[derive(Clone)]
 pub struct Rocks(Result<Open>);
 
@@ -51,7 +53,7 @@ struct Open {
 }
 
 impl Rocks {
-    /// Opens the database below the data directory. A damaged one is removed, because the changelog has everything.
+    /// Opens the database in the data directory. A damaged one is removed, because the changelog has everything.
     pub fn open(directory: &Directory) -> Result<Self> {
         let path = directory.path().join("state");
         let cache = Cache::new_lru_cache(BLOCK_CACHE);
@@ -84,7 +86,7 @@ impl Rocks {
         })))
     }
 
-    /// A worker's view of it.
+    /// A worker's view of the database.
     pub fn store(&self) -> RocksStore {
         let (sender, ends) = channel();
         RocksStore {
@@ -118,7 +120,7 @@ fn open(path: &Path, cache: &Cache) -> std::result::Result<Db, rocksdb::Error> {
     } else {
         Vec::new()
     };
-    // With names alone, families would get default options.
+    // Without descriptors, column families would get default options.
     let families = there
         .iter()
         .map(|name| ColumnFamilyDescriptor::new(name, family_options(cache)));
@@ -159,7 +161,7 @@ pub(super) fn family(db: &Db, task: Partition) -> Result<Arc<BoundColumnFamily<'
         .ok_or_else(|| Failure::Fatal(format!("state of task {task} is not open")))
 }
 
-/// None: there is none. [`Failure::Corrupted`]: another version of Pelton wrote it, or it is damaged.
+/// The stamp, if there is one. [`Failure::Corrupted`]: another version of Pelton wrote it, or it is damaged.
 pub(super) fn stamp(db: &Db, task: Partition) -> Result<Option<(Stamp, u64)>> {
     let bytes = db.get_cf(&family(db, task)?, STAMP).map_err(|e| failure(&e))?;
     let decode = |bytes: Vec<u8>| layout::decode_stamp(&bytes).map_err(|why| Failure::Corrupted(why.to_string()));
@@ -169,7 +171,7 @@ pub(super) fn stamp(db: &Db, task: Partition) -> Result<Option<(Stamp, u64)>> {
 /// A [`Store`] in RocksDB.
 pub struct RocksStore {
     rocks: Rocks,
-    /// The stay of each open task: reports of earlier ones are dropped.
+    /// The stay of each open task. Reports of earlier stays are dropped.
     stays: HashMap<Partition, Stay>,
     sender: Sender<(Partition, Stay, Result<Stamp>)>,
     ends: Receiver<(Partition, Stay, Result<Stamp>)>,
@@ -185,7 +187,7 @@ impl RocksStore {
         stay.ok_or_else(|| Failure::Fatal(format!("state of task {task} is not open")))
     }
 
-    /// Hands work over to the writer. Nothing is handed over for a task that is not open here.
+    /// Hands work over to the writer, unless the task is not open here.
     fn send(&self, task: Partition, bytes: usize, work: Work) {
         if let (Ok(rocks), Ok(stay)) = (self.rocks(), self.stay(task)) {
             rocks.writer.send(task, stay, bytes, work);
@@ -211,7 +213,7 @@ fn visit(db: &Db, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut
 impl Store for RocksStore {
     fn open(&mut self, task: Partition, stay: Stay) -> Result<Option<Stamp>> {
         let rocks = self.rocks()?.clone();
-        // From here on the writer drops what older stays have handed over; what it is at is done after the wait.
+        // From here on, the writer drops the work of older stays. After the wait, its current job is done.
         rocks.leases.take(task, stay)?;
         self.stays.insert(task, stay);
         rocks.writer.wait()?;

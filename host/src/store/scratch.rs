@@ -1,7 +1,7 @@
-//! A file for data that does not fit into memory for a while.
+//! A scratch file for data that does not fit into memory for a while.
 //!
-//! Rule: it has no name, so nothing of it is left when the process ends, however it ends. It never holds the only copy of anything.
-//! Extents never overlap. Space that is given back is used again, and when all of it is given back, the file is emptied.
+//! Rule: the file has no name, so nothing is left when the process ends in any way. It never has the only copy of
+//! anything. Extents never overlap. Freed space is reused, and when everything is freed, the file is emptied.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -17,20 +17,21 @@ pub struct Extent {
     len: u64,
 }
 
-/// A scratch file, which is created when something is written.
+/// A scratch file. It is created at the first write.
 #[derive(Debug)]
 pub struct Scratch {
     folder: PathBuf,
-    /// Created at the first write.
+    /// `None` before the first write.
     file: Option<File>,
-    /// Length of each gap between extents, by its start. No gap touches another gap, or the end, so there are fewer than extents.
+    /// Gaps between extents: their length, by their start. No gap touches another gap or the end, so there are fewer
+    /// gaps than extents.
     gaps: BTreeMap<u64, u64>,
     /// End of the last extent.
     end: u64,
 }
 
 impl Scratch {
-    /// A file in this folder. Both are created when something is written. A folder in memory (tmpfs) defeats the purpose.
+    /// A file in this folder. Both are created at the first write. A folder in memory (tmpfs) would defeat the purpose.
     pub fn new(folder: PathBuf) -> Scratch {
         Scratch {
             folder,
@@ -40,7 +41,8 @@ impl Scratch {
         }
     }
 
-    /// Writes these bytes, one after the other. After an error (such as a full disk) nothing is written, and no space is taken.
+    /// Writes these bytes, one after the other. After an error (such as a full disk), nothing is written and no space
+    /// is used.
     pub fn write(&mut self, parts: &[&[u8]]) -> io::Result<Extent> {
         let file = match &self.file {
             Some(file) => file,
@@ -53,7 +55,7 @@ impl Scratch {
         let mut to = at;
         for part in parts {
             if let Err(why) = file.write_all_at(part, to) {
-                // Frees what was written beyond the end. If that fails, too, it takes space until the file is emptied.
+                // Frees what was written beyond the end. If that fails too, it takes space until the file is emptied.
                 let _ = file.set_len(self.end);
                 return Err(why);
             }
@@ -71,7 +73,7 @@ impl Scratch {
         Ok(Extent { at, len })
     }
 
-    /// Fills `into` with the content of an extent, from its byte `from` on.
+    /// Fills `into` with the content of an extent, starting at its byte `from`.
     pub fn read(&self, extent: &Extent, from: usize, into: &mut [u8]) -> io::Result<()> {
         let from = from as u64;
         assert!(from + into.len() as u64 <= extent.len, "a read beyond its extent");
@@ -81,7 +83,7 @@ impl Scratch {
         }
     }
 
-    /// Gives an extent back.
+    /// Frees an extent.
     pub fn free(&mut self, extent: Extent) {
         let Extent { mut at, mut len } = extent;
         if let Some((&before, &gap)) = self.gaps.range(..at).next_back()
@@ -103,7 +105,7 @@ impl Scratch {
         }
     }
 
-    /// Gives everything back. Extents from before mean nothing any more.
+    /// Frees all extents. They must not be used afterwards.
     pub fn clear(&mut self) {
         self.gaps.clear();
         if self.end > 0 {
@@ -112,13 +114,13 @@ impl Scratch {
         }
     }
 
-    /// Bytes from the start to the end of the last extent.
+    /// Position of the end of the last extent.
     pub fn end(&self) -> u64 {
         self.end
     }
 
     fn empty(&self) {
-        // If this fails, the file is larger than necessary, and nothing else is wrong.
+        // If this fails, the file is only larger than necessary.
         let _ = self.file.as_ref().map(|file| file.set_len(0));
     }
 
@@ -131,14 +133,14 @@ impl Scratch {
     }
 }
 
-/// A new file that only this process sees, and whose space is freed when it is closed.
+/// A new file that only this process can see. Its space is freed when it is closed.
 fn unnamed(folder: &Path) -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     fs::create_dir_all(folder)?;
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("pelton-scratch-{}-{number}", std::process::id()));
-        // Never opens somebody else's file: a folder such as /tmp belongs to everybody.
+        // Never opens an existing file, because others use a folder such as /tmp too.
         match OpenOptions::new()
             .read(true)
             .write(true)
@@ -163,8 +165,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// What is written is read, whatever is written and given back in between; no more space is taken than at the worst
-        /// moment with every gap too small by one.
+        /// What is written can be read, whatever else is written and freed in between. At the worst moment, every gap
+        /// is too small by one; it never takes more space than that.
         #[test]
         fn is_a_heap_of_bytes(steps in prop::collection::vec((any::<bool>(), 1..300_usize, any::<u8>(), any::<prop::sample::Index>()), 1..80)) {
             let folder = tempfile::tempdir().unwrap();

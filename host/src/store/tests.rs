@@ -1,4 +1,4 @@
-//! What both stores promise, and what each of them does in a crash.
+//! Tests of what both stores promise, and of what each does in a crash.
 
 use super::memory::Disk;
 use super::*;
@@ -15,7 +15,7 @@ fn stamp(offset: Offset) -> Stamp {
     }
 }
 
-/// Rows with these values; None: deleted.
+/// Commits rows with these values. `None` means deleted.
 pub(super) fn change(rows: &mut Rows, changes: &[(&str, Option<&str>)]) {
     rows.track();
     for (key, value) in changes {
@@ -67,7 +67,7 @@ pub(super) fn finish(store: &mut dyn Store, offset: Offset) -> Result<Stamp> {
     }
 }
 
-/// Rows by key, and tags of timers in order; the meta must be there once.
+/// Rows by key, and tags of timers in order. Checks that the meta exists once.
 pub(super) fn load(store: &mut dyn Store) -> (BTreeMap<String, String>, Vec<String>) {
     let (mut rows, mut tags, mut metas) = (BTreeMap::new(), Vec::new(), 0);
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -103,7 +103,7 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }
 
-/// What every store promises; `again` opens it anew.
+/// What every store promises. `again` opens it again.
 pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     let mut rows = Rows::new();
     let mut store = again();
@@ -123,7 +123,7 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
             vec!["x".into(), "y".into(), "z".into()]
         )
     );
-    // A second flush replaces what is beside the rows, and removes rows that are gone.
+    // A second flush replaces what is not a row, and removes deleted rows.
     change(&mut rows, &[("a", Some("2")), ("b", None), ("d", Some("2"))]);
     begin(&mut *store, &["w"]);
     slices(&mut *store, &mut rows);
@@ -133,7 +133,8 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     let second = (pairs(&[("a", "2"), ("c", "1"), ("d", "2")]), vec!["w".to_owned()]);
     assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(9))));
     assert_eq!(load(&mut *store), second);
-    // A third that nobody finishes: rows may be newer, all else is as the stamp says; and the next one has none of it.
+    // A third flush is not finished: rows may be newer, everything else is as the stamp says, and the next flush
+    // contains none of it.
     change(&mut rows, &[("a", Some("3"))]);
     begin(&mut *store, &["u", "v"]);
     slices(&mut *store, &mut rows);
@@ -149,7 +150,7 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
         load(&mut *store),
         (pairs(&[("a", "3"), ("c", "1"), ("d", "2")]), vec!["t".to_owned()])
     );
-    // Another task is another world.
+    // Other tasks are independent.
     assert_eq!(store.open(4, Stay(1)), Ok(None));
     assert_eq!(store.wipe(3), Ok(()));
     assert_eq!(store.open(3, Stay(1)), Ok(None));
@@ -158,14 +159,14 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     assert_eq!(again().open(3, Stay(1)), Ok(None));
 }
 
-/// Two handles of one store: a newer stay has taken over, and whatever an older one still does changes nothing.
+/// With two handles of one store, after a newer stay has taken over, nothing that the older one does has any effect.
 pub(super) fn an_older_stay_changes_nothing(older: &mut dyn Store, newer: &mut dyn Store) {
     let (mut old, mut rows) = (Rows::new(), Rows::new());
     assert_eq!(older.open(3, Stay(1)), Ok(None));
     change(&mut old, &[("a", Some("old"))]);
     begin(older, &["old"]);
     assert_eq!(newer.open(3, Stay(2)), Ok(None));
-    // Between the first slice and the stamp there is nothing that an open would recognise.
+    // Between the first slice and the stamp, an open could not tell that the flush is incomplete.
     change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
     begin(newer, &["x"]);
     slices(newer, &mut rows);
@@ -177,7 +178,7 @@ pub(super) fn an_older_stay_changes_nothing(older: &mut dyn Store, newer: &mut d
     assert!(matches!(older.wipe(3), Err(Failure::Fenced(_))));
     let all = (pairs(&[("a", "1"), ("b", "1")]), vec!["x".to_owned()]);
     assert_eq!(load(newer), all);
-    // Whoever restored hands over to the worker, which opens the same stay.
+    // A restore hands over to the worker, which opens the same stay.
     assert_eq!(older.open(3, Stay(2)), Ok(Some(stamp(7))));
     assert_eq!(load(older), all);
 }
@@ -192,7 +193,7 @@ fn memory_keeps_the_contract() {
 fn an_older_stay_changes_nothing_in_memory() {
     let disk = Disk::new();
     an_older_stay_changes_nothing(&mut disk.store(), &mut disk.store());
-    // The next process counts from the start.
+    // The next process numbers stays from the start.
     assert_eq!(disk.reopen().store().open(3, Stay(1)), Ok(Some(stamp(7))));
 }
 

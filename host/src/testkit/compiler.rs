@@ -1,24 +1,24 @@
-//! The compiler of rules, with a memory: each component is compiled once, however many scenarios use it.
+//! A compiler of rules that remembers them, so that each component is compiled once for all scenarios.
 
 use crate::rules::{Engine, Limits, Rules};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Component, settings, limits.
+/// The component, the settings, the limits.
 type Key = (Vec<u8>, String, String);
 
-/// See the module. Clones are the same.
+/// A compiler of rules that remembers them. Clones share what they remember.
 #[derive(Clone)]
 pub struct Compiler(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
-    /// What became of it: rules, or why they were refused.
+    /// The rules, or why they were refused.
     compiled: Mutex<HashMap<Key, Result<Rules, String>>>,
 }
 
 impl Compiler {
-    /// With nothing compiled yet.
+    /// A compiler that has compiled nothing yet.
     pub fn new() -> Result<Compiler, String> {
         let inner = Inner {
             engine: Engine::new()?,
@@ -27,11 +27,11 @@ impl Compiler {
         Ok(Compiler(Arc::new(inner)))
     }
 
-    /// Rules of a component. Err: why they are refused.
+    /// Compiles the rules of a component, or says why they are refused.
     pub fn compile(&self, component: &[u8], settings: &serde_json::Value, limits: Limits) -> Result<Rules, String> {
         let settings = settings.to_string();
         let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
-        // Held while it compiles: another test with the same rules waits for them.
+        // The lock is held during the compilation, so that another test with the same rules waits for it.
         let mut compiled = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let known = compiled.entry(key);
         let compile = || {

@@ -1,6 +1,6 @@
-//! What differs between what was expected and what came, for people.
+//! Shows people how expected lines differ from actual ones.
 //!
-//! Rule: lines are compared by what they mean (JSON by its values, times by their length), and shown as they are written.
+//! Rule: lines are compared by their meaning (JSON by value, times by length), and shown as they are written.
 
 use super::json::{Fields, canonical, items};
 use super::{parse_time, show_time};
@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 use std::collections::BTreeSet;
 
-/// Lines that are shown before and after a difference.
+/// How many lines are shown before and after a difference.
 const CONTEXT: usize = 2;
 
-/// Splits a line into its words and JSON values. Err: what is wrong with it.
+/// Splits a line into words and JSON values, or says what is wrong with it.
 pub fn words(line: &str) -> Result<Vec<&str>, String> {
     let mut words = vec![];
     let mut rest = line.trim();
@@ -33,7 +33,7 @@ pub fn words(line: &str) -> Result<Vec<&str>, String> {
     Ok(words)
 }
 
-/// A word as it is written where it can be, else in quotes.
+/// A word as it is, if a file may contain it so; otherwise in quotes.
 pub(super) fn word(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@+~\\".contains(c);
     match !text.is_empty() && text.chars().all(plain) {
@@ -50,13 +50,13 @@ pub(super) fn unquoted(word: &str) -> String {
         .unwrap_or_else(|| word.to_owned())
 }
 
-/// What a line means.
+/// The canonical form of a line's meaning.
 pub(super) fn meaning(line: &str) -> String {
     let Ok(words) = words(line) else { return line.to_owned() };
     let mut meant = vec![];
     for (index, text) in words.iter().enumerate() {
         meant.push(match parse_time(text) {
-            // The first word is a key or a name.
+            // The first word is a key or a name, never a time.
             Some(time) if index > 0 => show_time(time),
             _ if index == 0 => word(&unquoted(text)),
             _ => canonical(text),
@@ -65,8 +65,8 @@ pub(super) fn meaning(line: &str) -> String {
     meant.join(" ")
 }
 
-/// How what came differs from what was expected. None: it does not. Lines that were expected begin with `-`, those that came with
-/// `+`; below two that are alike, the fields that differ.
+/// How the actual lines differ from the expected ones, or `None` if they don't. Expected lines begin with `-`, actual
+/// ones with `+`. If two of them are similar, the fields that differ follow.
 pub fn differences(expected: &[String], came: &[String]) -> Option<String> {
     let meant = |lines: &[String]| lines.iter().map(|line| meaning(line)).collect::<Vec<_>>();
     let (old, new) = (meant(expected), meant(came));
@@ -113,7 +113,7 @@ pub fn differences(expected: &[String], came: &[String]) -> Option<String> {
     Some(text)
 }
 
-/// The fields in which the objects of two lines differ; nothing where the lines have other words than objects that do.
+/// The fields in which the objects of two lines differ. Empty if anything else in the lines differs too.
 fn fields_of(old: &str, new: &str) -> Vec<String> {
     let (Ok(old), Ok(new)) = (words(old), words(new)) else {
         return vec![];

@@ -1,8 +1,8 @@
-//! A scenario as a file, for rules in any language.
+//! Scenarios as files, for rules in any language.
 //!
-//! Rule: a line is a step, and an indented line belongs to the line above it. `#` begins a comment. An expectation is a step
-//! whose indented lines are what must come. So a file can be read, compared and updated line by line. [`GRAMMAR`] lists the
-//! steps.
+//! Rule: each line is a step, and an indented line belongs to the line above it. `#` begins a comment. An expectation
+//! is a step whose indented lines are the expected results. So a file can be read, compared and updated line by line.
+//! [`GRAMMAR`] lists the steps.
 
 use super::diff::{unquoted, words};
 use super::parse_time;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-/// What a file may contain, for people.
+/// The format of the files, for people.
 pub const GRAMMAR: &str = r#"A scenario is a file NAME.scenario. Each line is a step. An indented line belongs to the line above it. # begins a comment.
 A TIME counts from the start (2026-01-01T00:00:00Z): 0s, 1m30s. A VALUE is JSON. Put a KEY with spaces in quotes.
 
@@ -37,7 +37,7 @@ A TIME counts from the start (2026-01-01T00:00:00Z): 0s, 1m30s. A VALUE is JSON.
   questions                       the questions without a reply: LOOKUP URL
 "#;
 
-/// A file, read.
+/// A parsed scenario file.
 #[derive(Clone, Debug)]
 pub struct File {
     /// Its lines.
@@ -51,78 +51,78 @@ pub struct File {
 pub struct Step {
     /// Index of its line.
     pub line: usize,
-    /// Indices of the lines that belong to it.
+    /// Indexes of its indented lines.
     pub body: Range<usize>,
-    /// What happens.
+    /// What the step does.
     pub what: What,
 }
 
-/// What happens.
+/// The kinds of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// Fields of all values of an input.
+    /// Sets fields of all later values of an input.
     Base { input: String, value: String },
-    /// A record.
+    /// Sends a record.
     Send {
         input: String,
         key: String,
         at: Millis,
         value: Option<String>,
     },
-    /// Event time.
+    /// Advances event time.
     Advance(Millis),
-    /// The clock.
+    /// Lets time pass by the clock.
     Wait(Duration),
-    /// A reply: a body, or how there is none.
+    /// Answers a lookup.
     Reply { lookup: String, end: String, answer: Reply },
-    /// A kill.
+    /// Kills the process and starts it again.
     Crash,
-    /// A stop.
+    /// Stops the process and starts it again.
     Restart,
-    /// Other rules; no file: the same.
+    /// Swaps the rules. Without a file, only the settings change.
     Swap {
         file: Option<String>,
         settings: Option<Value>,
         refused: bool,
     },
-    /// What must have come.
+    /// Expects results.
     Look(Look),
 }
 
 /// How a service replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// With this.
+    /// With this body.
     Body(String),
-    /// That there is nothing.
+    /// With the answer that there is nothing.
     Absent,
-    /// Not at all.
+    /// It does not reply.
     Unavailable,
 }
 
-/// What is looked at.
+/// The results that a step looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Records of an output, and the fields of them.
+    /// Records of an output; if there are paths, only these fields.
     Output { name: String, paths: Vec<String> },
-    /// What was refused.
+    /// Inputs that were refused.
     DeadLetters,
-    /// What a store holds.
+    /// The content of a store.
     State(String),
-    /// What is set.
+    /// Timers that are set.
     Timers,
-    /// What was counted.
+    /// The rules' counters.
     Counters,
-    /// What was asked.
+    /// Open questions to services.
     Questions,
 }
 
-/// What can't be read: line (from 1 on), and why.
+/// A line that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// From 1 on.
+    /// Counted from 1.
     pub line: usize,
-    /// Why, and what to do.
+    /// Why, and what to do about it.
     pub why: String,
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 impl File {
-    /// Reads a file's text. Err: everything that is wrong.
+    /// Parses the text of a file. The error lists everything that is wrong.
     pub fn parse(text: &str) -> Result<File, Vec<Unreadable>> {
         let lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
         let (mut steps, mut wrong) = (vec![], vec![]);
@@ -152,7 +152,7 @@ impl File {
                 wrong.push(Unreadable { line: line + 1, why });
                 continue;
             }
-            // Up to the last indented line: empty ones behind it stand between the steps.
+            // The body ends with the last indented line. Empty lines after it are between steps.
             let mut end = at;
             while at < lines.len() && (lines[at].is_empty() || lines[at].starts_with(char::is_whitespace)) {
                 at += 1;
@@ -176,7 +176,7 @@ impl File {
 }
 
 impl Step {
-    /// The indented lines, without comments.
+    /// Its indented lines without comments.
     pub fn expected(&self, file: &File) -> Vec<String> {
         let lines = file.lines[self.body.clone()].iter().map(|line| line.trim().to_owned());
         lines
@@ -202,10 +202,10 @@ const STEPS: [&str; 14] = [
     "questions",
 ];
 
-/// A step, from its line and those that belong to it.
+/// Parses a step from its line and the lines that belong to it.
 fn what(head: &str, body: &[String]) -> Result<What, String> {
     let name = head.split_whitespace().next().unwrap_or_default();
-    // A look's lines are not of its head; all others may be broken where people like.
+    // An expectation's indented lines are results. Those of other steps just continue the line.
     let looks = ["expect", "dead-letters", "state", "timers", "counters", "questions"].contains(&name);
     let refusal = name == "swap" && head.ends_with(" refused");
     let text = match looks || refusal {

@@ -1,20 +1,20 @@
-//! Values as people write them: JSON into what stands in the topics, and back, by the pipeline's own schemas.
+//! Converts JSON that people write to the bytes of the topics, and back, with the pipeline's own schemas.
 //!
-//! Rule: numbers keep their digits. Nothing here goes through a floating-point number, so that an amount is compared as it is.
+//! Rule: numbers keep their digits. Nothing becomes a floating-point number, so that amounts are compared exactly.
 
 use crate::config::{Format, Input, Output, TimeSource};
-use crate::convert::{JsonReader, JsonWriter, write_millis};
 use crate::record::Millis;
 use crate::registry::Schemas;
+use pelton_convert::{JsonReader, JsonWriter, write_millis};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Fields of a JSON object, each as its text.
+/// Fields of a JSON object, with the JSON text of each.
 pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 
-/// Converters by schema.
+/// Converters for each schema that was used.
 #[derive(Default)]
 pub(super) struct Values {
     readers: RefCell<HashMap<String, Arc<JsonReader>>>,
@@ -31,7 +31,7 @@ impl Values {
         Ok(made)
     }
 
-    /// The text of a datum.
+    /// Converts a datum to JSON text.
     pub fn text(&self, schema: &str, datum: &[u8]) -> Result<String, String> {
         let known = self.writers.borrow().get(schema).cloned();
         let writer = match known {
@@ -47,7 +47,7 @@ impl Values {
         String::from_utf8(text).map_err(|why| why.to_string())
     }
 
-    /// The datum of a text.
+    /// Converts JSON text to a datum.
     pub fn datum(&self, schema: &str, json: &str) -> Result<Vec<u8>, String> {
         let mut datum = vec![];
         let read = self.reader(schema)?.convert(json.as_bytes(), &mut datum);
@@ -55,7 +55,8 @@ impl Values {
         Ok(datum)
     }
 
-    /// A value as it stands in an input's topic: the first of these texts that fits. `declared`: the rules' schema of it.
+    /// Encodes a value for an input's topic. Takes the first of these texts that fits. `declared` is the rules' schema
+    /// for it.
     pub fn input(
         &self,
         input: &Input,
@@ -83,7 +84,7 @@ impl Values {
         Err(first.unwrap_or_default())
     }
 
-    /// The text of a value that stands in an output's topic.
+    /// Decodes a value of an output's topic to JSON text.
     pub fn output(&self, output: &Output, schemas: Option<&dyn Schemas>, value: &[u8]) -> Result<String, String> {
         match (output.format, value) {
             (Format::Json, _) => String::from_utf8(value.to_vec()).map_err(|why| why.to_string()),
@@ -97,8 +98,8 @@ impl Values {
     }
 }
 
-/// The texts that a value may be meant as. Of an object: with the fields of `base` that it does not have, and with `at` where its event
-/// time is a field that is not given, as its schema has it: a text in ISO-8601, or plain milliseconds.
+/// The texts that a value may mean. An object gets the fields of `base` that it lacks. If its event time is a field
+/// that it lacks, it gets `at`, once as ISO-8601 text and once as milliseconds, because the schema decides which fits.
 pub(super) fn meant(value: &str, base: Option<&Fields>, time: &TimeSource, at: Millis) -> Result<Vec<String>, String> {
     if !value.starts_with('{') {
         return Ok(vec![value.to_owned()]);
@@ -124,7 +125,7 @@ pub(super) fn meant(value: &str, base: Option<&Fields>, time: &TimeSource, at: M
     Ok(texts)
 }
 
-/// The text of an object.
+/// The text of an object with these fields.
 fn object(fields: &Fields) -> String {
     let fields = fields
         .iter()
@@ -132,13 +133,13 @@ fn object(fields: &Fields) -> String {
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
-/// A JSON text.
+/// A text as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The one text of a JSON value: no spaces, fields in the order of their names without those that are null, numbers without
-/// needless digits. What is no JSON stays as it is.
+/// The canonical text of a JSON value: no spaces, fields sorted by name and without nulls, numbers without needless
+/// digits. Text that is not JSON stays as it is.
 pub(super) fn canonical(json: &str) -> String {
     serde_json::from_str::<&RawValue>(json).map_or_else(|_| json.to_owned(), canonical_value)
 }
@@ -166,7 +167,7 @@ pub(super) fn items(text: &str) -> Vec<Box<RawValue>> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// `1.50` and `1.5` are one number, `-0` and `0` too. Those with an exponent are as they are written.
+/// `1.50` and `1.5` are the same number, and so are `-0` and `0`. Numbers with an exponent stay as they are.
 fn number(text: &str) -> String {
     let plain = text.contains('.') && !text.contains(['e', 'E']);
     let short = match plain {
@@ -176,7 +177,7 @@ fn number(text: &str) -> String {
     (if short == "-0" { "0" } else { short }).to_owned()
 }
 
-/// What stands at a path, fields with dots between; `null` where nothing does.
+/// The value at a path of fields, separated by dots; `null` if there is none.
 pub(super) fn at_path(json: &str, path: &str) -> String {
     let mut value = json.to_owned();
     for name in path.split('.') {

@@ -1,6 +1,6 @@
-//! One life of the instance on the stage: from its start to a stop or a crash.
+//! One life of the stage's instance, from its start to a stop or a crash.
 //!
-//! Rule: its parts are those of production; here they have their turns in a fixed order, in one thread.
+//! Rule: its parts are those of production. Here they take turns in a fixed order on one thread.
 
 use super::{Stage, TURN};
 use crate::binding::{Layout, Wiring};
@@ -27,10 +27,10 @@ use std::time::Duration;
 /// More turns than a stop takes.
 const LAST_TURNS: u32 = 1000;
 
-/// A restore that waits for an open transaction waits for its time-out: so much of it at a time.
+/// How far the clock moves while a restore waits for an open transaction to time out.
 const RESTORE_WAITS: Duration = Duration::from_secs(1);
 
-/// Rules that may take over: see [`Stage::prepare`].
+/// Checked rules that can take over: see [`Stage::prepare`].
 pub struct Prepared {
     pub(super) wiring: Arc<Wiring>,
     component: Vec<u8>,
@@ -42,7 +42,7 @@ fn fatal<T>(why: impl Into<String>) -> Result<T> {
 }
 
 impl Stage {
-    /// Starts an instance, where none runs.
+    /// Starts an instance. Fails if one runs already.
     pub fn start(&mut self) -> Result<()> {
         if self.life.is_some() {
             return fatal("the instance runs already");
@@ -61,7 +61,7 @@ impl Stage {
             stores: self.setup.disk.as_ref().map(stores),
             metrics: self.metrics.clone(),
         };
-        // A process that gets no answer ends, and is started again.
+        // A process that gets no answer exits, and is started again.
         let producer = loop {
             match site.producer(0) {
                 Err(Failure::Retry(_)) => {}
@@ -79,12 +79,12 @@ impl Stage {
         Ok(())
     }
 
-    /// The process is killed: what is open is lost; of what its disk has not flushed, nothing survives.
+    /// Kills the process. It loses everything open, and everything that its disk has not flushed.
     pub fn crash(&mut self) {
         self.crash_keeping(&mut |_| 0);
     }
 
-    /// As [`crash`](Stage::crash); of `n` unflushed writes of its disk, the first `keep(n)` survive.
+    /// Like [`crash`](Stage::crash), but of `n` unflushed writes of its disk, the first `keep(n)` survive.
     pub fn crash_keeping(&mut self, keep: &mut dyn FnMut(usize) -> usize) {
         self.cluster.kill(&self.setup.config.instance);
         self.life = None;
@@ -93,7 +93,7 @@ impl Stage {
         }
     }
 
-    /// Stops it, as SIGTERM does, if it runs: the open epoch is committed.
+    /// Stops the instance as SIGTERM does, if it runs: the open epoch is committed.
     pub fn stop(&mut self) -> Result<()> {
         let Some(life) = &mut self.life else { return Ok(()) };
         life.stop();
@@ -111,7 +111,7 @@ impl Stage {
         fatal("the instance does not stop")
     }
 
-    /// New rules, or new settings, checked as a deploy does. Err: refused, why; the old ones run on.
+    /// Checks new rules or settings as a deploy does. Fails if they are refused; then the old ones keep running.
     pub fn prepare(&mut self, component: &[u8], settings: Value) -> Result<Prepared> {
         let wiring = Arc::new(self.setup.wire(component, &settings).map_err(Failure::Fatal)?);
         let earlier: Vec<_> = self.declared.iter().map(Arc::as_ref).collect();
@@ -135,7 +135,7 @@ impl Stage {
         })
     }
 
-    /// They take over from where the tasks are.
+    /// Lets them take over where the tasks are now.
     pub fn activate(&mut self, prepared: Prepared) -> Result<()> {
         let mut last = NEVER;
         for partition in 0..self.setup.partitions {
@@ -150,7 +150,7 @@ impl Stage {
         Ok(())
     }
 
-    /// They take over from this event time on, to which no task has come yet.
+    /// Lets them take over at this event time, which no task may have reached.
     pub fn activate_at(&mut self, prepared: Prepared, at: Millis) {
         let Prepared {
             wiring,
@@ -169,7 +169,7 @@ impl Stage {
         self.setup.config.rules.settings = settings;
     }
 
-    /// They shall take over from now on, which nobody has decided yet: each task says from where on it holds.
+    /// Announces that they should take over now, without a decision: each task holds and says where.
     pub fn hold(&mut self, prepared: &Prepared) {
         let mut orders = Orders::clone(&self.orders);
         let (wiring, version) = (prepared.wiring.clone(), prepared.wiring.rules.version().0);
@@ -183,7 +183,7 @@ impl Stage {
         self.order(orders);
     }
 
-    /// Another file for the next start.
+    /// Changes the configuration for the next start.
     pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) -> Result<()> {
         if self.life.is_some() {
             return fatal("the instance runs: stop it first");
@@ -211,7 +211,7 @@ impl Stage {
         }
     }
 
-    /// A turn for every part of the instance. True: something was done. Err: the instance has ended, why.
+    /// Gives every part of the instance a turn. Returns whether anything was done. Fails if the instance has ended.
     pub fn turn(&mut self) -> Result<bool> {
         match self.try_turn() {
             Err(Failure::Retry(_)) => Ok(true),
@@ -229,7 +229,7 @@ impl Stage {
         busy |= self.play();
         let life = self.life()?;
         busy |= life.work(0, now)? != Round::Idle;
-        // What the worker wants cut is the supervisor's to pass on.
+        // Forwards what the worker wants truncated, as the supervisor's thread would.
         if let Some(ended) = life.supervise(now.mono) {
             return Err(why(ended));
         }
@@ -237,7 +237,8 @@ impl Stage {
         Ok(busy)
     }
 
-    /// Until nothing follows any more: a change of membership, a restore, a task that opens. True: something did.
+    /// Runs until nothing follows any more: no change of membership, no restore, no task that opens. Returns whether
+    /// anything did.
     fn supervise(&mut self) -> Result<bool> {
         let mut busy = false;
         loop {
@@ -249,7 +250,7 @@ impl Stage {
             }
             let restores = life.restores();
             let waits = (0..restores).rev().filter(|index| !life.restore(*index)).count();
-            // An open transaction holds them back, until its time-out.
+            // Restores wait for an open transaction until its time-out.
             if waits > 0 {
                 self.clock.advance(RESTORE_WAITS);
             }
@@ -260,7 +261,7 @@ impl Stage {
         }
     }
 
-    /// The task as the changelog alone rebuilds it, beside the running one.
+    /// The task as the changelog alone rebuilds it, independent of the running one.
     pub(super) fn rebuilt(&self, partition: Partition) -> Result<Task> {
         let name = "a reader of the state";
         let log = self
@@ -278,13 +279,13 @@ impl Stage {
     }
 }
 
-/// Why the instance has ended, when nobody has stopped it.
+/// Why the instance has ended although nobody has stopped it.
 fn why(ended: Result<()>) -> Failure {
     let stopped = || Failure::Fatal("the instance has stopped".into());
     ended.err().unwrap_or_else(stopped)
 }
 
-/// The disk, as the process that starts now sees it.
+/// The disk as a process that starts now sees it.
 fn stores(disk: &Disk) -> Stores {
     let disk = disk.reopen();
     Arc::new(move || Box::new(disk.store()))

@@ -1,4 +1,4 @@
-//! Looking at the stage: what was sent, refused, journaled, counted, and what the stores hold.
+//! Reads the results of a stage: what was sent, refused, journaled and counted, and what the stores contain.
 
 use super::Stage;
 use crate::binding::Status;
@@ -13,20 +13,20 @@ use std::collections::BTreeMap;
 /// A record of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Partition of the output.
+    /// Partition of the output's topic.
     pub partition: Partition,
-    /// As it stands in the topic.
+    /// The record in the topic.
     pub record: Owned,
 }
 
-/// A refused input.
+/// An input that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// As it came.
+    /// Its key, unchanged.
     pub key: Option<Vec<u8>>,
-    /// As it came.
+    /// Its value, unchanged.
     pub value: Option<Vec<u8>>,
-    /// Those it came with, and Pelton's own.
+    /// The input's own headers, and those that Pelton has added.
     pub headers: BTreeMap<String, String>,
 }
 
@@ -56,7 +56,7 @@ impl Letter {
         )
     }
 
-    /// A header; empty when there is none.
+    /// The value of a header, or empty text if it has none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
@@ -67,20 +67,21 @@ impl Letter {
 pub struct Timer {
     /// When it is due, in milliseconds since 1970.
     pub at: Millis,
-    /// Whose it is.
+    /// The key that it was set for.
     pub key: Vec<u8>,
-    /// Its kind.
+    /// The name of its kind.
     pub name: String,
 }
 
-/// What of a run must be the same, however it went.
+/// The results of a run that must not depend on how it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// By output, in the order of their keys: tasks don't wait for each other. Their offsets, which commits and aborts move, are left out.
+    /// Records by output, sorted by key, because tasks don't wait for each other. Offsets are left out, because commits
+    /// and aborts move them.
     pub outputs: Vec<Vec<Sent>>,
-    /// What was refused: origin and why.
+    /// Refused inputs, with their origin and the reason.
     pub letters: Vec<Letter>,
-    /// What the stores hold.
+    /// The content of the stores.
     pub state: Vec<Stored>,
     /// The timers that are set.
     pub timers: Vec<Timer>,
@@ -91,7 +92,7 @@ pub(super) fn lossy(bytes: &[u8]) -> String {
 }
 
 impl Stage {
-    /// Everything that was sent to an output, by its index in the file, and committed; in the order of its partitions.
+    /// Everything that was sent to an output (by its index in the file) and committed, partition by partition.
     pub fn sent(&self, output: usize) -> Result<Vec<Sent>> {
         let topic = &self.setup.config.outputs[output].topic;
         let mut all = vec![];
@@ -115,13 +116,13 @@ impl Stage {
         Ok(all)
     }
 
-    /// Everything that was refused.
+    /// All inputs that were refused.
     pub fn dead_letters(&self) -> Result<Vec<Letter>> {
         let letters = self.all_committed(&self.setup.config.dead_letters_topic())?;
         Ok(letters.into_iter().map(Letter::new).collect())
     }
 
-    /// Everything that was journaled.
+    /// All entries of the journal.
     pub fn journal(&self) -> Result<Vec<Entry>> {
         let strange = |what: &dyn std::fmt::Display| Failure::Fatal(format!("in the journal: {what}"));
         let entry = |record: Owned| {
@@ -132,18 +133,19 @@ impl Stage {
         entries.into_iter().map(entry).collect()
     }
 
-    /// What the rules have counted by this name, as far as it was told to be committed: see [`is_restless`](Stage::is_restless).
+    /// The value of one of the rules' counters, for epochs that are known to be committed: see
+    /// [`is_restless`](Stage::is_restless).
     pub fn counted(&self, name: &str) -> u64 {
         self.metrics.rules(&[], &[name.to_owned()]).counters[0].get()
     }
 
-    /// Reads of a store that were not named before the batch, so that each cost a call of its own.
+    /// How many reads of each store were not announced before the batch, so that each needed a call of its own.
     pub fn missed(&mut self) -> Vec<(String, u64)> {
         let stores = &self.wiring.rules.description().stores;
         let names: Vec<String> = stores.iter().map(|store| store.name.clone()).collect();
         let told = self.metrics.rules(&names, &[]).misses;
         let mut missed: Vec<(String, u64)> = names.into_iter().zip(told.iter().map(|told| told.get())).collect();
-        // What was not told yet is told here.
+        // Adds those that the tasks have not reported yet.
         for partition in 0..self.setup.partitions {
             let task = self.life.as_mut().and_then(|life| life.task(partition));
             for (at, misses) in task.into_iter().flat_map(|task| task.misses()).enumerate() {
@@ -154,7 +156,7 @@ impl Stage {
         missed
     }
 
-    /// The metrics, as Prometheus reads them.
+    /// The metrics as text for Prometheus.
     pub fn metrics(&self) -> String {
         self.metrics.text()
     }
@@ -164,12 +166,12 @@ impl Stage {
         self.wiring.rules.version().to_string()
     }
 
-    /// How the tasks stand.
+    /// The status of the tasks.
     pub fn status(&self) -> Vec<Status> {
         self.life.as_ref().map(Instance::status).unwrap_or_default()
     }
 
-    /// What the stores hold, as the changelog alone rebuilds it.
+    /// The content of the stores, as the changelog alone rebuilds it.
     pub fn state(&self) -> Result<Vec<Stored>> {
         let mut cells = vec![];
         for partition in 0..self.setup.partitions {
@@ -178,7 +180,7 @@ impl Stage {
         Ok(cells)
     }
 
-    /// The timers that are set, in order of their times, as the changelog alone rebuilds them.
+    /// The timers that are set, sorted by time, as the changelog alone rebuilds them.
     pub fn timers(&self) -> Result<Vec<Timer>> {
         let mut timers = vec![];
         for partition in 0..self.setup.partitions {
@@ -197,7 +199,7 @@ impl Stage {
         Ok(timers)
     }
 
-    /// What must be the same, however the run goes.
+    /// The results that must not depend on how the run went.
     pub fn outcome(&self) -> Result<Outcome> {
         let of = |output| -> Result<Vec<Sent>> {
             let mut sent = self.sent(output)?;

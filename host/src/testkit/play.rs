@@ -1,7 +1,7 @@
-//! Files played: each in every way, with what differs.
+//! Plays scenario files in every way, and reports differences.
 //!
-//! Rule: a file holds when what comes is what it expects, in every way in which its inputs may be cut; and when nothing came that it does
-//! not expect. The first way says what the rules do; another one that differs says that they are not deterministic.
+//! Rule: a file holds if the results are the expected ones in every way of cutting the inputs, and there are no
+//! unexpected ones. The first way shows what the rules do. If another way differs, the rules are not deterministic.
 
 use super::diff::meaning;
 use super::file::{File, Look, Reply, Step, What};
@@ -10,43 +10,43 @@ use crate::service::Answer;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What became of a file.
+/// The result of playing a file.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Empty: it holds.
+    /// Empty if the file holds.
     pub problems: Vec<Problem>,
-    /// Reads that were not named before their batch, by store, when everything came at once.
+    /// Reads that were not announced before their batch, by store, in the run with the largest batches.
     pub misses: Vec<(String, u64)>,
-    /// The file's text as it must be to hold, when that was asked for and is possible.
+    /// The text that would hold, if that was requested and exists.
     pub updated: Option<String>,
 }
 
-/// Something that is not as the file says.
+/// A difference from the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line of the file, from 1 on.
+    /// Line of the file, counted from 1.
     pub line: usize,
-    /// What, over one or more lines.
+    /// Description, of one or more lines.
     pub text: String,
 }
 
-/// How one run went.
+/// The results of one run.
 struct Run {
-    /// By step that looks: its lines.
+    /// For each step that looks at results: their lines.
     looks: BTreeMap<usize, Vec<String>>,
-    /// What was sent or refused after it was looked at last: the step that would look, and its lines.
+    /// What was sent or refused after the last look at it: the step that would look, and the lines.
     unseen: Vec<(String, Vec<String>)>,
     misses: Vec<(String, u64)>,
-    /// Inputs and journal, read again from their start, come to the same; else how not.
+    /// Whether a replay of the inputs and the journal gives the same results. If not, the difference.
     replayed: Result<(), String>,
 }
 
-/// Plays a file in every way. `setup`: the pipeline; `folder`: where the files of its swaps are; `seed`: of the first of the
-/// random ways; `update`: the file may become what the rules do.
+/// Plays a file in every way. `folder` has the files for its swaps, `seed` is the seed of the first random way, and
+/// `update` says whether to also make the text that would hold.
 pub fn play(file: &File, setup: &Setup, folder: &Path, seed: u64, update: bool) -> Report {
     let mut report = Report::default();
     let mut first: Option<Run> = None;
-    // Silence is measured anew after each crash: what waits by the clock is cut at random, and nothing more.
+    // After a crash, idleness is measured again. So a file that waits by the clock gets only random cuts.
     let waits = file.steps.iter().any(|step| matches!(step.what, What::Wait(_)));
     for way in Way::all(seed) {
         let setup = Setup {
@@ -82,7 +82,7 @@ pub fn play(file: &File, setup: &Setup, folder: &Path, seed: u64, update: bool) 
             let (line, text) = (file.lines.len(), text.clone());
             report.problems.push(Problem { line, text });
         }
-        // What is wrong in one way is not shown again for the others.
+        // The other ways would show the same problems.
         if !report.problems.is_empty() {
             report.updated = None;
             return report;
@@ -92,7 +92,7 @@ pub fn play(file: &File, setup: &Setup, folder: &Path, seed: u64, update: bool) 
     report
 }
 
-/// What is not as expected.
+/// The differences from what the file expects.
 fn compare(file: &File, run: &Run) -> Vec<Problem> {
     let mut problems = vec![];
     for (index, step) in file.steps.iter().enumerate() {
@@ -115,7 +115,7 @@ fn compare(file: &File, run: &Run) -> Vec<Problem> {
     problems
 }
 
-/// What is not as in the first run.
+/// The differences from the first run.
 fn same(file: &File, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
     let differ = |line: usize, head: &str, text: String| Problem {
         line,
@@ -127,7 +127,7 @@ fn same(file: &File, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
     };
     let restless = matches!(way, Way::Restless(_));
     for (index, step) in file.steps.iter().enumerate() {
-        // Numbers are of a process, and of what it knows to be committed.
+        // Counters belong to a process, and count only epochs that it knows to be committed.
         if matches!(step.what, What::Look(Look::Counters)) && restless {
             continue;
         }
@@ -145,7 +145,7 @@ fn same(file: &File, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
     vec![]
 }
 
-/// The file's text, with what came in place of what was expected, where that differs.
+/// The file's text with the actual results in place of the expected ones, where they differ.
 fn updated(file: &File, run: &Run) -> String {
     let mut text = String::new();
     let mut at = 0;
@@ -169,7 +169,7 @@ fn updated(file: &File, run: &Run) -> String {
     text
 }
 
-/// One run. Err: a step that can't be done.
+/// Plays the file once. Fails at a step that can't be done.
 fn run(file: &File, setup: Setup, folder: &Path) -> Result<Run, Problem> {
     let begun = Scenario::new(setup);
     let mut scenario = begun.map_err(|text| Problem { line: 1, text })?;
@@ -204,13 +204,13 @@ fn run(file: &File, setup: Setup, folder: &Path) -> Result<Run, Problem> {
 }
 
 struct Player<'a> {
-    /// How many lines of an output were expected already.
+    /// For each output, how many lines earlier steps have looked at.
     seen: BTreeMap<String, usize>,
     misses: BTreeMap<String, u64>,
     folder: &'a Path,
 }
 
-/// What the dead letters are counted under, which is no name of an output.
+/// Stands for the dead letters among the names of outputs. No output has this name.
 const DEAD_LETTERS: &str = "\0";
 
 impl Player<'_> {
@@ -285,13 +285,13 @@ impl Player<'_> {
         }
     }
 
-    /// Those that were not looked at before.
+    /// The lines that no step has looked at before.
     fn fresh(&mut self, name: &str, mut lines: Vec<String>) -> Vec<String> {
         let seen = self.seen.entry(name.to_owned()).or_default();
         lines.split_off(std::mem::replace(seen, lines.len()))
     }
 
-    /// What nobody has looked at. In every run the same places, so that they can be compared.
+    /// Results that no step has looked at. They are in the same order for every run, so that they can be compared.
     fn unseen(&mut self, scenario: &mut Scenario) -> Result<Vec<(String, Vec<String>)>, String> {
         let outputs = &scenario.stage().setup().config.outputs;
         let names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
@@ -305,7 +305,7 @@ impl Player<'_> {
         Ok(unseen)
     }
 
-    /// Misses so far: those of a life end with it.
+    /// Remembers the misses so far, because they are lost when an instance ends.
     fn count(&mut self, scenario: &mut Scenario) {
         for (store, count) in scenario.stage().missed() {
             let counted = self.misses.entry(store).or_default();

@@ -1,6 +1,6 @@
-//! A scenario: what happens to a pipeline and what comes of it, in JSON and in times since the start.
+//! A scenario: what happens to a pipeline and what results from it, in JSON and with times since the start.
 //!
-//! Rule: what comes is said as lines, one a thing, words first: so a test reads what a file holds.
+//! Rule: results are lines, one for each result, so that tests in Rust and scenario files compare the same text.
 
 mod lines;
 
@@ -19,13 +19,13 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// See the module.
+/// A pipeline under test that speaks JSON.
 pub struct Scenario {
     stage: Stage,
     values: Values,
-    /// By input: fields that every value has which does not say otherwise.
+    /// For each input: fields that its values get unless they have them.
     bases: BTreeMap<String, Fields>,
-    /// The event time that `advance` was told last, since the start.
+    /// The event time that the last `advance` set, since the start.
     advanced: Millis,
     swapped: bool,
 }
@@ -34,7 +34,7 @@ fn said(failure: Failure) -> String {
     failure.to_string()
 }
 
-/// The texts of these, and which is meant: `there is no input 'x'; there are: a, b`.
+/// The message for an unknown name, with the known ones: `there is no input 'x'; there are: a, b`.
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> String {
     let known: Vec<&str> = known.map(String::as_str).collect();
     match known.is_empty() {
@@ -53,7 +53,7 @@ pub struct Question {
 }
 
 impl Scenario {
-    /// Starts the pipeline. Err: what does not fit.
+    /// Starts the pipeline. Fails if something does not fit.
     pub fn new(setup: Setup) -> Result<Scenario> {
         Ok(Scenario {
             stage: Stage::new(setup).map_err(said)?,
@@ -64,12 +64,12 @@ impl Scenario {
         })
     }
 
-    /// What is below.
+    /// The pipeline.
     pub fn stage(&mut self) -> &mut Stage {
         &mut self.stage
     }
 
-    /// Every value of this input has these fields from now on, unless it says otherwise.
+    /// Gives every later value of this input these fields, unless it has them itself.
     pub fn base(&mut self, input: &str, value: &str) -> Result<()> {
         self.rank(input)?;
         let fields: Fields = serde_json::from_str(value).map_err(|why| format!("expected a JSON object: {why}"))?;
@@ -83,7 +83,8 @@ impl Scenario {
         found.ok_or_else(|| unknown("input", name, inputs.iter().map(|input| &input.name)))
     }
 
-    /// A record comes into an input; `at`: its timestamp, and its event time unless the value has one. None: without a value.
+    /// Sends a record to an input. `at` is its timestamp, and its event time unless the value has one. `None` means a
+    /// null value.
     pub fn send(&mut self, input: &str, key: &str, at: Millis, value: Option<&str>) -> Result<()> {
         let rank = self.rank(input)?;
         let setup = self.stage.setup();
@@ -98,7 +99,7 @@ impl Scenario {
                 let as_is = texts[0].clone();
                 Some(match (self.values.input(of, schemas, declared, texts), of.format) {
                     (Ok(value), _) => value,
-                    // What does not fit may come in JSON: the pipeline says what becomes of it.
+                    // JSON that does not fit the schema is sent all the same, to see what the pipeline does with it.
                     (Err(_), Format::Json) => as_is.into_bytes(),
                     (Err(why), Format::Avro) => {
                         return Err(format!("the value does not fit the topic's schema: {why}"));
@@ -109,7 +110,7 @@ impl Scenario {
         self.raw(rank, key.as_bytes(), at, value)
     }
 
-    /// Any bytes come into an input.
+    /// Sends any bytes to an input.
     pub fn send_bytes(&mut self, input: &str, key: &[u8], at: Millis, value: Option<Vec<u8>>) -> Result<()> {
         let rank = self.rank(input)?;
         self.raw(rank, key, self.stage.setup().start + at, value)
@@ -129,8 +130,8 @@ impl Scenario {
         appended.map(|_| ()).map_err(said)
     }
 
-    /// Event time of every input comes to `at`: what is before it is final, and done. What comes later with a time before it is
-    /// late.
+    /// Advances the event time of every input to `at`. Everything before it is then final and processed. Records with
+    /// an earlier time are late from then on.
     pub fn advance_to(&mut self, at: Millis) -> Result<()> {
         if at < self.advanced {
             return Err(format!(
@@ -143,12 +144,12 @@ impl Scenario {
         self.stage.beat(at).map_err(said)
     }
 
-    /// Nothing comes for so long, by the clock: silent inputs become idle, as the file says.
+    /// Lets this much time pass by the clock without records. Silent inputs become idle as configured.
     pub fn wait(&mut self, by: Duration) -> Result<()> {
         self.stage.advance(by).map_err(said)
     }
 
-    /// A service answers the open questions of a lookup whose URL ends so. Err: there is none.
+    /// Answers a lookup's open questions whose URL ends with `end`. Fails if there is none.
     pub fn reply(&mut self, lookup: &str, end: &str, answer: Answer) -> Result<()> {
         let lookups = &self.stage.setup().config.lookups;
         let found = lookups.iter().position(|known| known.name == lookup);
@@ -179,7 +180,7 @@ impl Scenario {
                 "nobody asks '{lookup}' for what ends with \"{end}\"; open questions:{open}"
             ));
         }
-        // Until all of it is committed the same may be asked again.
+        // Until everything is committed, the same question may be asked again.
         self.settle()?;
         self.stage.script().be_silent();
         Ok(())
@@ -192,25 +193,25 @@ impl Scenario {
         self.values.datum(&declared.reply, &lossy(body))
     }
 
-    /// All that can be done is done, and committed.
+    /// Runs until everything is processed and committed.
     pub fn settle(&mut self) -> Result<()> {
         self.stage.settle().map_err(said)
     }
 
-    /// The process is killed, with what is open, and started again.
+    /// Kills the process, so that everything open is lost, and starts it again.
     pub fn crash(&mut self) -> Result<()> {
         self.stage.crash();
         self.stage.start().and_then(|()| self.stage.settle()).map_err(said)
     }
 
-    /// The process is stopped, as by SIGTERM, and started again.
+    /// Stops the process as SIGTERM does, and starts it again.
     pub fn restart(&mut self) -> Result<()> {
         self.stage.stop().map_err(said)?;
         self.stage.start().and_then(|()| self.stage.settle()).map_err(said)
     }
 
-    /// Other rules from here on, as a deploy brings them: None: the same component, or the same settings. Err: they are
-    /// refused, why; the old ones run on.
+    /// Deploys other rules. `None` keeps the component, or the settings. Fails if they are refused; then the old ones
+    /// keep running.
     pub fn swap(&mut self, component: Option<&[u8]>, settings: Option<Value>) -> Result<()> {
         self.settle()?;
         let setup = self.stage.setup();
@@ -222,7 +223,7 @@ impl Scenario {
         self.settle()
     }
 
-    /// Questions that wait for their replies, in the order in which they were asked.
+    /// Questions that wait for replies, in the order in which they were asked.
     pub fn questions(&mut self) -> Result<Vec<Question>> {
         self.settle()?;
         let lookups = &self.stage.setup().config.lookups;

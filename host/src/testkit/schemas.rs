@@ -1,21 +1,21 @@
-//! Schemas without a registry: those that the rules declare.
+//! The schemas that the rules declare, as a replacement for a registry.
 //!
-//! Rule: a pipeline whose schemas come from a registry is tested without it, so its inputs are written in the schemas that
-//! its rules read. One with a folder of schemas is tested with that.
+//! Rule: if a pipeline uses a registry, its tests write inputs with the schemas that its rules read. If it uses a
+//! folder of schemas, its tests use the folder.
 
 use crate::config::Config;
 use crate::registry::{NoSchema, Schemas};
 use crate::rules::Description;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Topic and schema, by id, from 1 on.
+/// Topics and their schemas. An id is the index plus 1.
 type Known = Vec<(String, Arc<str>)>;
 
 /// A registry in memory.
 pub(super) struct Declared(Mutex<Known>);
 
 impl Declared {
-    /// The inputs' schemas of these rules.
+    /// The schemas of the rules' inputs.
     pub fn new(config: &Config, description: &Description) -> Declared {
         let topic = |name: &str| config.inputs.iter().find(|input| input.name == name);
         let declared = description.inputs.iter();
@@ -25,7 +25,7 @@ impl Declared {
     }
 
     fn with<R>(&self, call: impl FnOnce(&mut Known) -> R) -> R {
-        // A list that only grows is whole, whoever panicked.
+        // The list only grows, so a panic can't leave it half changed.
         call(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,33 +1,33 @@
-//! The external services as a script: they answer when and what the test says.
+//! Scripted external services, whose answers the test determines.
 //!
-//! Rule: answers come in the order in which the questions were asked by the steps, whatever crash had them asked again.
+//! Rule: answers come in the order of the steps that asked, even if a crash has caused questions to be asked again.
 
 use crate::record::Partition;
 use crate::service::{Answer, Question, Reply, Services};
 use crate::state::lookups;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The script; clones are the same. It outlives the instances that ask.
+/// The script. Clones share it. It outlives the instances that ask.
 #[derive(Clone, Default)]
 pub struct Script(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Asked, and not answered, by the life that asks.
+    /// Questions of the current instance that are not answered.
     open: Vec<Question>,
-    /// Answered, and not fetched.
+    /// Answers that were not fetched yet.
     replies: Vec<Reply>,
-    /// What is answered at once. The last one that fits.
+    /// Answers that are given at once. The last one that fits is used.
     standing: Vec<(Which, Answer)>,
     asked: u64,
 }
 
-/// Questions that have the same answer.
+/// Selects questions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Which {
-    /// Index of the service; none: any.
+    /// Index of the service, or `None` for any.
     pub service: Option<u16>,
-    /// The end of the URL; empty: any.
+    /// The end of the URL. Empty for any.
     pub end: String,
 }
 
@@ -47,11 +47,11 @@ impl State {
 
 impl Script {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whoever panicked was a test; between two statements it is whole.
+        // Only a test can have panicked, and the state is consistent between any two statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new life asks: what an earlier one asked is not answered any more.
+    /// The services for a new instance. Questions of an earlier one are not answered any more.
     pub fn services(&self) -> Box<dyn Services> {
         let mut state = self.state();
         (state.open, state.replies) = (vec![], vec![]);
@@ -59,7 +59,7 @@ impl Script {
         Box::new(Scripted(self.clone()))
     }
 
-    /// From now on these questions have this answer at once; open ones too. How many of those there were.
+    /// Answers these questions at once from now on, including open ones. Returns how many were open.
     pub fn always(&self, which: Which, answer: Answer) -> usize {
         let mut state = self.state();
         let open = std::mem::take(&mut state.open);
@@ -73,12 +73,12 @@ impl Script {
         count
     }
 
-    /// Nothing is answered at once any more.
+    /// Stops answering questions at once.
     pub fn be_silent(&self) {
         self.state().standing.clear();
     }
 
-    /// A reply as it is, to whatever question: late, doubled, invented.
+    /// Delivers any reply, even a late, duplicated or invented one.
     pub fn push(&self, reply: Reply) {
         self.state().replies.push(reply);
     }
@@ -90,7 +90,7 @@ impl Script {
         open
     }
 
-    /// How many questions there were so far, those asked again included.
+    /// How many questions there have been, counting repeated ones.
     pub fn asked(&self) -> u64 {
         self.state().asked
     }

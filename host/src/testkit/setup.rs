@@ -1,4 +1,4 @@
-//! What is on the stage: the pipeline, its rules, and the ways in which a scenario is run.
+//! The setup of a stage: the pipeline, its rules, and how to run it.
 
 use super::schemas::Declared;
 use super::{Compiler, Stage};
@@ -17,59 +17,60 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Milliseconds: a hundred years, beyond all that scenarios play in.
+/// A hundred years in milliseconds, longer than any scenario.
 const ANY_TIME: Millis = 36_500 * 86_400_000;
 
-/// For a call of the rules, at least: on a busy machine a limit of time must not decide how a scenario ends.
+/// Minimum time limit for a call of the rules, so that a busy machine does not change the result.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Makes the external services of a life.
+/// Makes the external services of an instance.
 pub type MakeServices = Arc<dyn Fn() -> Box<dyn Services>>;
 
-/// A pipeline about to start.
+/// Everything that a stage needs to start.
 #[derive(Clone)]
 pub struct Setup {
     /// Compiles the rules.
     pub compiler: Compiler,
-    /// The pipeline's file.
+    /// The configuration.
     pub config: Config,
     /// The rules.
     pub component: Vec<u8>,
     /// Where schemas come from.
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// Stands for the identity of the cluster.
+    /// Id of the cluster.
     pub cluster: String,
-    /// What the clock says at the start: milliseconds since 1970.
+    /// The clock's time at the start, in milliseconds since 1970.
     pub start: Millis,
-    /// Of every topic but the outputs.
+    /// Number of partitions of every topic except the outputs.
     pub partitions: i32,
-    /// Of the outputs.
+    /// Number of partitions of the outputs.
     pub output_partitions: i32,
-    /// True: the broker says when a record of an input was appended.
+    /// Whether the broker sets the timestamps of inputs, at append.
     pub append_time: bool,
-    /// Local state; none: the changelog alone.
+    /// Local state, or `None` to use only the changelog.
     pub disk: Option<Disk>,
-    /// Other services than the script.
+    /// Services to use instead of the script.
     pub services: Option<MakeServices>,
-    /// False: where fetches are cut at random, epochs are still never aborted, and nobody crashes. For scenarios in which time
-    /// passes, because silence is measured anew after each of these.
+    /// Whether a random run may also abort epochs and crash. Not for scenarios in which time passes, because idleness
+    /// is measured again after each crash.
     pub restless: bool,
-    /// How the run goes.
+    /// How to run it.
     pub way: Way,
 }
 
-/// How a run goes.
+/// A way to run a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Everything that is there at once.
+    /// All available records at once.
     Burst,
-    /// One input a call of the rules, each by a fresh instance.
+    /// One input for each call of the rules, each with a new instance of them.
     OneByOne,
-    /// By a seed: a few inputs a call, a few records a fetch; aborted and ambiguous epochs, crashes with fresh instances.
+    /// Random, from this seed: a few inputs for each call, a few records for each fetch, aborted and ambiguous epochs,
+    /// crashes, and new instances of the rules.
     Restless(u64),
 }
 
-/// For people: how the inputs are cut.
+/// Says how the inputs are cut, for people.
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,9 +82,10 @@ impl fmt::Display for Way {
 }
 
 impl Way {
-    /// The way of tests that look at one run, then one input a batch, then random ones from this seed on.
+    /// All ways: the one with large batches, then one input for each call, then random ones whose seeds begin with this
+    /// one.
     pub fn all(seed: u64) -> impl Iterator<Item = Way> {
-        /// Random runs of a scenario.
+        /// Number of random runs.
         const RANDOM: u64 = 4;
         let random = (0..RANDOM).map(move |more| Way::Restless(seed.wrapping_add(more)));
         [Way::Burst, Way::OneByOne].into_iter().chain(random)
@@ -91,7 +93,7 @@ impl Way {
 }
 
 impl Setup {
-    /// A pipeline with one partition a topic, everything that is there at once.
+    /// A pipeline with one partition for each topic, run with all available records at once.
     pub fn new(compiler: Compiler, config: Config, component: Vec<u8>, schemas: Option<Arc<dyn Schemas>>) -> Setup {
         Setup {
             compiler,
@@ -110,9 +112,10 @@ impl Setup {
         }
     }
 
-    /// A pipeline by its file, with `key=value` overrides, and its rules: `component`, else those that the file names. What a test
-    /// does not have is left out: more workers, a folder for state, HTTP, a registry of schemas (instead: what the rules declare), and
-    /// the limit to the future, because the clock stands still while event time leaps. Err: everything that must be mended.
+    /// A pipeline from its file, with `key=value` overrides, and its rules: `component`, or else the file that it
+    /// names. A test does without multiple workers, a folder for state, HTTP, and a schema registry (it uses the
+    /// schemas of the rules). It also does without `max_ahead`, because its clock stands still while event time jumps.
+    /// The error says everything that must be fixed.
     pub fn open(compiler: Compiler, file: &Path, component: Option<&Path>, sets: &[String]) -> Result<Setup, String> {
         let findings = |findings: Vec<crate::config::Finding>| {
             let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -138,7 +141,7 @@ impl Setup {
         Ok(Setup::new(compiler, config, component, Some(schemas)))
     }
 
-    /// Compiles rules and binds them to the pipeline. Err: everything that doesn't fit.
+    /// Compiles rules and binds them to the pipeline. The error says everything that does not fit.
     pub(super) fn wire(&self, component: &[u8], settings: &Value) -> Result<Wiring, String> {
         let rules = self.compiler.compile(component, settings, limits(&self.config))?;
         let outputs = vec![self.output_partitions; self.config.outputs.len()];
@@ -155,7 +158,7 @@ impl Setup {
     }
 }
 
-/// Chance, by a seed.
+/// A random generator with a seed.
 #[derive(Clone, Debug)]
 pub struct Dice(fastrand::Rng);
 
@@ -165,14 +168,14 @@ impl Dice {
         Dice(fastrand::Rng::with_seed(seed))
     }
 
-    /// A number below `n`.
+    /// A random number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.0.u64(..n)
     }
 }
 
 impl Stage {
-    /// Makes the log as restless as the way says.
+    /// Makes the log as unreliable as the way says.
     pub(super) fn let_loose(&self) {
         let Way::Restless(seed) = self.setup.way else { return };
         let mut dice = Dice::new(seed);

@@ -1,6 +1,7 @@
-//! A shadow on the stage.
+//! Shadows on a stage.
 //!
-//! Rule: it is played in the turns of the stage, so that a run is the same each time; or held, as one that can't keep up.
+//! Rule: the shadow runs in the turns of the stage, so that every run is the same; or it is held, like one that can't
+//! keep up.
 
 use super::{Prepared, Stage};
 use crate::deploy::Orders;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Stage {
-    /// Lets these rules run beside the live ones, in every task for so long in its event time; instead of an earlier shadow.
+    /// Runs these rules as a shadow in every task, for this long in the task's event time. Replaces an earlier shadow.
     pub fn shadow(&mut self, prepared: Prepared, duration: Millis, bounds: Bounds) {
         let config = &self.setup.config;
         let parts = Parts {
@@ -29,21 +30,21 @@ impl Stage {
         self.order(orders);
     }
 
-    /// It is over; what it has seen so far is kept where it was.
+    /// Ends the shadow. Its results so far are kept.
     pub fn cancel_shadow(&mut self) {
         let mut orders = Orders::clone(&self.orders);
         orders.shadow = None;
         self.order(orders);
     }
 
-    /// From now on it gets no time, or gets it again.
+    /// Holds the shadow, or lets it run again.
     pub fn hold_shadow(&mut self, held: bool) {
         if let Some((_, holds)) = &mut self.player {
             *holds = held;
         }
     }
 
-    /// What is seen of the last shadow, by task.
+    /// The results of the last shadow, by task.
     pub fn shadow_reports(&self) -> BTreeMap<Partition, Report> {
         let trial = self.player.as_ref().map(|(player, _)| player.trial());
         trial.map(|trial| trial.reports()).unwrap_or_default()

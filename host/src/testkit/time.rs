@@ -1,12 +1,12 @@
-//! Times of scenarios: since the start, as people write them: `0s`, `1m30s`, `-5s`.
+//! Times of scenarios: durations since the start, such as `0s`, `1m30s`, `-5s`.
 
 use crate::config::parse_duration;
 use crate::record::Millis;
 
-/// 2026-01-01T00:00:00Z: where scenarios begin, unless they say otherwise.
+/// 2026-01-01T00:00:00Z, where scenarios begin by default.
 pub(super) const START: Millis = 1_767_225_600_000;
 
-/// Names and milliseconds, largest first.
+/// Names of units and their milliseconds, largest first.
 const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
     ("h", 3_600_000),
@@ -15,17 +15,17 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// Milliseconds since the start. None: it is no time.
+/// Parses a time to milliseconds since the start.
 pub fn parse_time(text: &str) -> Option<Millis> {
     let (sign, text) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text),
     };
-    // It says itself that it fits.
+    // `parse_duration` has checked that it fits.
     parse_duration(text).map(|duration| sign * duration.as_millis() as Millis)
 }
 
-/// The shortest way to write milliseconds since the start.
+/// The shortest way to write a time since the start.
 pub fn show_time(millis: Millis) -> String {
     let mut text = if millis < 0 { "-".to_owned() } else { String::new() };
     let mut rest = millis.unsigned_abs();

@@ -1,10 +1,10 @@
-//! The interface `host` of `wit/rules.wit`, where each word is documented: what the rules may call.
+//! The interface `host`: what the rules may call. `wit/rules.wit` documents each item.
 
 use super::list::{List, flat, variants};
 use super::types::Span;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
-/// A question about the state of an input's key.
+/// A read of the state of an input's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType)]
 #[component(record)]
 pub struct Read {
@@ -29,7 +29,7 @@ pub enum Question {
     PageAfter,
 }
 
-/// The answers.
+/// The answers to reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ComponentType, Lower)]
 #[component(record)]
 pub struct Found {
@@ -37,7 +37,7 @@ pub struct Found {
     pub bytes: Vec<u8>,
 }
 
-/// An entry that is there.
+/// An entry that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType)]
 #[component(record)]
 pub struct Cell {
@@ -47,7 +47,7 @@ pub struct Cell {
     pub expires: i64,
 }
 
-/// How much a message matters.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
@@ -71,15 +71,15 @@ flat! {
     Cell { of: u32, entry: Span, value: Span, expires: i64 }
 }
 
-/// Whoever answers the rules.
+/// What the host provides to the rules.
 pub trait Host {
-    /// See `get-many`. Err ends the call.
+    /// Implements `get-many`. An error ends the call of the rules.
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> wasmtime::Result<Found>;
-    /// See `log`.
+    /// Implements `log`.
     fn log(&mut self, level: Level, message: String);
 }
 
-/// Links the interface: a store's data answers.
+/// Links the interface to the data of the store.
 pub fn link<T: Host + Send + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut interface = linker.instance("pelton:rules/host@0.1.0")?;
     interface.func_wrap("get-many", |mut store, (reads, bytes): (List<Read>, Vec<u8>)| {

@@ -1,9 +1,9 @@
-//! The interface `types` of `wit/rules.wit`, where each word is documented.
+//! The interface `types`. `wit/rules.wit` documents each item.
 
 use super::list::{Field, List, flat, variants};
 use wasmtime::component::{ComponentType, Lift};
 
-/// A piece of the bytes that travel beside it.
+/// A range of the bytes that are passed along with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ComponentType)]
 #[component(record)]
 pub struct Span {
@@ -26,7 +26,7 @@ impl Field for Span {
     }
 }
 
-/// What the rules are.
+/// What the rules say about themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
 pub struct Description {
@@ -55,7 +55,7 @@ pub struct Store {
     pub schema: String,
 }
 
-/// What a store holds for a key.
+/// What a store has for each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
@@ -75,7 +75,7 @@ pub struct Lookup {
     pub reply: String,
 }
 
-/// Inputs of one task.
+/// Inputs of one task, for one call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ComponentType, wasmtime::component::Lower)]
 #[component(record)]
 pub struct Batch {
@@ -99,7 +99,7 @@ pub struct Input {
     pub value: Span,
 }
 
-/// What can happen.
+/// The kinds of inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType)]
 #[component(enum)]
 #[repr(u8)]
@@ -150,7 +150,7 @@ pub struct Effect {
     pub value: Span,
 }
 
-/// Everything that rules can do.
+/// The kinds of effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType)]
 #[component(enum)]
 #[repr(u8)]
@@ -222,7 +222,7 @@ mod tests {
         value: SPAN,
     };
 
-    /// Records side by side, as a list has them: each takes exactly its place.
+    /// Each record in a list takes exactly its own bytes.
     fn there_and_back<T: Flat + Clone + PartialEq + std::fmt::Debug>(record: T) {
         let list = vec![record; 3];
         let mut memory = vec![0xaa; list.len() * T::SIZE32];

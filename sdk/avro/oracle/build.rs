@@ -1,4 +1,5 @@
-//! Generates the code of the hand-picked, the money pipeline's and the random schemas, and a table of them all.
+//! Generates code for selected schemas, the schemas of the money pipeline and random schemas, and a table of all of
+//! them.
 
 #[path = "src/random.rs"]
 mod random;
@@ -6,7 +7,7 @@ mod random;
 use pelton_avro::Schemas;
 use std::{env, fmt::Write, fs, path::Path};
 
-/// Rust name, file.
+/// Names in Rust, and files.
 const FILES: &[(&str, &str)] = &[
     ("WalletEvent", "../../../guest-enrich/schemas/wallet-events.avsc"),
     (
@@ -47,7 +48,7 @@ fn main() {
     schemas.write().unwrap();
     let folder = env::var("OUT_DIR").unwrap();
     let code = fs::read_to_string(Path::new(&folder).join("schema.rs")).unwrap();
-    // The 'static form of each, whether it has a lifetime or not.
+    // The 'static form of each type, whether it has a lifetime or not.
     let mut aliases = String::from("mod datum {\n");
     for name in names {
         let life = if code.contains(&format!("{name}<'a> {{")) {

@@ -1,11 +1,11 @@
-//! Defaults of a schema, as Rust expressions that a constant can hold.
+//! Converts defaults of a schema to Rust expressions that are valid in constants.
 
 use crate::parser::Parser;
 use crate::schema::{Kind, Type};
 use serde_json::Value;
 
 impl Parser {
-    /// The Rust expression of a default. `Err`: what it should be.
+    /// The Rust expression of a default, or what the default should be.
     pub fn default_value(&self, of: &Type, json: &Value) -> Result<String, String> {
         let not = |what: &str| format!("{json} is not {what}");
         match of {
@@ -55,7 +55,7 @@ impl Parser {
                 Some(symbol) => Ok(format!("{name}::{}", symbol.name)),
                 None => Err(format!("{json} is no symbol of {name}")),
             },
-            // The first branch by the old rule, any by the new.
+            // Older versions of Avro allowed only the first branch; newer ones allow any.
             Kind::Union(branches) => {
                 let found = branches
                     .iter()
@@ -135,7 +135,7 @@ fn plain_default(of: &Type, json: &Value) -> Result<String, String> {
     }
 }
 
-/// Bytes are text of the code points 0 to 255.
+/// Bytes are text with the code points 0 to 255.
 fn bytes(json: &Value) -> Result<Vec<u8>, String> {
     let bytes: Option<Vec<u8>> = json
         .as_str()
@@ -150,7 +150,7 @@ fn literal(bytes: &[u8]) -> String {
 fn decimal(bytes: &[u8]) -> Option<i128> {
     let sign = if *bytes.first()? < 0x80 { 0 } else { 0xFF };
     let mut all = [sign; 16];
-    // Longer ones than 16 bytes begin with copies of the sign, or have too many digits.
+    // Beyond 16 bytes there may only be copies of the sign.
     let (extra, bytes) = bytes.split_at(bytes.len().saturating_sub(16));
     all[16 - bytes.len()..].copy_from_slice(bytes);
     let value = i128::from_be_bytes(all);

@@ -1,4 +1,4 @@
-//! Rust types and codecs from Avro schemas, in a build script:
+//! Generates Rust types and codecs from Avro schemas, in a build script:
 //!
 //! ```no_run
 //! // build.rs
@@ -9,8 +9,8 @@
 //!     .unwrap();
 //! ```
 //!
-//! and `pelton_sdk::include_schemas!();` in a module of the guest. The rule of this crate: what Avro allows is either
-//! generated exactly or refused with the file, the place in the schema, and what to do.
+//! and `pelton_sdk::include_schemas!();` in a module of the guest. Rule: what Avro allows is either generated exactly,
+//! or refused with the file, the place in the schema, and what to do.
 //!
 //! | Avro | Rust |
 //! |---|---|
@@ -24,8 +24,8 @@
 //! | decimal | `pelton_sdk::avro::Decimal` |
 //! | uuid, dates and times | as the type below them: text, i32, i64 |
 //!
-//! Variants of a union are its types without the words that all of them start or end with: `WalletEvent::Payment` is
-//! `PaymentEvent` among `TransactionEvent` and `KindOfWalletEvent`.
+//! The names of a union's variants are those of its types, without the words that all of them begin or end with:
+//! `PaymentEvent` is `WalletEvent::Payment` next to `TransactionEvent` and `KindOfWalletEvent`.
 #![warn(missing_docs)]
 
 mod default;
@@ -46,9 +46,9 @@ pub struct Schemas {
 
 struct Source {
     path: PathBuf,
-    /// Given as text: there is no file.
+    /// The schema, if it was given as text instead of a file.
     text: Option<String>,
-    /// The name of the union at its top.
+    /// The name for the union at its top level.
     union: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Schemas {
         self.source(path.as_ref(), None, Some(name.into()))
     }
 
-    /// A schema that is no file; `name` stands for the file in errors.
+    /// A schema as text. `name` replaces the file in errors.
     pub fn text(self, name: &str, json: &str) -> Self {
         self.source(Path::new(name), Some(json.into()), None)
     }
@@ -98,7 +98,7 @@ impl Schemas {
         fs::write(&path, self.rust()?).map_err(|e| Error::io(&path, &e))
     }
 
-    /// The Rust code itself.
+    /// The generated Rust code.
     pub fn rust(&self) -> Result<String, Error> {
         let mut parser = Parser::default();
         for source in &self.sources {
@@ -112,11 +112,11 @@ impl Schemas {
     }
 }
 
-/// Why a schema can't be generated: `schemas/x.avsc: Payment.amount: what is wrong, what to do`.
+/// Why the code can't be generated, like `schemas/x.avsc: Payment.amount: what is wrong, what to do`.
 #[derive(thiserror::Error, Clone, PartialEq, Eq)]
 pub struct Error {
     file: String,
-    /// Types and fields down to the place; empty: the file as a whole.
+    /// Path of types and fields. Empty for the file as a whole.
     place: String,
     what: String,
 }
@@ -142,7 +142,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// As it is displayed, because build scripts `unwrap`.
+/// The same as `Display`, because build scripts use `unwrap`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")

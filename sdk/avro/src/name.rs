@@ -1,6 +1,6 @@
-//! Avro names to Rust names.
+//! Converts Avro names to Rust names.
 
-/// Strict and reserved words of edition 2024, without those that can't be raw.
+/// Strict and reserved words of edition 2024, except those that can't be raw identifiers.
 const KEYWORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
     "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move",
@@ -8,15 +8,15 @@ const KEYWORDS: &[&str] = &[
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// What Avro allows: so that nothing else gets into the generated code.
+/// Whether Avro allows the name. Nothing else may get into the generated code.
 pub fn is_valid(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// `userSessionId`, `UserSessionID`, `user_session_id`: user, session, id, with their capitals. Digits stay with the
-/// letters before them.
+/// The words of a name: `userSessionId`, `UserSessionID` and `user_session_id` have the words user, session and id.
+/// They keep their capitals, and digits belong to the letters before them.
 pub fn words(name: &str) -> Vec<&str> {
     let mut words = Vec::new();
     for part in name.split('_').filter(|part| !part.is_empty()) {
@@ -34,7 +34,7 @@ pub fn words(name: &str) -> Vec<&str> {
     words
 }
 
-/// A field's name.
+/// The Rust name of a field.
 pub fn snake(name: &str) -> String {
     let mut snake = words(name).join("_").to_ascii_lowercase();
     if name.starts_with('_') {
@@ -47,13 +47,13 @@ pub fn snake(name: &str) -> String {
     }
 }
 
-/// A type's or a variant's name: capitals inside stay, unless there is nothing else (`EUR` is `Eur`).
+/// The Rust name of a type or a variant. Capitals inside stay, unless there is nothing else: `EUR` becomes `Eur`.
 pub fn camel(name: &str) -> String {
     let loud = !name.contains(|c: char| c.is_ascii_lowercase());
     let mut camel = String::new();
     for part in name.split('_').filter(|part| !part.is_empty()) {
         let (first, rest) = part.split_at(1);
-        // `V1_2` is not `V12`.
+        // `V1_2` must not become `V12`.
         if first.starts_with(|c: char| c.is_ascii_digit()) && camel.ends_with(|c: char| c.is_ascii_digit()) {
             camel.push('_');
         }
@@ -66,7 +66,7 @@ pub fn camel(name: &str) -> String {
     camel
 }
 
-/// The names without the words that all start with, and all end with. Each keeps a word, and starts with a letter.
+/// The names without the words that all begin or end with. Each keeps at least one word, and begins with a letter.
 pub fn distinct(names: &[String]) -> Vec<String> {
     let words: Vec<Vec<&str>> = names.iter().map(|name| words(name)).collect();
     let shortest = words.iter().map(Vec::len).min().unwrap_or(0);

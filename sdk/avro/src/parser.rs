@@ -1,4 +1,5 @@
-//! Reads schemas: what Avro allows and Rust can hold becomes a [`Definition`], everything else an error with its place.
+//! Parses schemas. What Avro allows and Rust can represent becomes a [`Definition`], and everything else is an error
+//! with its place.
 
 mod named;
 
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What an i128 holds.
+/// Maximum digits of an i128.
 const MAX_PRECISION: u64 = 38;
 const PRIMITIVES: &[(&str, Type)] = &[
     ("null", Type::Null),
@@ -22,18 +23,18 @@ const PRIMITIVES: &[(&str, Type)] = &[
     ("bytes", Type::Bytes),
 ];
 
-/// Reads schemas, file by file.
+/// Parses schemas, file by file.
 #[derive(Default)]
 pub struct Parser {
     pub definitions: Vec<Definition>,
-    /// By full Avro name: the type, its schema, the file.
+    /// Known types by full Avro name, with their schemas and files.
     pub(crate) known: BTreeMap<String, (Type, Value, String)>,
-    /// Full names of the records that are being read, from the outside in.
+    /// Full names of the records that are being parsed, outermost first.
     open: Vec<String>,
     file: String,
 }
 
-/// Where in a schema: the namespace, the path for errors, and the name for a union that has none.
+/// A place in a schema: the namespace, the path for errors, and the name for a union without one.
 #[derive(Clone)]
 struct At {
     namespace: String,
@@ -105,7 +106,7 @@ impl Parser {
             Value::Array(branches) => self.field_union(branches, at),
             Value::Object(object) => match object.get("type") {
                 Some(Value::String(kind)) => self.object(kind, object, at),
-                // {"type": {"type": "string"}}: Java allows it.
+                // Java allows {"type": {"type": "string"}}.
                 Some(inner @ (Value::Object(_) | Value::Array(_))) => self.parse(inner, at),
                 _ => Err(self.error(at, "a schema has a \"type\"".into())),
             },
@@ -157,7 +158,7 @@ impl Parser {
             (Type::Bytes, Some("decimal")) => self.decimal(object, 0, at)?,
             (of, _) => of,
         };
-        // Attributes belong to primitives only: a name stands alone.
+        // A primitive without attributes is only its name, because attributes would make it another schema.
         let primitive = PRIMITIVES.iter().any(|(primitive, _)| schema == *primitive);
         Ok((
             of,
@@ -185,7 +186,7 @@ impl Parser {
                 format!("decimals have at most {MAX_PRECISION} digits here, not {precision}: drop the logical type");
             return Err(self.error(at, what));
         }
-        // A fixed of n bytes holds floor(log10(2^(8n-1) - 1)) digits; 16 bytes hold 38.
+        // A fixed of n bytes can hold floor(log10(2^(8n-1) - 1)) digits, and 16 bytes can hold 38.
         let most = if size == 0 || size >= 16 {
             38
         } else {
@@ -259,7 +260,7 @@ impl Parser {
         Ok((field, with(object, "type", schema)))
     }
 
-    /// A union in a field: null and another are an option.
+    /// Parses a union in a field. A union of null and one other type is an option.
     fn field_union(&mut self, branches: &[Value], at: &At) -> Parsed {
         let null = branches.iter().position(|branch| branch == "null");
         let (Some(null), 2) = (null, branches.len()) else {
@@ -313,7 +314,7 @@ impl Parser {
         self.define(&at.union.clone(), schemas.into(), None, Kind::Union(branches), at)
     }
 
-    /// By what Avro tells branches apart.
+    /// The name by which Avro distinguishes the branches of a union.
     fn branch_name(&self, of: &Type, schema: &Value) -> String {
         match (of, schema) {
             (Type::Array(_), _) => "array".into(),
@@ -332,12 +333,12 @@ fn doc(object: &Map<String, Value>) -> Option<String> {
     object.get("doc").and_then(Value::as_str).map(Into::into)
 }
 
-/// Without the namespace.
+/// The name without its namespace.
 pub fn simple(full: &str) -> &str {
     full.rsplit('.').next().unwrap_or(full)
 }
 
-/// The object with another value of one attribute.
+/// A copy of the object with another value of one attribute.
 fn with(object: &Map<String, Value>, attribute: &str, value: Value) -> Value {
     let mut object = object.clone();
     object.insert(attribute.into(), value);

@@ -1,6 +1,6 @@
-//! Writes the Rust code: of each definition the type, its codec and its schema.
+//! Generates the Rust code of each definition: its type, its codec and its schema.
 //!
-//! All paths are absolute, so that a schema may have a record named `Option`.
+//! Rule: all paths are absolute, so a schema may have a record named `Option`.
 
 use crate::Error;
 use crate::parser::{Parser, simple};
@@ -17,7 +17,7 @@ pub fn all(parser: &Parser) -> Result<String, Error> {
     Ok(out)
 }
 
-/// The parts of a codec: the sum of least sizes, and the bodies of `read` and `write`.
+/// The parts of a codec: the minimum size, and the bodies of `read` and `write`.
 struct Codec {
     min: String,
     read: String,
@@ -25,7 +25,7 @@ struct Codec {
 }
 
 impl Parser {
-    /// The type of a field or a branch.
+    /// The Rust type of a field or a branch.
     pub fn rust(&self, of: &Type, life: &str) -> String {
         match of {
             Type::Null => "()".into(),
@@ -48,7 +48,8 @@ impl Parser {
         }
     }
 
-    /// The type of an item of an array or a map, where no field can say that its null is last.
+    /// The Rust type of an item of an array or a map. Unlike a field, it needs a type of its own if its null comes
+    /// last.
     pub fn item(&self, of: &Type, life: &str) -> String {
         match of {
             Type::Nullable { of, null_last: true } => {
@@ -216,7 +217,7 @@ impl ::pelton_sdk::avro::Datum for {own} {{
         }
     }
 
-    /// What the schema gives when nothing is said.
+    /// The `Default` value of a type, if its schema gives one.
     fn default_of(&self, definition: &Definition) -> Option<String> {
         match &definition.kind {
             Kind::Enum(symbols, default) => Some(format!("Self::{}", symbols[(*default)?].name)),
@@ -228,7 +229,7 @@ impl ::pelton_sdk::avro::Datum for {own} {{
                 let mut parts = Vec::new();
                 for Field { name, of, default, .. } in fields {
                     let value = match (default, of) {
-                        // Tried when it was read.
+                        // The parser has checked the default.
                         (Some(json), _) => self.default_value(of, json).ok()?,
                         (None, Type::Nullable { .. }) => "::core::option::Option::None".into(),
                         (None, Type::Null) => "()".into(),

@@ -1,7 +1,7 @@
-//! The schemas as they will be generated: each named type once, whatever file it stands in.
+//! The parsed schemas. Each named type is defined once, whatever files it is in.
 //!
-//! Every definition keeps its schema with the types that it names by their full names; [`Parser::complete`] makes it
-//! readable alone again.
+//! Each definition keeps its schema, which refers to other types by their full names. [`Parser::complete`] makes it
+//! self-contained again.
 
 use crate::parser::Parser;
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub enum Type {
     Text,
     Bytes,
     Fixed(usize),
-    /// `size` 0: bytes.
+    /// A `size` of 0 means bytes.
     Decimal {
         precision: u32,
         scale: u32,
@@ -26,21 +26,21 @@ pub enum Type {
     },
     Array(Box<Type>),
     Map(Box<Type>),
-    /// A union with null; which of the two stands last matters on the wire.
+    /// A union with null. Which of the two comes last matters for the encoding.
     Nullable {
         of: Box<Type>,
         null_last: bool,
     },
-    /// Index into [`Parser::definitions`].
+    /// Index in [`Parser::definitions`].
     Named(usize),
 }
 
-/// What gets a Rust type.
+/// A type that becomes a Rust type.
 #[derive(Debug)]
 pub struct Definition {
-    /// In Rust.
+    /// Its name in Rust.
     pub name: String,
-    /// In Avro, with its namespace; of a union the Rust name.
+    /// Its name in Avro, with its namespace. For a union, the Rust name.
     pub full: String,
     pub file: String,
     pub schema: Value,
@@ -78,7 +78,7 @@ pub struct Branch {
 }
 
 impl Parser {
-    /// A schema with each type that it names defined at the first use.
+    /// The schema, with each type that it names defined where it is first used.
     pub fn complete(&self, schema: &Value) -> Value {
         self.defined(schema, &mut BTreeSet::new())
     }

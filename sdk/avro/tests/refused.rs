@@ -1,4 +1,4 @@
-//! What a rule author reads when a schema can't be generated, and what is generated where it can.
+//! Tests the error messages for schemas that can't be generated, and the code for some that can.
 
 use pelton_avro::Schemas;
 
@@ -141,7 +141,7 @@ fn a_type_of_two_files_is_generated_once_and_has_to_be_the_same() {
         both(&money("long"), &inside("int")).unwrap_err().to_string(),
         "b.avsc: Outer.money: the Rust type `Money` would have two definitions: `n.Money` of a.avsc, and `n.Money` here"
     );
-    // A file may name a type of one before.
+    // A file may use a type of an earlier file by name.
     let code = both(&money("long"), &field(r#""n.Money""#)).unwrap();
     assert!(code.contains("pub f: Money,"), "{code}");
     assert!(both(&field(r#""n.Money""#), &money("long")).is_err());

@@ -1,10 +1,10 @@
-//! Names of variants, and types for ever.
+//! Names of variants, and types without their lifetimes.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Error, Expr, ExprLit, Lit, Type, Variant};
 
-/// The name of a stream, timer or lookup: `#[name = "..."]`, or the variant's in snake case.
+/// The name of a stream, timer or lookup: from `#[name = "..."]`, or the variant's name in snake case.
 pub fn of(variant: &Variant) -> Result<String, Error> {
     let Some(attribute) = variant.attrs.iter().find(|attribute| attribute.path().is_ident("name")) else {
         return Ok(snake(&variant.ident.to_string()));
@@ -31,7 +31,7 @@ fn snake(name: &str) -> String {
     out
 }
 
-/// The type with `'static` for each lifetime: the one that `Datum` is implemented for.
+/// The type with `'static` in place of each lifetime, which is the one that implements `Datum`.
 pub fn for_ever(ty: &Type) -> TokenStream {
     replace(ty.to_token_stream())
 }

@@ -1,4 +1,4 @@
-//! `Settings`: a struct whose fields are read from the pipeline's file.
+//! Derives `Settings`, for a struct whose fields are read from the pipeline's file.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -95,7 +95,7 @@ fn value(ty: &Type, literal: &Lit) -> Result<TokenStream, Error> {
     })
 }
 
-/// As `pelton_sdk::settings::duration`: a number and a unit, several add up.
+/// Parses a duration like `pelton_sdk::settings::duration`: numbers with units, which are added up.
 fn millis(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     let mut sum = None;

@@ -1,4 +1,4 @@
-//! `Event`, `Due` and `Reply`: enums whose variants are streams, timers and lookups.
+//! Derives `Event`, `Due` and `Reply`, for enums whose variants are streams, timers and lookups.
 
 use crate::names;
 use proc_macro2::TokenStream;
@@ -9,10 +9,10 @@ use syn::{
     Data, DeriveInput, Error, Field, Fields, GenericArgument, GenericParam, Lifetime, PathArguments, Type, Variant,
 };
 
-/// An enum as all three derives want it.
+/// The parts of an enum that all three derives need.
 struct Enum<'i> {
     ident: &'i syn::Ident,
-    /// The lifetime of a batch: the enum's own, if it has one.
+    /// The lifetime of a batch. It is the enum's own, if it has one.
     life: Lifetime,
     /// `<'a>`, or nothing.
     arguments: TokenStream,
@@ -51,7 +51,7 @@ fn read<'i>(input: &'i DeriveInput, derive: &str, one: &str) -> Result<Enum<'i>,
     })
 }
 
-/// `{ name: value, .. }` of a variant, named or not.
+/// The fields of a variant with these values, `{ name: value, .. }`, named or not.
 fn build<'f>(fields: impl Iterator<Item = &'f Field>, values: impl Iterator<Item = TokenStream>) -> TokenStream {
     let members = fields.enumerate().map(|(index, field)| match &field.ident {
         Some(name) => name.to_token_stream(),
@@ -136,7 +136,7 @@ pub fn event(input: &DeriveInput) -> Result<TokenStream, Error> {
     })
 }
 
-/// Takes the parts of a tag one after another: the values of the fields.
+/// Reads the parts of a tag one by one, as the values of the fields.
 fn take<'f>(fields: impl ExactSizeIterator<Item = &'f Field>, life: &Lifetime) -> Vec<TokenStream> {
     let count = fields.len();
     let take = fields.enumerate().map(|(index, field)| {

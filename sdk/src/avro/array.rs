@@ -1,15 +1,16 @@
-//! Arrays: a view that decodes while it is iterated.
+//! Arrays, as views that decode their items during iteration.
 //!
-//! The bytes of a view were read once from end to end when it was decoded, so that iterating them can't fail. Items that
-//! take no bytes (null, an empty record) are counted, never walked: their number may be anything.
+//! A view's bytes were checked to their end when it was decoded, so that iterating can't fail. Items without bytes
+//! (null, empty records) are counted and not read.
 
 use super::{Decoder, Malformed, Wire, put_long};
 use std::fmt;
 
-/// No more items than so that take no bytes: nobody means more, and rules may loop over them.
+/// Maximum number of items that take no bytes. Nobody needs more, and rules may loop over them.
 const MAX_EMPTY_ITEMS: usize = 1 << 16;
 
-/// An array: decoded from a datum, or made of a slice by [`Array::new`]. `Copy`; items are decoded when iterated.
+/// An array, decoded from a datum or made from a slice by [`Array::new`]. It is `Copy`, and decodes its items during
+/// iteration.
 #[derive(Clone, Copy)]
 pub struct Array<'a, T> {
     len: usize,
@@ -18,7 +19,7 @@ pub struct Array<'a, T> {
 
 #[derive(Clone, Copy)]
 enum Items<'a, T> {
-    /// The blocks, without the last zero count. Valid: they were read before.
+    /// The blocks of a datum, without the final count of zero. They were checked before.
     Blocks(&'a [u8]),
     Slice(&'a [T]),
 }
@@ -68,9 +69,9 @@ impl<'a, T: Wire<'a>> Array<'a, T> {
 
 /// The items of an [`Array`].
 pub struct Iter<'a, T> {
-    /// Items to come.
+    /// Number of items that are left.
     left: usize,
-    /// Of them in the block at hand.
+    /// How many of them are in the current block.
     block: u64,
     blocks: Decoder<'a>,
     slice: std::slice::Iter<'a, T>,
@@ -102,7 +103,7 @@ impl<'a, T: Wire<'a>> Iterator for Iter<'a, T> {
 
 impl<'a, T: Wire<'a>> ExactSizeIterator for Iter<'a, T> {}
 
-/// The head of a block: its count, and the bytes that it says it has.
+/// Reads the head of a block: its count, and its size in bytes if that is given.
 #[inline]
 fn block(from: &mut Decoder<'_>) -> Result<(u64, Option<i64>), Malformed> {
     let count = from.long()?;
@@ -180,7 +181,7 @@ impl<'a, T: Wire<'a>> IntoIterator for Array<'a, T> {
     }
 }
 
-/// Equal when the items are, wherever they are.
+/// Arrays are equal if their items are, whatever they are stored in.
 impl<'a, T: Wire<'a> + PartialEq> PartialEq for Array<'a, T> {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.iter().eq(other.iter())

@@ -1,27 +1,27 @@
-//! Decimals: an integer and a scale that the type knows. Written as the shortest two's complement (zero is one byte 00);
-//! more digits than the precision are malformed, and can't be made either.
+//! Decimals: an integer, with a scale that is part of the type. They are written as the shortest two's complement (zero
+//! is the one byte 00). A decimal never has more digits than its precision, whether it is read or made.
 
 use super::{Decoder, Malformed, Wire, put_long};
 use std::fmt;
 
-/// A decimal of at most `PRECISION` digits, `SCALE` of them behind the point. On the wire it is bytes, or a fixed of
-/// `SIZE` where that is not 0. The digits are held by an i64; beyond 18 digits by an i128.
+/// A decimal of at most `PRECISION` digits, `SCALE` of them after the point. It is encoded as bytes, or as a fixed of
+/// `SIZE` if that is not 0. The digits are in an i64, or in an i128 if there are more than 18.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Decimal<const PRECISION: u32, const SCALE: u32, const SIZE: usize = 0, I = i64> {
     unscaled: I,
 }
 
-/// What can hold the digits of a decimal: i64 (18 of them) and i128 (38).
+/// An integer for the digits of a decimal: i64 (18 digits) or i128 (38 digits).
 pub trait Unscaled: Copy + Default + Into<i128> + TryFrom<i128> {
-    /// Bytes of the type.
+    /// Size of the type in bytes.
     const BYTES: usize;
-    /// All digits nine. `precision` is at most what the type holds.
+    /// Whether the number has at most `precision` digits. The type must be able to hold that many.
     fn within(self, precision: u32) -> bool;
-    /// Of the shortest two's complement, or of any longer one that says the same. `None`: it does not fit.
+    /// Reads two's complement of any length. Returns `None` if the number does not fit.
     fn from_be(bytes: &[u8]) -> Option<Self>;
-    /// Sign-extended to 16 bytes.
+    /// The number as 16 bytes.
     fn to_be(self) -> [u8; 16];
-    /// How many bytes of the end of `to_be` say it all.
+    /// How many bytes at the end of `to_be` are enough.
     fn shortest(self) -> usize;
 }
 
@@ -73,12 +73,12 @@ unscaled!(i64);
 unscaled!(i128);
 
 impl<const PRECISION: u32, const SCALE: u32, const SIZE: usize, I> Decimal<PRECISION, SCALE, SIZE, I> {
-    /// Digits in all.
+    /// Maximum number of digits.
     pub const PRECISION: u32 = PRECISION;
-    /// Digits after the point.
+    /// Number of digits after the point.
     pub const SCALE: u32 = SCALE;
 
-    /// For generated code, which knows that the digits are not too many.
+    /// For generated code, which has checked the number of digits.
     #[doc(hidden)]
     pub const fn literal(unscaled: I) -> Self {
         Decimal { unscaled }
@@ -86,7 +86,7 @@ impl<const PRECISION: u32, const SCALE: u32, const SIZE: usize, I> Decimal<PRECI
 }
 
 impl<const PRECISION: u32, const SCALE: u32, const SIZE: usize, I: Unscaled> Decimal<PRECISION, SCALE, SIZE, I> {
-    /// `unscaled` is the value times 10^SCALE. `None`: it has more than `PRECISION` digits.
+    /// `unscaled` is the value times 10^SCALE. Returns `None` if it has more than `PRECISION` digits.
     #[inline]
     pub fn new(unscaled: I) -> Option<Self> {
         unscaled.within(PRECISION).then_some(Decimal { unscaled })
@@ -98,13 +98,13 @@ impl<const PRECISION: u32, const SCALE: u32, const SIZE: usize, I: Unscaled> Dec
         self.unscaled
     }
 
-    /// `None`: the sum has more than `PRECISION` digits.
+    /// The sum, or `None` if it has more than `PRECISION` digits.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let sum = self.unscaled.into().checked_add(other.unscaled.into())?;
         I::try_from(sum).ok().and_then(Self::new)
     }
 
-    /// `None`: the difference has more than `PRECISION` digits.
+    /// The difference, or `None` if it has more than `PRECISION` digits.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         let difference = self.unscaled.into().checked_sub(other.unscaled.into())?;
         I::try_from(difference).ok().and_then(Self::new)
@@ -141,7 +141,7 @@ impl<'a, const PRECISION: u32, const SCALE: u32, const SIZE: usize, I: Unscaled>
     }
 }
 
-/// Plain digits with all `SCALE` places: `12.5000`.
+/// Plain digits, with all `SCALE` digits after the point: `12.5000`.
 impl<const PRECISION: u32, const SCALE: u32, const SIZE: usize, I: Unscaled> fmt::Display
     for Decimal<PRECISION, SCALE, SIZE, I>
 {

@@ -1,9 +1,9 @@
-//! Reads the primitives of Avro's binary form. The first byte of a varint is tried alone, because most lengths, counts
-//! and branches fit into it.
+//! Reads the primitives of Avro's binary encoding. The first byte of a varint is handled separately, because most
+//! lengths, counts and branches fit into it.
 
 use super::{Malformed, Wire};
 
-/// What is left to read.
+/// The part of the input that is not read yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
@@ -22,19 +22,19 @@ impl<'a> Decoder<'a> {
         self.rest.is_empty()
     }
 
-    /// The bytes not read yet.
+    /// The bytes that are not read yet.
     #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// A field of a record, which is named when it is malformed.
+    /// Reads a field of a record. If it is malformed, the error says its name.
     #[inline(always)]
     pub fn field<T: Wire<'a>>(&mut self, name: &'static str) -> Result<T, Malformed> {
         named(T::read(self), name)
     }
 
-    /// A field whose union has its null last.
+    /// Reads a field whose union has its null last.
     #[inline(always)]
     pub fn null_last<T: Wire<'a>>(&mut self, name: &'static str) -> Result<Option<T>, Malformed> {
         match super::NullLast::read(self) {
@@ -73,7 +73,7 @@ impl<'a> Decoder<'a> {
         Ok(chunk)
     }
 
-    /// A zigzag varint of at most 64 bits.
+    /// Reads a zigzag varint of at most 64 bits.
     #[inline(always)]
     pub fn long(&mut self) -> Result<i64, Malformed> {
         let raw = match self.rest.split_first() {
@@ -86,13 +86,13 @@ impl<'a> Decoder<'a> {
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
-    /// A zigzag varint that fits into 32 bits.
+    /// Reads a zigzag varint that fits into 32 bits.
     #[inline(always)]
     pub fn int(&mut self) -> Result<i32, Malformed> {
         i32::try_from(self.long()?).map_err(|_| Malformed::new("an int of 32 bits"))
     }
 
-    /// Bytes behind their length.
+    /// Reads a length and that many bytes.
     #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let len = self.long()?;
@@ -102,7 +102,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// A varint of any length.
+    /// Reads a varint of any length.
     #[inline(never)]
     fn varint(&mut self) -> Result<u64, Malformed> {
         let mut raw = 0;

@@ -1,21 +1,21 @@
-//! What is said of bytes that are not a datum of the schema. One pointer, so that results stay small; what it points to
-//! is made only when something is wrong.
+//! The error for bytes that are not a datum of the schema. It is one pointer, so that results stay small, and allocates
+//! only when something is wrong.
 
 use std::fmt;
 
-/// Bytes that are no datum of the schema: which field, and what was expected there.
+/// Bytes that are not a datum of the schema: in which field, and what was expected there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Malformed(Box<Place>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Place {
     expected: &'static str,
-    /// From the inside out: the names were met on the way back.
+    /// Innermost name first.
     path: Vec<&'static str>,
 }
 
 impl Malformed {
-    /// `expected`: what should have been there, as in "true or false".
+    /// `expected` is what should have been there, as in "true or false".
     #[cold]
     pub fn new(expected: &'static str) -> Self {
         Malformed(Box::new(Place {
@@ -24,7 +24,7 @@ impl Malformed {
         }))
     }
 
-    /// The field (or at the outside the type) in which it was found.
+    /// Adds the field (or, outermost, the type) that the error is in.
     #[cold]
     pub fn at(mut self, name: &'static str) -> Self {
         self.0.path.push(name);

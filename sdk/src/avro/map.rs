@@ -1,10 +1,11 @@
-//! Maps: on the wire an array of (key, value), and so they are here. They keep the order in which they were written.
+//! Maps. As in the encoding, they are arrays of (key, value), in the order in which they were written.
 
 use super::array::Iter;
 use super::{Array, Decoder, Malformed, Wire};
 use std::fmt;
 
-/// A map from text: decoded from a datum, or made of a slice by [`Map::new`]. `Copy`; looked up by walking it.
+/// A map from text, decoded from a datum or made from a slice by [`Map::new`]. It is `Copy`. A look-up reads the
+/// entries one by one.
 #[derive(Clone, Copy)]
 pub struct Map<'a, T> {
     entries: Array<'a, (&'a str, T)>,
@@ -14,7 +15,7 @@ impl<'a, T> Map<'a, T> {
     /// A map without entries.
     pub const EMPTY: Self = Map::new(&[]);
 
-    /// The keys have to differ: nobody checks it.
+    /// A map with these entries. Their keys must differ, which is not checked.
     pub const fn new(entries: &'a [(&'a str, T)]) -> Self {
         Map {
             entries: Array::new(entries),
@@ -33,7 +34,7 @@ impl<'a, T> Map<'a, T> {
 }
 
 impl<'a, T: Wire<'a>> Map<'a, T> {
-    /// The value of `key`; of several the last, as in other languages.
+    /// The value of `key`. If the key comes several times, the last value counts, as in other languages.
     pub fn get(&self, key: &str) -> Option<T> {
         self.iter().filter(|(k, _)| *k == key).last().map(|(_, value)| value)
     }
@@ -44,7 +45,7 @@ impl<'a, T: Wire<'a>> Map<'a, T> {
     }
 }
 
-/// An entry of a map.
+/// Encoding of a map's entry.
 impl<'a, T: Wire<'a>> Wire<'a> for (&'a str, T) {
     const MIN: usize = T::MIN.saturating_add(1);
     #[inline]

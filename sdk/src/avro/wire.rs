@@ -1,10 +1,11 @@
-//! How each type stands in Avro's binary form: the primitives and the null unions. Generated types add theirs.
+//! The binary encoding of each type: the primitives, and unions with null. Generated types add theirs.
 
 use super::{Decoder, Malformed};
 
-/// A type that can be read from a datum at `'a` and written. Generated code implements it; rules use [`super::Datum`].
+/// A type that can be written, and read from a datum that lives as long as `'a`. Generated code implements it. Rules
+/// use [`super::Datum`].
 pub trait Wire<'a>: Copy {
-    /// The fewest bytes that a value takes. 0: every value takes none.
+    /// Minimum encoded size of a value. 0 means that every value takes no bytes.
     const MIN: usize;
     /// Reads the next value.
     fn read(from: &mut Decoder<'a>) -> Result<Self, Malformed>;
@@ -110,7 +111,8 @@ impl Wire<'_> for f64 {
     }
 }
 
-/// Checks text. Nearly all of it is ASCII, which goes by eight bytes: in Wasm the library's words are of four.
+/// Checks that bytes are text. Nearly all text is ASCII, which is checked eight bytes at a time; the standard library's
+/// words have only four in Wasm.
 #[inline]
 fn text(bytes: &[u8]) -> Option<&str> {
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -161,7 +163,7 @@ impl<'a, const N: usize> Wire<'a> for &'a [u8; N] {
     }
 }
 
-/// A union of null and `T`, the null first.
+/// A union of null and `T` in which null comes first.
 impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
     const MIN: usize = 1;
     #[inline(always)]
@@ -184,7 +186,7 @@ impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
     }
 }
 
-/// A union of `T` and null, the null last: what stands in an array or a map of such. A field is a plain `Option`.
+/// A union of `T` and null in which null comes last, as an item of an array or a map. A field is a plain `Option`.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct NullLast<T>(pub Option<T>);
 

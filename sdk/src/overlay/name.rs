@@ -27,7 +27,7 @@ pub(super) fn same(a: Span, b: Span) -> bool {
     (a.start, a.len) == (b.start, b.len)
 }
 
-/// Equality by words: in Wasm `==` of slices is a call that goes byte by byte.
+/// Compares words. In Wasm, `==` on slices is a call that compares byte by byte.
 #[inline]
 pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
     let ((a_words, a_tail), (b_words, b_tail)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
@@ -37,7 +37,7 @@ pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
         && a_tail.iter().zip(b_tail).all(|(a, b)| a == b)
 }
 
-/// FxHash by words; the high bits are the good ones.
+/// FxHash of words. The high bits are the good ones.
 #[inline]
 fn hash(on: u32, key: Span, name: &[u8]) -> u32 {
     const K: u64 = 0x517c_c1b7_2722_0a95;

@@ -1,6 +1,6 @@
-//! The model of the host: state, timers and lookups in ordered maps, and one queue of steps.
+//! A model of the host: state, timers and lookups in sorted maps, and one queue of steps.
 //!
-//! Rule: effects are taken input by input, and only while the input is still the next one in the order.
+//! Rule: effects are applied input by input, as long as the input is still the next one in the queue.
 
 use super::model::{Model, State};
 use super::queue::{At, Item, batch};
@@ -23,10 +23,10 @@ pub(super) enum Cut {
     Random(u64),
 }
 
-/// As many inputs a batch as the real host hands over.
+/// The real host's maximum number of inputs in a batch.
 const BATCH: usize = 512;
 
-/// An effect with all that belongs to it.
+/// An effect with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Did {
     step: At,
@@ -74,7 +74,7 @@ pub(super) struct Host<R: Rules> {
     settings: String,
     pub(super) description: Description,
     cut: Cut,
-    /// With a serial number: a step that was replaced by an equal one is another.
+    /// With a serial number, because a step that was replaced by an equal one is a different step.
     queue: BTreeMap<At, (u64, Item)>,
     serial: u64,
     pub(super) state: State,
@@ -136,7 +136,7 @@ impl<R: Rules> Host<R> {
                 Cut::Whole => BATCH,
                 Cut::One => 1,
                 Cut::Random(seed) => {
-                    // xorshift64
+                    // This is xorshift64.
                     *seed ^= *seed << 13;
                     *seed ^= *seed >> 7;
                     *seed ^= *seed << 17;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// (key, store, entry) -> (datum, expiry).
 pub(super) type State = BTreeMap<(Vec<u8>, u16, Vec<u8>), (Vec<u8>, i64)>;
 
-/// `get-many` over the state as it was before the batch.
+/// Answers `get-many` with the state as it was before the batch.
 pub(super) struct Model<'m> {
     pub batch: &'m Batch,
     pub state: &'m State,

@@ -5,7 +5,7 @@ use crate::inputs::NoAnswer;
 use crate::wire::{Batch, Happening, Header, Input as Step, Span};
 use std::collections::BTreeMap;
 
-/// Where a step stands: records, then timers, then replies of a time.
+/// The order of steps: at the same time, records come first, then timers, then replies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
     pub time: i64,
@@ -27,7 +27,7 @@ impl At {
     }
 }
 
-/// A step that is to be taken.
+/// A step in the queue.
 #[derive(Clone)]
 pub(super) enum Item {
     Record { input: Input, rank: u16, offset: u64 },

@@ -1,19 +1,19 @@
 //! Records that are handed to the rules, and records that the rules have sent.
 
-/// A record to be handed to the rules.
+/// A record for the rules.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Name of the stream: a variant of the rules' `Event`. Its rank is the place of the variant.
+    /// Name of the stream, which is a variant of the rules' `Event`. Its rank is the index of the variant.
     pub stream: String,
     /// The key.
     pub key: Vec<u8>,
     /// Effective time.
     pub time: i64,
-    /// It came behind the watermark.
+    /// Whether it is late.
     pub late: bool,
-    /// The datum, or none for a tombstone.
+    /// The value as a datum, or `None` for a tombstone.
     pub value: Option<Vec<u8>>,
-    /// Names and values.
+    /// Headers, as (name, value).
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
@@ -24,8 +24,8 @@ pub struct Sent<V> {
     pub key: Vec<u8>,
     /// The timestamp.
     pub time: i64,
-    /// The value, or none for a tombstone.
+    /// The value, or `None` for a tombstone.
     pub value: Option<V>,
-    /// Names and values.
+    /// Headers, as (name, value).
     pub headers: Vec<(String, Vec<u8>)>,
 }

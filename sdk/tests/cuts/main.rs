@@ -1,5 +1,5 @@
-//! Random rules on random inputs: the same effects and state however they are cut (the kit asserts it), and what the
-//! rules read is what a plain map of entries would say.
+//! Runs random rules on random inputs. The kit asserts that effects and state don't depend on the cuts. This test also
+//! compares every read with a plain map of entries.
 
 mod plain;
 mod world;
@@ -21,7 +21,7 @@ enum Event<'a> {
 #[derive(Due)]
 enum Due<'a> {
     Nothing,
-    /// The rest of a program.
+    /// Runs the rest of a program.
     Rest {
         mark: u8,
         program: &'a [u8],
@@ -43,7 +43,7 @@ struct Probe {
     counter: Counter,
 }
 
-/// The rules' own world.
+/// The real rules.
 struct Real<'r, 'c, 'a>(&'r Probe, &'c mut Ctx<'a>);
 
 fn millis(ttl: i64) -> Duration {
@@ -228,7 +228,7 @@ fn check(seed: u64, planned: Vec<Planned>) {
         time += after;
         let value = match (second, other) {
             (true, 0..10) => None,
-            (_, 10..20) => Some(vec![7]), // not a datum
+            (_, 10..20) => Some(vec![7]), // not a valid datum
             _ => Some(datum::<&[u8]>(&program.as_flattened())),
         };
         kit.input(Input {

@@ -3,7 +3,7 @@
 use crate::world::{MAP, Name, Program, World};
 use std::collections::BTreeMap;
 
-/// What state is: entries with an expiry, and nothing else.
+/// The model: entries with an expiry, and nothing else.
 #[derive(Default)]
 pub struct Plain {
     pub now: i64,

@@ -3,7 +3,7 @@
 use pelton_sdk::{Outcome, Reject};
 use std::fmt::Write;
 
-/// A program: instructions of four bytes.
+/// A program, whose instructions have four bytes.
 pub type Program = [u8];
 pub type Name<'n> = (&'n str, u8);
 
@@ -13,24 +13,24 @@ pub const SET: usize = 2;
 pub const TTL: i64 = 7;
 pub const TEXTS: [&str; 5] = ["", "a", "a\0", "ab", "f"];
 
-/// State, as a program sees it.
+/// The state, as a program sees it.
 pub trait World {
     fn get(&mut self, store: usize, name: Name) -> Option<i64>;
     fn put(&mut self, store: usize, name: Name, value: i64, ttl: Option<i64>);
     fn delete(&mut self, store: usize, name: Name);
     fn clear(&mut self, head: Option<&str>);
-    /// The next entries, `drain`: and removes them, `each` one may change others.
+    /// Visits the next entries. If `drain`, removes them. `each` may change other entries.
     fn walk(&mut self, head: Option<&str>, drain: bool, limit: usize, each: &mut dyn FnMut(&mut Self, String, u8, i64));
     fn has(&mut self, store: usize, name: Name) -> bool {
         self.get(store, name).is_some()
     }
-    /// What only the real one does; false: the program ends here.
+    /// Does what only the real rules can do. Returns whether the program goes on.
     fn act(&mut self, _: [u8; 4], _: &Program) -> bool {
         true
     }
 }
 
-/// Runs a program. What it reads is written down.
+/// Runs a program, and writes down everything that it reads.
 pub fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outcome {
     for (at, &[op, a, b, c]) in program.as_chunks::<4>().0.iter().enumerate() {
         let name = (TEXTS[a as usize % 5], b % 3);

@@ -2,8 +2,8 @@
 
 use super::fleet::{Fleet, PARTITIONS, eventually, long, short};
 use super::{deploy, has_tasks, two, version, wish};
+use pelton::deploy::api::{Cancelled, Shadowing, Wish};
 use pelton::deploy::status::shadow_here;
-use pelton::http::{Cancelled, Shadowing, Wish};
 use pelton::instance::Running;
 use pelton::shadow::Standing;
 use pelton_tests::stage::{MINUTE, SECOND};

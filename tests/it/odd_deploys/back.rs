@@ -2,8 +2,9 @@
 
 use super::line::{Line, doing};
 use crate::deploys::fleet::eventually;
+use pelton::deploy::api::Wish;
 use pelton::deploy::protocol::State;
-use pelton::http::{TaskState, Wish};
+use pelton::http::TaskState;
 use serde_json::json;
 
 /// Whoever looks is told why, and the version can be deployed again by hand, and goes back again.

@@ -3,7 +3,7 @@
 
 use super::line::{Line, PARTITIONS, doing};
 use crate::deploys::fleet::eventually;
-use pelton::http::{Back, Wish};
+use pelton::deploy::api::{Back, Wish};
 
 /// Refused: the reason names the thing, and the old rules run on.
 #[test]

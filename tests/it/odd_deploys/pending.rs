@@ -1,7 +1,7 @@
 //! Timers and lookups that are pending when rules take over that don't know them.
 
 use super::line::{Line, doing};
-use pelton::http::Wish;
+use pelton::deploy::api::Wish;
 use serde_json::{Value, json};
 
 /// Refused by name, with nothing changed; with `drop_timers` each goes to the dead letters, once.

@@ -1,8 +1,8 @@
 //! Components that nobody needs leave the control topic.
 
 use super::line::{Line, component, doing};
+use pelton::deploy::api::{Back, Wish};
 use pelton::deploy::client::Keep;
-use pelton::http::{Back, Wish};
 use std::time::Duration;
 
 /// The same rules with another section at the end: another component.

@@ -1,7 +1,7 @@
 //! Stored values under other schemas: read as the new ones say, back as the old ones say, and never rewritten for it.
 
 use super::line::Line;
-use pelton::http::{Back, Wish};
+use pelton::deploy::api::{Back, Wish};
 use serde_json::{Value, json};
 
 fn hex(bytes: &[u8]) -> String {

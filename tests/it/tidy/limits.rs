@@ -119,7 +119,8 @@ fn is_moved(old: &str, new: &str, from: &str, to: &str) -> bool {
         whole.then(|| rest.to_owned())
     };
     let same = below(old, from).is_some_and(|rest| below(new, to) == Some(rest));
-    same || below(from, old).is_some() && below(to, new).is_some()
+    let whole = below(from, old).is_some();
+    same || whole && (below(to, new).is_some() || below(new, to).is_some())
 }
 
 /// Where the list has become laxer, by any version that git has.

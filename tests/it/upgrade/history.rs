@@ -8,7 +8,7 @@ use super::continuation::{after_shadowed, after_waiting};
 use super::pipeline::{PARTITIONS, Pipeline, Process, component, fixture, user};
 use super::{formats, topics};
 use crate::deploys::fleet::eventually;
-use pelton::http::{Deployed, Wish};
+use pelton::deploy::api::{Deployed, Wish};
 use pelton::log::embedded::{Fate, Record, Truth, What};
 use pelton::service::Answer;
 use pelton::shadow::Standing;

@@ -2,8 +2,8 @@
 //!
 //! Rule: a shadow of the rules that run must find nothing; if it does not keep up it is dropped, and says so.
 
+use pelton::deploy::api::{Shadowing, Wish};
 use pelton::deploy::client::Author;
-use pelton::http::{Shadowing, Wish};
 use pelton::instance::Running;
 use pelton::metrics::TaskMetrics;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! Rule: each swap is an ordinary deploy, and the next one begins when it is committed or refused. Versions differ in a setting
 //! that nothing depends on that is counted.
 
-use pelton::http::Wish;
+use pelton::deploy::api::Wish;
 use pelton::instance::Running;
 use pelton::metrics::TaskMetrics;
 use serde_json::json;

@@ -12,7 +12,7 @@ use super::swapping::Swapping;
 use super::{PARTITIONS, Program};
 use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, ensure};
-use pelton::http::Wish;
+use pelton::deploy::api::Wish;
 use pelton_demo::session_service::{Behaviour, SessionService};
 use pelton_demo::traffic::{Parameters, Traffic};
 use serde_json::json;

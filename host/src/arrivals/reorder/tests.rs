@@ -16,7 +16,7 @@ fn entry(time: Millis, rank: Rank, offset: Offset) -> Waiting {
 }
 
 proptest! {
-    /// However arrivals and releases interleave, the order is that of one sort.
+    /// However pushes and releases interleave, the order is that of one sort.
     #[test]
     fn is_one_sort(steps in prop::collection::vec((0..4_u8, 0..2000_i64, 0..3_u16, 1..5_usize), 0..200), far in 0..3_i64) {
         let mut order = ReorderBuffer::default();
@@ -48,7 +48,7 @@ proptest! {
 const NEVER_BUT_SMALL: Millis = -1000;
 
 impl ReorderBuffer {
-    /// Entries that it has room for.
+    /// Number of entries that it has capacity for.
     fn room(&self) -> usize {
         let lists = self.ring.iter().chain(self.beyond.values());
         let lists = lists.chain(&self.spare).chain(&self.split.lists);
@@ -64,7 +64,7 @@ fn drain(order: &mut ReorderBuffer, w: Millis) -> usize {
     taken
 }
 
-/// A live stream: one record a millisecond, the watermark follows at a distance, and the task looks after each record.
+/// A live stream: one record each millisecond, a watermark that follows at a distance, and a look after each record.
 #[test]
 fn the_room_of_a_live_stream_comes_to_rest() {
     let mut order = ReorderBuffer::default();
@@ -85,7 +85,7 @@ fn the_room_of_a_live_stream_comes_to_rest() {
     assert!(order.moves <= 2 * 600_000, "{} moves", order.moves);
 }
 
-/// Records that can't be read have the time of the watermark, and wait until it moves.
+/// Unreadable records have the time of the watermark, and wait until it moves.
 #[test]
 fn a_crowd_at_the_watermark_costs_nothing_while_it_waits() {
     let mut order = ReorderBuffer::default();
@@ -108,7 +108,7 @@ fn a_crowd_at_the_watermark_costs_nothing_while_it_waits() {
     );
 }
 
-/// A backlog of one input while the other one is a day ahead: most buckets lie beyond the ring.
+/// A backlog of one input while the other is a day ahead, so that most buckets are outside of the ring.
 #[test]
 fn the_room_of_a_long_backlog_comes_to_rest() {
     let mut order = ReorderBuffer::default();

@@ -1,6 +1,6 @@
 //! A chunk in the scratch file.
 //!
-//! Rule: what comes back is what went out, or an error: a sum over all of it stays in memory.
+//! Rule: reading gives exactly what was written, or an error. A checksum stays in memory.
 
 use crate::log::{Chunk, Fetched};
 use crate::record::Span;
@@ -8,17 +8,17 @@ use crate::store::scratch::{Extent, Scratch};
 use std::io;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Bytes of a record's head: offset, timestamp, flags, and three pairs of numbers.
+/// Size of a record's fields: offset, timestamp, flags, and three pairs of numbers.
 const RECORD: usize = 8 + 8 + 1 + 3 * 8;
 
-/// Bytes of a header: its two spans.
+/// Size of a header's two spans.
 const HEADER: usize = 16;
 
 const APPEND_TIME: u8 = 1;
 const KEY: u8 = 2;
 const VALUE: u8 = 4;
 
-/// See the module. In the extent: the bytes, then the records, then the headers.
+/// A chunk in the scratch file: its bytes, then its records, then its headers.
 #[derive(Debug)]
 pub struct Packed {
     extent: Extent,
@@ -29,7 +29,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Writes a chunk. Err: it is not written, why.
+    /// Writes a chunk. If it fails, nothing is written.
     pub fn write(scratch: &mut Scratch, chunk: &Chunk) -> io::Result<Packed> {
         let mut head = Vec::with_capacity(chunk.records.len() * RECORD + chunk.headers.len() * HEADER);
         for record in &chunk.records {
@@ -58,7 +58,7 @@ impl Packed {
         })
     }
 
-    /// Reads it back into a chunk that keeps its topic and partition. Err: it can't be read, or is not what was written.
+    /// Reads the content back into a chunk that has kept its topic and partition. Fails if it is not what was written.
     pub fn read(&self, scratch: &Scratch, chunk: &mut Chunk) -> io::Result<()> {
         let mut bytes = vec![0; self.bytes];
         let mut head = vec![0; self.records * RECORD + self.headers * HEADER];
@@ -79,7 +79,7 @@ impl Packed {
         Ok(())
     }
 
-    /// What it takes in the file.
+    /// Returns the extent, so that it can be freed.
     pub fn into_extent(self) -> Extent {
         self.extent
     }

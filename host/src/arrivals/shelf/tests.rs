@@ -8,10 +8,10 @@ use std::os::unix::fs::FileExt;
 const RANKS: usize = 3;
 const LIMIT: usize = 500;
 const MAX_RECORDS: usize = 5;
-/// Of a record: key, value, a header.
+/// Maximum size of a record's key, value and header.
 const MAX_BYTES: usize = 3 * 40;
 
-/// A chunk with records of these sizes; none: a null key and a null value.
+/// A chunk with records of these sizes. `None` means a null key and a null value.
 fn chunk(rank: Rank, first: i64, sizes: &[Option<usize>]) -> Chunk {
     let mut chunk = Chunk {
         topic: rank,
@@ -36,7 +36,7 @@ fn chunk(rank: Rank, first: i64, sizes: &[Option<usize>]) -> Chunk {
     chunk
 }
 
-/// Everything that a record is.
+/// All fields of a record.
 fn told(record: InputRecord<'_>) -> String {
     let headers: Vec<_> = record.headers().collect();
     let (offset, timestamp, append_time) = (record.offset(), record.timestamp(), record.append_time());
@@ -56,7 +56,7 @@ fn sizes() -> impl Strategy<Value = Vec<Option<usize>>> {
     prop::collection::vec(prop::option::weighted(0.9, 0..40_usize), 1..=MAX_RECORDS)
 }
 
-/// What happens: a chunk comes, or a batch of records is taken.
+/// A step of the test: a chunk arrives, or a batch of records is taken.
 #[derive(Clone, Debug)]
 enum Step {
     Add(Rank, Vec<Option<usize>>),
@@ -71,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// A shelf that spills tells the same as one that does not, in bounded memory, and leaves nothing behind.
+    /// A shelf that spills gives the same records as one that does not, in limited memory, and leaves nothing over.
     #[test]
     fn is_a_shelf_without_limit(steps in prop::collection::vec(step(), 1..120), limit in prop::sample::select(vec![0, 1, LIMIT])) {
         let folder = tempfile::tempdir().unwrap();
@@ -79,7 +79,7 @@ proptest! {
         let mut whole = Shelf::new(RANKS, usize::MAX, Scratch::new(folder.path().into()));
         let (mut waiting, mut offset) = (vec![], 0);
         let bound = (RANKS + 2) * limit + (RANKS + 1) * MAX_RECORDS * MAX_BYTES;
-        // In the end everything is taken.
+        // In the end, all records are taken.
         let rest = std::iter::repeat_n(Step::Batch(vec![(0, true); 5]), 120 * MAX_RECORDS);
         for step in steps.into_iter().chain(rest) {
             match step {
@@ -130,7 +130,7 @@ proptest! {
     }
 }
 
-/// Chunks of a hundred bytes, one record each, over a limit of a hundred: all but two are spilled.
+/// Chunks of a hundred bytes with one record each, with a limit of a hundred: all but two are spilled.
 fn spilling(scratch: Scratch) -> (Shelf, Vec<u32>) {
     let mut shelf = Shelf::new(1, 100, scratch);
     let places = (0..10).map(|offset| shelf.add(chunk(0, offset, &[Some(34)]), 1, false));
@@ -182,7 +182,7 @@ fn a_folder_that_cannot_be_made_keeps_all_in_memory() {
     assert_eq!((shelf.spilled(0), in_memory(&shelf)), (0, 10 * 102));
 }
 
-/// A file that is cut, or of which one bit is another: nothing of it is taken, and no file is used again.
+/// If the file is cut or one of its bits is changed, none of it is used, and no file is used again.
 #[test]
 fn what_cannot_be_read_back_is_lost() {
     let cut = |file: &File| file.set_len(200).unwrap();

@@ -1,18 +1,18 @@
-//! The order against its definition: whatever happens in between, and in which pieces.
+//! Tests the order of steps against its definition, with random arrivals, batches, commits and aborts.
 
 use super::*;
 use proptest::prelude::*;
 
-/// What happens to a task, by chance.
+/// A random event of a task.
 #[derive(Clone, Debug)]
 enum Act {
-    /// So many more records of an input arrive.
+    /// This many more records of an input arrive.
     Arrive(usize, usize),
-    /// A batch of so many records is planned, and so many of it are taken.
+    /// A batch of this many records is planned, and this many of them are taken.
     Batch(usize, usize),
-    /// All that is done is committed.
+    /// All processed records are committed.
     Commit,
-    /// All that is not committed is dropped.
+    /// Everything uncommitted is dropped.
     Abort,
 }
 
@@ -25,7 +25,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A task that only takes records, over logs that are there from the beginning.
+/// A task that only takes records, from logs that are complete from the beginning.
 struct Taker {
     arrivals: Arrivals,
     sources: Sources,
@@ -124,7 +124,8 @@ fn log() -> impl Strategy<Value = Vec<(Offset, Millis)>> {
 }
 
 proptest! {
-    /// However arrivals, batches, commits and aborts interleave, and whatever is spilled, the records come in one order.
+    /// However arrivals, batches, commits and aborts interleave, and whatever is spilled, records come in the same
+    /// order.
     #[test]
     fn the_order_is_a_function_of_the_logs(
         logs in (log(), log()),

@@ -1,7 +1,6 @@
-//! The component of a crate, built by cargo as its author would.
+//! Builds the component of a crate with cargo, as its author would.
 //!
-//! Rule: one build at a time. One that is interrupted has ended, with the compilers that it has started, before anything else
-//! happens.
+//! Rule: one build at a time. An interrupted build has ended, with all its compilers, before anything else happens.
 
 use super::change::used;
 use super::project::Project;
@@ -13,31 +12,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Between two looks whether cargo has ended.
+/// How often to check whether cargo has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What was built.
+/// The result of a build.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// Its file.
+    /// Path of the component.
     pub path: PathBuf,
-    /// What is in it.
+    /// The bytes of the component.
     pub component: Vec<u8>,
-    /// What it was made of.
+    /// The files that it was built from.
     pub used: BTreeSet<PathBuf>,
 }
 
-/// Why there is none.
+/// Why there is no component.
 #[derive(Debug)]
 pub enum Unbuilt {
     Interrupted(Interrupt),
-    /// The compiler has said why, on standard error.
+    /// The compiler has printed its errors to standard error.
     Errors,
-    /// Why.
+    /// The build could not run, for this reason.
     Failed(String),
 }
 
-/// Builds. `quiet`: only errors and warnings are shown, on standard error.
+/// Builds the project. If `quiet`, only errors and warnings are shown, on standard error.
 pub fn build(project: &Project, quiet: bool, saves: &mut Saves) -> Result<Built, Unbuilt> {
     let failed = |what: &str, why: std::io::Error| Unbuilt::Failed(format!("{what}: {why}"));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -48,7 +47,7 @@ pub fn build(project: &Project, quiet: bool, saves: &mut Saves) -> Result<Built,
         .args(quiet.then_some("--quiet"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // A group of its own: Ctrl-C is for us, and cargo and its compilers can be ended together.
+        // A process group of its own, so that Ctrl-C reaches only us, and we can end cargo with its compilers.
         .process_group(0);
     let mut child = cargo.spawn().map_err(|why| failed("cargo does not start", why))?;
     let said = child.stdout.take().map(|mut out| {
@@ -80,17 +79,17 @@ pub fn build(project: &Project, quiet: bool, saves: &mut Saves) -> Result<Built,
         ))
     })?;
     let component = std::fs::read(&path).map_err(|why| failed(&path.display().to_string(), why))?;
-    // Without it, only the crate's own folder is watched.
+    // If this fails, only the crate's own folder is watched.
     let used = std::fs::read_to_string(path.with_extension("d")).map_or_else(|_| BTreeSet::new(), |text| used(&text));
     Ok(Built { path, component, used })
 }
 
-/// The folder that cargo builds into, of a component that it has built: above TARGET/PROFILE/.
+/// The folder that cargo builds into, given a component in its TARGET/PROFILE/.
 pub fn target_folder(component: &Path) -> Option<PathBuf> {
     component.ancestors().nth(3).map(Path::to_path_buf)
 }
 
-/// Ends a child that was started in a group of its own and has not been waited for, with what it has started.
+/// Ends a child process, which was started in its own group, together with the processes that it has started.
 pub fn end(child: &mut Child) {
     // SAFETY: our own child, and nobody has waited for it, so its pid, which is that of its group, is still its own.
     unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGTERM) };
@@ -98,7 +97,7 @@ pub fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// One message a line; the last artifact with a component is the package's own.
+/// Cargo prints one message per line. The last artifact that is a component belongs to the package.
 fn component(said: &str) -> Option<PathBuf> {
     let messages = said.lines().rev();
     let messages = messages.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

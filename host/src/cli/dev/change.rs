@@ -1,48 +1,49 @@
-//! What a changed file means, and when a save is over.
+//! Decides what a changed file means, and when a save is complete.
 //!
-//! Rule: pure. What is built, and what editors leave beside a file, means nothing; so a build never causes the next one.
+//! Rule: this is pure. Build results and temporary files of editors mean nothing, so a build never causes the next one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Editors write a file in several steps, and several files at once: a save is over when it was quiet for so long.
+/// Editors write a file in several steps, and save several files at once. A save is complete after this long without
+/// changes.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// Something that writes all the time must not hold it up.
+/// A save is complete after this long at the latest, even if something writes all the time.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// What is to be done; each includes those before it.
+/// What must be done. Each includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Meaning {
     /// Nothing.
     #[default]
     Nothing,
-    /// The rules are the same; what is expected of them, or their settings, is not.
+    /// The rules are the same, but their settings or scenarios have changed.
     Play,
-    /// The rules are to be built.
+    /// The rules must be built.
     Build,
 }
 
-/// Where everything is that counts. All paths are canonical.
+/// Where the relevant files are. All paths are canonical.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Of the crate.
+    /// The crate's folder.
     pub folder: PathBuf,
-    /// What is built goes here.
+    /// The folder for build results.
     pub target: Option<PathBuf>,
     /// The pipeline's file.
     pub pipeline: PathBuf,
-    /// Folders of scenarios, or such files.
+    /// Folders of scenarios, or single files.
     pub scenarios: Vec<PathBuf>,
     /// Folder of the pipeline's schemas.
     pub schemas: Option<PathBuf>,
-    /// What the last build has read, also beside the folder.
+    /// Files that the last build has read, also outside of the folder.
     pub used: BTreeSet<PathBuf>,
 }
 
 impl Sources {
-    /// What it means that this file has changed.
+    /// What a change of this file means.
     pub fn meaning(&self, path: &Path) -> Meaning {
         if path == self.pipeline {
             return Meaning::Play;
@@ -67,7 +68,7 @@ impl Sources {
         }
     }
 
-    /// It is in the folder, and neither built nor hidden.
+    /// Whether it is in the folder, and neither a build result nor hidden.
     pub fn is_own(&self, path: &Path) -> bool {
         let Ok(inside) = path.strip_prefix(&self.folder) else {
             return false;
@@ -76,7 +77,8 @@ impl Sources {
         !self.is_built(path) && !inside.iter().any(hidden)
     }
 
-    /// It is where cargo writes. It makes its folder under another name first: `target`, and six characters.
+    /// Whether it is where cargo writes. Cargo first creates its folder under another name: `target` and six
+    /// characters.
     pub fn is_built(&self, path: &Path) -> bool {
         let first = path
             .strip_prefix(&self.folder)
@@ -89,13 +91,13 @@ impl Sources {
     }
 }
 
-/// When a save is over that was first and last heard of at these times.
+/// When a save is complete whose first and last changes were noticed at these times.
 pub fn over(first: Duration, last: Duration) -> Duration {
     (last + QUIET).min(first + LONGEST)
 }
 
-/// What rustc has read, from the file that cargo writes beside what it has built: `FILE: SOURCE SOURCE ...`, a space in a
-/// name behind a backslash.
+/// The files that rustc has read, from the dependency file that cargo writes: `FILE: SOURCE SOURCE ...`, where spaces
+/// in names follow a backslash.
 pub fn used(text: &str) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for line in text.lines() {

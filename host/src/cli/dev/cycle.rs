@@ -1,7 +1,7 @@
-//! The way of a save: built, played, swapped.
+//! The way of a save: it is built, played and swapped in.
 //!
-//! Rule: each step is taken with what the one before has made, and what runs is only changed by rules that went all the way. What did
-//! not get there is tried again at the next save.
+//! Rule: each step uses the result of the one before. Only rules that have passed all steps change what runs. If a save
+//! fails at some step, the next save tries again.
 
 use super::Dev;
 use super::build::{Built, Unbuilt, build};
@@ -18,21 +18,21 @@ use crate::testkit::{Compiler, Scenario, Setup};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// What is on its way, and what runs.
+/// The current save, and what runs.
 pub struct Cycle<'a> {
     dev: &'a Dev,
     project: Project,
     manner: Manner,
-    /// What was built last; none: it did not build.
+    /// The last build, or `None` if it failed.
     built: Option<Built>,
     /// Dropped before the demo ends.
     live: Option<Live>,
     demo: Option<Demo>,
-    /// What runs, as far as we have seen to it.
+    /// What we have last made run.
     runs: Option<Runs>,
-    /// Number of our last deploy, and when it was looked at last.
+    /// Number of our last deploy.
     deployed: Option<u64>,
-    /// The settings of the pipeline's file when it was read first.
+    /// The settings that the pipeline's file had at first.
     first: Option<Value>,
 }
 
@@ -44,16 +44,16 @@ struct Runs {
     fixed: Fixed,
 }
 
-/// Why a save is not on its way any more.
+/// Why a save was not completed.
 enum End {
-    /// It is told already, or is told with the next save.
+    /// The reason was shown already, or will be shown with the next save.
     Told,
-    /// Told to stop.
+    /// The command was told to stop.
     Stop,
 }
 
 impl<'a> Cycle<'a> {
-    /// Nothing is built yet. `live`: what runs already; none: the demo is started.
+    /// Starts with nothing built. `live` is the running pipeline. If there is none, the demo is started.
     pub fn new(dev: &'a Dev, project: Project, live: Option<Live>) -> Cycle<'a> {
         Cycle {
             dev,
@@ -68,7 +68,7 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// A save on its way. False: told to stop.
+    /// Takes a save through all steps. Returns false if it was told to stop.
     pub fn take(&mut self, batch: Batch, saves: &mut Saves, tell: &mut Telling<'_>) -> bool {
         let files: Vec<String> = batch.files.iter().map(|path| self.project.name(path)).collect();
         let what = match &files[..] {
@@ -90,7 +90,7 @@ impl<'a> Cycle<'a> {
         if meaning == Meaning::Build || self.built.is_none() {
             self.build(saves, tell)?;
         }
-        // What was used may lie beside the folder.
+        // The build may have used files outside of the folder.
         if let Err(why) = saves.follow(self.project.sources(self.built.as_ref())) {
             tell.block(&why);
         }
@@ -131,7 +131,7 @@ impl<'a> Cycle<'a> {
         if !quiet {
             tell.block("building; the first build takes longest");
         }
-        // Its errors and warnings.
+        // Cargo prints errors and warnings on lines of their own.
         tell.close();
         match build(&self.project, quiet, saves) {
             Ok(built) => self.built = Some(built),
@@ -145,10 +145,10 @@ impl<'a> Cycle<'a> {
 
     fn play(&self, built: &Built, stands: &Stands, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
         let begun = Instant::now();
-        // A new compiler each time: what was built before is never played again.
+        // A new compiler each time, because an old build is never played again.
         let setup = Compiler::new().and_then(|compiler| {
             let mut setup = Setup::open(compiler, &self.project.pipeline, Some(&built.path), &self.project.sets)?;
-            // Somebody else may have built meanwhile.
+            // Another process may have built in the meantime.
             setup.component.clone_from(&built.component);
             Scenario::new(setup.clone()).map(|_| setup)
         });
@@ -190,7 +190,7 @@ impl<'a> Cycle<'a> {
         ))
     }
 
-    /// The demo, with these rules from the start.
+    /// Starts the demo with these rules.
     fn start(&mut self, built: &Built, wanted: Runs, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
         let begun = Instant::now();
         let anew = self.demo.is_some();
@@ -293,7 +293,7 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    /// Now and then, while nothing is saved. Err: why it can't go on.
+    /// Called now and then while nothing is saved. Fails if there is no way to go on.
     pub fn look(&mut self, tell: &mut Telling<'_>) -> Result<(), String> {
         if self.demo.as_mut().is_some_and(Demo::has_ended) {
             return Err("the demo has ended: see above".into());
@@ -317,14 +317,14 @@ impl<'a> Cycle<'a> {
         Ok(())
     }
 
-    /// What was begun is ended.
+    /// Ends everything that this command has started.
     pub fn end(mut self) {
         if let Some(live) = &mut self.live {
             live.end_shadow();
         }
     }
 
-    /// Nothing is swapped; says why.
+    /// Ends the save without a swap, and shows why.
     fn remains(&self, tell: &mut Telling<'_>, outcome: &str, why: &str, text: &str) -> End {
         if !why.is_empty() {
             tell.block(why);

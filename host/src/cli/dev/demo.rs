@@ -1,6 +1,6 @@
-//! The demo, started for as long as this command runs.
+//! The demo, which runs as long as this command.
 //!
-//! Rule: it ends when its standard input does, so it never outlives us, however we end.
+//! Rule: the demo ends when its standard input is closed, so it can't outlive us, however we end.
 
 use super::build::end;
 use super::saves::{Interrupt, Saves};
@@ -14,44 +14,44 @@ use std::time::{Duration, Instant};
 /// The clone that this binary was built in.
 const CLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// To end what is open takes a moment.
+/// How long the demo may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Between two looks.
+/// How often to check for its first line.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What it is started with.
+/// What the demo is started with.
 pub struct Start<'a> {
     /// The pipeline's file, and its overrides.
     pub pipeline: &'a Path,
     pub sets: &'a [String],
-    /// The rules.
+    /// The component.
     pub component: &'a Path,
-    /// Address of its HTTP.
+    /// Address of its HTTP server.
     pub http: std::net::SocketAddr,
-    /// Its own arguments.
+    /// Additional arguments.
     pub more: &'a [String],
 }
 
 /// A running demo.
 pub struct Demo {
     child: Child,
-    /// Held open; dropped to end it.
+    /// Held open. Dropping it ends the demo.
     input: Option<ChildStdin>,
-    /// Address of its HTTP.
+    /// URL of its HTTP server.
     pub url: String,
 }
 
-/// Why it does not run.
+/// Why the demo does not run.
 pub enum Unstarted {
-    /// Told to stop.
+    /// The command was told to stop.
     Stopped,
-    /// Why.
+    /// It could not start, for this reason.
     Failed(String),
 }
 
 impl Demo {
-    /// Starts it, and waits until it runs. `building`: told when it is to be built first.
+    /// Starts the demo, and waits until it runs. Calls `building` if it must be built first.
     pub fn start(start: &Start<'_>, saves: &mut Saves, building: &mut dyn FnMut()) -> Result<Demo, Unstarted> {
         let failed = |why: String| Unstarted::Failed(why);
         let mut command = program(building).map_err(failed)?;
@@ -62,7 +62,7 @@ impl Demo {
             command.args(["--set", set]);
         }
         command.args(start.more);
-        // A group of its own: Ctrl-C is for us.
+        // A process group of its own, so that Ctrl-C reaches only us.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command
             .spawn()
@@ -78,7 +78,7 @@ impl Demo {
         let (sender, first) = channel();
         std::thread::spawn(move || {
             let mut line = String::new();
-            // An empty line: it has ended, and has said why.
+            // An empty line means that it has ended. It has printed the reason.
             let _ = BufReader::new(out).read_line(&mut line);
             let _ = sender.send(line);
         });
@@ -90,14 +90,14 @@ impl Demo {
                     false => Err(failed("the demo does not run: see above".into())),
                 };
             }
-            // A save waits: cargo may be building the demo.
+            // A save must wait, because cargo may be building the demo.
             if saves.interrupt(Duration::ZERO) == Some(Interrupt::Stop) {
                 return Err(Unstarted::Stopped);
             }
         }
     }
 
-    /// True when it has ended by itself.
+    /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
@@ -116,7 +116,7 @@ impl Drop for Demo {
     }
 }
 
-/// The program beside this one, named as this one is with `-demo` behind; or what cargo makes of the clone.
+/// The program next to this one whose name ends with `-demo`, or else the one that cargo builds in the clone.
 fn program(building: &mut dyn FnMut()) -> Result<Command, String> {
     let own = std::env::current_exe().map_err(|why| format!("this program can't be found: {why}"))?;
     let name = own.file_name().and_then(|name| name.to_str()).unwrap_or("pelton");

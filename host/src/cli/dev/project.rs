@@ -1,6 +1,6 @@
-//! What is developed: a crate of rules, its pipeline's file, its scenarios.
+//! The project under development: a crate of rules, its pipeline's file and its scenarios.
 //!
-//! Rule: where things are is found out once; what stands in them is read anew each time.
+//! Rule: paths are determined once, but the files are read again each time.
 
 use super::Dev;
 use super::build::{Built, target_folder};
@@ -11,13 +11,13 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Where things are.
+/// Paths of a project.
 pub struct Project {
-    /// Of the crate.
+    /// The crate's folder.
     pub folder: PathBuf,
     /// The pipeline's file.
     pub pipeline: PathBuf,
-    /// Folders of scenarios, or such files; a folder need not be there.
+    /// Folders of scenarios, or single files. A folder need not exist.
     pub scenarios: Vec<PathBuf>,
     /// Overrides of the pipeline's file.
     pub sets: Vec<String>,
@@ -27,18 +27,18 @@ pub struct Project {
     pub target: String,
 }
 
-/// What stands in the files that are not built.
+/// Content of the files that are not built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stands {
-    /// Of the rules.
+    /// The settings of the rules.
     pub settings: Value,
-    /// What runs with these can't be given others while it runs.
+    /// Everything that can't change while a pipeline runs.
     pub fixed: Fixed,
-    /// Of the scenarios.
+    /// The scenario files.
     pub scenarios: Vec<PathBuf>,
 }
 
-/// The pipeline without its rules, and its schemas.
+/// The configuration without the rules, and the schemas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fixed {
     config: Config,
@@ -46,7 +46,7 @@ pub struct Fixed {
 }
 
 impl Project {
-    /// As the arguments say. Err: what is missing, and how to name it.
+    /// Finds the project, as the arguments say. The error says what is missing and how to name it.
     pub fn find(dev: &Dev) -> Result<Project, String> {
         let found = |path: &Path| {
             let found = path.canonicalize();
@@ -88,7 +88,7 @@ impl Project {
         })
     }
 
-    /// Reads them. Err: everything that must be mended.
+    /// Reads the files. The error says everything that must be fixed.
     pub fn read(&self) -> Result<Stands, String> {
         let mut config = self.config()?;
         let settings = config.rules.settings.take();
@@ -96,7 +96,7 @@ impl Project {
         let mut schemas = BTreeMap::new();
         if let Some(SchemaSource::Folder(folder)) = &config.schemas {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                // What can't be read is told by whoever needs it.
+                // An unreadable schema is reported when it is needed.
                 let path = entry.path();
                 if path.extension().is_some_and(|ending| ending == "avsc") {
                     let text = std::fs::read(&path).unwrap_or_default();
@@ -119,7 +119,7 @@ impl Project {
         })
     }
 
-    /// What is watched.
+    /// The files to watch.
     pub fn sources(&self, built: Option<&Built>) -> Sources {
         let schemas = match self.config().map(|config| config.schemas) {
             Ok(Some(SchemaSource::Folder(folder))) => folder.canonicalize().ok(),
@@ -135,14 +135,14 @@ impl Project {
         }
     }
 
-    /// How a path of it is called.
+    /// A short name for a path of the project.
     pub fn name(&self, path: &Path) -> String {
         let inside = path.strip_prefix(&self.folder);
         inside.unwrap_or(path).display().to_string()
     }
 }
 
-/// Target and profile of what the pipeline's file names: TARGET/PROFILE/NAME.wasm.
+/// The target and profile of a component with the path TARGET/PROFILE/NAME.wasm.
 fn built_as(file: &Path) -> (String, String) {
     let mut above = file
         .ancestors()

@@ -1,6 +1,6 @@
-//! What is saved, and the sign to stop, as one line of messages.
+//! Watches for saved files and for the signal to stop, in one queue.
 //!
-//! Rule: a save that comes while something is done is not lost: it interrupts, and is the next one.
+//! Rule: a save during another step is not lost. It interrupts that step and is handled next.
 
 use super::change::{Meaning, Sources, over};
 use notify::event::{EventKind, ModifyKind};
@@ -10,31 +10,31 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// Somebody is told of something.
+/// Messages to the dev loop.
 enum Message {
-    /// These were written, renamed or removed.
+    /// These paths were written, renamed or removed.
     Touched(Vec<PathBuf>),
-    /// Nobody knows what was.
+    /// Something has changed, but it is not known what.
     Anything,
-    /// Signals.
+    /// A signal to stop.
     Stop,
 }
 
-/// What was saved at once.
+/// Changes that belong to one save.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// The most that one of them means.
+    /// The largest meaning of any of its files.
     pub meaning: Meaning,
-    /// Those that mean something.
+    /// The files that mean something.
     pub files: BTreeSet<PathBuf>,
-    /// When the first of them was heard of.
+    /// When the first change was noticed.
     pub since: Option<Instant>,
-    /// And the last.
+    /// When the last change was noticed.
     last: Option<Instant>,
 }
 
 impl Batch {
-    /// As if everything was saved now.
+    /// A save of everything, now.
     pub fn all() -> Batch {
         Batch {
             meaning: Meaning::Build,
@@ -44,12 +44,12 @@ impl Batch {
     }
 }
 
-/// Why something is not done to its end.
+/// Why a step is interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
     /// There is a newer save.
     Saved,
-    /// Told to stop.
+    /// The command was told to stop.
     Stop,
 }
 
@@ -61,11 +61,11 @@ pub enum Next {
     Stop,
 }
 
-/// See the module.
+/// A queue of saves, and of the signal to stop.
 pub struct Saves {
     inbox: Receiver<Message>,
     watcher: RecommendedWatcher,
-    /// Folders, and whether with all below.
+    /// Folders, and whether everything below them is watched too.
     watched: BTreeSet<(PathBuf, bool)>,
     sources: Sources,
     begun: Instant,
@@ -74,13 +74,13 @@ pub struct Saves {
 }
 
 impl Saves {
-    /// Nothing is watched yet. `signals`: the first one says stop. Err: the system can't watch files.
+    /// Starts without watching anything. The first of `signals` means to stop. Fails if the system can't watch files.
     pub fn new(signals: Receiver<()>) -> Result<Saves, String> {
         let (sender, inbox) = channel();
         let told = sender.clone();
         let watcher = notify::recommended_watcher(move |event| tell(event, &told));
         std::thread::spawn(move || {
-            // Nobody sends any more: the process ends.
+            // An error means that the sender is gone, because the process ends.
             if signals.recv().is_ok() {
                 let _ = sender.send(Message::Stop);
             }
@@ -96,7 +96,7 @@ impl Saves {
         })
     }
 
-    /// From now on these count. Err: what can't be watched.
+    /// Watches these sources from now on. Fails if something can't be watched.
     pub fn follow(&mut self, sources: Sources) -> Result<(), String> {
         self.sources = sources;
         self.watch()
@@ -119,7 +119,7 @@ impl Saves {
         Ok(())
     }
 
-    /// Waits for what comes next: a save that is over, the sign to stop, or so long for nothing.
+    /// Waits for a complete save or the signal to stop, but at most for `patience`.
     pub fn next(&mut self, patience: Duration) -> Next {
         let until = Instant::now() + patience;
         loop {
@@ -137,7 +137,7 @@ impl Saves {
         }
     }
 
-    /// Waits so long for something that interrupts what is done.
+    /// Waits up to `wait` for something that interrupts the current step.
     pub fn interrupt(&mut self, wait: Duration) -> Option<Interrupt> {
         let until = Instant::now() + wait;
         loop {
@@ -166,14 +166,14 @@ impl Saves {
         let now = Instant::now();
         for path in touched {
             let folder = &self.sources.folder;
-            // A new folder may have come with files in it.
+            // A new folder may already have files in it.
             let new = path.parent() == Some(folder) && path.is_dir() && self.sources.is_own(&path);
             let meaning = match new || path == *folder {
                 true => Meaning::Build,
                 false => self.sources.meaning(&path),
             };
             if new {
-                // It may be there again; what can't be watched is told by the next `follow`.
+                // The folder may exist again. If it can't be watched, the next `follow` says so.
                 self.watched.retain(|(watched, _)| !watched.starts_with(&path));
                 let _ = self.watch();
             }
@@ -187,9 +187,9 @@ impl Saves {
     }
 }
 
-/// Where all of it is, and whether with everything below: folders, because editors put a new file in the place of the old one.
+/// The folders to watch, and whether with everything below. Folders, because editors replace a file with a new one.
 fn folders(sources: &Sources) -> BTreeSet<(PathBuf, bool)> {
-    // What is built is in here as well, and is far more.
+    // The crate's folder also has the build results, which are far more. So it is not watched with everything below.
     let inside = std::fs::read_dir(&sources.folder).into_iter().flatten().flatten();
     let inside = inside.map(|entry| entry.path());
     let whole: BTreeSet<PathBuf> = inside.filter(|path| path.is_dir() && sources.is_own(path)).collect();
@@ -207,18 +207,18 @@ fn folders(sources: &Sources) -> BTreeSet<(PathBuf, bool)> {
         .collect()
 }
 
-/// What the system says of files.
+/// Translates a notification of the system.
 fn tell(event: notify::Result<notify::Event>, to: &Sender<Message>) {
     let message = match event {
         Ok(event) if event.need_rescan() => Message::Anything,
         Ok(event) => match event.kind {
-            // Reading is none of ours, and a build reads everything.
+            // Reading does not matter, and a build reads everything.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => return,
             _ => Message::Touched(event.paths),
         },
         Err(_) => Message::Anything,
     };
-    // Nobody listens: the process ends.
+    // If nobody listens, the process ends.
     let _ = to.send(message);
 }
 
@@ -230,7 +230,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    /// A folder that is watched, with a source and a built file, and whoever says stop.
+    /// A watched folder with a source and a build result, and the sender of the signal to stop.
     fn watched() -> (tempfile::TempDir, PathBuf, Saves, Sender<()>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap();
@@ -249,7 +249,7 @@ mod tests {
         (folder, path, saves, signal)
     }
 
-    /// Everything of the next saves, until these files are heard of: a slow machine may make two saves of one.
+    /// Collects saves until all these files were noticed, because a slow machine may turn one save into two.
     #[track_caller]
     fn saved(saves: &mut Saves, files: &[&Path]) -> (Meaning, Vec<PathBuf>) {
         let (mut meaning, mut heard) = (Meaning::Nothing, BTreeSet::new());
@@ -270,17 +270,17 @@ mod tests {
     fn a_save_is_heard_of_however_the_editor_writes_it() {
         let (_folder, path, mut saves, _signal) = watched();
         let [source, other, pipeline] = ["src/lib.rs", "src/other.rs", "pelton.toml"].map(|name| path.join(name));
-        // What is built comes first, so it would be heard of first.
+        // The build result is written first, so it would be noticed first.
         fs::write(path.join("target/release/build.rs"), "x").unwrap();
         fs::write(&pipeline, "x = 1").unwrap();
         assert_eq!(saved(&mut saves, &[&pipeline]), (Meaning::Play, vec![pipeline.clone()]));
-        // By another name, and renamed; beside it a file that means less.
+        // Written under another name and renamed, together with a file that means less.
         fs::write(path.join("src/.lib.rs.swp"), "3").unwrap();
         fs::rename(path.join("src/.lib.rs.swp"), &source).unwrap();
         fs::remove_file(&pipeline).unwrap();
         let both = (Meaning::Build, vec![pipeline.clone(), source.clone()]);
         assert_eq!(saved(&mut saves, &[&source, &pipeline]), both);
-        // Reading is no save.
+        // Reading is not a save.
         fs::read(&source).unwrap();
         fs::write(&other, "4").unwrap();
         assert_eq!(saved(&mut saves, &[&other]), (Meaning::Build, vec![other.clone()]));
@@ -296,7 +296,7 @@ mod tests {
             fs::write(&file, text).unwrap();
             assert_eq!(saved(&mut saves, &[&file]), (Meaning::Build, vec![file.clone()]));
         }
-        // Gone, and there again: as a change of branches does.
+        // Removed and created again, as a change of branches does.
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(saved(&mut saves, &[&file]).0, Meaning::Build);
         fs::create_dir(&folder).unwrap();

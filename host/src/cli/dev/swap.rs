@@ -1,8 +1,8 @@
-//! New rules into what runs: beside the live ones first, then in their place.
+//! Swaps new rules into the running pipeline: first beside the live ones, then in their place.
 //!
 //! Rules:
-//! - What runs is changed as by `pelton rules`, and by nothing else.
-//! - A shadow of ours that does not take over is ended, unless it was asked for (`--hold`).
+//! - The pipeline is changed only in the ways that `pelton rules` offers.
+//! - A shadow of ours that does not take over is ended, unless `--hold` was given.
 
 use super::Dev;
 use super::saves::{Interrupt, Saves};
@@ -10,38 +10,38 @@ use super::tell::Telling;
 use crate::cli::rules::Trouble;
 use crate::cli::rules::diff;
 use crate::cli::rules::via::Via;
-use crate::http::{OneDeploy, Running, Shadowing, Wish};
+use crate::deploy::api::{OneDeploy, Running, Shadowing, Wish};
 use crate::record::Millis;
 use crate::shadow::Standing;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Beyond the time that a shadow shall run: event time may go slower than ours, or stand still.
+/// How much longer than its duration a shadow may take, because event time may be slow or stand still.
 const SLOWER: Duration = Duration::from_secs(3);
 
-/// All tasks take over within commits, if their event time goes on; one without input does not.
+/// All tasks take over within a few commits, unless their event time stands still for lack of input.
 const TAKING_OVER: Duration = Duration::from_secs(15);
 
-/// Between two looks at a shadow that runs.
+/// How often to look at a running shadow.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Differences that are shown.
+/// How many differences to show.
 const SHOWN: usize = 3;
 
-/// What is to run.
+/// What should run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     pub component: Vec<u8>,
-    /// None: the running ones stay.
+    /// The settings, or `None` to keep the running ones.
     pub settings: Option<Value>,
 }
 
 /// How rules take over.
 pub struct Manner {
-    /// So long beside the live ones first; 0: not at all.
+    /// How long they first run as a shadow. 0 means not at all.
     shadow: Millis,
     hold: bool,
-    /// Also when they trap.
+    /// Whether they take over even if they trap.
     anyway: bool,
     one_way: bool,
     drop_timers: bool,
@@ -54,19 +54,19 @@ pub struct Promoted {
     pub number: u64,
 }
 
-/// What became of them.
+/// The result of a swap.
 pub enum Swapped {
     /// They run, in all tasks.
     Runs(Promoted),
-    /// It is decided that they take over, and not every task has yet.
+    /// They will take over, but not every task has done so yet.
     Slow(Promoted),
-    /// They run as a shadow, and go on to.
+    /// They keep running as a shadow.
     Held(String),
-    /// They have taken over, and were taken back. Why.
+    /// They have taken over and were withdrawn, for this reason.
     Withdrawn(String),
     /// They trap, and don't take over.
     Trap,
-    /// Refused, or nobody answers. Why.
+    /// They were refused, or nobody answers. Contains the reason.
     Refused(String),
     Interrupted(Interrupt),
 }
@@ -74,14 +74,14 @@ pub enum Swapped {
 /// A running pipeline.
 pub struct Live {
     via: Via,
-    /// How a command reaches it.
+    /// The command-line argument that names it.
     pub address: String,
-    /// The shadow that we have begun and have not seen the end of.
+    /// The shadow that we have started and that has not ended, as far as we know.
     shadow: Option<u64>,
 }
 
 impl Manner {
-    /// As the arguments say.
+    /// Takes it from the arguments.
     pub fn of(dev: &Dev) -> Manner {
         Manner {
             shadow: dev.shadow,
@@ -102,7 +102,7 @@ impl Manner {
 }
 
 impl Live {
-    /// A pipeline that this leads to.
+    /// A pipeline that can be reached by `via`.
     pub fn new(via: Via, address: String) -> Live {
         Live {
             via,
@@ -111,12 +111,12 @@ impl Live {
         }
     }
 
-    /// What it says of itself.
+    /// The status of the pipeline.
     pub fn status(&self) -> Result<Running, String> {
         self.via.status().map_err(|trouble| trouble.1)
     }
 
-    /// Told of a deploy that was taken back. None: it was not; or that is not asked, where asking is dear.
+    /// Why a deploy was withdrawn, if it was. Always `None` where asking would be expensive.
     pub fn withdrawn(&self, number: u64) -> Option<String> {
         let Via::Http { .. } = self.via else {
             return None;
@@ -125,7 +125,7 @@ impl Live {
         back(&deploys, number)
     }
 
-    /// Does this run, or is it about to?
+    /// Whether this runs, or is about to.
     pub fn has(&self, wanted: &Wanted) -> Result<bool, String> {
         let running = self.status()?;
         let component = crate::rules::Version(crate::deploy::compile::hash(&wanted.component)).to_string();
@@ -139,20 +139,20 @@ impl Live {
         Ok(last.is_some_and(|known| known.component == component && settings(known)))
     }
 
-    /// Ends our shadow, if it is there.
+    /// Ends our shadow, if it still runs.
     pub fn end_shadow(&mut self) {
         let Some(number) = self.shadow.take() else { return };
-        // To cancel is to cancel what is under way: it must be ours.
+        // A cancel ends whatever is in progress, so that must be our shadow.
         let Ok(running) = self.status() else { return };
         let shadow = running.shadow.filter(|shadow| shadow.over.is_none());
         if shadow.is_some_and(|shadow| shadow.number == number) && running.deploys.iter().all(|one| one.state != "open")
         {
-            // It may have ended meanwhile.
+            // It may have ended in the meantime.
             let _ = self.via.cancel();
         }
     }
 
-    /// Lets them take over.
+    /// Lets the rules take over.
     pub fn swap(&mut self, wanted: &Wanted, manner: &Manner, saves: &mut Saves, tell: &mut Telling<'_>) -> Swapped {
         match self.try_swap(wanted, manner, saves, tell) {
             Ok(swapped) => swapped,
@@ -213,7 +213,8 @@ impl Live {
         self.taken(promoted, since, saves, tell)
     }
 
-    /// Waits until the shadow has seen enough, and shows what. Some: they don't take over.
+    /// Waits until the shadow has seen enough, and shows its results. Returns the result of the swap if they don't take
+    /// over.
     fn compare(&self, manner: &Manner, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<Option<Swapped>, Trouble> {
         let begun = Instant::now();
         let until = begun + Duration::from_millis(manner.shadow as u64) + SLOWER;
@@ -255,7 +256,7 @@ impl Live {
             }
             match saves.interrupt(self.pace()) {
                 Some(Interrupt::Stop) => return Ok(Swapped::Interrupted(Interrupt::Stop)),
-                // They are decided: with the next ones, or before.
+                // The deploy is decided, so these rules run until the next ones do.
                 Some(Interrupt::Saved) => return Ok(Swapped::Slow(promoted)),
                 None if since.elapsed() > TAKING_OVER => return Ok(Swapped::Slow(promoted)),
                 None => {}
@@ -263,7 +264,7 @@ impl Live {
         }
     }
 
-    /// Between two looks.
+    /// How often to look.
     fn pace(&self) -> Duration {
         match self.via {
             Via::Http { .. } => Duration::from_millis(20),
@@ -273,19 +274,19 @@ impl Live {
     }
 }
 
-/// Why a deploy was taken back; none: it was not.
+/// Why a deploy was withdrawn, if it was.
 fn back(deploys: &[OneDeploy], number: u64) -> Option<String> {
     let known = deploys.iter().find(|known| known.number == number)?;
     known.why.clone().filter(|_| known.state == "withdrawn")
 }
 
-/// No task runs it any more, and each has.
+/// Whether every task has run the shadow and none does any more.
 fn is_through(seen: &Shadowing) -> bool {
     let running = |standing| standing == Standing::Running;
     seen.tasks.len() >= seen.of && !seen.tasks.values().any(|report| running(report.standing))
 }
 
-fn findings(deployed: &crate::http::Deployed, tell: &mut Telling<'_>) {
+fn findings(deployed: &crate::deploy::api::Deployed, tell: &mut Telling<'_>) {
     deployed
         .findings
         .iter()

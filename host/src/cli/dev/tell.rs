@@ -1,28 +1,29 @@
-//! What is said of a save, while it goes its way: one line that grows; or for programs one JSON object a line.
+//! Shows the progress of a save: for people as a growing line, and for programs as one JSON object per line.
 //!
-//! Rule: what comes in between, differences and refusals, stands whole on lines of its own, and the line goes on below.
+//! Rule: longer text in between, such as differences and refusals, gets lines of its own, and the progress continues
+//! below it.
 
 use crate::cli::say;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// See the module.
+/// Shows the progress of saves.
 pub struct Telling<'a> {
     out: &'a mut dyn Write,
     json: bool,
-    /// When what is told was saved.
+    /// When the current save happened.
     since: Instant,
     /// "saving", or "the start".
     from: &'static str,
-    /// A line is begun.
+    /// Whether a line is begun and not ended.
     open: bool,
     steps: Vec<(&'static str, Duration)>,
     record: Map<String, Value>,
 }
 
 impl<'a> Telling<'a> {
-    /// Nothing is told yet.
+    /// Starts with nothing shown.
     pub fn new(out: &'a mut dyn Write, json: bool) -> Telling<'a> {
         Telling {
             out,
@@ -35,7 +36,7 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// A save begins its way.
+    /// Begins a save.
     pub fn begin(&mut self, what: &str, files: Vec<String>, since: Instant) {
         (self.since, self.steps, self.record) = (since, vec![], Map::new());
         self.from = if files.is_empty() { "the start" } else { "saving" };
@@ -43,14 +44,14 @@ impl<'a> Telling<'a> {
         self.text(what);
     }
 
-    /// A step is done. `name`: in the JSON; `text`: for people.
+    /// Shows that a step is done. `name` is for the JSON, `text` for people.
     pub fn step(&mut self, name: &'static str, text: &str, took: Duration) {
         self.steps.push((name, took));
         self.event("step", json!({ "step": name, "ms": millis(took) }));
         self.text(&format!(" -> {text} {}", seconds(took)));
     }
 
-    /// What stands on lines of its own.
+    /// Shows text on lines of its own.
     pub fn block(&mut self, text: &str) {
         let text = text.trim_end();
         self.close();
@@ -60,12 +61,12 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// For the JSON of its end alone.
+    /// Adds a value to the JSON object of the save's end.
     pub fn note(&mut self, name: &str, value: Value) {
         self.record.insert(name.into(), value);
     }
 
-    /// It is at its end. `outcome`: in the JSON; `text`: for people.
+    /// Ends the save. `outcome` is for the JSON, `text` for people.
     pub fn end(&mut self, outcome: &str, text: &str) {
         let total = self.since.elapsed();
         let mut record = std::mem::take(&mut self.record);
@@ -80,7 +81,7 @@ impl<'a> Telling<'a> {
         self.close();
     }
 
-    /// The new rules run.
+    /// Ends the save by saying that the new rules run.
     pub fn runs(&mut self, version: &str) {
         let total = self.since.elapsed();
         let of = |name: &str| -> Duration {
@@ -102,7 +103,7 @@ impl<'a> Telling<'a> {
         self.end("running", &(text + ")"));
     }
 
-    /// Between saves.
+    /// Shows a line between saves.
     pub fn line(&mut self, event: &str, text: &str) {
         self.close();
         self.event(event, json!({ "text": text }));
@@ -111,7 +112,7 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// For programs.
+    /// Writes a JSON object for programs.
     fn event(&mut self, event: &str, of: Value) {
         if let (true, Value::Object(of)) = (self.json, of) {
             let mut record = Map::from_iter([("event".to_owned(), json!(event))]);
@@ -122,7 +123,7 @@ impl<'a> Telling<'a> {
 
     fn text(&mut self, text: &str) {
         if !self.json {
-            // Below a block it begins anew.
+            // After a block, the line begins again.
             let text = if self.open {
                 text
             } else {
@@ -133,7 +134,7 @@ impl<'a> Telling<'a> {
         }
     }
 
-    /// Somebody else will write lines of its own: the compiler.
+    /// Ends the line, because the compiler will write lines of its own.
     pub fn close(&mut self) {
         if std::mem::take(&mut self.open) {
             say(self.out, "\n");
@@ -145,7 +146,7 @@ fn millis(took: Duration) -> f64 {
     (took.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
-/// `0.05 s`, `3.2 s`.
+/// Seconds as `0.05 s` or `3.2 s`.
 fn seconds(took: Duration) -> String {
     let seconds = took.as_secs_f64();
     match seconds < 0.95 {

@@ -1,13 +1,14 @@
-//! What a shadow sees, as text.
+//! The results of a shadow as text.
 //!
-//! Rule: first whether there is anything to look at, then how much of what, then the first of it field by field.
+//! Rule: it says first whether there are differences, then how many of what kind, and then shows the first ones field
+//! by field.
 
-use crate::convert::iso;
-use crate::http::Shadowing;
+use crate::deploy::api::Shadowing;
 use crate::record::Millis;
 use crate::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
+use pelton_convert::iso;
 
-/// All of it.
+/// The complete text.
 pub fn diff(of: &Shadowing) -> String {
     let mut text = head(of);
     let total = &of.total;
@@ -62,7 +63,7 @@ pub fn diff(of: &Shadowing) -> String {
     text
 }
 
-/// In short: how much of what differs, and so many of the first differences, each of another kind.
+/// A short text: how many differences of what kind, and at most `most` of the first ones, each of another kind.
 pub fn brief(of: &Shadowing, most: usize) -> String {
     let total = &of.total;
     let (steps, differ) = (total.steps, total.differ());
@@ -107,7 +108,7 @@ pub fn brief(of: &Shadowing, most: usize) -> String {
     text
 }
 
-/// Which one, and how far it is.
+/// Which shadow it is, and how far it has come.
 pub fn head(of: &Shadowing) -> String {
     let mut text = format!("shadow {}: {} beside {}", of.number, of.version, of.live);
     if let Some(why) = &of.over {
@@ -157,7 +158,7 @@ pub fn head(of: &Shadowing) -> String {
     text
 }
 
-/// Event time that a task has had it.
+/// For how much of a task's event time the shadow has run.
 fn progress(report: &Report) -> Millis {
     match (report.from, report.to) {
         (Some(from), Some(to)) => (to - from).clamp(0, report.duration),
@@ -165,7 +166,7 @@ fn progress(report: &Report) -> Millis {
     }
 }
 
-/// How it stands in a task.
+/// How far it is in a task.
 pub fn standing(report: &Report) -> String {
     let so_far = span(progress(report));
     let why = report.why.as_deref().unwrap_or("no reason is known");
@@ -248,7 +249,7 @@ fn origin(origin: &Origin) -> String {
     format!("{place}, key '{}', {}", printable(&origin.key), iso(origin.time))
 }
 
-/// Keys and tags may be anything.
+/// Keys and tags may contain control characters, which are replaced.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|char| if char.is_control() { '.' } else { char })
@@ -262,7 +263,7 @@ fn indent(text: &str) -> String {
         .join("\n")
 }
 
-/// A length of event time.
+/// A duration in event time.
 pub fn span(millis: Millis) -> String {
     let seconds = millis / 1000;
     match seconds {

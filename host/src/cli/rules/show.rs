@@ -1,13 +1,12 @@
-//! How deploys stand, as text.
+//! The state of deploys as text.
 //!
-//! Rule: what a person needs to decide what to do next, and no more; programs have `--json`.
+//! Rule: it says what a person needs to decide what to do next, and no more. Programs use `--json`.
 
 use super::diff::{head, span, standing};
-use crate::convert::iso;
-use crate::http::Pruned;
-use crate::http::{Deployed, OneDeploy, Running};
+use crate::deploy::api::{Deployed, OneDeploy, Pruned, Running};
+use pelton_convert::iso;
 
-/// What became of a deploy.
+/// The result of a deploy.
 pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
     let Deployed {
         version,
@@ -40,7 +39,7 @@ pub fn deployed(deployed: &Deployed, dry_run: bool) -> String {
     text
 }
 
-/// What left the control topic.
+/// What was removed from the control topic.
 pub fn pruned(gone: &[Pruned], dry_run: bool, json: bool) -> String {
     if json {
         return serde_json::json!({ "pruned": gone, "dry_run": dry_run }).to_string();
@@ -58,7 +57,7 @@ pub fn pruned(gone: &[Pruned], dry_run: bool, json: bool) -> String {
     }
 }
 
-/// How far a deploy is that is not decided yet.
+/// How far an undecided deploy has come.
 pub fn progress(one: &OneDeploy, tasks: usize) -> String {
     let mut instances: Vec<String> = one
         .instances
@@ -76,7 +75,7 @@ pub fn progress(one: &OneDeploy, tasks: usize) -> String {
     )
 }
 
-/// All deploys, the newest first.
+/// All deploys, newest first.
 pub fn list(running: &Running) -> String {
     let line = |one: &OneDeploy| {
         let state = match (one.state.as_str(), one.at, &one.why) {
@@ -104,7 +103,7 @@ pub fn list(running: &Running) -> String {
     lines.join("\n")
 }
 
-/// What runs.
+/// Which versions run.
 pub fn status(running: &Running) -> String {
     let mut text = format!("{}: {}", running.pipeline, running.version);
     let deploys = &running.deploys;

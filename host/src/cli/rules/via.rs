@@ -1,13 +1,12 @@
-//! The two ways to a pipeline: a running instance's HTTP, and the brokers alone.
+//! The two ways to reach a pipeline: the HTTP server of an instance, or only the brokers.
 
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
 use crate::config::Config;
+use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Running, Shadowing, Wish};
 use crate::deploy::client::{Author, Keep};
 use crate::deploy::status;
-use crate::http::{
-    COMPONENT_TYPE, Cancelled, Deployed, Deploys, Prune, Pruned, Refused, Running, Shadowing, WISH_HEADER, Wish,
-};
+use crate::http::{COMPONENT_TYPE, Refused, WISH_HEADER};
 use crate::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::collections::BTreeMap;
@@ -17,30 +16,30 @@ use std::time::Duration;
 /// A large component takes a minute to compile on a busy machine, and then all instances must answer.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Between two looks how far a deploy is.
+/// How often to check how far a deploy has come.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// See the module.
+/// A way to reach a pipeline.
 pub enum Via {
-    /// An instance.
+    /// Through an instance.
     Http {
-        /// Its address.
+        /// Base URL of the instance.
         url: String,
         client: Client,
     },
-    /// Whoever deploys by the control topic.
+    /// Through the control topic.
     Kafka {
         author: Box<Author>,
         tasks: usize,
-        /// So long the journal is kept.
+        /// The retention of the journal.
         ran_within: Duration,
-        /// Serves the author's registry.
+        /// Runs the author's registry client.
         _runtime: tokio::runtime::Runtime,
     },
 }
 
 impl Via {
-    /// As the arguments say.
+    /// The way that the arguments name.
     pub fn of(to: &Target) -> Result<Via, Trouble> {
         match &to.config {
             None => Via::http(&to.url),
@@ -48,10 +47,10 @@ impl Via {
         }
     }
 
-    /// By an instance.
+    /// Through an instance.
     pub fn http(url: &str) -> Result<Via, Trouble> {
         let url = url.trim_end_matches('/').to_owned();
-        // Each call has a runtime of its own, and a connection can't outlive it.
+        // Each call has its own runtime, and a connection can't outlive that.
         let client = Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build();
         match client {
             Ok(client) => Ok(Via::Http { url, client }),
@@ -59,7 +58,7 @@ impl Via {
         }
     }
 
-    /// By the brokers of a pipeline's file.
+    /// Through the brokers in a pipeline's file.
     pub fn kafka(file: &Path) -> Result<Via, Trouble> {
         let config = load(file)?;
         let ran_within = config.topics.journal_retention;
@@ -73,7 +72,7 @@ impl Via {
         })
     }
 
-    /// Deploys, and waits until it is decided.
+    /// Deploys, and waits until the deploy is decided.
     pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(String)) -> Result<Deployed, Trouble> {
         match self {
             Via::Kafka { author, tasks, .. } => author
@@ -98,7 +97,7 @@ impl Via {
         }
     }
 
-    /// What is seen of the last shadow.
+    /// The results of the last shadow.
     pub fn diff(&self) -> Result<Shadowing, Trouble> {
         match self {
             Via::Kafka { author, .. } => {
@@ -116,7 +115,7 @@ impl Via {
         }
     }
 
-    /// Cancels what is under way.
+    /// Cancels the deploy or shadow in progress.
     pub fn cancel(&self) -> Result<Cancelled, Trouble> {
         match self {
             Via::Kafka { author, .. } => author.cancel().map_err(|why| Trouble(FINDINGS, why)),
@@ -128,7 +127,7 @@ impl Via {
         }
     }
 
-    /// Removes components that nobody needs from the control topic.
+    /// Removes components from the control topic that are not needed any more.
     pub fn prune(&self, wish: Prune) -> Result<Vec<Pruned>, Trouble> {
         match self {
             Via::Kafka { author, ran_within, .. } => {
@@ -148,7 +147,7 @@ impl Via {
         }
     }
 
-    /// How deploys stand.
+    /// The state of deploys.
     pub fn status(&self) -> Result<Running, Trouble> {
         match self {
             Via::Kafka { author, tasks, .. } => {
@@ -187,7 +186,7 @@ fn load(file: &Path) -> Result<Config, Trouble> {
     })
 }
 
-/// Whoever deploys through Kafka, and what serves its registry.
+/// An author that deploys through Kafka, and the runtime of its registry client.
 fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> {
     let failed = |why: String| Trouble(FAILED, why);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -204,7 +203,7 @@ fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, Strin
         return serde_json::from_str(&body)
             .map_err(|_| Trouble(FAILED, format!("{url} answers, but is not a Pelton instance")));
     }
-    // Whoever answers otherwise is no instance, or says so in its own words.
+    // Any other answer is not from an instance, or is an error with a text.
     let why = serde_json::from_str(&body).map_or(body, |refused: Refused| refused.error);
     let code = match status {
         StatusCode::UNPROCESSABLE_ENTITY => FINDINGS,
@@ -216,7 +215,7 @@ fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, Strin
     ))
 }
 
-/// Status and body; meanwhile `progress` is told how far the deploy is.
+/// Makes a call and returns status and body. In the meantime, `progress` is told how far the deploy has come.
 fn call(
     client: &Client,
     request: RequestBuilder,

@@ -1,7 +1,7 @@
-//! Automatic withdrawal: an instance says that a deploy is at fault.
+//! Automatic withdrawal of a deploy.
 //!
-//! Rule: the order follows from what the tasks report and what the topic says. It is written again until it has been read, and once
-//! for each deploy.
+//! Rule: the decision follows from the tasks' status and from the topic. It is written again until it was read, and
+//! once for each deploy.
 
 use super::Carrier;
 use crate::binding::Status;
@@ -10,7 +10,8 @@ use crate::record::Number;
 use std::collections::BTreeSet;
 
 impl Carrier {
-    /// The order that withdraws a deploy which exceeds a budget, if there is one that can be withdrawn.
+    /// The decision that withdraws a deploy because it exceeds a budget, if there is such a deploy and it can be
+    /// withdrawn.
     pub(super) fn back(&self, tasks: &[Status]) -> Option<Record> {
         let due = |task: &&Status| self.control.way_back(task.deployed) == Way::Back;
         let mut over = tasks.iter().filter(due);
@@ -21,12 +22,12 @@ impl Carrier {
         Some(Record::Order { number, order })
     }
 
-    /// The deploys whose tasks stop if they exceed a budget.
+    /// The deploys whose tasks stop when they exceed a budget, because they can't be withdrawn.
     pub(super) fn stops(&self) -> BTreeSet<Number> {
         self.control.ways_back()
     }
 
-    /// Logs the deploys that were withdrawn since these orders.
+    /// Logs the deploys that were withdrawn since the last schedule.
     pub(super) fn say_withdrawn(&self) {
         for known in self.control.withdrawn().iter().skip(self.orders.withdrawn.len()) {
             let why = self.control.known(known.number).map(|known| &known.state);

@@ -1,45 +1,45 @@
-//! Components that were fetched from the control topic: other settings of one need nothing from the topic.
+//! Components that were fetched from the control topic, so that a version with only other settings needs no fetch.
 //!
-//! Rule: a component stays as long as a version of it does. Each may be some 18 MB, so the carrier bounds the versions.
+//! Rule: a component stays as long as one of its versions. Each may have about 18 MB, so the agent limits the versions.
 
 use crate::record::VersionId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// SHA-256 of a component.
+/// The SHA-256 of a component.
 type Hash = [u8; 32];
 
-/// See the file's head.
+/// Fetched components.
 #[derive(Default)]
 pub struct Components {
-    /// Of which component each version is that was fetched.
+    /// The component of each version.
     versions: BTreeMap<VersionId, Hash>,
     components: BTreeMap<Hash, Arc<Vec<u8>>>,
 }
 
 impl Components {
-    /// The component of a version is here.
+    /// Adds the component of a version.
     pub fn add(&mut self, version: VersionId, hash: Hash, component: Arc<Vec<u8>>) {
         self.versions.insert(version, hash);
         self.components.insert(hash, component);
     }
 
-    /// True when the component of this version was fetched.
+    /// Whether the component of this version was fetched.
     pub fn has(&self, version: &VersionId) -> bool {
         self.versions.contains_key(version)
     }
 
-    /// A component by its hash, if it is at hand.
+    /// The component with this hash, if it was fetched.
     pub fn get(&self, hash: &Hash) -> Option<Arc<Vec<u8>>> {
         self.components.get(hash).cloned()
     }
 
-    /// How many versions it knows.
+    /// Number of versions.
     pub fn len(&self) -> usize {
         self.versions.len()
     }
 
-    /// Forgets all versions but these, and the components that no other version has.
+    /// Keeps only these versions, and the components that they need.
     pub fn retain(&mut self, keep: impl Fn(&VersionId) -> bool) {
         self.versions.retain(|version, _| keep(version));
         let hashes: BTreeSet<&Hash> = self.versions.values().collect();

@@ -1,7 +1,7 @@
-//! What an instance has to write to the control topic now.
+//! The records that an instance must write to the control topic now.
 //!
-//! Rule: it follows from what was read, and from the clock. So a record that did not get through is written again, and nothing is
-//! written twice.
+//! Rule: they follow from what was read, and from the clock. So a record that was not written is tried again, and none
+//! is written twice.
 
 use super::{Carrier, OTHERS_AFTER};
 use crate::binding::Status;
@@ -15,7 +15,7 @@ use crate::rules::Version;
 use std::time::Duration;
 
 impl Carrier {
-    /// The records to write now.
+    /// The records that are due.
     pub(super) fn sheet(&mut self, now: Now, tasks: &[Status]) -> Sheet {
         let mut sheet = Sheet::default();
         if self.control.last() == 0 {
@@ -78,13 +78,13 @@ impl Carrier {
                 instance,
                 report,
             };
-            // Its key does not need a nonce.
+            // The key of this kind of record needs no nonce.
             sheet.record(&self.parts.layout, &record, &[0; 16], now.wall);
         }
         sheet
     }
 
-    /// Adds an order, with a unique key.
+    /// Adds a decision, with a unique key.
     fn order(&mut self, now: Now, order: &Record, sheet: &mut Sheet) {
         self.orders_made += 1;
         let own = nonce(&[
@@ -96,7 +96,8 @@ impl Carrier {
         sheet.record(&self.parts.layout, order, &own, now.wall);
     }
 
-    /// Once, when everything that was on the topic at the start has been read: the file counts only if nothing was deployed.
+    /// Once everything that was on the topic at the start has been read, looks whether the file's rules count. They do
+    /// only if nothing was deployed.
     pub(super) fn look_at_file(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.looked, true) {
             return Ok(());

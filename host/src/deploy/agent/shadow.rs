@@ -1,10 +1,10 @@
-//! An instance's part in a shadow: it compiles the rules, hands them to its tasks, lets them run, and reports what is seen.
+//! An instance's part in a shadow: it compiles the rules, gives them to its tasks, runs them, and reports the results.
 //!
 //! Rules:
-//! - What the tasks of this instance see is written to the topic when the shadow begins and ends, and now and then in between. So
-//!   every instance, and a command that knows only the brokers, can show all of it.
-//! - A task runs a shadow at most once. If the topic has a report of a task, the shadow does not begin there again. If the instance
-//!   that ran it is gone, the report says that it ended.
+//! - Results of this instance's tasks are written to the topic when the shadow begins and ends, and now and then in
+//!   between. So every instance can show all of them, and so can a command that only uses the brokers.
+//! - A task runs a shadow at most once. If the topic has a report of the task, the shadow does not begin there again.
+//!   If the instance that ran it is gone, the report says that it has ended.
 
 use super::Carrier;
 use crate::binding::Status;
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// How often the report of a running shadow is written. It has a few KiB.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-/// What an instance knows of the shadow.
+/// The state of the shadow on this instance.
 #[derive(Default)]
 pub struct Held {
     trial: Option<Arc<Trial>>,
@@ -31,13 +31,13 @@ pub struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // The player ends with the instance.
+        // The thread of the shadow must end with the instance.
         self.trial.iter().for_each(|trial| trial.end());
     }
 }
 
 impl Carrier {
-    /// The shadow that tasks are to run. Its rules are compiled.
+    /// The shadow that the tasks must run, if its rules are compiled.
     pub(super) fn trial(&mut self) -> Option<Arc<Trial>> {
         let wanted = self.control.shadows().under_way();
         let number = wanted.map(Known::number);
@@ -74,12 +74,12 @@ impl Carrier {
         self.shadow.trial.clone()
     }
 
-    /// What is seen of it on this instance, to be shown at once.
+    /// The results on this instance, which can be shown at once.
     pub fn shadow(&self) -> Option<&Arc<Trial>> {
         self.shadow.trial.as_ref()
     }
 
-    /// Adds what is to be written about it now.
+    /// Adds the records about the shadow that are due.
     pub(super) fn say_shadow(&mut self, now: Now, tasks: &[Status], sheet: &mut Sheet) {
         let Some(known) = self.control.shadows().under_way() else {
             return;
@@ -119,7 +119,7 @@ impl Carrier {
                 say(Said::Seen(number, *task, json(report)));
             }
         }
-        // Reports of tasks that are here now, from other instances or from before a restart of this one.
+        // Reports about tasks that are here now, from other instances or from before a restart of this one.
         let gone = |task: &Partition| mine.contains(task) && !reports.contains_key(task);
         for (task, told) in known.tasks.iter().filter(|(task, _)| gone(task)) {
             if told.standing == Standing::Running {
@@ -135,6 +135,6 @@ impl Carrier {
 }
 
 fn json(report: &Report) -> Vec<u8> {
-    // This can't fail: it is plain data with text keys.
+    // Plain data with text keys can't fail.
     serde_json::to_vec(report).expect("plain data")
 }

@@ -1,9 +1,9 @@
-//! Each change of a schema in each direction.
+//! Tests each change of a schema in each direction.
 
 use super::*;
 use crate::deploy::protocol::{Deploy, Order, Record};
 
-/// A record of these fields; those behind `=` have a default.
+/// A record with these fields. Fields with a `=` have a default.
 fn schema(fields: &[&str]) -> String {
     let field = |field: &&str| match field.strip_prefix('=') {
         Some(name) => format!(r#"{{"name":"{name}","type":"long","default":0}}"#),
@@ -24,7 +24,7 @@ fn store(fields: &[&str]) -> Declared {
     }
 }
 
-/// After these versions, one after the other, all committed.
+/// The control state after these versions, all committed in order.
 fn after(versions: &[Declared]) -> Control {
     let mut control = Control::new(0);
     for (index, declared) in versions.iter().enumerate() {
@@ -65,13 +65,13 @@ fn a_store_is_read_in_both_directions() {
     let none = (vec![], vec![]);
     assert_eq!(found(&[store(&["a"])], &store(&["a"]), false), none);
     assert_eq!(found(&[store(&["a"])], &store(&["a", "=b"]), false), none);
-    // Old values lack it.
+    // Old values lack the field.
     let (errors, _) = found(&[store(&["a"])], &store(&["a", "b"]), true);
     assert!(
         errors[0].contains("store 's'") && errors[0].contains("default"),
         "{errors:?}"
     );
-    // After a rollback, new values lack it.
+    // After a rollback, new values lack the field.
     let (errors, _) = found(&[store(&["a", "b"])], &store(&["a"]), false);
     assert!(errors[0].contains("--one-way"), "{errors:?}");
     let (errors, notes) = found(&[store(&["a", "b"])], &store(&["a"]), true);
@@ -81,7 +81,7 @@ fn a_store_is_read_in_both_directions() {
     );
 }
 
-/// Values of every version may stand there still: compatibility with the last one is not enough.
+/// There may still be values of every version, so compatibility with the last one is not enough.
 #[test]
 fn a_store_holds_values_of_all_versions() {
     let versions = [store(&["a"]), store(&["a", "=b"])];
@@ -112,7 +112,7 @@ fn what_is_gone_is_said() {
     }
 }
 
-/// Who reads an output reads by the schema of now; a reply comes by the schema of now.
+/// Readers of an output use the current schema, and replies come with the current schema.
 #[test]
 fn outputs_and_replies_have_one_direction_each() {
     let output = |fields: &[&str]| Declared {

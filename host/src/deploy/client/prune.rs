@@ -1,13 +1,14 @@
-//! Removes components that nobody needs any more from the control topic.
+//! Removes components from the control topic that are not needed any more.
 //!
-//! Rule: every version that may still run stays: those that run, those that tasks may go back to, those that a task still uses, and
-//! those that a replay of the journal needs. (The stores of old versions are not touched. Their content is kept, unread.)
+//! Rule: every version that may still run stays: those that run, those that tasks may go back to, those that a task
+//! still uses, and those that a replay of the journal needs. (The stores of old versions are not touched. They stay,
+//! unread.)
 
 use super::Author;
 use crate::clock::wall;
+use crate::deploy::api::Pruned;
 use crate::deploy::batch::Sheet;
 use crate::deploy::protocol::{Control, Known, Record, State};
-use crate::http::Pruned;
 use crate::record::{Millis, Number, Partition};
 use crate::rules::Version;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,26 +17,26 @@ use std::time::Duration;
 /// What to keep in addition to what may still run.
 #[derive(Clone, Debug, Default)]
 pub struct Keep {
-    /// How many of the last versions.
+    /// How many of the last versions to keep.
     pub last: usize,
-    /// These deploys.
+    /// Deploys to keep.
     pub also: Vec<Number>,
-    /// Every version that ran within this time, which is the retention of the journal.
+    /// Keep every version that ran within this time, which is the retention of the journal.
     pub ran_within: Duration,
 }
 
-/// A component that nobody needs.
+/// A component that is not needed.
 struct Prunable {
-    /// SHA-256.
+    /// Its SHA-256.
     component: [u8; 32],
-    /// Its size.
+    /// Its size in bytes.
     bytes: u64,
     /// The deploys that used it.
     deploys: Vec<Number>,
 }
 
 impl Author {
-    /// Removes what is not kept. With `dry_run`, only says what that is.
+    /// Removes what is not needed. If `dry_run`, only says what that is.
     pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Pruned>, String> {
         let following = self.read()?;
         let control = following.control();
@@ -67,7 +68,7 @@ impl Author {
     }
 }
 
-/// The components that are used only by deploys that are not kept.
+/// The components that only removable deploys use.
 fn prunable(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> Vec<Prunable> {
     let kept = kept(control, tasks, keep, now);
     let of = |number: &Number| control.known(*number).map(|known| known.deploy.component);
@@ -91,12 +92,12 @@ fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Num
     let mut kept: BTreeSet<Number> = keep.also.iter().copied().collect();
     kept.extend((0..tasks as Partition).map(|task| control.taken(task)));
     let mut versions = BTreeSet::new();
-    // For the next later deploy in this walk back: when it was written, and the time from which it holds.
+    // While walking back: when the next later deploy was written, which is when this one stopped.
     let mut until = now;
     for known in control.deploys().rev() {
         let number = known.deploy.number;
         let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
-        // At least the running version and the one before it.
+        // Keeps at least the running version and the one before it.
         if matches!(known.state, State::Committed(_)) && versions.len() < keep.last.max(2) {
             versions.insert(known.deploy.version);
         }
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
     use crate::deploy::protocol::{Deploy, Order};
 
-    /// Deploys of these components, a second after one another; the last ones are taken by both tasks.
+    /// Deploys of these components, one second after another. Both tasks have taken over the last one.
     fn control(components: &[u8]) -> Control {
         let mut control = Control::new(2);
         for (at, component) in components.iter().enumerate() {
@@ -163,12 +164,12 @@ mod tests {
         };
         assert_eq!(gone(&control, &more(4, &[], 0), now), [[1]]);
         assert_eq!(gone(&control, &more(0, &[2], 0), now), [[1], [3]]);
-        // The third ran until the fourth second.
+        // The third one ran until the fourth second.
         assert_eq!(gone(&control, &more(0, &[], 998), now), [[1], [2]]);
-        // A task that had no input since is at the second.
+        // A task without input since then still uses the second one.
         control.apply(Record::Taken { task: 1, number: 2 });
         assert_eq!(gone(&control, &few, now), [[1], [3]]);
-        // Behind a version that was withdrawn: what runs is the fourth, and the one before is the third.
+        // After a withdrawal, the fourth one runs, and the one before is the third.
         let order = Order::Withdraw("why".into());
         control.apply(Record::Order { number: 5, order });
         (0..2).for_each(|task| _ = control.apply(Record::Taken { task, number: 4 }));

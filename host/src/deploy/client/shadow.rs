@@ -1,15 +1,15 @@
-//! The author of a shadow: lets rules run beside the live ones.
+//! The author of a shadow, which lets rules run beside the live ones.
 //!
-//! Rule: as with a deploy, everything goes through the control topic. The shadow has started when every instance has compiled and
-//! checked it. From then on nobody waits for it.
+//! Rule: like a deploy, everything goes through the control topic. The shadow has started when every instance has
+//! compiled and checked it. From then on nobody waits for it.
 
 use super::{Author, SLACK, WAIT, patiently};
+use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
 use crate::deploy::batch::Sheet;
 use crate::deploy::protocol::Record;
 use crate::deploy::protocol::shadow::{Known, Said, Shadow};
 use crate::deploy::reader::Following;
 use crate::deploy::status;
-use crate::http::{Cancelled, Deployed, Shadowing, Wish};
 use crate::record::Millis;
 use crate::rules::Version;
 use std::time::Instant;
@@ -108,13 +108,13 @@ impl Author {
         self.publish(sheet)
     }
 
-    /// What was seen of the last shadow, if there was one, as far as the topic says.
+    /// The results of the last shadow that are on the topic, if there was one.
     pub fn diff(&self) -> Result<Option<Shadowing>, String> {
         let following = self.read()?;
         Ok(status::shadow(following.control(), self.layout.partitions as usize))
     }
 
-    /// The deploy of the running shadow, whose component and settings are to take over now.
+    /// The deploy of the running shadow, whose component and settings should take over now.
     pub(super) fn promoted<'a>(&self, following: &'a Following) -> Result<&'a crate::deploy::protocol::Deploy, String> {
         let under_way = following.control().shadows().under_way();
         let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;

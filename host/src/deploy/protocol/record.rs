@@ -1,8 +1,8 @@
 //! The records of the control topic.
 //!
-//! Rule: the topic is compacted, so the key says what may replace what. A task's answer replaces its earlier answer, an instance's
-//! report its earlier report, a chunk the same chunk. Deploys and orders are decided by their order on the topic, so each of them
-//! has a key of its own for ever.
+//! Rule: the topic is compacted, so the key says what may replace what. A task's answer replaces its earlier answer, an
+//! instance's report its earlier report, and a chunk the same chunk. Deploys and decisions depend on their order on the
+//! topic, so each has a key of its own for ever.
 
 use super::shadow::Said;
 use crate::record::encoding::{Encoding, Unreadable};
@@ -11,15 +11,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Of every value but a chunk's. An instance that finds a newer version than it knows ends, and says so: whatever it did would
-/// be decided by half of what the topic says.
+/// Version of every value except chunks. An instance that finds a newer version ends with a message, because it would
+/// act on only half of what the topic says.
 const FORMAT: Encoding = Encoding {
     what: "a record of the control topic",
     newest: 1,
     oldest: 1,
 };
 
-/// Bytes of a component in one record. Two such records fit the broker's default limit of 1 MiB, with their framing.
+/// Size of a component's chunk in one record. Two such records, with framing, fit into the broker's default limit of 1
+/// MiB.
 pub const CHUNK_BYTES: usize = 512 << 10;
 
 /// A record, except for chunks.
@@ -29,42 +30,42 @@ pub const CHUNK_BYTES: usize = 512 << 10;
 )]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
-    /// A version that shall take over.
+    /// A version that should take over.
     Deploy(Deploy),
-    /// An order about a deploy.
+    /// A decision about a deploy.
     Order {
-        /// Which deploy.
+        /// Number of the deploy.
         number: Number,
-        /// The order.
+        /// The decision.
         order: Order,
     },
-    /// A task holds for a deploy. It takes no input of the deploy's time or later before the order. If the deploy has no time, it takes
-    /// no input after `position`.
+    /// A task holds for a deploy. Until the decision, it takes no input at or after the deploy's time. If the deploy
+    /// has no time, it takes no input after `position`.
     Answer {
-        /// Which deploy.
+        /// Number of the deploy.
         number: Number,
-        /// Which task.
+        /// The task.
         task: Partition,
         /// Time of the task's last step. If the deploy has no time, time of the last step that the task may take.
         position: Millis,
     },
-    /// How far an instance is with a deploy.
+    /// How far an instance has come with a deploy.
     Report {
-        /// Which deploy.
+        /// Number of the deploy.
         number: Number,
-        /// Which instance.
+        /// Name of the instance.
         instance: String,
         /// Stage and tasks of the instance.
         report: Report,
     },
-    /// A task has taken a deploy over.
+    /// A task has taken over a deploy.
     Taken {
-        /// Which task.
+        /// The task.
         task: Partition,
-        /// Which deploy.
+        /// Number of the deploy.
         number: Number,
     },
-    /// The components that only deploys up to this one have are removed.
+    /// The components that only deploys up to this one use are removed.
     Pruned {
         /// Number of the last such deploy.
         number: Number,
@@ -73,18 +74,19 @@ pub enum Record {
     Shadow(Said),
 }
 
-/// An order that decides a deploy.
+/// A decision about a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// All tasks take the deploy over at this time.
+    /// All tasks take over the deploy at this time.
     Commit(Millis),
     /// No task takes it over, for this reason.
     Cancel(String),
-    /// A committed deploy is taken back, for this reason. Tasks that have taken it over go back, and no other task takes it over.
+    /// A committed deploy is withdrawn, for this reason. Tasks that have taken it over go back, and no other task takes
+    /// it over.
     Withdraw(String),
 }
 
-/// A version that shall take over.
+/// A version that should take over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deploy {
     /// The number after the last one that its author saw.
@@ -99,22 +101,22 @@ pub struct Deploy {
     pub bytes: u64,
     /// The settings, as JSON.
     pub settings: String,
-    /// It takes over from this time on. Without it, from the latest position that a task answers.
+    /// The time at which it takes over. Without it, that is the latest position in the tasks' answers.
     pub at: Option<Millis>,
-    /// Earlier versions may be unable to read what it writes.
+    /// Whether earlier versions may be unable to read what it writes.
     pub one_way: bool,
-    /// Pending timers and lookups that it does not know go to the dead letters when it takes over.
+    /// Whether pending timers and lookups that it does not know go to the dead letters when it takes over.
     pub drop_timers: bool,
     /// Who wrote it, and why, for people.
     pub author: String,
-    /// When it was written, by the author's clock, for people.
+    /// When it was written, by the author's clock. For people.
     pub written: Millis,
-    /// What later versions are checked against. Deploys that declare the same share it.
+    /// For checks of later versions. Deploys with the same declarations share them.
     #[serde(with = "shared")]
     pub declared: Arc<Declared>,
 }
 
-/// On the topic it is written as a value, not as a reference.
+/// Serialises the shared value itself.
 mod shared {
     use super::{Arc, Declared};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -128,14 +130,14 @@ mod shared {
     }
 }
 
-/// What rules declare, as far as other versions must be compatible with it. Each pair is (name, Avro schema).
+/// What rules declare that other versions must be compatible with. Pairs are (name, Avro schema).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
     /// Schemas with which the rules read inputs.
     pub inputs: Vec<(String, String)>,
     /// Schemas of the outputs.
     pub outputs: Vec<(String, String)>,
-    /// Stores.
+    /// Declared stores.
     pub stores: Vec<Store>,
     /// Schemas with which the rules read replies.
     pub lookups: Vec<(String, String)>,
@@ -148,13 +150,13 @@ pub struct Declared {
 pub struct Store {
     /// Its name.
     pub name: String,
-    /// Whether it is a map, instead of one value for each key.
+    /// Whether it is a map instead of a single value for each key.
     pub map: bool,
     /// Avro schema of its values.
     pub schema: String,
 }
 
-/// How far an instance is with a deploy.
+/// How far an instance has come with a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Stage and tasks of the instance.
@@ -163,26 +165,26 @@ pub struct Report {
     pub tasks: Vec<Partition>,
 }
 
-/// Stage and tasks of the instance.
+/// How far an instance has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
-    /// The component is fetched.
+    /// It has fetched the component.
     Fetched,
-    /// It is compiled and checked; tasks may hold.
+    /// It has compiled and checked the version, so tasks may hold.
     Ready,
 }
 
 /// The meaning of a record's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A chunk of a component: SHA-256 of the whole, and the number of the chunk.
+    /// A chunk of a component: SHA-256 of the component, and number of the chunk.
     Chunk([u8; 32], u32),
     /// Any other record. Its value says what it is.
     Other,
 }
 
 impl Record {
-    /// The key of the record. `nonce` makes the key of an order unique.
+    /// The key of the record. `nonce` makes the key of a decision unique.
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
         let numbered = |kind: u8, number: Number| [&[kind][..], &number.to_be_bytes()].concat();
         match self {
@@ -196,13 +198,13 @@ impl Record {
         }
     }
 
-    /// Its value.
+    /// The value of the record.
     pub fn value(&self) -> Vec<u8> {
-        // This can't fail: it writes plain data into a growing vector.
+        // Plain data into a growing vector can't fail.
         postcard::to_extend(self, vec![FORMAT.newest]).expect("plain data")
     }
 
-    /// Reads it from the topic.
+    /// Decodes a value of the topic.
     pub fn decode(value: &[u8]) -> Result<Record, Unreadable> {
         let (_, rest) = FORMAT.open(value)?;
         FORMAT.read(rest)
@@ -210,7 +212,7 @@ impl Record {
 }
 
 impl Key {
-    /// Reads it from the topic.
+    /// Decodes a key of the topic.
     pub fn decode(key: &[u8]) -> Key {
         let chunk = || {
             let rest = key.strip_prefix(b"c")?;
@@ -226,7 +228,7 @@ impl Key {
     }
 }
 
-/// A number that nobody else has, made of who, what and when.
+/// A unique number, made from who, what and when.
 pub fn nonce(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,11 +1,11 @@
-//! Shadow runs: rules that run beside the live ones on the same inputs, and what is known of them.
+//! Shadow runs: rules that run beside the live ones on the same inputs, and their results.
 //!
 //! Rules:
-//! - A shadow decides nothing. No task waits for it, and what it does stays inside it. It is over when a record says so, or when
-//!   other rules are committed or withdrawn; the first of these on the topic counts.
-//! - Shadows have their own numbers. A shadow takes the number after the last one that its author saw. Of two with the same
-//!   number, the first counts. While a shadow is running or a deploy is undecided, no other shadow is accepted.
-//! - A task runs a shadow at most once. The report says what was seen there, and how it ended.
+//! - A shadow decides nothing. No task waits for it, and it has no effect outside. It is over when a record says so, or
+//!   when other rules are committed or withdrawn; the first such record counts.
+//! - Shadows have their own numbers. A shadow has the number after the last one that its author has seen. Of two with
+//!   the same number, the first counts. While a shadow runs or a deploy is undecided, no other shadow is accepted.
+//! - A task runs a shadow at most once. Its report has the results and how it ended.
 
 use super::{Deploy, Effect, Report as Progress, Stage};
 use crate::record::{Millis, Number, Partition};
@@ -13,10 +13,10 @@ use crate::shadow::Report;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A shadow: rules to run beside the live ones.
+/// A shadow: rules that run beside the live ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shadow {
-    /// Its rules, in the form of a deploy. The number is the shadow's; the takeover time means nothing.
+    /// Its rules, in the form of a deploy. The number is the shadow's, and the takeover time is not used.
     pub deploy: Deploy,
     /// How long it runs, in event time of each task.
     pub duration: Millis,
@@ -33,29 +33,29 @@ pub enum Said {
     Begin(Shadow),
     /// It is over, for this reason.
     Over(Number, String),
-    /// How far an instance is with it.
+    /// How far an instance has come with it.
     Progress(Number, String, Progress),
-    /// What was seen of it in a task: JSON of a [`Report`].
+    /// Its results in a task, as the JSON of a [`Report`].
     Seen(Number, Partition, Vec<u8>),
 }
 
-/// The last shadow that counts.
+/// The last valid shadow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
     /// The shadow as its author wrote it.
     pub shadow: Shadow,
     /// Why it is over, if it is.
     pub over: Option<String>,
-    /// How far each instance is with it, by the instance's name.
+    /// How far each instance has come with it, by the instance's name.
     pub instances: BTreeMap<String, Progress>,
     /// The reports, by task.
     pub tasks: BTreeMap<Partition, Report>,
 }
 
-/// All shadows, of which only the last is kept.
+/// All shadows. Only the last one is kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shadows {
-    /// Number of shadows that counted so far.
+    /// Number of valid shadows so far.
     count: Number,
     last: Option<Known>,
 }
@@ -69,19 +69,20 @@ impl Said {
             Said::Begin(shadow) => numbered(b'b', shadow.deploy.number, &shadow.deploy.nonce),
             Said::Over(number, _) => numbered(b'o', *number, nonce),
             Said::Progress(number, instance, _) => numbered(b'r', *number, instance.as_bytes()),
-            // The reports of a shadow replace those of the shadow before, because they are the largest records here.
+            // The reports of a shadow replace those of the shadow before, because they are the largest records of the
+            // topic.
             Said::Seen(_, task, _) => numbered(b't', 0, &task.to_be_bytes()),
         }
     }
 }
 
 impl Known {
-    /// Its number.
+    /// The number of the shadow.
     pub fn number(&self) -> Number {
         self.shadow.deploy.number
     }
 
-    /// Whether the instances that are ready have all tasks between them.
+    /// Whether the ready instances have all tasks among them.
     pub fn covered(&self, tasks: usize) -> bool {
         let ready = self.instances.values().filter(|said| said.stage == Stage::Ready);
         let covered: BTreeSet<Partition> = ready.flat_map(|said| said.tasks.iter().copied()).collect();
@@ -90,7 +91,7 @@ impl Known {
 }
 
 impl Shadows {
-    /// Takes the next record. `undecided` is the number of an undecided deploy, if there is one.
+    /// Applies the next record. `undecided` is the number of the undecided deploy, if there is one.
     pub fn apply(&mut self, said: Said, undecided: Option<Number>) -> Effect {
         match said {
             Said::Begin(shadow) => return self.begin(shadow, undecided),
@@ -107,12 +108,12 @@ impl Shadows {
                 known.instances.insert(instance, progress);
             }
             Said::Seen(number, task, json) => {
-                // The last report of a task may come after the record that ended the shadow.
+                // The last report of a task may come after the record that has ended the shadow.
                 let known = self.last.as_mut().filter(|known| known.number() == number);
                 let Some(known) = known else { return Effect::None };
                 match Report::read(&json) {
                     Ok(report) => known.tasks.insert(task, report),
-                    // It decides nothing, so nothing ends because of it.
+                    // A report decides nothing, so a bad one ends nothing.
                     Err(why) => {
                         return Effect::Refused(format!(
                             "what task {task} says of shadow {number} can't be read: {why}"
@@ -148,7 +149,7 @@ impl Shadows {
         Effect::Changed
     }
 
-    /// Ends the shadow, because other rules are live or will be.
+    /// Ends the shadow, because other rules take over.
     pub(super) fn ended(&mut self, why: String) {
         let count = self.count;
         if let Some(known) = self.under_way_mut(count) {
@@ -156,17 +157,17 @@ impl Shadows {
         }
     }
 
-    /// Number of the last shadow that counts, or 0 if there was none.
+    /// Number of the last valid shadow, or 0.
     pub fn count(&self) -> Number {
         self.count
     }
 
-    /// The last shadow that counts.
+    /// The last valid shadow.
     pub fn last(&self) -> Option<&Known> {
         self.last.as_ref()
     }
 
-    /// The shadow that is running. It counts as running until it is over, even if all tasks have finished it.
+    /// The running shadow. It counts as running until it is over, even if all tasks have finished it.
     pub fn under_way(&self) -> Option<&Known> {
         self.last.as_ref().filter(|known| known.over.is_none())
     }

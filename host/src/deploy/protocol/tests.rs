@@ -1,4 +1,4 @@
-//! The protocol under every order of records that authors, tasks and deciders can make.
+//! Tests the protocol under every order of records that authors, tasks and instances can produce.
 
 use super::*;
 use proptest::prelude::*;
@@ -64,7 +64,7 @@ fn records_come_back() {
     assert_eq!(Key::decode(&Key::chunk(&[3; 32], 260)), Key::Chunk([3; 32], 260));
 }
 
-/// Compaction keeps the last record of a key: an order must never replace another one.
+/// Compaction keeps the last record with a key, so a decision must never replace another one.
 #[test]
 fn orders_have_keys_of_their_own() {
     let (one, other) = (nonce(&[b"a", b"bc"]), nonce(&[b"ab", b"c"]));
@@ -111,7 +111,7 @@ fn now_is_the_latest_position() {
     assert_eq!(control.due(), Some(Record::Order { number: 2, order }));
 }
 
-/// While one is undecided no other is taken; a late order means nothing.
+/// While a deploy is undecided, no other is accepted, and a late decision has no effect.
 #[test]
 fn one_after_the_other() {
     let mut control = Control::new(TASKS);
@@ -128,7 +128,7 @@ fn one_after_the_other() {
     assert_eq!(control.apply(Record::Deploy(deploy(3, 3, None))), Effect::Changed);
 }
 
-/// A later deploy with an earlier time takes the place of one that nobody has come to yet.
+/// A later deploy with an earlier time replaces one that no task has come to yet.
 #[test]
 fn a_higher_number_wins() {
     let at = |number, at| Committed {
@@ -163,34 +163,34 @@ fn ready_instances_cover_the_tasks() {
     assert!(!report("a", Stage::Ready, &[0, 1]));
     assert!(!report("b", Stage::Fetched, &[2]));
     assert!(report("b", Stage::Ready, &[2]));
-    // Once covered, always: tasks may hold already.
+    // Once the tasks are covered, they stay covered, because tasks may hold already.
     assert!(report("b", Stage::Ready, &[]));
 }
 
-/// What somebody does in the model below.
+/// An action in the model below.
 #[derive(Clone, Debug)]
 enum Move {
-    /// An author has read so much of the log, and deploys.
+    /// An author that has read this much of the log deploys.
     Deploy(usize, Option<Millis>),
-    /// A task's instance has read so much, and the task answers if there is something to answer; else it takes steps.
+    /// The instance of a task has read this much. The task answers if it can, or else takes steps.
     Task(usize, usize),
-    /// Whoever has read so much decides, if a commit is due.
+    /// Someone who has read this much writes the commit, if it is due.
     Decide(usize),
-    /// Whoever has read so much gives up.
+    /// Someone who has read this much writes a cancel.
     GiveUp(usize),
-    /// A task is somewhere else from now on: its new instance has read all.
+    /// A task moves to an instance that has read everything.
     Moves(usize),
 }
 
-/// A task of the model: what its meta says.
+/// A task of the model, with what its meta says.
 #[derive(Clone, Debug, Default)]
 struct Task {
-    /// Records of the log that its instance has read.
+    /// How many records of the log its instance has read.
     read: usize,
-    /// Times of the steps that it has taken, with the version of each.
+    /// The steps that it has taken: their times, and the version of each.
     steps: Vec<(Millis, VersionId)>,
     taken: Number,
-    /// (number, bound): no step of this time or a later one.
+    /// (number, bound): it takes no step at or after this time.
     holds: Option<(Number, Millis)>,
 }
 
@@ -203,7 +203,7 @@ fn read(log: &[Record], to: usize) -> Control {
 }
 
 impl Task {
-    /// The task reads on, answers, and takes one step if nothing holds it.
+    /// The task's instance reads on. The task answers, and takes one step unless it holds.
     fn turn(&mut self, log: &mut Vec<Record>, task: usize, to: usize) {
         self.read = self.read.max(to.min(log.len()));
         let control = read(log, self.read);
@@ -256,8 +256,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 proptest! {
-    /// Two authors at once, deciders that lag, tasks that lag and move: whoever reads the same agrees, and every step of
-    /// every task was taken by the version that the whole log says.
+    /// With two concurrent authors, and with instances and tasks that lag and move: all who have read the same agree,
+    /// and every step was taken by the version that the whole log says.
     #[test]
     fn every_step_has_the_version_of_its_time(moves in moves()) {
         let mut log = vec![Record::Deploy(deploy(1, 1, None))];
@@ -296,7 +296,7 @@ proptest! {
                 prop_assert_eq!(holds.map(|deploy| &deploy.version), Some(version), "task {} at {}", number, time);
             }
         }
-        // Reading on never takes back what was decided.
+        // Reading further never changes what was decided.
         let mut before = Control::new(TASKS);
         for record in &log {
             let old = before.committed();

@@ -1,26 +1,27 @@
-//! Deploys that were withdrawn after they had been committed.
+//! Deploys that were withdrawn after they were committed.
 //!
 //! Rules:
-//! - Nobody has to answer. Each task goes back before its next step, wherever it is, and its journal says where. So a task that is
-//!   far behind does not run rules that are known to be bad, and a withdrawal works while instances are away.
-//! - A task goes back to the newest earlier deploy, which is what the withdrawn one was checked against. It never goes back over a
-//!   one-way deploy. Then it waits for a later deploy, and goes on with that.
-//! - A version that tasks went back to is not withdrawn in turn. What traps in both versions is a property of the input, and tasks
-//!   must not go back and forth.
+//! - No answers are needed. Each task goes back before its next step, wherever it is, and its journal says where. So a
+//!   task that is far behind does not run rules that are known to be bad, and a withdrawal works while instances are
+//!   away.
+//! - A task goes back to the newest earlier deploy, which the withdrawn one was checked against. It never goes back
+//!   past a one-way deploy. Instead, it waits for a later deploy and continues with that.
+//! - A version that tasks went back to is not withdrawn in turn. What traps in both versions is a property of the
+//!   input, and tasks must not go back and forth.
 
 use super::{Committed, Control, State};
 use crate::record::{Number, VersionId};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// A withdrawn deploy, in the form that tasks get.
+/// A withdrawn deploy, as tasks get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Withdrawn {
     /// Its number.
     pub number: Number,
     /// Its version.
     pub version: VersionId,
-    /// The deploy with which tasks that have taken it over go on. Without one, they wait.
+    /// The deploy with which tasks that have taken it over continue. Without one, they wait.
     pub instead: Option<Committed>,
 }
 
@@ -29,9 +30,10 @@ pub struct Withdrawn {
 pub enum Way {
     /// It is withdrawn.
     Back,
-    /// It was deployed one-way, so no earlier version can read its state. Its tasks stop until another version is deployed.
+    /// Its tasks stop until another version is deployed. It was deployed one-way, so no earlier version can read its
+    /// state.
     Stop,
-    /// It goes on, because there is nothing to go back to, or because tasks already went back to it.
+    /// It continues, because there is nothing to go back to, or because tasks have gone back to it.
     On,
 }
 
@@ -66,7 +68,7 @@ impl Control {
         self.way(number, &self.committed(), &self.withdrawn())
     }
 
-    /// The deploys that don't go on if they exceed their budget.
+    /// The deploys that don't continue if they exceed their budget.
     pub fn ways_back(&self) -> BTreeSet<Number> {
         let (standing, withdrawn) = (self.committed(), self.withdrawn());
         let numbers = standing.iter().map(|deploy| deploy.number);
@@ -92,7 +94,7 @@ impl Control {
         }
     }
 
-    /// The deploy with which a task goes on if this one is withdrawn. `standing` is all committed deploys.
+    /// The deploy with which tasks continue if this one is withdrawn. `standing` has all committed deploys.
     fn instead(&self, number: Number, standing: &[Committed]) -> Option<Committed> {
         let known = self.known(number)?;
         let ever = |state: &State| matches!(state, State::Committed(_) | State::Withdrawn(..));
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
     use crate::record::{Millis, NEVER};
 
-    /// A deploy of this version, committed at once.
+    /// Adds a deploy of this version, committed at once.
     fn commit(control: &mut Control, version: u8, at: Millis, one_way: bool) -> Number {
         let number = control.last() + 1;
         control.apply(Record::Deploy(Deploy {
@@ -212,7 +214,7 @@ mod tests {
         commit(&mut control, 3, 200, false);
         // A later deploy goes back to the one-way deploy.
         assert_eq!(control.way_back(3), Way::Back);
-        // There is another one now, with which its tasks go on from where they stopped.
+        // Now there is another deploy, with which its tasks continue from where they stopped.
         assert_eq!(control.way_back(2), Way::Back);
         withdraw(&mut control, 2);
         assert_eq!(instead(&control, 2), Some(3));

@@ -1,15 +1,15 @@
-//! Do the rules fit the pipeline?
+//! Checks that the rules fit the pipeline.
 
 use super::names;
 use crate::binding::Wiring;
 use crate::config::{Config, Finding, Format, Level};
-use crate::convert;
 use crate::deploy::compile;
 use crate::registry::{NoSchema, Schemas};
 use crate::rules::{Engine, Refused, Rules};
+use pelton_convert as convert;
 use std::sync::Arc;
 
-/// Compiles and describes them, and compares the names. None: there is an error among the findings.
+/// Compiles and describes the rules, and compares the names. Returns no rules if a finding is an error.
 pub fn rules(
     engine: &Engine,
     component: &[u8],
@@ -50,7 +50,7 @@ pub fn rules(
     (good.then_some(rules), findings)
 }
 
-/// Binds them to the pipeline. Err: everything that does not fit.
+/// Binds the rules to the pipeline. The error lists everything that does not fit.
 pub fn wiring(
     rules: Rules,
     config: &Config,
@@ -59,7 +59,7 @@ pub fn wiring(
 ) -> Result<Wiring, Vec<Finding>> {
     Wiring::new(rules, config, schemas, partitions).map_err(|misfits| {
         let finding = |misfit: crate::binding::Misfit| {
-            // output 'enriched': outputs.enriched
+            // The key for `output 'enriched'` is `outputs.enriched`.
             let key = match misfit.what.split_once(" '") {
                 Some((kind, name)) => format!("{kind}s.{}", name.trim_end_matches('\'')),
                 None => "inputs".into(),
@@ -70,14 +70,14 @@ pub fn wiring(
     })
 }
 
-/// Can the rules read what is written to the topics now?
+/// Checks that the rules can read what is currently written to the topics.
 pub fn fit(wiring: &Wiring, config: &Config, schemas: &dyn Schemas) -> Vec<Finding> {
     let mut findings = vec![];
     for (input, wired) in config.inputs.iter().zip(&wiring.inputs) {
         let (Format::Avro, Some((_, reader))) = (input.format, wired) else {
             continue;
         };
-        // That there is none is said elsewhere.
+        // A missing schema is reported by another check.
         let Ok((id, writer)) = schemas.latest(&input.topic) else {
             continue;
         };
@@ -94,7 +94,7 @@ pub fn fit(wiring: &Wiring, config: &Config, schemas: &dyn Schemas) -> Vec<Findi
     findings
 }
 
-/// A registry that is only looked at: what the start would register counts as registered.
+/// Schemas for a check without side effects: what the start would register counts as registered.
 pub struct Looking<'a>(pub &'a dyn Schemas);
 
 impl Schemas for Looking<'_> {

@@ -26,7 +26,7 @@ fn info(partitions: i32, config: &[(&str, &str)]) -> TopicInfo {
     }
 }
 
-/// A cluster on which everything is right.
+/// A cluster without problems.
 fn cluster(config: &Config) -> HashMap<String, TopicInfo> {
     let mut topics = HashMap::new();
     for topic in [

@@ -1,4 +1,4 @@
-//! A restore as its driver sees it: what it asks, and what becomes of answers that are failures, or that come too late.
+//! Tests a restore from its driver's view: what it asks, and how it handles answers that are failures or too late.
 
 use super::*;
 use crate::instance::seat::Claim;
@@ -13,7 +13,7 @@ use crate::store::{Stamp, Store};
 use crate::task::restore::Access;
 use std::path::Path;
 
-/// The task that is restored.
+/// The task to restore.
 const TASK: Partition = 0;
 
 struct World {
@@ -57,7 +57,7 @@ impl World {
         })
     }
 
-    /// Until it asks this, or waits for its version.
+    /// Drives it until it asks such a question, or waits for its version.
     fn drive(&self, work: &mut (Restore, Access), until: fn(&Question) -> bool) -> Option<Question> {
         loop {
             match work.0.step(&self.board) {
@@ -87,7 +87,7 @@ impl World {
     }
 }
 
-/// Writes rows with these keys: first the beginning of a flush and the first half, then the rest, when that is called.
+/// Begins to flush rows with these keys, and writes the first half. Calling the result writes the rest.
 fn flush<'a>(store: &'a mut Memory, keys: &[&str], stamp: Stamp) -> impl FnOnce() + use<'a> {
     let mut rows = Rows::new();
     rows.track();
@@ -132,10 +132,10 @@ fn a_restore_that_nobody_wants_any_more_wipes_nothing() {
     before.open(TASK, Stay(1)).unwrap();
     flush(&mut before, &["old"], world.stamp("another cluster"))();
 
-    // The first stay decides to wipe what is there, and waits for a slow disk.
+    // The first stay decides to wipe the store, and waits for a slow disk.
     let mut first = world.restore(1);
     let wipe = world.drive(&mut first, |question| matches!(question, Question::Wipe));
-    // Meanwhile the partition is lost and assigned again; the second stay wipes, restores, opens, and flushes.
+    // In the meantime the partition is lost and assigned again. The second stay wipes, restores, opens and flushes.
     let mut second = world.restore(2);
     assert!(world.drive(&mut second, |_| false).is_none());
     assert!(World::is_restored(&second));
@@ -163,7 +163,7 @@ fn a_restore_that_nobody_wants_any_more_does_not_take_a_flush_that_has_begun_for
     let mut worker = world.disk.store();
     worker.open(TASK, Stay(2)).unwrap();
     let finish = flush(&mut worker, &["a", "b"], world.stamp("cluster"));
-    // Rows without a stamp: an open that had the right to would wipe them.
+    // There are rows without a stamp, which the owner would wipe when it opens the store.
     let answer = first.1.ask(open.expect("it opens the store"), Duration::ZERO);
     assert!(matches!(answer, Err(Failure::Fenced(_))));
     finish();
@@ -201,7 +201,7 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
     }
     let mut work = world.restore(1);
     for cut in 1..=3 {
-        // It knows where the log begins; then that moves.
+        // It knows where the log begins, and then that changes.
         let read = world.drive(&mut work, |question| matches!(question, Question::Read(..)));
         world.cluster.truncate(changelog, TASK, cut).unwrap();
         let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 pub struct Compiled {
     pub engine: Engine,
     pub component: Vec<u8>,
-    /// None if an error is among the findings.
+    /// `None` if a finding is an error.
     pub rules: Option<Rules>,
     pub findings: Vec<Finding>,
 }
@@ -47,7 +47,7 @@ pub fn compile(config: Arc<Config>) -> std::io::Result<Compiling> {
     })
 }
 
-/// The file's component.
+/// Reads the component that the file names.
 fn component(config: &Config) -> anyhow::Result<Vec<u8>> {
     let file = &config.rules.file;
     std::fs::read(file).with_context(|| format!("rules.file = \"{}\" can't be read; build it first", file.display()))

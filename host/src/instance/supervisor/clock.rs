@@ -1,14 +1,14 @@
-//! Time in which the driver ran.
+//! A clock that counts only the time in which its driver ran.
 //!
-//! Rule: a process that stood still (a stopped container, a suspended machine) has not used up its deadlines: a jump of more
-//! than a second counts as one second.
+//! Rule: a process that stood still (a stopped container, a suspended machine) must not use up its deadlines. So a jump
+//! of more than a second counts as one second.
 
 use std::time::Duration;
 
-/// A longer time between two steps counts as this. So the driver must step at least as often while a deadline runs.
+/// Maximum time that counts between two steps. While a deadline runs, the driver must step at least this often.
 pub const STRIDE: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// Counts the time in which the driver ran.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DrivenClock {
     last: Duration,
@@ -16,7 +16,7 @@ pub struct DrivenClock {
 }
 
 impl DrivenClock {
-    /// A step at this time of a monotonic clock.
+    /// Notes a step at this time of a monotonic clock.
     pub fn tick(&mut self, now: Duration) {
         self.ran += now.saturating_sub(self.last).min(STRIDE);
         self.last = now;
@@ -27,7 +27,7 @@ impl DrivenClock {
         self.last
     }
 
-    /// For how long the driver ran.
+    /// How long the driver has run.
     pub fn ran(&self) -> Duration {
         self.ran
     }

@@ -1,4 +1,4 @@
-//! How a partition stands with this instance, and what each event makes of that: a table, tested cell by cell.
+//! The state of a partition in this instance, and how each event changes it. It is a table, tested cell by cell.
 //!
 //! ```text
 //!            Assigned              Revoked      Lost         Restored  Closed
@@ -9,67 +9,68 @@
 //! Dropping   Dropping, again       not again    not again    -         Away, or Restoring when again
 //! ```
 //!
-//! Rule: a worker may have the task of one stay at a time. So an assignment that comes while a worker still has the partition
-//! waits until that worker has said that it is closed; and what is said about an older stay changes nothing.
+//! Rule: a worker has the task of only one stay at a time. So if a partition is assigned while a worker still has it,
+//! the restore waits until the worker has said that it is closed. Reports about an older stay change nothing.
 
 use crate::record::Stay;
 
-/// How a partition stands.
+/// The state of a partition in this instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Holding {
-    /// It is not ours, and no worker has anything of it.
+    /// It is not ours, and no worker has it.
     #[default]
     Away,
     /// It is ours, and is being restored.
     Restoring(Stay),
     /// A worker runs its task.
     Open(Stay),
-    /// A worker was told to commit what is open of its task, and to close it. It may have been assigned again since.
+    /// A worker must commit its task's open epoch and close the task. The partition may have been assigned again since.
     Closing(Stay, Again),
-    /// A worker was told to drop its task, which is somebody else's already. It may have been assigned again since.
+    /// A worker must drop its task, which belongs to another instance already. The partition may have been assigned
+    /// again since.
     Dropping(Stay, Again),
 }
 
-/// The stay that begins when the worker has closed the partition, if one does.
+/// The stay that begins when the worker has closed the partition, if there is one.
 pub type Again = Option<Stay>;
 
-/// What happens to a partition.
+/// An event about a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happens {
-    /// It is ours; the stay is a new one.
+    /// It is assigned, with a new stay.
     Assigned(Stay),
-    /// It is to be given back.
+    /// It must be given back.
     Revoked,
-    /// It is somebody else's already.
+    /// It belongs to another instance already.
     Lost,
-    /// The restore of this stay has brought a task.
+    /// The restore for this stay has made a task.
     Restored(Stay),
-    /// The worker has closed the task of this stay.
+    /// The worker has closed the task for this stay.
     Closed(Stay),
 }
 
-/// What follows from it.
+/// What must be done about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Follows {
-    /// This restore is not wanted any more.
+    /// Abandon the restore for this stay.
     pub abandon: Option<Stay>,
-    /// The worker is told to close, or to drop, the task of this stay.
+    /// Tell the worker to close or drop the task for this stay.
     pub close: Option<(Stay, Way)>,
-    /// This stay is restored.
+    /// Restore this stay.
     pub restore: Option<Stay>,
 }
 
-/// How a worker lets go of a task.
+/// How a worker gives up a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// It commits what is open.
+    /// It commits the open epoch.
     Close,
-    /// It drops what is open: the task is somebody else's.
+    /// It drops the open epoch, because the task belongs to another instance.
     Drop,
 }
 
 impl Holding {
-    /// The stay that a worker must close before the partition may be somebody else's.
+    /// The stay that a worker must close before another instance may have the partition.
     pub fn awaited(self) -> Option<Stay> {
         match self {
             Holding::Closing(stay, _) | Holding::Dropping(stay, _) => Some(stay),
@@ -77,7 +78,7 @@ impl Holding {
         }
     }
 
-    /// One row and column of the table.
+    /// Looks up the event in the table.
     pub fn after(self, event: Happens) -> (Holding, Follows) {
         use Happens::*;
         use Holding::*;
@@ -103,7 +104,7 @@ impl Holding {
                     ..restore(new)
                 },
             ),
-            // We were never told that it was lost in between; but it must have been.
+            // We were never told that it was lost in between, but it must have been.
             (Open(old), Assigned(new)) => (Dropping(old, Some(new)), close(old, Way::Drop)),
             (Closing(old, _), Assigned(new)) => (Closing(old, Some(new)), none),
             (Dropping(old, _), Assigned(new)) => (Dropping(old, Some(new)), none),
@@ -119,7 +120,7 @@ impl Holding {
                 Some(new) => (Restoring(new), restore(new)),
                 None => (Away, none),
             },
-            // Of an older stay, or nothing to be done.
+            // It is about an older stay, or there is nothing to do.
             (same, Restored(_) | Closed(_)) => (same, none),
             (Away, Revoked | Lost) => (Away, none),
         }
@@ -137,7 +138,7 @@ mod tests {
     const NEW: Stay = Stay(7);
     const NEWER: Stay = Stay(9);
 
-    /// A cell: from, event, to, what follows.
+    /// A cell of the table: state, event, next state, what must be done.
     fn cell(from: Holding, event: Happens, to: Holding, follows: Follows) {
         assert_eq!(from.after(event), (to, follows), "{from:?} x {event:?}");
     }

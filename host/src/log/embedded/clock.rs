@@ -1,21 +1,21 @@
-//! The clock of the embedded log, given from outside.
+//! The clock of the embedded log.
 //!
-//! Rule: nobody in the embedded log asks the machine for the time; under a manual clock nothing waits.
+//! Rule: nothing else in the embedded log asks the machine for the time. Under a manual clock, nothing waits.
 #![expect(clippy::disallowed_methods, reason = "it is the clock of the embedded log")]
 
 use crate::record::Millis;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Monotonic time for time-outs and proofs, wall-clock time for topics with append time.
+/// Monotonic time for time-outs and proofs, and wall-clock time for topics with append time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// The machine's; monotonic time counts from here.
+    /// The machine's clock. Monotonic time counts from this instant.
     Real(Instant),
-    /// Stands still until it is advanced: the time since its start, and the wall-clock time at its start.
+    /// A clock that a test advances: the time since its start, and the wall-clock time at its start.
     Manual(Arc<Mutex<Duration>>, Millis),
 }
 
@@ -25,15 +25,15 @@ impl Clock {
         Clock(Source::Real(Instant::now()))
     }
 
-    /// A clock that moves only by [`Clock::advance`]. `wall`: wall-clock time at its start.
+    /// A clock that moves only by [`Clock::advance`]. `wall` is the wall-clock time at its start.
     pub fn manual(wall: Millis) -> Clock {
         Clock(Source::Manual(Arc::default(), wall))
     }
 
-    /// Moves a manual clock, for all its clones.
+    /// Advances a manual clock and all its clones.
     ///
     /// # Panics
-    /// When it is the machine's clock.
+    /// If it is the machine's clock.
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Source::Real(_) => panic!("the machine's clock can't be moved"),
@@ -41,7 +41,7 @@ impl Clock {
         }
     }
 
-    /// Time since the clock's start; never goes back.
+    /// Time since the clock's start. It never goes back.
     pub fn now(&self) -> Duration {
         match &self.0 {
             Source::Real(start) => start.elapsed(),
@@ -59,7 +59,8 @@ impl Clock {
         }
     }
 
-    /// False for a manual clock: whoever would wait returns at once, because only the caller can move the time.
+    /// Whether time passes by itself. Under a manual clock it does not, so callers that would wait return at once: only
+    /// their own caller can advance it.
     pub(super) fn passes(&self) -> bool {
         matches!(self.0, Source::Real(_))
     }

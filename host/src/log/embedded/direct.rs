@@ -1,4 +1,4 @@
-//! Direct access to the cluster, past the port: for the demo, tests and the simulator.
+//! Direct access to the cluster, without the port, for the demo, tests and the simulator.
 
 use super::Embedded;
 use super::fate::{Fates, Limits};
@@ -12,18 +12,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-/// A record on its own.
+/// A record with memory of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned {
-    /// Its offset.
+    /// The offset in its partition.
     pub offset: Offset,
     /// Milliseconds since 1970.
     pub timestamp: i64,
-    /// None: a null key.
+    /// The key, or `None` if it is null.
     pub key: Option<Vec<u8>>,
-    /// None: a null value.
+    /// The value, or `None` if it is null.
     pub value: Option<Vec<u8>>,
-    /// (name, value).
+    /// Headers, as (name, value).
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
@@ -48,20 +48,21 @@ impl Owned {
 pub struct Appender<'a>(&'a mut State);
 
 impl Appender<'_> {
-    /// Appends a record, outside of any transaction.
+    /// Appends a record outside of any transaction.
     pub fn append(&mut self, topic: &str, partition: Partition, record: Record<'_>) -> Result<Offset> {
         self.0.append(self.0.topic(topic)?, partition, record, None)
     }
 }
 
-/// An open transaction of somebody who is not in any group; dropped without an end, it hangs until its time-out.
+/// An open transaction of a producer outside of any group. If it is dropped without `end`, it stays open until its
+/// time-out.
 pub struct OpenTransaction {
     cluster: Embedded,
     hold: Hold,
 }
 
 impl OpenTransaction {
-    /// Appends a record within it. Fenced: the id was taken again, or it has timed out.
+    /// Appends a record to the transaction. Returns `Fenced` if another producer has taken the id, or it has timed out.
     pub fn append(&self, topic: &str, partition: Partition, record: Record<'_>) -> Result<Offset> {
         self.cluster.change(|state| {
             let topic = state.topic(topic)?;
@@ -88,23 +89,23 @@ impl OpenTransaction {
 }
 
 impl Embedded {
-    /// Makes a topic; nothing when it is there. Known settings: `message.timestamp.type`, `max.message.bytes`,
+    /// Creates a topic, unless it exists. Supported settings: `message.timestamp.type`, `max.message.bytes`,
     /// `retention.bytes`, `cleanup.policy`.
     pub fn create_topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         self.change(|state| state.create(name, partitions, config))
     }
 
-    /// Deletes a topic with everything in it; made anew, it has another id.
+    /// Deletes a topic and its records. If it is created again, it gets another id.
     pub fn delete_topic(&self, name: &str) {
         self.change(|state| state.delete(name));
     }
 
-    /// Appends a record.
+    /// Appends a record, and returns its offset.
     pub fn append(&self, topic: &str, partition: Partition, record: Record<'_>) -> Result<Offset> {
         self.appending(|log| log.append(topic, partition, record))
     }
 
-    /// Appends records to one partition; returns their offsets. Those before one that is refused stay.
+    /// Appends records to one partition, and returns their offsets. If one is refused, those before it stay.
     pub fn append_batch<'a>(
         &self,
         topic: &str,
@@ -121,12 +122,13 @@ impl Embedded {
         })
     }
 
-    /// Appends any number of records under one lock, which is what makes it fast; `write` must not call the cluster.
+    /// Appends any number of records under one lock, which makes it fast. `write` must not call the cluster.
     pub fn appending<R>(&self, write: impl FnOnce(&mut Appender<'_>) -> R) -> R {
         self.change(|state| write(&mut Appender(state)))
     }
 
-    /// Opens a transaction of a producer that is in no group; its id is taken, and what was open under it is aborted.
+    /// Takes this transactional id for a producer outside of any group, aborts its open transaction, and opens a new
+    /// one.
     pub fn transaction(&self, transactional_id: &str, timeout: Duration) -> Result<OpenTransaction> {
         let hold = self.change(|state| {
             let hold = state.take_id(transactional_id, timeout);
@@ -149,7 +151,8 @@ impl Embedded {
 
     /// The newest committed record of a partition.
     pub fn last(&self, topic: &str, partition: Partition) -> Result<Option<Owned>> {
-        /// A transaction of one record is followed by its marker; aborted ones by theirs.
+        /// Long enough for the markers at the end of a partition: each transaction ends with one, also if it was
+        /// aborted.
         const BACK: Offset = 64;
         let state = self.lock();
         let log = state.log(state.topic(topic)?, partition)?;
@@ -159,14 +162,14 @@ impl Embedded {
         Ok(chunk.records.last().map(|record| Owned::new(&chunk, record)))
     }
 
-    /// Start, last stable offset and high watermark of a partition.
+    /// Start offset, last stable offset and high watermark of a partition.
     pub fn offsets(&self, topic: &str, partition: Partition) -> Result<(Offset, Offset, Offset)> {
         let state = self.lock();
         let log = state.log(state.topic(topic)?, partition)?;
         Ok((log.bounds().0, log.stable(), log.bounds().1))
     }
 
-    /// The group's committed offsets, by (topic, partition); what is in open transactions is not in it.
+    /// The group's committed offsets, by (topic, partition). Offsets in open transactions are not included.
     pub fn group_offsets(&self, group: &str) -> BTreeMap<(String, Partition), Offset> {
         self.lock()
             .groups
@@ -175,23 +178,23 @@ impl Embedded {
             .unwrap_or_default()
     }
 
-    /// Removes records as retention does, or DeleteRecords.
+    /// Removes records, as retention or DeleteRecords does.
     pub fn truncate(&self, topic: &str, partition: Partition, before: Offset) -> Result<()> {
         self.change(|state| truncate(state, topic, partition, before))
     }
 
-    /// Takes an instance out of its group, as a coordinator does that has not heard of it for too long.
+    /// Removes an instance from its group, as a coordinator does with a member that it has not heard from for too long.
     pub fn evict(&self, instance: &str) {
         self.change(|state| state.evict(instance));
     }
 
-    /// Fences the member of an instance by its own name, as a coordinator does that was restarted, or that a rival has joined.
+    /// Fences an instance's member, as if another process had joined under its name.
     pub fn fence(&self, instance: &str) {
         self.change(|state| state.fence(instance));
     }
 
-    /// Kills all incarnations of an instance that there are: their calls fail from now on. What they have open dangles,
-    /// and the group keeps the member until it times out, is evicted, or comes back.
+    /// Kills all current incarnations of an instance: their calls fail from now on. Their open transactions stay open,
+    /// and the group keeps the member until it times out, is evicted, or joins again.
     pub fn kill(&self, instance: &str) {
         self.change(|state| {
             state
@@ -202,17 +205,18 @@ impl Embedded {
         });
     }
 
-    /// Ends what has timed out. Every other call does it too; this is for a clock that was moved.
+    /// Ends what has timed out. Every other call does this too; call it after advancing the clock.
     pub fn tick(&self) {
         self.change(|_| ());
     }
 
-    /// Number of decisions whose markers are not written yet (see [`Fate::markers_late`](super::Fate::markers_late)).
+    /// Number of decided transactions' markers that are not written yet (see
+    /// [`Fate::markers_late`](super::Fate::markers_late)).
     pub fn unsettled(&self) -> usize {
         self.lock().markers.len()
     }
 
-    /// Writes the outstanding marker with this index; nothing when there is none.
+    /// Writes the outstanding marker with this index, if there is one.
     pub fn settle(&self, index: usize) {
         self.change(|state| {
             if index < state.markers.len() {
@@ -221,18 +225,18 @@ impl Embedded {
         });
     }
 
-    /// From now on the hook decides each transactional call; none: everything succeeds.
+    /// Lets the hook decide each transactional call from now on. `None` means that all succeed.
     pub fn set_fates(&self, fates: Option<Fates>) {
         self.change(|state| state.fates = fates);
     }
 
-    /// From now on the hook limits each fetch; none: no limits.
+    /// Lets the hook limit each fetch from now on. `None` means no limits.
     pub fn set_limits(&self, limits: Option<Limits>) {
         self.change(|state| state.limits = limits);
     }
 }
 
-/// DeleteRecords.
+/// Removes records as DeleteRecords does.
 pub(super) fn truncate(state: &mut State, topic: &str, partition: Partition, before: Offset) -> Result<()> {
     let no = state.topic(topic)?;
     if state.topics[no].setting("cleanup.policy") == Some("compact") {

@@ -1,44 +1,44 @@
-//! What a simulator may decide: how each transactional call goes, and how much a fetch brings.
+//! What a simulator may decide: how each transactional call ends, and how much a fetch returns.
 //!
-//! Rule: without a hook everything succeeds at once; a hook only picks among outcomes that a real cluster can have.
+//! Rule: without a hook, everything succeeds at once. A hook can only choose outcomes that a real cluster may have.
 
 use crate::record::Partition;
 
-/// A transactional call about to be made.
+/// A transactional call that is about to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// Who calls.
+    /// The instance that calls.
     pub instance: &'a str,
-    /// With which id.
+    /// Its transactional id.
     pub transactional_id: &'a str,
-    /// What is called.
+    /// The kind of call.
     pub what: What,
 }
 
 /// The kinds of transactional calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// `init_transactions`: `Log::producer` or `Producer::renew`.
+    /// `init_transactions`, by `Log::producer` or `Producer::renew`.
     Init,
     /// `Producer::submit`.
     Submit,
 }
 
-/// How a transactional call goes.
+/// How a transactional call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fate {
-    /// What really happens. Of an init, everything but `Commit` means that it does not happen.
+    /// What really happens. An init happens only if this is `Commit`.
     pub truth: Truth,
-    /// True: the caller is left in doubt (`Ambiguous`, of an init `Retry`), whatever the truth is.
+    /// Whether the caller is left in doubt about it: `Ambiguous`, or `Retry` for an init.
     pub doubt: bool,
-    /// The truth happens, and the outcome is told, at the poll after so many polls that tell nothing. Until then the
+    /// How many polls return nothing first. At the next one the truth happens and is reported. Until then the
     /// transaction is open.
     pub polls: u32,
-    /// True: the gate is passed and the offsets are sent when the records are produced; false: right before the end.
-    /// What happens to the group meanwhile counts only for the second.
+    /// When the gate is passed and the offsets are sent: if true, right after the records; if false, right before the
+    /// end, so that changes of the group in between count.
     pub gate_early: bool,
-    /// True: the decision stands, but its markers are written later, one at a time, by `Embedded::settle`, or before
-    /// the next transaction of the same id. Until then readers and `committed` wait.
+    /// Whether the markers of the decision are written later. `Embedded::settle` writes them one by one, and the next
+    /// transaction of the same id writes all. Until then readers and `committed` wait.
     pub markers_late: bool,
 }
 
@@ -49,12 +49,12 @@ pub enum Truth {
     Commit,
     /// It is aborted.
     Abort,
-    /// The producer dies in the middle: the transaction hangs until its time-out, or until the id is taken again.
+    /// The producer dies in the middle: the transaction stays open until its time-out, or until the id is taken again.
     Dangle,
 }
 
 impl Fate {
-    /// Everything succeeds at once, and is told.
+    /// It succeeds at once, and the caller is told so.
     pub const GOOD: Fate = Fate {
         truth: Truth::Commit,
         doubt: false,
@@ -64,20 +64,20 @@ impl Fate {
     };
 }
 
-/// Decides the fate of each transactional call. It is called under the cluster's lock: it must not call the cluster.
+/// Decides the fate of each transactional call. It runs under the cluster's lock, so it must not call the cluster.
 pub type Fates = Box<dyn FnMut(Call<'_>) -> Fate + Send>;
 
-/// A fetch about to be made, for one partition.
+/// A fetch that is about to be made from one partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch<'a> {
-    /// Who fetches.
+    /// The instance that fetches.
     pub instance: &'a str,
-    /// From which topic.
+    /// The topic that it fetches from.
     pub topic: &'a str,
-    /// And which partition.
+    /// The partition that it fetches from.
     pub partition: Partition,
 }
 
-/// Decides how many records a fetch brings at most; 0: it brings nothing this time, not even the proof of the end. It
-/// is called under the cluster's lock: it must not call the cluster.
+/// Decides the maximum number of records of a fetch. At 0 it returns nothing, not even a proof of the end. It runs
+/// under the cluster's lock, so it must not call the cluster.
 pub type Limits = Box<dyn FnMut(Fetch<'_>) -> usize + Send>;

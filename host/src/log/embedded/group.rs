@@ -1,4 +1,4 @@
-//! Membership as one client sees it.
+//! Group membership of one client of the embedded log.
 
 use super::Embedded;
 use super::state::ClientNo;

@@ -1,8 +1,8 @@
 //! The group coordinator: members, generations, sticky assignment, fencing.
 //!
-//! Rules: a partition has at most one holder. It goes to another member only when its holder has released it, has left,
-//! or was evicted. Every change of the members raises the generation; offsets are taken only from a member that is in
-//! the group under the id and generation it knows of. The fence is by member, not by partition.
+//! Rule: a partition has at most one holder. It goes to another member only when its holder has released it, has left,
+//! or was evicted. Every change of membership raises the generation. Offsets are accepted only from a current member
+//! that knows its id and the current generation. Fencing is by member, not by partition.
 
 use super::state::{ClientNo, State};
 use crate::error::{Failure, Result};
@@ -11,46 +11,46 @@ use crate::record::{Offset, Partition};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A member that does not poll for so long is evicted: Pelton's `session.timeout.ms`.
+/// A member that has not polled for this long is evicted. It is Pelton's `session.timeout.ms`.
 pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A consumer group.
 #[derive(Default)]
 pub(super) struct Group {
     pub generation: i32,
-    /// By instance: a static id.
+    /// By instance, which is the static member id.
     pub members: BTreeMap<String, Member>,
     /// Topic that the members are subscribed to.
     pub lead: String,
-    /// By partition of the lead topic: who has it, or is to give it back.
+    /// For each partition of the lead topic: the member that has it, even if it is asked to give it back.
     holders: Vec<Option<String>>,
-    /// By partition of the lead topic: who shall have it.
+    /// For each partition of the lead topic: the member that should have it.
     targets: Vec<Option<String>>,
-    /// By (topic, partition).
+    /// Committed offsets, by (topic, partition).
     pub offsets: BTreeMap<(String, Partition), Offset>,
 }
 
 pub(super) struct Member {
-    /// Given anew at each join.
+    /// A new one at each join.
     pub id: u64,
     last_seen: Duration,
 }
 
-/// Partitions by member.
+/// Partitions of each member.
 type Load<'a> = BTreeMap<&'a str, Vec<usize>>;
 
-/// Who has the fewest partitions. Ties go by name, so that the same history gives the same assignment.
+/// The member with the fewest partitions. Ties are broken by name, so that the same history gives the same assignment.
 fn least<'a>(load: &Load<'a>) -> Option<&'a str> {
     load.iter().min_by_key(|(_, has)| has.len()).map(|(name, _)| *name)
 }
 
-/// Who has the most.
+/// The member with the most partitions.
 fn most<'a>(load: &Load<'a>) -> Option<&'a str> {
     load.iter().max_by_key(|(_, has)| has.len()).map(|(name, _)| *name)
 }
 
 impl Group {
-    /// Spreads the partitions: everybody keeps what it has, as far as nobody has more than one above another.
+    /// Spreads the partitions evenly. Members keep what they have, as long as nobody has two more than another.
     fn rebalance(&mut self) {
         self.generation += 1;
         let mut load: Load<'_> = self.members.keys().map(|name| (name.as_str(), Vec::new())).collect();
@@ -84,7 +84,7 @@ impl Group {
         self.targets = targets;
     }
 
-    /// Takes a member out; its partitions are free.
+    /// Removes a member and frees its partitions.
     fn remove(&mut self, instance: &str) {
         if self.members.remove(instance).is_some() {
             self.free(instance);
@@ -114,7 +114,7 @@ impl Group {
         assigned
     }
 
-    /// Nobody holds any more what the instance held.
+    /// Frees the partitions of this instance.
     fn free(&mut self, instance: &str) {
         for holder in &mut self.holders {
             if holder.as_deref() == Some(instance) {
@@ -125,7 +125,7 @@ impl Group {
 }
 
 impl State {
-    /// Joins the client's group: a new member, or in place of the instance's earlier incarnation, which is fenced.
+    /// Joins the client's group. If an earlier incarnation of the instance is a member, it is replaced and fenced.
     pub fn join(&mut self, client: ClientNo, lead: &str) {
         self.members += 1;
         let (id, now) = (self.members, self.clock.now());
@@ -134,7 +134,7 @@ impl State {
         group.lead = lead.to_owned();
         let member = Member { id, last_seen: now };
         if group.members.insert(instance.clone(), member).is_some() {
-            // A static member that comes back keeps its partitions, without a rebalance; it is told of them anew.
+            // A static member that comes back keeps its partitions without a rebalance, and is told them again.
             group.free(&instance);
         } else {
             group.rebalance();
@@ -142,7 +142,7 @@ impl State {
         self.clients[client].member = Some((id, group.generation));
     }
 
-    /// Shows the client its next change, as the poll of a consumer does; it counts as a sign of life.
+    /// Returns the client's next change of assignment, as a consumer's poll does. It counts as a heartbeat.
     pub fn poll_group(&mut self, client: ClientNo, lead: &str) -> Result<Option<Membership>> {
         if !self.clients[client].joined {
             return Ok(None);
@@ -215,7 +215,7 @@ impl State {
         (!lost.is_empty()).then_some(Membership::Lost(lost))
     }
 
-    /// The client has closed these partitions.
+    /// Says that the client has closed these partitions.
     pub fn release(&mut self, client: ClientNo, partitions: &[Partition]) {
         let Names { group: name, instance } = self.names_of(client);
         let state = &mut self.clients[client];
@@ -227,7 +227,7 @@ impl State {
         let Some(group) = self.groups.get_mut(&name) else {
             return;
         };
-        // Those of a member that was evicted or replaced are free already.
+        // Partitions of a member that was evicted or replaced are free already.
         if revoked
             && group
                 .members
@@ -241,12 +241,12 @@ impl State {
                     *holder = None;
                 }
             }
-            // The member joins again without them, which is a new generation.
+            // The member joins again without them, which makes a new generation.
             group.rebalance();
         }
     }
 
-    /// The client leaves its group.
+    /// Takes the client out of its group.
     pub fn leave(&mut self, client: ClientNo) {
         let Names { group: name, instance } = self.names_of(client);
         let state = &mut self.clients[client];
@@ -265,7 +265,8 @@ impl State {
         }
     }
 
-    /// Takes an instance for a second one of its name, as a coordinator does that was restarted: who has joined is fenced.
+    /// Gives the instance's member a new id, as if another process had joined under its name. The current one is
+    /// fenced.
     pub fn fence(&mut self, instance: &str) {
         for group in self.groups.values_mut() {
             if let Some(member) = group.members.get_mut(instance) {
@@ -275,14 +276,14 @@ impl State {
         }
     }
 
-    /// Takes an instance out of every group that it is a member of.
+    /// Removes an instance from every group.
     pub fn evict(&mut self, instance: &str) {
         for group in self.groups.values_mut() {
             group.remove(instance);
         }
     }
 
-    /// Evicts members that have not polled for the session time-out.
+    /// Evicts members that have not polled for the session time-out. Returns whether there were any.
     pub fn expire_members(&mut self, now: Duration) -> bool {
         let mut expired = false;
         for group in self.groups.values_mut() {
@@ -301,14 +302,14 @@ impl State {
         expired
     }
 
-    /// When the members time out.
+    /// When each member times out.
     pub fn member_deadlines(&self) -> impl Iterator<Item = Duration> {
         self.groups
             .values()
             .flat_map(|group| group.members.values().map(|member| member.last_seen + SESSION_TIMEOUT))
     }
 
-    /// What the coordinator checks before it takes offsets.
+    /// What the coordinator checks before it accepts offsets.
     pub fn check_member(&self, client: ClientNo) -> std::result::Result<(), String> {
         let client = &self.clients[client];
         let Some((id, generation)) = client.member else {
@@ -349,7 +350,7 @@ enum Standing {
     Outside,
 }
 
-/// The names of a client, out of the state's borrow.
+/// The names of a client, copied so that the state is not borrowed.
 struct Names {
     group: String,
     instance: String,

@@ -1,37 +1,37 @@
-//! One partition: records in segments, offsets, and what a read-committed reader may see of them.
+//! One partition: records in segments, offsets, and what a read-committed reader may see.
 //!
-//! Rules: an offset is given once, to a record or to the marker that ends a transaction in this partition. A committed
-//! reader sees nothing at or beyond the last stable offset, which is the first offset of the oldest open transaction,
-//! else the high watermark; below it, it sees everything that was not aborted, in offset order.
+//! Rule: an offset is used once, for a record or for the marker that ends a transaction. The last stable offset is the
+//! first offset of the oldest open transaction, or else the high watermark. A committed reader sees nothing from there
+//! on. Below it, it sees all records that were not aborted, in offset order.
 
 use crate::log::{Chunk, Fetched};
 use crate::record::{Offset, Span};
 use std::collections::VecDeque;
 
-/// Size of a segment, in bytes of records. Positions in it are u32.
+/// Size of a segment, in bytes of records. Positions in it fit into u32.
 const SEGMENT: usize = 1 << 20;
 
-/// Length that stands for a null key or value.
+/// Length that means a null key or value.
 const NULL: u32 = u32::MAX;
 
-/// Number of a transactional producer in its cluster.
+/// Index of a transactional producer in the cluster.
 pub(super) type ProducerNo = u32;
 
 /// A record to append.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Record<'a> {
-    /// None: a null key.
+    /// The key, or `None` if it is null.
     pub key: Option<&'a [u8]>,
-    /// None: a null value.
+    /// The value, or `None` if it is null.
     pub value: Option<&'a [u8]>,
-    /// Milliseconds since 1970; ignored by topics with append time.
+    /// Milliseconds since 1970. Topics with append time ignore it.
     pub timestamp: i64,
-    /// (name, value), names in UTF-8.
+    /// Headers, as (name, value). Names are UTF-8.
     pub headers: &'a [(&'a [u8], &'a [u8])],
 }
 
 impl Record<'_> {
-    /// Its size as a broker would count it, within a few bytes.
+    /// Its size as a broker would count it, give or take a few bytes.
     pub(super) fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers
@@ -40,10 +40,10 @@ impl Record<'_> {
 
 #[derive(Debug, Default)]
 struct Segment {
-    /// The records, one behind the other without a gap: key, value, name and value of each header.
+    /// The records without gaps between them: key, value, name and value of each header.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// Lengths of name and value of each header.
+    /// Lengths of the name and value of each header.
     headers: Vec<(u32, u32)>,
 }
 
@@ -51,15 +51,15 @@ struct Segment {
 struct Entry {
     offset: Offset,
     timestamp: i64,
-    /// First byte in the segment.
+    /// Position of its first byte in the segment.
     at: u32,
-    /// Length, or NULL.
+    /// Length of the key, or `NULL`.
     key: u32,
-    /// Length, or NULL.
+    /// Length of the value, or `NULL`.
     value: u32,
     /// Index of its first header in the segment.
     headers: u32,
-    /// Who wrote it in a transaction.
+    /// The producer, if it was written in a transaction.
     producer: Option<ProducerNo>,
     aborted: bool,
 }
@@ -102,33 +102,33 @@ impl FetchSize {
 /// The log of one partition.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    /// First offset that is still there.
+    /// First offset that is still in the log.
     start: Offset,
     /// High watermark.
     end: Offset,
     segments: VecDeque<Segment>,
-    /// Open transactions, with the offset of their first record here. At most one a producer.
+    /// Open transactions, with the offset of their first record here. At most one for each producer.
     open: Vec<(ProducerNo, Offset)>,
 }
 
 impl Log {
-    /// First offset that is still there, and the high watermark.
+    /// First offset that is still in the log, and the high watermark.
     pub fn bounds(&self) -> (Offset, Offset) {
         (self.start, self.end)
     }
 
-    /// Last stable offset: where a committed reader ends.
+    /// Last stable offset: where a committed reader must stop.
     pub fn stable(&self) -> Offset {
         let open = self.open.iter().map(|(_, first)| *first).min().unwrap_or(self.end);
         open.max(self.start)
     }
 
-    /// Bytes of all records that are kept.
+    /// Bytes of all records in the log.
     pub fn size(&self) -> usize {
         self.segments.iter().map(|segment| segment.bytes.len()).sum()
     }
 
-    /// Appends a record, within its producer's transaction if there is one.
+    /// Appends a record, in its producer's transaction if there is one.
     pub fn append(&mut self, record: Record<'_>, producer: Option<ProducerNo>) -> Offset {
         let offset = self.end;
         let size = record.size();
@@ -167,7 +167,7 @@ impl Log {
         offset
     }
 
-    /// Writes the marker that ends the producer's open transaction here; nothing when there is none.
+    /// Writes the marker that ends the producer's open transaction, if it has one here.
     pub fn end_transaction(&mut self, producer: ProducerNo, ending: Ending) {
         let Some(at) = self.open.iter().position(|(open, _)| *open == producer) else {
             return;
@@ -185,7 +185,7 @@ impl Log {
         self.end += 1;
     }
 
-    /// Removes what lies before an offset.
+    /// Removes all records before an offset.
     pub fn truncate(&mut self, before: Offset) {
         debug_assert!(before <= self.end, "the log ends at {}", self.end);
         self.start = self.start.max(before);
@@ -198,7 +198,7 @@ impl Log {
         }
     }
 
-    /// Removes whole segments, oldest first, while more than so many bytes stay; never what is not stable yet.
+    /// Removes the oldest segments while more than `bytes` are left. Unstable records stay.
     pub fn retain(&mut self, bytes: usize) {
         let mut size = self.size();
         while self.segments.len() > 1 {
@@ -227,7 +227,7 @@ impl Log {
                     next += 1;
                     continue;
                 }
-                // A run of records without a gap is copied at once.
+                // Consecutive records are copied in one go.
                 let run = next;
                 let mut taken = chunk.bytes.len();
                 while let Some(entry) = segment.entries.get(next)
@@ -249,7 +249,7 @@ impl Log {
         position.max(end)
     }
 
-    /// Index of the first segment that can hold the offset.
+    /// Index of the first segment that may contain the offset.
     fn segment_of(&self, offset: Offset) -> usize {
         self.segments
             .partition_point(|segment| segment.entries.last().is_some_and(|last| last.offset < offset))
@@ -257,7 +257,7 @@ impl Log {
 }
 
 impl Segment {
-    /// Where the bytes of an entry end.
+    /// The end of an entry's bytes.
     fn end_of(&self, entry: usize) -> usize {
         self.entries
             .get(entry + 1)

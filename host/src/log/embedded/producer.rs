@@ -1,7 +1,7 @@
 //! The transactional producer of the embedded log.
 //!
-//! Rule: the steps of a real commit in their order: produce, gate, offsets, end; whatever fails before the end aborts,
-//! and whatever leaves a doubt says so.
+//! Rule: it takes the same steps as a real commit: produce, gate, offsets, end. A failure before the end aborts, and
+//! any doubt is reported as a doubt.
 
 use super::Embedded;
 use super::fate::{Fate, Truth, What};
@@ -13,7 +13,7 @@ use crate::log::{Outcome, Producer, Topics, Transaction};
 use crate::record::{Offset, Partition, TopicIx};
 use std::time::Duration;
 
-/// `transaction.timeout.ms` of Pelton's producers.
+/// The `transaction.timeout.ms` of Pelton's producers.
 pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct EmbeddedProducer {
@@ -23,19 +23,19 @@ pub(super) struct EmbeddedProducer {
     id: String,
     hold: Hold,
     flight: Option<Flight>,
-    /// False: a publisher's.
+    /// Whether it needs a living group member. A publisher does not.
     gated: bool,
-    /// In doubt: only `renew` helps.
+    /// Whether the last outcome is in doubt, so that it must be renewed first.
     broken: bool,
 }
 
-/// The transaction in flight.
+/// A transaction that was submitted and whose outcome was not returned yet.
 struct Flight {
     transaction: Transaction,
     fate: Fate,
-    /// Polls that still tell nothing.
+    /// How many more polls return nothing.
     polls: u32,
-    /// Offset after the last record, by place.
+    /// For each partition, the offset after the last record.
     ends: Vec<(TopicIx, Partition, Offset)>,
     outcome: Option<Outcome>,
 }
@@ -55,7 +55,7 @@ impl EmbeddedProducer {
         })
     }
 
-    /// Everything up to the point where the hook may hold it.
+    /// Does everything up to the point where the hook may delay it.
     fn start(&self, state: &mut State, flight: &mut Flight) -> std::result::Result<(), Outcome> {
         state
             .alive(self.client)
@@ -89,7 +89,7 @@ impl EmbeddedProducer {
                     .map(|(name, value)| (name.of(bytes), value.of(bytes))),
             );
             let place = (record.topic, record.partition);
-            // The topics of all records are in `numbers`.
+            // `numbers` has the topics of all records.
             let topic = numbers[record.topic as usize].unwrap_or_default();
             let appended = Record {
                 key: record.key.map(|key| key.of(bytes)),
@@ -109,7 +109,7 @@ impl EmbeddedProducer {
         Ok(())
     }
 
-    /// The cluster's numbers of the topics that the transaction writes to.
+    /// The cluster's indexes of the topics that the transaction writes to.
     fn numbers(&self, state: &State, transaction: &Transaction) -> std::result::Result<Vec<Option<TopicNo>>, String> {
         let mut numbers = vec![None; self.topics.len()];
         for record in &transaction.records {
@@ -122,7 +122,7 @@ impl EmbeddedProducer {
         Ok(numbers)
     }
 
-    /// The member is alive, its assignment is that of the epoch's begin, and the group takes the offsets.
+    /// Checks that the member is alive and its assignment is the one that the epoch began with, and sends the offsets.
     fn gate(&self, state: &mut State, transaction: &Transaction) -> std::result::Result<(), String> {
         if !self.gated {
             return Ok(());
@@ -150,7 +150,7 @@ impl EmbeddedProducer {
         state.send_offsets(self.hold, self.client, offsets.collect())
     }
 
-    /// Aborts before the end was asked for: certain, unless the id is somebody else's by now.
+    /// Aborts before the end was requested. That is certain, unless another producer has taken the id.
     fn abort(&self, state: &mut State, why: String) -> Outcome {
         match state.end(self.hold, Ending::Abort, Markers::AtOnce) {
             Ok(()) => Outcome::Aborted(why),
@@ -158,7 +158,7 @@ impl EmbeddedProducer {
         }
     }
 
-    /// The truth happens.
+    /// Makes the truth happen.
     fn finish(&self, state: &mut State, flight: &mut Flight) -> Outcome {
         let Fate {
             truth,
@@ -244,7 +244,7 @@ impl Producer for EmbeddedProducer {
     }
 }
 
-/// `init_transactions`.
+/// Takes the transactional id, as `init_transactions` does.
 fn init(state: &mut State, client: ClientNo, id: &str) -> Result<Hold> {
     state.alive(client)?;
     let fate = state.fate(client, id, What::Init);

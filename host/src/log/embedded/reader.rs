@@ -1,7 +1,7 @@
 //! The reader of the embedded log.
 //!
-//! Rule: every poll hands over what is there, partition by partition, in turn; it waits only when nothing is. The end
-//! of a partition is told at once when it is reached, and again at the interval of the proofs.
+//! Rule: a poll returns what each partition has, in turn, and waits only if none has anything. The end of a partition
+//! is reported as soon as it is reached, and then again at the interval of the proofs.
 
 use super::Embedded;
 use super::partition::{FetchSize, Isolation};
@@ -11,7 +11,7 @@ use crate::log::{Arrival, Chunk, Reader, Topics};
 use crate::record::{Offset, Partition, TopicIx};
 use std::time::Duration;
 
-/// Bytes that one poll takes from one partition, about: a second-level cache holds it.
+/// About how many bytes a poll takes from one partition. A second-level cache can hold them.
 const FETCH_BYTES: usize = 256 << 10;
 
 pub(super) struct EmbeddedReader {
@@ -20,7 +20,7 @@ pub(super) struct EmbeddedReader {
     client: ClientNo,
     proofs: Duration,
     assigned: Vec<Assigned>,
-    /// Where the next poll begins, so that nobody starves.
+    /// Index of the partition where the next poll begins, so that none starves.
     turn: usize,
 }
 
@@ -31,9 +31,9 @@ struct Assigned {
     /// Next offset to read.
     position: Offset,
     paused: bool,
-    /// Out of range: told once, then silent until it is assigned anew.
+    /// Whether its position is out of range. That is reported once; then it is silent until it is assigned again.
     lost: bool,
-    /// The end that was proved last, and when.
+    /// The end that was last proved, and when.
     proved: Option<(Offset, Duration)>,
 }
 
@@ -67,7 +67,7 @@ impl EmbeddedReader {
 }
 
 impl Assigned {
-    /// Takes what is there.
+    /// Takes the available records.
     fn poll(
         &mut self,
         state: &mut State,

@@ -1,7 +1,7 @@
-//! What the cluster holds, behind its one lock: topics, clients, producers, groups.
+//! The state of the cluster, under its lock: topics, clients, producers, groups.
 //!
-//! Rule: time enters only by [`State::tick`], which ends what has timed out; everything else is the direct effect of a
-//! call.
+//! Rule: time matters only in [`State::tick`], which ends what has timed out. Everything else is the immediate effect
+//! of a call.
 
 use super::clock::Clock;
 use super::fate::{Call, Fate, Fates, Fetch, Limits, What};
@@ -13,37 +13,37 @@ use crate::record::{Offset, Partition};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-/// Largest record that a topic takes unless `max.message.bytes` says otherwise: Kafka's default.
+/// Maximum size of a record, unless `max.message.bytes` says otherwise. This is Kafka's default.
 const MAX_MESSAGE_BYTES: usize = 1_048_588;
 
 /// Index of a topic in the cluster.
 pub(super) type TopicNo = usize;
 
-/// Index of a client: one incarnation of an instance.
+/// Index of a client, which is one incarnation of an instance.
 pub(super) type ClientNo = usize;
 
 pub(super) struct State {
     /// Id of the cluster.
     pub id: String,
     pub clock: Clock,
-    /// Deleted topics stay, without a name.
+    /// Deleted topics stay here, but not in `names`.
     pub topics: Vec<Topic>,
     pub names: HashMap<String, TopicNo>,
-    /// One for each incarnation of an instance, and never removed: their numbers are handles. A process that keeps its log in memory
-    /// makes few.
+    /// One for each incarnation of an instance. They are never removed, because indexes are handles. A process makes
+    /// few.
     pub clients: Vec<Client>,
     /// One for each transactional id.
     pub producers: Vec<TxnProducer>,
-    /// Producers by transactional id.
+    /// Indexes of producers by transactional id.
     pub ids: HashMap<String, ProducerNo>,
-    /// Decisions whose markers are not written yet, oldest first.
+    /// Markers of decided transactions that are not written yet, oldest first.
     pub markers: Vec<Marker>,
     pub groups: BTreeMap<String, Group>,
     pub fates: Option<Fates>,
     pub limits: Option<Limits>,
-    /// Threads that wait for a change.
+    /// Number of threads that wait for a change.
     pub waiting: usize,
-    /// Member ids given so far.
+    /// Number of member ids given so far.
     pub members: u64,
 }
 
@@ -52,13 +52,13 @@ pub(super) struct Topic {
     pub id: String,
     pub config: Vec<(String, String)>,
     pub partitions: Vec<Log>,
-    /// The cluster sets the timestamps.
+    /// Whether the cluster sets the timestamps.
     pub append_time: bool,
     max_message_bytes: usize,
     retention_bytes: Option<usize>,
 }
 
-/// One incarnation of an instance: what its client library would know.
+/// One incarnation of an instance, with what its client library would know.
 pub(super) struct Client {
     pub group: String,
     pub instance: String,
@@ -66,13 +66,13 @@ pub(super) struct Client {
     pub alive: bool,
     /// The assignment counter.
     pub assignment: u64,
-    /// Member id and generation as this client has last heard of them; none: not a member, or lost.
+    /// Its member id and generation as it last heard them. `None` if it is not a member, or was lost.
     pub member: Option<(u64, i32)>,
-    /// It has joined and not left; a lost member joins again by itself.
+    /// Whether it has joined and not left. A lost member joins again by itself.
     pub joined: bool,
-    /// Partitions that were told as assigned and not released since.
+    /// Partitions that it was told it has and that it has not released.
     pub holds: Vec<Partition>,
-    /// Those of them that were told as revoked.
+    /// Those of them that it was told to give back.
     pub revoking: Vec<Partition>,
 }
 
@@ -97,12 +97,12 @@ impl Topic {
             max_message_bytes: value("max.message.bytes")
                 .and_then(|n| n.parse().ok())
                 .unwrap_or(MAX_MESSAGE_BYTES),
-            // -1, the default, does not parse: kept for ever.
+            // -1, the default, does not parse, so records are kept for ever.
             retention_bytes: value("retention.bytes").and_then(|n| n.parse().ok()),
         }
     }
 
-    /// The setting's value, if it was given.
+    /// The value of a setting, if it was given.
     pub fn setting(&self, key: &str) -> Option<&str> {
         self.config
             .iter()
@@ -130,7 +130,7 @@ impl State {
         }
     }
 
-    /// Ends what has timed out: transactions and members. True when something did.
+    /// Ends transactions and members that have timed out. Returns whether there were any.
     pub fn tick(&mut self) -> bool {
         let now = self.clock.now();
         let transactions = self.expire_transactions(now);
@@ -143,7 +143,7 @@ impl State {
         self.transaction_deadlines().chain(self.member_deadlines()).min()
     }
 
-    /// The index of a topic by its name.
+    /// The index of the topic with this name.
     pub fn topic(&self, name: &str) -> Result<TopicNo> {
         self.names
             .get(name)
@@ -151,7 +151,7 @@ impl State {
             .ok_or_else(|| Failure::Fatal(format!("there is no topic {name}: create it")))
     }
 
-    /// The partition's log; refused when the topic has no such partition.
+    /// The log of a partition. Fails if the topic has no such partition.
     pub fn log(&self, topic: TopicNo, partition: Partition) -> Result<&Log> {
         let topic = &self.topics[topic];
         usize::try_from(partition)
@@ -168,11 +168,11 @@ impl State {
 
     pub fn log_mut(&mut self, topic: TopicNo, partition: Partition) -> Result<&mut Log> {
         self.log(topic, partition)?;
-        // The line above has checked both.
+        // `log` has checked both indexes.
         Ok(&mut self.topics[topic].partitions[partition as usize])
     }
 
-    /// Makes a topic, unless it is there.
+    /// Creates a topic, unless it exists.
     pub fn create(&mut self, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         if partitions < 1 {
             return Err(Failure::Fatal(format!(
@@ -188,7 +188,7 @@ impl State {
         Ok(())
     }
 
-    /// Deletes a topic, its records, and the groups' offsets of it. Readers of it are out of range.
+    /// Deletes a topic, its records, and its group offsets. Its readers are then out of range.
     pub fn delete(&mut self, name: &str) {
         if let Some(no) = self.names.remove(name) {
             for log in &mut self.topics[no].partitions {
@@ -200,7 +200,7 @@ impl State {
         }
     }
 
-    /// Appends a record; the text says why not.
+    /// Appends a record, if it is not too large.
     pub fn append(
         &mut self,
         topic: TopicNo,
@@ -234,7 +234,7 @@ impl State {
         Ok(offset)
     }
 
-    /// Refuses a client that was killed.
+    /// Fails if the client was killed.
     pub fn alive(&self, client: ClientNo) -> Result<()> {
         match self.clients[client].alive {
             true => Ok(()),
@@ -257,7 +257,7 @@ impl State {
         })
     }
 
-    /// How many records a fetch brings at most.
+    /// The maximum number of records for a fetch.
     pub fn limit(&mut self, client: ClientNo, topic: TopicNo, partition: Partition) -> usize {
         let (instance, topic) = (&self.clients[client].instance, &self.topics[topic].name);
         self.limits.as_mut().map_or(usize::MAX, |decide| {

@@ -1,4 +1,4 @@
-//! Each sentence that the embedded log promises, by area.
+//! Tests of what the embedded log promises, by subject.
 
 mod membership;
 mod model;
@@ -9,11 +9,11 @@ use super::*;
 use crate::log::{Arrival, Membership, Outcome, Outgoing, Transaction};
 use crate::record::Span;
 
-/// The topics of the tests: `in` is the lead topic, both have four partitions.
+/// The topics of the tests. `in` is the lead topic. Both have four partitions.
 const IN: TopicIx = 0;
 const OUT: TopicIx = 1;
 
-/// No waiting: the clock of the tests is moved by hand.
+/// No waiting, because the tests advance the clock.
 const NOW: Duration = Duration::ZERO;
 
 fn cluster() -> (Embedded, Clock) {
@@ -28,7 +28,7 @@ fn instance(cluster: &Embedded, name: &str) -> Instance {
     cluster.instance(Arc::from(["in".to_owned(), "out".to_owned()]), "group", name)
 }
 
-/// A joined instance with all its changes taken, and a producer.
+/// An instance that has joined and taken its changes, with a producer.
 struct Joined {
     log: Instance,
     group: Box<dyn Group>,
@@ -44,7 +44,7 @@ fn joined(cluster: &Embedded, name: &str) -> Joined {
 }
 
 impl Joined {
-    /// One record to partition 0 of `out`, and an offset for partition 0 of `in`.
+    /// A transaction with one record for partition 0 of `out`, and an offset for partition 0 of `in`.
     fn transaction(&self, value: &str, offset: Offset) -> Transaction {
         let mut transaction = Transaction {
             assignment: self.log.assignment(),
@@ -93,7 +93,7 @@ fn append(cluster: &Embedded, value: &str) -> Offset {
         .unwrap()
 }
 
-/// Values of partition 0 of `out` as committed readers see them.
+/// The values of partition 0 of `out` that committed readers see.
 fn values(cluster: &Embedded) -> Vec<String> {
     let records = cluster.read_all("out", 0, Isolation::Committed).unwrap();
     records
@@ -102,7 +102,7 @@ fn values(cluster: &Embedded) -> Vec<String> {
         .collect()
 }
 
-/// Polls once: (offset, value) of the records, and the proved end.
+/// Polls once. Returns (offset, value) of the records, and the proved end.
 fn poll(reader: &mut dyn Reader) -> (Vec<(Offset, String)>, Option<Offset>) {
     let (mut records, mut proof, mut arrivals) = (Vec::new(), None, Vec::new());
     reader.poll(NOW, &mut arrivals).unwrap();

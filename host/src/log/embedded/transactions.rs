@@ -1,8 +1,8 @@
 //! The transaction coordinator: ids, epochs, fencing, time-outs, markers.
 //!
-//! Rules: an id has at most one open transaction. Taking an id again raises its epoch: whoever holds an older one is
-//! fenced, and what it left open is aborted. A decision is one for all partitions and the group's offsets, also when
-//! the markers that carry it are written later.
+//! Rule: an id has at most one open transaction. Taking an id again raises its epoch: a producer with an older epoch is
+//! fenced, and its open transaction is aborted. One decision covers all partitions and the group's offsets, even if
+//! their markers are written later.
 
 use super::partition::{Ending, ProducerNo, Record};
 use super::state::{ClientNo, State, TopicNo};
@@ -23,7 +23,7 @@ pub(super) enum Markers {
     Later,
 }
 
-/// A transactional id and who holds it.
+/// A transactional id and its current epoch.
 pub(super) struct TxnProducer {
     pub id: String,
     /// Raised whenever the id is taken, and when a transaction times out.
@@ -39,7 +39,7 @@ struct Open {
     offsets: Vec<GroupOffset>,
 }
 
-/// An offset for a group, by names.
+/// An offset of a group, by names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GroupOffset {
     pub group: String,
@@ -48,7 +48,7 @@ pub(super) struct GroupOffset {
     pub offset: Offset,
 }
 
-/// A decision that one place has not heard of yet.
+/// A decision that is not yet written to one partition or to the offsets.
 pub(super) struct Marker {
     producer: ProducerNo,
     ending: Ending,
@@ -61,7 +61,7 @@ enum Place {
 }
 
 impl State {
-    /// Takes a transactional id: finishes what is decided, aborts what is open, fences who held it.
+    /// Takes a transactional id: writes its outstanding markers, aborts its open transaction, and fences its producer.
     pub fn take_id(&mut self, id: &str, timeout: Duration) -> Hold {
         let no = match self.ids.get(id) {
             Some(no) => *no,
@@ -91,7 +91,7 @@ impl State {
     /// Opens a transaction.
     pub fn begin(&mut self, hold: Hold) -> Result<(), String> {
         self.check_epoch(hold)?;
-        // The coordinator refuses a new transaction until the last one's markers are written.
+        // A real coordinator refuses a new transaction until the markers of the last one are written.
         self.settle_all(hold.producer);
         let now = self.clock.now();
         let TxnProducer { open, timeout, .. } = &mut self.producers[hold.producer as usize];
@@ -105,7 +105,7 @@ impl State {
         Ok(())
     }
 
-    /// Appends a record within the open transaction.
+    /// Appends a record to the open transaction.
     pub fn write(
         &mut self,
         hold: Hold,
@@ -121,7 +121,7 @@ impl State {
             .map_err(|failure| failure.to_string())
     }
 
-    /// Adds the group's offsets to the open transaction, if the client is a living member of the group's generation.
+    /// Adds the group's offsets to the open transaction, if the client is a member of the current generation.
     pub fn send_offsets(&mut self, hold: Hold, client: ClientNo, offsets: Vec<GroupOffset>) -> Result<(), String> {
         self.check_member(client)?;
         self.open(hold)?.offsets.extend(offsets);
@@ -135,7 +135,7 @@ impl State {
         Ok(())
     }
 
-    /// True when an open transaction, or an unwritten marker, holds back the offset of this partition.
+    /// Whether an open transaction or an unwritten marker holds back the offset of this partition.
     pub fn offset_pending(&self, group: &str, topic: &str, partition: Partition) -> bool {
         let open = self
             .producers
@@ -169,7 +169,7 @@ impl State {
                     offset,
                 } in offsets
                 {
-                    // Offsets of a topic that was deleted meanwhile are gone with it.
+                    // Offsets of a topic that was deleted in the meantime are dropped.
                     if self.names.contains_key(&topic) {
                         self.groups
                             .entry(group)
@@ -183,7 +183,8 @@ impl State {
         }
     }
 
-    /// Aborts transactions that are open for longer than their time-out, and fences their producers.
+    /// Aborts transactions that have been open for longer than their time-out, and fences their producers. Returns
+    /// whether there were any.
     pub fn expire_transactions(&mut self, now: Duration) -> bool {
         let mut expired = false;
         for no in 0..self.producers.len() {
@@ -200,7 +201,7 @@ impl State {
         expired
     }
 
-    /// When the open transactions time out.
+    /// When each open transaction times out.
     pub fn transaction_deadlines(&self) -> impl Iterator<Item = Duration> {
         self.producers
             .iter()

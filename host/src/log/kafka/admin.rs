@@ -1,4 +1,4 @@
-//! Questions about topics, and changes to them.
+//! Queries about topics, and changes to them.
 
 use super::QUERY_TIMEOUT;
 use super::client::{Client, c_string};
@@ -14,10 +14,10 @@ use rdkafka_sys::*;
 use std::ffi::c_char;
 use std::time::{Duration, Instant};
 
-/// The broker's own replication factor.
+/// Uses the broker's default replication factor.
 const REPLICATION: i32 = -1;
 
-/// For one try of the first question; then it is looked whether the brokers refuse us.
+/// Time-out of one attempt of the first query. After each, the client looks whether the brokers refuse it.
 const FIRST_TRY: Duration = Duration::from_millis(250);
 
 /// The id of the cluster.
@@ -33,7 +33,7 @@ pub(super) fn cluster(client: &Client) -> Result<String> {
                 return Ok(copied);
             }
         }
-        // It is the first question of all: a broker that does not accept us says so at once, and then says nothing more.
+        // This is the first query of all. A broker that refuses us says so at once and never answers the query.
         client.refusal()?;
         if Instant::now() >= deadline {
             let silence = Fault::of(RD_KAFKA_RESP_ERR__TIMED_OUT);
@@ -42,7 +42,7 @@ pub(super) fn cluster(client: &Client) -> Result<String> {
     }
 }
 
-/// What is known about a topic; none: there is no such topic.
+/// What is known about a topic, if it exists.
 pub(super) fn topic(client: &Client, name: &str) -> Result<Option<TopicInfo>> {
     let asked = format!("topic {name}");
     let name_of = c_string(name)?;
@@ -109,7 +109,7 @@ fn config(client: &Client, name: &str) -> Result<Vec<(String, String)>> {
     }
 }
 
-/// Makes a topic, and waits until the brokers know it.
+/// Creates a topic, and waits until the brokers know it.
 pub(super) fn create(client: &Client, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
     let asked = format!("creating topic {name}");
     let name_of = c_string(name)?;
@@ -149,7 +149,7 @@ pub(super) fn create(client: &Client, name: &str, partitions: i32, config: &[(&s
             }
         }
     }
-    // The broker that answers next may not have heard of it yet.
+    // Another broker may not have heard of it yet.
     let deadline = Instant::now() + QUERY_TIMEOUT;
     while self::topic(client, name)?.is_none() {
         if Instant::now() > deadline {
@@ -186,7 +186,7 @@ pub(super) fn truncate(client: &Client, name: &str, partition: Partition, before
     Ok(())
 }
 
-/// Asks, and waits for the answer.
+/// Sends a request, and waits for its answer.
 fn ask(
     client: &Client,
     asked: &str,
@@ -198,7 +198,7 @@ fn ask(
     // SAFETY: the client is live; the options are ours until they are destroyed; the buffer has the length that is told.
     unsafe {
         let options = rd_kafka_AdminOptions_new(client.raw, operation);
-        // A time-out of seconds is in librdkafka's range: no error.
+        // A time-out of some seconds is valid, so this can't fail.
         rd_kafka_AdminOptions_set_request_timeout(options, millis(QUERY_TIMEOUT), why.as_mut_ptr(), why.len());
         start(options, queue.0);
         rd_kafka_AdminOptions_destroy(options);

@@ -1,6 +1,6 @@
-//! A client of librdkafka: its settings, what it says of its connections, and its end.
+//! A client of librdkafka: its settings, the state of its connections, and its end.
 //!
-//! Rule: a handle is destroyed once, by its only owner, and whatever librdkafka calls back into lives until then.
+//! Rule: a handle has one owner, which destroys it once. What librdkafka's callbacks use lives until then.
 
 use super::fault::{Fault, text};
 use super::producer::Deliveries;
@@ -12,14 +12,14 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Every client of a pipeline is made of these.
+/// What every client of a pipeline is made with.
 pub(super) struct Settings {
     user: Vec<(String, String)>,
-    /// As the user wrote them: for texts.
+    /// As the user wrote them, for messages.
     pub brokers: String,
 }
 
-/// What a client does.
+/// The kinds of clients.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Consumer,
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 }
 
 impl Settings {
-    /// Checks the user's properties; [`Failure::Fatal`] names those that would break exactly-once.
+    /// Checks the user's properties. [`Failure::Fatal`] names those that would break exactly-once.
     pub fn new(properties: &[(String, String)]) -> Result<Settings> {
         let refused = properties::refused(properties);
         if !refused.is_empty() {
@@ -47,7 +47,7 @@ impl Settings {
         })
     }
 
-    /// The number that the user gave for a property, else the default.
+    /// The user's number for a property, or else the default.
     pub fn number(&self, key: &str, default: u64) -> u64 {
         let given = self.user.iter().rev().find(|(name, _)| name == key);
         given
@@ -55,7 +55,7 @@ impl Settings {
             .unwrap_or(default)
     }
 
-    /// A client: `defaults` hold where the user says nothing, `fixed` whatever he says. `events`: RD_KAFKA_EVENT_ bits.
+    /// Makes a client. The user can override `defaults`, but not `fixed`. `events` are RD_KAFKA_EVENT_ bits.
     pub fn client(&self, kind: Kind, defaults: &[(&str, &str)], fixed: &[(&str, &str)], events: i32) -> Result<Client> {
         let conf = Conf::new();
         for (key, value) in defaults {
@@ -71,7 +71,7 @@ impl Settings {
     }
 }
 
-/// Settings of one client, until it takes them over.
+/// Settings of one client. `start` hands them over to it.
 struct Conf(*mut rd_kafka_conf_t);
 
 impl Conf {
@@ -135,23 +135,23 @@ impl Drop for Conf {
     }
 }
 
-/// What librdkafka calls back into.
+/// What librdkafka's callbacks use.
 #[derive(Default)]
 struct Callbacks {
     trouble: Mutex<Trouble>,
     troubles: AtomicU64,
-    /// Of a producer; only touched by the thread that polls it.
+    /// Only for producers. Touched only by the thread that polls.
     deliveries: UnsafeCell<Deliveries>,
 }
 
-/// What went wrong with the connections lately.
+/// What has recently gone wrong with the connections.
 #[derive(Default)]
 struct Trouble {
     /// The last error, in librdkafka's words.
     last: String,
-    /// All brokers are away; told once.
+    /// All brokers are away. Reported once.
     down: bool,
-    /// The brokers don't accept us, or we don't accept them: why, and what to look at; told once.
+    /// The brokers don't accept us, or we don't accept them: the reason, and the settings to check. Reported once.
     refused: Option<(String, &'static str)>,
 }
 
@@ -169,18 +169,18 @@ unsafe impl Send for Client {}
 unsafe impl Sync for Client {}
 
 impl Client {
-    /// Serves errors (and delivery reports) that have come up to now.
+    /// Serves the errors and delivery reports that have come so far.
     pub fn serve(&self) {
         // SAFETY: the handle is live.
         unsafe { rd_kafka_poll(self.raw, 0) };
     }
 
-    /// How many connection errors there were since the start: two equal numbers say that there was none between them.
+    /// Number of connection errors since the start. If it has not changed, there was none in between.
     pub fn troubles(&self) -> u64 {
         self.callbacks.troubles.load(Ordering::Relaxed)
     }
 
-    /// Err, once: the brokers don't accept us, or we don't accept them. It is no use to wait for an answer.
+    /// Fails, once, if the brokers don't accept us or we don't accept them. Then it is no use to wait for an answer.
     pub fn refusal(&self) -> Result<()> {
         self.serve();
         let mut trouble = self
@@ -201,7 +201,7 @@ impl Client {
         }
     }
 
-    /// What the connections have to tell, once: that no broker answers, or that our credentials are refused.
+    /// Fails, once, if no broker answers or our credentials are refused.
     pub fn alarm(&self) -> Result<()> {
         let mut trouble = self
             .callbacks
@@ -218,7 +218,7 @@ impl Client {
         Ok(())
     }
 
-    /// A failed call as the caller must take it. `what` says what was tried.
+    /// The failure that the caller gets for a failed call. `what` says what was tried.
     pub fn failure(&self, what: &str, fault: &Fault) -> Failure {
         self.serve();
         if let Err(failure @ Failure::Fatal(_)) = self.alarm() {
@@ -239,9 +239,11 @@ impl Client {
         fault.failure(told)
     }
 
+    /// The delivery reports of the current transaction.
+    ///
     /// # Safety
-    /// Only the thread that polls this client may call it, and it may not hold the reference while it polls (produce,
-    /// flush, commit and abort poll too).
+    /// Only the thread that polls this client may call it. It must not hold the reference while it polls; produce,
+    /// flush, commit and abort poll too.
     #[expect(
         clippy::mut_from_ref,
         reason = "one thread, one reference at a time: the caller's promise"
@@ -260,7 +262,7 @@ impl Drop for Client {
     }
 }
 
-/// A C string; [`Failure::Fatal`] when there is a 0 in it.
+/// A C string. Text with a zero byte is a [`Failure::Fatal`].
 pub(super) fn c_string(text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Failure::Fatal(format!("{text:?} has a zero byte in it")))
 }
@@ -294,9 +296,9 @@ unsafe extern "C" fn on_log(_: *const rd_kafka_t, level: c_int, facility: *const
     // SAFETY: both end with 0 and live during the call.
     let (facility, line) = unsafe { (CStr::from_ptr(facility), CStr::from_ptr(line)) };
     let (facility, line) = (facility.to_string_lossy(), line.to_string_lossy());
-    // Levels of syslog. Errors come through `on_error` too, where it is known what they mean.
+    // Levels of syslog. Errors also reach `on_error`, which knows what they mean.
     match level {
-        // A property of producers is told to consumers, too.
+        // librdkafka warns a consumer about properties of producers.
         _ if facility == "CONFWARN" => tracing::debug!(target: "kafka", "{facility} {line}"),
         0..=3 => tracing::warn!(target: "kafka", "{facility} {line}"),
         4..=6 => tracing::info!(target: "kafka", "{facility} {line}"),

@@ -1,7 +1,7 @@
-//! One transaction from begin to its end.
+//! Runs one transaction from begin to end.
 //!
-//! Rules: nothing is committed that a delivery has failed of, or that the gate has not passed; "aborted" is said only when
-//! the broker has said so and no commit was ever asked for; every other doubt is "ambiguous".
+//! Rule: nothing is committed if a delivery has failed or the gate was not passed. The outcome is "aborted" only if the
+//! broker has confirmed it and no commit was ever requested. Everything else is "ambiguous".
 
 use super::fault::Fault;
 use super::partitions::Partitions;
@@ -18,28 +18,28 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// For producing and draining: librdkafka itself gives messages up after the transaction's time-out.
+/// Time-out of producing and draining. librdkafka itself gives up on messages after the transaction's time-out.
 const DELIVERY: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS + 5_000);
 
-/// For sending offsets.
+/// Time-out of sending offsets.
 const OFFSETS: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
 
-/// For commit and abort: whatever the broker has not answered by then, nobody knows.
+/// Time-out of commit and abort. If the broker has not answered by then, the outcome is unknown.
 const END: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS + 10_000);
 
-/// A commit or abort that took longer was perhaps asked for more than once.
+/// If a commit or abort took longer than this, librdkafka may have sent it more than once.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// Deliveries are served once per so many records: they come in whole batches.
+/// Delivery reports are served after this many records, because they come in whole batches.
 const SERVE_EVERY: usize = 4096;
 
-/// No slot yet.
+/// Means that a partition has no slot yet.
 const NONE: u32 = u32::MAX;
 
-/// Where a transaction has written to.
+/// The partitions that a transaction has written to.
 type Places = Vec<(TopicIx, Partition)>;
 
-/// Takes the transaction to its end. Also says whether the end was slow.
+/// Runs the transaction to its end. Also returns whether the end was slow.
 pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -> (Outcome, bool) {
     // SAFETY: the client is live; the error is taken over.
     if let Err(fault) = unsafe { Fault::taken(rd_kafka_begin_transaction(open.client.raw)) } {
@@ -49,7 +49,7 @@ pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -
     let ready = produce(open, shared, transaction, &mut places)
         .and_then(|()| drain(open))
         .and_then(|()| match transaction.offsets.is_empty() {
-            // A publisher's: there is nothing to pass.
+            // A publisher's transaction has no gate to pass.
             true => Ok(()),
             false => pass(open, shared, transaction),
         });
@@ -104,20 +104,20 @@ fn produce(open: &mut Open, shared: &Shared, transaction: &Transaction, places: 
     Ok(())
 }
 
-/// One message's arguments for `rd_kafka_produceva`, filled anew for each record.
+/// The arguments of `rd_kafka_produceva` for one message, filled in again for each record.
 struct Message {
     parts: [rd_kafka_vu_t; 8],
 }
 
-/// Order of the parts.
+/// Indexes of the parts.
 const TOPIC: usize = 0;
 const PARTITION: usize = 1;
 const VALUE: usize = 2;
 const KEY: usize = 3;
 const TIMESTAMP: usize = 4;
 const SLOT: usize = 5;
-// 6: the flags, which stay 0.
-/// Last, and left out where there are none.
+// 6 is for the flags, which stay 0.
+/// The last part, which is left out of messages without headers.
 const HEADERS: usize = 7;
 
 impl Message {
@@ -158,7 +158,8 @@ impl Message {
         self.parts[PARTITION].u.i32_ = record.partition;
         self.parts[VALUE].u.mem = bytes(&record.value);
         self.parts[KEY].u.mem = bytes(&record.key);
-        // Librdkafka takes 0 for "now", which is no function of the input: the first millisecond of 1970 is written as 1.
+        // Librdkafka takes 0 for "now", which would not be a function of the input. The first millisecond of 1970 is
+        // written as 1.
         self.parts[TIMESTAMP].u.i64_ = if record.timestamp == 0 { 1 } else { record.timestamp };
         self.parts[SLOT].u.ptr = slot as usize as *mut c_void;
         self.parts[HEADERS].u.headers = ptr::null_mut();
@@ -172,14 +173,14 @@ impl Message {
             for (name, value) in headers {
                 let (name, value) = (name.of(&transaction.bytes), value.of(&transaction.bytes));
                 let (name_size, value_size) = (name.len() as isize, value.len() as isize);
-                // It fails for no other reason than headers that are read-only: these are not.
+                // It fails only for read-only headers, and these are not read-only.
                 rd_kafka_header_add(list, name.as_ptr().cast(), name_size, value.as_ptr().cast(), value_size);
             }
             self.parts[HEADERS].u.headers = list;
         }
     }
 
-    /// Enqueues it. After an error the same message can be sent again.
+    /// Enqueues the message. After an error, it can be sent again.
     #[inline]
     fn send(&mut self, client: *mut rd_kafka_t) -> Result<(), Fault> {
         // SAFETY: the part was written as this member of the union, last in `fill`.
@@ -213,7 +214,8 @@ fn no_partition(shared: &Shared, topic: TopicIx, partition: Partition) -> String
 fn drain(open: &mut Open) -> Result<(), String> {
     let deadline = Instant::now() + DELIVERY;
     loop {
-        // Serves deliveries while it waits, and sends what lingers. It returns early only when all is delivered.
+        // Serves delivery reports while it waits, and sends messages that linger. It returns early only when all are
+        // delivered.
         // SAFETY: the client is live.
         let code = unsafe { rd_kafka_flush(open.client.raw, 100) };
         failed(open)?;
@@ -232,7 +234,7 @@ fn begin_reports(open: &mut Open) {
     deliveries.failed = None;
 }
 
-/// The first failed delivery.
+/// Fails if any delivery has failed.
 fn failed(open: &mut Open) -> Result<(), String> {
     // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
     match &unsafe { open.client.deliveries() }.failed {
@@ -241,8 +243,8 @@ fn failed(open: &mut Open) -> Result<(), String> {
     }
 }
 
-/// The gate, and the offsets behind it. The order matters: a member that is read first and a counter that is read second
-/// can't both be from before a change.
+/// Passes the gate, and sends the offsets. The member is read before the counter, so that they can't both be from
+/// before a change of assignment.
 fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(), String> {
     let member = shared
         .member()
@@ -295,7 +297,7 @@ fn commit(open: &mut Open, places: &Places) -> Outcome {
     Outcome::Committed(ends.collect())
 }
 
-/// Nothing was asked to be committed: an abort that the broker confirms is one.
+/// No commit was requested, so if the broker confirms the abort, nothing was committed.
 fn abort(open: &mut Open, why: String) -> Outcome {
     if let Some(fatal) = open.fatal() {
         return Outcome::Ambiguous(format!("{why}; {fatal}"));
@@ -304,7 +306,7 @@ fn abort(open: &mut Open, why: String) -> Outcome {
     if let Err(fault) = unsafe { Fault::taken(rd_kafka_abort_transaction(open.client.raw, millis(END))) } {
         return Outcome::Ambiguous(format!("{why}; abort: {}", fault.text));
     }
-    // It has waited for every message to be reported; the reports are served here.
+    // The abort has waited until every message has a report, which the flush serves.
     // SAFETY: the client is live.
     match unsafe { rd_kafka_flush(open.client.raw, millis(OFFSETS)) } {
         RD_KAFKA_RESP_ERR_NO_ERROR => Outcome::Aborted(why),

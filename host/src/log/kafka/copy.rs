@@ -1,4 +1,4 @@
-//! Copies fetched messages into a chunk: one arena of exactly the right size for a run of records.
+//! Copies fetched messages into a chunk. A run of records gets one arena of exactly the right size.
 
 use crate::log::{Chunk, Fetched};
 use crate::record::{Partition, Span, TopicIx};
@@ -7,11 +7,11 @@ use rdkafka_sys::*;
 use std::ffi::CStr;
 use std::ptr;
 
-/// A chunk of one partition's messages. Spans can't overflow: a batch holds less than what is queued, and librdkafka
-/// queues at most 2 GiB (`queued.max.messages.kbytes`).
+/// A chunk of one partition's messages. Spans can't overflow, because librdkafka queues at most 2 GiB
+/// (`queued.max.messages.kbytes`) and a batch has less than that.
 ///
 /// # Safety
-/// All are live messages without an error.
+/// All pointers are to live messages without an error.
 pub(super) unsafe fn chunk(topic: TopicIx, partition: Partition, run: &[*mut rd_kafka_message_t]) -> Chunk {
     // SAFETY: the caller's promise.
     let size = run
@@ -53,7 +53,7 @@ pub(super) unsafe fn chunk(topic: TopicIx, partition: Partition, run: &[*mut rd_
 }
 
 /// # Safety
-/// `from` is null or has so many bytes.
+/// `from` is null or points to `length` bytes.
 #[inline]
 unsafe fn copy(arena: &mut Vec<u8>, from: *const u8, length: usize) -> Option<Span> {
     if from.is_null() {
@@ -64,7 +64,7 @@ unsafe fn copy(arena: &mut Vec<u8>, from: *const u8, length: usize) -> Option<Sp
 }
 
 /// # Safety
-/// Headers of a live message.
+/// The headers belong to a live message.
 unsafe fn copy_headers(headers: *mut rd_kafka_headers_t, chunk: &mut Chunk) {
     let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
     for index in 0.. {

@@ -1,24 +1,24 @@
-//! Errors of librdkafka, as what the caller must do about them.
+//! Errors of librdkafka, translated to what the caller must do.
 //!
-//! Rule: wrong settings and missing rights are fatal, another owner is a fence, all else may be tried again.
+//! Rule: wrong settings and missing rights are fatal, another owner is a fence, and everything else may be tried again.
 
 use crate::error::Failure;
 use rdkafka_sys::rd_kafka_resp_err_t::*;
 use rdkafka_sys::*;
 use std::ffi::{CStr, c_char};
 
-/// A failed call.
+/// Why a call failed.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub code: rd_kafka_resp_err_t,
     /// In librdkafka's words.
     pub text: String,
-    /// The same call may be made again, and goes on where it stopped.
+    /// Whether the same call can be made again and continues where it stopped.
     pub again: bool,
 }
 
 impl Fault {
-    /// By its code alone.
+    /// The fault with this code.
     pub fn of(code: rd_kafka_resp_err_t) -> Fault {
         // SAFETY: a static text for every code.
         let text = unsafe { text(rd_kafka_err2str(code)) };
@@ -29,7 +29,7 @@ impl Fault {
         }
     }
 
-    /// Ok when the code is no error.
+    /// Fails unless the code means "no error".
     pub fn check(code: rd_kafka_resp_err_t) -> Result<(), Fault> {
         match code {
             RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
@@ -37,10 +37,10 @@ impl Fault {
         }
     }
 
-    /// Takes over what a call returned; null is no error.
+    /// Takes ownership of an error that a call returned. Null means success.
     ///
     /// # Safety
-    /// The error must be librdkafka's and not be used afterwards.
+    /// It must be an error of librdkafka, and must not be used afterwards.
     pub unsafe fn taken(error: *mut rd_kafka_error_t) -> Result<(), Fault> {
         if error.is_null() {
             return Ok(());
@@ -61,7 +61,7 @@ impl Fault {
         }
     }
 
-    /// True when nobody answered.
+    /// Whether it means that nobody answered.
     pub fn is_silence(&self) -> bool {
         matches!(
             self.code,
@@ -76,7 +76,7 @@ impl Fault {
         )
     }
 
-    /// What the caller must do, with the text that it gets.
+    /// What the caller must do about it. `told` is the text for the user.
     pub fn failure(&self, told: String) -> Failure {
         match self.code {
             RD_KAFKA_RESP_ERR__AUTHENTICATION
@@ -107,10 +107,10 @@ impl Fault {
     }
 }
 
-/// A C text as a String.
+/// A C text as a `String`.
 ///
 /// # Safety
-/// Null, or ends with 0.
+/// `raw` is null, or ends with 0.
 pub(super) unsafe fn text(raw: *const c_char) -> String {
     if raw.is_null() {
         return String::new();

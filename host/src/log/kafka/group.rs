@@ -1,7 +1,7 @@
-//! The one member of the group: it is assigned partitions of the lead topic, and fetches nothing.
+//! The group member. It is assigned partitions of the lead topic, but fetches nothing.
 //!
-//! Rule: the assignment counter is raised before librdkafka or the caller hears of a change; a partition goes back only
-//! after `released`.
+//! Rule: the assignment counter is raised before librdkafka or the caller hears of a change. A partition is given back
+//! only after `released`.
 
 use super::client::{Client, Kind};
 use super::fault::{Fault, text};
@@ -17,36 +17,36 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A member that is gone for so long is out of the group (`session.timeout.ms`): a restart after a crash is faster.
+/// A member is evicted after this time without a heartbeat (`session.timeout.ms`). A restart after a crash is faster.
 const MEMBER: &[(&str, &str)] = &[
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
     ("max.poll.interval.ms", "300000"),
 ];
 
-/// A subscription names no partition.
+/// A subscription is to a whole topic.
 const ANY_PARTITION: Partition = -1;
 
-/// For telling the group that we go.
+/// Time-out of leaving the group.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The member's client. Its events are read by [`KafkaGroup`] alone; its identity by every producer's gate.
+/// The member's client. Only [`KafkaGroup`] reads its events. Every producer's gate reads its identity.
 pub(super) struct Member {
     pub client: Client,
 }
 
-/// Who the member is to the group, at one moment.
+/// The member's identity in the group at one moment.
 pub(super) struct Identity(pub *mut rd_kafka_consumer_group_metadata_t);
 
 impl Member {
-    /// Asked of librdkafka's own thread: never older than this call.
+    /// Asks librdkafka's own thread, so that the answer is not older than this call.
     pub fn identity(&self) -> Option<Identity> {
         // SAFETY: the client is live.
         let raw = unsafe { rd_kafka_consumer_group_metadata(self.client.raw) };
         (!raw.is_null()).then_some(Identity(raw))
     }
 
-    /// True when its partitions may be somebody else's already.
+    /// Whether its partitions may already belong to another member.
     pub fn is_lost(&self) -> bool {
         // SAFETY: the client is live.
         unsafe { rd_kafka_assignment_lost(self.client.raw) != 0 }
@@ -54,7 +54,7 @@ impl Member {
 }
 
 impl Identity {
-    /// True for a member of the group's generation. (The broker lets pass what has neither generation nor member id.)
+    /// Whether it is a member of a generation. The broker would accept offsets without generation and member id.
     pub fn is_member(&self) -> bool {
         // SAFETY: live; the member id ends with 0.
         unsafe {
@@ -71,7 +71,7 @@ impl Drop for Identity {
     }
 }
 
-/// Partitions that go back when all of them are released.
+/// Revoked partitions. They are given back together, when all of them are released.
 struct Revocation {
     list: Partitions,
     held: Vec<Partition>,
@@ -131,7 +131,7 @@ impl KafkaGroup {
         })
     }
 
-    /// A change of assignment. The counter comes first.
+    /// Handles a change of assignment. It raises the counter first.
     fn rebalanced(&mut self, event: &Event) -> Result<Option<Membership>> {
         // SAFETY: the event is live and of this kind. The list belongs to it: it is copied.
         let (code, list) = unsafe {
@@ -164,7 +164,7 @@ impl KafkaGroup {
         }))
     }
 
-    /// Ours, and paused: the readers fetch, not the member.
+    /// Accepts the partitions and pauses them, because the readers fetch, not the member.
     fn assign(&self, list: &Partitions) -> Result<()> {
         let client = &self.member.client;
         // SAFETY: the client and the list are live; the list is copied.
@@ -182,21 +182,21 @@ impl KafkaGroup {
         done.map_err(|fault| client.failure("giving partitions back", &fault))
     }
 
-    /// An error of the group.
+    /// Handles an error of the group.
     fn failed(&self, event: &Event) -> Result<()> {
         let client = &self.member.client;
         let Err(fault) = event.check() else { return Ok(()) };
         match fault.code {
-            // The partitions are told as lost next.
+            // The next event says that the partitions are lost.
             RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED | RD_KAFKA_RESP_ERR__PARTITION_EOF => Ok(()),
-            // Nothing is fetched, so no position matters.
+            // Nothing is fetched, so positions don't matter.
             RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => Ok(()),
             RD_KAFKA_RESP_ERR__FATAL => self.alive(),
             _ => Err(client.failure("group membership", &fault)),
         }
     }
 
-    /// An error says that the member can't go on: somebody else has its instance id.
+    /// Fails if the member can't go on, because another process has its instance id.
     fn alive(&self) -> Result<()> {
         let client = &self.member.client;
         let mut why = [0; 512];
@@ -229,7 +229,7 @@ impl Group for KafkaGroup {
                     }
                 }
                 RD_KAFKA_EVENT_ERROR => self.failed(&event)?,
-                // A record that was fetched before the pause took hold.
+                // A record that was fetched before the pause took effect.
                 _ => {}
             }
         }
@@ -255,14 +255,14 @@ impl Group for KafkaGroup {
             return;
         }
         self.shared.raise();
-        // First: no gate asks it from now on.
+        // This comes first, so that no gate uses the member any more.
         *self.shared.member() = None;
         for revocation in std::mem::take(&mut self.revocations) {
-            // An error changes nothing: what follows ends the assignment in any case.
+            // Errors don't matter here: what follows ends the assignment anyway.
             let _ = self.unassign(&revocation.list);
         }
-        // A member with an instance id says nothing when it is closed (it is expected back), so it leaves by ending its
-        // subscription, and is closed when that is through: then it has no member id any more.
+        // A static member does not tell the group when it is closed, because it is expected back. So it unsubscribes
+        // first, and is closed when it has no member id any more.
         // SAFETY: the client is live.
         unsafe { rd_kafka_unsubscribe(self.member.client.raw) };
         let deadline = Instant::now() + LEAVE_TIMEOUT;

@@ -16,7 +16,7 @@ impl Partitions {
         Partitions(unsafe { rd_kafka_topic_partition_list_new(capacity as i32) })
     }
 
-    /// One partition, at an offset.
+    /// A list of one partition with an offset.
     pub fn one(topic: &CStr, partition: i32, offset: i64) -> Partitions {
         let mut list = Partitions::new(1);
         list.add(topic, partition, offset);
@@ -28,7 +28,7 @@ impl Partitions {
         unsafe { (*rd_kafka_topic_partition_list_add(self.0, topic.as_ptr(), partition)).offset = offset }
     }
 
-    /// In the order of the list.
+    /// The elements in their order.
     pub fn elements(&self) -> &[rd_kafka_topic_partition_t] {
         // SAFETY: `elems` has `cnt` elements; null only when there are none.
         unsafe {
@@ -39,7 +39,7 @@ impl Partitions {
         }
     }
 
-    /// The first error that stands at a partition.
+    /// The first error of any element.
     pub fn check(&self) -> Result<(), Fault> {
         self.elements().iter().try_for_each(|element| Fault::check(element.err))
     }

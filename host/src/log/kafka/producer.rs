@@ -1,8 +1,8 @@
-//! A transactional producer: one thread that owns librdkafka's handle and takes one transaction after the other.
+//! A transactional producer: a thread that owns librdkafka's handle and runs one transaction after another.
 //!
-//! Rules: an arena goes back to the caller only when librdkafka holds no pointer into it: every delivery is reported, or
-//! the handle is destroyed. Where anything was doubtful, the next transaction begins with a new handle, so that no late
-//! request of an old one can end it (without KIP-890 a broker can't tell them apart).
+//! Rule: an arena goes back to the caller only when librdkafka has no pointer into it: every delivery is reported, or
+//! the handle is destroyed. After any doubt, the next transaction gets a new handle, so that a late request of the old
+//! one can't end it. Without KIP-890, a broker can't tell them apart.
 
 use super::client::{Client, Kind};
 use super::commit;
@@ -20,41 +20,41 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Librdkafka counts at most this many messages that are not delivered; a transaction with more waits in between.
+/// Maximum number of undelivered messages in librdkafka. A larger transaction waits in between.
 const IN_FLIGHT: &str = "1000000";
 
 const PRODUCER: &[(&str, &str)] = &[
     ("queue.buffering.max.messages", IN_FLIGHT),
-    // Values are not copied: this bounds a count, the arena bounds memory.
+    // Values are not copied, so the arena bounds the memory.
     ("queue.buffering.max.kbytes", "1048576"),
-    // 16 KB batches cost four times the CPU.
+    // Batches of 16 KB cost four times the CPU.
     ("batch.size", "1000000"),
     ("batch.num.messages", "10000"),
-    // Draining cuts it short. Shorter ones make librdkafka poll without rest for the last millisecond of each.
+    // Draining ends it early. With a shorter one, librdkafka polls without pause for the last millisecond of each.
     ("linger.ms", "200"),
     ("compression.codec", "lz4"),
 ];
 
-/// `init_transactions`: longer than the abort of what a dead producer left open takes.
+/// Time-out of `init_transactions`. It is longer than aborting what a dead producer left open can take.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For the reports of what was purged: they are there at once.
+/// Time-out of the reports for purged messages, which are available at once.
 const PURGED: Duration = Duration::from_secs(5);
 
-/// For one try of it.
+/// Time-out of one attempt of `init_transactions`.
 const INIT_TRY: Duration = Duration::from_secs(5);
 
-/// What deliveries have come to, in one transaction.
+/// The deliveries of one transaction.
 #[derive(Default)]
 pub(super) struct Deliveries {
-    /// By the slot that each message carries: the offset behind the last one that is in the log.
+    /// For each slot, the offset after its last delivered record. Each message carries its slot.
     pub next: Vec<Offset>,
     /// The first failure.
     pub failed: Option<String>,
 }
 
 impl Deliveries {
-    /// Called for each message, from librdkafka's C code: never panics.
+    /// Called for each message from librdkafka's C code, so it must not panic.
     #[inline]
     pub fn report(&mut self, message: &rd_kafka_message_t) {
         if message.err != RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -65,24 +65,24 @@ impl Deliveries {
     }
 }
 
-/// A handle whose transactions are initialised. The topics go before the client.
+/// A handle after `init_transactions`. The topics are dropped before the client.
 pub(super) struct Open {
     pub topics: HashMap<TopicIx, (Topic, i32)>,
     pub client: Client,
 }
 
-/// What the thread is asked for.
+/// Requests to the thread.
 enum Job {
     Commit(Transaction),
     Renew(Sender<Result<()>>),
 }
 
 pub(super) struct KafkaProducer {
-    /// None: shut down.
+    /// `None` once it is shutting down.
     jobs: Option<Sender<Job>>,
     done: Receiver<(Transaction, Outcome)>,
     in_flight: bool,
-    /// False: a publisher's.
+    /// Whether its transactions pass the gate. A publisher's don't.
     gated: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -153,18 +153,18 @@ impl Drop for KafkaProducer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was told by the outcome that never came.
+            // If the thread has panicked, the missing outcome has shown it.
             let _ = thread.join();
         }
     }
 }
 
-/// The thread's side.
+/// The state of the thread.
 struct Thread {
     shared: Arc<Shared>,
     id: String,
     open: Option<Open>,
-    /// A request of the last transaction may still be on its way.
+    /// Whether a request of the last transaction may still be on its way.
     suspect: bool,
 }
 
@@ -179,7 +179,7 @@ impl Thread {
                     }
                 }
                 Job::Renew(answer) => {
-                    // Nobody waits for the answer any more: nothing to tell.
+                    // If nobody waits for the answer, it does not matter.
                     let _ = answer.send(self.renew());
                 }
             }
@@ -188,7 +188,7 @@ impl Thread {
 
     fn commit(&mut self, transaction: &Transaction) -> Outcome {
         if self.suspect && self.open.is_some() {
-            // Nothing of this transaction has begun.
+            // Nothing of this transaction has begun yet.
             if let Err(failure) = self.renew() {
                 return Outcome::Ambiguous(format!("no new producer: {failure}"));
             }
@@ -206,8 +206,8 @@ impl Thread {
         outcome
     }
 
-    /// Gives the handle up. It is emptied first: a process has been seen to end with a corrupted heap right after a
-    /// fenced one was destroyed with messages in transit. Behind this, nothing points into the arena.
+    /// Gives up the handle. It is emptied first, because a process once ended with a corrupted heap right after a
+    /// fenced handle was destroyed with messages in transit. Afterwards nothing points into the arena.
     fn discard(&mut self) {
         let Some(open) = self.open.take() else { return };
         // SAFETY: the client is live. Reports of what is purged are served by the flush; what it leaves is the destroy's.
@@ -239,7 +239,7 @@ impl Thread {
                 return Err(failure);
             }
             match failure {
-                // Another one with this id has begun at the same time. Who stays is decided by the group.
+                // Another process with this id has begun at the same time. The group decides which of them stays.
                 Failure::Fenced(_) => client = handle()?,
                 _ if fault.again => {}
                 failure => return Err(failure),
@@ -254,8 +254,8 @@ impl Thread {
     }
 }
 
-/// Waits until a broker is connected, or not: librdkafka looks for the transactions' coordinator at once, and if it has no
-/// connection yet only again after 500 ms, which every start and every renewal would wait for.
+/// Waits until a broker is connected, or until the time-out. Without a connection, librdkafka would look for the
+/// transaction coordinator only after 500 ms, at every start and renewal.
 fn connect(client: &Client) {
     let mut metadata = std::ptr::null();
     // SAFETY: the client is live; what comes back is ours until it is destroyed. A failure is told by what comes next.
@@ -268,8 +268,8 @@ fn connect(client: &Client) {
 }
 
 impl Open {
-    /// The topic's handle and its number of partitions. Asked for once: a record for a partition that librdkafka does not
-    /// know yet would wait in a place that a transaction forgets.
+    /// Makes the topic's handle and gets its number of partitions. That is done before the first record, because a
+    /// transaction forgets records for a partition that librdkafka does not know yet.
     pub fn topic(&mut self, shared: &Shared, index: TopicIx, wait: Duration) -> std::result::Result<(), String> {
         if self.topics.contains_key(&index) {
             return Ok(());
@@ -291,7 +291,7 @@ impl Open {
         Ok(())
     }
 
-    /// What made the handle useless, if anything did.
+    /// Why the handle can't be used any more, if so.
     pub fn fatal(&self) -> Option<String> {
         let mut why = [0; 512];
         // SAFETY: the client is live, the buffer has the length that is told, and a text that ends with 0.

@@ -1,6 +1,6 @@
-//! Queues, events and topics of librdkafka, each destroyed by its owner.
+//! Queues, events and topics of librdkafka. Their owner destroys them.
 //!
-//! Rule: they are dropped before the client that they belong to (the order of a struct's fields).
+//! Rule: they are dropped before their client. The order of a struct's fields makes sure of that.
 
 use super::client::{Client, c_string};
 use super::fault::{Fault, text};
@@ -15,13 +15,13 @@ pub(super) struct Queue(pub *mut rd_kafka_queue_t);
 unsafe impl Send for Queue {}
 
 impl Queue {
-    /// A queue of our own.
+    /// A new queue.
     pub fn new(client: &Client) -> Queue {
         // SAFETY: the client is live.
         Queue(unsafe { rd_kafka_queue_new(client.raw) })
     }
 
-    /// The next event, or none within `wait`.
+    /// The next event, if one comes within `wait`.
     pub fn poll(&self, wait: Duration) -> Option<Event> {
         // SAFETY: the queue is live; the event is ours.
         let raw = unsafe { rd_kafka_queue_poll(self.0, millis(wait)) };
@@ -36,17 +36,17 @@ impl Drop for Queue {
     }
 }
 
-/// Something that a queue has told.
+/// An event from a queue.
 pub(super) struct Event(pub *mut rd_kafka_event_t);
 
 impl Event {
-    /// RD_KAFKA_EVENT_...
+    /// One of the RD_KAFKA_EVENT_ constants.
     pub fn kind(&self) -> i32 {
         // SAFETY: the event is live.
         unsafe { rd_kafka_event_type(self.0) }
     }
 
-    /// The error that it carries.
+    /// Fails if the event carries an error.
     pub fn check(&self) -> std::result::Result<(), Fault> {
         // SAFETY: the event is live, and the text as long as it is.
         unsafe {
@@ -66,14 +66,14 @@ impl Drop for Event {
     }
 }
 
-/// A topic as one client knows it.
+/// A client's handle of a topic.
 pub(super) struct Topic(pub *mut rd_kafka_topic_t);
 
 // SAFETY: librdkafka's topic handles are thread-safe.
 unsafe impl Send for Topic {}
 
 impl Topic {
-    /// Its records are compressed as the client's settings say, or not at all.
+    /// If not `compress`, its records are never compressed; otherwise the client's settings decide.
     pub fn new(client: &Client, name: &str, compress: bool) -> Result<Topic> {
         let name_of = c_string(name)?;
         let mut settings = std::ptr::null_mut();
@@ -108,13 +108,13 @@ impl Drop for Topic {
     }
 }
 
-/// What the last call of this thread that returned null or -1 has failed with.
+/// Why the last call of this thread that returned null or -1 has failed.
 pub(super) fn last_error() -> Fault {
     // SAFETY: has no preconditions.
     Fault::of(unsafe { rd_kafka_last_error() })
 }
 
-/// Milliseconds as librdkafka counts them: rounded up, never "for ever".
+/// Milliseconds for librdkafka, rounded up. Never "for ever".
 pub(super) fn millis(wait: Duration) -> i32 {
     i32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }

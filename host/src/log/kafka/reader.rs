@@ -1,11 +1,11 @@
-//! Reads assigned partitions in batches, each partition from an explicit offset, without ever joining the group.
+//! Reads assigned partitions in batches, each from an explicit offset, without joining the group.
 //!
-//! Rules: a partition's records arrive in offset order from the assigned offset on, each once, whatever is paused, moved
-//! or reconnected (`next` is counted here, librdkafka's own position is not trusted). An end is only told on evidence
-//! younger than `proofs` (an answer: than `proofs` and [`ANSWER`]).
+//! Rule: a partition's records arrive once each, in offset order, from the assigned offset on, whatever is paused,
+//! moved or reconnected. For that, `next` is counted here; librdkafka's own position is not trusted. An end is reported
+//! only on evidence that is younger than `proofs`, or than `proofs` and [`ANSWER`] if it is the answer to a question.
 //!
-//! Every partition has a queue of its own in librdkafka; it is forwarded to the one that is read here. Pausing takes the
-//! forwarding back: what was fetched stays where it is, and fetching stops when the partition's queue is full.
+//! In librdkafka, every partition has its own queue, which is forwarded to the queue that is read here. A pause stops
+//! the forwarding: fetched records stay in the partition's queue, and fetching stops when that is full.
 
 use super::client::Client;
 use super::copy;
@@ -23,33 +23,33 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Records taken over in one call, at most: 16 KB of pointers; more gains nothing.
+/// Maximum number of records taken in one call: 16 KB of pointers. More would gain nothing.
 const BATCH: usize = 2000;
 
-/// A poll is cut to this while something can come that does not wake the queue.
+/// A poll waits at most this long while something is expected that does not wake up the queue.
 const SLICE: Duration = Duration::from_millis(5);
 
-/// What an answer may take beyond `proofs`: on its connection a question waits for the fetch before it (100 ms), twice at
-/// worst. An older answer is no proof of now.
+/// How much longer than `proofs` an answer may take. Its question waits for the fetch before it on the connection (100
+/// ms), twice at worst. An older answer proves nothing about now.
 const ANSWER: Duration = Duration::from_millis(300);
 
-/// What is known about an assigned partition.
+/// The state of an assigned partition.
 struct Slot {
     queue: Queue,
     /// The next offset that may arrive.
     next: Offset,
-    /// Paused: not forwarded.
+    /// Whether it is paused, that is, not forwarded.
     held: bool,
-    /// Something has arrived since it was assigned, so librdkafka's stop of an earlier assignment, which takes the
-    /// forwarding back at some later time, is behind us.
+    /// Whether something has arrived since it was assigned. Until then, librdkafka may still stop an earlier
+    /// assignment, and that also ends the forwarding.
     settled: bool,
-    /// Read to this end, and nothing came since.
+    /// The end that it was read to, if nothing has come since.
     ended: Option<Offset>,
-    /// Its position is out of range, and the caller was not told yet.
+    /// Whether its position is out of range and the caller was not told yet.
     out: bool,
 }
 
-/// A question for the ends of partitions that is not answered yet.
+/// A pending question about the ends of partitions.
 struct Question {
     asked: Instant,
     answers: Queue,
@@ -59,13 +59,13 @@ pub(super) struct KafkaReader {
     slots: HashMap<(TopicIx, Partition), Slot>,
     own: Queue,
     question: Option<Question>,
-    /// Handles of the topics that were assigned so far: they keep the pointers in messages valid as names.
+    /// Handles of all topics that were assigned so far. They keep the pointers in messages valid as names.
     topics: Vec<(Topic, TopicIx)>,
     batch: Box<[*mut rd_kafka_message_t]>,
     proofs: Duration,
     /// When the next question is due.
     due: Instant,
-    /// When our queue was last seen empty: what is found now came after that.
+    /// When the queue was last seen empty. What is found now has come since.
     drained: Option<Instant>,
     shared: Arc<Shared>,
     client: Client,
@@ -90,14 +90,14 @@ impl KafkaReader {
         }
     }
 
-    /// Which topic a message is of.
+    /// The topic of a message.
     fn index(&mut self, raw: *mut rd_kafka_topic_t) -> Option<TopicIx> {
         let at = self.topics.iter().position(|(topic, _)| topic.0 == raw)?;
         self.topics.swap(0, at);
         Some(self.topics[0].1)
     }
 
-    /// Fills the batch from `from` on; returns how many messages are in it then.
+    /// Fills the batch from index `from` on. Returns how many messages it then has.
     fn take(&mut self, wait: Duration, from: usize, most: usize) -> usize {
         let room = &mut self.batch[from..most];
         // SAFETY: the queue is live, and the buffer has room for as many pointers as are told.
@@ -105,8 +105,8 @@ impl KafkaReader {
         from + count.max(0) as usize
     }
 
-    /// Takes what is there; waits only when nothing is. (librdkafka waits for a full batch: so for one first, then for all
-    /// that is there.)
+    /// Takes available messages. If there are none, waits for one and then takes all. (librdkafka waits for a full
+    /// batch, so it is asked for a single message first.)
     fn fetch(&mut self, wait: Duration) -> usize {
         let mut count = self.take(Duration::ZERO, 0, BATCH);
         if count == 0 && !wait.is_zero() {
@@ -118,8 +118,8 @@ impl KafkaReader {
         count
     }
 
-    /// Hands over the first `count` messages of the batch. An error among them is told behind them all: what came with it
-    /// does not come again.
+    /// Delivers the first `count` messages of the batch. If there is an error among them, it is returned at the end,
+    /// because the other messages don't come again.
     fn hand_over(&mut self, count: usize, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
         let mut told = Ok(());
         let mut at = 0;
@@ -145,7 +145,7 @@ impl KafkaReader {
         told
     }
 
-    /// A run of records of one partition.
+    /// Delivers consecutive records of one partition.
     fn run(&mut self, from: usize, to: usize, arrivals: &mut Vec<Arrival>) {
         // SAFETY: live messages, see `hand_over`.
         let (raw, partition) = unsafe { ((*self.batch[from]).rkt, (*self.batch[from]).partition) };
@@ -166,7 +166,7 @@ impl KafkaReader {
         arrivals.push(Arrival::Records(unsafe { copy::chunk(topic, partition, run) }));
     }
 
-    /// Something other than a record.
+    /// Handles a message that is not a record.
     fn told(&mut self, message: &rd_kafka_message_t, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
         let (partition, offset) = (message.partition, message.offset);
         let topic = self.index(message.rkt);
@@ -174,7 +174,7 @@ impl KafkaReader {
         let (Some(topic), Some(slot)) = (topic, slot) else {
             return match message.rkt.is_null() {
                 true => Err(self.client.failure("reading", &Fault::of(message.err))),
-                false => Ok(()), // of a partition that was taken away meanwhile
+                false => Ok(()), // from a partition that was unassigned in the meantime
             };
         };
         match message.err {
@@ -207,7 +207,7 @@ impl KafkaReader {
         }
     }
 
-    /// Forwards what an earlier assignment's stop may have cut off. What waits in a partition's queue comes along.
+    /// Forwards again the queues whose forwarding a late stop may have ended. What they hold comes along.
     fn forward_again(&mut self) {
         for slot in self.slots.values().filter(|slot| !slot.settled && !slot.held) {
             // SAFETY: both queues are live.
@@ -216,7 +216,7 @@ impl KafkaReader {
         }
     }
 
-    /// Tells the bounds of partitions whose position is not in the log.
+    /// Reports the bounds of partitions whose position is not in the log.
     fn tell_out_of_range(&mut self, arrivals: &mut Vec<Arrival>) -> Result<()> {
         for (&(topic, partition), slot) in self.slots.iter_mut().filter(|(_, slot)| slot.out) {
             let (start, end) = self.shared.bounds(&self.client, topic, partition)?;
@@ -257,7 +257,7 @@ impl KafkaReader {
             let options =
                 rd_kafka_AdminOptions_new(self.client.raw, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
             let committed = rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
-            // An isolation level always fits this operation: the error, which can't be, would be null.
+            // An isolation level is always valid here, so there is no error.
             let _ = Fault::taken(rd_kafka_AdminOptions_set_isolation_level(options, committed));
             let mut why = [0; 64];
             rd_kafka_AdminOptions_set_request_timeout(options, millis(QUERY_TIMEOUT), why.as_mut_ptr(), why.len());
@@ -268,7 +268,7 @@ impl KafkaReader {
         self.due = now + self.proofs;
     }
 
-    /// The log ends where a partition was read to: that is the proof. Where it goes on, records are on their way.
+    /// If the log ends where a partition was read to, that is the proof. If not, records are on their way.
     fn answered(&mut self, answer: &Event, arrivals: &mut Vec<Arrival>) {
         if answer.check().is_err() {
             return;
@@ -320,7 +320,7 @@ impl Reader for KafkaReader {
             return Err(self.client.failure("assigning", &last_error()));
         }
         let queue = Queue(raw);
-        // Forwarded before it is assigned: else its first records would go to the client's own queue.
+        // It is forwarded before it is assigned. Otherwise its first records would go to the client's own queue.
         // SAFETY: both queues are live. The client and the list are, too, and the list is copied.
         let assigned = unsafe {
             rd_kafka_queue_forward(queue.0, self.own.0);

@@ -1,4 +1,5 @@
-//! Against a real HTTP server on loopback that answers as registries do (bodies as Apicurio 3.0.9 and Confluent send them).
+//! Tests against a real HTTP server on loopback that answers as registries do. The bodies are those of Apicurio 3.0.9
+//! and Confluent.
 
 use super::*;
 use axum::Router;
@@ -8,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Runtime;
 
-/// Calls as `METHOD path body auth`, and the answers for them.
+/// Received calls as `METHOD path body auth`, and the answers to give.
 #[derive(Default)]
 struct Registry {
     calls: AtomicUsize,
@@ -103,7 +104,7 @@ fn an_id_is_asked_for_once() {
         assert!(matches!(schemas.by_id(7), Err(NoSchema::Unknown(text)) if text.contains("id 7")));
     }
     assert_eq!(rig.calls(), 2);
-    // me:s@cret
+    // Base64 of me:s@cret.
     assert_eq!(rig.registry.auth.lock().unwrap().as_deref(), Some("Basic bWU6c0BjcmV0"));
 }
 

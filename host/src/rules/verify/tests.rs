@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 const NONE: Span = Span { start: 0, len: 0 };
 
-/// Two of everything; store 0 is a map, store 1 has one value.
+/// Two of everything. Store 0 is a map, and store 1 has one value.
 fn description() -> Description {
     let channel = |name: &str| Channel {
         name: name.into(),
@@ -169,7 +169,7 @@ fn headers_belong_to_outputs_in_their_order() {
     ] {
         assert_eq!(verdict(list(), headers, 0).unwrap_err().input, input);
     }
-    // Headers count into the size of their output, framing included.
+    // Headers count towards the size of their output, including their framing.
     let many = vec![header(0); MAX_OUTPUT / HEADER + 1];
     assert!(verdict(list(), many, 0).unwrap_err().what.contains("at most"));
 }
@@ -274,7 +274,7 @@ fn any_effect() -> impl Strategy<Value = Effect> {
 }
 
 proptest! {
-    /// What passes can be applied blindly: that is what the task does.
+    /// The task applies without checks what passes here.
     #[test]
     fn what_passes_can_be_applied(mut list in prop::collection::vec(any_effect(), 0..6), sorted: bool) {
         if sorted {
@@ -292,7 +292,7 @@ proptest! {
             prop_assert!(effect.of >= last && effect.of < 4);
             last = effect.of;
             let on = usize::from(effect.on);
-            // These panic when they are out of range.
+            // These panic if they are out of range.
             let name = || effect.name.of(&effects.bytes);
             let value = || effect.value.of(&effects.bytes);
             match effect.what {

@@ -1,7 +1,8 @@
 //! The circuit breaker of one service.
 //!
-//! Rule: a number of failures in a row opens it. While it is open, nothing is called. After a pause, one probe is called, and only its
-//! result closes or opens the breaker again. Calls from before the last change have no influence any more.
+//! Rule: a number of consecutive failures opens it. While it is open, no calls are made. After a pause, one call is
+//! made as a probe, and only its result closes or opens the breaker again. Calls from before the last change of state
+//! don't count any more.
 //!
 //! ```text
 //!            failures in a row                pause over, one is admitted
@@ -15,19 +16,19 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The breaker; its owner brings the time.
+/// The breaker. Its owner passes the time in.
 #[derive(Debug)]
 pub(super) struct Breaker {
     limit: u32,
     pause: Duration,
     state: State,
-    /// Raised at each change of state. Calls that were admitted before have no influence.
+    /// Raised at each change of state. Calls that were admitted before don't count any more.
     generation: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Calls are made. Contains the number of failures in a row.
+    /// Calls are made. Contains the number of consecutive failures.
     Closed(u32),
     /// No call is made before this time.
     Open(Instant),
@@ -35,26 +36,26 @@ enum State {
     Probing,
 }
 
-/// Permission to make one call. Give it back with [`Breaker::done`] or [`Breaker::given_up`].
+/// Permission to make one call. It must be returned by [`Breaker::done`] or [`Breaker::given_up`].
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Leave {
     generation: u64,
 }
 
-/// What changed.
+/// How the state has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Nothing.
+    /// Not at all.
     None,
-    /// It is open now, or again.
+    /// It has opened, for the first time or again.
     Opened,
-    /// It is closed now.
+    /// It has closed.
     Closed,
 }
 
 impl Breaker {
-    /// A closed breaker. `limit` is the number of failures in a row that opens it, at least 1.
+    /// A closed breaker. `limit` is the number of consecutive failures that opens it, at least 1.
     pub fn new(limit: u32, pause: Duration) -> Self {
         assert!(limit > 0, "a breaker without a limit would never let a call out");
         Breaker {
@@ -77,7 +78,7 @@ impl Breaker {
         })
     }
 
-    /// The call has ended. `reached` says whether the service answered, whatever the answer was.
+    /// Ends a call. `reached` says whether the service has answered, whatever the answer was.
     pub fn done(&mut self, leave: Leave, reached: bool, now: Instant) -> Change {
         if leave.generation != self.generation {
             return Change::None;
@@ -99,12 +100,12 @@ impl Breaker {
                 self.change(State::Open(now + self.pause));
                 Change::Opened
             }
-            // A leave of this generation was given while it was closed or probing: opening began another generation.
+            // Opening begins a new generation, and no call of it is admitted.
             (State::Open(_), _) => unreachable!("a leave of an open breaker"),
         }
     }
 
-    /// The call was given up without a result: another one may probe.
+    /// Ends a call that was given up without a result, so that another one may probe.
     pub fn given_up(&mut self, leave: Leave, now: Instant) {
         if leave.generation == self.generation && self.state == State::Probing {
             self.change(State::Open(now));
@@ -125,7 +126,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Admit,
-        /// Ends one of the calls that are out.
+        /// Ends one of the calls in progress.
         Done {
             which: usize,
             reached: bool,
@@ -145,7 +146,7 @@ mod tests {
         ]
     }
 
-    /// The same in other words: each call remembers the period that it began in; a period has a list of results.
+    /// The same in other words: each call remembers the period that it began in, and a period has a list of results.
     #[derive(Debug)]
     enum Model {
         Closed { results: Vec<bool> },
@@ -158,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_model_agrees(limit in 1u32..5, ops in proptest::collection::vec(op(), 0..200)) {
-            // No timer and no task runs: only the instant's type is tokio's.
+            // No timer and no task runs. Only the type of the instant is tokio's.
             let start = Instant::now();
             let mut breaker = Breaker::new(limit, Duration::from_millis(PAUSE));
             let (mut model, mut period, mut now, mut calls) = (Model::Closed { results: vec![] }, 0, 0u64, 0usize);
@@ -219,7 +220,7 @@ mod tests {
                     Op::Done { .. } | Op::GiveUp { .. } => {}
                 }
             }
-            // Whatever happened, it is never stuck: when all calls have ended, a pause later somebody may call.
+            // It never gets stuck: when all calls have ended, a call is allowed after a pause.
             for (_, _, leave) in out {
                 breaker.given_up(leave, start + Duration::from_millis(now));
             }

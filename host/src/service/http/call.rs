@@ -1,7 +1,7 @@
-//! One question, from asked to answered: what comes after each try.
+//! The attempts of one question, and what comes after each.
 //!
-//! Rule: a question ends exactly once. A try has a result only when it has ended. A time-out ends a try, so an answer and a time-out
-//! never race.
+//! Rule: a question ends exactly once. An attempt has a result only when it has ended. A time-out ends it too, so an
+//! answer and a time-out never race.
 //!
 //! ```text
 //!   Asked -> try -> Body, Absent ------------------------------> answered
@@ -14,19 +14,19 @@
 use crate::service::Answer;
 use std::time::Duration;
 
-/// Longest pause between two tries.
+/// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How one try ended.
+/// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Try {
-    /// 200.
+    /// Status 200.
     Body(Vec<u8>),
-    /// 404.
+    /// Status 404.
     Absent,
-    /// 408, 429, 5xx, no connection, time-out: another try may go through.
+    /// Status 408, 429 or 5xx, no connection, or a time-out. Another attempt may succeed.
     Failed(String),
-    /// Another try can't go through either.
+    /// Another attempt can't succeed either.
     Refused(String),
 }
 
@@ -35,11 +35,11 @@ pub(super) enum Try {
 pub(super) enum Next {
     /// The question has ended.
     Answer(Answer),
-    /// Another try, after a pause.
+    /// Make another attempt, after a pause.
     Again(Duration),
 }
 
-/// The tries of one question.
+/// The attempts of one question.
 #[derive(Clone, Debug)]
 pub(super) struct Tries {
     left: u32,
@@ -49,7 +49,8 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    /// `retries` is the number of further tries, `backoff` the pause before the second one, `seed` any number that differs by question.
+    /// `retries` is the number of further attempts, `backoff` the pause before the second one. `seed` should differ for
+    /// each question.
     pub fn new(retries: u32, backoff: Duration, seed: u64) -> Self {
         Tries {
             left: retries,
@@ -58,7 +59,7 @@ impl Tries {
         }
     }
 
-    /// What to do after a try.
+    /// What to do after an attempt.
     pub fn after(&mut self, ended: Try) -> Next {
         match ended {
             Try::Body(body) => Next::Answer(Answer::Body(body)),
@@ -90,8 +91,8 @@ mod tests {
     }
 
     proptest! {
-        /// It ends at the first try that is not a failure, or when the retries are used up; each pause is at least half
-        /// of the doubled one, and never longer.
+        /// It ends at the first attempt that is not a failure, or when no retries are left. Each pause is between half
+        /// of the doubled pause and all of it.
         #[test]
         fn it_ends_once_and_in_time(retries in 0u32..8, backoff in 1u64..60_000, seed: u64, script in proptest::collection::vec(ended(), 10)) {
             let mut tries = Tries::new(retries, Duration::from_millis(backoff), seed);

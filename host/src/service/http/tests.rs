@@ -1,4 +1,4 @@
-//! Against a real server on loopback.
+//! Tests against a real server on loopback.
 
 use super::*;
 use axum::Router;
@@ -11,13 +11,13 @@ use std::sync::atomic::AtomicUsize;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore as Gate;
 
-/// What the server has seen, and what it waits for.
+/// What the server has received, and what it waits for.
 struct Seen {
     calls: AtomicUsize,
     now: AtomicUsize,
     most: AtomicUsize,
     header: Mutex<Option<String>>,
-    /// 1: answer 503.
+    /// If 1, the server answers 503.
     down: AtomicUsize,
     gate: Gate,
 }
@@ -178,7 +178,7 @@ fn a_time_out_is_tried_again_and_ends() {
         timeout: Duration::from_millis(50),
         ..lookup()
     });
-    // Tries, not calls that have arrived: on a busy machine the time may be over before.
+    // Counts attempts, not calls that have arrived: on a busy machine, the time-out may come first.
     assert_eq!(rig.answer(&mut services, "never/0").0, Answer::Unavailable);
     assert_eq!(rig.metrics.lookup(0).tries.get(), 3);
 }
@@ -220,7 +220,7 @@ fn a_connection_that_breaks_is_tried_again() {
     let rig = rig();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // The first breaks off in the head, the second in the body, the third is good.
+    // The first connection breaks off in the head, the second in the body, and the third is good.
     let server = std::thread::spawn(move || {
         let length = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n";
         for answer in [
@@ -286,10 +286,10 @@ fn what_is_forgotten_is_not_called() {
     rig.seen.gate.add_permits(20);
     let mut replies: Vec<Reply> = (0..10).map(|_| next(&services)).collect();
     services.replies(&mut replies);
-    // The call that was out when its task was forgotten may have been answered; no other one is.
+    // The call in progress when its task was forgotten may have been answered. No other one was made.
     let forgotten = replies.iter().filter(|reply| reply.task == 1).count();
     assert!(forgotten <= 1, "{replies:?}");
-    // Asked again after it was forgotten: called again.
+    // A question that is asked again after it was forgotten is called again.
     services.ask(rig.question(1, "status/200"));
     while replies.last().is_some_and(|reply| &*reply.id != b"status/200") {
         replies.push(next(&services));
@@ -299,7 +299,7 @@ fn what_is_forgotten_is_not_called() {
     assert_eq!(replies.iter().filter(|reply| reply.task == 2).count(), 10);
 }
 
-/// Three failures in a row, with this pause.
+/// A service whose breaker three failures have opened, with this pause.
 fn opened(rig: &Rig, breaker_pause: Duration) -> HttpServices {
     let mut services = rig.services(Lookup {
         retries: 0,
@@ -329,7 +329,7 @@ fn an_open_breaker_leaves_the_service_alone() {
 #[test]
 fn after_the_pause_a_probe_closes_the_breaker() {
     let rig = rig();
-    // No pause: the next question is the probe.
+    // Without a pause, the next question is the probe.
     let mut services = opened(&rig, Duration::ZERO);
     assert_eq!(rig.answer(&mut services, "health/0"), (body("up"), 1));
     assert_eq!(rig.metrics.lookup(0).breaker_open.get(), 0);

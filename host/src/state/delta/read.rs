@@ -1,4 +1,4 @@
-//! Reading records of the changelog. The bytes may be anything.
+//! Reads records of the changelog, whose bytes may be anything.
 
 use super::*;
 use crate::error::Failure;
@@ -7,15 +7,15 @@ use thiserror::Error;
 /// A record that can't be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Torn {
-    /// It is empty, or has a version that this build doesn't know.
+    /// It is empty, or has a version that this build does not know.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// It is not what its version says.
+    /// It is not valid for its version.
     #[error("a record of state changes is damaged: {why} at byte {at}")]
     Damaged {
-        /// Where in the record.
+        /// Byte position in the record.
         at: usize,
-        /// What is wrong.
+        /// What is wrong with it.
         why: &'static str,
     },
 }
@@ -29,7 +29,7 @@ impl From<Torn> for Failure {
     }
 }
 
-/// The changes of a record, in order. Ends behind the first [`Torn`].
+/// The changes of a record, in order. Ends after the first [`Torn`].
 #[derive(Clone, Debug)]
 pub struct Changes<'a> {
     record: &'a [u8],
@@ -38,7 +38,7 @@ pub struct Changes<'a> {
     torn: Option<Torn>,
 }
 
-/// The changes of a record, as [`Delta::records`] gave it.
+/// Reads the changes of a record from [`Delta::records`].
 pub fn read(record: &[u8]) -> Changes<'_> {
     let torn = FORMAT.open(record).err().map(Torn::from);
     Changes {

@@ -6,7 +6,7 @@ fn cell(schema: u16, expires: Millis, value: &[u8]) -> Cell<'_> {
     Cell { schema, expires, value }
 }
 
-/// Each kind of change, in each form: the bytes of version 1 as they are on disks and in changelogs.
+/// Each kind of change in each form, with the bytes of version 1 as they are on disks and in changelogs.
 #[test]
 fn version_1_is_pinned() {
     let mut delta = Delta::new();
@@ -102,7 +102,7 @@ fn time() -> impl Strategy<Value = Millis> {
     ]
 }
 
-/// The fields of any change: kind, key, id, second id, strings, time.
+/// The fields of any change: kind, key, two ids, strings, time.
 type Any = (u8, Vec<u8>, u16, u16, Vec<u8>, Vec<u8>, Vec<u8>, Millis);
 
 fn any_change() -> impl Strategy<Value = Any> {

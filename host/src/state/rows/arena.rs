@@ -1,22 +1,22 @@
-//! Memory for pages: blocks of 64-byte units out of large regions.
+//! Memory for pages: blocks of 64-byte units, cut from large regions.
 //!
-//! Rule: a block belongs to one owner from `take` to `give`; its first two bytes are its size in units, written here and
-//! by nobody else. Blocks are recycled by size and never returned to the system (the first touch of a fresh page costs more
-//! than all the rest, and a task's state seldom shrinks).
+//! Rule: a block has one owner from `take` to `give`. Its first two bytes are its size in units, which only the arena
+//! writes. Freed blocks are reused by size and never returned to the system, because the first touch of a fresh page
+//! costs more than everything else, and a task's state seldom shrinks.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::slice;
 
-/// All sizes are multiples of it: a cache line.
+/// All block sizes are multiples of this: a cache line.
 pub const UNIT: usize = 64;
 
 /// The largest block.
 pub const BLOCK_MAX: usize = 16 * 1024;
 
-/// 2^15 units are 2 MiB: one huge page, where the system grants them.
+/// 2^15 units are 2 MiB: one huge page, if the system grants it.
 const REGION_BITS: u32 = 15;
-/// The first region is small: most tasks of a test and of a demo are.
+/// The first region is small, because most tasks in tests and demos are small.
 const FIRST_REGION_UNITS: usize = 1 << 10;
 
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -41,7 +41,8 @@ impl Region {
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
-        // Before the first touch: rows are read at random, and a huge page spares most misses of the TLB. Only a hint.
+        // Rows are read at random, and huge pages avoid most TLB misses. This is only a hint, and must come before the
+        // first touch.
         #[cfg(all(target_os = "linux", not(miri)))]
         if size >= HUGE_PAGE {
             // SAFETY: the range is ours, and aligned to its size.
@@ -60,12 +61,12 @@ impl Drop for Region {
     }
 }
 
-/// Blocks by address. Address 0 is never given out.
+/// Blocks by address. Address 0 is never used.
 pub struct Arena {
     regions: Vec<Region>,
-    /// Free blocks by their size in units.
+    /// Free blocks, by their size in units.
     free: Vec<Vec<u32>>,
-    /// The rest of the newest region: next free unit, and how many there are.
+    /// What is left of the newest region: the next free unit, and the number of free units.
     next: u32,
     rest: u32,
     used: usize,
@@ -82,21 +83,21 @@ impl Arena {
         }
     }
 
-    /// Memory taken from the system.
+    /// Bytes taken from the system.
     pub fn reserved(&self) -> usize {
         self.regions.iter().map(|r| r.layout.size()).sum()
     }
 
-    /// Memory in blocks that are in use.
+    /// Bytes in blocks that are in use.
     #[cfg(test)]
     pub fn used(&self) -> usize {
         self.used * UNIT
     }
 
-    /// A block of at least `size` bytes; its content is whatever it was.
+    /// A block of at least `size` bytes. Its content is arbitrary.
     ///
     /// # Panics
-    /// Above [`BLOCK_MAX`], and beyond 128 GiB a task.
+    /// Above [`BLOCK_MAX`], or beyond 128 GiB for a task.
     pub fn take(&mut self, size: usize) -> u32 {
         let units = rounded(size.div_ceil(UNIT));
         self.used += units;
@@ -113,14 +114,14 @@ impl Arena {
         address
     }
 
-    /// Gives a block back.
+    /// Frees a block.
     pub fn give(&mut self, address: u32) {
         let units = self.block(address).len() / UNIT;
         self.used -= units;
         self.free[units].push(address);
     }
 
-    /// A block.
+    /// The bytes of a block.
     #[inline]
     pub fn block(&self, address: u32) -> &[u8] {
         let start = self.start(address);
@@ -133,17 +134,17 @@ impl Arena {
         }
     }
 
-    /// A block, behind its size.
+    /// The bytes of a block, for writing. The caller must not change the first two.
     #[inline]
     pub fn block_mut(&mut self, address: u32) -> &mut [u8] {
         let len = self.block(address).len();
         self.bytes(address, len)
     }
 
-    /// Two blocks: one to read, another to write.
+    /// Two blocks: one to read, the other to write.
     ///
     /// # Panics
-    /// When they are the same.
+    /// If they are the same block.
     #[inline]
     pub fn pair(&mut self, from: u32, to: u32) -> (&[u8], &mut [u8]) {
         assert_ne!(from, to, "a block can't be copied onto itself");
@@ -152,7 +153,7 @@ impl Arena {
         (unsafe { &*from }, self.block_mut(to))
     }
 
-    /// Asks the cache for the first lines of a block.
+    /// Prefetches the first lines of a block.
     #[inline]
     pub fn prefetch(&self, address: u32, lines: usize) {
         let start = self.start(address);
@@ -177,7 +178,7 @@ impl Arena {
 
     #[cold]
     fn grow(&mut self) {
-        // What is left of the newest region serves as one block, as far as it goes.
+        // The rest of the newest region becomes free blocks.
         while self.rest > 0 {
             let units = (1..=self.rest.min((BLOCK_MAX / UNIT) as u32))
                 .rev()
@@ -195,14 +196,14 @@ impl Arena {
         );
         let units = (FIRST_REGION_UNITS << index.min(30)).min(1 << REGION_BITS);
         self.regions.push(Region::new(units));
-        // Unit 0 of region 0 is left out: 0 means nothing.
+        // Unit 0 of region 0 is left out, because address 0 means nothing.
         let skip = u32::from(index == 0);
         self.next = (index << REGION_BITS) + skip;
         self.rest = units as u32 - skip;
     }
 }
 
-/// Steps of one unit up to 16 units, then eight steps for each doubling: few sizes, so that blocks find new users.
+/// Block sizes: steps of one unit up to 16 units, then eight steps for each doubling. Few sizes make reuse likely.
 fn rounded(units: usize) -> usize {
     assert!(units > 0 && units <= BLOCK_MAX / UNIT, "no block has this size");
     match units {

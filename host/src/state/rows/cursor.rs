@@ -1,6 +1,7 @@
-//! The place of the sweep in the order of (hash, key, store, entry). It names rows, not slots: it survives the process.
+//! The position of the sweep in the order of (hash, key, store, entry). It names rows and not slots, because it
+//! outlives the process.
 
-/// Where a round stands: all up to here is written. The default is the front.
+/// How far a round has come: everything up to here is written. The default is the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(Option<Place>);
 
@@ -8,28 +9,28 @@ pub struct Cursor(Option<Place>);
 struct Place {
     hash: u64,
     key: Vec<u8>,
-    /// The last entry that is written, in a row that is not through.
+    /// The last written entry, if its row is not complete.
     inside: Option<(u16, Vec<u8>)>,
 }
 
-/// How a row that is looked at stands to the cursor.
+/// How a row relates to the cursor.
 pub(crate) enum Turn<'a> {
-    /// Written before.
+    /// The row was written already.
     Done,
     /// The whole row is next.
     Whole,
-    /// The row is next, behind this entry.
+    /// The rest of the row, after this entry, is next.
     Behind(u16, &'a [u8]),
 }
 
 impl Cursor {
-    /// At the front: a round begins.
+    /// The start of a round.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For the meta. Empty at the front; else hash (8 bytes, big-endian), length of the key (4), key, then, inside of a row,
-    /// store (2) and entry behind a 1, or else a 0.
+    /// Encodes it for the meta. It is empty at the start. Otherwise: hash (8 bytes, big-endian), length of the key (4),
+    /// key, and then either 0, or 1, store (2) and entry if the row is not complete.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         if let Some(place) = &self.0 {
@@ -45,7 +46,7 @@ impl Cursor {
         bytes
     }
 
-    /// What [`encode`](Cursor::encode) wrote; none when it did not write this.
+    /// Decodes what [`encode`](Cursor::encode) wrote. Returns `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self(None));
@@ -68,7 +69,7 @@ impl Cursor {
         })))
     }
 
-    /// Where the walk begins.
+    /// The hash where the walk begins.
     pub(crate) fn hash(&self) -> u64 {
         self.0.as_ref().map_or(0, |place| place.hash)
     }

@@ -1,21 +1,21 @@
-//! Writing back: the committed rows that the store has not got as they are.
+//! Writing back: finds the committed rows that the store does not have as they are.
 //!
-//! Rule: a row is dirty from the commit that changed it until a slice has taken it. A flush takes slices in the order of
-//! the hashes until all that was dirty at its start is taken; what is committed meanwhile may be in it or not, and is dirty
-//! for the next one if a slice had taken it before. So, once a flush is through, the store holds every row at least as it
-//! was at its start.
+//! Rule: a row is dirty from the commit that changed it until a slice has taken it. A flush takes slices in the order
+//! of the hashes until it has taken all that was dirty at its start. Rows that are committed in the meantime may be in
+//! it or not; a row that was taken before is dirty for the next flush. So at the end of a flush, the store has every
+//! row as it was at the flush's start, or newer.
 
 use super::*;
 use crate::record::Span;
 use crate::state::delta::Delta;
 
-/// Rows that a slice looks at; most are clean. 16,384 cold slots are about 0.3 ms.
+/// How many rows a slice looks at. Most are clean. 16,384 cold slots take about 0.3 ms.
 const LOOKS: usize = 16 * 1024;
 
 /// Committed rows on their way to the store, in the order of their hashes.
 #[derive(Debug)]
 pub struct Dirty {
-    /// One record a row: its entries as `Put`; a row without entries is gone.
+    /// One record for each row, with its entries as `Put`. A record without entries means that the row is deleted.
     records: Delta,
     rows: Vec<(u64, Span)>,
     keys: Vec<u8>,
@@ -28,7 +28,7 @@ impl Default for Dirty {
 }
 
 impl Dirty {
-    /// None.
+    /// No rows.
     pub fn new() -> Self {
         Self {
             records: Delta::whole(),
@@ -37,24 +37,24 @@ impl Dirty {
         }
     }
 
-    /// Size, about.
+    /// Approximate size in bytes.
     pub fn bytes(&self) -> usize {
         self.records.bytes() + self.keys.len()
     }
 
-    /// True: there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Forgets all; keeps the memory.
+    /// Removes all rows, but keeps the memory.
     pub fn clear(&mut self) {
         self.records.clear();
         self.rows.clear();
         self.keys.clear();
     }
 
-    /// Each row: (hash, key, its record; none: the row is gone).
+    /// Each row, as (hash, key, record). The record is `None` if the row is deleted.
     pub fn rows(&self) -> impl Iterator<Item = (u64, &[u8], Option<&[u8]>)> {
         let rows = self.rows.iter().zip(self.records.records());
         rows.map(|((hash, key), record)| (*hash, key.of(&self.keys), Some(record).filter(|r| r.len() > 1)))
@@ -67,12 +67,12 @@ impl Dirty {
 }
 
 impl Rows {
-    /// From now on, rows know what a store has not got. Call it before the first commit, when there is a store.
+    /// Starts to keep track of dirty rows. Call it before the first commit if there is a store.
     pub fn track(&mut self) {
         self.tracked = true;
     }
 
-    /// The store has all rows as they are: after a load.
+    /// Marks all rows clean, because they were just loaded from the store.
     pub fn mark_clean(&mut self) {
         for slot in 1..self.rows.len() as u32 {
             self.clean(slot);
@@ -80,7 +80,7 @@ impl Rows {
         self.flushed = 0;
     }
 
-    /// The store has no row: when it was wiped, because a flush had failed. A flush under way begins anew.
+    /// Marks all rows dirty, because the store was wiped after a failed flush. A flush under way starts again.
     pub fn mark_dirty(&mut self) {
         for row in &mut self.rows {
             if self.tracked && row.committed.is_some() && row.flags & DIRTY == 0 {
@@ -91,15 +91,16 @@ impl Rows {
         self.flushed = 0;
     }
 
-    /// The next slice of a flush: dirty rows as they are committed, about `budget` bytes, without what is expired at `now` (a
-    /// committed time). True: the flush has all its rows.
+    /// Takes the next slice of a flush: dirty rows as committed, about `budget` bytes, without entries that have
+    /// expired at `now` (a committed time). Returns whether the flush is complete.
     pub fn take_dirty(&mut self, budget: usize, now: Millis, into: &mut Dirty) -> bool {
         let goal = into.bytes() + budget;
         let (mut last, mut next, mut looks, mut taken) = (None, 0, 0, Vec::new());
         let mut ahead = self.index.from(self.flushed).skip(AHEAD);
         for (tag, slot) in self.index.from(self.flushed) {
-            // Rows of one tag are taken together: the tag is all that is remembered. The first is always taken, so that a
-            // slice gets on, and tag 0 is never where the next one begins: 0 says that the flush is through.
+            // Rows with the same tag are taken together, because only the tag is remembered. The first tag is always
+            // taken, so that every slice makes progress. So no slice ends at tag 0, which means that the flush is
+            // complete.
             if last.is_some_and(|last| last != tag) && (into.bytes() >= goal || looks >= LOOKS) {
                 next = tag;
                 break;
@@ -144,7 +145,7 @@ impl Rows {
         }
     }
 
-    /// The store knows the row as it is. One without entries may go with the next commit.
+    /// Marks a row clean. If it is empty, the next commit may remove it.
     fn clean(&mut self, slot: u32) {
         let row = &mut self.rows[slot as usize];
         if row.flags & DIRTY != 0 {

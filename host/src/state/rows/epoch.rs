@@ -1,12 +1,12 @@
-//! Epochs: writing into the open one, sealing, committing, dropping.
+//! Epochs of rows: writing to the open one, sealing, committing, aborting.
 
 use super::*;
 
-/// Room in a fresh copy of a page for what the epoch adds to it: an ordinary cell.
+/// Extra room in a fresh copy of a page, for one ordinary cell that the epoch may add.
 const SLACK: usize = 96;
 
 impl Rows {
-    /// Writes an entry into the open epoch.
+    /// Writes an entry in the open epoch.
     #[inline]
     pub fn put(&mut self, slot: Slot, store: u16, entry: &[u8], cell: Cell<'_>) {
         let layer = self.writable(slot.0);
@@ -18,7 +18,7 @@ impl Rows {
         }
     }
 
-    /// Deletes an entry in the open epoch. True: it was there, expired or not.
+    /// Deletes an entry in the open epoch. Returns whether it existed, expired or not.
     pub fn delete(&mut self, slot: Slot, store: u16, entry: &[u8]) -> bool {
         if self.get(slot, store, entry).is_none() {
             return false;
@@ -31,10 +31,10 @@ impl Rows {
         true
     }
 
-    /// Seals the open epoch (it is being committed); a new one opens over it.
+    /// Seals the open epoch, so that it can be committed, and opens a new one over it.
     ///
     /// # Panics
-    /// When one is sealed already.
+    /// If an epoch is sealed already.
     pub fn seal(&mut self) {
         assert!(self.sealed.is_none(), "an epoch is sealed while another one is");
         let opened = std::mem::take(&mut self.opened);
@@ -45,16 +45,16 @@ impl Rows {
         self.sealed = Some(opened);
     }
 
-    /// The sealed epoch is committed: its copies become the rows. `now`: the time of its last step; what is expired then
-    /// may be dropped from now on.
+    /// Commits the sealed epoch: its copies become the rows. `now` is the time of its last step. What has expired by
+    /// then may be dropped from now on.
     ///
     /// # Panics
-    /// When none is sealed.
+    /// If no epoch is sealed.
     pub fn commit(&mut self, now: Millis) {
         let slots = self.sealed.take().expect("a commit without a sealed epoch");
         self.time = self.time.max(now);
         for (n, &slot) in slots.iter().enumerate() {
-            // The headers of both pages were last seen an epoch ago.
+            // The headers of both pages have left the cache since the epoch wrote them.
             if let Some(&far) = slots.get(n + AHEAD) {
                 prefetch(&raw const self.rows[far as usize]);
             }
@@ -75,7 +75,7 @@ impl Rows {
         }
     }
 
-    /// Drops the open epoch and the sealed one: back to the last commit.
+    /// Drops the open epoch and the sealed one, so that the state is that of the last commit.
     pub fn abort(&mut self) {
         let mut slots = std::mem::take(&mut self.opened);
         slots.extend(self.sealed.take().unwrap_or_default());
@@ -89,7 +89,7 @@ impl Rows {
         self.opened = slots;
     }
 
-    /// The row's layer of the open epoch, made now if this is the first touch.
+    /// The row's layer in the open epoch. It is made when the row is first touched.
     #[inline]
     fn writable(&mut self, slot: u32) -> Layer {
         let row = &self.rows[slot as usize];
@@ -114,12 +114,12 @@ impl Rows {
         open
     }
 
-    /// A copy of a page with room for a little more.
+    /// A copy of a page with some extra room.
     #[inline]
     fn copy(&mut self, from: Layer) -> Layer {
         let page = self.arena.block(from.0);
         let (live, garbage) = (page::live(page), page::garbage(page));
-        // Garbage is carried along until it is worth the work.
+        // Garbage is copied too, unless there is so much that a rebuild pays off.
         if garbage > live / 4 || page::soonest(page) <= self.time {
             return self.rebuild(from, live + SLACK);
         }
@@ -129,7 +129,7 @@ impl Rows {
         Layer(to)
     }
 
-    /// A copy of a page without garbage and without the dead.
+    /// A copy of a page without garbage and expired entries.
     fn rebuild(&mut self, from: Layer, size: usize) -> Layer {
         let to = self.arena.take(size.min(PAGE_MAX));
         let (page, copy) = self.arena.pair(from.0, to);
@@ -137,7 +137,7 @@ impl Rows {
         Layer(to)
     }
 
-    /// Writes into an open page that has no room left, and has not got this entry.
+    /// Writes a new entry to an open page that has no room left.
     #[cold]
     fn enlarge(&mut self, slot: u32, store: u16, entry: &[u8], cell: Cell<'_>) {
         let old = self.rows[slot as usize].open;
@@ -156,7 +156,7 @@ impl Rows {
         self.rows[slot as usize].open = new;
     }
 
-    /// A page as a map.
+    /// Converts a page to a map.
     fn to_map(&self, layer: Layer) -> Map {
         let page = self.arena.block(layer.0);
         let mut map = Map::new(page::key(page), true);
@@ -169,7 +169,7 @@ impl Rows {
         map
     }
 
-    /// A new row.
+    /// Makes the layer of a new row.
     pub(super) fn empty(&mut self, key: &[u8]) -> Layer {
         let size = page::empty_cost(key) + SLACK;
         if size > PAGE_MAX / 4 {
@@ -208,7 +208,7 @@ impl Rows {
         }
     }
 
-    /// True: the layer is the row, and that has no entries.
+    /// Whether the layer is the whole row, and the row is empty.
     pub(super) fn has_nothing(&self, layer: Layer) -> bool {
         match layer.map() {
             Some(map) => self.map(map).whole && self.map(map).is_empty(),
@@ -216,7 +216,7 @@ impl Rows {
         }
     }
 
-    /// A sealed layer becomes committed.
+    /// Makes a sealed layer the committed one.
     #[inline]
     fn install(&mut self, slot: u32, layer: Layer) {
         let row = self.rows[slot as usize];
@@ -243,7 +243,7 @@ impl Rows {
         }
     }
 
-    /// A committed map that is small again becomes a page. Only while no layer lies over it.
+    /// Converts a committed map that has become small to a page. Only if no layer is over it.
     fn shrink(&mut self, slot: u32) {
         let layer = self.rows[slot as usize].committed;
         let Some(map) = layer.map() else { return };
@@ -262,7 +262,7 @@ impl Rows {
         self.rows[slot as usize].committed = Layer(page);
     }
 
-    /// The store has not got this row as it is.
+    /// Marks the row dirty: the store does not have it as it is.
     #[inline]
     fn touch(&mut self, slot: u32) {
         let row = &mut self.rows[slot as usize];
@@ -272,7 +272,7 @@ impl Rows {
         }
     }
 
-    /// Removes the row if there is nothing in it, nobody has it open, and the store does not have to hear of it.
+    /// Removes the row if it is empty, no epoch has it open, and the store does not have it.
     #[inline]
     fn settle(&mut self, slot: u32) {
         let row = self.rows[slot as usize];
@@ -290,7 +290,7 @@ impl Rows {
         self.free_rows.push(slot);
     }
 
-    /// Drops what is expired in the rows that were found to hold such entries.
+    /// Drops expired entries from the rows that were found to have some.
     fn drop_dead(&mut self) {
         let mut stale = std::mem::take(&mut self.stale);
         for slot in stale.drain(..) {
@@ -312,7 +312,7 @@ impl Rows {
             self.shrink(slot);
             if self.has_nothing(self.rows[slot as usize].committed) {
                 if !was_empty {
-                    // Gone from memory, so it must go from the store.
+                    // It is removed from memory, so it must be removed from the store.
                     self.touch(slot);
                 }
                 self.settle(slot);

@@ -1,9 +1,9 @@
-//! A whole row, as it is committed.
+//! Reads a whole committed row.
 
 use super::*;
 
 impl Rows {
-    /// Every entry of a row as of the last commit, with its store; what is expired may be among them.
+    /// Visits every entry of a row as of the last commit, with its store. Expired entries may be among them.
     pub fn image(&self, slot: Slot, visit: &mut dyn FnMut(u16, &[u8], Cell<'_>)) {
         let committed = self.rows[slot.0 as usize].committed;
         match committed.map() {

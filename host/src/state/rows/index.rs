@@ -1,10 +1,10 @@
-//! The index: from the hash of a key to its slot; a table that is sorted by hash.
+//! The index from the hash of a key to its slot: a hash table that is sorted by hash.
 //!
-//! Rule: an entry stands at or behind the place that its hash's high bits name, entries are sorted, and between an entry
-//! and its place there is no gap; the last place is always empty. So a walk over the table is a walk in the order of the
-//! hashes, whatever its size, and a place in that walk is a hash.
+//! Rule: the high bits of a hash name its home. Entries are sorted, an entry is at its home or after it, and there is
+//! no gap between its home and it. The last place is always empty. So a walk over the table is in the order of the
+//! hashes, whatever the table's size, and a position in that walk is a hash.
 
-/// Entries of 8 bytes: the high half of the hash, then the slot (never 0). 0: an empty place.
+/// Entries of 8 bytes: the high half of the hash, then the slot, which is never 0. 0 is an empty place.
 pub struct Index {
     entries: Vec<u64>,
     bits: u32,
@@ -13,7 +13,7 @@ pub struct Index {
 
 const FIRST_BITS: u32 = 6;
 
-/// The part of the hash that the index knows.
+/// The part of the hash that the index stores.
 #[inline]
 pub fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32
@@ -36,13 +36,13 @@ impl Index {
         self.entries.capacity() * 8
     }
 
-    /// Asks the cache for the line where the search begins.
+    /// Prefetches the line where the search begins.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         super::prefetch(&raw const self.entries[self.home(tag(hash))]);
     }
 
-    /// The slot with this hash for which `is` says so.
+    /// The slot with this hash for which `is` returns true.
     #[inline]
     pub fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
@@ -60,7 +60,7 @@ impl Index {
 
     pub fn insert(&mut self, hash: u64, slot: u32) {
         debug_assert_ne!(slot, 0, "slot 0 means nothing");
-        // At most 3/4 full: two or three places a search.
+        // The table is at most 3/4 full, which means two or three places for each search.
         if (self.len + 1) * 4 > 3 << self.bits {
             self.grow();
         }
@@ -84,7 +84,7 @@ impl Index {
         }
     }
 
-    /// Takes an entry out. It must be there.
+    /// Removes an entry, which must exist.
     pub fn remove(&mut self, hash: u64, slot: u32) {
         let tag = tag(hash);
         let mut at = self.home(tag);
@@ -92,7 +92,7 @@ impl Index {
             assert_ne!(self.entries[at], 0, "the index has lost a row");
             at += 1;
         }
-        // Those behind it move up, unless they stand in their own place.
+        // The entries after it move up, unless they are at home.
         loop {
             let next = self.entries[at + 1];
             if next == 0 || self.home(split(next).0) == at + 1 {
@@ -105,7 +105,7 @@ impl Index {
         self.len -= 1;
     }
 
-    /// The entries with at least this tag, in order: (tag, slot).
+    /// The entries with at least this tag, in order, as (tag, slot).
     pub fn from(&self, tag: u32) -> impl Iterator<Item = (u32, u32)> + Clone {
         let entries = self.entries[self.home(tag)..].iter();
         entries
@@ -148,7 +148,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     proptest! {
-        /// Tags out of few values pile up, also at the table's end.
+        /// Few distinct tags, so that entries pile up, also at the table's end.
         #[test]
         fn it_is_a_sorted_set(steps in prop::collection::vec((any::<bool>(), 0..40u32, any::<bool>(), 1..60u32), 0..400)) {
             let (mut index, mut model) = (Index::new(), BTreeSet::new());

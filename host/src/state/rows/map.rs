@@ -1,7 +1,7 @@
-//! A map: a row that is too large for a page, as sorted maps of cells; or what an epoch has changed in one.
+//! Sorted maps of cells: for a row that is too large for a page, and for what an epoch has changed in such a row.
 //!
-//! Rule: a whole map is the row. One that is not whole lies over a map, and holds only what its epoch wrote: a cell, or
-//! none for one that is gone.
+//! Rule: a whole map is a complete row. A map that is not whole lies over another one and has only what its epoch
+//! wrote: a cell, or `None` for a deleted one.
 
 use super::Cell;
 use crate::record::{FOREVER, Millis};
@@ -28,19 +28,19 @@ impl Held {
     }
 }
 
-/// What a B-tree of such cells takes besides their bytes; with `value` and `entry` in blocks of their own.
+/// What a cell costs in a B-tree besides its bytes. Entry and value are allocated separately.
 const CELL_COST: usize = 80;
 
 pub struct Map {
     pub key: Box<[u8]>,
-    /// True: nothing below counts.
+    /// Whether it is a complete row. If so, the layers below don't matter.
     pub whole: bool,
-    /// By store, sorted.
+    /// Cells by store, sorted.
     stores: Vec<(u16, Cells)>,
-    /// Entries and values.
+    /// Bytes of entries and values.
     live: usize,
     cells: usize,
-    /// Writes since it was pruned.
+    /// Number of writes since it was last pruned.
     writes: usize,
     soonest: Millis,
 }
@@ -49,7 +49,7 @@ pub struct Map {
 pub enum Known<'a> {
     Cell(Cell<'a>),
     Gone,
-    /// Ask below.
+    /// It knows nothing: look in the layer below.
     No,
 }
 
@@ -70,17 +70,17 @@ impl Map {
         self.cells == 0
     }
 
-    /// No entry expires before.
+    /// No entry expires before this time.
     pub fn soonest(&self) -> Millis {
         self.soonest
     }
 
-    /// What it would take in a page.
+    /// The size that it would have as a page.
     pub fn page_cost(&self) -> usize {
         super::page::empty_cost(&self.key) + self.live + self.cells * super::page::cost(&[], &[])
     }
 
-    /// Memory in use, about.
+    /// Approximate memory in use.
     pub fn bytes(&self) -> usize {
         self.key.len() + self.live + self.cells * CELL_COST
     }
@@ -115,7 +115,7 @@ impl Map {
         }
     }
 
-    /// Takes over what an epoch has changed.
+    /// Takes over the changes of an epoch.
     pub fn merge(&mut self, changes: Map) {
         debug_assert!(self.whole && !changes.whole);
         self.soonest = self.soonest.min(changes.soonest);
@@ -130,7 +130,7 @@ impl Map {
         }
     }
 
-    /// Drops what is expired, when enough was written to pay for it or when `force` says so.
+    /// Drops expired entries, if `force` or if enough was written since the last time to pay for it.
     pub fn prune(&mut self, now: Millis, force: bool) {
         if now < self.soonest || !force && self.writes < self.cells / 2 + 64 {
             return;
@@ -151,7 +151,7 @@ impl Map {
         (self.live, self.cells, self.soonest) = (live, count, soonest);
     }
 
-    /// Each cell: (store, entry, cell), sorted.
+    /// All cells, sorted, as (store, entry, cell).
     pub fn each(&self) -> impl Iterator<Item = (u16, &[u8], Cell<'_>)> {
         self.stores.iter().flat_map(|(store, cells)| {
             cells
@@ -197,8 +197,8 @@ impl Map {
     }
 }
 
-/// Walks over what layers of maps, newest first, hold of a store together, in the order of the entries, from `from` on,
-/// until `visit` says false.
+/// Visits the cells of a store in layers of maps (newest first), merged and sorted by entry, from `from` on, until
+/// `visit` returns false.
 pub fn merged<'a>(
     layers: &[&'a Map],
     store: u16,
@@ -208,7 +208,7 @@ pub fn merged<'a>(
     let range = |map: &&'a Map| Some(map.store(store)?.range::<[u8], _>((from, Bound::Unbounded)).peekable());
     let mut ranges: Vec<Peekable<_>> = layers.iter().filter_map(range).collect();
     while let Some(entry) = ranges.iter_mut().filter_map(|r| r.peek().map(|cell| &**cell.0)).min() {
-        // The newest layer that has it decides.
+        // The newest layer with this entry decides.
         let mut newest = None;
         for range in &mut ranges {
             if let Some((_, held)) = range.next_if(|cell| **cell.0 == *entry) {
@@ -223,7 +223,7 @@ pub fn merged<'a>(
     }
 }
 
-/// The stores that any of the layers has, in order.
+/// The stores of all layers, sorted.
 pub fn stores(layers: &[&Map]) -> Vec<u16> {
     let mut stores: Vec<u16> = layers.iter().flat_map(|map| map.stores.iter().map(|s| s.0)).collect();
     stores.sort_unstable();

@@ -1,7 +1,7 @@
 //! A page: the cells of one row in one block, for rows of up to 16 KiB.
 //!
-//! Rule: a page is written only while it belongs to the open epoch. What it holds is found by the directory; bytes that
-//! the directory does not name are garbage, and go when the page is rebuilt.
+//! Rule: a page is written only while it belongs to the open epoch. The directory names all that it contains. Other
+//! bytes are garbage, and disappear when the page is rebuilt.
 //!
 //! ```text
 //! 0 units u16 (the arena's) · 2 count u16 · 4 heap u16 · 6 garbage u16 · 8 soonest i64 · 16 length of the key u16 · 18 key
@@ -22,16 +22,16 @@ const KEY: usize = 18;
 const CELL: usize = 16;
 const DIRECTORY: usize = 4;
 
-/// A page of [`BLOCK_MAX`](super::arena::BLOCK_MAX) holds no more cells than this.
+/// The maximum number of cells in a page of [`BLOCK_MAX`](super::arena::BLOCK_MAX).
 pub const CELLS_MAX: usize = super::arena::BLOCK_MAX / (CELL + DIRECTORY);
 
-/// What an entry takes in a page, besides the bytes of the page itself.
+/// Bytes that an entry needs in a page.
 #[inline]
 pub fn cost(entry: &[u8], value: &[u8]) -> usize {
     DIRECTORY + CELL + entry.len() + value.len()
 }
 
-/// What an empty page takes.
+/// Bytes of an empty page.
 #[inline]
 pub fn empty_cost(key: &[u8]) -> usize {
     KEY + key.len()
@@ -60,7 +60,7 @@ pub fn count(page: &[u8]) -> usize {
     short(page, COUNT)
 }
 
-/// No entry expires before; FOREVER for an empty page.
+/// No entry expires before this time. `FOREVER` for an empty page.
 #[inline]
 pub fn soonest(page: &[u8]) -> Millis {
     long(page, SOONEST)
@@ -95,7 +95,7 @@ pub fn init(page: &mut [u8], key: &[u8]) {
     page[KEY..KEY + key.len()].copy_from_slice(key);
 }
 
-/// Copies a page as it is into a block that is large enough (behind the block's size).
+/// Copies a page unchanged into a block that is large enough. The block keeps its own size, which is before the page.
 #[inline]
 pub fn copy(from: &[u8], to: &mut [u8]) {
     let front = directory(from) + count(from) * DIRECTORY;
@@ -105,7 +105,7 @@ pub fn copy(from: &[u8], to: &mut [u8]) {
     to[end - heap..].copy_from_slice(&from[from.len() - heap..]);
 }
 
-/// Copies a page into a block that has room for its live part, without garbage and without what is expired at `now`.
+/// Copies a page into a block with room for its live part, without garbage and without what has expired at `now`.
 pub fn rebuild(from: &[u8], to: &mut [u8], now: Millis) {
     init(to, key(from));
     let start = directory(from);
@@ -113,7 +113,7 @@ pub fn rebuild(from: &[u8], to: &mut [u8], now: Millis) {
     let end = to.len();
     let (mut heap, mut kept, mut soonest) = (0, start, FOREVER);
     for place in places {
-        // A cell is copied as it is, and keeps its fingerprint.
+        // A cell is copied unchanged, and keeps its fingerprint.
         let cell = &from[from.len() - short(place, 0)..];
         let expires = long(cell, 8);
         if now < expires {
@@ -132,7 +132,7 @@ pub fn rebuild(from: &[u8], to: &mut [u8], now: Millis) {
     to[SOONEST..SOONEST + 8].copy_from_slice(&soonest.to_le_bytes());
 }
 
-/// The cell at a place of the directory: (store, entry, cell).
+/// The cell at a place of the directory, as (store, entry, cell).
 #[inline]
 pub fn at_place(page: &[u8], place: usize) -> (u16, &[u8], Cell<'_>) {
     let cell = &page[page.len() - short(page, directory(page) + place * DIRECTORY)..];
@@ -146,7 +146,7 @@ pub fn at_place(page: &[u8], place: usize) -> (u16, &[u8], Cell<'_>) {
     (short(cell, 0) as u16, &cell[CELL..CELL + entry], found)
 }
 
-/// Where in the directory an entry stands.
+/// An entry's place in the directory.
 #[inline]
 fn place(page: &[u8], fingerprint: u16, store: u16, entry: &[u8]) -> Option<usize> {
     let start = directory(page);
@@ -174,7 +174,7 @@ fn place(page: &[u8], fingerprint: u16, store: u16, entry: &[u8]) -> Option<usiz
         .map(|n| rest + n)
 }
 
-/// Which of eight places have this fingerprint: one bit each.
+/// Which of eight places have this fingerprint, one bit each.
 #[inline]
 fn hits(eight: &[u8; 8 * DIRECTORY], fingerprint: u16) -> u32 {
     let mut hits = 0;
@@ -184,7 +184,7 @@ fn hits(eight: &[u8; 8 * DIRECTORY], fingerprint: u16) -> u32 {
     hits
 }
 
-/// 16 bits out of the store and the ends of the entry: enough to look at one cell where there are forty.
+/// 16 bits from the store and the ends of the entry. With forty cells, a search usually looks at only one.
 #[inline]
 pub fn fingerprint(store: u16, entry: &[u8]) -> u16 {
     let (head, tail) = match (entry.first_chunk::<8>(), entry.last_chunk::<8>()) {
@@ -204,7 +204,7 @@ pub fn get<'a>(page: &'a [u8], store: u16, entry: &[u8]) -> Option<Cell<'a>> {
     place(page, fingerprint(store, entry), store, entry).map(|place| at_place(page, place).2)
 }
 
-/// Writes an entry. False: there is no room; the old one is gone, and the page must be rebuilt larger.
+/// Writes an entry. If there is no room, returns false: the old one is removed, and the page must be rebuilt larger.
 #[inline]
 pub fn put(page: &mut [u8], store: u16, entry: &[u8], cell: Cell<'_>) -> bool {
     let fingerprint = fingerprint(store, entry);
@@ -223,7 +223,7 @@ pub fn put(page: &mut [u8], store: u16, entry: &[u8], cell: Cell<'_>) -> bool {
     append(page, fingerprint, store, entry, cell)
 }
 
-/// Takes an entry away. True: it was there.
+/// Removes an entry. Returns whether it existed.
 pub fn delete(page: &mut [u8], store: u16, entry: &[u8]) -> bool {
     let place = place(page, fingerprint(store, entry), store, entry);
     if let Some(place) = place {
@@ -239,7 +239,7 @@ fn sooner(page: &mut [u8], expires: Millis) {
     }
 }
 
-/// The last place moves to the free one: the directory has no order.
+/// Removes an entry. The last place moves to the free one, because the directory is not sorted.
 fn remove(page: &mut [u8], place: usize) {
     let (start, last) = (directory(page), count(page) - 1);
     let offset = short(page, start + place * DIRECTORY);
@@ -250,7 +250,7 @@ fn remove(page: &mut [u8], place: usize) {
     set_short(page, COUNT, last);
     let heap = short(page, HEAP);
     if offset == heap {
-        // The newest cell: its bytes are free again.
+        // It is the newest cell, so its bytes can be reused.
         set_short(page, HEAP, heap - size);
     } else {
         let garbage = short(page, GARBAGE);
@@ -258,7 +258,7 @@ fn remove(page: &mut [u8], place: usize) {
     }
 }
 
-/// Adds an entry that is not there. False: there is no room.
+/// Adds an entry that does not exist yet. Returns false if there is no room.
 #[inline]
 fn append(page: &mut [u8], fingerprint: u16, store: u16, entry: &[u8], cell: Cell<'_>) -> bool {
     let (count, heap) = (count(page), short(page, HEAP));

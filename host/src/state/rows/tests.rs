@@ -1,4 +1,4 @@
-//! Rows against plain sorted maps, one for each layer.
+//! Tests rows against plain sorted maps, one for each layer.
 
 use super::*;
 use crate::state::delta::{self, Change};
@@ -12,7 +12,7 @@ type Model = BTreeMap<Place, Held>;
 /// Miri is slow.
 const CASES: u32 = if cfg!(miri) { 4 } else { 400 };
 
-/// Keys, and hashes with few distinct tags: some rows share the tag, some the whole hash.
+/// Keys whose hashes have few distinct tags: some share the tag, some the whole hash.
 const KEYS: usize = 7;
 
 fn key(n: usize) -> Vec<u8> {
@@ -100,7 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn entry(n: u8) -> Vec<u8> {
-    // Of several lengths, with shared beginnings, also empty.
+    // Of several lengths, also empty, with common prefixes.
     (0..n % 5)
         .map(|i| (n >> i) % 3)
         .collect::<Vec<_>>()
@@ -113,7 +113,7 @@ fn range(model: &Model, key: usize) -> impl Iterator<Item = (&Place, &Held)> {
     model.range((key, 0, vec![])..(key + 1, 0, vec![]))
 }
 
-/// The model: committed, sealed, open; each whole. And what the store has, with the log since its flush began.
+/// The model: committed, sealed and open, each a whole map. Also what the store has, and the log since its flush began.
 #[derive(Default)]
 struct World {
     rows: Rows,
@@ -122,7 +122,7 @@ struct World {
     open: Model,
     time: Millis,
     stored: BTreeMap<(u64, Vec<u8>), Vec<u8>>,
-    /// Committed state at the last commits since the flush under way began, the newest last.
+    /// The committed states since the current flush began, newest last.
     since: Vec<Model>,
     flushing: bool,
     cursor: Cursor,
@@ -144,8 +144,7 @@ impl World {
     }
 
     fn put(&mut self, n: usize, store: u16, entry: Vec<u8>, value: Vec<u8>, ttl: i64) {
-        let (slot, expires) = (self.slot(n), self.time + ttl);
-        let schema = (value.len() % 7) as u16;
+        let (slot, expires, schema) = (self.slot(n), self.time + ttl, (value.len() % 7) as u16);
         self.rows.put(slot, store, &entry, cell(schema, expires, &value));
         self.open.insert((n, store, entry), (schema, expires, value));
     }
@@ -154,7 +153,7 @@ impl World {
         let slot = self.slot(n);
         let was = self.rows.delete(slot, store, &entry);
         let old = self.open.remove(&(n, store, entry));
-        // The dead may or may not be there still.
+        // An expired entry may or may not still exist.
         assert!(was == old.is_some() || !was && old.unwrap().1 <= self.time);
     }
 
@@ -213,7 +212,7 @@ impl World {
                 }
             }
             Step::Sweep { budget } => {
-                // What is written is the newest; that all is written is the matter of the sweep's own test.
+                // What is written must be the newest. That all is written is tested with the sweep.
                 let mut delta = crate::state::delta::Delta::new();
                 self.rows.sweep(&mut self.cursor, budget, self.time, &mut delta);
                 let open = alive(&self.open, self.time);
@@ -246,7 +245,8 @@ impl World {
         self.check();
     }
 
-    /// A slice of a flush; true: it is through, and each row in the store is as it was at some time since it began.
+    /// Runs a slice of a flush. Returns whether it is complete. Each row in the store must be as it was at some time
+    /// since the flush began.
     fn slice(&mut self, budget: usize) -> bool {
         if !self.flushing {
             self.flushing = true;
@@ -337,7 +337,7 @@ proptest! {
         let mut world = World::default();
         world.rows.track();
         steps.into_iter().for_each(|step| world.step(step));
-        // To rest: the store equals the committed rows, and nothing is left behind.
+        // At rest, the store equals the committed rows, and nothing is left over.
         world.step(Step::Abort);
         while !world.slice(1000) {}
         while !world.slice(1000) {}

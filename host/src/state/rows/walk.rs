@@ -1,4 +1,4 @@
-//! The walk of the sweep through rows. The rule is that of the module `sweep`.
+//! The walk of the sweep through rows. See the rule in the module `sweep`.
 
 use super::*;
 use crate::state::delta::Delta;
@@ -16,7 +16,7 @@ struct Share<'a> {
 }
 
 impl Rows {
-    /// Writes from the cursor on until the delta has `goal` bytes. True: the end is reached.
+    /// Writes from the cursor on until the delta has `goal` bytes. Returns whether the end is reached.
     pub(crate) fn walk(&mut self, cursor: &mut Cursor, goal: usize, now: Millis, delta: &mut Delta) -> bool {
         let mut stale = std::mem::take(&mut self.stale);
         let mut share = Share {
@@ -43,7 +43,7 @@ impl Rows {
             if let Some((_, slot)) = near.next() {
                 self.prefetch_row(slot);
             }
-            // The table knows half of the hash; the few rows that share it are put in order here.
+            // The table has only half of the hash. The few rows that share it are sorted here.
             group.clear();
             group.push(slot);
             while let Some((_, slot)) = walk.next_if(|next| next.0 == tag) {
@@ -67,7 +67,7 @@ impl Rows {
         true
     }
 
-    /// Writes a row behind an entry; some: it stopped at this one.
+    /// Writes the part of a row after an entry. If it stops early, returns the last written entry.
     fn write(&self, slot: u32, behind: Option<(u16, &[u8])>, share: &mut Share<'_>) -> Option<(u16, Vec<u8>)> {
         let Share {
             delta,
@@ -82,7 +82,7 @@ impl Rows {
             let page = self.arena.block(top.0);
             for place in 0..page::count(page) {
                 let (store, entry, cell) = page::at_place(page, place);
-                // A map that has become a page since the cursor was set may be written from its middle.
+                // The row may have been a map when the cursor was set. Then its page is written from the middle.
                 if *now < cell.expires && behind.is_none_or(|behind| behind < (store, entry)) {
                     delta.put(key, store, entry, cell);
                 }

@@ -1,4 +1,4 @@
-//! The rule of the sweep, in random worlds; and that the test would see it broken.
+//! Tests the sweep's rule in random histories, and tests that a broken sweep would be noticed.
 
 use super::*;
 use crate::record::{Cell, FOREVER};
@@ -10,27 +10,27 @@ use std::collections::BTreeMap;
 type State = BTreeMap<(Vec<u8>, u16, Vec<u8>), (Millis, Vec<u8>)>;
 type Records = Vec<Vec<u8>>;
 
-/// What may be done wrong.
+/// Defects to build in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
     Nothing,
-    /// An abort keeps the cursor.
+    /// An abort keeps the cursor instead of restoring it.
     CursorNotRolledBack,
-    /// The sweep reads before the epoch writes.
+    /// The sweep reads the rows before the epoch writes to them.
     SweepBeforeWrites,
-    /// A round that is complete truncates up to its end.
+    /// A complete round truncates the log up to the round's end.
     TruncateToTheEnd,
-    /// The round is said to begin one delta later than it did.
+    /// The start of the round is recorded one delta too late.
     LateStart,
-    /// The stamp is taken when a flush ends.
+    /// The store's stamp is taken when a flush ends instead of when it begins.
     StampAtTheEnd,
 }
 
-/// Where the sweep stands, as the meta has it.
+/// Where the sweep is, as in the meta.
 #[derive(Clone, Default)]
 struct Sweep {
     cursor: Cursor,
-    /// Log positions: where the round under way began; where the log may begin.
+    /// Log positions: where the current round began, and where the log may begin.
     round: usize,
     start: usize,
 }
@@ -46,7 +46,7 @@ struct World {
     random: Rng,
     rows: Rows,
     log: Vec<Records>,
-    /// Committed, as a plain map; and with the sealed epoch.
+    /// The state at the last commit, as a plain map; and with the sealed epoch.
     truth: State,
     time: Millis,
     committed: Sweep,
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// One epoch is written and sealed, and the one before it decided in between: like the worker's pipeline.
+    /// Writes and seals an epoch. The epoch before it may be decided in between, as in the worker.
     fn epoch(&mut self) {
         let base = self.sealed.as_ref().map_or(&self.truth, |epoch| &epoch.changes).clone();
         let time = self.sealed.as_ref().map_or(self.time, |epoch| epoch.time) + self.random.u64(..3) as i64;
@@ -160,7 +160,7 @@ impl World {
 
     fn change(&mut self, epoch: &mut Epoch, changes: &mut Delta) {
         let key = self.random.u64(..self.keys).to_string().into_bytes();
-        // One key is hot: its row becomes a map.
+        // One key is hot, so that its row becomes a map.
         let (store, entry) = match key == b"0" {
             true => (
                 self.random.u64(..2) as u16,
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    /// The sealed epoch is committed, or dropped together with the open one: false.
+    /// Commits the sealed epoch, or drops it together with the open one. Returns whether it was committed.
     fn decide(&mut self) -> bool {
         let Some(epoch) = self.sealed.take() else { return true };
         if self.random.u64(..8) == 0 {
@@ -214,7 +214,7 @@ impl World {
         true
     }
 
-    /// The store follows, slowly and in slices.
+    /// Writes to the store, slowly and in slices.
     fn flush(&mut self) {
         if self.flush.is_none() && self.random.u64(..10) > 0 {
             return;
@@ -238,7 +238,7 @@ impl World {
         }
     }
 
-    /// The rule, and the same for a restart with the store: it has at least its stamp, and maybe more.
+    /// Checks the rule, and also a restart with the store, which has everything up to its stamp and maybe more.
     fn holds(&self) -> Result<(), &'static str> {
         let truth = alive(&self.truth, self.time);
         let mut log = State::new();

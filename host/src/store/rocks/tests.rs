@@ -1,4 +1,4 @@
-//! RocksDB as a store: its contract, a process that dies, a directory in use, a full disk.
+//! Tests of RocksDB as a store: its contract, a process that dies, a directory in use, a full disk.
 
 use super::*;
 use crate::record::Cell;
@@ -17,7 +17,7 @@ fn open(path: &Path) -> (Directory, Rocks) {
 #[test]
 fn rocks_keeps_the_contract() {
     let root = tempfile::tempdir().unwrap();
-    // The older database is closed before it is opened anew.
+    // The older database is closed before it is opened again.
     contract(|| {
         let directory = Directory::open(root.path(), "cluster").unwrap();
         Box::new(Rocks::open(&directory).unwrap().store())
@@ -88,7 +88,7 @@ fn a_damaged_database_is_made_anew() {
     assert_eq!(rocks.store().open(3, Stay(1)), Ok(None));
 }
 
-/// What a newer Pelton has stored is not guessed at: it is wiped, and the changelog has all of it.
+/// State from a newer Pelton is wiped instead of guessed at, because the changelog has all of it.
 #[test]
 fn a_stamp_of_another_version_is_wiped() {
     let root = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ fn a_stamp_of_another_version_is_wiped() {
     assert_eq!(load(&mut store), Default::default());
 }
 
-/// A file system of 96 MiB; taken away at the end.
+/// A file system of 96 MiB, which is unmounted at the end.
 struct Small(tempfile::TempDir);
 
 impl Small {
@@ -143,7 +143,7 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     store.open(3, Stay(1)).unwrap();
     let filler = small.0.path().join("filler");
     std::fs::write(&filler, vec![1; 76 << 20]).unwrap();
-    // 48 MiB that hardly compress, where there is room for 20.
+    // 48 MiB that hardly compress, with room for 20.
     let mut noise = 1u64;
     let value: Vec<u8> = std::iter::repeat_with(|| {
         noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -171,7 +171,7 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     store.write(3, slice);
     let failed = finish(&mut store, 7).unwrap_err();
     assert!(matches!(failed, Failure::Retry(_)), "{failed:?}");
-    // Somebody makes room and starts the process again.
+    // Makes room, and starts the process again.
     std::fs::remove_file(&filler).unwrap();
     drop((store, rocks, directory));
     let (_directory, rocks) = open(small.0.path());

@@ -1,8 +1,8 @@
 //! The thread that writes to RocksDB.
 //!
-//! Rule: work is done in the order in which it was handed over. The first failure of a flush ends it: nothing more of it is
-//! written, and its finish reports the failure instead of a stamp. The thread never waits for the disk to get room: RocksDB
-//! would, without a word, for as long as that takes, and so would whoever opens or ends a task.
+//! Rule: work is done in the order in which it was handed over. The first failure of a flush ends it: nothing more of
+//! it is written, and its finish reports the failure instead of a stamp. The thread never waits for room on the disk.
+//! RocksDB itself would wait silently, and then opening or closing a task would wait too.
 #![expect(clippy::disallowed_methods, reason = "RocksDB blocks, so it has a thread of its own")]
 
 use super::{Db, failure, family, stamp};
@@ -22,20 +22,20 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// RocksDB is looked at so often while it catches up.
+/// How often the thread checks whether RocksDB has caught up.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What there is to do for a task.
+/// A piece of work for a task.
 pub enum Work {
     Begin(Delta),
     Write(Dirty),
-    /// The stamp, and where to report.
+    /// Contains the stamp, and where to report the end.
     Finish(Stamp, Sender<(Partition, Stay, Result<Stamp>)>),
-    /// All before it is done.
+    /// Reports that all work before it is done.
     Reached(SyncSender<()>),
 }
 
-/// Work of a stay of a task.
+/// A piece of work, and the stay that it belongs to.
 struct Job {
     task: Partition,
     stay: Stay,
@@ -65,14 +65,14 @@ impl Writer {
         })
     }
 
-    /// Bytes that wait to be written.
+    /// Number of bytes that wait to be written.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
     pub fn send(&self, task: Partition, stay: Stay, bytes: usize, work: Work) {
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        // The thread ends only with `self`; should it have panicked, no flush is ever reported, and `wait` says so.
+        // The thread ends only with `self`. If it has panicked, no flush is ever reported, and `wait` fails.
         if let Some(to) = &self.work {
             _ = to.send(Job {
                 task,
@@ -83,7 +83,7 @@ impl Writer {
         }
     }
 
-    /// Waits until all that was handed over is written.
+    /// Waits until everything that was handed over is written.
     pub fn wait(&self) -> Result<()> {
         let (reached, done) = sync_channel(1);
         self.send(0, Stay::default(), 0, Work::Reached(reached));
@@ -99,15 +99,15 @@ impl Drop for Writer {
     }
 }
 
-/// A flush under way.
+/// A flush that has begun and not ended.
 struct Flush {
     number: u64,
-    /// What RocksDB had failed at in the background when it began.
+    /// Number of RocksDB's background errors at its start.
     errors: u64,
 }
 
 fn run(db: &Db, leases: &Leases, todo: &Receiver<Job>, waiting: &AtomicUsize) {
-    // Those under way: what there is of them, or why they have failed.
+    // The current flushes, or why they have failed.
     let mut flushes: HashMap<(Partition, Stay), Result<Flush>> = HashMap::new();
     for job in todo {
         let Job {
@@ -116,11 +116,12 @@ fn run(db: &Db, leases: &Leases, todo: &Receiver<Job>, waiting: &AtomicUsize) {
             bytes,
             work,
         } = job;
-        // Whoever takes the state over waits for the job in hand, and this drops those behind it.
+        // A stay that takes the state over waits for the current job. All later jobs of older stays are dropped by this
+        // check.
         let held = || leases.hold(task, stay);
         match work {
             Work::Begin(aside) => {
-                // What older stays have begun and not finished is over.
+                // Unfinished flushes of older stays are over.
                 flushes.retain(|(other, older), _| *other != task || *older > stay);
                 flushes.insert((task, stay), held().and_then(|()| begin(db, task, &aside)));
             }
@@ -138,7 +139,7 @@ fn run(db: &Db, leases: &Leases, todo: &Receiver<Job>, waiting: &AtomicUsize) {
                     .unwrap_or_else(|| Err(Failure::Fatal("no flush has begun".to_owned())));
                 let flush = held().and(flush);
                 let result = flush.and_then(|flush| finish(db, task, &stamp, &flush)).map(|()| stamp);
-                // Nobody listens: the worker has ended.
+                // If nobody listens, the worker has ended.
                 _ = report.send((task, stay, result));
             }
             Work::Reached(tell) => _ = tell.send(()),
@@ -147,13 +148,13 @@ fn run(db: &Db, leases: &Leases, todo: &Receiver<Job>, waiting: &AtomicUsize) {
     }
 }
 
-/// How often RocksDB has failed in the background.
+/// How many background errors RocksDB has had.
 fn errors(db: &Db) -> Result<u64> {
     let count = db.property_int_value(BACKGROUND_ERRORS).map_err(|e| failure(&e))?;
     Ok(count.unwrap_or(0))
 }
 
-/// Waits a moment for RocksDB to flush; [`Failure::Retry`] when it has failed at that since `errors`.
+/// Waits a moment for RocksDB to flush. Returns [`Failure::Retry`] if it has had background errors since `before`.
 fn look_again(db: &Db, before: u64) -> Result<()> {
     if errors(db)? > before {
         return Err(Failure::Retry(
@@ -164,7 +165,7 @@ fn look_again(db: &Db, before: u64) -> Result<()> {
     Ok(())
 }
 
-/// Writes without a log. Where RocksDB must catch up first, that is waited for here.
+/// Writes without a write-ahead log, and waits while RocksDB must catch up.
 fn put(db: &Db, batch: &WriteBatch, errors: u64) -> Result<()> {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
@@ -177,7 +178,7 @@ fn put(db: &Db, batch: &WriteBatch, errors: u64) -> Result<()> {
     }
 }
 
-/// Removes what flushes left that nobody finished, or that are over, and writes what is beside the rows under a new number.
+/// Removes what other flushes have left, and writes what is not a row under a new number.
 fn begin(db: &Db, task: Partition, aside: &Delta) -> Result<Flush> {
     let family = family(db, task)?;
     let errors = errors(db)?;
@@ -207,7 +208,7 @@ fn write(db: &Db, task: Partition, rows: &Dirty, flush: &Flush) -> Result<()> {
     put(db, &batch, flush.errors)
 }
 
-/// The stamp follows its data, and both reach the disk.
+/// Writes the stamp after its data, and waits until both are on disk.
 fn finish(db: &Db, task: Partition, stamp: &Stamp, flush: &Flush) -> Result<()> {
     let family = family(db, task)?;
     let mut batch = WriteBatch::default();
@@ -216,7 +217,7 @@ fn finish(db: &Db, task: Partition, stamp: &Stamp, flush: &Flush) -> Result<()> 
     let mut options = FlushOptions::default();
     options.set_wait(false);
     db.flush_cf_opt(&family, &options).map_err(|e| failure(&e))?;
-    // The stamp's memtable is one that waits now, and leaves the list when its file is in the manifest.
+    // The stamp's memtable is now immutable. It leaves the list once its file is in the manifest.
     let waiting = || {
         db.property_int_value_cf(&family, NUM_IMMUTABLE_MEM_TABLE)
             .map_err(|e| failure(&e))

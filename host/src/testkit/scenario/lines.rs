@@ -1,4 +1,4 @@
-//! What has come of a scenario, as lines: one a thing, its key first.
+//! The results of a scenario as lines. Each begins with its key.
 
 use super::super::diff::word;
 use super::super::json::{Values, at_path, quoted};
@@ -10,8 +10,8 @@ use crate::rules::Shape;
 use std::collections::BTreeMap;
 
 impl Scenario {
-    /// The records of an output, in order: `KEY TIME VALUE`. With paths (fields with dots between): what stands there, instead
-    /// of the whole value.
+    /// The records of an output, in order: `KEY TIME VALUE`. With paths (fields separated by dots), only the values
+    /// there.
     pub fn outputs(&mut self, output: &str, paths: &[&str]) -> Result<Vec<String>> {
         self.settle()?;
         let config = &self.stage.setup().config;
@@ -38,7 +38,7 @@ impl Scenario {
         show_time(time - self.stage.setup().start)
     }
 
-    /// What a store holds: `KEY VALUE`, `KEY ENTRY VALUE`, each with ` until TIME` where it is gone at some time.
+    /// The content of a store: `KEY VALUE` or `KEY ENTRY VALUE`, with ` until TIME` if it expires.
     pub fn state(&mut self, store: &str) -> Result<Vec<String>> {
         self.settle()?;
         let stores = &self.stage.wiring().rules.description().stores;
@@ -71,7 +71,7 @@ impl Scenario {
         Ok(lines)
     }
 
-    /// The timers that are set: `KEY TIME NAME`, in order of their times.
+    /// The timers that are set, sorted by time: `KEY TIME NAME`.
     pub fn timers(&mut self) -> Result<Vec<String>> {
         self.settle()?;
         let timers = self.stage.timers().map_err(said)?.into_iter();
@@ -86,7 +86,7 @@ impl Scenario {
         Ok(line.collect())
     }
 
-    /// What the rules have counted so far: `NAME NUMBER`, without those that are zero.
+    /// The rules' counters that are not zero: `NAME NUMBER`.
     pub fn counters(&mut self) -> Result<Vec<String>> {
         self.settle()?;
         let names = &self.stage.wiring().rules.description().counters;
@@ -95,7 +95,7 @@ impl Scenario {
         Ok(line.map(|(name, count)| format!("{} {count}", word(name))).collect())
     }
 
-    /// What was refused: `KEY FROM "REASON"`; from: an input, a timer or a lookup.
+    /// The refused inputs: `KEY FROM "REASON"`, where FROM is an input, a timer or a lookup.
     pub fn dead_letters(&mut self) -> Result<Vec<String>> {
         self.settle()?;
         let inputs = &self.stage.setup().config.inputs;
@@ -112,8 +112,8 @@ impl Scenario {
         Ok(self.stage.dead_letters().map_err(said)?.into_iter().map(line).collect())
     }
 
-    /// Inputs and journal, read again from their start, must come to the same. Nothing is asked where rules were swapped: those at
-    /// hand then did not take all the steps.
+    /// Checks that a replay of the inputs and the journal from the start gives the same results. After a swap it checks
+    /// nothing, because the current rules have not taken all the steps.
     pub fn check_replay(&mut self) -> Result<()> {
         if self.swapped {
             return Ok(());
@@ -138,7 +138,8 @@ impl Scenario {
         if same { Ok(()) } else { Err(what.into()) }
     }
 
-    /// All that has come of it, each with its name: outputs, dead letters, stores, timers. However the inputs were cut, it is the same.
+    /// All results, each list with its name: outputs, dead letters, stores, timers. They must not depend on how the
+    /// inputs were cut.
     pub fn everything(&mut self) -> Result<Vec<(String, Vec<String>)>> {
         let outputs = self.stage.setup().config.outputs.iter();
         let outputs: Vec<String> = outputs.map(|output| output.name.clone()).collect();
@@ -157,7 +158,7 @@ impl Scenario {
     }
 }
 
-/// Bytes as a word: text where they are, else with what is no text as `\x00`.
+/// Bytes as a word: as text if possible, with other bytes as `\x00`.
 fn bytes_word(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains(char::is_control) => word(text),

@@ -1,5 +1,5 @@
-//! What a decode and an encode cost, beside apache-avro's `Value`: `cargo run --release -p pelton-avro-oracle --example
-//! speed`. Best and median of 41 rounds.
+//! Compares decoding and encoding with apache-avro's `Value`: `cargo run --release -p pelton-avro-oracle --example
+//! speed`. Prints the best and the median of 41 rounds.
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;

@@ -1,4 +1,4 @@
-//! apache-avro as the oracle of the code that pelton-avro generates: the schemas, with what the generated code does.
+//! Tests the code that pelton-avro generates against apache-avro: the schemas, each with its generated code.
 
 pub mod random;
 pub mod values;
@@ -11,14 +11,14 @@ pub mod schema {
     pelton_sdk::include_schemas!();
 }
 
-/// A schema, and its generated code without the type.
+/// A schema with its generated code, independent of the type.
 pub struct Case {
     pub name: &'static str,
-    /// As it was given.
+    /// The schema as it was given.
     pub source: &'static str,
-    /// As the generated code has it.
+    /// The schema in the generated code.
     pub schema: &'static str,
-    /// Decodes, encodes, decodes again and compares.
+    /// Decodes the bytes, encodes the value, decodes that again and compares.
     pub recode: fn(&[u8]) -> Result<Vec<u8>, Malformed>,
 }
 
@@ -46,17 +46,17 @@ where
     let mut out = Vec::new();
     T::encode(&value, &mut out);
     let again = decode_all::<T>(&out).expect("what was encoded can be decoded");
-    // By text: NaN is not itself.
+    // Compared as text, because NaN is not equal to itself.
     assert!(value == again || format!("{value:?}") == format!("{again:?}"));
     Ok(out)
 }
 
-/// Writes as apache-avro does.
+/// Encodes a value with apache-avro.
 pub fn write(schema: &Schema, value: Value) -> Result<Vec<u8>, apache_avro::Error> {
     GenericDatumWriter::builder(schema).build()?.write_value_to_vec(value)
 }
 
-/// Reads as apache-avro does, and advances.
+/// Decodes a value with apache-avro, and advances `from`.
 pub fn read(schema: &Schema, from: &mut &[u8]) -> Result<Value, apache_avro::Error> {
     GenericDatumReader::builder(schema).build()?.read_value(from)
 }

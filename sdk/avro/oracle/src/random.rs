@@ -1,17 +1,17 @@
-//! Random schemas, the same ones in every build.
+//! Random schemas that are the same in every build.
 
 use serde_json::{Value, json};
 
-/// What a seed decides, draw by draw.
+/// A random generator.
 pub struct Rng(pub fastrand::Rng);
 
 impl Rng {
-    /// The same seed gives the same draws.
+    /// The same seed gives the same numbers.
     pub fn new(seed: u64) -> Rng {
         Rng(fastrand::Rng::with_seed(seed))
     }
 
-    /// A number below `end`.
+    /// A random number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.usize(..end)
     }
@@ -44,7 +44,7 @@ const LOGICAL: &[(&str, &str)] = &[
     ("string", "unknown-to-all"),
 ];
 
-/// A record named `R{id}`.
+/// A random record named `R{id}`.
 pub fn schema(id: usize) -> Value {
     let mut made = Made {
         rng: Rng::new(id as u64),
@@ -62,9 +62,9 @@ pub fn schema(id: usize) -> Value {
 struct Made {
     rng: Rng,
     id: usize,
-    /// Names given.
+    /// How many names were given.
     named: usize,
-    /// Types that can be named again.
+    /// Types that may be used again by name.
     closed: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Made {
 
     fn field(&mut self, i: usize, depth: usize) -> Value {
         let name = FIELDS[self.rng.below(FIELDS.len())];
-        // The first keeps its name, keyword or not.
+        // The first field keeps its name, even if it is a keyword.
         let name = if i == 0 { name.into() } else { format!("{name}{i}") };
         let of = self.of(depth + 1);
         let default = match &of {

@@ -5,7 +5,7 @@ use apache_avro::schema::{InnerDecimalSchema, Name};
 use apache_avro::{Decimal, Schema, Uuid, types::Value};
 use std::collections::HashMap;
 
-/// Makes values of one schema.
+/// Makes random values of one schema.
 pub struct Values<'s> {
     pub rng: Rng,
     named: HashMap<Name, &'s Schema>,
@@ -94,7 +94,7 @@ fn len(rng: &mut Rng) -> usize {
     [0, 1, 2, 5][rng.below(4)]
 }
 
-/// Of every length as a varint, with the ends.
+/// Numbers of every length as a varint, including the limits.
 fn long(rng: &mut Rng) -> i64 {
     match rng.below(12) {
         0 => i64::MIN,
@@ -122,7 +122,7 @@ fn text(rng: &mut Rng) -> String {
         .collect()
 }
 
-/// The shortest two's complement, or one of the size.
+/// The shortest two's complement, or one of the given size.
 fn decimal(rng: &mut Rng, digits: u32, size: Option<usize>) -> Vec<u8> {
     let limit = 10i128.pow(digits);
     let value = match rng.below(4) {

@@ -1,4 +1,4 @@
-//! The generated types by hand: what they are called, what they hold, what is refused.
+//! Tests of selected generated types: their names, their content, and what they refuse.
 
 use pelton_avro_oracle::schema::*;
 use pelton_sdk::avro::{Array, Datum, Decimal, Decoder, Malformed, Map, NullLast, Wire, decode_all};
@@ -157,7 +157,7 @@ fn defaults_are_those_of_the_schema() {
 
 #[test]
 fn arrays_may_come_in_any_blocks_and_leave_in_one() {
-    // Two of them with a size, then one without.
+    // Two blocks with a size, then one without.
     let bytes = [3, 4, 2, 4, 2, 6, 0];
     let array: Array<i64> = decoded(&bytes).unwrap();
     assert_eq!(array.iter().collect::<Vec<_>>(), [1, 2, 3]);
@@ -179,9 +179,9 @@ fn arrays_that_lie_are_refused_at_once() {
         refused(&[long(count), long(0), vec![0]].concat());
         refused(&[long(count), vec![2; 40], vec![0]].concat());
     }
-    // Again and again as many as are let through at once.
+    // A count that is allowed, again and again.
     refused(&long(1 << 16).repeat(100));
-    // A size that is not that of the block.
+    // The size is not that of the block.
     refused(&[3, 6, 2, 4, 0]);
     refused(&[]);
     // A varint without an end, and one of 70 bits.
@@ -192,7 +192,7 @@ fn arrays_that_lie_are_refused_at_once() {
         Ok(i64::MIN)
     );
     assert!(decoded::<i32>(&long(1 << 31)).is_err());
-    // Lengths.
+    // Invalid lengths.
     assert!(decoded::<&[u8]>(&long(-1)).is_err());
     assert!(decoded::<&str>(&long(i64::MAX)).is_err());
 }
@@ -218,9 +218,9 @@ fn decimals_have_no_more_digits_than_their_precision() {
         (&[4, 0x27, 0x10], None),
         (&[4, 0xD8, 0xF1], Some(-9999)),
         (&[4, 0xD8, 0xF0], None),
-        // No bytes are no number.
+        // No bytes are not a number.
         (&[0], None),
-        // Longer than needed, also than the integer.
+        // Longer than necessary, even longer than the integer.
         (&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7], Some(7)),
         (
             &[20, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE],
@@ -247,7 +247,7 @@ fn decimals_have_no_more_digits_than_their_precision() {
     );
 }
 
-/// Values of different lifetimes can be mixed: views are covariant.
+/// Values with different lifetimes can be mixed, because views are covariant.
 #[test]
 fn a_borrowed_value_can_live_shorter() {
     fn shorter<'a>(item: Item<'static>, id: &'a str) -> Item<'a> {

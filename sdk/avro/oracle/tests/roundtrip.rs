@@ -1,10 +1,11 @@
-//! apache-avro writes, the generated code reads and writes, apache-avro reads: the same bytes, the same value.
+//! apache-avro writes a value, the generated code reads and writes it, and apache-avro reads it: the bytes and the
+//! value are the same.
 
 use apache_avro::{Schema, types::Value};
 use pelton_avro_oracle::{CASES, random::Rng, read, values::Values, write};
 use proptest::prelude::*;
 
-/// Each case with its schema, as it was given.
+/// The given schema of each case.
 fn schemas() -> Vec<Schema> {
     CASES
         .iter()
@@ -35,7 +36,7 @@ fn what_apache_avro_writes_comes_back_as_it_was() {
     });
 }
 
-/// Flips, cuts, repeats and inserts.
+/// Flips, cuts, repeats and inserts bytes.
 fn spoil(bytes: &mut Vec<u8>, rng: &mut Rng) {
     for _ in 0..=rng.below(3) {
         let at = rng.below(bytes.len() + 1);
@@ -58,7 +59,7 @@ fn hostile_bytes_are_refused_or_read() {
             let mut bytes = write(schema, values.of(schema)).unwrap();
             spoil(&mut bytes, &mut values.rng);
             for bytes in [&bytes, &noise] {
-                // What is accepted is written in one way only.
+                // An accepted value has only one encoding.
                 if let Ok(written) = (case.recode)(bytes) {
                     prop_assert_eq!((case.recode)(&written), Ok(written), "{}", case.name);
                 }
@@ -67,7 +68,7 @@ fn hostile_bytes_are_refused_or_read() {
     });
 }
 
-/// Whether apache-avro can be trusted with a spoilt datum: it may count nulls for ever, is lax with decimals.
+/// Whether apache-avro handles damaged datums of this schema. It may count nulls for ever, and is lax with decimals.
 fn plain(source: &str) -> bool {
     !["decimal", "\"array\"", "\"map\""]
         .iter()
@@ -76,7 +77,7 @@ fn plain(source: &str) -> bool {
 
 #[test]
 fn what_apache_avro_would_write_is_never_refused() {
-    // A spoilt length must not make it allocate for long.
+    // A damaged length must not make it allocate for a long time.
     apache_avro::util::max_allocation_bytes(1 << 20);
     let schemas = schemas();
     let mut agreed = 0;

@@ -1,4 +1,4 @@
-//! Named types: enums and fixeds, and the rule that a name has one definition, in Avro as in Rust.
+//! Parses named types (enums and fixed), and checks that a name has only one definition, in Avro and in Rust.
 
 use super::{At, PRIMITIVES, Parsed, Parser, doc, logical, simple};
 use crate::schema::{Definition, Kind, Symbol, Type};
@@ -6,7 +6,7 @@ use crate::{Error, name};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// A longer fixed is a mistake.
+/// A larger fixed must be a mistake.
 const MAX_FIXED: u64 = 1 << 20;
 
 impl Parser {
@@ -57,7 +57,7 @@ impl Parser {
         self.define(&full, definition(object, &full), doc(object), kind, &at)
     }
 
-    /// The full name of a definition, and the place inside it.
+    /// The full name of a definition, and the place inside of it.
     pub(super) fn named(&self, object: &Map<String, Value>, at: &At) -> Result<(String, At), Error> {
         let Some(given) = object.get("name").and_then(Value::as_str) else {
             return Err(self.error(at, "a record, enum or fixed has a \"name\"".into()));
@@ -84,7 +84,7 @@ impl Parser {
         ))
     }
 
-    /// Two Avro names that become one Rust name.
+    /// Fails if two Avro names become the same Rust name.
     pub(super) fn differ<'n>(&self, at: &At, names: impl Iterator<Item = (&'n str, &'n str)>) -> Result<(), Error> {
         let mut seen = BTreeMap::new();
         for (avro, rust) in names {
@@ -130,7 +130,7 @@ impl Parser {
         }
     }
 
-    /// Keeps a named type.
+    /// Remembers a named type.
     pub(super) fn know(&mut self, full: &str, of: Type, schema: Value, at: &At) -> Parsed {
         match self.known.get(full) {
             Some((_, other, file)) if plain(other) != plain(&schema) => Err(self.error(
@@ -153,7 +153,7 @@ pub(super) fn full_name(name: &str, namespace: &str) -> String {
     }
 }
 
-/// A definition under its full name. An empty namespace stays: it is not that of the type around.
+/// A definition with its full name. An empty namespace is kept, because it differs from the enclosing one.
 pub(super) fn definition(object: &Map<String, Value>, full: &str) -> Value {
     let mut object = object.clone();
     object.insert("name".into(), full.into());
@@ -166,7 +166,7 @@ pub(super) fn definition(object: &Map<String, Value>, full: &str) -> Value {
     Value::Object(object)
 }
 
-/// Without what changes nothing: documentation.
+/// The schema without documentation, which does not matter for equality.
 fn plain(schema: &Value) -> Value {
     match schema {
         Value::Array(list) => list.iter().map(plain).collect(),

@@ -1,7 +1,8 @@
-//! What is said of a shadow, over HTTP and as text.
+//! Tests what is said about a shadow, over HTTP and as text.
 
 use super::*;
-use crate::http::{Cancelled, Deployed, Deploys, Health, Surface, Wish, serve};
+use crate::deploy::api::{Cancelled, Deployed, Deploys, Wish};
+use crate::http::{Health, Surface, serve};
 use crate::metrics::Metrics;
 use crate::shadow::{Field, Trapped};
 use std::ffi::OsString;
@@ -184,7 +185,7 @@ fn a_diff_in_short() {
         expected.find("\n  different output"),
         brief(&shadowing(), 1).len().into()
     );
-    // One of each kind: another user's state is no news.
+    // One difference of each kind is enough; the same one for another user adds nothing.
     let mut more = shadowing();
     let report = more.tasks.get_mut(&0).unwrap();
     let again = Difference {

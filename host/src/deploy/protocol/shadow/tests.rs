@@ -1,4 +1,4 @@
-//! What the topic comes to.
+//! Tests how records about shadows change the state.
 
 use super::super::{Control, Order, Record, State};
 use super::*;
@@ -83,7 +83,7 @@ fn records_come_back_with_keys_that_replace_what_they_may() {
     assert_ne!(key(ready(1, "a", &[]), 1), key(ready(1, "b", &[]), 1));
 }
 
-/// No task waits for a shadow, and no deploy does.
+/// No task and no deploy waits for a shadow.
 #[test]
 fn a_shadow_decides_nothing() {
     let first = Record::Deploy(deploy(1, 1));
@@ -121,7 +121,7 @@ fn one_at_a_time_and_by_number() {
     assert!(refused(&effects[2]).contains("deploy 2 is not decided"));
 }
 
-/// A deploy that is cancelled leaves it as it was; one that is committed ends it. What was seen is kept.
+/// A cancelled deploy leaves the shadow as it was. A committed one ends it, and its results stay.
 #[test]
 fn other_rules_end_it() {
     let first = Record::Deploy(deploy(1, 1));
@@ -141,11 +141,11 @@ fn other_rules_end_it() {
     assert_eq!(last.over.as_deref(), Some("deploy 3 was committed"));
     let steps: Vec<u64> = last.tasks.values().map(|report| report.seen.steps).collect();
     assert_eq!(steps, [3, 4]);
-    // What belongs to another one is not taken.
+    // Records about another shadow are ignored.
     assert_eq!(control.apply(seen(2, 0, 9)), Effect::None);
 }
 
-/// Instances of two versions may share a pipeline while it is upgraded.
+/// During an upgrade, instances of two versions of Pelton may share a pipeline.
 #[test]
 fn a_report_of_another_version_is_refused_in_words() {
     let said = |json: &str| Record::Shadow(Said::Seen(1, 0, json.into()));
@@ -166,7 +166,7 @@ fn a_report_of_another_version_is_refused_in_words() {
         assert!(why.contains(part), "{why}");
     }
     assert!(refused(&last("{").1).contains("can't be read"));
-    // Fields that are new are left out.
+    // New fields are ignored.
     assert_eq!(last(r#"{"instance":"a","mood":"good"}"#), (1, Effect::Changed));
     let plain = serde_json::to_string(&Report::default()).expect("plain data");
     assert!(!plain.contains("format"), "{plain}");

@@ -1,4 +1,4 @@
-//! The group: assignment, hand-over, eviction, fencing.
+//! Tests of the group: assignment, hand-over, eviction, fencing.
 
 use super::*;
 use Membership::{Assigned, Lost, Revoked};
@@ -33,7 +33,7 @@ fn a_partition_is_handed_over_only_after_its_release() {
     assert_eq!(change(&mut b), Some(Assigned(vec![2])));
     a.group.released(&[3]).unwrap();
     assert_eq!(change(&mut b), Some(Assigned(vec![3])));
-    // Who leaves gives back at once; the others keep what they have.
+    // A member that leaves gives its partitions back at once. The others keep theirs.
     b.group.leave();
     assert_eq!(change(&mut a), Some(Assigned(vec![2, 3])));
     assert_eq!(b.group.poll(NOW), Ok(None));
@@ -47,7 +47,7 @@ fn each_generation_must_be_heard_of_before_a_commit() {
     let (b, _) = join(&cluster, "b");
     assert!(matches!(a.submit("x", 1), Some(Outcome::Aborted(why)) if why.contains("illegal generation")));
     assert!(matches!(change(&mut a), Some(Revoked(_))));
-    // Until it is released, what is revoked may still be committed, by an epoch that began after the change.
+    // Until it is released, a revoked partition may still be committed by an epoch that began after the change.
     assert!(matches!(a.submit("x", 1), Some(Outcome::Committed(_))));
     drop(b);
 }
@@ -131,7 +131,7 @@ fn a_static_member_that_comes_back_keeps_its_partitions_and_fences_itself() {
     assert_eq!(first, Some(Assigned(vec![0, 1])));
     assert_eq!(change(&mut b), None, "no rebalance");
     assert!(matches!(new.submit("x", 1), Some(Outcome::Committed(_))));
-    // Two living ones: the older is fenced for good.
+    // Two living processes with the same name: the older one is fenced for good.
     let (_newer, _) = join(&cluster, "a");
     assert!(matches!(
         new.submit("y", 1),
@@ -157,7 +157,7 @@ fn an_accepted_offset_outlives_the_eviction_and_the_new_owner_waits_for_it() {
     assert!(matches!(b.offset(), Err(Failure::Retry(_))));
     assert!(matches!(a.outcome(), Some(Outcome::Committed(_))));
     assert_eq!(b.offset(), Ok(Some(5)));
-    // Sent after the eviction, it is refused.
+    // An offset that is sent after the eviction is refused.
     cluster.set_fates(None);
     assert!(matches!(a.submit("y", 6), Some(Outcome::Aborted(_))));
 }

@@ -1,17 +1,17 @@
-//! Read-committed visibility against a plain model: a list of records, and what became of their transactions.
+//! Tests read-committed visibility against a simple model: a list of records, and how their transactions ended.
 
 use super::*;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Transaction of this number, or none, appends to a partition.
+    /// The transaction with this number, or none, appends to a partition.
     Append(Option<usize>, Partition),
-    /// Transaction of this number ends.
+    /// The transaction with this number commits or aborts.
     End(usize, bool),
-    /// The id of this number is taken again.
+    /// A producer takes the id with this number again.
     Take(usize),
-    /// A poll, with at most so many records a partition.
+    /// A poll with a limit of records for each partition.
     Poll(usize),
 }
 
@@ -25,10 +25,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-/// One place of a partition of the model.
+/// One offset of a partition in the model.
 #[derive(Clone, Debug)]
 enum Place {
-    /// A record of a transaction (by the transaction's own number), or of none.
+    /// A record, with the number of its transaction if it has one.
     Record(Option<usize>, String),
     Marker,
 }
@@ -36,7 +36,7 @@ enum Place {
 #[derive(Default)]
 struct Model {
     partitions: [Vec<Place>; 2],
-    /// By transaction: None while it is open.
+    /// How each transaction ended, or `None` while it is open.
     ends: Vec<Option<bool>>,
 }
 
@@ -53,7 +53,7 @@ impl Model {
         }
     }
 
-    /// What may be seen, and where it ends.
+    /// The visible records, and where they end.
     fn visible(&self, partition: usize) -> (Vec<(Offset, String)>, Offset) {
         let mut seen = Vec::new();
         for (offset, place) in self.partitions[partition].iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Readers: order, ends, limits, pauses, retention, waiting.
+//! Tests of readers: order, ends, limits, pauses, retention, waiting.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Transactions: visibility, fencing, time-outs, fates.
+//! Tests of transactions: visibility, fencing, time-outs, fates.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn a_commit_shows_records_and_offsets_together() {
     assert_eq!(a.offset(), Ok(None));
     assert_eq!(a.submit("x", 5), Some(Outcome::Committed(vec![(OUT, 0, 1)])));
     assert_eq!((values(&cluster), a.offset()), (vec!["x".to_owned()], Ok(Some(5))));
-    // The marker has taken offset 1.
+    // The marker of the transaction has offset 1.
     assert_eq!(append(&cluster, "y"), 2);
     assert_eq!(cluster.group_offsets("group")[&("in".to_owned(), 0)], 5);
 }
@@ -105,7 +105,7 @@ fn taking_an_id_again_aborts_and_fences() {
     assert!(matches!(old.outcome(), Some(Outcome::Ambiguous(why)) if why.contains("fenced")));
     assert!(new.outcome(NOW).is_none());
     assert!(values(&cluster).is_empty());
-    // The old one may take it back, as any process may.
+    // The old producer may take the id back, as any process may.
     old.producer.renew().unwrap();
     assert!(matches!(old.submit("y", 5), Some(Outcome::Committed(_))));
 }
@@ -145,7 +145,7 @@ fn late_markers_hold_each_place_on_its_own() {
     );
     assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 0, 1));
     assert_eq!(cluster.unsettled(), 1);
-    // The next transaction of the id waits for the markers of the last.
+    // The next transaction of the id waits for the markers of the last one.
     assert!(matches!(a.submit("y", 6), Some(Outcome::Committed(_))));
     assert_eq!(values(&cluster), ["x", "y"]);
 }
