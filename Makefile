@@ -28,7 +28,7 @@ test: ## Every test, with a real Kafka and a real schema registry
 
 build: ## The binary, target/release/pelton, its demo for `pelton dev`, and the money rules
 	@.ci/setup build
-	cargo build --release -p pelton -p pelton-demo
+	cargo build --release -p pelton-cli -p pelton-demo
 	cargo build -p guest-enrich $(WASM)
 
 check: ## Format, lints, and the house rules that a test can check

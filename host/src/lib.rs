@@ -9,14 +9,12 @@
 //! ports     log registry rules service store           a trait where there are two real implementations
 //! task      binding arrivals step shadow deploy task   one partition: from its records to their effects
 //! process   worker http instance testkit               threads, membership, HTTP; the same by hand, for tests
-//! edge      cli
 //! ```
 //!
 //! Data flows one way: `log` -> `arrivals` -> `step` (`rules`, `state`) -> `task` -> `worker` -> `log`.
 
 pub mod arrivals;
 pub mod binding;
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod deploy;

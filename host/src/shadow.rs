@@ -1,14 +1,16 @@
-//! Shadow runs: another version of the rules takes a task's steps beside the live one, and what they make of them is compared.
+//! Shadow runs: another version of the rules takes a task's steps beside the live one, and the effects are compared.
 //!
 //! Rules:
-//! - A shadow has no effect outside: it has rows, timers and lookups of its own, and writes nothing. Of the live task it gets
-//!   [`Tape`]s, of committed epochs only; it never reads the live state.
-//! - It begins at P, the end of an epoch that is committed, with the state as of P (see [`tape`] for the rows). From then on it
-//!   takes the same records, in the same order; its timers are its own, due by the rule of all timers; and to its questions it
-//!   gets the live answer, at its place, where the live rules have asked the same at the same step. Others are unavailable.
-//! - The live task waits for nothing of it: tapes wait in a queue with a bound, and over that bound the shadow is dropped. So it
-//!   is when its state is over its bound, when the task starts over in doubt, and when the task is closed. It says why.
-//! - Where there is no shadow, all of this costs a task one branch a batch, and one a commit.
+//! - A shadow has no effect outside. It has its own rows, timers and lookups, and writes nothing. From the live task it
+//!   only gets [`Tape`]s of committed epochs, and it never reads the live state.
+//! - It begins at P, the end of a committed epoch, with the state as of P (see [`tape`] for the rows). From then on it
+//!   takes the same records in the same order. It has its own timers, which follow the same rule. If the live rules
+//!   have asked the same question at the same step, it gets the live answer at its place. Its other questions are
+//!   unavailable.
+//! - The live task never waits for it. Tapes wait in a queue of limited size, and if that is exceeded, the shadow is
+//!   dropped. It is also dropped if its state exceeds a limit, if the task starts over after an ambiguous commit, and
+//!   if the task is closed. Its report says why.
+//! - Without a shadow, all this costs a task one branch for each batch, and one for each commit.
 
 mod compare;
 mod feed;

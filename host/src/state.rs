@@ -1,17 +1,17 @@
 //! The state of a task: its rows, timers and pending lookups, and the delta that carries every change into the changelog.
 //!
-//! Invariant: *the deltas rebuild the state.* Replaying the deltas of the committed epochs in order gives exactly the committed
-//! state; with the deltas of the sealed and the open epoch it gives the state as it stands. This holds because a write changes
-//! memory and the open epoch's delta in one call, and because there is no other way to write: every part is private, and only
-//! shared references to them leave this module.
+//! Invariant: *the deltas rebuild the state.* A replay of the committed epochs' deltas in order gives exactly the
+//! committed state. With the deltas of the sealed and the open epoch, it gives the current state. This is because every
+//! write changes memory and the open epoch's delta in one call. There is no other way to write: all parts are private,
+//! and only shared references to them leave this module.
 //!
 //! ```text
 //! put, delete, clear, set_timer, ... ->  open epoch  -> seal ->  sealed epoch  -> commit ->  committed
 //!                                             \-----------------------\------- abort ------->  as of the last commit
 //! ```
 //!
-//! Two ways to change state bypass the delta, and each says so: [`replay`](TaskState::replay) applies what a delta says already,
-//! and [`commit_unlogged`](TaskState::commit_unlogged) is for a shadow, whose state has no changelog.
+//! Two functions change state without the delta, and each says so: [`replay`](TaskState::replay) applies what a delta
+//! already contains, and [`commit_unlogged`](TaskState::commit_unlogged) is for a shadow, whose state has no changelog.
 
 pub mod delta;
 mod dump;
@@ -52,11 +52,11 @@ pub struct TaskState {
     aside: Aside,
     sealed: Option<Aside>,
     committed: Aside,
-    /// The permanent ids of what the current rules name.
+    /// The permanent ids of the names in the current rules.
     ids: Ids,
     /// The changes of the open epoch.
     delta: Delta,
-    /// The sweep's part of the last delta. Kept for its memory, which is one delta's.
+    /// The sweep's part of the last delta. It is kept to reuse its memory.
     swept: Delta,
 }
 
@@ -79,7 +79,7 @@ impl Target {
     }
 }
 
-/// What the rules no longer declare, and what was therefore removed.
+/// What was removed because the rules don't declare it any more.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Undeclared {
     /// Timers of unknown kinds.
@@ -100,7 +100,7 @@ impl TaskState {
         &self.timers
     }
 
-    /// The lookups that wait for their replies.
+    /// The lookups that wait for replies.
     pub fn lookups(&self) -> &Lookups {
         &self.lookups
     }
@@ -123,17 +123,18 @@ impl TaskState {
             .map_or("?", String::as_str)
     }
 
-    /// The place of a kind of timer in the rules' description, by its permanent id.
+    /// The index of a kind of timer in the rules' description, by its permanent id.
     pub fn declared_timer(&self, kind: u16) -> Option<usize> {
         self.ids.timers.iter().position(|id| *id == kind)
     }
 
-    /// The place of a lookup in the rules' description, by its permanent id.
+    /// The index of a lookup in the rules' description, by its permanent id.
     pub fn declared_lookup(&self, lookup: u16) -> Option<usize> {
         self.ids.lookups.iter().position(|id| *id == lookup)
     }
 
-    /// Checks that these rules declare everything that is pending. The error names the first thing that they don't.
+    /// Checks that these rules declare everything that is pending. The error names the first thing that they don't
+    /// declare.
     pub fn accepts(&self, description: &Description) -> Result<(), String> {
         for timer in self.timers.iter() {
             if let StepKey::Timer { kind, .. } = timer {
@@ -159,12 +160,12 @@ impl TaskState {
 
 // The batch that the rules are about to see.
 impl TaskState {
-    /// Gives permanent ids to everything that these rules name, and reads stored values by their schemas from now on.
+    /// Gives permanent ids to all names in these rules, and reads stored values with their schemas from now on.
     pub fn bind(&mut self, description: &Description) {
         self.ids = Ids::bind(description, &mut self.aside.names, &mut self.view);
     }
 
-    /// Asks the cache for the rows of these keys, so that the misses overlap.
+    /// Prefetches the rows of these keys, so that the cache misses overlap.
     pub fn prefetch(&self, hashes: &[u64]) {
         self.view.rows.prefetch_all(hashes);
     }
@@ -181,13 +182,13 @@ impl TaskState {
         slot
     }
 
-    /// Runs the rules on a batch, by `call`. They read this state as of now.
+    /// Runs the rules on a batch, with `call`. They read the current state.
     pub fn call<R>(&mut self, call: impl FnOnce(&mut View) -> R) -> R {
         self.view.calls = 0;
         call(&mut self.view)
     }
 
-    /// Reads beyond the first call of a batch, by the place of the store in the description. Each is reported once.
+    /// Reads after the first call of a batch, by index of the store in the description. Each is reported once.
     pub fn take_misses(&mut self) -> impl Iterator<Item = u64> {
         self.view.misses.iter_mut().map(std::mem::take)
     }
@@ -195,10 +196,10 @@ impl TaskState {
 
 // Writing.
 impl TaskState {
-    /// Applies an effect that changes rows or timers; it is verified. The others are the caller's, and change nothing here.
+    /// Applies a verified effect that changes rows or timers. The caller handles all other effects.
     pub fn apply(&mut self, effect: &Effect, bytes: &[u8]) {
         let target = Target::of(effect);
-        // Only the spans that an effect needs are verified: the others may be anything, so they are not looked at.
+        // Only the spans that an effect uses are verified, so the others are not touched.
         let (name, value) = (|| effect.name.of(bytes), || effect.value.of(bytes));
         match effect.what {
             Action::Put => self.put(target, name(), value(), effect.at),
@@ -211,7 +212,7 @@ impl TaskState {
         }
     }
 
-    /// Sets an entry of a store, visible until `expires`.
+    /// Sets an entry of a store, which is visible until `expires`.
     #[inline]
     pub fn put(&mut self, target: Target, entry: &[u8], value: &[u8], expires: Millis) {
         let (slot, _) = self.view.inputs[target.input as usize];
@@ -241,7 +242,7 @@ impl TaskState {
             store,
             prefix,
             after: None,
-            // At the beginning of time nothing has expired: what has expired since goes too.
+            // Nothing has expired at the beginning of time, so entries that have expired since are found too.
             now: Millis::MIN,
             limit: usize::MAX,
         };
@@ -274,7 +275,7 @@ impl TaskState {
         }
     }
 
-    /// Removes a timer that is due. Nothing happens if it is not set.
+    /// Removes a timer that is due, if it is set.
     pub fn take_timer(&mut self, due: &StepKey) {
         if let StepKey::Timer { key, kind, tag, .. } = due
             && let Some(at) = self.timers.take(&TimerName::new(key, *kind, tag))
@@ -295,7 +296,7 @@ impl TaskState {
         self.lookups.ask(name, pending);
     }
 
-    /// Removes a lookup: its reply is here. Nothing happens if it is not pending.
+    /// Removes a lookup because its reply has come, if it is pending.
     pub fn take_lookup(&mut self, name: &LookupName) {
         if self.lookups.take(name).is_some() {
             self.delta.answered(&name.key, name.lookup, &name.tag);

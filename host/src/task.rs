@@ -6,8 +6,10 @@
 //!
 //! Life of an epoch, as a task sees it:
 //!
-//!     arrive*  ->  run* (plan -> rules -> apply)  ->  seal  ->  commit
-//!                                                         \->  abort -> rebuild from the committed meta, read again
+//! ```text
+//! arrive*  ->  run* (plan -> rules -> apply)  ->  seal  ->  commit
+//!                                                     \->  abort -> rebuild from the committed meta, read again
+//! ```
 
 pub mod epoch;
 mod ledger;

@@ -2,7 +2,6 @@
 
 pub mod process;
 
-use pelton::cli;
 use process::Process;
 use serde_json::Value;
 use std::ffi::OsString;
@@ -19,7 +18,7 @@ const DEMO: &str = env!("CARGO_BIN_EXE_pelton-it-demo");
 fn pelton(args: &[&str]) -> (u8, String) {
     let (mut out, mut err) = (vec![], vec![]);
     let args = std::iter::once("pelton").chain(args.iter().copied());
-    let code = cli::main(args.map(OsString::from), &mut out, &mut err);
+    let code = pelton_cli::main(args.map(OsString::from), &mut out, &mut err);
     out.append(&mut err);
     (code, String::from_utf8(out).expect("text"))
 }

@@ -9,7 +9,7 @@ fn pelton(args: &[&str]) -> (u8, String) {
     let args = std::iter::once("pelton")
         .chain(args.iter().copied())
         .map(OsString::from);
-    let code = pelton::cli::main(args, &mut out, &mut err);
+    let code = pelton_cli::main(args, &mut out, &mut err);
     out.append(&mut err);
     (code, String::from_utf8(out).expect("text"))
 }

@@ -14,7 +14,7 @@ fn pelton(args: &[&str]) -> (u8, String, String) {
     let args = std::iter::once("pelton")
         .chain(args.iter().copied())
         .map(OsString::from);
-    let code = pelton::cli::main(args, &mut out, &mut err);
+    let code = pelton_cli::main(args, &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (code, text(out), text(err))
 }

@@ -96,7 +96,7 @@ fn modules_import_downwards() {
     let mut wrong = Vec::new();
     for (path, text) in host() {
         let from = module(&path);
-        // lib.rs and main.rs are above all.
+        // lib.rs is above all.
         let Some((own, (layer, _))) = place(from) else {
             continue;
         };

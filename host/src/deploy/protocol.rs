@@ -11,8 +11,10 @@
 //!
 //! Life of a deploy:
 //!
-//!     deploy -> instances fetch, compile, check, report -> tasks hold, answer -> commit: every task takes it over at T
-//!                                                                           \-> cancel: every task goes on as it was
+//! ```text
+//! deploy -> instances fetch, compile, check, report -> tasks hold, answer -> commit: every task takes it over at T
+//!                                                                       \-> cancel: every task goes on as it was
+//! ```
 //!
 //! A committed deploy that turns out to be faulty is withdrawn by the first decision that says so. From then on, it is
 //! as if it had never been committed, except for the steps that were taken with it. See `withdrawn`.

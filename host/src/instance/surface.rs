@@ -1,6 +1,6 @@
-//! What a running instance serves over HTTP.
+//! What a running instance offers over HTTP.
 //!
-//! Rule: made of what its threads have told; nothing here waits for a worker.
+//! Rule: it only uses what the threads have reported, and never waits for a worker.
 
 use super::Running;
 use super::health::health;
@@ -12,7 +12,7 @@ use crate::http::Surface;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 
-/// Everything that is served.
+/// Everything that is offered.
 pub fn surface(config: &Arc<Config>, running: &Running, metrics: Arc<Metrics>, tasks: usize) -> Surface {
     let (board, beside) = (running.board().clone(), running.board().clone());
     let (deploying, cancelling) = (running.author().clone(), running.author().clone());

@@ -1,16 +1,16 @@
-//! The threads of an instance, and the channels between them. Nothing else in the spine knows of threads.
+//! The threads of an instance, and the channels between them. No other part of the engine uses threads.
 //!
 //! | thread | what it drives |
 //! |---|---|
-//! | supervisor | [`Supervisor`]: it sleeps until something happens, or until the next step is due |
-//! | group | [`Member`]: it hears of changes, and does what the supervisor asks of the group |
+//! | supervisor | [`Supervisor`]: sleeps until there is an event, or the next step is due |
+//! | group | [`Member`]: takes changes from the group, and makes the supervisor's requests to it |
 //! | worker-N | [`Seat`] |
-//! | restore-N | restores, and cuts of changelogs: see `pool` |
+//! | restore-N | restores and truncations of changelogs: see `pool` |
 //! | control | [`Carrier`] |
 //! | shadow | [`Player`] |
 //!
-//! Rule: a panic of any of them is told to the supervisor, which ends the instance: nothing more is committed, and a restart
-//! recovers from the log.
+//! Rule: a panic of any thread is reported to the supervisor, which ends the instance. Nothing more is committed, and a
+//! restart recovers from the log.
 
 mod pool;
 
@@ -35,36 +35,36 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The longest that an idle worker waits in one poll, and so the longest that commands and replies wait for it.
+/// Maximum time that an idle worker waits in one poll. It is also the latency bound for commands and replies.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// The longest that one poll of the control topic waits, and so the longest that what tasks need waits for it.
+/// Maximum time of one poll of the control topic. It is also the latency bound for what tasks need from there.
 const CONTROL_WAIT: Duration = Duration::from_millis(50);
 
-/// The longest that one poll of the group waits, and so the longest that a stop waits for it.
+/// Maximum time of one poll of the group. It is also the latency bound for a stop.
 const GROUP_WAIT: Duration = Duration::from_millis(50);
 
-/// The same while partitions are to be released.
+/// The same while partitions must be released.
 const RELEASE_WAIT: Duration = Duration::from_millis(5);
 
-/// A log that does not answer is called again after this.
+/// Pause before a log that does not answer is called again.
 const AWAY_WAIT: Duration = Duration::from_millis(100);
 
-/// What the threads of an instance are made from.
+/// The parts that the threads of an instance drive.
 pub struct Crew {
-    /// What they stand on.
+    /// What all parts need.
     pub site: Site,
-    /// Decides.
+    /// Decides what must be done.
     pub supervisor: Supervisor,
-    /// In the group.
+    /// The membership in the group.
     pub member: Member,
-    /// Work.
+    /// The workers.
     pub seats: Vec<Seat>,
-    /// Reads and writes the control topic.
+    /// The instance's part in deploys.
     pub carrier: Carrier,
-    /// What is known of versions.
+    /// What is known about versions.
     pub board: Arc<Board>,
-    /// How tasks stand.
+    /// What the tasks are doing.
     pub tasks: Tasks,
 }
 
@@ -77,7 +77,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts them.
+    /// Starts the threads.
     pub fn start(crew: Crew) -> Result<Threads> {
         let (events, inbox) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -111,7 +111,7 @@ impl Threads {
         let over = stop.clone();
         let supervisor = spawn("supervisor", move || {
             let result = driver.run();
-            // The control thread ends with it; the group's thread leaves the group if nobody has asked it to.
+            // The control thread ends with this one. The group's thread leaves the group, unless it has left already.
             over.store(true, Ordering::Release);
             let _ = hears.join();
             result
@@ -124,12 +124,12 @@ impl Threads {
         })
     }
 
-    /// The instance has ended.
+    /// Whether the instance has ended.
     pub fn have_ended(&self) -> bool {
         self.supervisor.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Tells the instance to stop, and waits until it has. Ok when there is nothing to stop any more.
+    /// Tells the instance to stop, and waits until it has. Succeeds at once if it has ended before.
     pub fn stop(&mut self) -> Result<()> {
         self.stop.store(true, Ordering::Release);
         let _ = self.events.send(Event::Stop);
@@ -145,7 +145,7 @@ impl Threads {
     }
 }
 
-/// The supervisor's thread.
+/// Drives the supervisor on its thread.
 struct Driver {
     supervisor: Supervisor,
     inbox: Receiver<Event>,
@@ -171,9 +171,9 @@ impl Driver {
         };
         self.pool.end();
         for (commands, thread) in self.workers {
-            // Without anybody to tell it something, a worker ends.
+            // A worker ends when nobody can give it commands any more.
             drop(commands);
-            // One that is stuck is why the instance ends: the process ends with it.
+            // A stuck worker is the reason why the instance ends. It ends with the process.
             if result.is_ok() {
                 let _ = thread.join();
             }
@@ -181,7 +181,7 @@ impl Driver {
         result
     }
 
-    /// Whoever is gone has said why, and that ends the instance: so nobody has to hear what it does not take any more.
+    /// If the receiver is gone, it has reported why, and that ends the instance. So errors don't matter here.
     fn pass_on(&mut self, request: Request) {
         match request {
             Request::Worker(worker, command) => _ = self.workers[worker].0.send(command),
@@ -193,14 +193,14 @@ impl Driver {
     }
 }
 
-/// The group's thread.
+/// Runs the group's thread.
 fn hear(mut member: Member, asked: &Receiver<Asked>, events: &Sender<Event>) -> Result<()> {
     let mut releases = false;
     let mut away = false;
     loop {
         let request = match member.hears() && !away {
             true => asked.try_recv(),
-            // There is nothing to hear but requests.
+            // There are only requests to wait for.
             false => asked.recv_timeout(GROUP_WAIT).map_err(|end| match end {
                 RecvTimeoutError::Timeout => TryRecvError::Empty,
                 RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
@@ -212,7 +212,7 @@ fn hear(mut member: Member, asked: &Receiver<Asked>, events: &Sender<Event>) -> 
                 member.request(request)?
             }
             Err(TryRecvError::Empty) => member.poll(if releases { RELEASE_WAIT } else { GROUP_WAIT })?,
-            // The supervisor has ended: so does the membership, with its owner.
+            // The supervisor has ended, and the membership ends with it.
             Err(TryRecvError::Disconnected) => return Ok(()),
         };
         away = heard.as_ref().is_some_and(|heard| heard.is_unreachable());
@@ -223,7 +223,7 @@ fn hear(mut member: Member, asked: &Receiver<Asked>, events: &Sender<Event>) -> 
     }
 }
 
-/// A worker's thread.
+/// Runs a worker's thread.
 fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<Event>, tasks: &Tasks) -> Result<()> {
     let start = Instant::now();
     let mut says = vec![];
@@ -236,7 +236,7 @@ fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<Event>, tasks:
             match command {
                 Ok(command) => seat.obey(command)?,
                 Err(true) => break,
-                // The supervisor has ended: so has the instance.
+                // The supervisor has ended, and so has the instance.
                 Err(false) => return Ok(()),
             }
         }
@@ -250,7 +250,7 @@ fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<Event>, tasks:
     }
 }
 
-/// The thread of the control topic.
+/// Drives the control topic on its thread.
 struct Control {
     carrier: Carrier,
     board: Arc<Board>,
@@ -260,7 +260,7 @@ struct Control {
 }
 
 impl Control {
-    /// Until the instance is told to stop.
+    /// Runs until the instance is told to stop.
     fn run(self) -> Result<()> {
         let Control {
             mut carrier,
@@ -298,8 +298,8 @@ impl Control {
     }
 }
 
-/// A producer for each worker. Before the group is joined, so that what an earlier life left open is aborted before offsets
-/// are read; all at once, because each may have to wait for that.
+/// A producer for each worker. They are made before the group is joined, so that open transactions of an earlier
+/// process are aborted before offsets are read. They are made at the same time, because each may have to wait for that.
 pub fn producers(site: &Site) -> Vec<Result<Box<dyn Producer>>> {
     std::thread::scope(|scope| {
         let opening: Vec<_> = (0..site.config.workers)
@@ -313,7 +313,7 @@ pub fn producers(site: &Site) -> Vec<Result<Box<dyn Producer>>> {
     })
 }
 
-/// Starts the thread that plays a shadow, until that is over. It runs when the others leave it time.
+/// Starts the thread that runs a shadow until it is over. It has the lowest priority.
 pub fn play(trial: Arc<Trial>) -> Result<()> {
     let thread = move || {
         stand_back();
@@ -334,16 +334,17 @@ pub fn play(trial: Arc<Trial>) -> Result<()> {
     spawn("shadow", thread).map(drop)
 }
 
-/// The calling thread gets what time the others leave.
+/// Gives the calling thread the lowest priority.
 fn stand_back() {
     #[cfg(target_os = "linux")]
-    // SAFETY: plain numbers. On Linux this sets the priority of the calling thread alone; a refusal leaves it as it was.
+    // SAFETY: these are plain numbers. On Linux this sets the priority of only the calling thread. If it is refused,
+    // the priority stays as it was.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, 19);
     }
 }
 
-/// A thread whose failure, or panic, is told to the supervisor.
+/// Starts a thread. If it fails or panics, the supervisor gets an event.
 fn told_of(
     name: &str,
     events: Sender<Event>,

@@ -2,8 +2,10 @@
 //!
 //! Rule: the watermark is a function of the partition's own records and its journaled heartbeats, and never goes back.
 //!
-//!     w = max(highest event time - out of orderness, last heartbeat)
-//!     late = time < w        effective time e = max(time, w)
+//! ```text
+//! w = max(highest event time - out of orderness, last heartbeat)
+//! late = time < w        effective time e = max(time, w)
+//! ```
 //!
 //! A record that can't be read has e = w and does not move the watermark: one wrong clock must not make everything
 //! late.

@@ -1,10 +1,10 @@
-//! What the live rules and the shadow's make of the same step, side by side.
+//! Compares what the live rules and the shadow have done in the same step.
 //!
 //! Rules:
-//! - Effects belong together by name: the n-th record to an output, an entry of a store, a timer or a lookup by its tag. What was
-//!   written several times in a step counts as it was written last.
-//! - Datums are compared as bytes. Where these differ, or the schemas do, they are compared as values of the live schema.
-//! - Most steps are the same effect by effect: that costs a comparison of bytes, and no memory.
+//! - Effects are matched by name: the n-th record to an output, an entry of a store, a timer or a lookup by its tag. Of
+//!   several writes in a step, only the last counts.
+//! - Datums are compared as bytes. If the bytes or the schemas differ, they are compared as values of the live schema.
+//! - Most steps have the same effects. Then only bytes are compared, and nothing is allocated.
 
 mod items;
 
@@ -25,11 +25,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Differences that are told of a task: with ten fields of two values of 200 characters each, a report has 40 KiB at most, and
-/// a record of the control topic takes it.
+/// Maximum number of reported differences of a task. With ten fields of two values with 200 characters each, a report
+/// has at most 40 KiB, which fits into a record of the control topic.
 const TOLD: usize = 10;
 
-/// Reasons of traps that are told.
+/// Maximum number of reported reasons of traps.
 const REASONS: usize = 10;
 
 /// A step that the shadow has taken.
@@ -52,25 +52,25 @@ enum How {
     Extra,
 }
 
-/// See the module.
+/// The comparison of one task's steps.
 pub struct Comparison {
     pub report: Report,
     pub live: Arc<Wiring>,
     shadow: Arc<Wiring>,
     task: Partition,
     topics: Topics,
-    /// By the shadow's index: the live one with the same name and schema.
+    /// For each index of the shadow: the index of the live rules with the same name and schema.
     outputs: Vec<Option<u16>>,
     stores: Vec<Option<u16>>,
     timers: Vec<Option<u16>>,
     lookups: Vec<Option<u16>>,
-    /// By schemas of the shadow and the live rules, where they differ; none: values of one are none of the other.
+    /// Conversions between different schemas of the shadow and the live rules. `None` if no values can be converted.
     resolvers: BTreeMap<(String, String), Option<Resolver>>,
     writers: BTreeMap<String, Option<JsonWriter>>,
 }
 
 impl Comparison {
-    /// Of a shadow with the rules that are live when it begins.
+    /// Compares a shadow with the rules that are live when it begins.
     pub fn new(task: Partition, trial: &Trial, live: Arc<Wiring>) -> Comparison {
         let (old, new) = (live.rules.description(), trial.wiring.rules.description());
         let place = |at: Option<usize>| at.map(|at| at as u16);
@@ -136,7 +136,7 @@ impl Comparison {
         }
     }
 
-    /// A step was taken.
+    /// Compares a step.
     pub fn step(&mut self, taken: Taken<'_>, made: &Made<'_>) {
         let Taken { planned, tape, .. } = taken;
         let seen = &mut self.report.seen;
@@ -165,7 +165,7 @@ impl Comparison {
         self.differ(taken, theirs, made);
     }
 
-    /// The same effect, to the byte?
+    /// Whether the effects are the same, byte for byte.
     fn alike(&self, live: (&Effect, &[u8]), shadow: (&Effect, &[u8])) -> bool {
         let on = usize::from(shadow.0.on);
         let place = match kind(shadow.0.what) {
@@ -173,7 +173,7 @@ impl Comparison {
             Some(Kind::State) => self.stores[on],
             Some(Kind::Timer) => self.timers[on],
             Some(Kind::Lookup) => self.lookups[on],
-            // Counts are not compared.
+            // Counters are not compared.
             Some(Kind::DeadLetter) | None => return live.0.what == shadow.0.what,
         };
         let has = items::parts(shadow.0.what);
@@ -252,7 +252,7 @@ impl Comparison {
         fields
     }
 
-    /// An effect's value in JSON; without a schema as text.
+    /// An effect's value as JSON, or as text if it has no schema.
     fn text(&mut self, item: &Item<'_>) -> String {
         match (item.value, item.schema) {
             (Some(value), Some(schema)) => self.json(schema, value),
@@ -264,7 +264,7 @@ impl Comparison {
         }
     }
 
-    /// The shadow's value in JSON, as the live schema has it.
+    /// The shadow's value as JSON, converted to the live schema.
     fn resolved(&mut self, live: &Item<'_>, shadow: &Item<'_>) -> String {
         let (Some(value), Some(writer), Some(reader)) = (shadow.value, shadow.schema, live.schema) else {
             return self.text(shadow);
@@ -319,7 +319,7 @@ impl Comparison {
         }
     }
 
-    /// The shadow's rules have trapped on an input that stood alone.
+    /// Counts a trap of the shadow's rules on a single input.
     pub fn trapped(&mut self, taken: Taken<'_>, why: &str) {
         self.report.seen.traps += 1;
         if let Some(known) = self.report.traps.iter_mut().find(|known| known.reason == why) {
@@ -375,7 +375,7 @@ fn key<'a>(planned: &'a Planned, tape: &'a Tape) -> &'a [u8] {
     }
 }
 
-/// Why the shadow refuses an input; empty if it doesn't.
+/// Why the shadow refuses an input. Empty if it does not.
 fn refusal(planned: &Planned) -> &[u8] {
     planned.refused.as_ref().map_or(&[], |refusal| refusal.why.as_bytes())
 }

@@ -1,6 +1,7 @@
-//! Between a task and its shadow: a queue of tapes, and the report.
+//! The connection between a task and its shadow: a queue of tapes, and the report.
 //!
-//! Rule: neither side waits for the other for longer than a push or a pop takes. Whoever ends it first says why, and that stays.
+//! Rule: neither side waits for the other, except for the lock. The side that ends the shadow first gives the reason,
+//! and that stays.
 
 use super::Tape;
 use super::trial::Trial;
@@ -13,7 +14,7 @@ use crate::state::meta::Names;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The state of a task at P, but for its rows.
+/// The state of a task at P, without its rows.
 pub struct Begin {
     pub live: Arc<Wiring>,
     pub timers: Vec<StepKey>,
@@ -36,26 +37,26 @@ impl Begin {
     }
 }
 
-/// See the module.
+/// The queue of tapes and the report of a task's shadow.
 pub struct Feed(Mutex<Inner>);
 
 struct Inner {
     begin: Option<Begin>,
     queue: VecDeque<Tape>,
-    /// Tapes that were played: their memory is used again.
+    /// Tapes that were played. Their memory is reused.
     spare: Vec<Tape>,
-    /// No tape comes any more.
+    /// Whether no more tapes will come.
     over: bool,
     /// Why the live side has ended it.
     why: Option<String>,
     report: Report,
 }
 
-/// Emptied tapes that are kept: one is being written while one is in its commit.
+/// How many empty tapes are kept: one is written while the other is in its commit.
 const SPARE: usize = 2;
 
 impl Feed {
-    /// A shadow begins.
+    /// The feed of a shadow that begins.
     pub fn new(begin: Begin, trial: &Trial) -> Feed {
         let report = Report {
             instance: trial.instance.clone(),
@@ -76,22 +77,22 @@ impl Feed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is seen so far.
+    /// The results so far.
     pub fn report(&self) -> Report {
         self.inner().report.clone()
     }
 
-    /// Nothing more is seen.
+    /// Whether the shadow has finished or ended.
     pub fn is_through(&self) -> bool {
         self.inner().report.standing != Standing::Running
     }
 
-    /// Nothing is wanted from the task any more.
+    /// Whether the task need not send anything more.
     pub fn is_over(&self) -> bool {
         self.inner().over
     }
 
-    /// A committed epoch; gives back an empty tape. Over the bound, the shadow is dropped.
+    /// Adds the tape of a committed epoch, and returns an empty tape. If the limit is exceeded, the shadow is dropped.
     pub(super) fn push(&self, tape: Tape, trial: &Trial) -> Tape {
         let mut inner = self.inner();
         if inner.over {
@@ -115,7 +116,7 @@ impl Feed {
         spare
     }
 
-    /// The live side ends it. What waits is still played, unless there is too much of it.
+    /// Ends the shadow from the live side. Waiting tapes are still played, unless there are too many.
     pub(super) fn leave(&self, why: &str) {
         let mut inner = self.inner();
         if !inner.over {
@@ -124,7 +125,7 @@ impl Feed {
         }
     }
 
-    /// Everything that waits goes.
+    /// Ends the shadow, and drops all waiting tapes.
     pub(super) fn end(&self, why: String, trial: &Trial) {
         self.inner().end(why, trial);
     }
@@ -133,13 +134,13 @@ impl Feed {
         self.inner().begin.take()
     }
 
-    /// The next tape to be played.
+    /// The next tape to play.
     pub(super) fn pop(&self, trial: &Trial) -> Option<Tape> {
         let mut inner = self.inner();
         let tape = inner.queue.pop_front();
         match &tape {
             Some(tape) => _ = trial.queued(-(tape.size() as i64)),
-            // All is played that was there.
+            // Everything was played.
             None if inner.over && inner.report.standing == Standing::Running => {
                 inner.report.standing = Standing::Ended;
                 inner.report.why = inner.why.clone();
@@ -149,7 +150,7 @@ impl Feed {
         tape
     }
 
-    /// A tape was played, and that is what was seen.
+    /// Returns a played tape, with the new report.
     pub(super) fn played(&self, mut tape: Tape, report: &Report, trial: &Trial) {
         let mut inner = self.inner();
         if inner.report.standing != Standing::Running {
@@ -183,7 +184,7 @@ impl Inner {
     }
 }
 
-/// A length of event time, for people.
+/// A duration in event time, for people.
 fn span(millis: Millis) -> String {
     match millis {
         ..1000 => format!("{millis} ms"),

@@ -1,20 +1,20 @@
-//! Where two values differ, field by field.
+//! Finds the fields in which two values differ.
 //!
-//! Rule: numbers keep their digits: values are compared as the texts that one writer has made of them.
+//! Rule: numbers keep their digits, because values are compared as JSON texts from the same writer.
 
 use crate::shadow::Field;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Fields of one difference that are told.
+/// Maximum number of reported fields of a difference.
 const FIELDS: usize = 10;
 
-/// Characters of a value that are told.
+/// Maximum number of reported characters of a value.
 const VALUE: usize = 200;
 
 type Object = BTreeMap<String, Box<RawValue>>;
 
-/// The fields in which two values in JSON differ, under this path.
+/// Collects the fields in which two JSON values differ, below this path.
 pub fn differing(path: &str, live: &str, shadow: &str, into: &mut Vec<Field>) {
     if live == shadow || into.len() >= FIELDS {
         return;
@@ -62,7 +62,7 @@ fn one(path: &str, live: Option<&RawValue>, shadow: Option<&RawValue>, into: &mu
     }
 }
 
-/// A field, as much of it as is told.
+/// A field, with its values shortened.
 pub fn field(path: &str, live: Option<&str>, shadow: Option<&str>) -> Field {
     Field {
         path: path.to_owned(),
@@ -71,7 +71,7 @@ pub fn field(path: &str, live: Option<&str>, shadow: Option<&str>) -> Field {
     }
 }
 
-/// As much of a text as is told.
+/// The beginning of a text, up to the limit.
 pub fn short(text: &str) -> String {
     match text.char_indices().nth(VALUE) {
         None => text.to_owned(),

@@ -1,11 +1,11 @@
-//! The keys whose rows a shadow has been given.
+//! The keys whose rows a shadow has got.
 //!
-//! Rule: it grows with each new key as long as the shadow runs. So it is counted, and over the bound of the shadow's own state
-//! ([`Bounds::state`](super::Bounds)) the shadow is dropped.
+//! Rule: the set grows with each new key while the shadow runs. So its memory is counted, and if it exceeds the limit
+//! for the shadow's state ([`Bounds::state`](super::Bounds)), the shadow is dropped.
 
 use std::collections::HashSet;
 
-/// What a key costs beside its bytes: its place in the table, which is half empty at worst, and the allocator's share.
+/// Memory for a key besides its bytes: its place in the table, which may be half empty, and the allocator's overhead.
 const PER_KEY: usize = 64;
 
 /// A set of keys that counts its memory.
@@ -16,7 +16,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// Adds a key. False: it was there.
+    /// Adds a key. Returns whether it was new.
     pub fn add(&mut self, key: &[u8]) -> bool {
         if self.keys.contains(key) {
             return false;
@@ -33,7 +33,7 @@ impl Known {
         }
     }
 
-    /// Memory that it takes, about.
+    /// Approximate memory that it takes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

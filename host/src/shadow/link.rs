@@ -1,7 +1,8 @@
-//! A task's end of a shadow.
+//! The task's side of a shadow.
 //!
-//! Rule: P is the end of an epoch: what is copied when that is sealed counts when it is committed, and is copied anew with a later
-//! one if it is dropped. From then on each epoch's tape goes where its epoch goes.
+//! Rule: P is the end of an epoch. The state is copied when that epoch is sealed, and used when it is committed. If it
+//! is dropped, the state is copied again for a later epoch. From then on, each epoch's tape shares the fate of its
+//! epoch.
 
 use super::feed::{Begin, Feed};
 use super::known::Known;
@@ -11,27 +12,27 @@ use crate::state::rows::Rows;
 use crate::step::Tally;
 use std::sync::Arc;
 
-/// See the module.
+/// The task's side of a shadow.
 pub struct Link {
     trial: Arc<Trial>,
     task: Partition,
     phase: Phase,
-    /// Of the open epoch.
+    /// Tape of the open epoch.
     open: Tape,
-    /// Of the epoch in its commit.
+    /// Tape of the epoch in its commit.
     sealed: Option<Tape>,
-    /// Of an epoch of which nobody knows whether it was committed.
+    /// Tape of an epoch whose outcome is unknown.
     doubt: Option<Tape>,
-    /// Of the epoch after the open one.
+    /// Tape for the epoch after the open one.
     spare: Tape,
     /// Keys whose rows the shadow has.
     known: Known,
-    /// Said when it is dropped.
+    /// The reason for the shadow's end if this is dropped.
     why: &'static str,
 }
 
 enum Phase {
-    /// It begins with the end of the next epoch that is sealed.
+    /// It begins at the end of the next sealed epoch.
     Wanted,
     /// That epoch is in its commit.
     Begins(Box<Begin>),
@@ -40,7 +41,7 @@ enum Phase {
 }
 
 impl Link {
-    /// A shadow is wanted of a task.
+    /// A shadow that should begin in a task.
     pub fn new(trial: Arc<Trial>, task: Partition) -> Link {
         Link {
             trial,
@@ -55,12 +56,12 @@ impl Link {
         }
     }
 
-    /// Which one.
+    /// The shadow that it belongs to.
     pub fn trial(&self) -> &Arc<Trial> {
         &self.trial
     }
 
-    /// What the steps of the open epoch are written on; none: they don't count.
+    /// The tape for the steps of the open epoch, or `None` if they are not needed.
     #[inline]
     pub fn tape(&mut self) -> Option<&mut Tape> {
         match self.phase {
@@ -69,8 +70,9 @@ impl Link {
         }
     }
 
-    /// The open epoch is sealed; `end`: the last step, and the number of journaled inputs behind it. `begin`: the state at its
-    /// end; none: it can't begin now. `until`: each timer before it is due.
+    /// Seals the tape of the open epoch. `end` is the last step, and the number of journaled inputs after it. `begin`
+    /// gives the state at the end of the epoch, or `None` if the shadow can't begin now. All timers before `until` are
+    /// due.
     pub fn seal(&mut self, end: (StepKey, u64), begin: impl FnOnce() -> Option<Begin>, until: Millis) {
         match &self.phase {
             Phase::Wanted => {
@@ -87,7 +89,8 @@ impl Link {
         }
     }
 
-    /// The sealed epoch is committed. `rows`: its writes are not in them yet. False: nothing is wanted any more.
+    /// Commits the tape of the sealed epoch. `rows` must not have the epoch's writes yet. Returns false if nothing more
+    /// is needed.
     pub fn commit(&mut self, rows: &Rows, tally: &Tally) -> bool {
         match std::mem::replace(&mut self.phase, Phase::Wanted) {
             Phase::Wanted => {}
@@ -117,7 +120,7 @@ impl Link {
         true
     }
 
-    /// Sealed and open epoch are dropped.
+    /// Drops the tapes of the sealed and the open epoch.
     pub fn abort(&mut self) {
         self.sealed = None;
         self.open.clear();
@@ -126,7 +129,8 @@ impl Link {
         }
     }
 
-    /// Nobody knows whether the sealed epoch is committed; it is about to be dropped, and the log will say.
+    /// Keeps the tape of the sealed epoch, whose outcome is unknown and which is about to be dropped, until the log
+    /// shows it.
     pub fn doubt(&mut self, rows: &Rows) {
         self.doubt = self.sealed.take();
         if let Some(tape) = &mut self.doubt {
@@ -134,12 +138,12 @@ impl Link {
         }
     }
 
-    /// The log has said that this is the last step that is committed, with so many journaled inputs behind it.
+    /// Notes the last committed step, and the number of journaled inputs after it, as the log shows them.
     pub fn settle(&mut self, last: &StepKey, sequence: u64) {
         let Some(tape) = self.doubt.take() else { return };
         match &self.phase {
             Phase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => _ = feed.push(tape, &self.trial),
-            // It was dropped: its rows come with the epoch that is done again.
+            // The epoch was dropped, so its rows will come again with the repeated one.
             _ => {
                 for row in &tape.rows {
                     self.known.remove(row.key.of(&tape.images));
@@ -148,7 +152,7 @@ impl Link {
         }
     }
 
-    /// It ends, for this reason.
+    /// Ends the shadow in this task, for this reason.
     pub fn end(mut self, why: &'static str) {
         self.why = why;
     }

@@ -1,10 +1,10 @@
-//! The ports of a shadow's stepper: inputs come from a tape, effects are compared with the live ones.
+//! The ports of a shadow's stepper: inputs come from a tape, and effects are compared with the live ones.
 //!
 //! Rules:
-//! - The steps of the live task come in their order, and between them the shadow's own timers, where the order of all steps has them.
-//!   Each step of the live task is one here, even if the shadow's rules have nothing to do in it.
-//! - A question gets the live answer if the live rules ask the same at the same step: it then has the live id. Nobody answers
-//!   any other, nor one that only the live rules ask again.
+//! - The live task's steps come in their order, with the shadow's own timers between them where the order of steps has
+//!   them. Each live step is a step here, even if the shadow's rules have nothing to do in it.
+//! - If the live rules ask the same question at the same step, the shadow's question gets the live id, and so the live
+//!   answer. All other questions get no answer. The same is true for one that only the live rules repeat.
 
 use super::compare::{Comparison, Taken};
 use super::tape::{self, Step, Tape, What as Live};
@@ -19,34 +19,35 @@ use crate::step::{
     self, BATCH_BYTES, Call, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, What,
 };
 
-/// A shadow's step. A record's handle is its index on the tape; the mark is the index of the live step at this place, if there is one.
+/// A step of the shadow. A record's handle is its index on the tape. The mark is the index of the live step at this
+/// place, if there is one.
 pub type Planned = step::Planned<usize, Option<usize>>;
 
-/// What a shadow remembers from tape to tape.
+/// What a shadow remembers between tapes.
 pub struct Place {
     /// The time of its last step.
     pub last: Millis,
     /// The last step of the live task that is not a reply.
     pub live: StepKey,
-    /// The ids of lookups that nobody answers.
+    /// Ids of lookups that will get no answer.
     pub orphans: Vec<Box<[u8]>>,
 }
 
-/// See the file's head.
+/// Plays a part of a tape.
 pub struct Playback<'a> {
     pub tape: &'a Tape,
     pub part: Part,
     pub place: &'a mut Place,
     pub compare: &'a mut Comparison,
-    /// What the live rules ask at this step.
+    /// The questions of the live rules at this step.
     asked: Vec<Asked>,
 }
 
-/// What is being played.
+/// What is played.
 pub enum Part {
-    /// The steps of the tape from `at` on and before `end`, and the shadow's own timers that are due before `until`.
+    /// The steps of the tape from `at` to `end`, and the shadow's own timers that are due before `until`.
     Steps { at: usize, end: usize, until: Millis },
-    /// The ends of lookups that nobody answers.
+    /// The ends of lookups that get no answer.
     Unanswered(Vec<Box<[u8]>>),
 }
 
@@ -58,7 +59,7 @@ struct Asked {
 }
 
 impl<'a> Playback<'a> {
-    /// Plays a part of a tape.
+    /// Makes the ports for a part of a tape.
     pub fn new(tape: &'a Tape, part: Part, place: &'a mut Place, compare: &'a mut Comparison) -> Playback<'a> {
         Playback {
             tape,
@@ -73,7 +74,7 @@ impl<'a> Playback<'a> {
         planned.mark.map(|live| &self.tape.steps[live])
     }
 
-    /// What happens in the shadow at a step of the tape.
+    /// What a live step is in the shadow.
     fn happens(&self, at: usize, own: Option<&StepKey>, state: &TaskState) -> What<usize> {
         let step = &self.tape.steps[at];
         match &step.what {
@@ -105,7 +106,7 @@ impl<'a> Playback<'a> {
             let before = |own: &&StepKey| match (step, &live) {
                 (None, _) => own.time() < until,
                 (Some(_), Some(live)) => *own < live,
-                // A record comes before a timer of the same time.
+                // At the same time, a record comes before a timer.
                 (Some(step), None) if matches!(step.what, Live::Record { .. }) => own.time() < step.time,
                 // A reply comes right after the step before it.
                 (Some(_), None) => false,
@@ -127,7 +128,7 @@ impl<'a> Playback<'a> {
         }
     }
 
-    /// What the live rules ask at a step.
+    /// The questions of the live rules at a step.
     fn asked_live(&self, step: &Step, state: &TaskState) -> Vec<Asked> {
         let mut asked = vec![];
         let sequence = match &step.what {
@@ -163,7 +164,8 @@ impl Inputs for Playback<'_> {
     type Record = usize;
     type Mark = Option<usize>;
 
-    /// The shadow's thread waits for all others, so the clock says little: only what doesn't end traps by time.
+    /// The shadow's thread has the lowest priority, so a slow call says little. Only calls that don't end trap because
+    /// of time.
     const FIRST_PATIENCE: u32 = PATIENCE;
 
     fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
@@ -202,7 +204,7 @@ impl Inputs for Playback<'_> {
                 late: *late,
                 value: value.map(|value| value.of(&self.tape.bytes)),
             }),
-            // No rules see it: the reason is the live one's.
+            // Rules don't see it, so the reason is the live one.
             _ => Err(Refusal {
                 kind: DeadLetter::Unreadable,
                 why: String::from_utf8_lossy(step.dead.of(&self.tape.bytes)).into_owned(),
@@ -265,7 +267,7 @@ impl Sink for Playback<'_> {
 
     fn cut(&mut self) {}
 
-    /// A shadow has no effect outside: what it sends is compared, and that is all.
+    /// A shadow has no effect outside: its outputs are only compared.
     fn output(&mut self, _: &Output<'_>, _: &Guest) {}
 
     fn ask(&mut self, question: &Question<'_>, _: &Planned, _: &Guest) -> Box<[u8]> {
@@ -275,7 +277,7 @@ impl Sink for Playback<'_> {
         }
         self.compare.report.seen.unanswered += 1;
         let number = self.compare.report.seen.unanswered.to_be_bytes();
-        // No id of the live task begins with this byte: the first byte of an id is the kind of a step.
+        // No id of the live task begins with this byte, because an id begins with the kind of a step.
         let id: Box<[u8]> = [&[u8::MAX][..], &number].concat().into();
         self.place.orphans.push(id.clone());
         id
@@ -284,7 +286,7 @@ impl Sink for Playback<'_> {
     fn count(&mut self, _: u16, _: u64) {}
 
     fn done(&mut self, planned: &Planned, made: &Made<'_>, state: &TaskState, _: &Guest) {
-        // The live rules alone ask these again: what is pending here under the same name gets no answer any more.
+        // Only the live rules ask these questions again. A pending lookup with the same name gets no answer any more.
         for asked in self.asked.drain(..) {
             let pending = state.lookups().get(&asked.name);
             if let Some(pending) = pending.filter(|pending| pending.id.first() != Some(&u8::MAX)) {

@@ -1,4 +1,4 @@
-//! What was seen of a shadow, in one task and in all of them.
+//! The results of a shadow, in one task and in all of them.
 //!
 //! Rule: everything that is compared is counted. The first differences are reported with their fields.
 
@@ -15,7 +15,7 @@ pub struct Report {
     pub format: u32,
     /// Name of the instance where it ran.
     pub instance: String,
-    /// Whether it runs.
+    /// Whether it still runs.
     pub standing: Standing,
     /// Why it ended early.
     pub why: Option<String>,
@@ -23,7 +23,7 @@ pub struct Report {
     pub from: Option<Millis>,
     /// Event time of the last step that was compared.
     pub to: Option<Millis>,
-    /// How long it is to run, in event time.
+    /// How long it should run, in event time.
     pub duration: Millis,
     /// Counts of what was compared.
     pub seen: Seen,
@@ -35,7 +35,7 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-/// The newest version of the report's format. Fields may be added without a new one: readers leave out what they don't know.
+/// The newest version of the report's format. Adding fields needs no new version, because readers ignore unknown ones.
 const FORMAT: u32 = 0;
 
 fn is_first(format: &u32) -> bool {
@@ -43,9 +43,9 @@ fn is_first(format: &u32) -> bool {
 }
 
 impl Report {
-    /// From the topic. Err: why it can't be read.
+    /// Decodes a report from the topic, or says why it can't.
     pub fn read(json: &[u8]) -> Result<Report, String> {
-        // The version first: another one may have other fields.
+        // The version comes first, because other versions may have other fields.
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Version {
@@ -62,20 +62,20 @@ impl Report {
     }
 }
 
-/// How a shadow stands in a task.
+/// The state of a shadow in a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// It runs.
     #[default]
     Running,
-    /// It has run for as long as it should.
+    /// It has finished its duration.
     Through,
     /// It ended early; the report says why.
     Ended,
 }
 
-/// Numbers of one task; they can be summed.
+/// Counts of one task. They can be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seen {
@@ -85,13 +85,13 @@ pub struct Seen {
     pub records: u64,
     /// Records that were sent.
     pub outputs: Counts,
-    /// Entries written or removed.
+    /// Entries that were written or removed.
     pub state: Counts,
-    /// Timers set or cancelled.
+    /// Timers that were set or cancelled.
     pub timers: Counts,
-    /// Questions asked.
+    /// Questions that were asked.
     pub lookups: Counts,
-    /// Inputs refused.
+    /// Inputs that were refused.
     pub dead_letters: Counts,
     /// The shadow's questions that are not answered, because the live rules did not ask them at the same step.
     pub unanswered: u64,
@@ -107,7 +107,7 @@ pub struct Seen {
     pub shadow_inputs: u64,
 }
 
-/// Counts of one kind.
+/// Counts for one kind of effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {

@@ -1,7 +1,7 @@
-//! A shadow takes its steps: those of the live task's tapes, and its own timers between them.
+//! A shadow of a task: it takes the steps of the live task's tapes, and its own timers between them.
 //!
-//! Rule: its stepper is the live task's (see [`stepper`](crate::step)), so what the live task would refuse, a shadow
-//! refuses. It has a state of its own, and its time is event time.
+//! Rule: it uses the live task's stepper (see [`stepper`](crate::step)), so it refuses whatever the live task would
+//! refuse. It has its own state, and its time is event time.
 
 use super::compare::Comparison;
 use super::feed::Begin;
@@ -22,14 +22,14 @@ pub struct Shadow {
     state: TaskState,
     stepper: Stepper<usize, Option<usize>>,
     place: Place,
-    /// It takes no step of this time or a later one. Until the first step of a task that had none, this is unknown.
+    /// It takes no step at or after this time. Unknown until the first step, if the task had none before.
     ends: Option<Millis>,
     duration: Millis,
     compare: Comparison,
 }
 
 impl Shadow {
-    /// Of a task, from here on.
+    /// The shadow of a task that begins here.
     pub fn new(task: Partition, trial: &Trial, begin: Begin) -> Result<Shadow, String> {
         let guest = Guest::new(trial.wiring.clone()).map_err(|trap| trap.to_string())?;
         let state = TaskState::copied(begin.names, &begin.timers, begin.lookups);
@@ -55,12 +55,12 @@ impl Shadow {
         Ok(shadow)
     }
 
-    /// What was seen so far.
+    /// The results so far.
     pub fn report(&self) -> &Report {
         &self.compare.report
     }
 
-    /// Memory of its state.
+    /// Memory of its state in bytes.
     pub fn bytes(&self) -> usize {
         self.state.rows().bytes()
     }
@@ -80,7 +80,7 @@ impl Shadow {
                         value: cell.value.of(&tape.images),
                     },
                 };
-                // Only names can be unreadable.
+                // Only names can be unreadable, and rows have none.
                 _ = self.state.replay(put);
             }
         }
@@ -90,14 +90,14 @@ impl Shadow {
             self.ends.get_or_insert(ends);
         }
         let ends = self.ends.unwrap_or(FOREVER);
-        // Times never go back.
+        // The times of steps never go back.
         let end = tape.steps.partition_point(|step| step.time < ends);
         let until = match end < tape.steps.len() {
             true => NEVER,
             false => tape.until.min(ends),
         };
         self.take_steps(tape, Part::Steps { at: 0, end, until });
-        // What is asked by the answers to these gets its own with the next epoch.
+        // Questions that follow from these answers are answered with the next epoch.
         let orphans = std::mem::take(&mut self.place.orphans);
         self.take_steps(tape, Part::Unanswered(orphans));
         let seen = &mut self.compare.report.seen;

@@ -1,10 +1,11 @@
-//! What a task's epoch was made of, for its shadow: the steps, what the live rules made of them, and the rows that they stand on.
+//! Tapes: what a shadow gets about an epoch of the live task. A tape has the steps, their live effects, and the rows
+//! that they need.
 //!
 //! Rules:
-//! - A tape is written while the epoch is open, sealed with it, and handed over when it is committed; a dropped epoch's tape is
-//!   dropped. So a shadow sees each step once, in order.
-//! - A row goes along with the first step of its key since the shadow's beginning P. Only steps of a key write its row, so what
-//!   is committed before that step's epoch is the row as of P.
+//! - A tape is written while the epoch is open, sealed with it, and handed over when it is committed. The tape of a
+//!   dropped epoch is dropped. So a shadow sees each step once, in order.
+//! - A row comes with the first step of its key after the shadow's beginning P. Only steps of a key write its row, so
+//!   the row that is committed before that step's epoch is the row as of P.
 
 use super::known::Known;
 use crate::arrivals::{Arrivals, Waiting};
@@ -15,31 +16,31 @@ use crate::state::rows::Rows;
 use crate::step;
 use std::ops::Range;
 
-/// A live task's step.
+/// A step of a live task.
 pub type Planned = step::Planned<Waiting, ()>;
 
-/// See the module. Spans point into `bytes`, those of rows and cells into `images`.
+/// What a shadow gets about one epoch. Spans are in `bytes`; those of rows and cells are in `images`.
 #[derive(Debug)]
 pub struct Tape {
     pub bytes: Vec<u8>,
     pub steps: Vec<Step>,
-    /// Of the live rules.
+    /// Effects of the live rules.
     pub effects: Vec<Effect>,
-    /// Headers of these; `of` is the index of the effect.
+    /// Headers of the effects. `of` is the index of the effect.
     pub headers: Vec<Header>,
-    /// Headers of records.
+    /// Headers of the records.
     pub record_headers: Vec<(Span, Span)>,
     pub images: Vec<u8>,
     pub rows: Vec<Image>,
     pub cells: Vec<Shipped>,
-    /// Every timer before this time is due, if the steps are done.
+    /// All timers before this time are due after these steps.
     pub until: Millis,
-    /// The last step of the task, and how many journaled inputs stand behind it.
+    /// The last step of the task, and how many journaled inputs come after it.
     pub end: (StepKey, u64),
-    /// CPU time of the live rules, in nanoseconds, for so many inputs.
+    /// CPU time of the live rules in nanoseconds, and for how many inputs.
     pub nanos: u64,
     pub inputs: u64,
-    /// Where the batch at hand begins.
+    /// Index of the current batch's first step.
     batch: usize,
 }
 
@@ -70,20 +71,20 @@ pub struct Step {
     pub time: Millis,
     pub hash: u64,
     pub key: Span,
-    /// What the live rules made of it; empty: nothing, or it was refused.
+    /// Its live effects. Empty if there are none, or if it was refused.
     pub effects: Range<u32>,
-    /// Why it was refused; empty: it was not.
+    /// Why it was refused. Empty if it was not.
     pub dead: Span,
 }
 
-/// What it is.
+/// The kinds of steps.
 #[derive(Debug)]
 pub enum What {
     Record {
         rank: Rank,
         offset: Offset,
         late: bool,
-        /// No rules see it.
+        /// Rules don't see it.
         unreadable: bool,
         value: Option<Span>,
         headers: Range<u32>,
@@ -110,7 +111,7 @@ pub struct Image {
     pub cells: Range<u32>,
 }
 
-/// A cell of it.
+/// A cell of a row.
 #[derive(Debug)]
 pub struct Shipped {
     pub store: u16,
@@ -130,7 +131,7 @@ fn key<'a>(planned: &'a Planned, arrivals: &'a Arrivals) -> &'a [u8] {
     }
 }
 
-/// The timer of a step.
+/// The timer that a step is.
 pub fn timer_of(step: &Step, tape: &Tape) -> Option<StepKey> {
     let What::Timer { kind, tag } = &step.what else {
         return None;
@@ -144,7 +145,7 @@ pub fn timer_of(step: &Step, tape: &Tape) -> Option<StepKey> {
 }
 
 impl Tape {
-    /// A batch is about to be applied. `sequence`: that of its first reply.
+    /// Writes the steps of a batch before it is applied. `sequence` is the number of its first reply.
     pub fn begin(&mut self, plan: &[Planned], arrivals: &Arrivals, sequence: u64) {
         self.batch = self.steps.len();
         for (number, planned) in plan.iter().enumerate() {
@@ -162,7 +163,7 @@ impl Tape {
                     sequence: sequence + number as u64,
                     ending: ending.clone(),
                 },
-                // Only timers are planned as timers, and everything is here.
+                // Only timers are planned as timers, and a live task plans nothing that happens elsewhere.
                 step::What::Timer(_) | step::What::Elsewhere(_) => What::Timer {
                     kind: u16::MAX,
                     tag: Span::default(),
@@ -199,12 +200,12 @@ impl Tape {
         }
     }
 
-    /// Of the batch these were taken, with these effects.
+    /// Keeps the steps of the batch that were taken, and adds their effects.
     pub fn taken(&mut self, taken: &[Planned], effects: &Effects) {
         self.steps.truncate(self.batch + taken.len());
         let (base, first) = (self.bytes.len() as u32, self.effects.len() as u32);
         self.bytes.extend_from_slice(&effects.bytes);
-        // A span that does not count may be anything.
+        // An effect's unused span may have any value.
         let moved = |span: Span| Span {
             start: span.start.wrapping_add(base),
             ..span
@@ -235,7 +236,7 @@ impl Tape {
         }
     }
 
-    /// The rows of keys that are not `known` yet go along, as they are committed: before this epoch's own writes are.
+    /// Adds the rows of keys that are not in `known`, as committed before this epoch's own writes.
     pub fn ship(&mut self, rows: &Rows, known: &mut Known) {
         for step in &self.steps {
             let key = step.key.of(&self.bytes);
@@ -263,7 +264,7 @@ impl Tape {
         }
     }
 
-    /// Memory that it holds, about.
+    /// Approximate memory that it takes.
     pub fn size(&self) -> usize {
         self.bytes.len()
             + self.images.len()
@@ -275,7 +276,7 @@ impl Tape {
             + self.record_headers.len() * size_of::<(Span, Span)>()
     }
 
-    /// Nothing is on it.
+    /// Empties the tape.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.steps.clear();

@@ -1,7 +1,7 @@
-//! A shadow on an instance: what it is made of, and who plays it.
+//! A shadow on one instance: the trial that tasks share, and the player that runs it.
 //!
-//! Rule: tasks write, and the [`Player`] plays; whoever drives the player gives it what time there is to spare. So an instance
-//! has one thread for it, which the operating system lets run when the workers leave something, and a test has none.
+//! Rule: tasks write tapes, and the [`Player`] plays them in whatever time its driver gives it. An instance has a
+//! thread of the lowest priority for it, and a test has none.
 
 use super::feed::Feed;
 use super::run::Shadow;
@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How much memory a shadow may take on an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Bytes of tapes that wait: 256 MiB are some 300,000 steps of 250 bytes with what the live rules made of them, which is
-    /// two seconds of a busy instance that reads a backlog.
+    /// Bytes of waiting tapes. 256 MiB are about 300,000 steps of 250 bytes with their live effects, which is two
+    /// seconds of a busy instance that reads a backlog.
     pub queue: i64,
-    /// Bytes of its own state: 512 MiB are the rows of some 500,000 keys.
+    /// Bytes of its own state. 512 MiB are the rows of about 500,000 keys.
     pub state: usize,
 }
 
@@ -33,23 +33,23 @@ impl Default for Bounds {
     }
 }
 
-/// See the module.
+/// A shadow on one instance.
 pub struct Trial {
     /// The shadow's number.
     pub number: Number,
     /// Its rules.
     pub wiring: Arc<Wiring>,
-    /// For so long, in event time of each task.
+    /// How long it runs, in event time of each task.
     pub duration: Millis,
     /// Name of the instance.
     pub instance: String,
-    /// Of the pipeline.
+    /// The layout of the pipeline.
     pub layout: Arc<Layout>,
-    /// The inputs, and where their schemas come from.
+    /// The inputs.
     pub inputs: Vec<Input>,
-    /// See `inputs`.
+    /// Where the inputs' schemas come from.
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// What it may take.
+    /// How much memory it may take.
     pub bounds: Bounds,
     state: State,
 }
@@ -57,32 +57,32 @@ pub struct Trial {
 #[derive(Default)]
 struct State {
     feeds: Mutex<BTreeMap<Partition, Arc<Feed>>>,
-    /// Tasks that have had a stay of it.
+    /// Tasks that have run it before.
     had: Mutex<BTreeSet<Partition>>,
     queued: AtomicI64,
     over: AtomicBool,
 }
 
-/// What a trial is made of.
+/// What a trial is made from.
 pub struct Parts {
-    /// See [`Trial`].
+    /// As in [`Trial`].
     pub number: Number,
-    /// See [`Trial`].
+    /// As in [`Trial`].
     pub wiring: Arc<Wiring>,
-    /// See [`Trial`].
+    /// As in [`Trial`].
     pub duration: Millis,
-    /// See [`Trial`].
+    /// As in [`Trial`].
     pub instance: String,
-    /// See [`Trial`].
+    /// As in [`Trial`].
     pub layout: Arc<Layout>,
-    /// See [`Trial`].
+    /// As in [`Trial`].
     pub inputs: Vec<Input>,
-    /// See [`Trial`].
+    /// As in [`Trial`].
     pub schemas: Option<Arc<dyn Schemas>>,
 }
 
 impl Trial {
-    /// Nothing of it runs yet.
+    /// A trial that has not begun in any task.
     pub fn new(parts: Parts, bounds: Bounds) -> Trial {
         let Parts {
             number,
@@ -106,37 +106,37 @@ impl Trial {
         }
     }
 
-    /// Has this task begun with it, now or ever?
+    /// Whether it has begun in this task, now or before.
     pub fn has_begun(&self, task: Partition) -> bool {
         let had = self.state.had.lock();
         had.unwrap_or_else(PoisonError::into_inner).contains(&task) || self.feed(task).is_some()
     }
 
-    /// These tasks have had it, here or elsewhere: they don't begin again.
+    /// Notes that these tasks have run it, here or elsewhere, so that they don't begin again.
     pub fn had(&self, tasks: impl Iterator<Item = Partition>) {
         let had = self.state.had.lock();
         had.unwrap_or_else(PoisonError::into_inner).extend(tasks);
     }
 
-    /// What is seen of it so far in the tasks of this instance.
+    /// The results so far in the tasks of this instance.
     pub fn reports(&self) -> BTreeMap<Partition, Report> {
         let feeds = self.feeds();
         feeds.iter().map(|(task, feed)| (*task, feed.report())).collect()
     }
 
-    /// It is over: its player may end.
+    /// Marks it as over, so that its player may end.
     pub fn end(&self) {
         self.state.over.store(true, Ordering::Release);
     }
 
-    /// Nobody plays it any more.
+    /// Ends it in all tasks, because nothing plays it any more.
     pub fn fail(&self, why: &str) {
         for feed in self.feeds().values() {
             feed.end(why.to_owned(), self);
         }
     }
 
-    /// See [`end`](Trial::end).
+    /// Whether it is over.
     pub fn is_over(&self) -> bool {
         self.state.over.load(Ordering::Acquire)
     }
@@ -156,20 +156,20 @@ impl Trial {
         feeds.unwrap_or_else(PoisonError::into_inner).insert(task, feed);
     }
 
-    /// Bytes that wait now, so many more.
+    /// Adds to the number of waiting bytes, and returns it.
     pub(super) fn queued(&self, more: i64) -> i64 {
         self.state.queued.fetch_add(more, Ordering::AcqRel) + more
     }
 }
 
-/// Plays the tapes of an instance's tasks, each to its shadow.
+/// Plays the tapes of an instance's tasks, each to its own shadow.
 pub struct Player {
     trial: Arc<Trial>,
     shadows: BTreeMap<Partition, Shadow>,
 }
 
 impl Player {
-    /// Of this trial.
+    /// A player for this trial.
     pub fn new(trial: Arc<Trial>) -> Player {
         Player {
             trial,
@@ -177,12 +177,12 @@ impl Player {
         }
     }
 
-    /// What it plays.
+    /// The trial that it plays.
     pub fn trial(&self) -> &Arc<Trial> {
         &self.trial
     }
 
-    /// Of each task at most one tape. False: there was none.
+    /// Plays at most one tape for each task. Returns whether there was any.
     pub fn play(&mut self) -> bool {
         let mut busy = false;
         for (task, feed) in self.trial.feeds() {

@@ -1,6 +1,6 @@
-//! What the stores of a task hold, for tests and queries.
+//! The content of a task's stores, for tests and queries.
 //!
-//! Invariant: looking changes nothing, and shows nothing that has expired.
+//! Invariant: looking changes nothing. Expired entries are not shown.
 
 use super::TaskState;
 use crate::record::Millis;
@@ -14,18 +14,18 @@ pub struct Stored {
     pub key: Vec<u8>,
     /// The name of the store.
     pub store: String,
-    /// The name of the entry; empty in a store with one value a key.
+    /// The name of the entry. Empty in a store with a single value.
     pub entry: Vec<u8>,
-    /// The time from which it is gone; [`crate::record::FOREVER`] if it stays.
+    /// The time when it expires, or [`crate::record::FOREVER`].
     pub expires: Millis,
-    /// The schema that the value was written in, as Avro JSON.
+    /// The schema that the value was written with, as Avro JSON.
     pub schema: String,
     /// The datum.
     pub value: Vec<u8>,
 }
 
 impl TaskState {
-    /// Everything that the stores hold and that has not expired at `now`, sorted.
+    /// All entries of the stores that have not expired at `now`, sorted.
     pub fn dump(&mut self, now: Millis) -> Vec<Stored> {
         let mut delta = Delta::new();
         let rows = &mut self.view.rows;

@@ -1,13 +1,13 @@
-//! Permanent ids of what the rules name.
+//! Permanent ids for names in the rules.
 //!
-//! Invariant: a name gets an id once and keeps it, so every version of the rules finds what was written under it.
+//! Invariant: a name gets an id once and keeps it, so every version of the rules finds what was written with it.
 
 use super::view::{StoreIds, View};
 use crate::state::meta::Names;
 use crate::wit::Description;
 use pelton_convert::Resolver;
 
-/// The permanent ids of the current rules' timers and lookups, by place in their description.
+/// The permanent ids of the current rules' timers and lookups, by index in their description.
 #[derive(Default)]
 pub struct Ids {
     pub(super) timers: Vec<u16>,
@@ -15,7 +15,7 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Gives ids to everything that these rules name, and lets the view read by their schemas.
+    /// Gives ids to all names in these rules, and lets the view read with their schemas.
     pub fn bind(description: &Description, names: &mut Names, view: &mut View) -> Ids {
         let ids = Ids {
             timers: description

@@ -1,7 +1,8 @@
-//! How a task's state opens, and what becomes of its epochs.
+//! Opens a task's state, and seals, commits and aborts its epochs.
 //!
-//! Invariant: of each delta the meta comes first, then the names if they are new, then the epoch's changes, then the sweep's
-//! share. At most one epoch is sealed. An abort brings back everything as of the last commit, the sweep's position included.
+//! Invariant: a delta has first the meta, then the names if they are new, then the epoch's changes, and then the
+//! sweep's part. At most one epoch is sealed. An abort restores everything as of the last commit, including the sweep's
+//! position.
 
 use super::TaskState;
 use super::sweep::Sweep;
@@ -13,15 +14,15 @@ use crate::state::meta::{self, Meta, Names};
 use crate::state::rows::{self, Dirty};
 use crate::state::timers::TimerName;
 
-/// The meta's share of a delta, for the sweep's budget: about the size of a meta with three inputs.
+/// The part of the sweep's budget for the meta. It is about the size of a meta with three inputs.
 const META_BYTES: usize = 128;
 
-/// The sweep writes one byte for this many bytes of changes. The log between two rounds is then at most 1 + 2 times the state,
-/// and a restore reads at most two rounds. With 1 it would be at most 1 + 1 times the state, but every event would take a
-/// quarter more of the log.
+/// The sweep writes one byte for this many bytes of changes. Then the log between two rounds is at most 1 + 2 times the
+/// state, and a restore reads at most two rounds. With 1, it would be at most 1 + 1 times the state, but every event
+/// would take a quarter more of the log.
 const CHANGES_PER_SWEPT: usize = 2;
 
-/// What an epoch changes beside rows, timers and lookups.
+/// What an epoch changes besides rows, timers and lookups.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aside {
     pub names: Names,
@@ -33,12 +34,13 @@ pub(super) struct Aside {
 pub struct SealedDelta {
     /// Its size in the changelog.
     pub bytes: u64,
-    /// The start of the round of the sweep that it completes: once this epoch is committed, the log before it may go.
+    /// The start of the sweep's round, if this delta completes it. Once the epoch is committed, the log before that is
+    /// not needed.
     pub complete: Option<Offset>,
 }
 
 impl TaskState {
-    /// A copy of a live task's state for its shadow, but for the rows, which are replayed as they come.
+    /// A copy of a live task's state for its shadow, without the rows, which are replayed as they come.
     pub fn copied(names: Names, timers: &[StepKey], lookups: Vec<(LookupName, Pending)>) -> TaskState {
         let mut state = TaskState::default();
         state.aside.names = names;
@@ -53,7 +55,8 @@ impl TaskState {
         state
     }
 
-    /// Opens what was restored. `sweep`: the sweep's position as the meta has it. Fails if the keys were placed by another hash.
+    /// Opens the restored state. `sweep` is the sweep's position in the meta. Fails if keys were placed by another
+    /// hash.
     pub fn open(&mut self, sweep: &[u8]) -> Result<(), String> {
         let names = &mut self.aside.names;
         if names.hash.is_empty() {
@@ -66,13 +69,13 @@ impl TaskState {
                 rows::HASH
             ));
         }
-        // If it can't be read the round starts again, which is always right.
+        // If it can't be read, the round starts again, which is always correct.
         self.aside.sweep = meta::decode(sweep).unwrap_or_default();
         self.committed = self.aside.clone();
         Ok(())
     }
 
-    /// Applies a change that a delta holds already. Not for the meta, which is not state.
+    /// Applies a change that a delta already contains. Ignores the meta, which is not state.
     pub fn replay(&mut self, change: Change<'_>) -> Result<(), Unreadable> {
         let rows = &mut self.view.rows;
         match change {
@@ -113,11 +116,11 @@ impl TaskState {
         Ok(())
     }
 
-    /// What was replayed counts as committed, but for the names, which wait for [`open`](TaskState::open). `now`: the time of the
-    /// last step in it.
+    /// Makes everything that was replayed committed, except the names, which wait for [`open`](TaskState::open). `now`
+    /// is the time of the last replayed step.
     ///
     /// # Panics
-    /// When something was written since the last commit: its delta would be lost.
+    /// If something was written since the last commit, because its delta would be lost.
     pub fn settle(&mut self, now: Millis) {
         assert!(
             self.delta.is_empty(),
@@ -127,17 +130,18 @@ impl TaskState {
         self.commit_tables(now);
     }
 
-    /// Commits the open epoch without a changelog: for a shadow.
+    /// Commits the open epoch without a changelog, for a shadow.
     pub fn commit_unlogged(&mut self, now: Millis) {
         self.delta.clear();
         self.settle(now);
     }
 
-    /// Seals the open epoch: its delta goes to `record`, one call a record, and another epoch opens. `meta`: complete but for the
-    /// sweep and its round, which are filled in. `changelog`: the committed position in the changelog.
+    /// Seals the open epoch and opens another. `record` is called with each record of the delta. `meta` must be
+    /// complete except for the sweep and its round, which are filled in here. `changelog` is the committed position in
+    /// the changelog.
     ///
     /// # Panics
-    /// When an epoch is sealed already.
+    /// If an epoch is sealed already.
     pub fn seal(&mut self, meta: &mut Meta, changelog: Offset, mut record: impl FnMut(&[u8])) -> SealedDelta {
         assert!(self.sealed.is_none(), "at most one epoch is in its commit");
         let mut swept = std::mem::take(&mut self.swept);
@@ -146,7 +150,7 @@ impl TaskState {
         let budget = (self.delta.bytes() + META_BYTES) / CHANGES_PER_SWEPT;
         if self.sweep(budget, meta.last.time(), &mut swept) {
             complete = Some(meta.round);
-            // At or before the first record of this delta: records of aborted transactions may lie between.
+            // At or before the first record of this delta, because records of aborted transactions may come in between.
             meta.round = changelog;
             self.aside.sweep = Sweep::default();
         }
@@ -179,16 +183,17 @@ impl TaskState {
         self.lookups.commit();
     }
 
-    /// The sealed epoch is committed. `now`: the time of its last step.
+    /// Commits the sealed epoch. `now` is the time of its last step.
     ///
     /// # Panics
-    /// When none is sealed.
+    /// If no epoch is sealed.
     pub fn commit(&mut self, now: Millis) {
         self.committed = self.sealed.take().expect("a commit follows a seal");
         self.commit_tables(now);
     }
 
-    /// Drops the sealed and the open epoch. The rules must be bound again: the names are those of the last commit.
+    /// Drops the sealed and the open epoch. The rules must be bound again, because the names are those of the last
+    /// commit.
     pub fn abort(&mut self) {
         self.sealed = None;
         self.aside = self.committed.clone();
@@ -201,27 +206,27 @@ impl TaskState {
 
 // The local store.
 impl TaskState {
-    /// From now on the rows remember which of them the local store does not have. Call it before the first commit.
+    /// Starts to keep track of rows that the local store does not have. Call it before the first commit.
     pub fn track(&mut self) {
         self.view.rows.track();
     }
 
-    /// The local store has every row as it is: after a load.
+    /// Notes that the local store has every row as it is, after a load.
     pub fn mark_clean(&mut self) {
         self.view.rows.mark_clean();
     }
 
-    /// The local store has no row: after it was wiped.
+    /// Notes that the local store has no rows, after it was wiped.
     pub fn mark_dirty(&mut self) {
         self.view.rows.mark_dirty();
     }
 
-    /// The next slice of a flush: see [`Rows::take_dirty`](rows::Rows::take_dirty).
+    /// Takes the next slice of a flush: see [`Rows::take_dirty`](rows::Rows::take_dirty).
     pub fn take_dirty(&mut self, budget: usize, now: Millis, into: &mut Dirty) -> bool {
         self.view.rows.take_dirty(budget, now, into)
     }
 
-    /// Everything but rows that a local store keeps, as committed.
+    /// Everything except rows that a local store keeps, as committed.
     pub fn committed_aside(&self, meta: &Meta) -> Delta {
         let mut aside = Delta::new();
         aside.meta(&meta::encode(meta));

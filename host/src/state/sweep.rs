@@ -19,7 +19,7 @@ use crate::state::meta;
 use crate::state::rows::{Cursor, Rows};
 use serde::{Deserialize, Serialize};
 
-/// The position in a round.
+/// A position in a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sweep {
     part: Part,
@@ -38,7 +38,7 @@ enum Part {
 }
 
 impl TaskState {
-    /// Writes about `budget` bytes of state as it stands at `now`. Returns whether the round is complete.
+    /// Writes about `budget` bytes of the state as it is at `now`. Returns whether the round is complete.
     pub(super) fn sweep(&mut self, budget: usize, now: Millis, into: &mut Delta) -> bool {
         if self.aside.sweep.part == Part::Names {
             into.names(&meta::encode(&self.aside.names));
@@ -55,7 +55,7 @@ impl TaskState {
 
     fn sweep_rows(&mut self, budget: usize, now: Millis, into: &mut Delta) {
         let sweep = &mut self.aside.sweep;
-        // We wrote it ourselves; if it can't be read the rows start again, which is always right.
+        // If it can't be read, the rows start again, which is always correct.
         let mut cursor = Cursor::decode(&sweep.rows).unwrap_or_default();
         if self.view.rows.sweep(&mut cursor, budget - into.bytes(), now, into) {
             sweep.part = Part::Timers;

@@ -1,4 +1,4 @@
-//! The deltas rebuild the state, whatever is written, sealed, committed and aborted.
+//! Tests that the deltas rebuild the state, whatever is written, sealed, committed and aborted.
 
 use super::*;
 use crate::record::{FOREVER, Offset, Span};
@@ -29,7 +29,7 @@ fn description() -> Description {
     }
 }
 
-/// Something that happens to a task's state.
+/// An event in the life of a task's state.
 #[derive(Clone, Debug)]
 enum Event {
     /// The rules change the state of a key.
@@ -41,7 +41,7 @@ enum Event {
         len: usize,
         at: Millis,
     },
-    /// The rules ask.
+    /// The rules ask a question.
     Ask {
         key: u8,
         on: u16,
@@ -49,11 +49,11 @@ enum Event {
     },
     /// The next timer fires.
     Fire,
-    /// A reply to the n-th pending lookup is here.
+    /// The n-th pending lookup gets its reply.
     Reply(usize),
-    /// Rules take over that know the first of everything only, and then the old ones again.
+    /// Rules take over that declare only the first of everything, and then the old ones again.
     Undeclare,
-    /// Event time goes on.
+    /// Event time advances.
     Wait(Millis),
     Seal,
     Commit,
@@ -94,7 +94,7 @@ struct Logged {
     records: Records,
 }
 
-/// A task's state and its changelog.
+/// A task's state with its changelog.
 struct World {
     state: TaskState,
     log: Vec<Logged>,
@@ -249,7 +249,7 @@ impl World {
         self.end += logged.records.len() as Offset;
         self.log.push(logged);
         if let Some(start) = delta.complete {
-            // The log before the round may go.
+            // The log before the round is not needed.
             self.log.retain(|logged| logged.position >= start);
         }
     }
@@ -263,7 +263,7 @@ impl World {
         state
     }
 
-    /// The invariant.
+    /// Checks the invariant.
     fn check(&mut self) {
         let mut rebuilt = self.rebuilt();
         if self.log.is_empty() {
@@ -286,7 +286,7 @@ impl World {
         let open: Records = self.state.delta.records().map(<[u8]>::to_vec).collect();
         replay(&mut rebuilt, &open, self.now);
         same_pending(&rebuilt, &self.state);
-        // The names of the open epoch come with its seal.
+        // The names of the open epoch are only written when it is sealed.
         rebuilt.aside.names = self.state.aside.names.clone();
         assert_eq!(rebuilt.dump(self.now), self.state.dump(self.now));
     }
@@ -318,7 +318,7 @@ proptest! {
 
 #[test]
 fn an_effect_is_read_only_as_far_as_it_goes() {
-    // A guest may leave what an effect does not need as it likes.
+    // A guest may leave the fields that an effect does not use in any state.
     let wild = Span {
         start: u32::MAX,
         len: u32::MAX,

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The crates whose files are looked at.
 pub const CRATES: &[&str] = &[
     "host/src/",
+    "host/cli/src/",
     "host/convert/src/",
     "sdk/src/",
     "sdk/avro/src/",

@@ -24,7 +24,7 @@ pub fn layers() -> Vec<Layer> {
         .expect("a list of the layers between fences");
     let layers: Vec<Layer> = list.lines().filter_map(layer).collect();
     let titles: Vec<&str> = layers.iter().map(|layer| layer.title.as_str()).collect();
-    let expected = ["pure", "setting", "ports", "task", "process", "edge"];
+    let expected = ["pure", "setting", "ports", "task", "process"];
     assert_eq!(titles, expected, "host/src/lib.rs");
     let listed: BTreeSet<&str> = layers
         .iter()

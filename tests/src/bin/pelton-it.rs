@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(pelton::cli::main(
+    ExitCode::from(pelton_cli::main(
         std::env::args_os(),
         &mut std::io::stdout(),
         &mut std::io::stderr(),

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     if words.next().is_some_and(|first| first == PELTON) {
         // The processes of the pipeline are this program, too: it is built with what it tests.
         let words = std::iter::once(PELTON.into()).chain(words);
-        let code = pelton::cli::main(words, &mut std::io::stdout(), &mut std::io::stderr());
+        let code = pelton_cli::main(words, &mut std::io::stdout(), &mut std::io::stderr());
         return ExitCode::from(code);
     }
     match soak(&Args::parse()) {

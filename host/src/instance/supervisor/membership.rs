@@ -1,4 +1,4 @@
-//! How an instance stands with its group, from joining to leaving.
+//! The instance's membership in the group, from joining to leaving.
 //!
 //! ```text
 //!           fenced                 left, and all is closed           joined
@@ -10,7 +10,7 @@
 //!  Going ------------> Ended
 //! ```
 //!
-//! Rule: what is said while it leaves, or of a membership that is over, changes nothing.
+//! Rule: what is reported while it leaves, or about a membership that is over, changes nothing.
 
 use super::holding::Happens;
 use super::{Request, Supervisor, Why};
@@ -20,20 +20,21 @@ use crate::instance::seat::SAY_EVERY;
 use crate::log::Membership;
 use std::time::Duration;
 
-/// A member that is fenced twice within this has a rival by the same instance id: a broker's restart fences it once.
+/// If a member is fenced twice within this time, another process has the same instance id. A restart of a broker fences
+/// only once.
 pub const RIVAL: Duration = Duration::from_secs(60);
 
-/// How this instance stands with the group.
+/// The membership in the group.
 pub struct Standing {
     pub phase: Phase,
     pub number: u64,
-    /// The assignment counter, as of the last change that is known here.
+    /// The assignment counter, as of the last reported change.
     pub assignment: u64,
-    /// When it was fenced last.
+    /// When it was last fenced.
     pub fenced: Option<Duration>,
-    /// When it was last said that no broker answers.
+    /// When it was last logged that no broker answers.
     pub said_away: Option<Duration>,
-    /// When it was last said which tasks restore.
+    /// When it was last logged which tasks restore.
     pub said_restores: Option<Duration>,
 }
 
@@ -41,13 +42,13 @@ pub struct Standing {
 pub enum Phase {
     /// It is a member, or becomes one.
     Member,
-    /// It was fenced, and leaves; when that is done and everything is closed, it joins again.
+    /// It was fenced and leaves. When it has left and everything is closed, it joins again.
     Leaving {
         left: bool,
     },
     /// It joins again.
     Joining,
-    /// It leaves, because it was told to stop, and everything is closed.
+    /// Everything is closed, and it leaves because it was told to stop.
     Going,
     Ended(Result<()>),
 }
@@ -81,7 +82,7 @@ impl Supervisor {
                 self.membership.assignment = assignment;
                 self.membership.phase = Phase::Member;
             }
-            // What is said while it leaves, or has left, is about a membership that is over.
+            // What is reported while it leaves, or after that, is about a membership that is over.
             _ => {}
         }
     }
@@ -110,7 +111,7 @@ impl Supervisor {
         }
     }
 
-    /// Everything of this membership is lost; a new one begins without it.
+    /// Everything of this membership is lost. A new one begins without it.
     fn fenced(&mut self, why: &str) {
         let now = self.clock.now();
         if self.membership.fenced.is_some_and(|at| now.saturating_sub(at) < RIVAL) {
@@ -123,10 +124,10 @@ impl Supervisor {
         }
         self.membership.fenced = Some(now);
         tracing::warn!(%why, "fenced: this instance joins again");
-        // The gate closes first; then what is open is dropped.
+        // The gate closes first, and then open epochs are dropped.
         self.requests.push(Request::Member(member::Request::Leave));
         self.membership.phase = Phase::Leaving { left: false };
-        // Nobody takes what was to be released; but it must still be closed in time.
+        // The group does not take what was to be released. But it must still be closed in time.
         for handover in &mut self.handovers {
             handover.ends_here();
         }
@@ -134,7 +135,7 @@ impl Supervisor {
         self.let_go(all, Happens::Lost, Why::Fenced);
     }
 
-    /// Told to stop: every task finishes what it has open.
+    /// Handles the request to stop: every task commits its open epoch.
     pub(super) fn stop(&mut self) {
         if self.stopping {
             return;
@@ -146,7 +147,7 @@ impl Supervisor {
         }
     }
 
-    /// The next phase, when this one is through.
+    /// Moves on to the next phase, if this one is complete.
     pub(super) fn go_on(&mut self) {
         let closed = self.partitions.values().all(|holding| holding.awaited().is_none());
         match self.membership.phase {
@@ -164,7 +165,7 @@ impl Supervisor {
     }
 }
 
-/// Whether it is time to say something again, and that it is said now.
+/// Whether it is time to log something again. If so, notes that it is logged now.
 pub fn is_due(said: &mut Option<Duration>, now: Duration) -> bool {
     let due = said.is_none_or(|at| now.saturating_sub(at) >= SAY_EVERY);
     if due {

@@ -1,4 +1,4 @@
-//! What the supervisor is told, and what it wants done.
+//! Events for the supervisor, and requests from it.
 
 use crate::error::{Failure, Result};
 use crate::instance::member::{self, Heard};
@@ -7,44 +7,44 @@ use crate::record::{Offset, Partition};
 use crate::task::Task;
 use std::time::Duration;
 
-/// What the supervisor is told.
+/// An event for the supervisor.
 pub enum Event {
-    /// The group has something to say.
+    /// The group reports something.
     Group(Heard),
     /// Workers have closed tasks.
     Closed(Vec<Claim>),
     /// A restore has ended.
     Restored(Claim, Result<Box<Task>>),
-    /// A restore has read so much of its changelog, from 0 to 1, and waits for something.
+    /// A restore has read this much of its changelog, from 0 to 1, and may be waiting for something.
     Restores(Claim, f64, Option<String>),
     /// The changelog of a task is not needed before this offset.
     Truncate(Partition, Offset),
-    /// Somebody can't go on, and neither can the instance.
+    /// A part can't go on, and so the instance can't either.
     Failed(Failure),
     /// The process was told to stop.
     Stop,
 }
 
-/// What the supervisor wants done.
+/// A request from the supervisor.
 pub enum Request {
-    /// Tell the worker of this number.
+    /// Give this command to the worker with this number.
     Worker(usize, Command),
-    /// Restore this partition; [`Event::Restored`] answers.
+    /// Restore this partition. [`Event::Restored`] is the answer.
     Restore(Claim),
     /// This restore is not wanted any more.
     Abandon(Claim),
-    /// Ask the group.
+    /// Make this request to the group.
     Member(member::Request),
-    /// Cut the changelog of a task. If that fails, the next round of its sweep asks again.
+    /// Truncate the changelog of a task. If it fails, the next round of its sweep requests it again.
     Truncate(Partition, Offset),
 }
 
-/// What a step comes to.
+/// The result of a step.
 pub struct Step {
-    /// To be done, in this order.
+    /// Must be done in this order.
     pub requests: Vec<Request>,
-    /// The next step is due after this, or when something has happened.
+    /// The next step is due after this time, or when there is an event.
     pub next: Duration,
-    /// Everything is over: it has left the group, or why it can't go on.
+    /// If everything is over: it has left the group, or why it can't go on.
     pub ended: Option<Result<()>>,
 }

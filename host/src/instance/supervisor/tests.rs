@@ -1,4 +1,4 @@
-//! The supervisor as its driver sees it: what it wants done, after what.
+//! Tests the supervisor from its driver's view: which requests follow which events.
 
 use super::membership::RIVAL;
 use super::*;
@@ -29,7 +29,7 @@ impl Driven {
         step.requests.iter().map(show).collect()
     }
 
-    /// Time goes on without events; the driver runs all the while.
+    /// Time passes without events, and the driver runs all the time.
     fn runs_for(&mut self, time: Duration) -> Option<Result<()>> {
         let until = self.now + time;
         loop {
@@ -41,7 +41,7 @@ impl Driven {
         }
     }
 
-    /// Tasks run already.
+    /// These tasks run already.
     fn runs(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             let stay = self.supervisor.next_stay();
@@ -130,7 +130,7 @@ fn a_revoked_partition_is_released_when_its_task_is_closed_and_no_sooner() {
     let wants = driven.told([revoked(8, &[0, 1])]);
     assert_eq!(wants, ["0 close 0@1 under 8", "1 close 1@2 under 8"]);
     assert_eq!(driven.told([closed(0, 1)]), [""; 0]);
-    // What is said of another stay is no answer.
+    // Reports about another stay are not an answer.
     assert_eq!(driven.told([closed(1, 1), closed(1, 3)]), [""; 0]);
     assert_eq!(driven.told([closed(1, 2)]), ["Release([0, 1])"]);
     assert_eq!(driven.told([closed(1, 2)]), [""; 0]);
@@ -252,7 +252,7 @@ fn fenced_it_leaves_drops_everything_and_joins_again() {
         let wants = driven.told([fenced()]);
         // The gate closes first.
         assert_eq!(wants, ["Leave", "0 lose 0@1 under 8", "1 lose 1@2 under 8"]);
-        // What the old membership still says is nothing.
+        // Further reports of the old membership have no effect.
         assert_eq!(driven.told([assigned(9, &[5]), lost(9, &[0])]), [""; 0]);
         let left = heard(0, 10, Said::Left);
         let joins = match left_first {

@@ -1,11 +1,11 @@
-//! The threads that restore tasks.
+//! The pool of threads that restore tasks.
 //!
 //! Rules:
-//! - A few threads, however many partitions there are: a restore has a thread until it ends or has to wait for something other
-//!   than records. While it waits it costs no thread, and no reader.
-//! - What is abandoned is dropped before its next question; what a question under way still does to the store is refused there,
-//!   once a newer stay has it.
-//! - A panic is an answer: it ends the instance, in words.
+//! - There are a few threads for any number of partitions. A restore has a thread until it ends, or must wait for
+//!   something other than records. While it waits, it costs no thread and no reader.
+//! - An abandoned restore is dropped before its next question. If a question in progress then changes the store, the
+//!   store refuses it once a newer stay has the task.
+//! - A panic counts as a result. It ends the instance with a message.
 
 #[cfg(test)]
 mod tests;
@@ -26,17 +26,17 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Restores at a time. A restore is one core's work and one reader with up to 32 MiB of fetched records: four of them take
-/// 128 MiB, and read as fast as a broker sends to one machine.
+/// Number of threads. A restore takes one core and one reader with up to 32 MiB of fetched records. Four of them take
+/// 128 MiB, and read as fast as a broker can send to one machine.
 const THREADS: usize = 4;
 
-/// The longest that a restore waits for records in one poll.
+/// Maximum time that a restore waits for records in one poll.
 const READ_WAIT: Duration = Duration::from_millis(50);
 
-/// How often a restore says how far it is.
+/// How often a restore reports its progress.
 const SAY_EVERY: Duration = Duration::from_millis(100);
 
-/// See the module.
+/// The pool of threads that restore tasks.
 pub struct Pool(Arc<Shared>);
 
 struct Shared {
@@ -46,11 +46,11 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    /// With the time before which there is nothing to do for it.
+    /// Each job has the time when it is due.
     jobs: Vec<(Instant, Job)>,
-    /// Stays that a thread is at.
+    /// Stays that a thread is working on.
     busy: BTreeSet<Stay>,
-    /// Those of them that are not wanted any more.
+    /// Busy stays that are not wanted any more.
     abandoned: BTreeSet<Stay>,
     ended: bool,
 }
@@ -61,7 +61,7 @@ enum Job {
     Cut(Partition, Offset),
 }
 
-/// A restore, what answers its questions, and when it last said how far it is.
+/// A restore, the access that answers its questions, and when it last reported its progress.
 struct Work {
     restore: Restore,
     access: Access,
@@ -87,7 +87,7 @@ impl Job {
     }
 }
 
-/// What a thread of the pool works with.
+/// What a thread of the pool needs.
 struct Thread {
     shared: Arc<Shared>,
     site: Site,
@@ -114,12 +114,12 @@ impl Pool {
         Ok(Pool(shared))
     }
 
-    /// A partition is to be restored.
+    /// Restores a partition.
     pub fn restore(&self, claim: Claim) {
         self.0.put(Instant::now(), Job::Begin(claim));
     }
 
-    /// A restore is not wanted any more.
+    /// Abandons a restore.
     pub fn abandon(&self, claim: Claim) {
         let mut queue = self.0.queue();
         queue.jobs.retain(|(_, job)| job.stay() != Some(claim.stay));
@@ -128,12 +128,12 @@ impl Pool {
         }
     }
 
-    /// A changelog may be cut.
+    /// Truncates a changelog.
     pub fn cut(&self, partition: Partition, before: Offset) {
         self.0.put(Instant::now(), Job::Cut(partition, before));
     }
 
-    /// The threads end, each after what it is at.
+    /// Ends the threads, each after its current job.
     pub fn end(&self) {
         let mut queue = self.0.queue();
         queue.ended = true;
@@ -144,7 +144,7 @@ impl Pool {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Each change of the queue is whole: nothing in it can panic halfway.
+        // Each change of the queue is complete, because nothing in it can panic halfway.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,7 +156,7 @@ impl Shared {
         }
     }
 
-    /// The next job that is due. None: the pool has ended.
+    /// The next job that is due, or `None` when the pool has ended.
     fn take(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
@@ -185,14 +185,14 @@ impl Shared {
         }
     }
 
-    /// A thread is through with this.
+    /// Notes that a thread has finished with a stay.
     fn leave(&self, stay: Stay) {
         let mut queue = self.queue();
         queue.busy.remove(&stay);
         queue.abandoned.remove(&stay);
     }
 
-    /// A thread sets this aside until it is due. False: it is not wanted any more.
+    /// Puts work aside until it is due. Returns false if it is not wanted any more.
     fn set_aside(&self, work: Box<Work>, due: Instant) -> bool {
         let mut queue = self.queue();
         let stay = work.restore.stay();
@@ -257,7 +257,7 @@ impl Thread {
         let _ = self.events.send(Event::Restored(claim, task));
     }
 
-    /// Until it ends, or waits.
+    /// Works on a restore until it ends or must wait.
     fn work(&self, mut work: Box<Work>) -> Left {
         let claim = work.claim();
         loop {
@@ -292,7 +292,7 @@ impl Thread {
         }));
         match cut {
             Ok(Ok(())) => {}
-            // The next round of the sweep asks again.
+            // The next round of the sweep requests it again.
             Ok(Err(why)) => tracing::warn!(task = partition, %why, "the changelog could not be cut"),
             Err(panic) => {
                 let why = format!(
@@ -305,11 +305,11 @@ impl Thread {
     }
 }
 
-/// How a thread left a restore.
+/// Why a thread stopped working on a restore.
 enum Left {
-    /// It goes on after this.
+    /// It continues after this time.
     Later(Box<Work>, Duration),
-    /// Nobody wants it any more.
+    /// It is not wanted any more.
     Abandoned,
     Done(Result<Box<Task>>),
 }

@@ -1,4 +1,4 @@
-//! The effects of a step, by what they belong to.
+//! The effects of a step, matched by name.
 
 use crate::binding::Wiring;
 use crate::record::Millis;
@@ -6,14 +6,14 @@ use crate::rules::{Action, Effect, Header};
 use crate::shadow::Kind;
 use std::ops::Range;
 
-/// Which fields of an effect count.
+/// The fields that an effect of some kind uses.
 pub struct Parts {
     pub name: bool,
     pub value: bool,
     pub at: bool,
 }
 
-/// As the interface has it.
+/// The fields that an effect uses, as the WIT interface says.
 pub fn parts(what: Action) -> Parts {
     let (name, value, at) = match what {
         Action::Put => (true, true, true),
@@ -33,13 +33,13 @@ pub fn parts(what: Action) -> Parts {
 pub struct Item<'a> {
     pub kind: Kind,
     what: Action,
-    /// Of the output, store, timer or lookup.
+    /// Name of the output, store, kind of timer or lookup.
     pub name: &'a str,
-    /// Of the store, or the tag.
+    /// Entry of the store, or tag.
     pub entry: &'a [u8],
-    /// Among the records to one output.
+    /// Number among the records to the same output.
     number: usize,
-    /// Of a record that has another than its input.
+    /// Key of the record, if it differs from its input's.
     pub key: &'a [u8],
     pub at: Option<Millis>,
     pub value: Option<&'a [u8]>,
@@ -47,7 +47,7 @@ pub struct Item<'a> {
     headers: Vec<(&'a [u8], &'a [u8])>,
 }
 
-/// One of the two.
+/// The effects of one side, live or shadow.
 pub struct Side<'a> {
     pub wiring: &'a Wiring,
     pub effects: &'a [Effect],
@@ -58,12 +58,12 @@ pub struct Side<'a> {
 }
 
 impl Item<'_> {
-    /// What it belongs to.
+    /// Identifies an effect: two effects with the same id are compared.
     pub fn id(&self) -> (Kind, &str, &[u8], usize) {
         (self.kind, self.name, self.entry, self.number)
     }
 
-    /// What is done.
+    /// What the effect does.
     pub fn verb(&self) -> &'static str {
         match self.what {
             Action::Put => "put",
@@ -79,7 +79,7 @@ impl Item<'_> {
         }
     }
 
-    /// What its time is called.
+    /// What its time means.
     pub fn name_of_time(&self) -> &'static str {
         match self.kind {
             Kind::State => "(expires)",
@@ -95,7 +95,7 @@ impl Item<'_> {
     }
 }
 
-/// Those of one side: what was written several times as it was written last.
+/// The effects of one side. Of several writes to the same place, only the last one.
 pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
     let mut items: Vec<Item<'_>> = vec![];
     let description = side.wiring.rules.description();
@@ -125,7 +125,7 @@ pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
                 .iter()
                 .filter(|item| item.kind == kind && item.name == name)
                 .count(),
-            // Everything below a prefix is another thing than one entry.
+            // Clearing everything with a prefix is not the same as writing one entry.
             _ => usize::from(effect.what == Action::Clear),
         };
         let item = Item {
@@ -164,7 +164,7 @@ pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
     items
 }
 
-/// What an effect counts as.
+/// The kind that an effect is counted as.
 pub fn kind(what: Action) -> Option<Kind> {
     Some(match what {
         Action::Put | Action::Delete | Action::Clear => Kind::State,

@@ -1,4 +1,4 @@
-//! The pool on logs that are broken in one way or the other.
+//! Tests the pool with logs that are broken in different ways.
 
 use super::*;
 use crate::binding::Layout;
@@ -9,7 +9,7 @@ use crate::record::TopicIx;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
-/// How a log is broken.
+/// The ways in which a log is broken.
 enum Broken {
     Panics,
     Retries,
@@ -92,7 +92,7 @@ fn claim(stay: u64) -> Claim {
     }
 }
 
-/// What is told next but progress.
+/// The next event that is not about progress.
 fn next(told: &Receiver<Event>) -> Event {
     loop {
         match told.recv_timeout(Duration::from_secs(60)).expect("it is told") {
@@ -139,7 +139,7 @@ fn restores_that_wait_take_no_thread_and_end_when_they_are_abandoned() {
     let (pool, told) = pool(Broken::Retries);
     let many = 10 * THREADS as u64;
     (0..many).for_each(|stay| pool.restore(claim(stay)));
-    // Each of them has had a turn, though none gets an answer.
+    // Each of them has had a turn, although none gets an answer.
     let mut waits = BTreeSet::new();
     while waits.len() < many as usize {
         match told.recv_timeout(Duration::from_secs(60)).expect("it is told") {
@@ -151,7 +151,7 @@ fn restores_that_wait_take_no_thread_and_end_when_they_are_abandoned() {
         }
     }
     (0..many).for_each(|stay| pool.abandon(claim(stay)));
-    // The pool's threads hold the other ends, and let go of them when they end.
+    // The pool's threads have the other ends of the channel, and drop them when they end.
     pool.end();
     while let Ok(event) = told.recv_timeout(Duration::from_secs(60)) {
         assert!(matches!(event, Event::Restores(..)), "nobody wants a result");

@@ -1,17 +1,17 @@
 //! Tests what is said about a shadow, over HTTP and as text.
 
 use super::*;
-use crate::deploy::api::{Cancelled, Deployed, Deploys, Wish};
-use crate::http::{Health, Surface, serve};
-use crate::metrics::Metrics;
-use crate::shadow::{Field, Trapped};
+use pelton::deploy::api::{Cancelled, Deployed, Deploys, Wish};
+use pelton::http::{Health, Surface, serve};
+use pelton::metrics::Metrics;
+use pelton::shadow::{Field, Trapped};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
 
 fn pelton(args: &[&str]) -> (u8, String, String) {
     let (mut out, mut err) = (vec![], vec![]);
     let args = std::iter::once("pelton").chain(args.iter().copied());
-    let code = crate::cli::main(args.map(OsString::from), &mut out, &mut err);
+    let code = crate::main(args.map(OsString::from), &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (code, text(out), text(err))
 }
@@ -250,7 +250,7 @@ fn the_commands() {
     let url = format!("http://{}", server.address);
     let rules = |args: &[&str]| pelton(&[&["rules"], args, &["--to", &url]].concat());
     let (code, _, err) = rules(&["diff"]);
-    assert_eq!(code, crate::cli::FINDINGS);
+    assert_eq!(code, crate::FINDINGS);
     assert!(err.starts_with("no shadow has run yet"), "{err}");
     *there.lock().unwrap() = Some(shadowing());
     assert_eq!(rules(&["diff"]).1, diff(&shadowing()) + "\n");
@@ -270,12 +270,12 @@ fn the_commands() {
         rules(&["deploy", &file, "--shadow", "1h"]).1,
         "shadow 3: new runs beside old for 60 min 0 s of event time: see `pelton rules diff`\n"
     );
-    assert_eq!(rules(&["deploy", &file, "--shadow", "0s"]).0, crate::cli::USAGE);
+    assert_eq!(rules(&["deploy", &file, "--shadow", "0s"]).0, crate::USAGE);
     assert_eq!(
         rules(&["deploy", &file, "--shadow", "1h", "--at", "1970-01-01T00:00:01Z"]).0,
-        crate::cli::USAGE
+        crate::USAGE
     );
-    assert_eq!(rules(&["promote"]).0, crate::cli::OK);
+    assert_eq!(rules(&["promote"]).0, crate::OK);
     let wishes = wishes.lock().unwrap();
     assert_eq!((wishes[0].shadow, wishes[0].promote), (Some(3_600_000), false));
     assert_eq!((wishes[1].shadow, wishes[1].promote), (None, true));

@@ -8,10 +8,10 @@ mod show;
 pub(super) mod via;
 
 use super::{FINDINGS, OK, say};
-use crate::config::parse_duration;
-use crate::deploy::api::{Back, Cancelled, Prune, Wish};
-use crate::record::Millis;
 use clap::{Args, Subcommand};
+use pelton::config::parse_duration;
+use pelton::deploy::api::{Back, Cancelled, Prune, Wish};
+use pelton::record::Millis;
 use pelton_convert as convert;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -241,7 +241,7 @@ fn deploy(wish: Wish, to: &Target, err: &mut dyn Write) -> Result<String, Troubl
     })
 }
 
-fn status(to: &Target, show: fn(&crate::deploy::api::Running) -> String) -> Result<String, Trouble> {
+fn status(to: &Target, show: fn(&pelton::deploy::api::Running) -> String) -> Result<String, Trouble> {
     let running = Via::of(to)?.status()?;
     Ok(match to.json {
         true => serde_json::json!(running).to_string(),

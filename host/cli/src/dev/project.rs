@@ -5,8 +5,8 @@
 use super::Dev;
 use super::build::{Built, target_folder};
 use super::change::Sources;
-use crate::cli::test;
-use crate::config::{Config, SchemaSource};
+use crate::test;
+use pelton::config::{Config, SchemaSource};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

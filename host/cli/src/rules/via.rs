@@ -2,12 +2,12 @@
 
 use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
-use crate::config::Config;
-use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Running, Shadowing, Wish};
-use crate::deploy::client::{Author, Keep};
-use crate::deploy::status;
-use crate::http::{COMPONENT_TYPE, Refused, WISH_HEADER};
-use crate::rules::Version;
+use pelton::config::Config;
+use pelton::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Running, Shadowing, Wish};
+use pelton::deploy::client::{Author, Keep};
+use pelton::deploy::status;
+use pelton::http::{COMPONENT_TYPE, Refused, WISH_HEADER};
+use pelton::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -194,7 +194,7 @@ fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> 
         .enable_all()
         .build()
         .map_err(|error| failed(format!("no thread for the registry: {error}")))?;
-    let author = crate::instance::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
+    let author = pelton::instance::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
     Ok((author, runtime))
 }
 

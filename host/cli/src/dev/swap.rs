@@ -7,12 +7,12 @@
 use super::Dev;
 use super::saves::{Interrupt, Saves};
 use super::tell::Telling;
-use crate::cli::rules::Trouble;
-use crate::cli::rules::diff;
-use crate::cli::rules::via::Via;
-use crate::deploy::api::{OneDeploy, Running, Shadowing, Wish};
-use crate::record::Millis;
-use crate::shadow::Standing;
+use crate::rules::Trouble;
+use crate::rules::diff;
+use crate::rules::via::Via;
+use pelton::deploy::api::{OneDeploy, Running, Shadowing, Wish};
+use pelton::record::Millis;
+use pelton::shadow::Standing;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -128,7 +128,7 @@ impl Live {
     /// Whether this runs, or is about to.
     pub fn has(&self, wanted: &Wanted) -> Result<bool, String> {
         let running = self.status()?;
-        let component = crate::rules::Version(crate::deploy::compile::hash(&wanted.component)).to_string();
+        let component = pelton::rules::Version(pelton::deploy::compile::hash(&wanted.component)).to_string();
         let last = running.deploys.iter().rev().find(|known| known.state == "committed");
         let settings = |known: &OneDeploy| {
             wanted
@@ -286,7 +286,7 @@ fn is_through(seen: &Shadowing) -> bool {
     seen.tasks.len() >= seen.of && !seen.tasks.values().any(|report| running(report.standing))
 }
 
-fn findings(deployed: &crate::deploy::api::Deployed, tell: &mut Telling<'_>) {
+fn findings(deployed: &pelton::deploy::api::Deployed, tell: &mut Telling<'_>) {
     deployed
         .findings
         .iter()

@@ -1,9 +1,9 @@
-//! The binary. [`pelton::cli`] does the work.
+//! The binary. [`pelton_cli`] does the work.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(pelton::cli::main(
+    ExitCode::from(pelton_cli::main(
         std::env::args_os(),
         &mut std::io::stdout(),
         &mut std::io::stderr(),

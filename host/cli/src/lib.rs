@@ -3,7 +3,6 @@
 //! Rule: results for programs go to standard output, and everything else to standard error. The exit code says how the
 //! command ended: 0 success; 1 the config has mistakes, a deploy was refused, or a scenario fails; 2 wrong usage; 3 a
 //! failure while it ran; 130 it was told to stop twice.
-#![expect(clippy::disallowed_methods, reason = "commands wait for people and for processes")]
 
 mod check;
 mod dev;
@@ -14,8 +13,8 @@ mod test;
 #[cfg(test)]
 mod tests;
 
-use crate::config::{Config, Finding, LogFormat};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pelton::config::{Config, Finding, LogFormat};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -74,7 +73,7 @@ enum Command {
     Dev(dev::Dev),
     /// Play scenarios: files that say what happens to a pipeline and what must result from it. Uses the real rules,
     /// without Kafka.
-    #[command(after_help = crate::testkit::file::GRAMMAR)]
+    #[command(after_help = pelton::testkit::file::GRAMMAR)]
     Test(test::Test),
     /// Deploy rules to a running pipeline, and show which rules run.
     #[command(subcommand)]
@@ -130,8 +129,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
     }
 }
 
-const JSON: &str = include_str!("../../examples/money-json/pelton.toml");
-const AVRO: &str = include_str!("../../examples/money-avro/pelton.toml");
+const JSON: &str = include_str!("../../../examples/money-json/pelton.toml");
+const AVRO: &str = include_str!("../../../examples/money-avro/pelton.toml");
 
 /// Prints text. It is not an error if the reader is gone, as in `pelton config | head`.
 fn say(to: &mut dyn Write, text: &str) {
@@ -157,7 +156,7 @@ fn run(file: File, log: Option<Log>, err: &mut dyn Write) -> u8 {
     for finding in findings {
         tracing::warn!(key = finding.key, value = finding.value, "{}", finding.cure);
     }
-    match crate::instance::run(config) {
+    match pelton::instance::run(config) {
         Ok(()) => OK,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -169,6 +168,6 @@ fn run(file: File, log: Option<Log>, err: &mut dyn Write) -> u8 {
 fn errors(findings: &[Finding]) -> usize {
     findings
         .iter()
-        .filter(|finding| finding.level == crate::config::Level::Error)
+        .filter(|finding| finding.level == pelton::config::Level::Error)
         .count()
 }

@@ -3,9 +3,9 @@
 //! Rule: it says first whether there are differences, then how many of what kind, and then shows the first ones field
 //! by field.
 
-use crate::deploy::api::Shadowing;
-use crate::record::Millis;
-use crate::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
+use pelton::deploy::api::Shadowing;
+use pelton::record::Millis;
+use pelton::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
 use pelton_convert::iso;
 
 /// The complete text.

@@ -1,11 +1,11 @@
 //! Tests the commands as they are called, with their output and exit codes.
 
 use super::*;
-use crate::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
-use crate::http::{Health, Surface, TaskHealth, TaskState, serve};
-use crate::instance::stop_signal;
-use crate::metrics::Metrics;
 use clap::CommandFactory;
+use pelton::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
+use pelton::http::{Health, Surface, TaskHealth, TaskState, serve};
+use pelton::instance::stop_signal;
+use pelton::metrics::Metrics;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn pelton(args: &[&str]) -> (u8, String, String) {
 }
 
 fn example(name: &str) -> String {
-    format!("{}/../examples/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 #[test]

@@ -11,10 +11,10 @@ use super::project::{Fixed, Project, Stands};
 use super::saves::{Batch, Interrupt, Saves};
 use super::swap::{Live, Manner, Swapped, Wanted};
 use super::tell::Telling;
-use crate::cli::rules::Trouble;
-use crate::cli::rules::via::Via;
-use crate::cli::test;
-use crate::testkit::{Compiler, Scenario, Setup};
+use crate::rules::Trouble;
+use crate::rules::via::Via;
+use crate::test;
+use pelton::testkit::{Compiler, Scenario, Setup};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

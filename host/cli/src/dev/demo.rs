@@ -12,7 +12,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// The clone that this binary was built in.
-const CLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const CLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// How long the demo may take to end.
 const ENDING: Duration = Duration::from_secs(5);

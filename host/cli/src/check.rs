@@ -1,10 +1,10 @@
 //! `pelton check`: every mistake that can be found without running.
 
 use super::{FINDINGS, OK, errors, say};
-use crate::config::{Config, Finding, SchemaSource};
-use crate::instance::{preflight, schemas};
-use crate::registry::Schemas;
-use crate::rules::Engine;
+use pelton::config::{Config, Finding, SchemaSource};
+use pelton::instance::{preflight, schemas};
+use pelton::registry::Schemas;
+use pelton::rules::Engine;
 use std::io::Write;
 use std::path::Path;
 
@@ -99,8 +99,8 @@ fn look(config: &Config) -> Vec<Finding> {
 /// made.
 #[cfg(feature = "kafka")]
 fn topics(config: &Config) -> Vec<Finding> {
-    use crate::log::Log;
-    match crate::instance::kafka(config) {
+    use pelton::log::Log;
+    match pelton::instance::kafka(config) {
         Ok(kafka) => preflight::topics(config, &|name| kafka.topic(name)),
         Err(why) => vec![Finding::error("kafka", "", why.to_string())],
     }

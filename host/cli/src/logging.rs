@@ -1,6 +1,6 @@
 //! The log on standard error: for people, or as one JSON object per line. `RUST_LOG` sets the level.
 
-use crate::config::LogFormat;
+use pelton::config::LogFormat;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 

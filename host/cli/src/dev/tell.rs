@@ -3,7 +3,7 @@
 //! Rule: longer text in between, such as differences and refusals, gets lines of its own, and the progress continues
 //! below it.
 
-use crate::cli::say;
+use crate::say;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -31,7 +31,7 @@ const FILES: [(&str, &str); 10] = [
 ];
 
 /// The clone that this binary was built in.
-const CLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const CLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Creates the project, and returns the exit code. `clone` is the clone of Pelton whose SDK it uses. Default: the one
 /// that this binary was built in.

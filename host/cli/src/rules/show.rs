@@ -3,7 +3,7 @@
 //! Rule: it says what a person needs to decide what to do next, and no more. Programs use `--json`.
 
 use super::diff::{head, span, standing};
-use crate::deploy::api::{Deployed, OneDeploy, Pruned, Running};
+use pelton::deploy::api::{Deployed, OneDeploy, Pruned, Running};
 use pelton_convert::iso;
 
 /// The result of a deploy.

@@ -1,10 +1,10 @@
 //! `pelton test`: plays scenario files in every way.
 
 use super::{FINDINGS, OK, say};
-use crate::testkit::file::File;
-use crate::testkit::play::{Problem, Report, play};
-use crate::testkit::{Compiler, Setup, Way};
 use clap::Args;
+use pelton::testkit::file::File;
+use pelton::testkit::play::{Problem, Report, play};
+use pelton::testkit::{Compiler, Setup, Way};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ fn open(test: &Test) -> Result<Setup, String> {
     };
     let setup = Setup::open(Compiler::new()?, &pipeline, test.rules.as_deref(), &test.sets)?;
     // Compiles the rules once, so that scenarios are timed without it. What does not fit is reported only once.
-    crate::testkit::Scenario::new(setup.clone()).map_err(|why| format!("{}: {why}", pipeline.display()))?;
+    pelton::testkit::Scenario::new(setup.clone()).map_err(|why| format!("{}: {why}", pipeline.display()))?;
     Ok(setup)
 }
 
