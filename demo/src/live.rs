@@ -7,7 +7,7 @@ use crate::show::{Progress, Screen, Totals, grouped, readable};
 use crate::traffic::{Format, Parameters, Stream, Traffic};
 use anyhow::bail;
 use pelton::config::Config;
-use pelton::deploy::view::Board;
+use pelton::deploy::view::DeployView;
 use pelton::instance::Running;
 use pelton::log::embedded::{Embedded, Record};
 use pelton::metrics::{Metrics, TaskMetrics};
@@ -48,7 +48,7 @@ pub(crate) struct Demo {
     pub tasks: Vec<TaskMetrics>,
     pub cluster: Embedded,
     pub running: Running,
-    pub board: Arc<Board>,
+    pub board: Arc<DeployView>,
     /// `None` if another program has started the demo, which then shows nothing.
     pub screen: Option<Screen>,
     pub config: Arc<Config>,

@@ -14,7 +14,7 @@ use pelton::binding::Layout;
 use pelton::config::Config;
 use pelton::deploy::agent::First;
 use pelton::deploy::compile::compiler;
-use pelton::deploy::reader::Following;
+use pelton::deploy::reader::ControlReader;
 use pelton::http::{Server, serve};
 use pelton::instance::{Parts, Running, output_partitions, surface};
 use pelton::log::embedded::{Clock, Embedded};
@@ -103,7 +103,7 @@ pub fn main() -> anyhow::Result<()> {
         tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
         metrics,
         cluster,
-        board: running.board().clone(),
+        board: running.view().clone(),
         running,
         screen: greet(&args, &server)?,
         config,
@@ -167,7 +167,7 @@ fn parts(
     let description = wiring.rules.description().clone();
     let parts = Parts {
         config: config.clone(),
-        following: Following::begin(log.clone(), layout.clone())?,
+        reader: ControlReader::begin(log.clone(), layout.clone())?,
         layout,
         compile,
         first: Some(First::new(component, &settings, wiring)),

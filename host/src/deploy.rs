@@ -21,4 +21,4 @@ mod schedule;
 pub mod status;
 pub mod view;
 
-pub use schedule::{Prepare, RulesSchedule, RulesSchedule as Orders};
+pub use schedule::{Prepare, RulesSchedule};

@@ -24,16 +24,16 @@ mod threads;
 pub use signal::stop_signal;
 #[cfg(feature = "kafka")]
 pub use start::kafka;
-pub use start::{author, output_partitions, run, run_on, schemas};
+pub use start::{client, output_partitions, run, run_on, schemas};
 pub use surface::surface;
 
 use crate::binding::{Layout, Status};
 use crate::config::Config;
-use crate::deploy::agent::{self, Carrier, First};
-use crate::deploy::client::Author;
+use crate::deploy::agent::{self, DeployAgent, First};
+use crate::deploy::client::DeployClient;
 use crate::deploy::compile::{Compile, on_threads};
-use crate::deploy::reader::Following;
-use crate::deploy::view::Board;
+use crate::deploy::reader::ControlReader;
+use crate::deploy::view::DeployView;
 use crate::error::Result;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -62,7 +62,7 @@ pub struct Parts {
     /// The rules that the file names. `None` if something was deployed already.
     pub first: Option<First>,
     /// What was read from the control topic so far.
-    pub following: Following,
+    pub reader: ControlReader,
     /// The cluster.
     pub log: Arc<dyn Log>,
     /// Where schemas come from.
@@ -79,16 +79,16 @@ pub struct Parts {
 pub struct Running {
     threads: Threads,
     tasks: Tasks,
-    board: Arc<Board>,
-    author: Arc<Author>,
+    view: Arc<DeployView>,
+    client: Arc<DeployClient>,
 }
 
 impl Running {
     /// Starts the workers and joins the group.
     pub fn start(parts: Parts) -> Result<Running> {
         memory::keep();
-        let (tasks, board) = (Tasks::default(), Arc::new(Board::default()));
-        let author = Arc::new(deploys(&parts));
+        let (tasks, view) = (Tasks::default(), Arc::new(DeployView::default()));
+        let client = Arc::new(deploys(&parts));
         let site = Site {
             config: parts.config.clone(),
             layout: parts.layout.clone(),
@@ -97,11 +97,11 @@ impl Running {
             stores: parts.stores.clone(),
             metrics: parts.metrics.clone(),
         };
-        let carrier = carrier(&site, parts.following, parts.compile, parts.first);
+        let agent = agent(&site, parts.reader, parts.compile, parts.first);
         let seats = seats(&site, parts.services)?;
         let supervisor = Supervisor::new(
             site.config.clone(),
-            board.clone(),
+            view.clone(),
             tasks.clone(),
             site.metrics.clone(),
             site.log.assignment(),
@@ -111,15 +111,15 @@ impl Running {
             site,
             supervisor,
             seats,
-            carrier,
-            board: board.clone(),
+            agent,
+            view: view.clone(),
             tasks: tasks.clone(),
         })?;
         Ok(Running {
             threads,
             tasks,
-            board,
-            author,
+            view,
+            client,
         })
     }
 
@@ -129,13 +129,13 @@ impl Running {
     }
 
     /// What the instance knows about versions.
-    pub fn board(&self) -> &Arc<Board> {
-        &self.board
+    pub fn view(&self) -> &Arc<DeployView> {
+        &self.view
     }
 
     /// Makes deploys to the pipeline.
-    pub fn author(&self) -> &Arc<Author> {
-        &self.author
+    pub fn client(&self) -> &Arc<DeployClient> {
+        &self.client
     }
 
     /// Whether it has ended by itself. [`stop`](Running::stop) says why.
@@ -165,8 +165,8 @@ fn seats(site: &Site, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Re
 }
 
 /// Makes the author of deploys for this instance.
-fn deploys(parts: &Parts) -> Author {
-    Author {
+fn deploys(parts: &Parts) -> DeployClient {
+    DeployClient {
         log: parts.log.clone(),
         layout: parts.layout.clone(),
         compile: parts.compile.clone(),
@@ -177,12 +177,12 @@ fn deploys(parts: &Parts) -> Author {
 }
 
 /// Makes the instance's part in deploys, which reads and writes the control topic.
-fn carrier(site: &Site, following: Following, compile: Compile, first: Option<First>) -> Carrier {
+fn agent(site: &Site, reader: ControlReader, compile: Compile, first: Option<First>) -> DeployAgent {
     let config = &site.config;
-    Carrier::new(agent::Parts {
+    DeployAgent::new(agent::Parts {
         log: site.log.clone(),
         layout: site.layout.clone(),
-        following,
+        reader,
         name: (config.name.clone(), config.instance.clone()),
         compile,
         first,

@@ -34,10 +34,10 @@ pub use time::{parse_time, show_time};
 
 use crate::binding::{Layout, Wiring};
 use crate::config::Config;
-use crate::deploy::Orders;
+use crate::deploy::RulesSchedule;
 use crate::deploy::compile::declared;
 use crate::deploy::protocol::Declared;
-use crate::deploy::view::Board;
+use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::instance::driven::Instance;
 use crate::log::embedded::{Clock, Embedded, Owned, Record};
@@ -65,12 +65,12 @@ pub struct Stage {
     layout: Arc<Layout>,
     wiring: Arc<Wiring>,
     /// Everything that was deployed: the versions, and what each one has declared.
-    orders: Arc<Orders>,
+    schedule: Arc<RulesSchedule>,
     declared: Vec<Arc<Declared>>,
     metrics: Arc<Metrics>,
     script: Script,
     /// Shared data that its tasks need to open.
-    board: Arc<Board>,
+    view: Arc<DeployView>,
     life: Option<Instance>,
     dice: Option<Dice>,
     /// Runs the shadow, unless the flag says that it is held.
@@ -120,7 +120,7 @@ impl Stage {
         };
         let wiring = Arc::new(wiring);
         let stage = Stage {
-            orders: Arc::new(Orders::only(wiring.clone())),
+            schedule: Arc::new(RulesSchedule::only(wiring.clone())),
             declared: vec![declared(&wiring)],
             layout: Arc::new(Layout::new(config, setup.partitions)),
             metrics: Arc::new(Metrics::of(config)),
@@ -129,7 +129,7 @@ impl Stage {
             cluster,
             clock,
             script: Script::default(),
-            board: Arc::default(),
+            view: Arc::default(),
             life: None,
             dice,
             player: None,
@@ -150,7 +150,7 @@ impl Stage {
         change(&mut setup.config);
         let mut stage = Stage::idle(setup, self.clock.wall())?;
         // The journal says which version took over when.
-        stage.orders = self.orders.clone();
+        stage.schedule = self.schedule.clone();
         let journal = self.setup.config.journal_topic();
         let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
         for topic in inputs.chain([&journal]) {

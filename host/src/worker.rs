@@ -23,7 +23,7 @@ mod versions;
 use crate::binding::{Layout, Sources, Status};
 use crate::clock::Now;
 use crate::config::Config;
-use crate::deploy::Orders;
+use crate::deploy::RulesSchedule;
 use crate::error::Result;
 use crate::log::{Log, Producer, Reader};
 use crate::metrics::{Metrics, Part};
@@ -278,7 +278,7 @@ impl Worker {
     }
 
     /// Its tasks follow this schedule from the next turn on.
-    pub fn set_schedule(&mut self, schedule: Arc<Orders>) {
+    pub fn set_schedule(&mut self, schedule: Arc<RulesSchedule>) {
         self.telemetry.withdrawn(schedule.withdrawn.len());
         self.versions.set_schedule(schedule);
     }

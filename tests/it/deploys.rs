@@ -22,13 +22,13 @@ fn wish(settings: Value) -> Wish {
 }
 
 fn deploy(running: &Running, wish: Wish) -> Result<Deployed, String> {
-    running.author().deploy(wish, &mut |_, _| {})
+    running.client().deploy(wish, &mut |_, _| {})
 }
 
 /// The version that the instance goes by.
 fn version(running: &Running) -> String {
     running
-        .board()
+        .view()
         .version()
         .map_or_else(String::new, |version| Version(version).to_string())
 }
@@ -84,7 +84,7 @@ fn a_time_to_come_holds_on_all_instances() {
     fleet.check(|time| time >= at);
     // Every task has said that it took it over.
     eventually("taken", || {
-        (0..PARTITIONS).all(|task| a.board().control().taken(task) == 2)
+        (0..PARTITIONS).all(|task| a.view().control().taken(task) == 2)
     });
     a.stop().expect("it stops");
     b.stop().expect("it stops");
@@ -164,7 +164,7 @@ fn of_two_at_once_one_counts() {
     let (a, b) = two(&fleet);
     let mut other = short();
     other["dedup_ttl"] = "6s".into();
-    let (one, another) = (fleet.author("one"), fleet.author("another"));
+    let (one, another) = (fleet.client("one"), fleet.client("another"));
     let results = std::thread::scope(|scope| {
         let first = scope.spawn(|| one.deploy(wish(short()), &mut |_, _| {}));
         let second = scope.spawn(|| another.deploy(wish(other), &mut |_, _| {}));
@@ -177,7 +177,7 @@ fn of_two_at_once_one_counts() {
     eventually("both go by it", || {
         version(&a) == last.version && version(&b) == last.version
     });
-    assert_eq!(a.board().control().committed(), b.board().control().committed());
+    assert_eq!(a.view().control().committed(), b.view().control().committed());
     let from = accepted
         .iter()
         .filter_map(|deployed| deployed.at)
@@ -212,10 +212,10 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
     fleet.flow_to(5 * SECOND);
     fleet.through();
     let at = 30 * SECOND;
-    let author = fleet.author("somebody");
+    let client = fleet.client("somebody");
     std::thread::scope(|scope| {
         let deploying = scope.spawn(|| {
-            author.deploy(
+            client.deploy(
                 Wish {
                     at: Some(START + at),
                     ..wish(short())
@@ -307,8 +307,8 @@ fn a_restart_keeps_what_was_deployed() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let fleet = Fleet::new();
-    let author = fleet.author("somebody");
-    let why = author.deploy(wish(short()), &mut |_, _| {}).expect_err("too early");
+    let client = fleet.client("somebody");
+    let why = client.deploy(wish(short()), &mut |_, _| {}).expect_err("too early");
     assert!(why.contains("no deploy yet"), "{why}");
     let a = fleet.start("a");
     has_tasks(&a, 4);
@@ -329,7 +329,7 @@ fn what_does_not_fit_is_refused() {
     .expect_err("refused");
     assert!(why.contains("no earlier version"), "{why}");
     assert!(
-        a.author()
+        a.client()
             .cancel()
             .expect_err("nothing to cancel")
             .contains("no deploy and no shadow is under way")
@@ -344,6 +344,6 @@ fn what_does_not_fit_is_refused() {
     .expect("it would fit");
     assert_eq!((looked.number, looked.at), (2, None));
     assert_eq!(deploy(&a, wish(long())).expect("nothing to do").number, 1);
-    assert_eq!(a.board().control().last(), 1);
+    assert_eq!(a.view().control().last(), 1);
     a.stop().expect("it stops");
 }

@@ -5,9 +5,9 @@
 //!
 //! At the end all is made good, and what stands in the topics is compared with the auditor: see `check`.
 
-mod author;
 mod beginnings;
 mod check;
+mod client;
 mod decided;
 mod deploying;
 mod dice;

@@ -4,7 +4,7 @@
 //! at fault here: a withdrawal is an error.
 
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
-use pelton::deploy::protocol::{Deploy, Key, Order, Record};
+use pelton::deploy::protocol::{Decision, Deploy, Key, Record};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
 use pelton::record::{StepKey, VersionId};
 use pelton::state::lookups;
@@ -30,10 +30,10 @@ pub fn control(
                 settings: settings(&deploy).ok_or("settings that nobody deploys")?,
             },
             Record::Answer { number, task, position } => Said::Answer { number, task, position },
-            Record::Order { number, order } => match order {
-                Order::Commit(at) => Said::Commit { number, at },
-                Order::Cancel(_) => Said::Cancel { number },
-                Order::Withdraw(why) => return Err(format!("deploy {number} was withdrawn: {why:?}")),
+            Record::Decision { number, decision } => match decision {
+                Decision::Commit(at) => Said::Commit { number, at },
+                Decision::Cancel(_) => Said::Cancel { number },
+                Decision::Withdraw(why) => return Err(format!("deploy {number} was withdrawn: {why:?}")),
             },
             _ => continue,
         });

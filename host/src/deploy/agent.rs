@@ -14,12 +14,12 @@ mod say;
 mod shadow;
 
 use super::compile::{Compile, Job, Source, Start, Told, declared};
-use super::reader::Following;
+use super::reader::ControlReader;
 use crate::binding::{Layout, Status, Wiring};
 use crate::clock::Now;
 use crate::config::Input;
 use crate::deploy::protocol::{Control, Declared};
-use crate::deploy::{Orders, Prepare};
+use crate::deploy::{Prepare, RulesSchedule};
 use crate::error::{Failure, Result};
 use crate::log::{Log, Outcome, Producer};
 use crate::record::{Number, Offset, Partition, VersionId};
@@ -70,7 +70,7 @@ pub struct Parts {
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
     /// What was read from the topic so far.
-    pub following: Following,
+    pub reader: ControlReader,
     /// Names of the pipeline and of the instance.
     pub name: (String, String),
     pub compile: Compile,
@@ -88,13 +88,13 @@ pub struct Parts {
 }
 
 /// An instance's part in deploys.
-pub struct Carrier {
+pub struct DeployAgent {
     parts: Parts,
     /// The end of the topic when the instance started.
     begun: Option<Offset>,
     /// Whether the file's rules were compared with the deployed ones.
     looked: bool,
-    orders: Arc<Orders>,
+    schedule: Arc<RulesSchedule>,
     control: Arc<Control>,
     wirings: BTreeMap<VersionId, Arc<Wiring>>,
     failed: BTreeMap<VersionId, String>,
@@ -115,19 +115,19 @@ pub struct Carrier {
     shadow: shadow::Held,
 }
 
-impl Carrier {
+impl DeployAgent {
     /// The agent of an instance that starts.
-    pub fn new(parts: Parts) -> Carrier {
+    pub fn new(parts: Parts) -> DeployAgent {
         let (tell, told) = channel();
         let mut wirings = BTreeMap::new();
         if let Some(First { wiring, .. }) = &parts.first {
             wirings.insert(wiring.rules.version().0, wiring.clone());
         }
-        Carrier {
+        DeployAgent {
             begun: None,
             looked: false,
-            orders: Arc::default(),
-            control: Arc::new(parts.following.control().clone()),
+            schedule: Arc::default(),
+            control: Arc::new(parts.reader.control().clone()),
             wirings,
             failed: BTreeMap::new(),
             components: Components::default(),
@@ -151,8 +151,8 @@ impl Carrier {
     }
 
     /// What its tasks must do.
-    pub fn orders(&self) -> &Arc<Orders> {
-        &self.orders
+    pub fn schedule(&self) -> &Arc<RulesSchedule> {
+        &self.schedule
     }
 
     /// The current state of the topic.
@@ -162,7 +162,7 @@ impl Carrier {
 
     /// How far the topic was read.
     pub fn position(&self) -> Offset {
-        self.parts.following.position()
+        self.parts.reader.position()
     }
 
     /// Versions that don't fit here, with the reasons.
@@ -178,8 +178,8 @@ impl Carrier {
         } else {
             wait
         };
-        if self.parts.following.poll(wait)? {
-            self.control = Arc::new(self.parts.following.control().clone());
+        if self.parts.reader.poll(wait)? {
+            self.control = Arc::new(self.parts.reader.control().clone());
         }
         self.hear();
         self.compile(tasks, wanted);
@@ -252,7 +252,7 @@ impl Carrier {
                 continue;
             };
             let here = self.components.get(&deploy.component).map(Source::Here);
-            let topic = || self.parts.following.fetch(deploy).map(Source::Topic);
+            let topic = || self.parts.reader.fetch(deploy).map(Source::Topic);
             let Some(source) = here.or_else(topic) else {
                 let why = "its component is not on the control topic any more: was it pruned?".to_owned();
                 self.failed.insert(version, why);
@@ -300,20 +300,20 @@ impl Carrier {
                     Err(other) => return Err(other),
                 }
                 self.renew = false;
-                self.written = self.parts.following.end()?;
+                self.written = self.parts.reader.end()?;
             }
         }
         let begun = match self.begun {
             Some(begun) => begun,
-            None => *self.begun.insert(self.parts.following.end()?),
+            None => *self.begun.insert(self.parts.reader.end()?),
         };
         if self.position() < self.written.max(begun) {
             return Ok(());
         }
         self.look_at_file()?;
-        let mut sheet = self.sheet(now, tasks);
-        self.say_shadow(now, tasks, &mut sheet);
-        if sheet.is_empty() {
+        let mut batch = self.batch(now, tasks);
+        self.say_shadow(now, tasks, &mut batch);
+        if batch.is_empty() {
             return Ok(());
         }
         if self.publisher.is_none() {
@@ -327,7 +327,7 @@ impl Carrier {
             }
         }
         if let Some(publisher) = &mut self.publisher {
-            publisher.submit(sheet.transaction());
+            publisher.submit(batch.transaction());
             self.in_flight = true;
         }
         Ok(())
@@ -362,8 +362,8 @@ impl Carrier {
             drop_timers: open.deploy.drop_timers,
         });
         let shadow = self.trial();
-        let old = &self.orders;
-        let runs = |orders: &Option<Arc<Trial>>| orders.as_ref().map(|trial| trial.number);
+        let old = &self.schedule;
+        let runs = |schedule: &Option<Arc<Trial>>| schedule.as_ref().map(|trial| trial.number);
         let withdrawn = control.withdrawn();
         let same = old.decided == decided
             && old.prepare == prepare
@@ -374,7 +374,7 @@ impl Carrier {
             return false;
         }
         self.say_withdrawn();
-        self.orders = Arc::new(Orders {
+        self.schedule = Arc::new(RulesSchedule {
             committed: control.committed(),
             stops: self.stops(),
             withdrawn,

@@ -9,11 +9,11 @@ use crate::record::{Millis, Span};
 
 /// Records that are written in one transaction.
 #[derive(Default)]
-pub struct Sheet {
+pub struct ControlBatch {
     transaction: Transaction,
 }
 
-impl Sheet {
+impl ControlBatch {
     /// Adds a record. [`Record::key`] explains the `nonce`.
     pub fn record(&mut self, layout: &Layout, record: &Record, nonce: &[u8; 16], wall: Millis) {
         self.put(layout, &record.key(nonce), Some(&record.value()), wall);

@@ -8,13 +8,13 @@ mod shadow;
 
 pub use prune::Keep;
 
-use super::batch::Sheet;
+use super::batch::ControlBatch;
 use super::checks;
 use super::compile::{Compile, declared, hash};
-use super::reader::Following;
+use super::reader::ControlReader;
 use crate::binding::Layout;
 use crate::deploy::api::{Back, Cancelled, Deployed, Finding, Wish};
-use crate::deploy::protocol::{Control, Declared, Deploy, Known, Order, Record, State, nonce};
+use crate::deploy::protocol::{Control, Decision, Declared, Deploy, Known, Record, State, nonce};
 use crate::error::Failure;
 use crate::log::{Log, Outcome};
 use crate::record::{Millis, Number};
@@ -35,7 +35,7 @@ const SLACK: Duration = Duration::from_secs(15);
 const NO_DEPLOY: &str = "there is no deploy yet; the first instance that runs deploys the rules that its file names";
 
 /// Deploys rules to one pipeline.
-pub struct Author {
+pub struct DeployClient {
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
     pub compile: Compile,
@@ -66,21 +66,21 @@ struct Candidate {
     findings: Vec<Finding>,
 }
 
-impl Author {
+impl DeployClient {
     /// Reads the topic up to its current end.
-    pub fn read(&self) -> Result<Following, String> {
+    pub fn read(&self) -> Result<ControlReader, String> {
         patiently(|| {
-            let mut following = Following::begin(self.log.clone(), self.layout.clone())?;
-            following.catch_up(WAIT)?;
-            Ok(following)
+            let mut reader = ControlReader::begin(self.log.clone(), self.layout.clone())?;
+            reader.catch_up(WAIT)?;
+            Ok(reader)
         })
     }
 
     /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it
     /// was refused.
     pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed, String> {
-        let mut following = self.read()?;
-        let control = following.control().clone();
+        let mut reader = self.read()?;
+        let control = reader.control().clone();
         let newest = control.newest().ok_or(NO_DEPLOY)?;
         if let Some(open) = control.open() {
             let Deploy { number, author, .. } = &open.deploy;
@@ -89,9 +89,9 @@ impl Author {
             ));
         }
         if let Some(duration) = wish.shadow {
-            return self.begin_shadow(following, wish, duration);
+            return self.begin_shadow(reader, wish, duration);
         }
-        let wanted = self.wanted(&following, newest, &wish)?;
+        let wanted = self.wanted(&reader, newest, &wish)?;
         let previous = Version(newest.deploy.version).to_string();
         let deployed = Deployed {
             version: wanted.version.to_string(),
@@ -119,8 +119,8 @@ impl Author {
         }
         let deploy = self.record(number, &candidate, &wish);
         let own = deploy.nonce;
-        self.announce(&mut following, &candidate.component, deploy, Record::Deploy)?;
-        match following.control().known(number) {
+        self.announce(&mut reader, &candidate.component, deploy, Record::Deploy)?;
+        match reader.control().known(number) {
             Some(known) if known.deploy.nonce == own => {}
             Some(known) => {
                 return Err(format!(
@@ -130,7 +130,7 @@ impl Author {
             }
             None => return Err("the deploy did not reach the control topic; deploy again".into()),
         }
-        let at = self.decided(&mut following, number, progress)?;
+        let at = self.decided(&mut reader, number, progress)?;
         Ok(Deployed {
             at: Some(at),
             ..deployed
@@ -184,26 +184,26 @@ impl Author {
     /// end: another author may have been first.
     fn announce(
         &self,
-        following: &mut Following,
+        reader: &mut ControlReader,
         component: &[u8],
         deploy: Deploy,
         record: impl FnOnce(Deploy) -> Record,
     ) -> Result<(), String> {
         let (own, written, hash) = (deploy.nonce, deploy.written, deploy.component);
-        let mut sheet = Sheet::default();
-        if !following.has(&hash, component.len() as u64) {
-            sheet.component(&self.layout, &hash, component, written);
+        let mut batch = ControlBatch::default();
+        if !reader.has(&hash, component.len() as u64) {
+            batch.component(&self.layout, &hash, component, written);
         }
-        sheet.record(&self.layout, &record(deploy), &own, written);
-        self.publish(sheet)?;
-        patiently(|| following.catch_up(WAIT))
+        batch.record(&self.layout, &record(deploy), &own, written);
+        self.publish(batch)?;
+        patiently(|| reader.catch_up(WAIT))
     }
 
     /// The component and the settings that a request asks for.
-    fn wanted(&self, following: &Following, newest: &Known, wish: &Wish) -> Result<Wanted, String> {
-        let control = following.control();
+    fn wanted(&self, reader: &ControlReader, newest: &Known, wish: &Wish) -> Result<Wanted, String> {
+        let control = reader.control();
         let base = match wish.back {
-            None if wish.promote => self.promoted(following)?,
+            None if wish.promote => self.promoted(reader)?,
             None => &newest.deploy,
             Some(Back::Before) => control
                 .before(newest.deploy.number)
@@ -218,7 +218,7 @@ impl Author {
         let component = match &wish.component {
             Some(component) => component.clone(),
             None => {
-                let fetch = following
+                let fetch = reader
                     .fetch(base)
                     .ok_or("its component is no longer on the control topic, because it was pruned; deploy its file")?;
                 fetch.run(WAIT).map_err(|why| why.to_string())?
@@ -246,7 +246,7 @@ impl Author {
     /// Waits until a deploy is decided, and returns the event time at which it takes over.
     fn decided(
         &self,
-        following: &mut Following,
+        reader: &mut ControlReader,
         number: Number,
         progress: &mut dyn FnMut(&Known, &Control),
     ) -> Result<Millis, String> {
@@ -254,10 +254,10 @@ impl Author {
         let mut given_up = false;
         let mut told = None;
         loop {
-            let known = following.control().known(number).ok_or("the deploy is gone")?;
+            let known = reader.control().known(number).ok_or("the deploy is gone")?;
             if told.as_ref() != Some(known) {
                 told = Some(known.clone());
-                progress(known, following.control());
+                progress(known, reader.control());
             }
             match &known.state {
                 State::Committed(at) => return Ok(*at),
@@ -266,36 +266,41 @@ impl Author {
             }
             if !given_up && begun.elapsed() > self.limit + SLACK {
                 given_up = true;
-                self.order(
+                self.decide(
                     number,
-                    Order::Cancel(format!("no instance decided it within {:?}", self.limit + SLACK)),
+                    Decision::Cancel(format!("no instance decided it within {:?}", self.limit + SLACK)),
                 )?;
             }
-            patiently(|| following.poll(WAIT))?;
+            patiently(|| reader.poll(WAIT))?;
         }
     }
 
     /// Cancels the undecided deploy. If there is none, ends the shadow.
     pub fn cancel(&self) -> Result<Cancelled, String> {
-        let mut following = self.read()?;
-        let Some(open) = following.control().open() else {
-            return self.cancel_shadow(following);
+        let mut reader = self.read()?;
+        let Some(open) = reader.control().open() else {
+            return self.cancel_shadow(reader);
         };
         let number = open.deploy.number;
-        self.order(number, Order::Cancel(format!("cancelled by {}", self.name)))?;
-        patiently(|| following.catch_up(WAIT))?;
-        match following.control().known(number).map(|known| &known.state) {
+        self.decide(number, Decision::Cancel(format!("cancelled by {}", self.name)))?;
+        patiently(|| reader.catch_up(WAIT))?;
+        match reader.control().known(number).map(|known| &known.state) {
             Some(State::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
             Some(State::Committed(at)) => Err(format!("deploy {number} was committed just before, from {at} on")),
             _ => Err("the cancel did not reach the control topic; try again".into()),
         }
     }
 
-    fn order(&self, number: Number, order: Order) -> Result<(), String> {
+    fn decide(&self, number: Number, decision: Decision) -> Result<(), String> {
         let wall = crate::clock::wall();
-        let mut sheet = Sheet::default();
-        sheet.record(&self.layout, &Record::Order { number, order }, &self.own(wall), wall);
-        self.publish(sheet)
+        let mut batch = ControlBatch::default();
+        batch.record(
+            &self.layout,
+            &Record::Decision { number, decision },
+            &self.own(wall),
+            wall,
+        );
+        self.publish(batch)
     }
 
     /// Makes the key of a decision unique.
@@ -309,9 +314,9 @@ impl Author {
     }
 
     /// Writes a batch. If the outcome is in doubt, the caller sees it on the topic.
-    fn publish(&self, sheet: Sheet) -> Result<(), String> {
+    fn publish(&self, batch: ControlBatch) -> Result<(), String> {
         let mut publisher = patiently(|| self.log.publisher(&format!("{}-author", self.pipeline)))?;
-        publisher.submit(sheet.transaction());
+        publisher.submit(batch.transaction());
         let begun = Instant::now();
         loop {
             match publisher.outcome(WAIT) {

@@ -25,7 +25,7 @@ pub mod shadow;
 mod tests;
 mod withdrawn;
 
-pub use record::{CHUNK_BYTES, Declared, Deploy, Key, Order, Record, Report, Stage, Store, nonce};
+pub use record::{CHUNK_BYTES, Decision, Declared, Deploy, Key, Record, Report, Stage, Store, nonce};
 pub use withdrawn::{Way, Withdrawn};
 
 use crate::record::{Millis, NEVER, Number, Partition, VersionId};
@@ -115,15 +115,15 @@ impl Control {
     pub fn apply(&mut self, record: Record) -> Effect {
         match record {
             Record::Deploy(deploy) => self.deploy(deploy),
-            Record::Order { number, order } => {
+            Record::Decision { number, decision } => {
                 let Some(known) = self.known_mut(number) else {
                     return Effect::None;
                 };
-                known.state = match (order, &known.state) {
-                    (Order::Commit(at), State::Open) => State::Committed(at),
-                    (Order::Cancel(why), State::Open) => State::Cancelled(why),
+                known.state = match (decision, &known.state) {
+                    (Decision::Commit(at), State::Open) => State::Committed(at),
+                    (Decision::Cancel(why), State::Open) => State::Cancelled(why),
                     // The first deploy can't be withdrawn, because there is nothing before it.
-                    (Order::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
+                    (Decision::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
                     _ => return Effect::None,
                 };
                 match known.state {
@@ -297,9 +297,9 @@ impl Control {
         }
         let latest = open.answers.values().copied().max().unwrap_or(NEVER);
         let at = open.deploy.at.unwrap_or(latest.saturating_add(1));
-        Some(Record::Order {
+        Some(Record::Decision {
             number: open.deploy.number,
-            order: Order::Commit(at),
+            decision: Decision::Commit(at),
         })
     }
 

@@ -19,7 +19,7 @@ const PROOFS: Duration = Duration::from_millis(100);
 type Chunks = BTreeMap<[u8; 32], BTreeMap<u32, Offset>>;
 
 /// A reader of the control topic, with the current state.
-pub struct Following {
+pub struct ControlReader {
     log: Arc<dyn Log>,
     layout: Arc<Layout>,
     reader: Box<dyn Reader>,
@@ -29,13 +29,13 @@ pub struct Following {
     arrivals: Vec<Arrival>,
 }
 
-impl Following {
+impl ControlReader {
     /// Starts reading at the start of the topic.
-    pub fn begin(log: Arc<dyn Log>, layout: Arc<Layout>) -> Result<Following> {
+    pub fn begin(log: Arc<dyn Log>, layout: Arc<Layout>) -> Result<ControlReader> {
         let (start, _) = log.bounds(layout.control, 0)?;
         let mut reader = log.reader(PROOFS)?;
         reader.assign(layout.control, 0, start)?;
-        Ok(Following {
+        Ok(ControlReader {
             control: Control::new(layout.partitions as usize),
             log,
             layout,

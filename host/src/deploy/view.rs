@@ -3,8 +3,8 @@
 //! Rule: a task opens only when two things are true. The control topic was read up to the end that it had when the task
 //! was assigned. The task's version is compiled.
 
-use super::agent::Carrier;
-use crate::deploy::Orders;
+use super::agent::DeployAgent;
+use crate::deploy::RulesSchedule;
 use crate::deploy::protocol::Control;
 use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition, VersionId};
@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An instance's view of the control topic, shared by its threads.
 #[derive(Default)]
-pub struct Board(Mutex<Inner>);
+pub struct DeployView(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    orders: Arc<Orders>,
+    schedule: Arc<RulesSchedule>,
     control: Arc<Control>,
     /// How far the control topic was read.
     position: Offset,
@@ -31,40 +31,40 @@ struct Inner {
     opening: BTreeMap<Partition, VersionId>,
 }
 
-impl Board {
+impl DeployView {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Updates the view.
-    pub fn tell(&self, carrier: &Carrier) {
+    pub fn tell(&self, agent: &DeployAgent) {
         let mut inner = self.inner();
-        inner.orders = carrier.orders().clone();
-        inner.control = carrier.control().clone();
-        inner.position = carrier.position();
-        inner.failed.clone_from(carrier.failed());
-        inner.shadow = carrier.shadow().cloned();
+        inner.schedule = agent.schedule().clone();
+        inner.control = agent.control().clone();
+        inner.position = agent.position();
+        inner.failed.clone_from(agent.failed());
+        inner.shadow = agent.shadow().cloned();
     }
 
     /// Sets a fixed schedule, for use without a control topic.
-    pub fn fix(&self, orders: Arc<Orders>) {
+    pub fn fix(&self, schedule: Arc<RulesSchedule>) {
         let mut inner = self.inner();
-        inner.orders = orders;
+        inner.schedule = schedule;
         inner.position = Offset::MAX;
     }
 
     /// The schedule that a task can open with, or `None` if it is not available yet. `end` is the end of the control
     /// topic when the task was assigned.
-    pub fn opening(&self, task: Partition, end: Offset, meta: Option<&Meta>) -> Result<Option<Arc<Orders>>> {
+    pub fn opening(&self, task: Partition, end: Offset, meta: Option<&Meta>) -> Result<Option<Arc<RulesSchedule>>> {
         let mut inner = self.inner();
-        if inner.position < end || inner.orders.committed.is_empty() {
+        if inner.position < end || inner.schedule.committed.is_empty() {
             return Ok(None);
         }
-        match inner.orders.opening(meta) {
+        match inner.schedule.opening(meta) {
             Ok(_) => {
-                let orders = inner.orders.clone();
+                let schedule = inner.schedule.clone();
                 inner.opening.remove(&task);
-                Ok(Some(orders))
+                Ok(Some(schedule))
             }
             Err(version) => match inner.failed.get(&version) {
                 Some(why) => Err(Failure::Fatal(format!(

@@ -12,9 +12,9 @@ use super::site::Site;
 use super::supervisor::{Event, Request, Supervisor};
 use crate::binding::Status;
 use crate::clock::Now;
-use crate::deploy::Orders;
-use crate::deploy::agent::Carrier;
-use crate::deploy::view::Board;
+use crate::deploy::RulesSchedule;
+use crate::deploy::agent::DeployAgent;
+use crate::deploy::view::DeployView;
 use crate::error::Result;
 use crate::record::{Offset, Partition, Stay};
 use crate::task::Task;
@@ -30,7 +30,7 @@ pub struct Instance {
     member: Member,
     seats: Vec<(Seat, VecDeque<Command>)>,
     restores: Vec<Working>,
-    board: Arc<Board>,
+    view: Arc<DeployView>,
     tasks: Tasks,
     events: VecDeque<Event>,
     asked: VecDeque<member::Request>,
@@ -51,16 +51,16 @@ struct Working {
 
 impl Instance {
     /// Starts with these workers and joins the group.
-    pub fn start(site: Site, seats: Vec<Seat>, board: Arc<Board>) -> Result<Instance> {
+    pub fn start(site: Site, seats: Vec<Seat>, view: Arc<DeployView>) -> Result<Instance> {
         let tasks = Tasks::default();
         let before = site.log.assignment();
         let (config, metrics) = (site.config.clone(), site.metrics.clone());
         Ok(Instance {
-            supervisor: Supervisor::new(config, board.clone(), tasks.clone(), metrics, before),
+            supervisor: Supervisor::new(config, view.clone(), tasks.clone(), metrics, before),
             member: Member::join(site.log.clone())?,
             seats: seats.into_iter().map(|seat| (seat, VecDeque::new())).collect(),
             restores: vec![],
-            board,
+            view,
             tasks,
             events: VecDeque::new(),
             asked: VecDeque::new(),
@@ -137,7 +137,7 @@ impl Instance {
             if let Some(question) = question {
                 drop(working.access.ask(question, Duration::ZERO));
             }
-            self.board.forget(working.restore.partition());
+            self.view.forget(working.restore.partition());
             self.restores.remove(index);
             return true;
         }
@@ -151,7 +151,7 @@ impl Instance {
             let restores = Event::Restores(working.claim(), read, why.map(str::to_owned));
             self.events.push_back(restores);
         }
-        match working.restore.step(&self.board) {
+        match working.restore.step(&self.view) {
             Next::Ask(question) => working.asked = Some(question),
             Next::Wait(_) => {
                 working.access.rest();
@@ -189,24 +189,24 @@ impl Instance {
     }
 
     /// Runs a round of the control topic's thread.
-    pub fn carry(&mut self, carrier: &mut Carrier, now: Now) -> Result<()> {
+    pub fn carry(&mut self, agent: &mut DeployAgent, now: Now) -> Result<()> {
         let seats = &mut self.seats;
         let carriage = Carriage {
-            carrier,
-            board: &self.board,
+            agent,
+            view: &self.view,
             tasks: &self.tasks,
         };
-        carriage.turn(now, Duration::ZERO, &mut |orders| {
+        carriage.turn(now, Duration::ZERO, &mut |schedule| {
             for (_, commands) in seats.iter_mut() {
-                commands.push_back(Command::Order(orders.clone()));
+                commands.push_back(Command::SetSchedule(schedule.clone()));
             }
         })
     }
 
     /// Gives the workers a new schedule.
-    pub fn order(&mut self, orders: &Arc<Orders>) {
+    pub fn set_schedule(&mut self, schedule: &Arc<RulesSchedule>) {
         for (_, commands) in &mut self.seats {
-            commands.push_back(Command::Order(orders.clone()));
+            commands.push_back(Command::SetSchedule(schedule.clone()));
         }
     }
 
@@ -270,9 +270,9 @@ impl Working {
 /// The part of an instance that reads and writes the control topic, and whom it asks and tells.
 pub struct Carriage<'a> {
     /// Reads and writes it.
-    pub carrier: &'a mut Carrier,
+    pub agent: &'a mut DeployAgent,
     /// Is told what the topic says.
-    pub board: &'a Board,
+    pub view: &'a DeployView,
     /// The tasks that run.
     pub tasks: &'a Tasks,
 }
@@ -280,12 +280,12 @@ pub struct Carriage<'a> {
 impl Carriage<'_> {
     /// Runs a round of the control topic: takes what tasks and authors say, and reports what follows from it. If the
     /// schedule has changed, `tell` is called before the board lets a task open with it. Fails if the log does not answer.
-    pub fn turn(self, now: Now, wait: Duration, tell: &mut dyn FnMut(&Arc<Orders>)) -> Result<()> {
-        let Carriage { carrier, board, tasks } = self;
-        if carrier.step(now, wait, &tasks.running(), &board.wanted())? {
-            tell(carrier.orders());
+    pub fn turn(self, now: Now, wait: Duration, tell: &mut dyn FnMut(&Arc<RulesSchedule>)) -> Result<()> {
+        let Carriage { agent, view, tasks } = self;
+        if agent.step(now, wait, &tasks.running(), &view.wanted())? {
+            tell(agent.schedule());
         }
-        board.tell(carrier);
+        view.tell(agent);
         Ok(())
     }
 }

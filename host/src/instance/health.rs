@@ -183,9 +183,9 @@ fn trouble(status: &Status, control: &Control) -> Option<String> {
 
 /// What the instance says about itself.
 pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health + Send + Sync> {
-    let (tasks, board, config) = (running.tasks.clone(), running.board().clone(), config.clone());
+    let (tasks, view, config) = (running.tasks.clone(), running.view().clone(), config.clone());
     Arc::new(move || {
-        let control = board.control();
+        let control = view.control();
         let tasks = tasks.lock();
         let waiting =
             |standing: &Standing| matches!(&standing.now, Doing::Runs(status) if waits_for_rules(status, &control));
@@ -206,7 +206,7 @@ pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health
             ok: still.is_empty() && waits.is_empty(),
             pipeline: config.name.clone(),
             instance: config.instance.clone(),
-            version: board
+            version: view
                 .version()
                 .map_or_else(String::new, |version| Version(version).to_string()),
             message: match still.is_empty() {

@@ -11,7 +11,7 @@ mod tests;
 
 use crate::binding::Layout;
 use crate::config::{Config, Start};
-use crate::deploy::view::Board;
+use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition, Stay, TopicIx};
 use crate::task::restore::{Answer, Question, Rebuild};
@@ -108,7 +108,7 @@ impl Restore {
     }
 
     /// What the restore needs next.
-    pub fn step(&mut self, board: &Board) -> Next {
+    pub fn step(&mut self, view: &DeployView) -> Next {
         if std::mem::take(&mut self.pauses) {
             return Next::Wait(RETRY);
         }
@@ -125,7 +125,7 @@ impl Restore {
         match &mut self.part {
             Part::Inputs => Next::Ask(Question::Bounds(self.starts.len() as TopicIx, self.partition)),
             Part::Control => Next::Ask(Question::Bounds(self.layout.control, 0)),
-            Part::Version(_) => self.open(board),
+            Part::Version(_) => self.open(view),
             Part::Over(task) => {
                 let gone = || Err(Failure::Fatal("a restore was driven beyond its end".into()));
                 Next::Done(task.take().unwrap_or_else(gone))
@@ -183,15 +183,15 @@ impl Restore {
     }
 
     /// Opens the task, if its version is available.
-    fn open(&mut self, board: &Board) -> Next {
+    fn open(&mut self, view: &DeployView) -> Next {
         let part = std::mem::replace(&mut self.part, Part::Over(None));
         let Part::Version(state) = part else {
             self.part = part;
             return Next::Wait(VERSIONS);
         };
-        match board.opening(self.partition, self.control, state.meta.as_ref()) {
-            Ok(Some(orders)) => {
-                let task = Task::open(self.partition, self.layout.clone(), orders, *state, &self.starts);
+        match view.opening(self.partition, self.control, state.meta.as_ref()) {
+            Ok(Some(schedule)) => {
+                let task = Task::open(self.partition, self.layout.clone(), schedule, *state, &self.starts);
                 Next::Done(task.map(Box::new))
             }
             Ok(None) => {

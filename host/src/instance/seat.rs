@@ -7,7 +7,7 @@
 use super::health::Tasks;
 use super::supervisor::Event;
 use crate::clock::Now;
-use crate::deploy::Orders;
+use crate::deploy::RulesSchedule;
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
 use crate::task::Task;
@@ -42,7 +42,7 @@ pub enum Command {
     /// Drop these tasks, because they belong to another instance already.
     Lose(Vec<Claim>, u64),
     /// Use this schedule.
-    Order(Arc<Orders>),
+    SetSchedule(Arc<RulesSchedule>),
 }
 
 /// The result of a round.
@@ -96,7 +96,7 @@ impl Seat {
         match command {
             Command::Open(task, stay, assignment) => self.worker.open(*task, stay, assignment)?,
             Command::Reassigned(assignment) => self.worker.reassigned(assignment),
-            Command::Order(orders) => self.worker.set_schedule(orders),
+            Command::SetSchedule(schedule) => self.worker.set_schedule(schedule),
             Command::Close(claims, assignment) => {
                 let partitions = self.expect(&claims);
                 self.worker.close(&partitions, assignment);

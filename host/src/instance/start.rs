@@ -7,9 +7,9 @@ use crate::binding::Layout;
 use crate::config::{Config, Finding, Level, SchemaSource};
 use crate::deploy::agent::First;
 #[cfg(feature = "kafka")]
-use crate::deploy::client::Author;
+use crate::deploy::client::DeployClient;
 use crate::deploy::compile::{Compile, compiler};
-use crate::deploy::reader::Following;
+use crate::deploy::reader::ControlReader;
 use crate::error::{Failure, Result};
 use crate::http::serve;
 use crate::log::Log;
@@ -59,7 +59,7 @@ pub fn kafka(config: &Config) -> Result<crate::log::kafka::Kafka> {
 
 /// An author that deploys to a pipeline through Kafka only. The runtime is for its registry client.
 #[cfg(feature = "kafka")]
-pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<Author> {
+pub fn client(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Result<DeployClient> {
     let config = Arc::new(config);
     let log = Arc::new(kafka(&config)?);
     let lead = config.inputs.first().context("the pipeline has no input")?;
@@ -74,7 +74,7 @@ pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Resul
     let schemas = schemas(&config, runtime)?;
     let outputs = output_partitions(&config, log.as_ref())?;
     let engine = Engine::new().map_err(anyhow::Error::msg)?;
-    Ok(Author {
+    Ok(DeployClient {
         log,
         layout: Arc::new(Layout::new(&config, partitions)),
         compile: compiler(engine, config.clone(), schemas, outputs),
@@ -86,7 +86,10 @@ pub fn author(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Resul
 
 /// Says that this build has no Kafka.
 #[cfg(not(feature = "kafka"))]
-pub fn author(_config: Config, _runtime: &tokio::runtime::Handle) -> anyhow::Result<crate::deploy::client::Author> {
+pub fn client(
+    _config: Config,
+    _runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<crate::deploy::client::DeployClient> {
     bail!("this build of pelton has no Kafka: name a running instance with --to")
 }
 
@@ -144,7 +147,7 @@ struct Known {
     schemas: Option<Arc<dyn Schemas>>,
     compile: Compile,
     first: Option<First>,
-    following: Following,
+    reader: ControlReader,
 }
 
 // The phases, in their order.
@@ -188,10 +191,10 @@ impl Start {
         if let Some(schemas) = &schemas {
             self.patiently(|| preflight::answers(&self.config, schemas.as_ref()))?;
         }
-        let (following, empty) = self.patiently(|| {
-            let following = Following::begin(self.log.clone(), layout.clone())?;
-            let empty = following.end()? <= following.position();
-            Ok((following, empty))
+        let (reader, empty) = self.patiently(|| {
+            let reader = ControlReader::begin(self.log.clone(), layout.clone())?;
+            let empty = reader.end()? <= reader.position();
+            Ok((reader, empty))
         })?;
         let compiled = compiling
             .join()
@@ -218,7 +221,7 @@ impl Start {
             compile: compiler(engine, self.config.clone(), schemas.clone(), outputs),
             schemas,
             first: wiring.map(|wiring| First::new(component, &self.config.rules.settings, wiring)),
-            following,
+            reader,
         })
     }
 
@@ -253,7 +256,7 @@ impl Start {
             layout: rules.layout,
             compile: rules.compile,
             first: rules.first,
-            following: rules.following,
+            reader: rules.reader,
             log: self.log.clone(),
             schemas: rules.schemas,
             stores,

@@ -23,7 +23,7 @@ use super::health::Tasks;
 use super::member;
 use super::seat::{Claim, Command, SAY_EVERY};
 use crate::config::Config;
-use crate::deploy::view::Board;
+use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Stay};
@@ -51,7 +51,7 @@ pub struct Supervisor {
     workers: usize,
     config: Arc<Config>,
     metrics: Arc<Metrics>,
-    board: Arc<Board>,
+    view: Arc<DeployView>,
     tasks: Tasks,
     membership: Standing,
     partitions: BTreeMap<Partition, Holding>,
@@ -94,7 +94,7 @@ impl Supervisor {
     /// The supervisor of an instance that has just joined its group. `assignment` is the counter from before.
     pub fn new(
         config: Arc<Config>,
-        board: Arc<Board>,
+        view: Arc<DeployView>,
         tasks: Tasks,
         metrics: Arc<Metrics>,
         assignment: u64,
@@ -103,7 +103,7 @@ impl Supervisor {
             workers: config.workers,
             config,
             metrics,
-            board,
+            view,
             tasks,
             membership: Standing {
                 phase: Phase::Member,
@@ -254,7 +254,7 @@ impl Supervisor {
         } = follows;
         if let Some(stay) = abandon {
             self.requests.push(Request::Abandon(Claim { partition, stay }));
-            self.board.forget(partition);
+            self.view.forget(partition);
             self.tasks.gone(partition);
         }
         if let Some(stay) = restore {

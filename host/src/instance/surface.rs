@@ -14,15 +14,15 @@ use std::sync::Arc;
 
 /// Everything that is offered.
 pub fn surface(config: &Arc<Config>, running: &Running, metrics: Arc<Metrics>, tasks: usize) -> Surface {
-    let (board, beside) = (running.board().clone(), running.board().clone());
-    let (deploying, cancelling) = (running.author().clone(), running.author().clone());
-    let (pruning, ran_within) = (running.author().clone(), config.topics.journal_retention);
+    let (view, beside) = (running.view().clone(), running.view().clone());
+    let (deploying, cancelling) = (running.client().clone(), running.client().clone());
+    let (pruning, ran_within) = (running.client().clone(), config.topics.journal_retention);
     Surface {
         metrics,
         health: health(config, running),
         deploys: Arc::new(move || {
-            let control = board.control();
-            let shadow = status::shadow_here(&control, tasks, board.shadow().as_deref());
+            let control = view.control();
+            let shadow = status::shadow_here(&control, tasks, view.shadow().as_deref());
             Deploys {
                 shadow: shadow.map(Shadowing::brief),
                 ..status::deploys(&control, tasks)

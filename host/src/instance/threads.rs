@@ -6,7 +6,7 @@
 //! | group | [`Member`]: takes changes from the group, and makes the supervisor's requests to it |
 //! | worker-N | [`Seat`] |
 //! | restore-N | restores and truncations of changelogs: see `pool` |
-//! | control | [`Carrier`] |
+//! | control | [`DeployAgent`] |
 //! | shadow | [`Player`] |
 //!
 //! Rule: a panic of any thread is reported to the supervisor, which ends the instance. Nothing more is committed, and a
@@ -21,9 +21,9 @@ use super::seat::{Command, Round, SAY_EVERY, Seat};
 use super::site::Site;
 use super::supervisor::{Event, Request, Supervisor};
 use crate::clock::{Now, wall};
-use crate::deploy::Orders;
-use crate::deploy::agent::Carrier;
-use crate::deploy::view::Board;
+use crate::deploy::RulesSchedule;
+use crate::deploy::agent::DeployAgent;
+use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::log::Producer;
 use crate::shadow::{Player, Trial};
@@ -61,9 +61,9 @@ pub struct Crew {
     /// The workers.
     pub seats: Vec<Seat>,
     /// The instance's part in deploys.
-    pub carrier: Carrier,
+    pub agent: DeployAgent,
     /// What is known about versions.
-    pub board: Arc<Board>,
+    pub view: Arc<DeployView>,
     /// What the tasks are doing.
     pub tasks: Tasks,
 }
@@ -91,8 +91,8 @@ impl Threads {
         }
         let commands: Vec<_> = workers.iter().map(|(commands, _)| commands.clone()).collect();
         let control = Control {
-            carrier: crew.carrier,
-            board: crew.board.clone(),
+            agent: crew.agent,
+            view: crew.view.clone(),
             tasks: crew.tasks,
             commands,
             stop: stop.clone(),
@@ -106,7 +106,7 @@ impl Threads {
             inbox,
             workers,
             group,
-            pool: Pool::start(&crew.site, &crew.board, &events)?,
+            pool: Pool::start(&crew.site, &crew.view, &events)?,
         };
         let over = stop.clone();
         let supervisor = spawn("supervisor", move || {
@@ -252,8 +252,8 @@ fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<Event>, tasks:
 
 /// Drives the control topic on its thread.
 struct Control {
-    carrier: Carrier,
-    board: Arc<Board>,
+    agent: DeployAgent,
+    view: Arc<DeployView>,
     tasks: Tasks,
     commands: Vec<Sender<Command>>,
     stop: Arc<AtomicBool>,
@@ -263,8 +263,8 @@ impl Control {
     /// Runs until the instance is told to stop.
     fn run(self) -> Result<()> {
         let Control {
-            mut carrier,
-            board,
+            mut agent,
+            view,
             tasks,
             commands,
             stop,
@@ -272,14 +272,14 @@ impl Control {
         let start = Instant::now();
         let mut said: Option<Instant> = None;
         while !stop.load(Ordering::Acquire) {
-            let mut tell = |orders: &Arc<Orders>| {
+            let mut tell = |schedule: &Arc<RulesSchedule>| {
                 for worker in &commands {
-                    let _ = worker.send(Command::Order(orders.clone()));
+                    let _ = worker.send(Command::SetSchedule(schedule.clone()));
                 }
             };
             let carriage = Carriage {
-                carrier: &mut carrier,
-                board: &board,
+                agent: &mut agent,
+                view: &view,
                 tasks: &tasks,
             };
             match carriage.turn(now(start), CONTROL_WAIT, &mut tell) {

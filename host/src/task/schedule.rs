@@ -221,7 +221,7 @@ impl Schedule {
     /// What the journal says of the place that is reached, after the step `last`: the next reply is offered, and a version that
     /// takes over is returned. The task takes it over and asks again.
     pub fn follow_journal(&mut self, last: &StepKey) -> Option<JournaledTakeOver> {
-        let Life::Following { journal, awaits } = &mut self.life else {
+        let Life::ControlReader { journal, awaits } = &mut self.life else {
             return None;
         };
         *awaits = None;
@@ -253,7 +253,7 @@ impl Schedule {
     /// Stops following the journal, if nothing of it is left after the step `last`. Returns whether it did.
     pub fn end_journal(&mut self, last: &StepKey) -> bool {
         let ends = match &self.life {
-            Life::Following { journal, .. } => self.replies.is_empty() && journal.is_through(last),
+            Life::ControlReader { journal, .. } => self.replies.is_empty() && journal.is_through(last),
             _ => false,
         };
         if ends {

@@ -13,7 +13,7 @@ use super::schedule::Moment;
 use super::undeclared::Letters;
 use crate::arrivals::{Arrived, Demand, Heartbeat};
 use crate::binding::{Sources, Wiring};
-use crate::deploy::protocol::{Committed, Order, Record, nonce};
+use crate::deploy::protocol::{Committed, Decision, Record, nonce};
 use crate::deploy::{Prepare, RulesSchedule};
 use crate::log::Chunk;
 use crate::metrics::DeadLetter;
@@ -127,8 +127,8 @@ impl Task {
             self.schedule.refuse(number);
             let why = format!("task {task}: {why}");
             tracing::warn!(deploy = number, why, "a deploy is refused");
-            let order = Order::Cancel(why);
-            return self.tell(&Record::Order { number, order }, epoch);
+            let decision = Decision::Cancel(why);
+            return self.tell(&Record::Decision { number, decision }, epoch);
         }
         let position = self.schedule.hold(prepare, moment, last);
         self.tell(&Record::Answer { number, task, position }, epoch);

@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::deploy::checks::compare;
 use crate::deploy::compile::declared;
-use crate::deploy::{Orders, Prepare};
+use crate::deploy::{Prepare, RulesSchedule};
 use crate::error::{Failure, Result};
 use crate::instance::Stores;
 use crate::instance::driven::Instance;
@@ -73,9 +73,9 @@ impl Stage {
             None => self.script.services(),
         };
         let mut seat = site.seat(0, producer, services)?;
-        seat.worker_mut().set_schedule(self.orders.clone());
-        self.board.fix(self.orders.clone());
-        self.life = Some(Instance::start(site, vec![seat], self.board.clone())?);
+        seat.worker_mut().set_schedule(self.schedule.clone());
+        self.view.fix(self.schedule.clone());
+        self.life = Some(Instance::start(site, vec![seat], self.view.clone())?);
         Ok(())
     }
 
@@ -158,10 +158,10 @@ impl Stage {
             settings,
         } = prepared;
         if wiring.rules.version() != self.wiring.rules.version() {
-            let mut orders = Orders::clone(&self.orders);
-            orders.commit(at, wiring.clone());
-            orders.prepare = None;
-            self.order(orders);
+            let mut schedule = RulesSchedule::clone(&self.schedule);
+            schedule.commit(at, wiring.clone());
+            schedule.prepare = None;
+            self.set_schedule(schedule);
             self.declared.push(declared(&wiring));
         }
         self.wiring = wiring;
@@ -171,16 +171,16 @@ impl Stage {
 
     /// Announces that they should take over now, without a decision: each task holds and says where.
     pub fn hold(&mut self, prepared: &Prepared) {
-        let mut orders = Orders::clone(&self.orders);
+        let mut schedule = RulesSchedule::clone(&self.schedule);
         let (wiring, version) = (prepared.wiring.clone(), prepared.wiring.rules.version().0);
-        orders.wirings.insert(version, wiring);
-        orders.prepare = Some(Prepare {
-            number: orders.decided + 1,
+        schedule.wirings.insert(version, wiring);
+        schedule.prepare = Some(Prepare {
+            number: schedule.decided + 1,
             version,
             at: None,
             drop_timers: false,
         });
-        self.order(orders);
+        self.set_schedule(schedule);
     }
 
     /// Changes the configuration for the next start.
@@ -275,7 +275,7 @@ impl Stage {
             }
         };
         let starts = vec![0; self.layout.inputs.len()];
-        Task::open(partition, self.layout.clone(), self.orders.clone(), restored, &starts)
+        Task::open(partition, self.layout.clone(), self.schedule.clone(), restored, &starts)
     }
 }
 

@@ -4,7 +4,7 @@
 //! keep up.
 
 use super::{Prepared, Stage};
-use crate::deploy::Orders;
+use crate::deploy::RulesSchedule;
 use crate::record::{Millis, Partition};
 use crate::shadow::{Bounds, Parts, Player, Report, Trial};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ impl Stage {
     pub fn shadow(&mut self, prepared: Prepared, duration: Millis, bounds: Bounds) {
         let config = &self.setup.config;
         let parts = Parts {
-            number: self.orders.shadow.as_ref().map_or(1, |last| last.number + 1),
+            number: self.schedule.shadow.as_ref().map_or(1, |last| last.number + 1),
             wiring: prepared.wiring,
             duration,
             instance: config.instance.clone(),
@@ -25,16 +25,16 @@ impl Stage {
         };
         let trial = Arc::new(Trial::new(parts, bounds));
         self.player = Some((Player::new(trial.clone()), false));
-        let mut orders = Orders::clone(&self.orders);
-        orders.shadow = Some(trial);
-        self.order(orders);
+        let mut schedule = RulesSchedule::clone(&self.schedule);
+        schedule.shadow = Some(trial);
+        self.set_schedule(schedule);
     }
 
     /// Ends the shadow. Its results so far are kept.
     pub fn cancel_shadow(&mut self) {
-        let mut orders = Orders::clone(&self.orders);
-        orders.shadow = None;
-        self.order(orders);
+        let mut schedule = RulesSchedule::clone(&self.schedule);
+        schedule.shadow = None;
+        self.set_schedule(schedule);
     }
 
     /// Holds the shadow, or lets it run again.
@@ -50,11 +50,11 @@ impl Stage {
         trial.map(|trial| trial.reports()).unwrap_or_default()
     }
 
-    pub(super) fn order(&mut self, orders: Orders) {
-        self.orders = Arc::new(orders);
-        self.board.fix(self.orders.clone());
+    pub(super) fn set_schedule(&mut self, schedule: RulesSchedule) {
+        self.schedule = Arc::new(schedule);
+        self.view.fix(self.schedule.clone());
         if let Some(life) = &mut self.life {
-            life.seat(0).worker_mut().set_schedule(self.orders.clone());
+            life.seat(0).worker_mut().set_schedule(self.schedule.clone());
         }
     }
 

@@ -4,7 +4,7 @@
 //! other; then each task reads its changelog to the end, and goes on from what is committed there.
 
 use crate::binding::Layout;
-use crate::deploy::Orders;
+use crate::deploy::RulesSchedule;
 use crate::error::{Failure, Result};
 use crate::log::Log;
 use crate::record::Partition;
@@ -60,7 +60,7 @@ impl Recovery {
     }
 
     /// Reads on. Returns the tasks that have reached the end.
-    pub fn step(&mut self, schedule: &Arc<Orders>) -> Result<Vec<Task>> {
+    pub fn step(&mut self, schedule: &Arc<RulesSchedule>) -> Result<Vec<Task>> {
         let mut restored = vec![];
         let mut log_is_away = false;
         for mut restoring in std::mem::take(&mut self.restoring) {

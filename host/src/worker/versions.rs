@@ -8,7 +8,7 @@
 
 use super::telemetry::Telemetry;
 use crate::binding::{Sources, Status};
-use crate::deploy::Orders;
+use crate::deploy::RulesSchedule;
 use crate::record::{Number, Partition};
 use crate::rules::Trap;
 use crate::step::Guest;
@@ -21,7 +21,7 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Versions {
     /// What the control topic says: which deploy runs from when on, which are withdrawn, which stop when over their budget.
-    schedule: Arc<Orders>,
+    schedule: Arc<RulesSchedule>,
     instances: Vec<Guest>,
     /// Deploys that no task takes a step with, and why.
     stopped: BTreeMap<Number, String>,
@@ -41,12 +41,12 @@ pub enum Batch {
 
 impl Versions {
     /// Which deploy runs from when on.
-    pub fn schedule(&self) -> &Arc<Orders> {
+    pub fn schedule(&self) -> &Arc<RulesSchedule> {
         &self.schedule
     }
 
     /// A new schedule. Stopped deploys that it has withdrawn, or that may go on now, are no longer stopped.
-    pub fn set_schedule(&mut self, schedule: Arc<Orders>) {
+    pub fn set_schedule(&mut self, schedule: Arc<RulesSchedule>) {
         self.stopped.retain(|deploy, _| schedule.stops.contains(deploy));
         self.schedule = schedule;
     }

@@ -10,8 +10,8 @@ use pelton_tests::stage::{MINUTE, SECOND};
 
 /// What an instance knows.
 fn seen(running: &Running) -> Shadowing {
-    let board = running.board();
-    let seen = shadow_here(&board.control(), PARTITIONS as usize, board.shadow().as_deref());
+    let view = running.view();
+    let seen = shadow_here(&view.control(), PARTITIONS as usize, view.shadow().as_deref());
     seen.unwrap_or_default()
 }
 
@@ -50,9 +50,9 @@ fn it_is_seen_everywhere_and_promoted() {
     for running in [&a, &b] {
         eventually("what differs is seen", || all(&seen(running)));
     }
-    let author = fleet.author("somebody");
+    let client = fleet.client("somebody");
     eventually("and by who knows the brokers only", || {
-        all(&author.diff().expect("it is read").expect("it is there"))
+        all(&client.diff().expect("it is read").expect("it is there"))
     });
     let shadowing = seen(&a);
     assert_eq!(shadowing.total.outputs.same, 10 * PARTITIONS as u64, "{shadowing:#?}");
@@ -90,11 +90,11 @@ fn it_is_cancelled() {
     let mut fleet = Fleet::new();
     let a = fleet.start("a");
     has_tasks(&a, 4);
-    let none = a.author().cancel().expect_err("nothing to cancel");
+    let none = a.client().cancel().expect_err("nothing to cancel");
     assert!(none.contains("no deploy and no shadow is under way"), "{none}");
     assert_eq!(begin(&a, wish(short())), Ok(1));
     begun(&a);
-    assert_eq!(a.author().cancel(), Ok(Cancelled::Shadow(1)));
+    assert_eq!(a.client().cancel(), Ok(Cancelled::Shadow(1)));
     eventually("it is over", || seen(&a).over.is_some());
     let why = deploy(
         &a,

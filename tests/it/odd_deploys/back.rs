@@ -40,7 +40,7 @@ fn it_says_why_and_may_be_deployed_again() {
     assert_eq!(line.version(), good);
     line.flow(10, "poison");
     line.check("a restart");
-    let control = line.running().board().control();
+    let control = line.running().view().control();
     assert!((0..2).all(|task| control.taken(task) == 1));
     assert!(line.metrics().contains("pelton_rules_stopped{partition=\"0\"} 0"));
 }
@@ -62,7 +62,7 @@ fn a_task_far_behind_goes_back_where_it_is() {
         (0..200).for_each(|_| line.put(1, "poison"));
         line.check("behind");
     }
-    assert!(line.running().board().control().fallen().is_some());
+    assert!(line.running().view().control().fallen().is_some());
     assert!(line.dead_letters().len() <= 6, "{:?}", line.dead_letters());
 }
 
@@ -100,7 +100,7 @@ fn nobody_goes_back_twice() {
     eventually("back", || line.version() == second);
     line.check("in the second");
     assert!(line.dead_letters().len() >= 30, "{}", line.dead_letters().len());
-    let control = line.running().board().control();
+    let control = line.running().view().control();
     assert!(matches!(
         control.known(2).expect("it is there").state,
         State::Committed(_)
@@ -156,7 +156,7 @@ fn what_the_old_ones_do_not_know_is_not_lost() {
     };
     line.deploy(drop_timers).expect("accepted");
     line.flow(20, "bad");
-    eventually("back", || line.running().board().control().fallen().is_some());
+    eventually("back", || line.running().view().control().fallen().is_some());
     line.check("back with the kind that they know");
     let dropped = line
         .dead_letters()

@@ -39,7 +39,7 @@ fn what_can_not_run_is_refused_by_name() {
         assert_eq!(line.version(), good, "{name}");
     }
     assert_eq!(line.dead_letters().len(), 0);
-    assert_eq!(line.running().board().control().last(), 1, "nothing was written");
+    assert_eq!(line.running().view().control().last(), 1, "nothing was written");
 }
 
 /// At fault on every record: back by itself, with at most the budget's records in the dead letters.
@@ -76,13 +76,13 @@ fn what_is_always_at_fault_goes_back_by_itself() {
         // Of some, only the last event of each batch is at fault.
         eventually(what, || {
             line.flow(1, "behind");
-            let control = line.running().board().control();
+            let control = line.running().view().control();
             control.fallen().is_some_and(|(fallen, _)| fallen == number)
         });
         line.flow(5, "behind");
         line.check(what);
         assert_eq!(line.version(), good, "{what}");
-        let control = line.running().board().control();
+        let control = line.running().view().control();
         let (fallen, why) = control
             .fallen()
             .unwrap_or_else(|| panic!("{what}: it was not withdrawn"));
@@ -107,7 +107,7 @@ fn what_never_ends_goes_back_by_itself() {
         line.flow(20, ending);
         eventually(what, || line.version() == good);
         line.check(what);
-        let control = line.running().board().control();
+        let control = line.running().view().control();
         let (fallen, why) = control.fallen().expect("it was withdrawn");
         assert!(
             fallen == number && why.contains("rules.time_budget"),

@@ -10,7 +10,7 @@ use pelton::config::{Budget, Config, Format as Written, Input, TimeSource};
 use pelton::deploy::agent::First;
 use pelton::deploy::api::{Deployed, Wish};
 use pelton::deploy::compile::{Compile, limits};
-use pelton::deploy::reader::Following;
+use pelton::deploy::reader::ControlReader;
 use pelton::instance::{Parts, Running};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
@@ -142,7 +142,7 @@ impl Line {
         let wiring = compile(&component(), &settings.to_string()).expect("rules that fit");
         let script = Script::default();
         let parts = Parts {
-            following: Following::begin(log.clone(), layout.clone()).expect("a control topic"),
+            reader: ControlReader::begin(log.clone(), layout.clone()).expect("a control topic"),
             layout,
             compile,
             first: Some(First::new(component(), &settings, wiring)),
@@ -184,13 +184,13 @@ impl Line {
 
     /// The version of the newest deploy.
     pub fn version(&self) -> String {
-        let version = self.running().board().version();
+        let version = self.running().view().version();
         version.map_or_else(String::new, |version| Version(version).to_string())
     }
 
     /// Deploys.
     pub fn deploy(&self, wish: Wish) -> Result<Deployed, String> {
-        self.running().author().deploy(wish, &mut |_, _| {})
+        self.running().client().deploy(wish, &mut |_, _| {})
     }
 
     /// Other settings for the running component, from where the tasks are.

@@ -24,7 +24,7 @@ fn what_is_pruned_is_gone_and_the_rest_runs_on() {
     }
     let runs = line.version();
     let prune = |line: &Line, keep: &Keep, dry_run| {
-        let gone = line.running().author().prune(keep, dry_run).expect("it can be asked");
+        let gone = line.running().client().prune(keep, dry_run).expect("it can be asked");
         gone.iter().flat_map(|one| one.deploys.clone()).collect::<Vec<_>>()
     };
     let journal = Keep {

@@ -38,8 +38,8 @@ fn taken_over(pipeline: &Pipeline, a: &Process) {
 pub fn after_waiting(pipeline: &Pipeline) -> String {
     let a = pipeline.start("a");
     eventually("the deploy is decided", || {
-        let following = pipeline.author("a reader").read().expect("a control topic");
-        let known = following.control().known(3).map(|known| known.state.clone());
+        let reader = pipeline.author("a reader").read().expect("a control topic");
+        let known = reader.control().known(3).map(|known| known.state.clone());
         matches!(known, Some(State::Committed(_)))
     });
     what_waited(pipeline, &a);

@@ -4,7 +4,7 @@
 //! written to the same bytes: instances of both versions may share a pipeline.
 
 use pelton::deploy::protocol::shadow::{Said, Shadow};
-use pelton::deploy::protocol::{Declared, Deploy, Order, Record, Report as Progress, Stage, Store};
+use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Progress, Stage, Store};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
 use pelton::record::watermark::Clock;
 use pelton::record::{Cell, FOREVER, StepKey};
@@ -169,7 +169,7 @@ fn a_deploy() -> Deploy {
 }
 
 fn control() -> Vec<Record> {
-    let order = |order| Record::Order { number: 2, order };
+    let decision = |decision| Record::Decision { number: 2, decision };
     let progress = |stage| Progress {
         stage,
         tasks: vec![0, 3],
@@ -182,9 +182,9 @@ fn control() -> Vec<Record> {
     vec![
         Record::Deploy(a_deploy()),
         Record::Deploy(now),
-        order(Order::Commit(-9)),
-        order(Order::Cancel("why".into())),
-        order(Order::Withdraw("why".into())),
+        decision(Decision::Commit(-9)),
+        decision(Decision::Cancel("why".into())),
+        decision(Decision::Withdraw("why".into())),
         Record::Answer {
             number: 2,
             task: 3,

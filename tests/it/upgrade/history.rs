@@ -251,8 +251,8 @@ fn undecided(pipeline: &Pipeline) {
     std::thread::scope(|scope| {
         let deploying = scope.spawn(|| deploy(pipeline, three(), 900 * SECOND));
         eventually("one task holds", || {
-            let following = pipeline.author("a reader").read().expect("a control topic");
-            following.control().open().is_some_and(|open| open.answers.len() == 1)
+            let reader = pipeline.author("a reader").read().expect("a control topic");
+            reader.control().open().is_some_and(|open| open.answers.len() == 1)
         });
         for (id, at) in [("m20", 880), ("m21", 899), ("m21", 903)] {
             each(pipeline, |user| money(user, id, at * SECOND).session("s1").into());

@@ -50,8 +50,8 @@ pub fn of(pipeline: &Pipeline) -> String {
 /// Deploys and shadow.
 fn control(pipeline: &Pipeline) -> String {
     let mut text = String::from("== control topic\n");
-    let following = pipeline.author("a reader").read().expect("a control topic");
-    let control = following.control();
+    let reader = pipeline.author("a reader").read().expect("a control topic");
+    let control = reader.control();
     for known in control.deploys() {
         let state = match &known.state {
             State::Open => "open".into(),

@@ -7,9 +7,9 @@ use crate::deploys::fleet::eventually;
 use pelton::binding::{Layout, Wiring};
 use pelton::config::Config;
 use pelton::deploy::agent::First;
-use pelton::deploy::client::Author;
+use pelton::deploy::client::DeployClient;
 use pelton::deploy::compile::{Compile, limits};
-use pelton::deploy::reader::Following;
+use pelton::deploy::reader::ControlReader;
 use pelton::instance::{Parts, Running};
 use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
 use pelton::log::{Log, Membership, Outcome, Transaction};
@@ -157,7 +157,7 @@ impl Pipeline {
         let wiring = self.compile(|| {})(&component(), &settings.to_string()).expect("rules that fit");
         let script = self.script.clone();
         let parts = Parts {
-            following: Following::begin(log.clone(), self.layout.clone()).expect("a control topic"),
+            reader: ControlReader::begin(log.clone(), self.layout.clone()).expect("a control topic"),
             layout: self.layout.clone(),
             compile: self.compile(before),
             first: Some(First::new(component(), &settings, wiring)),
@@ -188,8 +188,8 @@ impl Pipeline {
     }
 
     /// Somebody who deploys without an instance.
-    pub fn author(&self, name: &str) -> Author {
-        Author {
+    pub fn author(&self, name: &str) -> DeployClient {
+        DeployClient {
             log: self.log(name),
             layout: self.layout.clone(),
             compile: self.compile(|| {}),

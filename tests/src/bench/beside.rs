@@ -3,7 +3,7 @@
 //! Rule: a shadow of the rules that run must find nothing; if it does not keep up it is dropped, and says so.
 
 use pelton::deploy::api::{Shadowing, Wish};
-use pelton::deploy::client::Author;
+use pelton::deploy::client::DeployClient;
 use pelton::instance::Running;
 use pelton::metrics::TaskMetrics;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Whoever begins a shadow.
 pub struct Beside {
-    author: Arc<Author>,
+    client: Arc<DeployClient>,
     thread: JoinHandle<Result<(), String>>,
 }
 
 impl Beside {
     /// As soon as a task has taken steps.
     pub fn start(running: &Running, tasks: Vec<TaskMetrics>) -> Beside {
-        let author = running.author().clone();
-        let begins = author.clone();
+        let client = running.client().clone();
+        let begins = client.clone();
         let thread = std::thread::spawn(move || {
             while tasks.iter().all(|task| task.watermark_seconds.get() <= 0.0) {
                 std::thread::sleep(LOOK);
@@ -37,12 +37,12 @@ impl Beside {
             };
             begins.deploy(wish, &mut |_, _| {}).map(|_| ())
         });
-        Beside { author, thread }
+        Beside { client, thread }
     }
 
     /// What is seen of it by now.
     pub fn end(self) -> Result<Shadowing, String> {
         self.thread.join().map_err(|_| "the author has panicked".to_owned())??;
-        self.author.diff()?.ok_or_else(|| "no shadow has run".to_owned())
+        self.client.diff()?.ok_or_else(|| "no shadow has run".to_owned())
     }
 }

@@ -12,7 +12,7 @@ use pelton::config::{Config, SchemaSource};
 use pelton::deploy::agent::First;
 use pelton::deploy::api::Shadowing;
 use pelton::deploy::compile::compiler;
-use pelton::deploy::reader::Following;
+use pelton::deploy::reader::ControlReader;
 use pelton::instance::{Parts, Running, Stores, output_partitions};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
@@ -253,7 +253,7 @@ fn measure(
     let (begun, ours) = (Instant::now(), cpu::own());
     let running = Running::start(Parts {
         config: config.clone(),
-        following: Following::begin(log.clone(), layout.clone())?,
+        reader: ControlReader::begin(log.clone(), layout.clone())?,
         layout,
         compile,
         first,

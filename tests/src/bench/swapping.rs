@@ -27,7 +27,7 @@ pub struct Swapping {
 impl Swapping {
     /// From now on, each so far ahead of the foremost task in event time; zero: now.
     pub fn start(running: &Running, tasks: Vec<TaskMetrics>, ahead: Duration) -> Swapping {
-        let author = running.author().clone();
+        let client = running.client().clone();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -53,7 +53,7 @@ impl Swapping {
                     set,
                     ..Wish::default()
                 };
-                match author.deploy(wish, &mut |_, _| {}) {
+                match client.deploy(wish, &mut |_, _| {}) {
                     Ok(_) => committed += 1,
                     Err(why) => {
                         refused += 1;

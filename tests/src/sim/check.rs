@@ -100,8 +100,8 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
             Ok(None) => {}
             Ok(Some(restored)) => {
                 let starts = vec![0; world.config.inputs.len()];
-                let (layout, orders) = (world.layout.clone(), world.all_versions());
-                let task = Task::open(partition, layout, orders, restored, &starts);
+                let (layout, schedule) = (world.layout.clone(), world.all_versions());
+                let task = Task::open(partition, layout, schedule, restored, &starts);
                 return task.map(Some).map_err(|why| format!("task {partition}: {why}"));
             }
             Err(Failure::Retry(_)) => return Ok(None),

@@ -5,7 +5,7 @@ use super::world::{World, Wrong};
 use crate::auditor::{self, Decided, Said};
 use crate::told;
 use pelton::deploy::protocol::State;
-use pelton::deploy::reader::Following;
+use pelton::deploy::reader::ControlReader;
 use std::time::Duration;
 
 /// Everything committed there.
@@ -26,10 +26,10 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     if let Some(number) = decided.open {
         return Err(format!("deploy {number} is not decided at the end"));
     }
-    let following = Following::begin(world.outside.clone(), world.layout.clone());
-    let mut following = following.map_err(|why| why.to_string())?;
-    following.catch_up(Duration::ZERO).map_err(|why| why.to_string())?;
-    let control = following.control();
+    let reader = ControlReader::begin(world.outside.clone(), world.layout.clone());
+    let mut reader = reader.map_err(|why| why.to_string())?;
+    reader.catch_up(Duration::ZERO).map_err(|why| why.to_string())?;
+    let control = reader.control();
     let is: Vec<_> = control
         .committed()
         .iter()

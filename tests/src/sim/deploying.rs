@@ -1,6 +1,6 @@
 //! Whoever deploys has turns, too; and an instance that a version does not fit.
 
-use super::author::Author;
+use super::client::DeployClient;
 use super::plan::Which;
 use super::world::{World, Wrong};
 
@@ -43,14 +43,14 @@ impl World {
             self.processes[by % count].bench.refuse(Some(version));
         }
         self.acted += 1;
-        let author = Author::new(self, self.acted, act);
-        self.authors.push(author);
+        let client = DeployClient::new(self, self.acted, act);
+        self.authors.push(client);
     }
 
     fn step_author(&mut self, index: usize) -> Result<(), Wrong> {
-        let mut author = self.authors.swap_remove(index);
-        if author.step(self)? {
-            self.authors.push(author);
+        let mut client = self.authors.swap_remove(index);
+        if client.step(self)? {
+            self.authors.push(client);
         }
         Ok(())
     }

@@ -7,10 +7,10 @@ use super::versions::Bench;
 use pelton::binding::Layout;
 use pelton::clock::Now;
 use pelton::config::Config;
-use pelton::deploy::agent::{self, Carrier};
+use pelton::deploy::agent::{self, DeployAgent};
 use pelton::deploy::protocol::Control;
-use pelton::deploy::reader::Following;
-use pelton::deploy::view::Board;
+use pelton::deploy::reader::ControlReader;
+use pelton::deploy::view::DeployView;
 use pelton::error::{Failure, Result};
 use pelton::instance::Stores;
 use pelton::instance::driven::Instance;
@@ -43,7 +43,7 @@ pub struct Parts {
 /// A running instance.
 pub struct Life {
     pub instance: Instance,
-    carrier: Carrier,
+    agent: DeployAgent,
     jobs: Jobs,
     pub desks: Vec<Desk>,
 }
@@ -53,7 +53,7 @@ impl Life {
     /// started again.
     pub fn start(parts: Parts, workers_ever: usize) -> Result<Life> {
         let jobs = Jobs::default();
-        let carrier = carrier(&parts, &jobs)?;
+        let agent = agent(&parts, &jobs)?;
         let Parts { config, log, .. } = parts;
         let site = Site {
             metrics: Arc::new(Metrics::of(&config)),
@@ -70,8 +70,8 @@ impl Life {
         let seats = desks.map(|(index, desk)| site.seat(index, site.producer(index)?, desk.handle()));
         let seats = seats.collect::<Result<_>>()?;
         Ok(Life {
-            instance: Instance::start(site, seats, Arc::<Board>::default())?,
-            carrier,
+            instance: Instance::start(site, seats, Arc::<DeployView>::default())?,
+            agent,
             jobs,
             desks: parts.desks,
         })
@@ -79,7 +79,7 @@ impl Life {
 
     /// A round of the control topic's thread.
     pub fn carry(&mut self, now: Now) -> Result<()> {
-        match self.instance.carry(&mut self.carrier, now) {
+        match self.instance.carry(&mut self.agent, now) {
             Err(Failure::Retry(_)) => Ok(()),
             carried => carried,
         }
@@ -98,7 +98,7 @@ impl Life {
 
     /// What the instance knows of deploys.
     pub fn control(&self) -> &Control {
-        self.carrier.control()
+        self.agent.control()
     }
 
     /// Nothing is under way but the work itself.
@@ -121,13 +121,13 @@ impl Life {
 }
 
 /// Of an instance that starts with the rules of its file.
-fn carrier(parts: &Parts, jobs: &Jobs) -> Result<Carrier> {
+fn agent(parts: &Parts, jobs: &Jobs) -> Result<DeployAgent> {
     let Parts {
         config, layout, log, ..
     } = parts;
     let queue = jobs.clone();
-    Ok(Carrier::new(agent::Parts {
-        following: Following::begin(log.clone(), layout.clone())?,
+    Ok(DeployAgent::new(agent::Parts {
+        reader: ControlReader::begin(log.clone(), layout.clone())?,
         log: log.clone(),
         layout: layout.clone(),
         name: (config.name.clone(), config.instance.clone()),

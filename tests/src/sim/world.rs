@@ -2,9 +2,9 @@
 //!
 //! Rule: nothing in it happens but by a draw of the seed, so the same seed gives the same run.
 
-use super::author::Author;
 use super::beginnings::Beginnings;
 use super::check;
+use super::client::DeployClient;
 use super::dice::Dice;
 use super::evidence;
 use super::plan::{Act, Plan};
@@ -15,7 +15,7 @@ use super::versions::Bench;
 use pelton::binding::Layout;
 use pelton::clock::Now;
 use pelton::config::Config;
-use pelton::deploy::Orders;
+use pelton::deploy::RulesSchedule;
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Record};
 use pelton::registry::Schemas;
@@ -52,7 +52,7 @@ pub struct World {
     /// What is still to be deployed.
     pub(super) acts: VecDeque<Act>,
     /// Whoever deploys now.
-    pub(super) authors: Vec<Author>,
+    pub(super) authors: Vec<DeployClient>,
     /// How many have deployed.
     pub(super) acted: usize,
     /// Whoever looks from outside.
@@ -306,12 +306,12 @@ impl World {
     }
 
     /// All versions that are wired: what a task needs to be looked at.
-    pub(super) fn all_versions(&self) -> Arc<Orders> {
-        let mut orders = Orders::only(self.bench.wiring(self.plan.files[0]));
+    pub(super) fn all_versions(&self) -> Arc<RulesSchedule> {
+        let mut schedule = RulesSchedule::only(self.bench.wiring(self.plan.files[0]));
         for wiring in self.bench.wired() {
-            orders.wirings.insert(wiring.rules.version().0, wiring.clone());
+            schedule.wirings.insert(wiring.rules.version().0, wiring.clone());
         }
-        Arc::new(orders)
+        Arc::new(schedule)
     }
 
     /// The task, wherever it is open.

@@ -12,7 +12,7 @@ use super::{Options, PARTITIONS, PATIENCE};
 use anyhow::{Result, ensure};
 use pelton::binding::Wiring;
 use pelton::deploy::api::{Back, Wish};
-use pelton::deploy::client::Author;
+use pelton::deploy::client::DeployClient;
 use pelton::deploy::protocol::{Control, Known, State};
 use pelton_demo::traffic::Random;
 use serde_json::json;
@@ -33,7 +33,7 @@ const ATTEMPTS: usize = 4;
 /// See the module.
 pub struct Swapping<'p> {
     pipeline: &'p Pipeline<'p>,
-    author: Author,
+    client: DeployClient,
     /// Serves the author's registry.
     _runtime: tokio::runtime::Runtime,
     /// Held so that the author compiles each component once.
@@ -53,14 +53,14 @@ impl<'p> Swapping<'p> {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let author = pelton::instance::author(pipeline.config()?, runtime.handle())?;
+        let client = pelton::instance::client(pipeline.config()?, runtime.handle())?;
         let versions = Versions::read()?;
         let settings = versions::settings("", versions::PENDING[0]).to_string();
-        let compile = |component| (author.compile)(component, &settings).map_err(anyhow::Error::msg);
+        let compile = |component| (client.compile)(component, &settings).map_err(anyhow::Error::msg);
         let compiled = versions.components().map(compile).collect::<Result<_>>()?;
         let swapping = Swapping {
             pipeline,
-            author,
+            client,
             _runtime: runtime,
             _compiled: compiled,
             versions,
@@ -83,14 +83,14 @@ impl<'p> Swapping<'p> {
 
     /// One deploy, which must be committed.
     pub fn deploy(&self, wish: Wish) -> Result<()> {
-        let done = self.author.deploy(wish, &mut |_, _| {});
+        let done = self.client.deploy(wish, &mut |_, _| {});
         done.map(drop).map_err(anyhow::Error::msg)
     }
 
     /// What the control topic says now.
     pub fn control(&self) -> Result<Control> {
-        let following = self.author.read().map_err(anyhow::Error::msg)?;
-        Ok(following.control().clone())
+        let reader = self.client.read().map_err(anyhow::Error::msg)?;
+        Ok(reader.control().clone())
     }
 
     /// As many swaps as are wanted, with the kills between and within them; each swap lets a slice of the traffic in.
@@ -156,8 +156,8 @@ impl<'p> Swapping<'p> {
         let at = (victim.is_some() || self.random.chance(0.5)).then_some(times.start + ahead);
         let wish = Wish { at, ..self.wish(kind) };
         let (mut open, mut trouble) = (false, None);
-        let author = &self.author;
-        let done = author.deploy(wish, &mut |known, _| {
+        let client = &self.client;
+        let done = client.deploy(wish, &mut |known, _| {
             if !is_under_way(known) {
                 return;
             }
@@ -165,7 +165,7 @@ impl<'p> Swapping<'p> {
             victim.kill();
             // The topic may say more than was read when it was killed.
             let number = known.deploy.number;
-            open = author.read().is_ok_and(|now| {
+            open = client.read().is_ok_and(|now| {
                 let known = now.control().known(number);
                 known.is_some_and(|known| known.state == State::Open)
             });

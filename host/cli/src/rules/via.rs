@@ -4,7 +4,7 @@ use super::super::{FAILED, FINDINGS};
 use super::{Target, Trouble, show};
 use pelton::config::Config;
 use pelton::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Running, Shadowing, Wish};
-use pelton::deploy::client::{Author, Keep};
+use pelton::deploy::client::{DeployClient, Keep};
 use pelton::deploy::status;
 use pelton::http::{COMPONENT_TYPE, Refused, WISH_HEADER};
 use pelton::rules::Version;
@@ -29,7 +29,7 @@ pub enum Via {
     },
     /// Through the control topic.
     Kafka {
-        author: Box<Author>,
+        author: Box<DeployClient>,
         tasks: usize,
         /// The retention of the journal.
         ran_within: Duration,
@@ -151,8 +151,8 @@ impl Via {
     pub fn status(&self) -> Result<Running, Trouble> {
         match self {
             Via::Kafka { author, tasks, .. } => {
-                let following = author.read().map_err(|why| Trouble(FAILED, why))?;
-                let control = following.control();
+                let reader = author.read().map_err(|why| Trouble(FAILED, why))?;
+                let control = reader.control();
                 let version = |number| {
                     control
                         .known(number)
@@ -187,14 +187,14 @@ fn load(file: &Path) -> Result<Config, Trouble> {
 }
 
 /// An author that deploys through Kafka, and the runtime of its registry client.
-fn author(config: Config) -> Result<(Author, tokio::runtime::Runtime), Trouble> {
+fn author(config: Config) -> Result<(DeployClient, tokio::runtime::Runtime), Trouble> {
     let failed = |why: String| Trouble(FAILED, why);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| failed(format!("no thread for the registry: {error}")))?;
-    let author = pelton::instance::author(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
+    let author = pelton::instance::client(config, runtime.handle()).map_err(|why| failed(format!("{why:#}")))?;
     Ok((author, runtime))
 }
 

@@ -3,13 +3,13 @@
 //! Rule: the decision follows from the tasks' status and from the topic. It is written again until it was read, and
 //! once for each deploy.
 
-use super::Carrier;
+use super::DeployAgent;
 use crate::binding::Status;
-use crate::deploy::protocol::{Order, Record, Way};
+use crate::deploy::protocol::{Decision, Record, Way};
 use crate::record::Number;
 use std::collections::BTreeSet;
 
-impl Carrier {
+impl DeployAgent {
     /// The decision that withdraws a deploy because it exceeds a budget, if there is such a deploy and it can be
     /// withdrawn.
     pub(super) fn back(&self, tasks: &[Status]) -> Option<Record> {
@@ -18,8 +18,8 @@ impl Carrier {
         let (task, why) = over.find_map(|task| Some((task, &task.trouble.as_ref()?.0)))?;
         let (instance, partition, number) = (&self.parts.name.1, task.partition, task.deployed);
         let why = format!("instance '{instance}', task {partition}: {why}");
-        let order = Order::Withdraw(why);
-        Some(Record::Order { number, order })
+        let decision = Decision::Withdraw(why);
+        Some(Record::Decision { number, decision })
     }
 
     /// The deploys whose tasks stop when they exceed a budget, because they can't be withdrawn.
@@ -29,7 +29,7 @@ impl Carrier {
 
     /// Logs the deploys that were withdrawn since the last schedule.
     pub(super) fn say_withdrawn(&self) {
-        for known in self.control.withdrawn().iter().skip(self.orders.withdrawn.len()) {
+        for known in self.control.withdrawn().iter().skip(self.schedule.withdrawn.len()) {
             let why = self.control.known(known.number).map(|known| &known.state);
             let instead = known.instead.map(|instead| instead.number);
             tracing::error!(

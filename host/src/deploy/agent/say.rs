@@ -3,32 +3,32 @@
 //! Rule: they follow from what was read, and from the clock. So a record that was not written is tried again, and none
 //! is written twice.
 
-use super::{Carrier, OTHERS_AFTER};
+use super::{DeployAgent, OTHERS_AFTER};
 use crate::binding::Status;
 use crate::clock::Now;
-use crate::deploy::batch::Sheet;
+use crate::deploy::batch::ControlBatch;
 use crate::deploy::compile::hash;
-use crate::deploy::protocol::{Deploy, Order, Record, Report, Stage, nonce};
+use crate::deploy::protocol::{Decision, Deploy, Record, Report, Stage, nonce};
 use crate::error::{Failure, Result};
 use crate::record::Partition;
 use crate::rules::Version;
 use std::time::Duration;
 
-impl Carrier {
+impl DeployAgent {
     /// The records that are due.
-    pub(super) fn sheet(&mut self, now: Now, tasks: &[Status]) -> Sheet {
-        let mut sheet = Sheet::default();
+    pub(super) fn batch(&mut self, now: Now, tasks: &[Status]) -> ControlBatch {
+        let mut batch = ControlBatch::default();
         if self.control.last() == 0 {
-            self.first(now, &mut sheet);
-            return sheet;
+            self.first(now, &mut batch);
+            return batch;
         }
-        if let Some(order) = self.back(tasks) {
-            self.order(now, &order, &mut sheet);
-            return sheet;
+        if let Some(decision) = self.back(tasks) {
+            self.decide(now, &decision, &mut batch);
+            return batch;
         }
         let Some(open) = self.control.open() else {
             self.open = None;
-            return sheet;
+            return batch;
         };
         let (number, version) = (open.deploy.number, open.deploy.version);
         let due = self.control.due();
@@ -47,13 +47,13 @@ impl Carrier {
             };
             now.mono.saturating_sub(since) >= limit + grace
         };
-        let order = if let Some(why) = self.failed.get(&version) {
+        let decision = if let Some(why) = self.failed.get(&version) {
             let why = format!("it does not fit instance '{}': {why}", self.parts.name.1);
-            Some(Order::Cancel(why))
-        } else if let (Some(Record::Order { order, .. }), Some(since)) = (due, due_since) {
-            late(since, Duration::ZERO).then_some(order)
+            Some(Decision::Cancel(why))
+        } else if let (Some(Record::Decision { decision, .. }), Some(since)) = (due, due_since) {
+            late(since, Duration::ZERO).then_some(decision)
         } else if late(since, self.parts.limit) {
-            Some(Order::Cancel(format!(
+            Some(Decision::Cancel(format!(
                 "it was not decided within {:?}: the tasks {:?} have not answered; does an instance run for each?",
                 self.parts.limit,
                 self.control.missing()
@@ -61,14 +61,14 @@ impl Carrier {
         } else {
             None
         };
-        if let Some(order) = order {
-            self.order(now, &Record::Order { number, order }, &mut sheet);
-            return sheet;
+        if let Some(decision) = decision {
+            self.decide(now, &Record::Decision { number, decision }, &mut batch);
+            return batch;
         }
         let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
             (true, _) => Stage::Ready,
             (false, true) => Stage::Fetched,
-            (false, false) => return sheet,
+            (false, false) => return batch,
         };
         let report = Report { stage, tasks: mine };
         if open.reports.get(&self.parts.name.1) != Some(&report) {
@@ -79,13 +79,13 @@ impl Carrier {
                 report,
             };
             // The key of this kind of record needs no nonce.
-            sheet.record(&self.parts.layout, &record, &[0; 16], now.wall);
+            batch.record(&self.parts.layout, &record, &[0; 16], now.wall);
         }
-        sheet
+        batch
     }
 
     /// Adds a decision, with a unique key.
-    fn order(&mut self, now: Now, order: &Record, sheet: &mut Sheet) {
+    fn decide(&mut self, now: Now, decision: &Record, batch: &mut ControlBatch) {
         self.orders_made += 1;
         let own = nonce(&[
             self.parts.name.1.as_bytes(),
@@ -93,7 +93,7 @@ impl Carrier {
             &self.orders_made.to_be_bytes(),
             &self.control.last().to_be_bytes(),
         ]);
-        sheet.record(&self.parts.layout, order, &own, now.wall);
+        batch.record(&self.parts.layout, decision, &own, now.wall);
     }
 
     /// Once everything that was on the topic at the start has been read, looks whether the file's rules count. They do
@@ -119,7 +119,7 @@ impl Carrier {
     }
 
     /// Makes the file's rules the first deploy.
-    fn first(&self, now: Now, sheet: &mut Sheet) {
+    fn first(&self, now: Now, batch: &mut ControlBatch) {
         let Some(first) = &self.parts.first else { return };
         let component = hash(&first.component);
         let instance = &self.parts.name.1;
@@ -138,7 +138,7 @@ impl Carrier {
             declared: first.declared.clone(),
         };
         let layout = &self.parts.layout;
-        sheet.component(layout, &component, &first.component, now.wall);
-        sheet.record(layout, &Record::Deploy(deploy), &[0; 16], now.wall);
+        batch.component(layout, &component, &first.component, now.wall);
+        batch.record(layout, &Record::Deploy(deploy), &[0; 16], now.wall);
     }
 }

@@ -6,10 +6,10 @@
 //! - A task runs a shadow at most once. If the topic has a report of the task, the shadow does not begin there again.
 //!   If the instance that ran it is gone, the report says that it has ended.
 
-use super::Carrier;
+use super::DeployAgent;
 use crate::binding::Status;
 use crate::clock::Now;
-use crate::deploy::batch::Sheet;
+use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::shadow::{Known, Said};
 use crate::deploy::protocol::{Record, Report as Progress, Stage, nonce};
 use crate::record::Partition;
@@ -36,7 +36,7 @@ impl Drop for Held {
     }
 }
 
-impl Carrier {
+impl DeployAgent {
     /// The shadow that the tasks must run, if its rules are compiled.
     pub(super) fn trial(&mut self) -> Option<Arc<Trial>> {
         let wanted = self.control.shadows().under_way();
@@ -80,14 +80,14 @@ impl Carrier {
     }
 
     /// Adds the records about the shadow that are due.
-    pub(super) fn say_shadow(&mut self, now: Now, tasks: &[Status], sheet: &mut Sheet) {
+    pub(super) fn say_shadow(&mut self, now: Now, tasks: &[Status], batch: &mut ControlBatch) {
         let Some(known) = self.control.shadows().under_way() else {
             return;
         };
         let (number, version) = (known.number(), known.shadow.deploy.version);
         let (layout, instance) = (self.parts.layout.clone(), self.parts.name.1.clone());
         let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
-        let mut say = |said: Said| sheet.record(&layout, &Record::Shadow(said), &own, now.wall);
+        let mut say = |said: Said| batch.record(&layout, &Record::Shadow(said), &own, now.wall);
         if let Some(why) = self.failed.get(&version) {
             return say(Said::Over(
                 number,

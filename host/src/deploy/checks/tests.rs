@@ -1,7 +1,7 @@
 //! Tests each change of a schema in each direction.
 
 use super::*;
-use crate::deploy::protocol::{Deploy, Order, Record};
+use crate::deploy::protocol::{Decision, Deploy, Record};
 
 /// A record with these fields. Fields with a `=` have a default.
 fn schema(fields: &[&str]) -> String {
@@ -43,9 +43,9 @@ fn after(versions: &[Declared]) -> Control {
             written: 0,
             declared: declared.clone().into(),
         }));
-        control.apply(Record::Order {
+        control.apply(Record::Decision {
             number,
-            order: Order::Commit(0),
+            decision: Decision::Commit(0),
         });
     }
     control

@@ -4,10 +4,10 @@
 //! still uses, and those that a replay of the journal needs. (The stores of old versions are not touched. They stay,
 //! unread.)
 
-use super::Author;
+use super::DeployClient;
 use crate::clock::wall;
 use crate::deploy::api::Pruned;
-use crate::deploy::batch::Sheet;
+use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::{Control, Known, Record, State};
 use crate::record::{Millis, Number, Partition};
 use crate::rules::Version;
@@ -35,11 +35,11 @@ struct Prunable {
     deploys: Vec<Number>,
 }
 
-impl Author {
+impl DeployClient {
     /// Removes what is not needed. If `dry_run`, only says what that is.
     pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Pruned>, String> {
-        let following = self.read()?;
-        let control = following.control();
+        let reader = self.read()?;
+        let control = reader.control();
         if let Some(open) = control.open() {
             let number = open.deploy.number;
             return Err(format!("deploy {number} is not decided yet; prune once it is"));
@@ -49,15 +49,15 @@ impl Author {
         }
         let now = wall();
         let mut prunable = prunable(control, self.layout.partitions, keep, now);
-        prunable.retain(|one| following.has(&one.component, one.bytes));
+        prunable.retain(|one| reader.has(&one.component, one.bytes));
         let last = prunable.iter().flat_map(|one| &one.deploys).max();
         if let (Some(&number), false) = (last, dry_run) {
-            let mut sheet = Sheet::default();
+            let mut batch = ControlBatch::default();
             for one in &prunable {
-                sheet.remove(&self.layout, &one.component, one.bytes, now);
+                batch.remove(&self.layout, &one.component, one.bytes, now);
             }
-            sheet.record(&self.layout, &Record::Pruned { number }, &[0; 16], now);
-            self.publish(sheet)?;
+            batch.record(&self.layout, &Record::Pruned { number }, &[0; 16], now);
+            self.publish(batch)?;
         }
         let pruned = |one: Prunable| Pruned {
             component: Version(one.component).to_string(),
@@ -115,7 +115,7 @@ fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Num
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::protocol::{Deploy, Order};
+    use crate::deploy::protocol::{Decision, Deploy};
 
     /// Deploys of these components, one second after another. Both tasks have taken over the last one.
     fn control(components: &[u8]) -> Control {
@@ -137,8 +137,8 @@ mod tests {
                 written: at,
                 declared: Default::default(),
             }));
-            let order = Order::Commit(at);
-            control.apply(Record::Order { number, order });
+            let decision = Decision::Commit(at);
+            control.apply(Record::Decision { number, decision });
             (0..2).for_each(|task| _ = control.apply(Record::Taken { task, number }));
         }
         control
@@ -170,8 +170,8 @@ mod tests {
         control.apply(Record::Taken { task: 1, number: 2 });
         assert_eq!(gone(&control, &few, now), [[1], [3]]);
         // After a withdrawal, the fourth one runs, and the one before is the third.
-        let order = Order::Withdraw("why".into());
-        control.apply(Record::Order { number: 5, order });
+        let decision = Decision::Withdraw("why".into());
+        control.apply(Record::Decision { number: 5, decision });
         (0..2).for_each(|task| _ = control.apply(Record::Taken { task, number: 4 }));
         assert_eq!(gone(&control, &few, now), [vec![1], vec![2], vec![5]]);
     }

@@ -3,26 +3,26 @@
 //! Rule: like a deploy, everything goes through the control topic. The shadow has started when every instance has
 //! compiled and checked it. From then on nobody waits for it.
 
-use super::{Author, SLACK, WAIT, patiently};
+use super::{DeployClient, SLACK, WAIT, patiently};
 use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
-use crate::deploy::batch::Sheet;
+use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::Record;
 use crate::deploy::protocol::shadow::{Known, Said, Shadow};
-use crate::deploy::reader::Following;
+use crate::deploy::reader::ControlReader;
 use crate::deploy::status;
 use crate::record::Millis;
 use crate::rules::Version;
 use std::time::Instant;
 
-impl Author {
+impl DeployClient {
     /// Checks the rules, starts the shadow, and waits until every instance is ready. The error says why it was refused.
     pub(super) fn begin_shadow(
         &self,
-        mut following: Following,
+        mut reader: ControlReader,
         wish: Wish,
         duration: Millis,
     ) -> Result<Deployed, String> {
-        let control = following.control().clone();
+        let control = reader.control().clone();
         let newest = control.newest().ok_or(super::NO_DEPLOY)?;
         if duration <= 0 {
             return Err("the duration of a shadow must be more than zero".into());
@@ -36,7 +36,7 @@ impl Author {
                 under_way.number()
             ));
         }
-        let wanted = self.wanted(&following, newest, &wish)?;
+        let wanted = self.wanted(&reader, newest, &wish)?;
         let candidate = self.checked(&control, wanted, &wish)?;
         let number = control.shadows().count() + 1;
         let deployed = Deployed {
@@ -52,22 +52,22 @@ impl Author {
         }
         let deploy = self.record(number, &candidate, &wish);
         let own = deploy.nonce;
-        self.announce(&mut following, &candidate.component, deploy, |deploy| {
+        self.announce(&mut reader, &candidate.component, deploy, |deploy| {
             Record::Shadow(Said::Begin(Shadow { deploy, duration }))
         })?;
-        if ours(&following, number, &own).is_none() {
+        if ours(&reader, number, &own).is_none() {
             return Err("somebody else deployed at the same time and was first; look at `pelton rules status`".into());
         }
-        self.begun(&mut following, number, &own)?;
+        self.begun(&mut reader, number, &own)?;
         Ok(deployed)
     }
 
     /// Waits until every task has an instance that is ready for the shadow.
-    fn begun(&self, following: &mut Following, number: u64, own: &[u8; 16]) -> Result<(), String> {
+    fn begun(&self, reader: &mut ControlReader, number: u64, own: &[u8; 16]) -> Result<(), String> {
         let begun = Instant::now();
         let mut given_up = false;
         loop {
-            let last = ours(following, number, own).ok_or("another shadow has begun in the meantime")?;
+            let last = ours(reader, number, own).ok_or("another shadow has begun in the meantime")?;
             if let Some(why) = &last.over {
                 return Err(why.clone());
             }
@@ -79,20 +79,20 @@ impl Author {
                 let why = "not every task had an instance that was ready for it in time";
                 self.end_shadow(number, why.into())?;
             }
-            patiently(|| following.poll(WAIT))?;
+            patiently(|| reader.poll(WAIT))?;
         }
     }
 
     /// Ends the running shadow, and returns its number.
-    pub(super) fn cancel_shadow(&self, mut following: Following) -> Result<Cancelled, String> {
-        let under_way = following.control().shadows().under_way().ok_or(
+    pub(super) fn cancel_shadow(&self, mut reader: ControlReader) -> Result<Cancelled, String> {
+        let under_way = reader.control().shadows().under_way().ok_or(
             "no deploy and no shadow is under way. A deploy that is committed can't be cancelled: `pelton rules rollback` \
              deploys the one before",
         )?;
         let number = under_way.number();
         self.end_shadow(number, format!("cancelled by {}", self.name))?;
-        patiently(|| following.catch_up(WAIT))?;
-        match following.control().shadows().under_way() {
+        patiently(|| reader.catch_up(WAIT))?;
+        match reader.control().shadows().under_way() {
             Some(under_way) if under_way.number() == number => {
                 Err("the cancel did not reach the control topic; try again".into())
             }
@@ -102,28 +102,31 @@ impl Author {
 
     fn end_shadow(&self, number: u64, why: String) -> Result<(), String> {
         let wall = crate::clock::wall();
-        let mut sheet = Sheet::default();
+        let mut batch = ControlBatch::default();
         let record = Record::Shadow(Said::Over(number, why));
-        sheet.record(&self.layout, &record, &self.own(wall), wall);
-        self.publish(sheet)
+        batch.record(&self.layout, &record, &self.own(wall), wall);
+        self.publish(batch)
     }
 
     /// The results of the last shadow that are on the topic, if there was one.
     pub fn diff(&self) -> Result<Option<Shadowing>, String> {
-        let following = self.read()?;
-        Ok(status::shadow(following.control(), self.layout.partitions as usize))
+        let reader = self.read()?;
+        Ok(status::shadow(reader.control(), self.layout.partitions as usize))
     }
 
     /// The deploy of the running shadow, whose component and settings should take over now.
-    pub(super) fn promoted<'a>(&self, following: &'a Following) -> Result<&'a crate::deploy::protocol::Deploy, String> {
-        let under_way = following.control().shadows().under_way();
+    pub(super) fn promoted<'a>(
+        &self,
+        reader: &'a ControlReader,
+    ) -> Result<&'a crate::deploy::protocol::Deploy, String> {
+        let under_way = reader.control().shadows().under_way();
         let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;
         Ok(&known.shadow.deploy)
     }
 }
 
 /// The shadow of this number, if it is the last one and this author's.
-fn ours<'a>(following: &'a Following, number: u64, own: &[u8; 16]) -> Option<&'a Known> {
-    let last = following.control().shadows().last()?;
+fn ours<'a>(reader: &'a ControlReader, number: u64, own: &[u8; 16]) -> Option<&'a Known> {
+    let last = reader.control().shadows().last()?;
     (last.number() == number && last.shadow.deploy.nonce == *own).then_some(last)
 }

@@ -33,11 +33,13 @@ pub enum Record {
     /// A version that should take over.
     Deploy(Deploy),
     /// A decision about a deploy.
-    Order {
+    #[serde(rename = "Order")]
+    Decision {
         /// Number of the deploy.
         number: Number,
         /// The decision.
-        order: Order,
+        #[serde(rename = "order")]
+        decision: Decision,
     },
     /// A task holds for a deploy. Until the decision, it takes no input at or after the deploy's time. If the deploy
     /// has no time, it takes no input after `position`.
@@ -76,7 +78,7 @@ pub enum Record {
 
 /// A decision about a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
+pub enum Decision {
     /// All tasks take over the deploy at this time.
     Commit(Millis),
     /// No task takes it over, for this reason.
@@ -189,7 +191,7 @@ impl Record {
         let numbered = |kind: u8, number: Number| [&[kind][..], &number.to_be_bytes()].concat();
         match self {
             Record::Deploy(deploy) => [numbered(b'd', deploy.number), deploy.nonce.to_vec()].concat(),
-            Record::Order { number, .. } => [numbered(b'o', *number), nonce.to_vec()].concat(),
+            Record::Decision { number, .. } => [numbered(b'o', *number), nonce.to_vec()].concat(),
             Record::Answer { number, task, .. } => [numbered(b'a', *number), task.to_be_bytes().to_vec()].concat(),
             Record::Report { number, instance, .. } => [numbered(b'r', *number), instance.as_bytes().to_vec()].concat(),
             Record::Taken { task, .. } => [&b"t"[..], &task.to_be_bytes()].concat(),

@@ -27,8 +27,8 @@ fn answer(number: Number, task: Partition, position: Millis) -> Record {
 }
 
 fn cancel(number: Number) -> Record {
-    let order = Order::Cancel("no".into());
-    Record::Order { number, order }
+    let decision = Decision::Cancel("no".into());
+    Record::Decision { number, decision }
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn records_come_back() {
     for record in [
         Record::Deploy(deploy(7, 1, Some(-5))),
         cancel(7),
-        Record::Order {
+        Record::Decision {
             number: 7,
-            order: Order::Commit(12),
+            decision: Decision::Commit(12),
         },
         answer(7, 2, i64::MIN),
         Record::Report {
@@ -107,8 +107,8 @@ fn now_is_the_latest_position() {
     }
     assert_eq!(control.missing(), [1]);
     control.apply(answer(2, 1, 30));
-    let order = Order::Commit(31);
-    assert_eq!(control.due(), Some(Record::Order { number: 2, order }));
+    let decision = Decision::Commit(31);
+    assert_eq!(control.due(), Some(Record::Decision { number: 2, decision }));
 }
 
 /// While a deploy is undecided, no other is accepted, and a late decision has no effect.
@@ -122,8 +122,8 @@ fn one_after_the_other() {
         Effect::Refused(_)
     ));
     assert_eq!(control.apply(cancel(2)), Effect::Changed);
-    let order = Order::Commit(100);
-    assert_eq!(control.apply(Record::Order { number: 2, order }), Effect::None);
+    let decision = Decision::Commit(100);
+    assert_eq!(control.apply(Record::Decision { number: 2, decision }), Effect::None);
     assert_eq!(control.committed().len(), 1);
     assert_eq!(control.apply(Record::Deploy(deploy(3, 3, None))), Effect::Changed);
 }

@@ -115,7 +115,7 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Deploy, Effect, Order, Record, next};
+    use super::super::{Decision, Deploy, Effect, Record, next};
     use super::*;
     use crate::record::{Millis, NEVER};
 
@@ -136,14 +136,14 @@ mod tests {
             written: 0,
             declared: Default::default(),
         }));
-        let order = Order::Commit(at);
-        control.apply(Record::Order { number, order });
+        let decision = Decision::Commit(at);
+        control.apply(Record::Decision { number, decision });
         number
     }
 
     fn withdraw(control: &mut Control, number: Number) -> Effect {
-        let order = Order::Withdraw("why".into());
-        control.apply(Record::Order { number, order })
+        let decision = Decision::Withdraw("why".into());
+        control.apply(Record::Decision { number, decision })
     }
 
     fn instead(control: &Control, number: Number) -> Option<Number> {

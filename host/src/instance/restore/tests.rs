@@ -20,7 +20,7 @@ struct World {
     cluster: Embedded,
     disk: Disk,
     site: Site,
-    board: Board,
+    view: DeployView,
 }
 
 impl World {
@@ -46,7 +46,7 @@ impl World {
             cluster,
             disk,
             site,
-            board: Board::default(),
+            view: DeployView::default(),
         }
     }
 
@@ -60,7 +60,7 @@ impl World {
     /// Drives it until it asks such a question, or waits for its version.
     fn drive(&self, work: &mut (Restore, Access), until: fn(&Question) -> bool) -> Option<Question> {
         loop {
-            match work.0.step(&self.board) {
+            match work.0.step(&self.view) {
                 Next::Ask(question) if until(&question) => return Some(question),
                 Next::Ask(question) => {
                     let answer = work.1.ask(question, Duration::ZERO);
@@ -146,10 +146,7 @@ fn a_restore_that_nobody_wants_any_more_wipes_nothing() {
     let answer = first.1.ask(wipe.expect("it wants to wipe"), Duration::ZERO);
     assert!(matches!(answer, Err(Failure::Fenced(_))));
     first.0.answer(answer);
-    assert!(matches!(
-        first.0.step(&world.board),
-        Next::Done(Err(Failure::Fenced(_)))
-    ));
+    assert!(matches!(first.0.step(&world.view), Next::Done(Err(Failure::Fenced(_)))));
     assert_eq!(rows_found(&world.disk), 2);
 }
 
@@ -178,8 +175,8 @@ fn a_question_that_got_no_answer_is_asked_again_after_a_pause() {
     for _ in 0..2 {
         work.0.answer(Err(Failure::Retry("a transaction is open".into())));
         assert_eq!(work.0.progress(), (0.0, Some("a transaction is open")));
-        assert!(matches!(work.0.step(&world.board), Next::Wait(RETRY)));
-        assert!(matches!(work.0.step(&world.board), Next::Ask(Question::Offsets(_))));
+        assert!(matches!(work.0.step(&world.view), Next::Wait(RETRY)));
+        assert!(matches!(work.0.step(&world.view), Next::Ask(Question::Offsets(_))));
     }
     work.0.answer(Ok(Answer::Offsets(vec![None; 3])));
     assert_eq!(work.0.progress(), (0.0, None));
@@ -207,7 +204,7 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
         let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
         work.0.answer(answer);
         assert!(
-            matches!(work.0.step(&world.board), Next::Ask(Question::Offsets(_))),
+            matches!(work.0.step(&world.view), Next::Ask(Question::Offsets(_))),
             "cut {cut}"
         );
     }
@@ -216,7 +213,7 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
     let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
     work.0.answer(answer);
     assert!(matches!(
-        work.0.step(&world.board),
+        work.0.step(&world.view),
         Next::Done(Err(Failure::Corrupted(_)))
     ));
 }

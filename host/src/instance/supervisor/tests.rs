@@ -66,7 +66,7 @@ fn show(request: &Request) -> String {
         Request::Worker(worker, Command::Reassigned(at)) => format!("{worker} reassigned under {at}"),
         Request::Worker(worker, Command::Close(which, at)) => format!("{worker} close {} under {at}", claims(which)),
         Request::Worker(worker, Command::Lose(which, at)) => format!("{worker} lose {} under {at}", claims(which)),
-        Request::Worker(worker, Command::Order(_)) => format!("{worker} order"),
+        Request::Worker(worker, Command::SetSchedule(_)) => format!("{worker} order"),
         Request::Restore(claim) => format!("restore {}", claims(&[*claim])),
         Request::Abandon(claim) => format!("abandon {}", claims(&[*claim])),
         Request::Member(request) => format!("{request:?}"),

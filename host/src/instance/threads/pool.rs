@@ -11,7 +11,7 @@
 mod tests;
 
 use super::{panic_text, spawn};
-use crate::deploy::view::Board;
+use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::instance::restore::{Next, Restore};
 use crate::instance::seat::Claim;
@@ -91,13 +91,13 @@ impl Job {
 struct Thread {
     shared: Arc<Shared>,
     site: Site,
-    board: Arc<Board>,
+    view: Arc<DeployView>,
     events: Sender<Event>,
 }
 
 impl Pool {
     /// Starts the threads.
-    pub fn start(site: &Site, board: &Arc<Board>, events: &Sender<Event>) -> Result<Pool> {
+    pub fn start(site: &Site, view: &Arc<DeployView>, events: &Sender<Event>) -> Result<Pool> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             more: Condvar::new(),
@@ -106,7 +106,7 @@ impl Pool {
             let thread = Thread {
                 shared: shared.clone(),
                 site: site.clone(),
-                board: board.clone(),
+                view: view.clone(),
                 events: events.clone(),
             };
             spawn(&format!("restore-{index}"), move || thread.run())?;
@@ -226,12 +226,12 @@ impl Thread {
             match worked {
                 Ok(Left::Later(work, wait)) => {
                     if !self.shared.set_aside(work, Instant::now() + wait) {
-                        self.board.forget(partition);
+                        self.view.forget(partition);
                     }
                 }
                 Ok(Left::Abandoned) => {
                     self.shared.leave(stay);
-                    self.board.forget(partition);
+                    self.view.forget(partition);
                 }
                 Ok(Left::Done(task)) => self.done(claim, task),
                 Err(panic) => {
@@ -264,7 +264,7 @@ impl Thread {
             if !self.shared.is_wanted(claim.stay) {
                 return Left::Abandoned;
             }
-            let next = work.restore.step(&self.board);
+            let next = work.restore.step(&self.view);
             if work.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
                 work.said = Some(Instant::now());
                 let (read, why) = work.restore.progress();

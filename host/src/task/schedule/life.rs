@@ -46,7 +46,7 @@ pub enum Life {
         journal: Option<Box<Replay>>,
     },
     /// The journal decides: it says which version takes over where, and what each reply was.
-    Following {
+    ControlReader {
         /// What is left of it.
         journal: Box<Replay>,
         /// The version that takes over here, while it is being compiled: no step until then.
@@ -125,10 +125,10 @@ impl Life {
     /// The task knows its schedule: `course` is what it says.
     pub fn inform(&mut self, course: Course) {
         *self = match self.take() {
-            Life::Uninformed { journal: Some(journal) } => Life::Following { journal, awaits: None },
+            Life::Uninformed { journal: Some(journal) } => Life::ControlReader { journal, awaits: None },
             Life::Uninformed { journal: None } => Life::Scheduled { course, ended: None },
             // The journal knows better.
-            following @ Life::Following { .. } => following,
+            reader @ Life::ControlReader { .. } => reader,
             Life::Scheduled { ended, .. } => Life::Scheduled { course, ended },
         };
     }
@@ -151,7 +151,7 @@ impl Life {
     /// When no journal is followed, or it still names a version that is awaited.
     pub fn end_journal(&mut self, course: Course) {
         *self = match self.take() {
-            Life::Following { journal, awaits: None } => Life::Scheduled {
+            Life::ControlReader { journal, awaits: None } => Life::Scheduled {
                 course,
                 ended: Some(journal),
             },
@@ -171,7 +171,7 @@ impl Life {
     pub fn start_over(&mut self, last: &StepKey, sequence: u64) {
         let mut journal = match self.take() {
             Life::Uninformed { journal } | Life::Scheduled { ended: journal, .. } => journal,
-            Life::Following { journal, .. } => Some(journal),
+            Life::ControlReader { journal, .. } => Some(journal),
         };
         if let Some(journal) = &mut journal {
             journal.resume(last, sequence);
@@ -183,7 +183,7 @@ impl Life {
     pub fn bound(&self) -> Millis {
         match self {
             Life::Uninformed { .. } => NEVER,
-            Life::Following { .. } => FOREVER,
+            Life::ControlReader { .. } => FOREVER,
             Life::Scheduled { course, .. } => course.bound(),
         }
     }
@@ -192,7 +192,7 @@ impl Life {
     pub fn may_step(&self) -> bool {
         match self {
             Life::Uninformed { .. } => false,
-            Life::Following { awaits, .. } => awaits.is_none(),
+            Life::ControlReader { awaits, .. } => awaits.is_none(),
             Life::Scheduled { course, .. } => !matches!(course, Course::Withdrawn { .. }),
         }
     }
@@ -209,7 +209,7 @@ impl Life {
     pub fn next_version(&self) -> Option<VersionId> {
         match self {
             Life::Uninformed { .. } => None,
-            Life::Following { awaits, .. } => *awaits,
+            Life::ControlReader { awaits, .. } => *awaits,
             Life::Scheduled { course, .. } => match course {
                 Course::Running => None,
                 Course::Approaching { next } => Some(next.version),
@@ -223,7 +223,7 @@ impl Life {
     pub fn journal(&self) -> Option<&Replay> {
         match self {
             Life::Uninformed { journal } => journal.as_deref(),
-            Life::Following { journal, .. } => Some(journal),
+            Life::ControlReader { journal, .. } => Some(journal),
             Life::Scheduled { .. } => None,
         }
     }
@@ -232,7 +232,7 @@ impl Life {
     pub fn keeps_journal(&self) -> bool {
         match self {
             Life::Uninformed { journal } | Life::Scheduled { ended: journal, .. } => journal.is_some(),
-            Life::Following { .. } => true,
+            Life::ControlReader { .. } => true,
         }
     }
 
@@ -240,7 +240,7 @@ impl Life {
     pub fn kept_journal(&mut self) -> Option<&mut Replay> {
         match self {
             Life::Uninformed { journal } | Life::Scheduled { ended: journal, .. } => journal.as_deref_mut(),
-            Life::Following { journal, .. } => Some(journal),
+            Life::ControlReader { journal, .. } => Some(journal),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tests how records about shadows change the state.
 
-use super::super::{Control, Order, Record, State};
+use super::super::{Control, Decision, Record, State};
 use super::*;
 use crate::shadow::Seen;
 
@@ -53,8 +53,8 @@ fn ready(number: Number, instance: &str, tasks: &[Partition]) -> Record {
 }
 
 fn commit(number: Number) -> Record {
-    let order = Order::Commit(5);
-    Record::Order { number, order }
+    let decision = Decision::Commit(5);
+    Record::Decision { number, decision }
 }
 
 fn read(records: Vec<Record>) -> (Control, Vec<Effect>) {
@@ -126,9 +126,9 @@ fn one_at_a_time_and_by_number() {
 fn other_rules_end_it() {
     let first = Record::Deploy(deploy(1, 1));
     let (mut control, _) = read(vec![first, begin(1, 9), seen(1, 0, 3), Record::Deploy(deploy(2, 2))]);
-    let cancel = Record::Order {
+    let cancel = Record::Decision {
         number: 2,
-        order: Order::Cancel("no".into()),
+        decision: Decision::Cancel("no".into()),
     };
     control.apply(cancel);
     assert!(control.shadows().under_way().is_some());

@@ -55,15 +55,15 @@ fn scheduled(course: Course) -> Life {
     life
 }
 
-fn following() -> Life {
+fn reader() -> Life {
     let mut life = Life::open(Some(journal()));
     life.inform(Course::Running);
     life
 }
 
 fn awaiting() -> Life {
-    let mut life = following();
-    let Life::Following { awaits, .. } = &mut life else {
+    let mut life = reader();
+    let Life::ControlReader { awaits, .. } = &mut life else {
         panic!("{life:?}")
     };
     *awaits = Some(V2);
@@ -72,7 +72,7 @@ fn awaiting() -> Life {
 
 /// Its journal is through, which is not committed yet.
 fn through() -> Life {
-    let mut life = following();
+    let mut life = reader();
     life.end_journal(Course::Running);
     life
 }
@@ -81,8 +81,8 @@ fn through() -> Life {
 fn state(life: &Life) -> &'static str {
     match life {
         Life::Uninformed { .. } => "uninformed",
-        Life::Following { awaits: None, .. } => "following",
-        Life::Following { awaits: Some(_), .. } => "awaiting",
+        Life::ControlReader { awaits: None, .. } => "following",
+        Life::ControlReader { awaits: Some(_), .. } => "awaiting",
         Life::Scheduled { course, .. } => match course {
             Course::Running => "running",
             Course::Approaching { .. } => "approaching",
@@ -107,7 +107,7 @@ fn all() -> Vec<Life> {
     let mut all = vec![
         uninformed(),
         Life::open(Some(journal())),
-        following(),
+        reader(),
         awaiting(),
         through(),
     ];
@@ -235,7 +235,7 @@ fn the_end_of_a_journal_counts_once_it_is_committed() {
     committed.inform(Course::Running);
     assert_eq!(state(&committed), "running");
 
-    for mut life in [uninformed(), following(), awaiting(), scheduled(Course::Running)] {
+    for mut life in [uninformed(), reader(), awaiting(), scheduled(Course::Running)] {
         assert!(!life.commit_end(), "{life:?}");
     }
 }
@@ -253,7 +253,7 @@ fn every_life_starts_over_with_the_journal_that_it_had() {
 
 #[test]
 fn a_journal_is_rewound_to_the_place_that_is_committed() {
-    let mut life = following();
+    let mut life = reader();
     life.kept_journal().expect("it follows one").advance();
     assert_eq!(life.journal().and_then(Replay::bound), None);
     life.start_over(&StepKey::Start, 0);
@@ -282,7 +282,7 @@ fn a_version_is_wanted_wherever_it_takes_over() {
     let next = deploy(2, V2, 50);
     for (life, wanted) in [
         (uninformed(), None),
-        (following(), None),
+        (reader(), None),
         (awaiting(), Some(V2)),
         (scheduled(Course::Running), None),
         (scheduled(Course::Approaching { next }), Some(V2)),

@@ -7,10 +7,10 @@ use super::mortal::{Fuse, Mortal};
 use super::plan::{Act, Dawdle, Which};
 use super::versions;
 use super::world::{World, Wrong};
-use pelton::deploy::batch::Sheet;
+use pelton::deploy::batch::ControlBatch;
 use pelton::deploy::compile::{declared, hash};
-use pelton::deploy::protocol::{Deploy, Known, Order, Record, State, nonce};
-use pelton::deploy::reader::Following;
+use pelton::deploy::protocol::{Decision, Deploy, Known, Record, State, nonce};
+use pelton::deploy::reader::ControlReader;
 use pelton::error::{Failure, Result};
 use pelton::log::{Log, Outcome, Producer};
 use pelton::record::{Offset, VersionId};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// See the module.
-pub struct Author {
+pub struct DeployClient {
     act: Act,
     name: String,
     log: Arc<dyn Log>,
@@ -29,17 +29,17 @@ pub struct Author {
 /// How far it is.
 enum At {
     Start,
-    Reading(Box<Following>, Offset),
+    Reading(Box<ControlReader>, Offset),
     /// It knows what to say, and takes its time: what it has read becomes old.
-    Dawdling(Box<Following>, Sheet, Dawdle),
+    Dawdling(Box<ControlReader>, ControlBatch, Dawdle),
     Writing(Box<dyn Producer>),
     Doubting(Box<dyn Producer>),
     Done,
 }
 
-impl Author {
+impl DeployClient {
     /// With what it is going to do.
-    pub fn new(world: &World, number: usize, act: Act) -> Author {
+    pub fn new(world: &World, number: usize, act: Act) -> DeployClient {
         let name = format!("author-{number}");
         let fuse = Fuse::new(&world.cluster, &name);
         if let Some((calls, made)) = act.dies {
@@ -47,7 +47,7 @@ impl Author {
         }
         let topics = world.layout.topics.clone();
         let log = Arc::new(world.cluster.instance(topics, &world.config.name, &name)) as Arc<dyn Log>;
-        Author {
+        DeployClient {
             act,
             name,
             log: Arc::new(Mortal::new(log, &fuse)),
@@ -69,30 +69,30 @@ impl Author {
     fn go_on(&mut self, world: &World) -> Result<()> {
         match &mut self.at {
             At::Start => {
-                let following = Following::begin(self.log.clone(), world.layout.clone())?;
-                let end = following.end()?;
-                self.at = At::Reading(Box::new(following), end);
+                let reader = ControlReader::begin(self.log.clone(), world.layout.clone())?;
+                let end = reader.end()?;
+                self.at = At::Reading(Box::new(reader), end);
             }
-            At::Reading(following, end) => {
-                following.poll(Duration::ZERO)?;
-                if following.position() < *end {
+            At::Reading(reader, end) => {
+                reader.poll(Duration::ZERO)?;
+                if reader.position() < *end {
                     return Ok(());
                 }
-                let sheet = sheet(&self.act, &self.name, world, following);
-                let At::Reading(following, _) = std::mem::replace(&mut self.at, At::Done) else {
+                let batch = batch(&self.act, &self.name, world, reader);
+                let At::Reading(reader, _) = std::mem::replace(&mut self.at, At::Done) else {
                     return Ok(());
                 };
-                if !sheet.is_empty() {
-                    self.at = At::Dawdling(following, sheet, self.act.dawdles);
+                if !batch.is_empty() {
+                    self.at = At::Dawdling(reader, batch, self.act.dawdles);
                 }
             }
             At::Dawdling(_, _, Dawdle::Turns(turns)) if *turns > 0 => *turns -= 1,
-            At::Dawdling(following, _, Dawdle::UntilDecided) if following.control().open().is_some() => {
-                following.poll(Duration::ZERO)?;
+            At::Dawdling(reader, _, Dawdle::UntilDecided) if reader.control().open().is_some() => {
+                reader.poll(Duration::ZERO)?;
             }
-            At::Dawdling(_, sheet, _) => {
+            At::Dawdling(_, batch, _) => {
                 let mut publisher = self.log.publisher(&format!("{}-author", world.config.name))?;
-                publisher.submit(std::mem::take(sheet).transaction());
+                publisher.submit(std::mem::take(batch).transaction());
                 self.at = At::Writing(publisher);
             }
             At::Writing(publisher) => match publisher.outcome(Duration::ZERO) {
@@ -116,26 +116,26 @@ impl Author {
 }
 
 /// What is to be said; nothing: it can't be done.
-fn sheet(act: &Act, name: &str, world: &World, following: &Following) -> Sheet {
-    let mut sheet = Sheet::default();
-    let control = following.control();
+fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> ControlBatch {
+    let mut batch = ControlBatch::default();
+    let control = reader.control();
     let wall = world.clock.wall();
     let own = nonce(&[name.as_bytes()]);
     if act.which == Which::Cancel {
         if let Some(open) = control.open() {
-            let (number, order) = (open.deploy.number, Order::Cancel(format!("{name} wants it so")));
-            sheet.record(&world.layout, &Record::Order { number, order }, &own, wall);
+            let (number, decision) = (open.deploy.number, Decision::Cancel(format!("{name} wants it so")));
+            batch.record(&world.layout, &Record::Decision { number, decision }, &own, wall);
         }
-        return sheet;
+        return batch;
     }
     let (Some(newest), None) = (control.newest(), control.open()) else {
-        return sheet;
+        return batch;
     };
     let Some(version) = wanted(act, newest, control.before(newest.deploy.number)) else {
-        return sheet;
+        return batch;
     };
     if versions::id(version) == newest.deploy.version {
-        return sheet;
+        return batch;
     }
     let component = versions::component(version);
     let deploy = Deploy {
@@ -152,11 +152,11 @@ fn sheet(act: &Act, name: &str, world: &World, following: &Following) -> Sheet {
         written: wall,
         declared: declared(&world.bench.wiring(version)),
     };
-    if !following.has(&deploy.component, deploy.bytes) {
-        sheet.component(&world.layout, &deploy.component, component, wall);
+    if !reader.has(&deploy.component, deploy.bytes) {
+        batch.component(&world.layout, &deploy.component, component, wall);
     }
-    sheet.record(&world.layout, &Record::Deploy(deploy), &own, wall);
-    sheet
+    batch.record(&world.layout, &Record::Deploy(deploy), &own, wall);
+    batch
 }
 
 /// The version that it deploys.
