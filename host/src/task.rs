@@ -1,10 +1,10 @@
-//! One partition number of every input topic: the unit of ordering, state and parallelism.
+//! A task: one partition number of every input topic. It is the unit of ordering, state and parallelism.
 //!
-//! Rule: a task is a deterministic state machine. Its outputs and its state are a function of its input partitions' logs and
-//! its journal; not of batch sizes, commit times, crashes, interleaving or the wall clock. What is decided by any of these is
-//! journaled first.
+//! Rule: a task is a deterministic state machine. Its outputs and its state depend only on the logs of its input
+//! partitions and on its journal, not on batch sizes, commit times, crashes, interleaving or the wall clock. Whatever
+//! one of those decides is journaled first.
 //!
-//! Life of an epoch, as a task sees it:
+//! The life of an epoch, as a task sees it:
 //!
 //! ```text
 //! arrive*  ->  run* (plan -> rules -> apply)  ->  seal  ->  commit
@@ -46,31 +46,31 @@ use progress::Progress;
 use schedule::Schedule;
 use std::sync::Arc;
 
-/// One task: its organs, and what goes from one to the other.
+/// One task. It consists of parts, and passes data from one to the other.
 pub struct Task {
     partition: Partition,
     layout: Arc<Layout>,
-    /// The rules of the next step.
+    /// The rules that the next step takes.
     wiring: Arc<Wiring>,
-    /// The records that have arrived and wait.
+    /// The records that have arrived and wait for their step.
     arrivals: Arrivals,
     /// Rows, timers and lookups.
     state: TaskState,
     /// The last step.
     progress: Progress,
-    /// Which version the next step takes, and whether any step may be taken.
+    /// Which version the next step takes, and whether a step may be taken at all.
     schedule: Schedule,
-    /// What is committed, and what the sealed epoch adds to it.
+    /// What is committed, and what the sealed epoch will add to it.
     ledger: Ledger,
-    /// Its end of a shadow run.
+    /// Its link to a shadow run, if it has one.
     shadow: Option<Box<Link>>,
     /// Takes its steps.
     stepper: Stepper<Waiting, ()>,
 }
 
 impl Task {
-    /// Opens a task on what was restored. Of `rules`, the version that it begins with must be compiled. `starts`: where inputs
-    /// begin, by rank, if it has never committed.
+    /// Opens a task on its restored state. `rules` must contain the compiled version that it begins with. `starts` says
+    /// where the inputs begin, by rank, if the task has never committed.
     pub fn open(
         partition: Partition,
         layout: Arc<Layout>,
@@ -117,7 +117,7 @@ impl Task {
         Ok(task)
     }
 
-    /// What is committed, after [`abort`](Task::abort).
+    /// What is committed. To be called after [`abort`](Task::abort).
     fn into_restored(self) -> Restored {
         let (committed, changelog) = self.ledger.into_committed();
         Restored {
@@ -129,7 +129,7 @@ impl Task {
         }
     }
 
-    /// Builds what is not committed again from the committed meta.
+    /// Rebuilds everything that is not committed from the committed meta.
     fn start_over(&mut self) {
         let committed = self.ledger.committed();
         self.arrivals
@@ -146,8 +146,7 @@ impl Task {
         self.wiring = wiring;
     }
 
-    /// The sealed epoch is in the log; `next` is the changelog position after it.
-    /// Returns what was done in it.
+    /// The sealed epoch is in the log, and `next` is the changelog position after it. Returns the counts of that epoch.
     pub fn commit(&mut self, next: Offset) -> Tally {
         let Some(tally) = self.ledger.commit(next) else {
             return Tally::default();
@@ -164,7 +163,7 @@ impl Task {
         tally
     }
 
-    /// The sealed and the open epoch are dropped: the task goes back to its last commit. The inputs must be read again from
+    /// Drops the sealed and the open epoch: the task goes back to its last commit. Its inputs must be read again from
     /// [`positions`](Task::positions).
     pub fn abort(&mut self) {
         self.ledger.abort();
@@ -175,22 +174,22 @@ impl Task {
         self.start_over();
     }
 
-    /// Where the changelog may be cut, once a store doesn't need what lies before. Told once.
+    /// Where the changelog may be cut, as soon as the store doesn't need what comes before either. Returned once.
     pub fn take_complete(&mut self) -> Option<Offset> {
         self.ledger.take_complete()
     }
 
-    /// Returns, once, whether the end of a journal has been committed: pending questions may be asked.
+    /// Returns, once, whether the end of a journal has been committed. Then the pending questions may be asked.
     pub fn take_resumed(&mut self) -> bool {
         self.schedule.take_may_ask()
     }
 
-    /// The version that the next steps need and that is not compiled.
+    /// The version that the next steps need, if it is not compiled.
     pub fn wants(&self) -> Option<VersionId> {
         self.schedule.wants()
     }
 
-    /// Its number.
+    /// Its partition number.
     pub fn partition(&self) -> Partition {
         self.partition
     }
@@ -200,54 +199,54 @@ impl Task {
         &self.wiring
     }
 
-    /// The deploy that it took over last.
+    /// The last deploy that it took over.
     pub fn deployed(&self) -> Number {
         self.schedule.deployed()
     }
 
-    /// Event time of the last step; none before the first.
+    /// The event time of the last step. `None` before the first one.
     pub fn last_time(&self) -> Option<Millis> {
         (*self.progress.last() != StepKey::Start).then(|| self.progress.time())
     }
 
-    /// The rules that its last committed steps took.
+    /// The rules that its last committed step took.
     pub fn committed_wiring(&self) -> &Arc<Wiring> {
         &self.ledger.committed().wiring
     }
 
-    /// Where reading must go on, by rank: after opening, and after each [`abort`](Task::abort).
+    /// Where reading must continue, by rank. For after opening, and after each [`abort`](Task::abort).
     pub fn positions(&self) -> impl Iterator<Item = (Rank, Offset)> {
         (0..self.arrivals.inputs()).map(|rank| (rank, self.arrivals.position(rank)))
     }
 
-    /// The next offset of an input that may arrive.
+    /// The next offset that may arrive from an input.
     pub fn position(&self, rank: Rank) -> Offset {
         self.arrivals.position(rank)
     }
 
-    /// The watermark: the smallest of its partitions.
+    /// The watermark: the smallest one of its partitions.
     pub fn watermark(&self) -> Millis {
         self.arrivals.watermark()
     }
 
-    /// True for an input that should be paused for now.
+    /// Whether this input should be paused for now.
     pub fn holds_back(&self, rank: Rank) -> bool {
         self.arrivals.holds_back(rank)
     }
 
-    /// True when records that wait were lost in a scratch file, and no step can be taken: the inputs must be read again.
+    /// Whether waiting records were lost in a scratch file. Then no step can be taken until the inputs are read again.
     pub fn is_lost(&self) -> bool {
         self.arrivals.is_lost()
     }
 
-    /// Takes the end of a lookup. Dropped when it is not pending any more.
+    /// Takes the result of a lookup. It is dropped if the lookup is no longer pending.
     pub fn offer(&mut self, id: Box<[u8]>, ending: Ending) {
         if self.state.lookups().find(&id).is_some() {
             self.schedule.offer(id, ending);
         }
     }
 
-    /// The lookups pending in committed state, to be asked (again) after opening and after an abort.
+    /// The lookups pending in the committed state. They must be asked (again) after opening and after an abort.
     pub fn questions(&self) -> Vec<Question> {
         if self.schedule.keeps_journal() {
             return vec![];
@@ -273,7 +272,7 @@ impl Task {
         status::status(self)
     }
 
-    /// Bytes of its state in memory.
+    /// Bytes that its state takes in memory.
     pub fn state_bytes(&self) -> usize {
         self.state.rows().bytes()
     }
@@ -283,7 +282,7 @@ impl Task {
         self.state.take_misses()
     }
 
-    /// Everything that the stores hold and that has not expired by the last step, sorted.
+    /// Everything in the stores that has not expired by the last step, sorted.
     pub fn dump(&mut self) -> Vec<Stored> {
         self.state.dump(self.progress.time())
     }
@@ -293,7 +292,7 @@ impl Task {
         self.state.accepts(wiring.rules.description())
     }
 
-    /// The timers that are set, in order.
+    /// The timers that are set, in their order.
     pub fn timers(&self) -> impl Iterator<Item = &StepKey> {
         self.state.timers().iter()
     }
@@ -303,24 +302,24 @@ impl Task {
         self.state.timer_name(kind)
     }
 
-    /// Committed position in the changelog.
+    /// The committed position in the changelog.
     pub fn changelog(&self) -> Offset {
         self.ledger.changelog()
     }
 
-    /// The next slice of a flush: see [`Rows::take_dirty`](crate::state::rows::Rows::take_dirty). It leaves out what has expired by the
-    /// last committed step.
+    /// Takes the next slice of a flush: see [`Rows::take_dirty`](crate::state::rows::Rows::take_dirty). It leaves out
+    /// what has expired by the last committed step.
     pub fn take_dirty(&mut self, budget: usize, into: &mut Dirty) -> bool {
         let now = self.committed().last.time();
         self.state.take_dirty(budget, now, into)
     }
 
-    /// The local store has no row: after it was wiped.
+    /// Marks every row as not stored, because the local store was wiped.
     pub fn mark_dirty(&mut self) {
         self.state.mark_dirty();
     }
 
-    /// The stamp of the stored state that it was restored from; none: from the changelog alone.
+    /// The stamp of the stored state that it was restored from. `None` if it was restored from the changelog alone.
     pub fn stored(&self) -> Option<Offset> {
         self.ledger.stored()
     }
@@ -330,12 +329,12 @@ impl Task {
         self.ledger.unflushed()
     }
 
-    /// A flush begins now.
+    /// Notes that a flush begins now.
     pub fn begin_flush(&mut self) {
         self.ledger.begin_flush();
     }
 
-    /// Everything but rows that a local store keeps, as committed.
+    /// Everything committed that a local store keeps besides the rows.
     pub fn aside(&self) -> Delta {
         self.state.committed_aside(self.committed())
     }

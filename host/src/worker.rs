@@ -1,13 +1,14 @@
-//! One thread of an instance: the tasks it runs, their inputs, one transactional producer, and an instance of each version of
-//! the rules.
+//! A worker: one thread of an instance. It has its tasks and their inputs, one transactional producer, and an instance
+//! of each version of the rules.
 //!
 //! Rules:
-//! - Every doubt about a commit has one answer: read the changelog (`recovery`).
-//! - An epoch is open while the one before it is being committed; if that one fails, both are dropped (`epochs`).
-//! - The loop asks no clock what time it is, starts no thread and knows no randomness: its driver says what time it is. The same
-//!   worker runs on Kafka, on the embedded log and in the simulator.
+//! - Every doubt about a commit is resolved in the same way: the changelog is read again (`recovery`).
+//! - An epoch is open while the one before it is being committed. If that one fails, both are dropped (`epochs`).
+//! - The loop doesn't ask for the time, starts no threads, and uses no randomness: its driver passes the time in. So
+//!   the same worker runs on Kafka, on the embedded log and in the simulator. Only metrics, and the time budget of the
+//!   rules, read a clock.
 //!
-//! The loop is [`turn`](Worker::turn). Its work is done by organs, one field and one file each.
+//! The loop is [`turn`](Worker::turn). Its parts do the work; each of them is one field and one file.
 
 mod calls;
 mod commit;
@@ -44,25 +45,25 @@ use std::time::Duration;
 use telemetry::Telemetry;
 use versions::{Batch, Versions};
 
-/// Batches of one task in a row before it is the next task's turn: 8 of 512 inputs take about 4 ms.
+/// How many batches of one task run before it is the next task's turn. 8 of 512 inputs take about 4 ms.
 const BATCHES_A_TURN: usize = 8;
 
-/// How often the worker looks after idleness, pauses and held records.
+/// How often the worker looks for idle partitions, pauses and held records.
 const CHORES_EVERY: Duration = Duration::from_millis(10);
 
-/// What a worker needs from outside.
+/// What a worker needs from the outside.
 pub struct Ports {
     /// The log.
     pub log: Arc<dyn Log>,
-    /// Reads its tasks' inputs.
+    /// Reads the inputs of its tasks.
     pub reader: Box<dyn Reader>,
     /// Commits its epochs.
     pub producer: Box<dyn Producer>,
     /// Calls external services.
     pub services: Box<dyn Services>,
-    /// Where schemas come from, if the pipeline names a registry.
+    /// The source of schemas, if the pipeline uses a registry.
     pub schemas: Option<Arc<dyn Schemas>>,
-    /// Local state, if the pipeline has any.
+    /// The local store, if the pipeline has one.
     pub store: Option<Box<dyn Store>>,
 }
 
@@ -99,8 +100,8 @@ impl Worker {
         }
     }
 
-    /// One round of the loop. If there is nothing else to do, it waits for data, at most this long. Returns true if something
-    /// was done.
+    /// One round of the loop. If there is nothing else to do, it waits for data for at most this long. Returns whether
+    /// something was done.
     pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
         self.telemetry.begin_turn(now);
         let mut busy = self.decide(now)?;
@@ -127,7 +128,7 @@ impl Worker {
         Ok(busy)
     }
 
-    /// Lets each task follow the schedule, then take its steps.
+    /// Lets each task follow the schedule and then take its steps.
     fn run_tasks(&mut self, now: Now) -> bool {
         if self.handover.is_pending() || !self.epochs.takes_steps() {
             return false;
@@ -168,7 +169,7 @@ impl Worker {
         busy
     }
 
-    /// Takes what has arrived for the tasks; waits for it if the worker is not busy.
+    /// Takes what has arrived for the tasks. Waits for it if the worker is not busy.
     fn fetch(&mut self, now: Now, wait: Duration, busy: bool) -> Result<bool> {
         let wait = if busy {
             Duration::ZERO
@@ -187,7 +188,7 @@ impl Worker {
         Ok(fetched)
     }
 
-    /// What has time: idle partitions, pauses, held records, gauges.
+    /// Does what is not urgent: idle partitions, pauses, held records, gauges.
     fn chores_when_due(&mut self, now: Now) -> Result<()> {
         if now.mono < self.chores_at {
             return Ok(());
@@ -207,7 +208,7 @@ impl Worker {
         let is_stopped = |deploy| self.versions.is_stopped(deploy);
         self.telemetry.look(now, &mut self.tasks, is_stopped);
         self.epochs.note_opened(now);
-        // Waiting records were lost in a scratch file: everything is read again, as after an epoch that failed.
+        // Waiting records were lost in a scratch file. Everything is read again, as after a failed epoch.
         if self.tasks.values().any(Task::is_lost) {
             self.void_open();
         }
@@ -215,23 +216,23 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes over a task, for this stay. `assignment`: the counter at which it became ours.
+    /// Takes over a task for this stay. `assignment` is the counter at which it became ours.
     pub fn open(&mut self, task: Task, stay: Stay, assignment: u64) -> Result<()> {
         self.epochs.set_assignment(assignment);
         self.flushes.open(&task, stay, &mut self.telemetry)?;
         let partition = task.partition();
         self.resume(task);
-        // It commits at once: the group's offsets are this member's from now on.
+        // It commits at once. From now on the group's offsets are this member's.
         self.epochs.open().touched.insert(partition);
         Ok(())
     }
 
-    /// Partitions have changed hands, but none of ours: what is open may be committed under this counter.
+    /// Partitions have changed hands, but none of ours. The open epoch may be committed under this counter.
     pub fn reassigned(&mut self, assignment: u64) {
         self.epochs.set_assignment(assignment);
     }
 
-    /// Commits what is open of these tasks, under this assignment counter, then closes them.
+    /// Commits the open epoch of these tasks under this assignment counter, and then closes them.
     pub fn close(&mut self, partitions: &[Partition], assignment: u64) {
         self.epochs.set_assignment(assignment);
         for partition in partitions {
@@ -243,17 +244,18 @@ impl Worker {
         }
     }
 
-    /// Drops these tasks, which somebody else runs already, and the open epoch, because it holds work of theirs.
+    /// Drops these tasks, because another instance already runs them. The open epoch is dropped too, because it
+    /// contains their work.
     pub fn lose(&mut self, partitions: &[Partition], assignment: u64) {
         self.epochs.set_assignment(assignment);
         for partition in partitions {
             self.remove(*partition);
         }
-        // What is being committed is refused at the gate, or was committed before.
+        // The epoch that is being committed is refused at the gate, unless it was committed before.
         self.void_open();
     }
 
-    /// The tasks that are closed since the last call.
+    /// The tasks that were closed since the last call.
     pub fn take_closed(&mut self) -> Vec<Partition> {
         self.handover.take_closed()
     }
@@ -277,13 +279,13 @@ impl Worker {
         self.handover.closed(partition);
     }
 
-    /// Its tasks follow this schedule from the next turn on.
+    /// Sets the schedule that its tasks follow from the next turn on.
     pub fn set_schedule(&mut self, schedule: Arc<Orders>) {
         self.telemetry.withdrawn(schedule.withdrawn.len());
         self.versions.set_schedule(schedule);
     }
 
-    /// The state of its tasks.
+    /// The status of its tasks.
     pub fn status(&self) -> Vec<Status> {
         let status = |task: &Task| {
             let mut status = task.status();
@@ -294,17 +296,17 @@ impl Worker {
         self.tasks.values().map(status).collect()
     }
 
-    /// The tasks that read their changelog again, and how much of it they have read: from 0 to 1.
+    /// The tasks that read their changelog again, and how much of it they have read, from 0 to 1.
     pub fn restoring(&self) -> impl Iterator<Item = (Partition, f64)> {
         self.recovery.progress()
     }
 
-    /// True if it has no task, and nothing to decide.
+    /// Whether it has no task, and nothing left to decide.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty() && self.recovery.is_empty() && !self.epochs.is_committing()
     }
 
-    /// Changelogs of which the beginning may be deleted: task, and the offset before which nothing is needed.
+    /// Changelogs whose beginning may be deleted: the task, and the first offset that is still needed.
     pub fn take_truncations(&mut self) -> Vec<(Partition, Offset)> {
         self.flushes.take_truncations()
     }
@@ -314,7 +316,7 @@ impl Worker {
         self.tasks.get_mut(&partition)
     }
 
-    /// Moves the event time of every task to `time`, as silence would: by heartbeats, which are journaled. For scenarios.
+    /// Moves the event time of every task to `time`, as silence would: by journaled heartbeats. For scenarios.
     pub fn advance_event_time(&mut self, time: Millis, now: Now) {
         for task in self.tasks.values_mut() {
             task.beat_to(time, now.wall, self.epochs.open());

@@ -1,4 +1,4 @@
-//! What of the stepper needs no rules to run.
+//! Tests of those parts of the stepper that need no rules to run.
 
 use super::*;
 use crate::record::Span;

@@ -1,11 +1,11 @@
-//! How a task stands, for health and metrics.
+//! Reports a task's status, for health and metrics.
 //!
-//! Rule: nothing changes by looking.
+//! Rule: reporting changes nothing.
 
 use super::Task;
 use crate::binding::Status;
 
-/// How this task stands. What only its worker knows is left open.
+/// The status of this task. Its worker fills in what only the worker knows.
 pub(super) fn status(task: &Task) -> Status {
     let ranks = 0..task.arrivals.inputs();
     let committed = &task.ledger.committed().meta;
