@@ -24,10 +24,6 @@ const FORMAT: Encoding = Encoding {
 pub const CHUNK_BYTES: usize = 512 << 10;
 
 /// A record, except for chunks.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "records are decoded one at a time, a few for each deploy, so a box would save nothing"
-)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A version that should take over.
