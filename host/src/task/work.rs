@@ -189,7 +189,7 @@ impl Task {
                     tracing::error!(
                         task = self.partition,
                         deploy = says.number,
-                        "the journal says that a version took over here which the control topic doesn't know: the current version goes on"
+                        "the journal says that a version took over here, but the control topic doesn't know it; the current version continues"
                     );
                     self.progress.journaled();
                 }

@@ -44,13 +44,13 @@ impl Worker {
                 }
             }
             Outcome::Aborted(why) => {
-                tracing::warn!(%why, "an epoch was aborted: its inputs are read again");
+                tracing::warn!(%why, "epoch aborted; reading its inputs again");
                 self.telemetry.aborted();
                 self.epochs.recycle(transaction);
                 self.start_over();
             }
             Outcome::Ambiguous(why) => {
-                tracing::warn!(%why, "it is not known how a commit ended: the changelog is read to find out");
+                tracing::warn!(%why, "unknown whether an epoch was committed; reading the changelog to find out");
                 self.telemetry.ambiguous();
                 self.recover()?;
             }

@@ -43,7 +43,7 @@ impl Recovery {
     pub fn begin(&mut self, mut task: Task) {
         task.doubt();
         task.abort();
-        tracing::info!(task = task.partition(), "reads its changelog again");
+        tracing::info!(task = task.partition(), "reading the task's changelog again");
         self.restoring
             .push(Restoring::resume(self.log.clone(), self.layout.clone(), task));
     }

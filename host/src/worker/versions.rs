@@ -108,7 +108,7 @@ impl Versions {
         let Some((deploy, why)) = self.exceeded.take() else {
             return false;
         };
-        tracing::error!(deploy, why, "a deploy has exceeded its budget: its tasks stop");
+        tracing::error!(deploy, why, "a deploy has exceeded its budget; its tasks stop");
         self.stopped.insert(deploy, why);
         true
     }

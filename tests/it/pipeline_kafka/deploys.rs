@@ -122,7 +122,7 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     ] {
         let (code, text) = deploy(file, settings);
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("the old rules run on"), "{text}");
+        assert!(text.contains("the old rules keep running"), "{text}");
     }
     assert_eq!(status().expect("it answers")["version"], second);
     stage.put(2, vec![money(4, 1_400), money(4, 1_410)]);

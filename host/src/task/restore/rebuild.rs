@@ -133,7 +133,7 @@ impl Rebuild {
                 tracing::warn!(
                     task = self.partition,
                     why,
-                    "the stored state can't be opened: the changelog has it all"
+                    "the stored state can't be opened; restoring from the changelog alone"
                 );
                 self.replay(bounds)
             }
@@ -209,7 +209,7 @@ impl Rebuild {
             stamp = stamp.offset,
             log_start = bounds.start,
             log_end = bounds.end,
-            "the stored state does not fit the changelog: it is wiped, and restored from there"
+            "the stored state does not match the changelog; wiping it and restoring from the changelog"
         );
         Part::Wipes(bounds)
     }
@@ -220,7 +220,7 @@ impl Rebuild {
             Ok(()) => {}
             Err(why @ (Failure::Fatal(_) | Failure::Fenced(_))) => return Err(why),
             Err(why) => {
-                tracing::warn!(task = self.partition, %why, "the stored state can't be read: it is wiped");
+                tracing::warn!(task = self.partition, %why, "the stored state can't be read; wiping it");
                 *state = Restored {
                     changelog: bounds.start,
                     offsets: std::mem::take(&mut state.offsets),
@@ -239,7 +239,7 @@ impl Rebuild {
             task = self.partition,
             stamp = stamp.offset,
             log_end = bounds.end,
-            "the stored state is loaded: the changelog is read from its stamp on"
+            "loaded the stored state; reading the changelog from its stamp on"
         );
         Ok(self.replay(bounds))
     }
