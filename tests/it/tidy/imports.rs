@@ -13,6 +13,7 @@ pub const CRATES: &[&str] = &[
     "host/convert/src/",
     "sdk/src/",
     "sdk/avro/src/",
+    "sdk/avro/schema/src/",
     "testkit/src/",
     "demo/src/",
     "tests/src/",
