@@ -15,26 +15,27 @@
 
 mod batch;
 mod check;
+mod context;
 mod faults;
 mod guest;
+mod planned;
 mod ports;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BATCH_BYTES, RecordInput};
+pub use batch::BATCH_BYTES;
+pub use context::Context;
 pub use faults::Faults;
 pub use guest::Guest;
-pub use ports::{Call, Inputs, Made, Output, Question, Sink};
+pub use planned::{Planned, Refusal, What};
+pub use ports::{Call, Inputs, Made, Output, Question, RecordInput, Sink};
 pub use tally::Tally;
 
-use crate::binding::Sources;
 use crate::metrics::{DeadLetter, cpu_time};
-use crate::record::journal::Ending;
-use crate::record::{Millis, StepKey};
 use crate::rules::{Action, Effects, verify};
-use crate::state::lookups::{LookupName, Pending};
-use crate::state::{Target, TaskState};
+use crate::state::Target;
+use crate::state::lookups::Pending;
 use batch::BatchBuilder;
 use std::ops::Range;
 use std::time::Instant;
@@ -48,62 +49,6 @@ pub struct Stepper<R, M> {
     plan: Vec<Planned<R, M>>,
     /// The most steps in the next batch. A trap halves it, and a success doubles it.
     limit: usize,
-}
-
-/// What the stepper works with.
-pub struct Context<'a, P> {
-    /// The state that the steps read and change.
-    pub state: &'a mut TaskState,
-    /// The rules.
-    pub guest: &'a mut Guest,
-    /// Decodes the values of records.
-    pub sources: &'a mut Sources,
-    /// Where inputs come from and effects go.
-    pub port: &'a mut P,
-}
-
-/// A step of the current batch.
-pub struct Planned<R, M> {
-    /// What happens in it.
-    pub what: What<R>,
-    /// What the port notes about it.
-    pub mark: M,
-    /// Its event time.
-    pub time: Millis,
-    /// The hash of its key.
-    pub hash: u64,
-    /// Its index among the inputs of the call, if the rules see it.
-    pub input: Option<u32>,
-    /// Why it is refused, if it is.
-    pub refused: Option<Refusal>,
-}
-
-/// What happens in a step.
-pub enum What<R> {
-    /// A record, identified by the port's handle.
-    Record(R),
-    /// A timer is due.
-    Timer(StepKey),
-    /// A lookup has ended.
-    Reply {
-        /// Which lookup.
-        name: LookupName,
-        /// The id of its question.
-        id: Box<[u8]>,
-        /// How it ended.
-        ending: Ending,
-    },
-    /// Nothing in this task. In the other task, this timer, or a reply; every timer up to it comes first.
-    Elsewhere(Option<StepKey>),
-}
-
-/// Why an input is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The kind of reason.
-    pub kind: DeadLetter,
-    /// For people to read.
-    pub why: String,
 }
 
 /// The result of a call.
@@ -329,33 +274,6 @@ fn apply_effects<P: Sink>(
             Action::Count => cx.port.count(effect.on, effect.at.max(0) as u64),
             // The check has already refused this input.
             Action::Reject => {}
-        }
-    }
-}
-
-impl<R, M> Planned<R, M> {
-    /// A step that is not refused so far.
-    pub fn new(what: What<R>, mark: M, time: Millis) -> Planned<R, M> {
-        Planned {
-            what,
-            mark,
-            time,
-            hash: 0,
-            input: None,
-            refused: None,
-        }
-    }
-
-    /// Whether it is still the next step.
-    fn is_next(&self, state: &TaskState) -> bool {
-        let first = state.timers().first();
-        match &self.what {
-            // A record comes before a timer of the same time.
-            What::Record(_) => first.is_none_or(|timer| self.time <= timer.time()),
-            What::Timer(due) => first == Some(due),
-            What::Reply { id, .. } => state.lookups().find(id).is_some(),
-            What::Elsewhere(Some(due)) => first.is_none_or(|timer| timer > due),
-            What::Elsewhere(None) => true,
         }
     }
 }

@@ -17,33 +17,22 @@ mod epochs;
 mod fetcher;
 mod flushes;
 mod handover;
+mod ports;
 mod recovery;
+mod tasks;
 mod telemetry;
 mod versions;
 
-use crate::binding::{Layout, Sources, Status};
+pub use ports::Ports;
+pub use tasks::Worker;
+
 use crate::clock::Now;
-use crate::config::Config;
-use crate::deploy::Orders;
 use crate::error::Result;
-use crate::log::{Log, Producer, Reader};
-use crate::metrics::{Metrics, Part};
-use crate::record::{Millis, Offset, Partition, Stay};
-use crate::registry::Schemas;
-use crate::service::Services;
-use crate::store::Store;
+use crate::metrics::Part;
+use crate::record::Millis;
 use crate::task::Task;
-use calls::Calls;
-use epochs::Epochs;
-use fetcher::Fetcher;
-use flushes::Flushes;
-use handover::Handover;
-use recovery::Recovery;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
-use telemetry::Telemetry;
-use versions::{Batch, Versions};
+use versions::Batch;
 
 /// How many batches of one task run before it is the next task's turn. 8 of 512 inputs take about 4 ms.
 const BATCHES_A_TURN: usize = 8;
@@ -51,55 +40,7 @@ const BATCHES_A_TURN: usize = 8;
 /// How often the worker looks for idle partitions, pauses and held records.
 const CHORES_EVERY: Duration = Duration::from_millis(10);
 
-/// What a worker needs from the outside.
-pub struct Ports {
-    /// The log.
-    pub log: Arc<dyn Log>,
-    /// Reads the inputs of its tasks.
-    pub reader: Box<dyn Reader>,
-    /// Commits its epochs.
-    pub producer: Box<dyn Producer>,
-    /// Calls external services.
-    pub services: Box<dyn Services>,
-    /// The source of schemas, if the pipeline uses a registry.
-    pub schemas: Option<Arc<dyn Schemas>>,
-    /// The local store, if the pipeline has one.
-    pub store: Option<Box<dyn Store>>,
-}
-
-/// A worker and its tasks.
-pub struct Worker {
-    tasks: BTreeMap<Partition, Task>,
-    fetcher: Fetcher,
-    calls: Calls,
-    versions: Versions,
-    epochs: Epochs,
-    recovery: Recovery,
-    handover: Handover,
-    flushes: Flushes,
-    telemetry: Telemetry,
-    chores_at: Duration,
-}
-
 impl Worker {
-    /// A worker without tasks, and with an empty schedule.
-    pub fn new(index: usize, config: &Config, layout: Arc<Layout>, ports: Ports, metrics: Arc<Metrics>) -> Worker {
-        let assignment = ports.log.assignment();
-        let sources = Sources::new(&config.inputs, ports.schemas);
-        Worker {
-            tasks: BTreeMap::new(),
-            fetcher: Fetcher::new(layout.clone(), ports.reader, sources),
-            calls: Calls::new(ports.services),
-            versions: Versions::default(),
-            epochs: Epochs::new(ports.producer, layout.changelog, config.epoch.clone(), assignment),
-            recovery: Recovery::new(ports.log.clone(), layout.clone()),
-            handover: Handover::default(),
-            flushes: Flushes::new(ports.store, ports.log, layout, config.state.flush_bytes),
-            telemetry: Telemetry::new(metrics, index),
-            chores_at: Duration::ZERO,
-        }
-    }
-
     /// One round of the loop. If there is nothing else to do, it waits for data for at most this long. Returns whether
     /// something was done.
     pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
@@ -216,104 +157,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes over a task for this stay. `assignment` is the counter at which it became ours.
-    pub fn open(&mut self, task: Task, stay: Stay, assignment: u64) -> Result<()> {
-        self.epochs.set_assignment(assignment);
-        self.flushes.open(&task, stay, &mut self.telemetry)?;
-        let partition = task.partition();
-        self.resume(task);
-        // It commits at once. From now on the group's offsets are this member's.
-        self.epochs.open().touched.insert(partition);
-        Ok(())
-    }
-
-    /// Partitions have changed hands, but none of ours. The open epoch may be committed under this counter.
-    pub fn reassigned(&mut self, assignment: u64) {
-        self.epochs.set_assignment(assignment);
-    }
-
-    /// Commits the open epoch of these tasks under this assignment counter, and then closes them.
-    pub fn close(&mut self, partitions: &[Partition], assignment: u64) {
-        self.epochs.set_assignment(assignment);
-        for partition in partitions {
-            if self.tasks.contains_key(partition) {
-                self.handover.close(*partition);
-            } else {
-                self.remove(*partition);
-            }
-        }
-    }
-
-    /// Drops these tasks, because another instance already runs them. The open epoch is dropped too, because it
-    /// contains their work.
-    pub fn lose(&mut self, partitions: &[Partition], assignment: u64) {
-        self.epochs.set_assignment(assignment);
-        for partition in partitions {
-            self.remove(*partition);
-        }
-        // The epoch that is being committed is refused at the gate, unless it was committed before.
-        self.void_open();
-    }
-
-    /// The tasks that were closed since the last call.
-    pub fn take_closed(&mut self) -> Vec<Partition> {
-        self.handover.take_closed()
-    }
-
     fn close_when_settled(&mut self) {
         if self.handover.is_pending() && self.epochs.is_settled() {
             for partition in self.handover.take_closing() {
                 self.remove(partition);
             }
         }
-    }
-
-    fn remove(&mut self, partition: Partition) {
-        self.recovery.forget(partition);
-        self.calls.forget(partition);
-        self.flushes.close(partition);
-        if let Some(mut task) = self.tasks.remove(&partition) {
-            self.telemetry.closed(&mut task);
-            self.fetcher.stop(partition);
-        }
-        self.handover.closed(partition);
-    }
-
-    /// Sets the schedule that its tasks follow from the next turn on.
-    pub fn set_schedule(&mut self, schedule: Arc<Orders>) {
-        self.telemetry.withdrawn(schedule.withdrawn.len());
-        self.versions.set_schedule(schedule);
-    }
-
-    /// The status of its tasks.
-    pub fn status(&self) -> Vec<Status> {
-        let status = |task: &Task| {
-            let mut status = task.status();
-            self.flushes.add_unstored(&mut status);
-            self.versions.add_trouble(task, &mut status);
-            status
-        };
-        self.tasks.values().map(status).collect()
-    }
-
-    /// The tasks that read their changelog again, and how much of it they have read, from 0 to 1.
-    pub fn restoring(&self) -> impl Iterator<Item = (Partition, f64)> {
-        self.recovery.progress()
-    }
-
-    /// Whether it has no task, and nothing left to decide.
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.recovery.is_empty() && !self.epochs.is_committing()
-    }
-
-    /// Changelogs whose beginning may be deleted: the task, and the first offset that is still needed.
-    pub fn take_truncations(&mut self) -> Vec<(Partition, Offset)> {
-        self.flushes.take_truncations()
-    }
-
-    /// A task, for tests and queries.
-    pub fn task(&mut self, partition: Partition) -> Option<&mut Task> {
-        self.tasks.get_mut(&partition)
     }
 
     /// Moves the event time of every task to `time`, as silence would: by journaled heartbeats. For scenarios.

@@ -7,7 +7,7 @@ use super::{Context, Inputs, Planned, Refusal, What};
 use crate::binding::ReplyForm;
 use crate::metrics::DeadLetter;
 use crate::record::journal::Ending;
-use crate::record::{Millis, Offset, Rank, Span, StepKey};
+use crate::record::{Millis, Span, StepKey};
 use crate::rules::{Batch, Happening, Header, Input};
 use crate::state::rows;
 
@@ -23,18 +23,6 @@ pub struct BatchBuilder {
     /// For each row: the number of the last batch that contained its key, and the key's place in that batch.
     keys: Vec<(u64, Span)>,
     number: u64,
-}
-
-/// A record as the rules may see it.
-pub struct RecordInput<'a> {
-    /// The rank of its input.
-    pub rank: Rank,
-    /// Its offset.
-    pub offset: Offset,
-    /// Whether it came late.
-    pub late: bool,
-    /// Its value, unless it is null.
-    pub value: Option<&'a [u8]>,
 }
 
 impl BatchBuilder {

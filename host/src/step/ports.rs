@@ -3,9 +3,9 @@
 //! Rule: a port says where inputs come from and where effects go. It decides nothing about batches, the next step, or
 //! which effects are applied.
 
-use super::batch::RecordInput;
 use super::{Planned, Refusal};
 use crate::binding::Sources;
+use crate::record::{Offset, Rank};
 use crate::rules::{Effect, Effects, Header, Trap};
 use crate::state::TaskState;
 use crate::state::lookups::LookupName;
@@ -81,6 +81,18 @@ pub trait Sink: Inputs {
 
     /// The batch has been applied, up to these steps.
     fn end(&mut self, taken: &[Planned<Self::Record, Self::Mark>], effects: &Effects);
+}
+
+/// A record as the rules may see it.
+pub struct RecordInput<'a> {
+    /// The rank of its input.
+    pub rank: Rank,
+    /// Its offset.
+    pub offset: Offset,
+    /// Whether it came late.
+    pub late: bool,
+    /// Its value, unless it is null.
+    pub value: Option<&'a [u8]>,
 }
 
 /// A call of the rules.

@@ -8,36 +8,21 @@
 
 mod dead_letter;
 mod plan;
+mod port;
 
-use super::epoch::{Epoch, Piece};
-use super::progress::Progress;
-use super::schedule::Schedule;
-use crate::arrivals::{Arrivals, Waiting};
-use crate::binding::{Form, Layout, NoTime, Sources};
+pub use port::{Live, Planned};
+
+use super::epoch::Piece;
+use crate::arrivals::Waiting;
+use crate::binding::{Form, NoTime, Sources};
 use crate::metrics::DeadLetter;
 use crate::record::journal::{Entry as Journaled, Happening as Journal, Verdict};
-use crate::record::{Partition, StepKey, murmur2};
+use crate::record::{StepKey, murmur2};
 use crate::rules::{Action, Effects, Kind};
 use crate::service;
-use crate::shadow::Link;
 use crate::state::{TaskState, lookups};
-use crate::step::{self, Call, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
+use crate::step::{Call, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
 use plan::step_of;
-
-/// A step of a live task.
-pub type Planned = step::Planned<Waiting, ()>;
-
-/// Everything but its state that a live task takes steps with.
-pub(super) struct Live<'a> {
-    pub(super) partition: Partition,
-    pub(super) layout: &'a Layout,
-    pub(super) arrivals: &'a mut Arrivals,
-    pub(super) schedule: &'a mut Schedule,
-    pub(super) progress: &'a mut Progress,
-    pub(super) tally: &'a mut Tally,
-    pub(super) shadow: Option<&'a mut Link>,
-    pub(super) epoch: &'a mut Epoch,
-}
 
 impl Live<'_> {
     /// The name of a step in the journal. For a reply this is the last step, and the reply's number after it. For any

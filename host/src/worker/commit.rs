@@ -13,7 +13,6 @@ use crate::clock::Now;
 use crate::error::Result;
 use crate::log::Outcome;
 use crate::record::{Offset, Partition, TopicIx};
-use crate::task::Task;
 
 impl Worker {
     /// Seals the open epoch and hands it to the producer, if it is time and the epoch before it is decided.
@@ -79,37 +78,6 @@ impl Worker {
                 self.calls.ask(question);
             }
         }
-    }
-
-    /// The open epoch can't be committed. It is dropped and the tasks start over, as soon as the epoch before it is
-    /// decided.
-    pub(super) fn void_open(&mut self) {
-        if self.epochs.void_open() {
-            self.start_over();
-        }
-    }
-
-    /// Drops the open epoch. Every task goes back to its last commit.
-    fn start_over(&mut self) {
-        self.epochs.drop_open();
-        for mut task in std::mem::take(&mut self.tasks).into_values() {
-            task.abort();
-            self.resume(task);
-        }
-    }
-
-    /// Lets a task continue from its last commit. Its inputs are read from there, and its pending questions are asked
-    /// again.
-    pub(super) fn resume(&mut self, task: Task) {
-        let partition = task.partition();
-        self.fetcher.start(partition);
-        self.calls.forget(partition);
-        self.calls.ask_pending(&task);
-        // A task without a step commits its start at once, because an earlier commit of that may have been dropped.
-        if task.last_time().is_none() {
-            self.epochs.open().touched.insert(partition);
-        }
-        self.tasks.insert(partition, task);
     }
 
     /// Renews the producer, and then lets every task read its changelog. Returns false if the log can't renew it yet.

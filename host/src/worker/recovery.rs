@@ -43,9 +43,10 @@ impl Recovery {
     pub fn begin(&mut self, mut task: Task) {
         task.doubt();
         task.abort();
-        tracing::info!(task = task.partition(), "reading the task's changelog again");
+        let (log, layout, partition) = (self.log.clone(), self.layout.clone(), task.partition());
+        tracing::info!(task = partition, "reading the task's changelog again");
         self.restoring
-            .push(Restoring::resume(self.log.clone(), self.layout.clone(), task));
+            .push(Restoring::resume(log, layout, partition, task.into_restored()));
     }
 
     /// Forgets a task that is no longer ours.

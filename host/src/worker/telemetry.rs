@@ -204,7 +204,7 @@ impl Telemetry {
             gauge.set(*position);
         }
         let rules = rules(&mut self.rules, &self.metrics, task.wiring());
-        for (counter, misses) in rules.misses.iter().zip(task.misses()) {
+        for (counter, misses) in rules.misses.iter().zip(task.take_misses()) {
             counter.inc_by(misses);
         }
         self.metrics.version(partition, &Version(status.version).to_string());

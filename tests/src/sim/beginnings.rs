@@ -30,7 +30,7 @@ impl World {
         if !self.plan.latest.contains(&true) {
             return;
         }
-        let Some(life) = &mut self.processes[number].life else {
+        let Some(life) = &self.processes[number].life else {
             return;
         };
         for partition in 0..self.plan.partitions {

@@ -29,7 +29,7 @@ pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
 
 /// The same, for the beginning that is assumed.
 fn look_from(world: &mut World, partition: i32) -> Result<bool, Wrong> {
-    let Some(mut rebuilt) = rebuild(world, partition)? else {
+    let Some(rebuilt) = rebuild(world, partition)? else {
         return Ok(false);
     };
     let mut task = evidence::task(world, partition)?;
@@ -41,7 +41,7 @@ fn look_from(world: &mut World, partition: i32) -> Result<bool, Wrong> {
     }
     let expected = auditor::audit(&task, &evidence::parameters(world)?);
     check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
-    check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
+    check_state(&rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
     check_offsets(world, &rebuilt)?;
     let evidence = Evidence::of(world, partition)?;
     evidence
@@ -63,7 +63,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
 
 /// Checks a task at the end, for the beginning that is assumed.
 fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
-    let mut rebuilt = match rebuild(world, partition)? {
+    let rebuilt = match rebuild(world, partition)? {
         Some(rebuilt) => rebuilt,
         None => return Err(format!("task {partition}: its changelog can't be read at the end")),
     };
@@ -72,7 +72,7 @@ fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
     check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
     let evidence = Evidence::of(world, partition)?;
     evidence.check(&expected, true).map_err(|why| of_task(partition, why))?;
-    check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
+    check_state(&rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
     check_offsets(world, &rebuilt)?;
     let wrong = || format!("task {partition} is open nowhere");
     let open = world.task(partition).ok_or_else(wrong)?;
@@ -117,7 +117,7 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
 }
 
 /// Checks stores, timers, pending lookups and the last step.
-fn check_state(task: &mut Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
+fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
     let last = told::step(&task.committed().last)?;
     if last.as_ref() != expected.steps.last() {
         return Err(format!(

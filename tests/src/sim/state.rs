@@ -7,7 +7,7 @@ use pelton::state::Stored;
 use pelton::task::Task;
 
 /// The stores, timers and lookups of a task, as sorted lines.
-pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {
+pub fn state_of(task: &Task) -> Result<Vec<String>, Wrong> {
     let mut lines = vec![];
     for stored in task.dump() {
         let Stored {

@@ -315,8 +315,8 @@ impl World {
     }
 
     /// The task, on the instance that has it open.
-    pub fn task(&mut self, partition: i32) -> Option<&mut pelton::task::Task> {
-        let mut lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
+    pub fn task(&self, partition: i32) -> Option<&pelton::task::Task> {
+        let mut lives = self.processes.iter().filter_map(|process| process.life.as_ref());
         lives.find_map(|life| life.instance.task(partition))
     }
 }
