@@ -1,4 +1,4 @@
-//! Every format, one value of each kind, as bytes.
+//! All formats, with one value of each kind, as bytes.
 //!
 //! Rules:
 //! - What an earlier version has written is read as what it meant. As long as a format keeps its number, it is also written to
@@ -10,7 +10,7 @@ mod samples;
 use pelton::record::encoding::{ALL, CONTROL, Encoding, STORED};
 use samples::{Sample, samples};
 
-/// As it stands in the fixture.
+/// The text of the fixture.
 pub fn text() -> String {
     let line = |sample: Sample| {
         let hex: String = sample.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -19,7 +19,7 @@ pub fn text() -> String {
     samples().into_iter().map(line).collect()
 }
 
-/// With the next number of a format this compares with the fixture of that version: see the README.
+/// When a format gets its next number, this compares with the fixture of that version: see the README.
 #[test]
 fn each_format_is_written_as_before() {
     super::same(&text(), &super::text("formats"));

@@ -19,7 +19,7 @@ pub struct Sample {
     /// None: its version is not the first byte.
     pub format: Option<Encoding>,
     pub bytes: Vec<u8>,
-    /// Do bytes mean the same?
+    /// Whether bytes have the same meaning.
     pub means: Box<dyn Fn(&[u8]) -> bool>,
 }
 
@@ -278,7 +278,7 @@ fn report() -> Report {
     }
 }
 
-/// Same keys in a row, each form of a time, empty and longer strings.
+/// The same key several times in a row, each form of a time, empty and longer strings.
 fn changes() -> Vec<Change<'static>> {
     let put = |key, expires| Change::Put {
         key,
