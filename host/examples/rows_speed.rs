@@ -1,9 +1,9 @@
-//! What a money event costs in state: reads, writes, two epochs in flight, delta and sweep.
+//! Measures what a money event costs in state: reads, writes, two epochs in flight, delta and sweep.
 //!
-//! `cargo run --release -p pelton --no-default-features --example rows_speed [USERS] [EVENTS]`; one thread, CPU time of it.
-//! The stream: money events of USERS users by Zipf 0.8; each reads a seen id, the first, the user and a session, and writes
-//! the id (60 s) and, each tenth, a pending one; for each ten a session (1 day) and a user are written. Epochs of 27,500
-//! events, batches of 250.
+//! `cargo run --release -p pelton --no-default-features --example rows_speed [USERS] [EVENTS]`. It measures the CPU
+//! time of one thread. The stream has money events of USERS users, distributed by Zipf 0.8. Each event reads a seen id,
+//! the first occurrence, the user and a session. It writes the id (60 s) and, every tenth time, a pending entry. For
+//! every ten events, a session (1 day) and a user are written. Epochs have 27,500 events, and batches have 250.
 
 use fastrand::Rng;
 use pelton::record::{Cell, FOREVER, Millis};
@@ -66,7 +66,7 @@ impl Task {
         }
     }
 
-    /// What every user has before the stream begins.
+    /// Writes what every user has before the stream begins.
     fn fill(&mut self, users: u64) {
         for user in 0..users {
             let key = id(1, user);
@@ -110,15 +110,15 @@ impl Task {
     }
 }
 
-/// Users by Zipf 0.8, by the inverse of the continuous distribution.
+/// A user by Zipf 0.8, by inverting the continuous distribution.
 fn zipf(random: &mut Rng, users: u64) -> u64 {
     let u = random.f64();
     let rank = (u * ((users as f64).powf(0.2) - 1.0) + 1.0).powf(5.0);
-    // Ranks are spread over the ids, or the hot ones would be neighbours.
+    // Spreads the ranks over the ids. Otherwise the hot users would be neighbours.
     (rank as u64).min(users - 1)
 }
 
-/// Events of an epoch: each money event, and what is between them.
+/// The events of an epoch: money events, and what comes between them.
 fn epoch(random: &mut Rng, users: u64, last: &mut [u8; 16]) -> Vec<Event> {
     let mut events = Vec::new();
     let mut money = 0;
@@ -144,7 +144,7 @@ fn epoch(random: &mut Rng, users: u64, last: &mut [u8; 16]) -> Vec<Event> {
     events
 }
 
-/// What a stream has cost, in seconds and bytes.
+/// The cost of a stream, in seconds and bytes.
 #[derive(Default)]
 struct Cost {
     all: f64,
@@ -206,7 +206,7 @@ fn stream(users: u64, events: usize, swept: f64, staged: bool) {
     );
 }
 
-/// A user with so many entries: costs of a read, a write, a page of a scan.
+/// One user with this many entries: the costs of a read, a write, and a page of a scan.
 fn hot(entries: u64) {
     let mut rows = Rows::new();
     rows.track();

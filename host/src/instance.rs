@@ -152,7 +152,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Err(why) = self.threads.stop() {
-            tracing::error!(%why, "the instance ended badly");
+            tracing::error!(%why, "the instance stopped with an error");
         }
     }
 }

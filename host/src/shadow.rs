@@ -12,20 +12,24 @@
 //!   if the task is closed. Its report says why.
 //! - Without a shadow, all this costs a task one branch for each batch, and one for each commit.
 
+mod bounds;
 mod compare;
 mod feed;
 mod fields;
 mod known;
 mod link;
 mod playback;
+mod player;
 mod report;
 mod run;
 pub mod tape;
 mod trial;
 
+pub use bounds::Bounds;
 pub use feed::{Begin, Feed};
 pub use link::Link;
+pub use player::Player;
 pub use report::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
 pub use run::Shadow;
 pub use tape::Tape;
-pub use trial::{Bounds, Parts, Player, Trial};
+pub use trial::{Parts, Trial};

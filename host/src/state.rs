@@ -188,7 +188,12 @@ impl TaskState {
         call(&mut self.view)
     }
 
-    /// Reads after the first call of a batch, by index of the store in the description. Each is reported once.
+    /// Reads after the first call of a batch that were not reported yet, by index of the store in the description.
+    pub fn misses(&self) -> &[u64] {
+        &self.view.misses
+    }
+
+    /// Takes these numbers, because they are reported now.
     pub fn take_misses(&mut self) -> impl Iterator<Item = u64> {
         self.view.misses.iter_mut().map(std::mem::take)
     }

@@ -1,120 +1,66 @@
-//! Taking steps: the next inputs become a batch, the rules run on it, and their effects are applied input by input.
+//! Takes steps: the next inputs become a batch, the rules run on it, and their effects are applied input by input.
 //!
-//! One [`Stepper`] does this for the live task and for its shadow, so that a shadow can't accept what the live task refuses. What
-//! differs between the two are ports: [`Inputs`], where the inputs of steps come from, and [`Sink`], where their effects go.
+//! One [`Stepper`] does this for the live task and for its shadow, so both accept the same effects. They differ only in
+//! their ports: [`Inputs`], which supplies the inputs, and [`Sink`], which takes the effects.
 //!
 //! Rules:
-//! - A batch holds the next inputs in step order, and planning takes nothing: what a batch turns out not to cover is planned again.
-//! - Before the effects of an input are applied, it must still be the next: a timer that was set meanwhile may be due before it, a
-//!   timer of the batch may have been cancelled or set again, a lookup asked again. Otherwise the rest of the batch is dropped,
-//!   and planned again.
-//! - All effects of an input are checked before the first is applied.
-//! - A trap costs no more than its own input: the batch is halved until the trapping input is alone. It is run again in a fresh
-//!   instance with ten times the time, and refused only if it traps there too.
+//! - A batch holds the next inputs in step order. Planning takes nothing: a step that its batch doesn't complete is
+//!   planned again.
+//! - Before the effects of an input are applied, it must still be the next step. An earlier input of the batch may have
+//!   set a timer that is due first, changed or cancelled a timer of the batch, or asked a lookup again. If so, the rest
+//!   of the batch is dropped and planned again.
+//! - All effects of an input are checked before the first one is applied.
+//! - A trap costs no more than its own input: the batch is halved until the trapping input is alone. Then it runs again
+//!   in a fresh instance with ten times the time limit, and is refused only if it traps there too.
 
 mod batch;
 mod check;
+mod context;
 mod faults;
 mod guest;
+mod planned;
 mod ports;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BATCH_BYTES, RecordInput};
+pub use batch::BATCH_BYTES;
+pub use context::Context;
 pub use faults::Faults;
 pub use guest::Guest;
-pub use ports::{Call, Inputs, Made, Output, Question, Sink};
+pub use planned::{Planned, Refusal, What};
+pub use ports::{Call, Inputs, Made, Output, Question, RecordInput, Sink};
 pub use tally::Tally;
 
-use crate::binding::Sources;
 use crate::metrics::{DeadLetter, cpu_time};
-use crate::record::journal::Ending;
-use crate::record::{Millis, StepKey};
 use crate::rules::{Action, Effects, verify};
-use crate::state::lookups::{LookupName, Pending};
-use crate::state::{Target, TaskState};
+use crate::state::Target;
+use crate::state::lookups::Pending;
 use batch::BatchBuilder;
 use std::ops::Range;
 use std::time::Instant;
 
-/// How much more time an input may take that is alone in its batch, after a trap.
+/// The factor on the time limit for the second attempt of an input that trapped alone.
 pub const PATIENCE: u32 = 10;
 
-/// Takes steps, batch after batch. `R` and `M` are what the port keeps of a step.
+/// Takes steps, batch after batch. `R` and `M` are what the port keeps about a step.
 pub struct Stepper<R, M> {
     batch: BatchBuilder,
     plan: Vec<Planned<R, M>>,
-    /// Steps in the next batch: halved by a trap, doubled by a success.
+    /// The most steps in the next batch. A trap halves it, and a success doubles it.
     limit: usize,
 }
 
-/// What steps are taken with.
-pub struct Context<'a, P> {
-    /// The state that they read and write.
-    pub state: &'a mut TaskState,
-    /// The rules.
-    pub guest: &'a mut Guest,
-    /// What reads the values of records.
-    pub sources: &'a mut Sources,
-    /// Where inputs come from and effects go.
-    pub port: &'a mut P,
-}
-
-/// A step of the batch at hand.
-pub struct Planned<R, M> {
-    /// What happens.
-    pub what: What<R>,
-    /// What the port notes of it.
-    pub mark: M,
-    /// Its time.
-    pub time: Millis,
-    /// The hash of its key.
-    pub hash: u64,
-    /// Its place among the inputs of the call, if the rules see it.
-    pub input: Option<u32>,
-    /// Why it is refused, if it is.
-    pub refused: Option<Refusal>,
-}
-
-/// What happens in a step.
-pub enum What<R> {
-    /// A record, by the port's handle.
-    Record(R),
-    /// A timer is due.
-    Timer(StepKey),
-    /// A lookup ends.
-    Reply {
-        /// Which one.
-        name: LookupName,
-        /// The id of the question.
-        id: Box<[u8]>,
-        /// How it ends.
-        ending: Ending,
-    },
-    /// Nothing here; elsewhere, this timer or a reply. Every timer up to it comes before.
-    Elsewhere(Option<StepKey>),
-}
-
-/// Why an input is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The kind of reason.
-    pub kind: DeadLetter,
-    /// For people.
-    pub why: String,
-}
-
-/// What became of a call.
+/// The result of a call.
 enum Attempt {
     /// These effects are to be applied.
     Effects(Effects),
     /// The batch is planned again, with at most this many steps.
     Shorter(usize),
-    /// The one input of the call is refused.
+    /// The call's only input is refused.
     Refused {
         why: String,
-        /// By a trap, which depends on the clock.
+        /// A trap refused it. Traps depend on the clock.
         trapped: bool,
     },
 }
@@ -130,13 +76,14 @@ impl<R, M> Default for Stepper<R, M> {
 }
 
 impl<R, M> Stepper<R, M> {
-    /// Forgets which rows were seen, and takes at most `limit` steps next: other rules take over, or an epoch was dropped.
+    /// Forgets which rows it has seen, and takes at most `limit` steps next. For when other rules take over, or an
+    /// epoch was dropped.
     pub fn restart(&mut self, limit: usize) {
         self.limit = limit;
         self.batch.forget();
     }
 
-    /// Takes the next steps, at most one batch of them. Returns false if there is none now.
+    /// Takes the next steps, at most one batch. Returns false if there are none now.
     pub fn step<P: Sink<Record = R, Mark = M>>(&mut self, cx: &mut Context<'_, P>) -> bool {
         self.plan.clear();
         cx.port.plan(cx.state, self.limit, &mut self.plan);
@@ -167,7 +114,7 @@ impl<R, M> Stepper<R, M> {
                     self.limit = (self.limit * 2).min(cx.guest.wiring.batch);
                     Attempt::Effects(effects)
                 }
-                // Those before it are in order, and are taken with the next batch, which ends before it.
+                // The inputs before the wrong one are fine. They are taken with the next batch, which ends before it.
                 Err(wrong) if wrong.input > 0 => Attempt::Shorter(wrong.input),
                 Err(_) if inputs > 1 => Attempt::Shorter(1),
                 Err(wrong) => Attempt::Refused {
@@ -180,7 +127,7 @@ impl<R, M> Stepper<R, M> {
         }
     }
 
-    /// Runs the rules again on an input that has trapped alone.
+    /// Runs the rules again on an input that trapped while it was alone.
     fn second_attempt<P: Sink<Record = R, Mark = M>>(&mut self, cx: &mut Context<'_, P>) -> Attempt {
         match self.call(PATIENCE, cx) {
             Ok(effects) if verify(&effects, 1, cx.guest.wiring.rules.description()).is_ok() => {
@@ -224,7 +171,7 @@ impl<R, M> Stepper<R, M> {
         })
     }
 
-    /// The one input of the call is refused.
+    /// Refuses the only input of the call.
     fn refuse<P: Sink<Record = R, Mark = M>>(&mut self, why: &str, trapped: bool, cx: &mut Context<'_, P>) {
         for planned in &mut self.plan {
             if planned.input.take().is_some() {
@@ -237,7 +184,7 @@ impl<R, M> Stepper<R, M> {
         }
     }
 
-    /// Applies the effects of the planned steps, in order, until one is not the next any more.
+    /// Applies the effects of the planned steps in order, until one of them is no longer the next step.
     fn apply<P: Sink<Record = R, Mark = M>>(&mut self, effects: &Effects, cx: &mut Context<'_, P>) {
         cx.port.begin(&self.plan, self.batch.len(), cx.guest);
         let (mut next, mut taken) = (0, 0);
@@ -273,13 +220,13 @@ impl<R, M> Stepper<R, M> {
     }
 }
 
-/// The effects of an input, of which the first is at `start` if there is any.
+/// The effects of an input. The first of them, if there is any, is at `start`.
 fn range_of(effects: &Effects, start: usize, input: u32) -> Range<usize> {
     let rest = &effects.effects[start..];
     start..start + rest.iter().take_while(|effect| effect.of == input).count()
 }
 
-/// Applies the effects of a step. They are checked.
+/// Applies the effects of a step. They have been checked.
 fn apply_effects<P: Sink>(
     batch: &BatchBuilder,
     planned: &Planned<P::Record, P::Mark>,
@@ -325,35 +272,8 @@ fn apply_effects<P: Sink>(
                 asked += 1;
             }
             Action::Count => cx.port.count(effect.on, effect.at.max(0) as u64),
-            // The check has refused the input.
+            // The check has already refused this input.
             Action::Reject => {}
-        }
-    }
-}
-
-impl<R, M> Planned<R, M> {
-    /// A step that nobody refuses so far.
-    pub fn new(what: What<R>, mark: M, time: Millis) -> Planned<R, M> {
-        Planned {
-            what,
-            mark,
-            time,
-            hash: 0,
-            input: None,
-            refused: None,
-        }
-    }
-
-    /// Whether it is still the next step.
-    fn is_next(&self, state: &TaskState) -> bool {
-        let first = state.timers().first();
-        match &self.what {
-            // A record comes before a timer of the same time.
-            What::Record(_) => first.is_none_or(|timer| self.time <= timer.time()),
-            What::Timer(due) => first == Some(due),
-            What::Reply { id, .. } => state.lookups().find(id).is_some(),
-            What::Elsewhere(Some(due)) => first.is_none_or(|timer| timer > due),
-            What::Elsewhere(None) => true,
         }
     }
 }

@@ -1,13 +1,14 @@
-//! One thread of an instance: the tasks it runs, their inputs, one transactional producer, and an instance of each version of
-//! the rules.
+//! A worker: one thread of an instance. It has its tasks and their inputs, one transactional producer, and an instance
+//! of each version of the rules.
 //!
 //! Rules:
-//! - Every doubt about a commit has one answer: read the changelog (`recovery`).
-//! - An epoch is open while the one before it is being committed; if that one fails, both are dropped (`epochs`).
-//! - The loop asks no clock what time it is, starts no thread and knows no randomness: its driver says what time it is. The same
-//!   worker runs on Kafka, on the embedded log and in the simulator.
+//! - Every doubt about a commit is resolved in the same way: the changelog is read again (`recovery`).
+//! - An epoch is open while the one before it is being committed. If that one fails, both are dropped (`epochs`).
+//! - The loop doesn't ask for the time, starts no threads, and uses no randomness: its driver passes the time in. So
+//!   the same worker runs on Kafka, on the embedded log and in the simulator. Only metrics, and the time budget of the
+//!   rules, read a clock.
 //!
-//! The loop is [`turn`](Worker::turn). Its work is done by organs, one field and one file each.
+//! The loop is [`turn`](Worker::turn). Its parts do the work; each of them is one field and one file.
 
 mod calls;
 mod commit;
@@ -16,91 +17,32 @@ mod epochs;
 mod fetcher;
 mod flushes;
 mod handover;
+mod ports;
 mod recovery;
+mod tasks;
 mod telemetry;
 mod versions;
 
-use crate::binding::{Layout, Sources, Status};
-use crate::clock::Now;
-use crate::config::Config;
-use crate::deploy::RulesSchedule;
-use crate::error::Result;
-use crate::log::{Log, Producer, Reader};
-use crate::metrics::{Metrics, Part};
-use crate::record::{Millis, Offset, Partition, Stay};
-use crate::registry::Schemas;
-use crate::service::Services;
-use crate::store::Store;
-use crate::task::Task;
-use calls::Calls;
-use epochs::Epochs;
-use fetcher::Fetcher;
-use flushes::Flushes;
-use handover::Handover;
-use recovery::Recovery;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-use telemetry::Telemetry;
-use versions::{Batch, Versions};
+pub use ports::Ports;
+pub use tasks::Worker;
 
-/// Batches of one task in a row before it is the next task's turn: 8 of 512 inputs take about 4 ms.
+use crate::clock::Now;
+use crate::error::Result;
+use crate::metrics::Part;
+use crate::record::Millis;
+use crate::task::Task;
+use std::time::Duration;
+use versions::Batch;
+
+/// How many batches of one task run before it is the next task's turn. 8 of 512 inputs take about 4 ms.
 const BATCHES_A_TURN: usize = 8;
 
-/// How often the worker looks after idleness, pauses and held records.
+/// How often the worker looks for idle partitions, pauses and held records.
 const CHORES_EVERY: Duration = Duration::from_millis(10);
 
-/// What a worker needs from outside.
-pub struct Ports {
-    /// The log.
-    pub log: Arc<dyn Log>,
-    /// Reads its tasks' inputs.
-    pub reader: Box<dyn Reader>,
-    /// Commits its epochs.
-    pub producer: Box<dyn Producer>,
-    /// Calls external services.
-    pub services: Box<dyn Services>,
-    /// Where schemas come from, if the pipeline names a registry.
-    pub schemas: Option<Arc<dyn Schemas>>,
-    /// Local state, if the pipeline has any.
-    pub store: Option<Box<dyn Store>>,
-}
-
-/// A worker and its tasks.
-pub struct Worker {
-    tasks: BTreeMap<Partition, Task>,
-    fetcher: Fetcher,
-    calls: Calls,
-    versions: Versions,
-    epochs: Epochs,
-    recovery: Recovery,
-    handover: Handover,
-    flushes: Flushes,
-    telemetry: Telemetry,
-    chores_at: Duration,
-}
-
 impl Worker {
-    /// A worker without tasks, and with an empty schedule.
-    pub fn new(index: usize, config: &Config, layout: Arc<Layout>, ports: Ports, metrics: Arc<Metrics>) -> Worker {
-        let assignment = ports.log.assignment();
-        let sources = Sources::new(&config.inputs, ports.schemas);
-        Worker {
-            tasks: BTreeMap::new(),
-            fetcher: Fetcher::new(layout.clone(), ports.reader, sources),
-            calls: Calls::new(ports.services),
-            versions: Versions::default(),
-            epochs: Epochs::new(ports.producer, layout.changelog, config.epoch.clone(), assignment),
-            recovery: Recovery::new(ports.log.clone(), layout.clone()),
-            handover: Handover::default(),
-            flushes: Flushes::new(ports.store, ports.log, layout, config.state.flush_bytes),
-            telemetry: Telemetry::new(metrics, index),
-            chores_at: Duration::ZERO,
-        }
-    }
-
-    /// One round of the loop. If there is nothing else to do, it waits for data, at most this long. Returns true if something
-    /// was done.
+    /// One round of the loop. If there is nothing else to do, it waits for data for at most this long. Returns whether
+    /// something was done.
     pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
         self.telemetry.begin_turn(now);
         let mut busy = self.decide(now)?;
@@ -127,7 +69,7 @@ impl Worker {
         Ok(busy)
     }
 
-    /// Lets each task follow the schedule, then take its steps.
+    /// Lets each task follow the schedule and then take its steps.
     fn run_tasks(&mut self, now: Now) -> bool {
         if self.handover.is_pending() || !self.epochs.takes_steps() {
             return false;
@@ -168,7 +110,7 @@ impl Worker {
         busy
     }
 
-    /// Takes what has arrived for the tasks; waits for it if the worker is not busy.
+    /// Takes what has arrived for the tasks. Waits for it if the worker is not busy.
     fn fetch(&mut self, now: Now, wait: Duration, busy: bool) -> Result<bool> {
         let wait = if busy {
             Duration::ZERO
@@ -187,7 +129,7 @@ impl Worker {
         Ok(fetched)
     }
 
-    /// What has time: idle partitions, pauses, held records, gauges.
+    /// Does what is not urgent: idle partitions, pauses, held records, gauges.
     fn chores_when_due(&mut self, now: Now) -> Result<()> {
         if now.mono < self.chores_at {
             return Ok(());
@@ -207,55 +149,12 @@ impl Worker {
         let is_stopped = |deploy| self.versions.is_stopped(deploy);
         self.telemetry.look(now, &mut self.tasks, is_stopped);
         self.epochs.note_opened(now);
-        // Waiting records were lost in a scratch file: everything is read again, as after an epoch that failed.
+        // Waiting records were lost in a scratch file. Everything is read again, as after a failed epoch.
         if self.tasks.values().any(Task::is_lost) {
             self.void_open();
         }
         self.versions.forget_unused(&self.tasks);
         Ok(())
-    }
-
-    /// Takes over a task, for this stay. `assignment`: the counter at which it became ours.
-    pub fn open(&mut self, task: Task, stay: Stay, assignment: u64) -> Result<()> {
-        self.epochs.set_assignment(assignment);
-        self.flushes.open(&task, stay, &mut self.telemetry)?;
-        let partition = task.partition();
-        self.resume(task);
-        // It commits at once: the group's offsets are this member's from now on.
-        self.epochs.open().touched.insert(partition);
-        Ok(())
-    }
-
-    /// Partitions have changed hands, but none of ours: what is open may be committed under this counter.
-    pub fn reassigned(&mut self, assignment: u64) {
-        self.epochs.set_assignment(assignment);
-    }
-
-    /// Commits what is open of these tasks, under this assignment counter, then closes them.
-    pub fn close(&mut self, partitions: &[Partition], assignment: u64) {
-        self.epochs.set_assignment(assignment);
-        for partition in partitions {
-            if self.tasks.contains_key(partition) {
-                self.handover.close(*partition);
-            } else {
-                self.remove(*partition);
-            }
-        }
-    }
-
-    /// Drops these tasks, which somebody else runs already, and the open epoch, because it holds work of theirs.
-    pub fn lose(&mut self, partitions: &[Partition], assignment: u64) {
-        self.epochs.set_assignment(assignment);
-        for partition in partitions {
-            self.remove(*partition);
-        }
-        // What is being committed is refused at the gate, or was committed before.
-        self.void_open();
-    }
-
-    /// The tasks that are closed since the last call.
-    pub fn take_closed(&mut self) -> Vec<Partition> {
-        self.handover.take_closed()
     }
 
     fn close_when_settled(&mut self) {
@@ -266,55 +165,7 @@ impl Worker {
         }
     }
 
-    fn remove(&mut self, partition: Partition) {
-        self.recovery.forget(partition);
-        self.calls.forget(partition);
-        self.flushes.close(partition);
-        if let Some(mut task) = self.tasks.remove(&partition) {
-            self.telemetry.closed(&mut task);
-            self.fetcher.stop(partition);
-        }
-        self.handover.closed(partition);
-    }
-
-    /// Its tasks follow this schedule from the next turn on.
-    pub fn set_schedule(&mut self, schedule: Arc<RulesSchedule>) {
-        self.telemetry.withdrawn(schedule.withdrawn.len());
-        self.versions.set_schedule(schedule);
-    }
-
-    /// The state of its tasks.
-    pub fn status(&self) -> Vec<Status> {
-        let status = |task: &Task| {
-            let mut status = task.status();
-            self.flushes.add_unstored(&mut status);
-            self.versions.add_trouble(task, &mut status);
-            status
-        };
-        self.tasks.values().map(status).collect()
-    }
-
-    /// The tasks that read their changelog again, and how much of it they have read: from 0 to 1.
-    pub fn restoring(&self) -> impl Iterator<Item = (Partition, f64)> {
-        self.recovery.progress()
-    }
-
-    /// True if it has no task, and nothing to decide.
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.recovery.is_empty() && !self.epochs.is_committing()
-    }
-
-    /// Changelogs of which the beginning may be deleted: task, and the offset before which nothing is needed.
-    pub fn take_truncations(&mut self) -> Vec<(Partition, Offset)> {
-        self.flushes.take_truncations()
-    }
-
-    /// A task, for tests and queries.
-    pub fn task(&mut self, partition: Partition) -> Option<&mut Task> {
-        self.tasks.get_mut(&partition)
-    }
-
-    /// Moves the event time of every task to `time`, as silence would: by heartbeats, which are journaled. For scenarios.
+    /// Moves the event time of every task to `time`, as silence would: by journaled heartbeats. For scenarios.
     pub fn advance_event_time(&mut self, time: Millis, now: Now) {
         for task in self.tasks.values_mut() {
             task.beat_to(time, now.wall, self.epochs.open());

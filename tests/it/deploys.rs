@@ -1,4 +1,5 @@
-//! Deploys over several instances, on the log in memory: every input is taken by the version that its event time calls for.
+//! Deploys over several instances, on the log in memory. Every input must be processed by the version that its event
+//! time requires.
 
 pub mod fleet;
 mod shadow;
@@ -25,7 +26,7 @@ fn deploy(running: &Running, wish: Wish) -> Result<Deployed, String> {
     running.client().deploy(wish, &mut |_, _| {})
 }
 
-/// The version that the instance goes by.
+/// The version that the instance reports.
 fn version(running: &Running) -> String {
     running
         .view()
@@ -33,7 +34,7 @@ fn version(running: &Running) -> String {
         .map_or_else(String::new, |version| Version(version).to_string())
 }
 
-/// The instance has so many tasks open.
+/// Waits until the instance has this many tasks open.
 fn has_tasks(running: &Running, count: usize) {
     eventually("tasks", || running.statuses().len() == count);
 }
@@ -48,7 +49,7 @@ fn two(fleet: &Fleet) -> (Running, Running) {
     (a, b)
 }
 
-/// Money around a time, to the millisecond, and at all seconds before and behind it.
+/// Money around a time: to the millisecond, and at every second before and after it.
 fn around(fleet: &mut Fleet, at: i64) {
     for millis in [-1, 0, 1] {
         fleet.put(at + millis);
@@ -82,7 +83,7 @@ fn a_time_to_come_holds_on_all_instances() {
     around(&mut fleet, at);
     fleet.flow_to(200 * SECOND);
     fleet.check(|time| time >= at);
-    // Every task has said that it took it over.
+    // Every task has reported that it took the version over.
     eventually("taken", || {
         (0..PARTITIONS).all(|task| a.view().control().taken(task) == 2)
     });
@@ -123,7 +124,7 @@ fn now_is_one_time_for_all_tasks() {
     let (a, b) = two(&fleet);
     fleet.put(0);
     fleet.flow_to(5 * SECOND);
-    // Read, not final: it waits, and belongs to whoever its time says.
+    // These records are read but not final. So they wait, and belong to the version that their time requires.
     for second in 1..40 {
         fleet.put(second * SECOND);
     }
@@ -132,7 +133,7 @@ fn now_is_one_time_for_all_tasks() {
     assert!((0..40 * SECOND).contains(&at), "{at}");
     fleet.flow_to(100 * SECOND);
     fleet.check(|time| time >= at);
-    // Back, and changed once more, each from then on.
+    // Goes back and changes once more, each from its own time on.
     let back = Wish {
         back: Some(Back::Before),
         ..Wish::default()
@@ -171,7 +172,7 @@ fn of_two_at_once_one_counts() {
         [first.join().expect("no panic"), second.join().expect("no panic")]
     });
     let accepted: Vec<&Deployed> = results.iter().flatten().collect();
-    // Both, one after the other; or one, and the other was told so.
+    // Either both were accepted one after the other, or one was, and the other was told so.
     assert!(!accepted.is_empty(), "{results:?}");
     let last = accepted.iter().max_by_key(|deployed| deployed.number).expect("one");
     eventually("both go by it", || {
@@ -190,15 +191,16 @@ fn of_two_at_once_one_counts() {
     b.stop().expect("it stops");
 }
 
-/// A compilation that waits until it is let go.
+/// A compilation that waits until it is released.
 fn gate() -> (Sender<()>, impl Fn() + Send + Sync + 'static) {
     let (open, gate): (Sender<()>, Receiver<()>) = channel();
     let gate = Arc::new(Mutex::new(gate));
-    // Closed for ever, when the test is over.
+    // When the test is over, the gate fails, which releases everything.
     (open, move || _ = gate.lock().expect("no panic").recv())
 }
 
-/// An instance that holds dies before all have answered; one joins; the deploy goes through all the same, at its time.
+/// An instance that holds dies before all have answered, and another one joins. The deploy still takes over, at its
+/// time.
 #[test]
 fn a_crash_and_a_join_between_prepare_and_commit() {
     let mut fleet = Fleet::new();
@@ -223,11 +225,12 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
                 &mut |_, _| {},
             )
         });
-        // The tasks of a hold; b still compiles.
+        // a's tasks hold. b still compiles.
         eventually("a's tasks hold", || {
             a.statuses().iter().all(|status| status.prepared.is_some())
         });
-        // They don't pass that time, although all before it is final. (b's tasks would: they have not answered yet.)
+        // They don't go past that time, although everything before it is final. (b's tasks would, because they have not
+        // answered yet.)
         for second in 1..60 {
             fleet.put(second * SECOND);
         }
@@ -257,7 +260,7 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
     });
 }
 
-/// A deploy that not all tasks answer is given up, and every task goes on as it was.
+/// A deploy that not all tasks answer is cancelled, and every task goes on as before.
 #[test]
 fn a_deploy_that_nobody_answers_is_cancelled() {
     let mut fleet = Fleet::new();
@@ -280,7 +283,7 @@ fn a_deploy_that_nobody_answers_is_cancelled() {
     b.stop().expect("it stops");
 }
 
-/// What was deployed is fetched from the control topic, whatever the file says; nothing is on disk.
+/// The deployed rules are fetched from the control topic, whatever the file says. Nothing is on disk.
 #[test]
 fn a_restart_keeps_what_was_deployed() {
     let mut fleet = Fleet::new();

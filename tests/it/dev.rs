@@ -1,4 +1,5 @@
-//! `pelton dev` as a process, with its demo: what is saved runs, and what is wrong with it keeps the rules before running.
+//! `pelton dev` as a process, with its demo. What is saved runs, unless something is wrong with it; then the previous
+//! rules keep running.
 
 pub mod process;
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// For any line: the first build takes a minute on a machine that has other things to do.
+/// For any line. The first build takes a minute on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 const DEMO: &str = env!("CARGO_BIN_EXE_pelton-it-demo");
@@ -35,19 +36,19 @@ impl Project {
         let path = folder.path().join("alerts");
         let (code, out) = pelton(&["new", &path.display().to_string()]);
         assert_eq!(code, 0, "{out}");
-        // The versions that are here already: a test takes nothing from the network.
+        // The versions that are already here, because a test must not fetch anything.
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         fs::copy(root.join("Cargo.lock"), path.join("Cargo.lock")).expect("the lock file");
         Project { path, _folder: folder }
     }
 
-    /// `pelton dev`, with what is built where the test of `pelton new` builds the same.
+    /// Starts `pelton dev`. It builds in the same folder as the test of `pelton new`.
     fn dev(&self, args: &[&str]) -> Process {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
         Process::dev(&self.path, &target, "-D warnings", args)
     }
 
-    /// Saves one of its files with another text in it.
+    /// Saves one of the project's files with a part of its text replaced.
     fn replace(&self, file: &str, from: &str, to: &str) {
         let path = self.path.join(file);
         let text = fs::read_to_string(&path).expect("it is there");
@@ -56,7 +57,7 @@ impl Project {
     }
 }
 
-/// The version that runs, as soon as it does so in every task, and how many deploys there were.
+/// The version that runs, once every task runs it, and how many deploys there were.
 #[track_caller]
 fn running(url: &str) -> (String, usize) {
     let begun = Instant::now();
@@ -78,7 +79,7 @@ fn version(of: &Value) -> String {
 }
 
 const LIB: &str = "src/lib.rs";
-/// The beginning of a step, and what traps on the users of the demo.
+/// The beginning of a step, and a version of it that traps on the users of the demo.
 const FIRST: &str = "let payments = self";
 const TRAP: &str = "assert!(payment.user_id.len() < 9, \"too long\");\n";
 const SCENARIO: &str = "scenarios/alerts.scenario";
@@ -91,18 +92,18 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     let url = first["url"].as_str().expect("an address").to_owned();
     assert_eq!(running(&url), (version(&first), 1));
 
-    // It does not build.
+    // This does not build.
     project.replace(LIB, "payments,\n", "payments: payments +,\n");
     dev.end("build");
     assert_eq!(running(&url), (version(&first), 1));
 
-    // It does something else than the scenario says.
+    // This does something else than the scenario says.
     project.replace(LIB, "payments: payments +,\n", "payments: payments + 100,\n");
     let (_, text) = dev.end("scenarios");
     assert!(text.contains("payments is 104; expected 4"), "{text}");
     assert_eq!(running(&url), (version(&first), 1));
 
-    // Now it is meant.
+    // Now the scenario says so too.
     project.replace(SCENARIO, "\"payments\": 4", "\"payments\": 104");
     let (second, text) = dev.end("running");
     assert_eq!(running(&url), (version(&second), 2));
@@ -113,14 +114,14 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     assert!(ms("total_ms") >= ms("compare_ms") + ms("running_ms"), "{second}");
     assert!(ms("total_ms") >= ms("without_build_ms"), "{second}");
 
-    // Nothing that counts.
+    // A change that makes no difference.
     project.replace(LIB, "//! Sends an alert", "//! Sends one alert");
     dev.end("unchanged");
     project.replace(SCENARIO, "# A new window", "# Another window");
     dev.end("unchanged");
     assert_eq!(running(&url), (version(&second), 2));
 
-    // The newest save wins: the first of two is left when the second comes.
+    // The newest save wins. The second save comes while the first one is being processed, which is then given up.
     project.replace(LIB, "payments + 100,\n", "payments + 200,\n");
     dev.next("saved");
     project.replace(LIB, "payments + 200,\n", "payments + 300,\n");
@@ -130,14 +131,14 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     let third = dev.at_last("running");
     assert_eq!(running(&url), (version(&third), 3));
 
-    // Other settings are other rules, too.
+    // Other settings are also other rules.
     project.replace("pelton.toml", "window = \"10s\"", "window = \"10500ms\"");
     dev.end("scenarios");
     project.replace(SCENARIO, "u1 10s window_ends", "u1 10500ms window_ends");
     let (fourth, _) = dev.end("running");
     assert_eq!(running(&url), (version(&fourth), 4));
 
-    // It traps on what the scenario does not have, and that is seen beside the live rules.
+    // It traps on something that is not in the scenario. The shadow shows that.
     project.replace(LIB, FIRST, &format!("{TRAP}{FIRST}"));
     let (_, text) = dev.end("traps");
     assert!(text.contains("it traps: ") && text.contains("too long"), "{text}");
@@ -145,7 +146,7 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     project.replace(LIB, TRAP, "");
     dev.end("unchanged");
 
-    // What can't be changed while it runs starts the demo anew.
+    // This can't be changed while it runs, so the demo starts again.
     project.replace("pelton.toml", "out_of_orderness = \"5s\"", "out_of_orderness = \"4s\"");
     let (fifth, _) = dev.end("running");
     assert_eq!(version(&fifth), version(&fourth));
@@ -159,7 +160,7 @@ fn what_is_saved_runs_and_what_is_wrong_does_not() {
     into_a_pipeline_that_runs(&project, version(&fourth));
 }
 
-/// The project's rules run already, in a demo that is not ours.
+/// The project's rules are already running, in a demo that is not ours.
 fn into_a_pipeline_that_runs(project: &Project, first: String) {
     let component = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new/wasm32-unknown-unknown/release/alerts.wasm");
     let mut demo = Command::new(DEMO);
@@ -177,10 +178,10 @@ fn into_a_pipeline_that_runs(project: &Project, first: String) {
     project.replace(SCENARIO, "\"payments\": 304", "\"payments\": 404");
     let end = dev.at_last("running");
     assert_eq!(dev.interrupt(), Some(0));
-    // It is not ours, and runs on.
+    // The demo is not ours, and keeps running.
     assert_eq!(running(&url), (version(&end), 2));
 
-    // It is held.
+    // The swap is held back.
     let dev = project.dev(&["--to", &url, "--shadow", "100ms", "--hold"]);
     dev.end("unchanged");
     project.replace(LIB, "payments + 400,\n", "payments + 500,\n");
@@ -193,14 +194,14 @@ fn into_a_pipeline_that_runs(project: &Project, first: String) {
     assert_eq!(dev.interrupt(), Some(0));
     assert_eq!(running(&url).1, 3);
 
-    // Without a look beside the live ones it traps there, and is taken back.
+    // Without a shadow, it traps in the pipeline and is withdrawn.
     let dev = project.dev(&["--to", &url, "--shadow", "0"]);
     dev.end("unchanged");
     project.replace(LIB, FIRST, &format!("{TRAP}{FIRST}"));
     let (end, text) = dev.next("end");
     let why = match end["outcome"].as_str() {
         Some("withdrawn") => text,
-        // Every task has been at it before.
+        // Every task had already taken it over.
         Some("running") => dev.next("withdrawn").0.to_string(),
         _ => panic!("{end}\n{text}"),
     };

@@ -1,14 +1,14 @@
-//! Rules can be built by plain cargo (a core module, made a component when it is loaded) and by cargo component, with WASI
-//! and without: all are accepted as they are, and say the same of themselves.
+//! Rules can be built by plain cargo (as a core module, which is made a component when it is loaded) and by cargo
+//! component, with and without WASI. All of these are accepted as they are, and have the same description.
 //!
-//! `make guest-check` builds the components and names them in `GUEST_COMPONENTS`, with colons between. Without it, the
-//! component is the one that the host would make of the module.
+//! `make guest-check` builds the components and lists them in `GUEST_COMPONENTS`, separated by colons. Without it, the
+//! test uses the component that the host would make of the module.
 
 use pelton::rules::{Description, Engine, Limits};
 use std::path::Path;
 use wit_component::ComponentEncoder;
 
-/// Byte 6 of a file says what it is: 0 a module, 1 a component.
+/// Byte 6 of a file says what it is: 0 is a module, 1 is a component.
 const LAYER: usize = 6;
 
 #[test]
@@ -28,7 +28,7 @@ fn modules_and_components_are_accepted_and_say_the_same() {
     }
 }
 
-/// Compiled, started and asked what it is.
+/// Compiles the file, starts it, and returns its description.
 fn accepted(name: &str, file: &[u8]) -> Description {
     let engine = Engine::new().expect("an engine");
     let rules = engine

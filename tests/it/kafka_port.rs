@@ -1,4 +1,4 @@
-//! What the log promises, on a real broker.
+//! Tests the promises of the log on a real broker.
 
 mod broker_away;
 mod commits;
@@ -12,16 +12,16 @@ use pelton::record::{Offset, Partition, Span, TopicIx};
 use pelton_tests::rig::Rig;
 use std::time::{Duration, Instant};
 
-/// Longer than anything takes here, on a busy machine too.
+/// Longer than anything takes here, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A cluster as one instance of a pipeline sees it.
+/// The cluster, as one instance of a pipeline sees it.
 fn kafka(rig: &Rig, topics: &[&String], group: &str, instance: &str) -> Kafka {
     let topics = topics.iter().map(|name| name.to_string()).collect();
     Kafka::new(topics, &[("bootstrap.servers".into(), rig.brokers())], group, instance).unwrap()
 }
 
-/// Joins, and waits for the first partitions.
+/// Joins the group, and waits for the first partitions.
 fn joined(kafka: &Kafka) -> (Box<dyn Group>, Vec<Partition>) {
     let mut group = kafka.join().unwrap();
     match told(&mut *group) {
@@ -79,7 +79,7 @@ fn commit(producer: &mut dyn Producer, transaction: Transaction) -> Outcome {
     outcome
 }
 
-/// Polls until `enough` says so.
+/// Polls until `enough` returns true.
 fn arrivals(reader: &mut dyn Reader, mut enough: impl FnMut(&[Arrival]) -> bool) -> Result<Vec<Arrival>> {
     let mut arrivals = Vec::new();
     let deadline = Instant::now() + PATIENCE;
@@ -96,7 +96,7 @@ fn arrivals(reader: &mut dyn Reader, mut enough: impl FnMut(&[Arrival]) -> bool)
     Ok(arrivals)
 }
 
-/// Offsets of the records that have arrived for a partition.
+/// The offsets of the records that have arrived for a partition.
 fn offsets(arrivals: &[Arrival], partition: Partition) -> Vec<Offset> {
     let mut offsets = Vec::new();
     for arrival in arrivals {
@@ -109,7 +109,7 @@ fn offsets(arrivals: &[Arrival], partition: Partition) -> Vec<Offset> {
     offsets
 }
 
-/// The last end that was told, if any.
+/// The last end that was reported, if any.
 fn end(arrivals: &[Arrival]) -> Option<Offset> {
     arrivals.iter().rev().find_map(|arrival| match arrival {
         Arrival::End { offset, .. } => Some(*offset),

@@ -1,6 +1,6 @@
-//! Pelton as a whole: one test binary, a module a subject.
+//! Tests of Pelton as a whole: one test binary, with a module for each subject.
 //!
-//! Each is marked as a test, so that its helpers may `unwrap` as tests may.
+//! Each module is marked as a test, so that its helpers may `unwrap` like tests.
 
 #[cfg(test)]
 mod deploys;

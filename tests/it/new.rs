@@ -1,4 +1,4 @@
-//! `pelton new`: what it makes builds without a warning, and its scenarios hold.
+//! `pelton new`: what it creates builds without a warning, and its scenarios pass.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn a_new_project_builds_and_its_scenarios_hold() {
     let path = project.display().to_string();
     let (code, out) = pelton(&["new", &path]);
     assert_eq!(code, 0, "{out}");
-    // The versions that are here already: a test takes nothing from the network.
+    // The versions that are already here, because a test must not fetch anything.
     std::fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).expect("the lock file");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
     let mut build = Command::new(env!("CARGO"));

@@ -1,4 +1,4 @@
-//! The odd guest through the whole protocol: deployed over the control topic while the stream runs.
+//! Deploys the odd guest with the whole protocol, over the control topic, while the stream runs.
 
 mod back;
 mod hostile;

@@ -1,6 +1,7 @@
 //! `pelton run` on a real Kafka and a real schema registry: the whole process, from its file to its exit code.
 //!
-//! Rule: what must come out is what the auditor says of the same records; it is read by clients that are not Pelton's.
+//! Rule: the auditor says what must come out for the same records. The outputs are read by clients that are not
+//! Pelton's.
 
 mod away;
 mod deploys;
@@ -32,14 +33,15 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tail::Tail;
 
-/// Longer than anything takes here, on a busy machine too.
+/// Longer than anything takes here, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Partitions of the inputs. The output has another number, so that nobody gets away with the input's partition.
+/// The number of partitions of the inputs. The output has another number, so that using the input's partition would be
+/// noticed.
 const PARTITIONS: i32 = 4;
 const OUTPUT_PARTITIONS: i32 = 3;
 
-/// The registry that all tests of this module share; it knows the contract's schemas by the contract's ids.
+/// The registry that all tests of this module share. It has the pipeline's schemas under their usual ids.
 fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
@@ -52,21 +54,21 @@ fn registry() -> &'static Registry {
     })
 }
 
-/// A little of everything, for so much money; an hour after its end every timer is through.
+/// A little of everything, for this much money. An hour after its end, every timer has fired.
 fn varied(format: Format, money: u64) -> Parameters {
     Parameters {
         format,
         money,
         users: 300,
         partitions: PARTITIONS,
-        // Longer than the time-to-live of what is pending, so that there are timers in the middle, too.
+        // Longer than money waits for its session, so that timers also fire in the middle.
         span: 2 * 3_600_000,
         closing: Some(2 * 3_600_000),
         ..Parameters::varied()
     }
 }
 
-/// The session service that all tests share: it answers by the session's id, and fails now and then.
+/// The session service that all tests share. Its answer depends on the session's id, and it fails now and then.
 fn service() -> &'static SessionService {
     static SERVICE: OnceLock<SessionService> = OnceLock::new();
     SERVICE.get_or_init(|| {
@@ -78,7 +80,7 @@ fn service() -> &'static SessionService {
     })
 }
 
-/// Asks again and again, until it is so.
+/// Asks again and again until it is true.
 fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !so() {

@@ -1,4 +1,4 @@
-//! The rig's schema registry answers as Confluent's does.
+//! The rig's schema registry answers like Confluent's.
 
 use pelton_tests::rig::Rig;
 

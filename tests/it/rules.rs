@@ -1,4 +1,4 @@
-//! The port to the rules, with rules that misbehave: each fault is contained, and named.
+//! The interface to the rules, tested with rules that misbehave. Each fault is contained and named.
 
 mod refused;
 mod support;
@@ -8,7 +8,7 @@ use pelton::rules::{Action, Kind, Limits, Sandbox, Wrong, verify};
 use std::time::{Duration, Instant};
 use support::{Memory, batch, odd, odd_with, patient, rules_lines};
 
-/// For what loops: no test that uses it may depend on how soon a call ends.
+/// For endless loops. A test that uses this must not depend on how soon a call ends.
 const SHORT: Limits = Limits {
     memory: 64 << 20,
     time: Duration::from_millis(200),
@@ -21,14 +21,14 @@ fn trap(what: &str, limits: Limits) -> (Kind, String) {
     let mut sandbox = Sandbox::new(&rules).expect("a sandbox");
     let mut state = Memory::default();
     let trap = sandbox.process(&batch(&["a", "b"]), &mut state, 1).expect_err("a trap");
-    // The trap has killed this instance, and no other.
+    // The trap has destroyed this instance, and no other one.
     let again = sandbox.process(&batch(&["a"]), &mut state, 1).expect_err("dead");
     assert_eq!(again.kind, Kind::Dead);
     assert!(Sandbox::<Memory>::new(&rules).is_ok(), "a fresh one starts");
     (trap.kind, trap.text)
 }
 
-/// What is wrong with the effects of a batch of three.
+/// What is wrong with the effects of a batch of three inputs.
 fn wrong(what: &str) -> Wrong {
     let rules = odd(what);
     let mut sandbox = Sandbox::new(&rules).expect("a sandbox");

@@ -1,13 +1,13 @@
-//! The same result, however it runs: results are a function of the logs and the journal.
+//! The result is always the same, because results depend only on the logs and the journal.
 
 use pelton_tests::auditor::Format;
 use pelton_tests::sim::{Chaos, Output, Plan, Shape, World, records, results};
 use std::time::Duration;
 
-/// Seeds of each property.
+/// The seeds of each property.
 const SEEDS: std::ops::Range<u64> = 0..12;
 
-/// A calm plan without idleness: the closing records make all before them final.
+/// A calm plan without idleness. The closing records make everything before them final.
 fn calm(seed: u64) -> Plan {
     let format = if seed.is_multiple_of(2) {
         Format::Avro
@@ -27,7 +27,7 @@ fn calm(seed: u64) -> Plan {
         grain: [1, 1_000][seed as usize % 2],
         late: 0.1,
         bad: 0.05,
-        // Too far by every clock of the run.
+        // Too far ahead for every clock of the run.
         ahead: 40 * 86_400_000,
         closing: Some(2 * 3_600_000),
     };
@@ -44,7 +44,7 @@ fn calm(seed: u64) -> Plan {
     }
 }
 
-/// Runs it, and takes its outputs.
+/// Runs the world, and takes its outputs.
 fn run(mut world: World) -> (World, Vec<Output>) {
     let seed = world.plan.seed;
     world.run().unwrap_or_else(|why| panic!("seed {seed}: {why}"));
@@ -52,8 +52,8 @@ fn run(mut world: World) -> (World, Vec<Output>) {
     (world, outputs)
 }
 
-/// What must be equal although the replies came at other places: outputs of steps in their order with all bytes, those of
-/// replies by their bytes alone.
+/// What must be equal even if the replies come at other places: the outputs of steps in their order with all bytes, and
+/// the outputs of replies by their bytes alone.
 fn without_journal(outputs: &[Output]) -> (Vec<Output>, Vec<Output>) {
     let (mut looked_up, by_steps): (Vec<_>, Vec<_>) = outputs.iter().cloned().partition(|output| output.looked_up);
     looked_up.iter_mut().for_each(|output| output.timestamp = 0);
@@ -107,14 +107,14 @@ fn bursts_batches_workers_instances_and_kills_change_nothing() {
     }
 }
 
-/// A rough run with idleness, verdicts and replies at odd places; then its journal is followed from the start.
+/// A rough run with idleness, verdicts and replies at odd places. Then its journal is followed from the start.
 #[test]
 fn a_replay_of_the_journal_gives_the_same_bytes() {
     for seed in SEEDS {
         let mut plan = Plan::of(1_000 + seed);
-        // A replay is later than its inputs: their append times are gone.
+        // A replay happens after its inputs, so their append times are lost.
         plan.append_time = [false; 3];
-        // And its offsets are those of the original only without the gaps of a run's own draws.
+        // Its offsets are those of the original only without the gaps that a run draws itself.
         plan.chaos.aborted_inputs = 0.0;
         let (original, first) = run(World::new(plan.clone()));
         let doubts = Chaos {

@@ -1,7 +1,8 @@
-//! Scenarios of the money pipeline: one for each sentence of its rules, and for each promise of the worker that runs them.
+//! Scenarios of the money pipeline: one for each of its rules, and one for each promise of the worker that runs them.
 //!
-//! Rule: a scenario says what happens and what comes of it, in event times; it runs in every way (see `stage::always`): in one
-//! burst, one input at a time, at random cuts with aborted epochs and crashes, in Avro and in JSON.
+//! Rule: a scenario says what happens and what must come of it, in event times. It runs in every way (see
+//! `stage::always`): in one burst, one input at a time, cut at random with aborted epochs and crashes, in Avro and in
+//! JSON.
 
 mod backlog;
 mod dedup;

@@ -1,10 +1,10 @@
-//! The simulator over many seeds.
+//! Runs the simulator with many seeds.
 
 use pelton_tests::sim::{Failure, Kind, Report, run};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Fixed seeds; `PELTON_SEEDS=from..to` takes others.
+/// The usual seeds. `PELTON_SEEDS=from..to` runs others.
 const SEEDS: std::ops::Range<u64> = 0..300;
 
 /// The machine has two cores.
@@ -65,19 +65,19 @@ fn all(kind: Kind) {
     assert!(failures.is_empty(), "{} seeds fail: {numbers:?}", failures.len());
 }
 
-/// The seed of `PELTON_SEED`, with what the host says about it.
+/// Runs the seed in `PELTON_SEED`, and shows the host's log.
 #[test]
 fn one() {
     repeat(Kind::One);
 }
 
-/// The same, of a run with deploys.
+/// The same for a run with deploys.
 #[test]
 fn deploy() {
     repeat(Kind::Deploys);
 }
 
-/// The same, of a run with unrest.
+/// The same for a run with unrest.
 #[test]
 fn unrest() {
     repeat(Kind::Unrest);
@@ -100,7 +100,7 @@ fn repeat(kind: Kind) {
     }
 }
 
-/// Nothing but the seed decides.
+/// Only the seed decides.
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for kind in [Kind::One, Kind::Deploys, Kind::Unrest] {

@@ -1,6 +1,6 @@
-//! `pelton test`: what it says of rules that are broken, or not deterministic, and of files that are.
+//! `pelton test`: its output for rules that are broken, for rules that are not deterministic, and for wrong files.
 //!
-//! Rule: the command itself runs, on files; what a rule author reads is what is asserted.
+//! Rule: the command itself runs on files, and the tests assert what a rule author reads.
 
 use pelton_tests::stage::{Format, Setup};
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Exit code, standard output, standard error.
+/// The exit code, standard output, and standard error.
 fn pelton(args: &[&str]) -> (u8, String, String) {
     let (mut out, mut err) = (vec![], vec![]);
     let args = std::iter::once("pelton")
@@ -19,7 +19,7 @@ fn pelton(args: &[&str]) -> (u8, String, String) {
     (code, text(out), text(err))
 }
 
-/// A folder with the odd guest's pipeline, and a scenario.
+/// A folder with the odd guest's pipeline and a scenario.
 fn odd(what: &str, scenario: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let pipeline = format!(
@@ -106,7 +106,7 @@ fn the_example_of_the_docs_holds() {
     assert_eq!(code, 0, "{out}");
 }
 
-/// The line, what was expected, what came, and the fields that differ.
+/// A failure shows the line, what was expected, what came, and the fields that differ.
 #[test]
 fn a_difference_is_readable() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -134,7 +134,7 @@ counters
     assert!(out.contains("0 of 1 scenarios hold"), "{out}");
 }
 
-/// What came takes the place of what was expected; the rest of the file stays, to the comment.
+/// What came replaces what was expected. The rest of the file stays, even comments.
 #[test]
 fn files_are_brought_up_to_date() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -158,7 +158,8 @@ fn files_are_brought_up_to_date() {
     assert_eq!(fs::read_to_string(&file).expect("a file"), text, "nothing more to do");
 }
 
-/// The odd guest sees the state before its batch only: two records of a key in one batch are not what they are one by one.
+/// The odd guest sees only the state before its batch. So two records of a key in one batch give other results than one
+/// by one.
 #[test]
 fn rules_that_depend_on_their_batch_are_caught() {
     let (code, out) = played(
@@ -172,7 +173,7 @@ fn rules_that_depend_on_their_batch_are_caught() {
       + k 2s \"a\"
 ";
     assert!(out.starts_with(expected), "{out}");
-    // One by one it is as it should be, but not when all is read again from the start.
+    // One by one it works, but not when everything is read again from the start.
     let (code, out) = played(
         "by-batch",
         "send in k 1s \"a\"\nadvance 2s\nsend in k 2s \"b\"\nadvance 1m\nexpect out\n  k 2s \"a\"\n",
@@ -185,7 +186,7 @@ fn rules_that_depend_on_their_batch_are_caught() {
     assert!(out.contains(expected), "{out}");
 }
 
-/// Memory of an instance is not state.
+/// The memory of an instance is not state.
 #[test]
 fn rules_that_remember_are_caught() {
     let (code, out) = played(
@@ -209,7 +210,7 @@ fn a_trap_is_a_dead_letter() {
     );
 }
 
-/// Nothing comes unseen.
+/// Nothing may come unexpectedly.
 #[test]
 fn what_nobody_expects_is_said() {
     let (code, out) = played(
@@ -272,7 +273,7 @@ fn what_can_not_be_read_or_done_is_said_with_its_line() {
 fn another_component_takes_over() {
     let setup = Setup::money(Format::Avro);
     let (folder, file) = odd("echo", "swap v2.wasm refused\n  store\n");
-    // It reads other inputs: the pipeline's file has none of their names.
+    // It reads other inputs, whose names are not in the pipeline's file.
     fs::write(folder.path().join("v2.wasm"), &setup.component).expect("a file");
     let (code, out, _) = pelton(&["test", &file.display().to_string()]);
     assert!(code == 1 && out.contains("it is refused for another reason: "), "{out}");

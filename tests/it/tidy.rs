@@ -1,7 +1,7 @@
 //! The house rules that a program can check.
 //!
-//! Rule: each message says the file, the line and the cure. What breaks a rule for a reason is in a list here, with the reason.
-//! What breaks one because nobody has mended it yet is in `tidy/limits.txt`, which only shrinks.
+//! Rule: each message names the file, the line and the cure. Exceptions are in lists here, with their reasons. What
+//! breaks a rule only because it has not been fixed yet is in `tidy/limits.txt`, which only shrinks.
 
 mod functions;
 mod imports;
@@ -18,19 +18,19 @@ use source::{code, files, host, is_test, root, rust};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Lines of a Rust file, tests included: what one noun needs.
+/// The most lines in a Rust file, including tests. That is enough for one noun.
 const LINES_MAX: usize = 400;
 
-/// Lines of a function: a screen.
+/// The most lines in a function: a screen.
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Arguments of a function, `self` included.
+/// The most arguments of a function, including `self`.
 const ARGUMENTS_MAX: usize = 5;
 
-/// Exceptions from lints in the whole workspace.
+/// The most exceptions from lints in the whole workspace.
 const EXCEPTIONS_MAX: usize = 30;
 
-/// Paths below which something sleeps, each for another reason than to wait for what a test could wait for.
+/// Paths under which tests or tools sleep, each for a reason other than waiting for something that could be waited for.
 const SLEEPS: &[(&str, &str)] = &[
     (
         "tests/it/kafka_port/commits.rs",
@@ -62,10 +62,10 @@ const SLEEPS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What else is pure: a crate, and a part of a module that is not.
+/// What else is pure: a crate, and a part of a module that is not pure.
 const PURE: &[&str] = &["host/convert/src/", "host/src/deploy/protocol"];
 
-/// What the pure modules can't do.
+/// What pure modules must not use.
 const IMPURE: &[&str] = &[
     "std::env",
     "std::fs",
@@ -83,7 +83,7 @@ const IMPURE: &[&str] = &[
     "axum",
 ];
 
-/// Every module has its place in one list, so two that import each other can't both import downwards.
+/// The layers are one list, so of two modules that import each other, one would have to import upwards.
 #[test]
 fn modules_import_downwards() {
     let layers = layers();
@@ -96,7 +96,7 @@ fn modules_import_downwards() {
     let mut wrong = Vec::new();
     for (path, text) in host() {
         let from = module(&path);
-        // lib.rs is above all.
+        // lib.rs is above all layers.
         let Some((own, (layer, _))) = place(from) else {
             continue;
         };
@@ -227,7 +227,7 @@ fn limits_have_only_shrunk() {
 
 #[test]
 fn exceptions_from_lints_are_few() {
-    // In two parts, so that this file is none.
+    // In two parts, so that this file itself passes.
     let marks = [
         concat!("#[ex", "pect("),
         concat!("#![ex", "pect("),
@@ -259,7 +259,7 @@ fn files_begin_with_their_rule() {
 
 #[test]
 fn nothing_is_half_done() {
-    // In two parts, so that this file passes.
+    // In two parts, so that this file itself passes.
     let marks = [
         concat!("to", "do!("),
         concat!("unimple", "mented!("),
@@ -294,7 +294,7 @@ fn metrics_are_described_in_one_place() {
     let families: Vec<&str> = families.split(";\n").filter(|family| family.contains(": ")).collect();
     assert!(families.len() > 20, "the list is read");
     let wrong = families.iter().filter(|family| {
-        // name, then sentence, which is more than a word
+        // The name, then the help, which is more than one word.
         let texts: Vec<&str> = family.split('"').skip(1).step_by(2).collect();
         texts.len() != 2 || !texts[1].contains(' ')
     });
@@ -319,7 +319,7 @@ fn unsafe_code_says_why_it_is_sound() {
     none(wrong, "say in a comment above it, `// SAFETY: ...`, why it is sound");
 }
 
-/// Do these lines, of which the last has the unsafe code, say why it is sound: there, or above its statement?
+/// Whether these lines say why unsafe code in the last one is sound: on that line, or above its statement.
 fn is_sound(lines: &[&str]) -> bool {
     let (last, above) = lines.split_last().expect("the line itself");
     let says = |line: &str| line.contains("// SAFETY:");

@@ -1,7 +1,7 @@
-//! The auditor: what the money pipeline must do, as a plain model.
+//! The auditor: a plain model of what the money pipeline (`guest-enrich`) must do.
 //!
-//! Rule: it shares no code with the host, the SDK or the rules. It knows the whole log and the whole journal of a task
-//! before it begins, and is written for clarity: everything is a sorted list.
+//! Rule: it shares no code with the host, the SDK or the rules. It gets the whole log and the whole journal of a task
+//! at once. It is written for clarity, so everything is a sorted list.
 
 mod deploys;
 mod order;
@@ -16,60 +16,61 @@ pub use rules::{Counters, State};
 
 use std::collections::BTreeMap;
 
-/// Milliseconds, since 1970 or a number of them.
+/// Milliseconds, either since 1970 or as a duration.
 pub type Millis = i64;
 
-/// Before every time.
+/// A time before all others.
 pub const NEVER: Millis = i64::MIN;
 
-/// How the topics are written.
+/// The format of the values in the topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Byte 0, schema id, datum.
+    /// Byte 0, the schema's id, and the Avro datum.
     Avro,
-    /// An object.
+    /// A JSON object.
     Json,
 }
 
 /// A record of an input partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Its offset; they go up, with gaps.
+    /// Its offset. Offsets grow, with gaps.
     pub offset: i64,
-    /// None: a null key.
+    /// The key. `None` is a null key.
     pub key: Option<Vec<u8>>,
-    /// None: a null value.
+    /// The value. `None` is a null value.
     pub value: Option<Vec<u8>>,
-    /// When the broker appended it, where its topic has append time.
+    /// When the broker appended it, if the topic has append time.
     pub appended: Option<Millis>,
 }
 
 /// A journal entry that moves an idle partition's watermark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// Which partition of the task: the rank of its stream.
+    /// The input partition of the task, as the rank of its stream.
     pub rank: u16,
-    /// It stands before the record with this offset.
+    /// It comes before the record with this offset.
     pub next: i64,
     /// The watermark from there on.
     pub time: Millis,
 }
 
-/// Where a step stands: records before timers of the same time. The derived order is the order of the steps.
+/// The place of a step in the task's order. Records come before timers of the same time. The derived order is the order
+/// of the steps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StepKey {
-    /// Effective time of a record, due time of a timer.
+    /// The effective time of a record, or the due time of a timer.
     pub time: Millis,
-    /// The rest.
+    /// What happens in the step.
     pub what: StepWhat,
 }
 
-/// See [`StepKey`].
+/// What happens in a step.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepWhat {
     /// A record.
     Record { rank: u16, offset: i64 },
-    /// The session of the money that came at this place has not come in time. There is one kind of timer only.
+    /// A session did not arrive in time for the money at this place. This is the only kind of timer.
     SessionMissing {
         key: Vec<u8>,
         session: String,
@@ -77,7 +78,7 @@ pub enum StepWhat {
     },
 }
 
-/// Where a money event stands in its task. The derived order is that of the steps.
+/// The place of a money event in its task. The derived order is the order of the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Effective time.
@@ -91,9 +92,9 @@ pub struct Place {
 /// How a lookup ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The body as it came.
+    /// The body of the reply, as it came.
     Body(Vec<u8>),
-    /// There is none.
+    /// The service knows no such session.
     Absent,
     /// No answer after the retries.
     Unavailable,
@@ -102,96 +103,97 @@ pub enum Answer {
 /// A journaled reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The step that it comes right behind; several behind one step come in the order of the list.
+    /// The step that it comes right after. Several replies after one step are in the order of the list.
     pub anchor: StepKey,
-    /// The step that has asked.
+    /// The step that asked.
     pub asked_by: StepKey,
-    /// What came.
+    /// The answer.
     pub answer: Answer,
-    /// The deploy whose rules take it: the last one that the journal names before it; 1: none.
+    /// The deploy whose rules take it: the last one that the journal names before it, or 1 if it names none.
     pub deploy: u64,
 }
 
-/// What a task has read, and what it was told.
+/// Everything that a task has read.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
-    /// By rank, in offset order.
+    /// By rank, and in offset order.
     pub partitions: Vec<Vec<Record>>,
     /// In the journal's order.
     pub heartbeats: Vec<Heartbeat>,
     /// In the journal's order.
     pub replies: Vec<Reply>,
-    /// "These rules from here on", in the journal's order.
+    /// The take-overs, in the journal's order.
     pub takeovers: Vec<Takeover>,
-    /// (rank, offset) of records that were journaled as too far ahead of the wall clock.
+    /// (rank, offset) of the records that the journal says were too far ahead of the wall clock.
     pub too_far_ahead: Vec<(u16, i64)>,
-    /// Steps beyond this one are not taken; none: all that are final.
+    /// The last step that is taken. `None` means every final step.
     pub until: Option<StepKey>,
 }
 
-/// What the pipeline was told in its file. Times are milliseconds.
+/// The settings in the pipeline's file. Times are in milliseconds.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    /// How the inputs are written.
+    /// The format of the inputs.
     pub format: Format,
     /// By rank.
     pub out_of_orderness: Vec<Millis>,
-    /// By rank; for topics with append time.
+    /// By rank. Only for topics with append time.
     pub max_ahead: Vec<Millis>,
-    /// See RULES: dedup.
+    /// How long a money id is remembered, to drop duplicates.
     pub dedup_ttl: Millis,
-    /// See RULES: session.
+    /// How long a session is remembered.
     pub session_ttl: Millis,
-    /// See RULES: session.
+    /// How long money waits for its session before the session is looked up.
     pub pending_ttl: Millis,
-    /// Stands in front of each money type that is written.
+    /// Written before each money type in the outputs.
     pub label: String,
-    /// Which rules they are told to.
+    /// Which rules run.
     pub code: Code,
-    /// The deploys behind the first one that are committed. The first are the rules above.
+    /// The committed deploys after the first one. The first one is described by the fields above.
     pub deploys: Vec<Deployed>,
 }
 
-/// Other rules, from a time on.
+/// A deploy that applies from a time on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployed {
     /// Its number.
     pub number: u64,
-    /// Steps of this time and of later ones are its.
+    /// Steps of this time or later belong to it.
     pub at: Millis,
-    /// See [`Parameters`].
+    /// The settings of its rules.
     pub settings: Settings,
 }
 
-/// What the rules are told; see [`Parameters`].
+/// The settings of the rules. The fields are those of [`Parameters`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// See RULES: dedup.
+    /// How long a money id is remembered, to drop duplicates.
     pub dedup_ttl: Millis,
-    /// See RULES: session.
+    /// How long a session is remembered.
     pub session_ttl: Millis,
-    /// See RULES: session.
+    /// How long money waits for its session before the session is looked up.
     pub pending_ttl: Millis,
-    /// Stands in front of each money type that is written.
+    /// Written before each money type in the outputs.
     pub label: String,
-    /// Which rules they are told to.
+    /// Which rules run.
     pub code: Code,
 }
 
-/// The component: RULES, or a version of it that says something more.
+/// The rules: those of `guest-enrich`, or a version with an addition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Code {
-    /// RULES as they stand.
+    /// The rules as they are in the repository.
     #[default]
     Plain,
-    /// Who a user is says how often that has changed, in the state and in the outputs; what was written by others says 0.
+    /// Counts how often a user's data has changed, in the state and in the outputs. Data that other versions wrote has
+    /// the count 0.
     Counted,
-    /// Money without a known session is of the country that its user lives in.
+    /// Money without a known session gets the country that its user lives in.
     Resident,
 }
 
 impl Default for Parameters {
-    /// The contract's numbers.
+    /// The settings in the pipeline's own file.
     fn default() -> Parameters {
         Parameters {
             format: Format::Avro,
@@ -214,7 +216,7 @@ pub enum Refusal {
     NoKey,
     /// A null value.
     NoValue,
-    /// Bytes that don't fit the schema, an unknown schema or an unknown kind of event.
+    /// Bytes that don't match the schema, an unknown schema, or an unknown kind of event.
     Undecodable,
     /// Its time is too far in the future.
     TooFarAhead,
@@ -223,55 +225,55 @@ pub enum Refusal {
 /// A refused record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its place.
+    /// The place of the record.
     pub place: Place,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
 /// An output record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// The step that sent it; of a reply, its anchor.
+    /// The step that sent it. If a reply sent it, the reply's anchor.
     pub step: StepKey,
-    /// True when a reply sent it.
+    /// Whether a reply sent it.
     pub looked_up: bool,
-    /// The deploy whose rules must have made it.
+    /// The deploy whose rules must have sent it.
     pub deploy: u64,
     /// The user id.
     pub key: Vec<u8>,
     /// Time of the step.
     pub timestamp: Millis,
-    /// What it says.
+    /// The value.
     pub value: Enriched,
 }
 
 /// What must have happened.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
-    /// In the order of the steps.
+    /// In step order.
     pub outputs: Vec<Output>,
-    /// In the order of the steps.
+    /// In step order.
     pub dead_letters: Vec<DeadLetter>,
     /// By user.
     pub users: BTreeMap<Vec<u8>, State>,
-    /// Of the rules.
+    /// The counters of the rules.
     pub counters: Counters,
     /// The task's watermark.
     pub watermark: Millis,
     /// Steps taken, in order.
     pub steps: Vec<StepKey>,
-    /// Records that are read but not final.
+    /// Records that were read but are not final.
     pub waiting: Vec<Place>,
 }
 
-/// Takes all steps that are final by the end of the logs and the journal.
+/// Takes all steps that are final at the end of the logs and the journal.
 pub fn audit(task: &Task, parameters: &Parameters) -> Expected {
     audit_with(task, parameters, |_| None)
 }
 
-/// As [`audit`], but a session that was asked for and is answered by `service` is answered right behind the step that
-/// asks: for runs whose journal is not known, when what was looked up is compared without order and timestamp.
+/// Like [`audit`], but a session that was asked for is answered right after the asking step if `service` has an answer.
+/// For runs whose journal is not known. Then looked-up outputs are compared without order and timestamp.
 pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -> Option<Answer>) -> Expected {
     let (records, watermark) = order::order(task, parameters);
     let (ready, waiting): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.place.time < watermark);

@@ -1,7 +1,7 @@
-//! `make bench`: the money pipeline under a preloaded log, and what an event costs.
+//! `make bench`: runs the money pipeline on a preloaded log, and measures the cost of an event.
 //!
-//! Rules: everything that is measured lies between the start of the instance and the last committed output; what the
-//! benchmark itself does (filling, checking) lies outside. CPU is CPU time, not wall time: it holds on a busy machine, too.
+//! Rules: only the time from the start of the instance to its last committed output is measured, not the benchmark's
+//! own filling and checking. CPU is CPU time, not wall time, so that the figures also hold on a busy machine.
 
 mod beside;
 pub mod cpu;

@@ -1,4 +1,4 @@
-//! Pelton as a whole: scenarios, the simulator and its auditor, real Kafka, the benchmark.
+//! Tests of Pelton as a whole: scenarios, the simulator and its auditor, real Kafka, and the benchmark.
 
 pub mod auditor;
 pub mod bench;

@@ -1,7 +1,9 @@
-//! The rig: a real Kafka broker and a real schema registry on this machine, for tests and the benchmark, without containers.
+//! The rig: a real Kafka broker and a real schema registry on this machine, without containers, for tests and the
+//! benchmark.
 //!
-//! Rules: whatever is started ends with this process, also when it is killed; ports are free ones of the loopback; data is
-//! in a folder of its own. Needs java (17 or newer) and mvn; the jars come from Maven Central, once.
+//! Rules: everything that is started ends with this process, even if the process is killed. Ports are free ones of the
+//! loopback. Each server's data is in its own folder. Needs java (17 or newer) and mvn; the jars are fetched from Maven
+//! Central once.
 
 mod jars;
 mod process;
@@ -23,10 +25,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Heap of the broker.
+/// The heap of the broker.
 const HEAP: &str = "-Xmx1g";
 
-/// A broker that does not answer after so long does not come up. (2-5 s on an idle machine.)
+/// How long a broker may take to answer after its start (2-5 s on an idle machine).
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// One Kafka broker (KRaft, one node).
@@ -43,12 +45,13 @@ impl Rig {
         Rig::kafka_with(&[])
     }
 
-    /// The same, with more settings in its `server.properties`.
+    /// The same, with these additional settings in its `server.properties`.
     pub fn kafka_with(settings: &[(&str, &str)]) -> Result<Rig> {
         Rig::with(free_ports()?, settings, &[])
     }
 
-    /// The same on these ports, of the broker and of the controller; `format`: more words for the tool that formats the storage.
+    /// The same on these ports, for the broker and the controller. `format` has more arguments for the tool that
+    /// formats the storage.
     fn with([port, controller]: [u16; 2], settings: &[(&str, &str)], format: &[&str]) -> Result<Rig> {
         let libs = jars::kafka()?;
         let folder = Folder::new("kafka")?;
@@ -79,11 +82,11 @@ impl Rig {
         Ok(rig)
     }
 
-    /// The broker that all tests of this process share. It ends with the process. Topics need names of their own: see
+    /// The broker that all tests of this process share. It ends with the process. Topics need unique names: see
     /// [`Rig::unique`].
     ///
     /// # Panics
-    /// When it can't be started: the text says what to install.
+    /// If it can't be started. The message says what to install.
     pub fn shared() -> &'static Rig {
         static RIG: OnceLock<Rig> = OnceLock::new();
         RIG.get_or_init(|| Rig::kafka().unwrap_or_else(|error| panic!("{error:#}")))
@@ -94,49 +97,49 @@ impl Rig {
         Registry::start()
     }
 
-    /// `bootstrap.servers`.
+    /// The `bootstrap.servers` of the broker.
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// A name that nobody else has.
+    /// A name that is used nowhere else.
     pub fn unique(prefix: &str) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         format!("{prefix}-{}-{count}", std::process::id())
     }
 
-    /// The process id of the broker, while it runs: for its CPU time.
+    /// The process id of the broker while it runs, to measure its CPU time.
     pub fn pid(&self) -> Option<u32> {
         self.server().as_ref().map(Server::pid)
     }
 
-    /// What the broker has said.
+    /// The broker's log.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.folder.path("broker.log")).unwrap_or_default()
     }
 
-    /// Kills the broker, as a crash of its process does: what it has acknowledged is in the system's page cache, and there at
-    /// the next [`Rig::start`].
+    /// Kills the broker like a crash of its process. What it has acknowledged is in the system's page cache, and is
+    /// still there after the next [`Rig::start`].
     pub fn kill(&self) {
         *self.server() = None;
     }
 
-    /// Stops the broker in order. What it has written is there at the next [`Rig::start`].
+    /// Stops the broker in an orderly way. What it has written is still there after the next [`Rig::start`].
     pub fn stop(&self) {
         if let Some(server) = self.server().take() {
             server.stop();
         }
     }
 
-    /// The broker stands still, with all its connections, or goes on.
+    /// Freezes the broker with all of its connections, or lets it continue.
     pub fn freeze(&self, still: bool) {
         if let Some(server) = self.server().as_ref() {
             server.freeze(still);
         }
     }
 
-    /// Starts the broker again: same ports, same data. Waits until it answers.
+    /// Starts the broker again, with the same ports and data. Waits until it answers.
     pub fn start(&self) -> Result<()> {
         let mut server = self.server();
         if server.is_some() {
@@ -167,7 +170,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Settings of a client for this broker.
+    /// The settings of a client of this broker.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers());
@@ -193,7 +196,7 @@ impl Rig {
     }
 }
 
-/// So many free ports of the loopback.
+/// Free ports of the loopback.
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let listeners: Vec<_> = (0..N)
         .map(|_| TcpListener::bind("127.0.0.1:0"))
@@ -205,8 +208,8 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
     ports.try_into().ok().context("as many ports as were asked for")
 }
 
-/// One node that is broker and controller; internal topics small enough to be made in no time. Of a setting that is given twice
-/// the last one holds.
+/// The settings of one node that is broker and controller. Internal topics are small, so that they are created at once.
+/// If a setting occurs twice, the last one counts.
 fn properties(folder: &Folder, port: u16, controller: u16, more: &[(&str, &str)]) -> String {
     let mut lines = format!(
         "process.roles=broker,controller\n\

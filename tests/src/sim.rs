@@ -1,9 +1,9 @@
-//! The simulator: production's supervisor, restores and workers on the embedded log, driven by a seed.
+//! The simulator: production's supervisor, restores and workers run on the embedded log, driven by a seed.
 //!
-//! Rule: nothing but the clock, the log, the service and the threads is replaced. The seed decides the traffic, the settings,
-//! who goes next, how every transactional call ends, and who dies when; the same seed gives the same run.
+//! Rule: only the clock, the log, the service and the threads are replaced. The seed decides the traffic, the settings,
+//! who runs next, how every transactional call ends, and who dies when. The same seed gives the same run.
 //!
-//! At the end all is made good, and what stands in the topics is compared with the auditor: see `check`.
+//! At the end all faults are lifted, and the content of the topics is compared with the auditor: see `check`.
 
 mod beginnings;
 mod check;
@@ -34,19 +34,19 @@ pub use world::{World, Wrong};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What kind of run a seed decides.
+/// The kind of run that a seed decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One version of the rules.
     One,
-    /// Other versions are deployed.
+    /// Other versions are deployed during the run.
     Deploys,
-    /// Instances join and leave all the time, and more goes wrong around that.
+    /// Instances join and leave all the time, and more goes wrong meanwhile.
     Unrest,
 }
 
 impl Kind {
-    /// What a seed decides.
+    /// The plan that a seed decides.
     pub fn plan(self, seed: u64) -> Plan {
         match self {
             Kind::One => Plan::of(seed),
@@ -55,7 +55,7 @@ impl Kind {
         }
     }
 
-    /// The test that repeats a seed.
+    /// The name of the test that repeats a seed.
     fn test(self) -> &'static str {
         match self {
             Kind::One => "sim::one",
@@ -65,12 +65,12 @@ impl Kind {
     }
 }
 
-/// A run that did not end as it must.
+/// A run that did not end as it should.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Repeats it, with the kind.
+    /// The seed. With the kind, it repeats the run.
     pub seed: u64,
-    /// Of which kind it is.
+    /// The kind of run.
     pub kind: Kind,
     /// What is wrong.
     pub why: Wrong,
@@ -88,7 +88,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Runs what a seed decides.
+/// Runs what the seed decides.
 pub fn run(kind: Kind, seed: u64) -> Result<Report, Failure> {
     let run = || {
         let mut world = World::new(kind.plan(seed));
@@ -111,7 +111,8 @@ pub fn run(kind: Kind, seed: u64) -> Result<Report, Failure> {
     Err(Failure { seed, kind, why })
 }
 
-/// The journal is followed from the start, by another number of workers and in other batches: the same bytes come out.
+/// Follows the journal from the start, with another number of workers and other batch sizes. The same bytes must come
+/// out.
 fn again(world: &World) -> Result<(), Wrong> {
     let plan = Plan {
         batch: [1, 7, 64][world.plan.seed as usize / 4 % 3],

@@ -1,12 +1,14 @@
-//! `make soak`: money events at full speed through two processes on a real Kafka, while the rules are swapped all the time and
-//! processes are killed.
+//! `make soak`: money events run at full speed through two processes on a real Kafka, while the rules are swapped all
+//! the time and processes are killed.
 //!
-//! Rule: every output is there once, made by the version that its event time calls for, byte for byte what the auditor says of the
-//! inputs, the journal and the control topic; and who is given the inputs and the journal again makes the same bytes.
+//! Rule: every output exists exactly once, and the version that its event time requires has made it. It is byte for
+//! byte what the auditor derives from the inputs, the journal and the control topic. A replay of the inputs and the
+//! journal makes the same bytes.
 //!
-//! `pipeline` is the topics and the file, `instance` a process, `versions` the rules, `feed` the traffic, `swapping` deploys,
-//! `killing` kills in the middle of a commit, `check` asks the auditor, `replay` does it again, `report` says what was seen. `flat` is about what many swaps
-//! leave behind, `steady` about the memory of a live stream.
+//! `pipeline` has the topics and the file, `instance` a process, `versions` the rules, `feed` the traffic, and
+//! `swapping` the deploys. `killing` kills in the middle of a commit, `check` asks the auditor, `replay` runs it again,
+//! and `report` prints the results. `flat` checks what many swaps leave behind, and `steady` checks the memory of a
+//! live stream.
 
 mod check;
 mod feed;
@@ -36,39 +38,39 @@ use pipeline::Pipeline;
 use std::time::{Duration, Instant};
 use swapping::Swapping;
 
-/// Partitions of every topic. The output has as many as the inputs, so that each of its partitions is of one task, and its
-/// records have one order.
+/// The number of partitions of every topic. The output has as many as the inputs. So each of its partitions belongs to
+/// one task, and its records have one order.
 const PARTITIONS: i32 = 4;
 
-/// Longer than anything takes here, on a busy machine too.
+/// Longer than anything takes here, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What to do.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Money events; users, sessions and duplicates come on top.
+    /// The number of money events. Users, sessions and duplicates are added to them.
     pub money: u64,
-    /// Swaps that must be committed.
+    /// The number of swaps that must be committed.
     pub swaps: usize,
-    /// Kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
+    /// The number of kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
     pub kills: usize,
-    /// The same seed makes the same traffic and wants the same swaps.
+    /// The seed of the traffic and of the swaps.
     pub seed: u64,
-    /// How `pelton` is started.
+    /// How to start `pelton`.
     pub pelton: Program,
-    /// Is told how far it is.
+    /// Receives messages about the progress.
     pub say: fn(&str),
 }
 
 impl Options {
-    /// A little of everything; an hour after its end every timer is through.
+    /// A little of everything. An hour after its end, every timer has fired.
     fn traffic(&self) -> Parameters {
         Parameters {
             seed: self.seed,
             money: self.money,
             users: (self.money / 50).clamp(300, 20_000) as u32,
             partitions: PARTITIONS,
-            // Longer than money waits for its session, so that there are timers in the middle, too.
+            // Longer than money waits for its session, so that timers also fire in the middle.
             span: 2 * 3_600_000,
             closing: Some(2 * 3_600_000),
             ..Parameters::varied()
@@ -76,7 +78,7 @@ impl Options {
     }
 }
 
-/// Does all of it. Err: what is not as it must be.
+/// Runs everything. The error says what is not as it must be.
 pub fn run(options: &Options, rig: &Rig) -> Result<Report> {
     let service = SessionService::start(Behaviour {
         latency: Duration::from_millis(1),

@@ -1,6 +1,7 @@
-//! A stage for scenarios of the money pipeline: the testkit's, with the events of the contract and words for what comes of them.
+//! A stage for scenarios of the money pipeline: the testkit's stage, with the pipeline's events and assertions in its
+//! terms.
 //!
-//! Rules: those of [`pelton::testkit`]. Times are milliseconds since [`START`].
+//! Rules: those of [`pelton::testkit`]. Times are in milliseconds since [`START`].
 //!
 //! ```no_run
 //! use pelton_tests::stage::{SECOND, always, money};
@@ -39,22 +40,22 @@ use std::time::Duration;
 /// Milliseconds.
 pub type Millis = i64;
 
-/// 2020-12-16T00:00:00Z: event times of scenarios begin here.
+/// 2020-12-16T00:00:00Z. The event times of scenarios begin here.
 pub const START: Millis = 1_608_076_800_000;
 
-/// In milliseconds.
+/// A second, in milliseconds.
 pub const SECOND: Millis = 1000;
-/// In milliseconds.
+/// A minute, in milliseconds.
 pub const MINUTE: Millis = 60 * SECOND;
-/// In milliseconds.
+/// An hour, in milliseconds.
 pub const HOUR: Millis = 60 * MINUTE;
-/// In milliseconds.
+/// A day, in milliseconds.
 pub const DAY: Millis = 24 * HOUR;
 
-/// Out of orderness of the contract's inputs.
+/// The out-of-orderness of the pipeline's inputs.
 const DISORDER: Millis = 20 * SECOND;
 
-/// See the module.
+/// The money pipeline on a stage.
 pub struct Stage {
     engine: testkit::Stage,
     format: Format,
@@ -62,7 +63,7 @@ pub struct Stage {
     pub cluster: Embedded,
 }
 
-/// A user, to be told something about.
+/// A user, for writing events about.
 pub struct User<'a> {
     stage: &'a mut Stage,
     id: &'a str,
@@ -82,22 +83,22 @@ impl Stage {
         }
     }
 
-    /// Another stage, where the same inputs come again from their start, with the journal: it must give the same.
+    /// Another stage that gets the same inputs from their start, with the journal. It must give the same results.
     pub fn replay(&self) -> Stage {
         self.replay_with(|_| {})
     }
 
-    /// As [`replay`](Stage::replay), with a change of the pipeline's file.
+    /// Like [`replay`](Stage::replay), with a change to the pipeline's file.
     pub fn replay_with(&self, change: impl FnOnce(&mut Config)) -> Stage {
         Stage::of(alive(self.engine.replay(change)), self.format)
     }
 
-    /// Something about a user.
+    /// Selects a user to write events about.
     pub fn user<'a>(&'a mut self, id: &'a str) -> User<'a> {
         User { stage: self, id }
     }
 
-    /// An event comes into its topic. Its offset.
+    /// Appends an event to its topic. Returns its offset.
     pub fn put(&mut self, event: impl Into<Event>) -> i64 {
         let event = event.into();
         let partition = murmur2::partition(event.user.as_bytes(), self.partitions());
@@ -105,7 +106,7 @@ impl Stage {
         self.raw(event.stream, partition, Some(event.user.as_bytes()), Some(&bytes))
     }
 
-    /// Any record comes into an input topic. Its offset.
+    /// Appends any record to an input topic. Returns its offset.
     pub fn raw(&mut self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) -> i64 {
         let record = Owned {
             offset: 0,
@@ -118,8 +119,8 @@ impl Stage {
         appended.expect("a record fits")
     }
 
-    /// Event time comes to `at` on every partition, by events that nobody cares about: all that is before is final, and
-    /// done.
+    /// Moves event time to `at` on every partition, with events that the rules ignore. Everything before it becomes
+    /// final and is processed.
     pub fn flow_to(&mut self, at: Millis) {
         for stream in Stream::ALL {
             self.flow(stream, at);
@@ -127,7 +128,7 @@ impl Stage {
         self.settle();
     }
 
-    /// Event time of one stream comes to `at`.
+    /// Moves event time to `at` in one stream.
     pub fn flow(&mut self, stream: Stream, at: Millis) {
         for partition in 0..self.partitions() {
             let user = self.user_of(partition);
@@ -147,12 +148,12 @@ impl Stage {
         users.find(its).expect("murmur2 leaves no partition out")
     }
 
-    /// Nothing comes for so long.
+    /// Lets time pass without any records.
     pub fn advance(&mut self, by: Duration) {
         alive(self.engine.advance(by));
     }
 
-    /// The session service answers the open questions for a session; asked again, it says the same again.
+    /// Lets the session service answer the open questions for a session. Later questions get the same answer.
     pub fn reply(&mut self, session: &str, answer: Answer) {
         let which = Which {
             service: None,
@@ -162,7 +163,7 @@ impl Stage {
         self.settle();
     }
 
-    /// The session service answers that the client is in this country.
+    /// Lets the session service answer that the client is in this country.
     pub fn reply_country(&mut self, session: &str, country: &str) {
         self.reply(
             session,
@@ -170,7 +171,7 @@ impl Stage {
         );
     }
 
-    /// The service is a real one, so that time passes by itself: waits until every question has its answer.
+    /// Waits until every question has its answer. For a real service, where time passes by itself.
     pub fn answered(&mut self) {
         let begun = std::time::Instant::now();
         while self.status().iter().any(|status| status.lookups > 0) {
@@ -181,7 +182,7 @@ impl Stage {
         self.settle();
     }
 
-    /// Moves the clock alone.
+    /// Moves only the clock.
     pub fn pass(&mut self, by: Duration) {
         self.engine.clock().advance(by);
     }
@@ -191,22 +192,22 @@ impl Stage {
         self.engine.script()
     }
 
-    /// All that can be done is done, and committed.
+    /// Runs until everything that can be done is done and committed.
     pub fn settle(&mut self) {
         alive(self.try_settle());
     }
 
-    /// As [`settle`](Stage::settle). Err: the instance has ended, why; it is gone.
+    /// Like [`settle`](Stage::settle). The error says why the instance has ended; then it is gone.
     pub fn try_settle(&mut self) -> Result<(), Failure> {
         self.engine.settle()
     }
 
-    /// The process dies after so many turns more, and is started again.
+    /// Kills the process after this many more turns, and starts it again.
     pub fn crash_after(&mut self, turns: u32) {
         self.engine.crash_after(turns, false);
     }
 
-    /// The process dies after so many turns, again and again.
+    /// Kills the process after this many turns, again and again.
     pub fn crash_every(&mut self, turns: u32) {
         self.engine.crash_after(turns, true);
     }
@@ -218,17 +219,17 @@ impl User<'_> {
         self.stage.put(session(self.id, id, country, at))
     }
 
-    /// Tells the birth year.
+    /// Sets the birth year.
     pub fn birth_date(self, year: &str, at: Millis) -> i64 {
         self.stage.put(birth_date(self.id, year, at))
     }
 
-    /// Moves to another country.
+    /// Sets the country that the user lives in.
     pub fn address(self, country: &str, at: Millis) -> i64 {
         self.stage.put(address(self.id, country, at))
     }
 
-    /// Money without a session. [`money`] makes any other.
+    /// Money without a session. For any other money, use [`money`].
     pub fn money(self, id: &str, at: Millis) -> i64 {
         self.stage.put(money(self.id, id, at))
     }

@@ -1,7 +1,7 @@
-//! What stands in the journals and on the control topic, in the auditor's words.
+//! The content of the journals and the control topic, in the auditor's terms.
 //!
-//! Rule: of the host only its decoders are used, and the names that it gives to what the money rules keep. The rules are never
-//! at fault here: a withdrawal is an error.
+//! Rule: this uses only the host's decoders, and its names for the state of the money rules. The rules are never at
+//! fault here, so a withdrawal is an error.
 
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
 use pelton::deploy::protocol::{Decision, Deploy, Key, Record};
@@ -10,10 +10,10 @@ use pelton::record::{StepKey, VersionId};
 use pelton::state::lookups;
 use std::collections::{BTreeMap, HashMap};
 
-/// Bytes of a place in an entry's name.
+/// The bytes of a place in an entry's name.
 const PLACE: usize = 18;
 
-/// What the control topic says. `settings`: of a deploy.
+/// The content of the control topic. `settings` returns those of a deploy.
 pub fn control(
     records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
     settings: impl Fn(&Deploy) -> Option<Settings>,
@@ -41,7 +41,7 @@ pub fn control(
     Ok(said)
 }
 
-/// What the money rules are told: times in milliseconds, all of them. Which rules these are stands elsewhere.
+/// The settings of the money rules, all of them as times in milliseconds. This does not say which rules they belong to.
 pub fn settings(text: &str) -> Option<Settings> {
     let all: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
     let time = |name: &str| all.get(name)?.strip_suffix("ms")?.parse().ok();
@@ -54,7 +54,7 @@ pub fn settings(text: &str) -> Option<Settings> {
     })
 }
 
-/// Takes a task's journal into it; its inputs are there. `known`: the versions that it may name.
+/// Adds a task's journal to a task whose inputs are already there. `known` says which versions the journal may name.
 pub fn journal(
     task: &mut Task,
     entries: impl Iterator<Item = Vec<u8>>,
@@ -75,7 +75,7 @@ pub fn journal(
                 offset,
                 verdict: Verdict::TooFarAhead,
             } => task.too_far_ahead.push((rank, offset)),
-            // Its bytes say it too.
+            // Its bytes say so too.
             Entry::Verdict {
                 verdict: Verdict::UnknownSchema(_),
                 ..
@@ -100,7 +100,7 @@ pub fn journal(
             other => return Err(format!("an unexpected journal entry: {other:?}")),
         }
     }
-    // Which step asked with which id: steps do not depend on replies.
+    // Finds the step behind each lookup's id. Steps do not depend on replies.
     let steps = auditor::audit(task, parameters).steps;
     let asking: HashMap<_, _> = steps
         .into_iter()
@@ -123,7 +123,7 @@ pub fn journal(
     Ok(())
 }
 
-/// A step in the auditor's words; none: the start.
+/// A step in the auditor's terms. `None` is the start.
 pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, String> {
     Ok(Some(match step {
         StepKey::Start => return Ok(None),
@@ -151,7 +151,7 @@ pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, String> {
     }))
 }
 
-/// The other way round.
+/// A step of the auditor in the host's terms.
 pub fn host_step(step: &auditor::StepKey) -> StepKey {
     match &step.what {
         StepWhat::Record { rank, offset } => StepKey::Record {
@@ -178,7 +178,7 @@ fn place_of(bytes: &[u8]) -> Option<Place> {
     })
 }
 
-/// What an entry of money that waits for the service is called.
+/// The name of an entry of money that waits for the service.
 pub fn place_name(place: &Place) -> Vec<u8> {
     let mut name = (place.time ^ i64::MIN).to_be_bytes().to_vec();
     name.extend(place.rank.to_be_bytes());
@@ -186,7 +186,7 @@ pub fn place_name(place: &Place) -> Vec<u8> {
     name
 }
 
-/// What an entry of money that waits for its session is called; its timer, too.
+/// The name of an entry of money that waits for its session, and of its timer.
 pub fn pending_name(session: &str, place: &Place) -> Vec<u8> {
     [session.as_bytes(), &[0, 0], &place_name(place)].concat()
 }

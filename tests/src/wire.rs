@@ -1,7 +1,8 @@
-//! The wire alone: what it costs to take records from Kafka and to give the same bytes back in transactions, with no logic
-//! between. By Pelton's own port, so that its share of an event's cost is known.
+//! The wire alone: what it costs to read records from Kafka and to write the same bytes back in transactions, without
+//! any logic. It uses Pelton's own port, so that the port's share of an event's cost is known.
 //!
-//! Rule: every record is written exactly once, in order; the report says what this process and the broker spent on it.
+//! Rule: every record is written exactly once, in order. The report says what this process and the broker have spent on
+//! it.
 
 use crate::bench::cpu;
 use crate::rig::{Record, Rig};
@@ -12,14 +13,14 @@ use pelton::record::{Offset, Partition, Span};
 use pelton_demo::traffic::Random;
 use std::time::{Duration, Instant};
 
-/// Partitions of the topics.
+/// The number of partitions of the topics.
 const PARTITIONS: i32 = 4;
 
-/// An arena is committed after so long, or at so many bytes.
+/// An arena is committed after this time, or when it has this many bytes.
 const EPOCH: Duration = Duration::from_millis(100);
 const ARENA: usize = 32 << 20;
 
-/// Records that are made at once when the input is filled.
+/// The number of records generated at a time when the input is filled.
 const FILL: u64 = 100_000;
 
 /// What it cost.
@@ -27,9 +28,9 @@ const FILL: u64 = 100_000;
 pub struct WireReport {
     /// Records, each read once and written once.
     pub records: u64,
-    /// Bytes of key and value, of all of them.
+    /// The bytes of all their keys and values.
     pub bytes: u64,
-    /// Transactions.
+    /// The number of transactions.
     pub commits: u64,
     /// From the first fetch to the last commit.
     pub wall: Duration,
@@ -40,7 +41,7 @@ pub struct WireReport {
 }
 
 impl WireReport {
-    /// Records a second.
+    /// Records per second.
     pub fn rate(&self) -> f64 {
         self.records as f64 / self.wall.as_secs_f64()
     }
@@ -124,7 +125,7 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
     })
 }
 
-/// The records of a chunk as records to write.
+/// Takes the records of a chunk over as records to write.
 fn take(chunk: &Chunk, into: &mut Transaction) {
     let base = Span::append(&mut into.bytes, &chunk.bytes).start;
     let moved = |span: Span| Span {
@@ -141,7 +142,7 @@ fn take(chunk: &Chunk, into: &mut Transaction) {
     }));
 }
 
-/// Values that compress as JSON does: to about half.
+/// Fills the input with values that compress like JSON, to about half.
 fn fill(rig: &Rig, topic: &str, records: u64, size: usize) -> Result<()> {
     let text = br#"{"user":"0123456789","event":"wallet.deposit","currency":"EUR","amount":"#;
     let mut random = Random::new(1);

@@ -187,7 +187,9 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
             .and_then(|via| via.cancel())
             .map(|what| match (to.json, what) {
                 (true, what) => serde_json::json!(what).to_string(),
-                (false, Cancelled::Deploy(number)) => format!("deploy {number} is cancelled; the old rules run on"),
+                (false, Cancelled::Deploy(number)) => {
+                    format!("deploy {number} is cancelled; the old rules keep running")
+                }
                 (false, Cancelled::Shadow(number)) => format!("shadow {number} is over; nothing else has changed"),
             }),
         Rules::Prune {

@@ -242,7 +242,7 @@ fn rules_are_deployed_and_shown() {
         (code, err.as_str()),
         (
             FINDINGS,
-            "refused (422 Unprocessable Entity): no world; the old rules run on\n"
+            "refused (422 Unprocessable Entity): no world; the old rules keep running\n"
         )
     );
     assert_eq!(deploy(&[&good, "--settings", &list]).0, FINDINGS);
@@ -255,7 +255,10 @@ fn rules_are_deployed_and_shown() {
         OK
     );
     assert_eq!(rules(&["rollback", "--at", "soon"]).0, USAGE);
-    assert_eq!(rules(&["cancel"]).1, "deploy 2 is cancelled; the old rules run on\n");
+    assert_eq!(
+        rules(&["cancel"]).1,
+        "deploy 2 is cancelled; the old rules keep running\n"
+    );
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 5);
     assert_eq!(

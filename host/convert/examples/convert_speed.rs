@@ -1,6 +1,7 @@
 //! Nanoseconds per record of each program of `convert`, on records like those of the money pipeline.
 //!
 //! `cargo run --release -p pelton-convert --example convert_speed`
+#![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use pelton_convert::{AvroTime, JsonReader, JsonTime, JsonWriter, Resolver, Template, Validator};
 use std::hint::black_box;

@@ -4,7 +4,7 @@
 //! aliases, defaults and the order of attributes don't count. The form never changes, because logs contain its hash.
 
 use super::Incompatible;
-use super::schema::{Ix, Kind, Logical, Name, Schema};
+use pelton_avro_schema::{Ix, Kind, Logical, Name, Schema};
 use std::collections::HashSet;
 use std::fmt::Write;
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub fn fingerprint(schema: &str) -> Result<u64, Incompatible> {
     let schema = Schema::parse(schema)?;
     let mut text = String::new();
-    write(&schema, schema.root, &mut HashSet::new(), &mut text);
+    write(&schema, schema.root(), &mut HashSet::new(), &mut text);
     Ok(xxh3_64(text.as_bytes()))
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Rule: every read checks how much is left. Every walk ends, because each part costs a byte or counts against a limit.
 
-use super::schema::{Ix, Kind, Logical, Schema};
 use super::{MAX_EMPTY_ITEMS, Unreadable, decimal};
+use pelton_avro_schema::{Ix, Kind, Logical, Schema};
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
@@ -244,7 +244,7 @@ impl Shapes {
         let mut kids = Vec::new();
         let mut names: Vec<Arc<str>> = Vec::new();
         let none: Arc<str> = "".into();
-        let shapes = schema.nodes.iter().map(|node| match (&node.kind, node.logical) {
+        let shapes = schema.nodes().iter().map(|node| match (&node.kind, node.logical) {
             (Kind::Null, _) => Shape::Null,
             (Kind::Boolean, _) => Shape::Boolean,
             (Kind::Int, _) => Shape::Int,

@@ -23,8 +23,8 @@ use super::datum::{Items, deeper, put_long};
 use super::gather::Gather;
 use super::json::{Raw, Text};
 use super::leaf::Leaf;
-use super::schema::Schema;
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable};
+use pelton_avro_schema::Schema;
 use scalar::{end_block, put_text};
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@
 use super::datum::{Cursor, Items, deeper};
 use super::leaf::Leaf;
 use super::quoted::{plain, write_escape, write_string};
-use super::schema::{Ix, Kind, Schema};
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable, decimal, instant};
+use pelton_avro_schema::{Ix, Kind, Schema};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -49,10 +49,10 @@ impl JsonWriter {
     /// Compiles a writer for this schema (Avro JSON).
     pub fn new(schema: &str) -> std::result::Result<Self, Incompatible> {
         let schema = Schema::parse(schema)?;
-        let ops: std::result::Result<_, _> = (0..schema.nodes.len() as Ix).map(|ix| op(&schema, ix)).collect();
+        let ops: std::result::Result<_, _> = (0..schema.nodes().len() as Ix).map(|ix| op(&schema, ix)).collect();
         Ok(JsonWriter {
             ops: ops?,
-            root: schema.root,
+            root: schema.root(),
         })
     }
 

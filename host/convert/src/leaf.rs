@@ -2,8 +2,8 @@
 //!
 //! Rule: JSON readers and writers agree on these kinds, because both take them from here.
 
-use super::schema::{Kind, Logical, Node};
 use super::{Incompatible, decimal};
+use pelton_avro_schema::{Kind, Logical, Node};
 
 /// A kind of value without parts and without a name.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Leaf {
     pub fn of(node: &Node) -> Result<Leaf, Incompatible> {
         let decimal = |precision, scale, fixed| {
             decimal::supported(precision)?;
-            Ok(Leaf::Decimal {
+            Ok::<_, Incompatible>(Leaf::Decimal {
                 precision,
                 scale,
                 fixed,

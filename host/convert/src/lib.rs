@@ -21,7 +21,6 @@ mod json_writer;
 mod leaf;
 mod quoted;
 mod resolver;
-mod schema;
 mod template;
 mod time;
 mod validator;
@@ -220,3 +219,9 @@ impl fmt::Display for Incompatible {
 }
 
 impl std::error::Error for Incompatible {}
+
+impl From<pelton_avro_schema::Invalid> for Incompatible {
+    fn from(invalid: pelton_avro_schema::Invalid) -> Self {
+        Incompatible::new(&invalid.place, invalid.what)
+    }
+}

@@ -11,8 +11,8 @@ pub use compile::incompatibilities;
 
 use super::datum::{Cursor, Items, Shapes, deeper, put_long, put_sized};
 use super::gather::Gather;
-use super::schema::{Ix, Schema};
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable};
+use pelton_avro_schema::{Ix, Schema};
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;

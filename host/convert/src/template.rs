@@ -4,8 +4,8 @@
 //! No path segment may become `.` or `..`, because URL libraries resolve those even when they are encoded.
 
 use super::datum::{Cursor, Shapes};
-use super::schema::{Ix, Kind, Logical, Schema};
 use super::{Incompatible, MAX_DEPTH, Unreadable, decimal, instant};
+use pelton_avro_schema::{Ix, Kind, Logical, Schema};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Template {
     /// these fields. Each must be a number, boolean, text, enum, decimal or timestamp, or a union of those and null.
     pub fn new(template: &str, request_schema: &str) -> Result<Self, Incompatible> {
         let schema = Schema::parse(request_schema)?;
-        let Kind::Record(_, fields) = schema.kind(schema.root) else {
+        let Kind::Record(_, fields) = schema.kind(schema.root()) else {
             return Err(Incompatible::new(
                 "",
                 "a request must be a record: its fields fill the URL",
@@ -70,7 +70,7 @@ impl Template {
             };
             rest = behind;
             let Some(index) = fields.iter().position(|field| *field.name == *name) else {
-                let near = |field: &&super::schema::Field| (strsim::jaro_winkler(&field.name, name) * 1e6) as u32;
+                let near = |field: &&pelton_avro_schema::Field| (strsim::jaro_winkler(&field.name, name) * 1e6) as u32;
                 let hint = match fields.iter().max_by_key(near) {
                     Some(field) => format!(": did you mean `{{{}}}`?", field.name),
                     None => ": it has no fields".into(),
@@ -102,7 +102,7 @@ impl Template {
         parts.push(Part::Text(rest.as_bytes().into()));
         Ok(Template {
             shapes: Shapes::new(&schema),
-            root: schema.root,
+            root: schema.root(),
             parts: parts.into(),
         })
     }

@@ -6,8 +6,8 @@
 use super::datum::{Cursor, Shapes};
 use super::json::Text;
 use super::json_reader::millis;
-use super::schema::{Ix, Kind, Logical, Schema};
 use super::{Incompatible, MAX_DEPTH, Unreadable};
+use pelton_avro_schema::{Ix, Kind, Logical, Schema};
 
 /// Extracts event times from datums of one writer's schema.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl AvroTime {
     /// no such field.
     pub fn new(writer: &str, field: &str) -> Result<Self, Incompatible> {
         let schema = Schema::parse(writer)?;
-        let root = [schema.root];
-        let (branches, union) = match schema.kind(schema.root) {
+        let root = [schema.root()];
+        let (branches, union) = match schema.kind(schema.root()) {
             Kind::Union(branches) => (branches.as_slice(), true),
             _ => (&root[..], false),
         };

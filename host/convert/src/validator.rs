@@ -3,8 +3,8 @@
 //! Rule: every other converter for the same schema can read what passes here, to its last byte.
 
 use super::datum::{Cursor, Shapes};
-use super::schema::{Ix, Schema};
 use super::{Incompatible, MAX_DEPTH, Unreadable};
+use pelton_avro_schema::{Ix, Schema};
 
 /// Checks datums against one schema.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Validator {
         let schema = Schema::parse(schema)?;
         Ok(Validator {
             shapes: Shapes::new(&schema),
-            root: schema.root,
+            root: schema.root(),
         })
     }
 

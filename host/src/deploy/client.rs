@@ -2,6 +2,10 @@
 //!
 //! Rule: everything goes through the control topic. So a deploy works in the same way from a running instance and from
 //! a command that only uses the brokers. If the author dies, the instances decide without it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a deploy waits for its decision until a deadline"
+)]
 
 mod prune;
 mod shadow;

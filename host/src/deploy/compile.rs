@@ -47,6 +47,10 @@ pub fn compiler(
 
 /// Runs each compilation on its own thread. Threads are kept for later compilations, because the allocator keeps freed
 /// memory by thread.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a compilation takes seconds, off the other threads"
+)]
 pub fn on_threads() -> Start {
     type Job = Box<dyn FnOnce() + Send>;
     // As many threads as compilations have run at once. An agent starts one for each version that its tasks or a deploy

@@ -106,10 +106,10 @@ pub(super) fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task
         Ok(Ok(done)) => Json(done).into_response(),
         Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
         Err(panic) => {
-            tracing::error!(%panic, "a deploy failed because of a bug in Pelton; the old rules run on");
+            tracing::error!(%panic, "a deploy failed because of a bug in Pelton; the old rules keep running");
             refuse(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "the deploy failed because of a bug in Pelton, see the log; the old rules run on",
+                "the deploy failed because of a bug in Pelton, see the log; the old rules keep running",
             )
         }
     }

@@ -226,9 +226,8 @@ impl Instance {
     }
 
     /// An open task.
-    pub fn task(&mut self, partition: Partition) -> Option<&mut Task> {
-        let mut seats = self.seats.iter_mut();
-        seats.find_map(|(seat, _)| seat.worker_mut().task(partition))
+    pub fn task(&self, partition: Partition) -> Option<&Task> {
+        self.seats().find_map(|seat| seat.worker().task(partition))
     }
 
     /// The stays whose tasks must be closed by workers.

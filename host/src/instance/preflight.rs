@@ -13,7 +13,7 @@ use crate::config::{Config, Finding, Format, OnDataLoss, OwnedTopic, SchemaSourc
 use crate::error::{Failure, Result};
 use crate::log::TopicInfo;
 use crate::registry::{NoSchema, Schemas};
-use serde_json::Value;
+use pelton_avro_schema::{Kind, Logical, Schema};
 
 /// Checks that the component's file exists and is WebAssembly.
 pub fn rules_file(config: &Config) -> Vec<Finding> {
@@ -124,28 +124,28 @@ pub fn answers(config: &Config, schemas: &dyn Schemas) -> Result<()> {
 
 /// Checks that every record of the schema has the field, as a time.
 fn event_time(schema: &str, field: &str) -> std::result::Result<(), String> {
-    let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-    let records = match &schema {
-        Value::Array(branches) => branches.iter().collect(),
-        one => vec![one],
+    let schema = Schema::parse(schema).map_err(|error| error.to_string())?;
+    let root = [schema.root()];
+    let records = match schema.kind(schema.root()) {
+        Kind::Union(branches) => branches,
+        _ => &root[..],
     };
     for record in records {
-        let name = record["name"].as_str().unwrap_or("?");
-        if record["type"] != "record" {
+        let Kind::Record(name, fields) = schema.kind(*record) else {
             return Err(
                 "a record, or a union of records, is needed for a time in a field; or give time = \"timestamp\"".into(),
             );
-        }
-        let fields = record["fields"].as_array().map_or(&[][..], |fields| fields);
-        let Some(found) = fields.iter().find(|candidate| candidate["name"] == field) else {
-            let names: Vec<&str> = fields.iter().filter_map(|field| field["name"].as_str()).collect();
+        };
+        let name = name.short();
+        let Some(found) = fields.iter().find(|candidate| *candidate.name == *field) else {
+            let names: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
             return Err(format!("{name} has no field {field}; it has {}", names.join(", ")));
         };
-        let kind = &found["type"];
-        let time = kind["logicalType"] == "timestamp-millis" || kind["logicalType"] == "timestamp-micros";
-        if kind["type"] != "long" || !time {
+        let time = schema.node(found.node).logical;
+        if !matches!(time, Logical::TimestampMillis | Logical::TimestampMicros) {
+            let found = schema.describe(found.node);
             return Err(format!(
-                "{name}.{field} must be a long with the logical type timestamp-millis or timestamp-micros, is {kind}"
+                "{name}.{field} must be a long with the logical type timestamp-millis or timestamp-micros, is {found}"
             ));
         }
     }

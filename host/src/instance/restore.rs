@@ -140,14 +140,14 @@ impl Restore {
             Ok(()) => self.why = None,
             Err(Failure::Retry(why)) => {
                 if self.why.as_ref() != Some(&why) {
-                    tracing::warn!(task = self.partition, %why, "the restore waits");
+                    tracing::warn!(task = self.partition, %why, "the restore can't continue yet");
                 }
                 self.why = Some(why);
                 self.pauses = true;
             }
             // The previous owner of the task may truncate the changelog while it is read. What is left is complete.
             Err(Failure::Corrupted(why)) if self.again > 0 => {
-                tracing::warn!(task = self.partition, %why, "the restore begins again");
+                tracing::warn!(task = self.partition, %why, "starting the restore again");
                 self.again -= 1;
                 self.part = self.rebuild();
             }

@@ -119,7 +119,7 @@ impl Seat {
             Err(Failure::Retry(why)) => {
                 if self.said.is_none_or(|at| now.mono - at >= SAY_EVERY) {
                     self.said = Some(now.mono);
-                    tracing::warn!(%why, "a call to the log failed: it is made again");
+                    tracing::warn!(%why, "a call to the log failed; trying again");
                 }
                 Round::Unreachable
             }

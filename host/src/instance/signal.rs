@@ -24,7 +24,7 @@ pub fn stop_signal() -> std::io::Result<Receiver<()>> {
             })
         };
         let first = next();
-        tracing::info!("{first}: committing what is open, then stopping; send the signal again to stop at once");
+        tracing::info!("{first}: committing the open work, then stopping; send the signal again to stop at once");
         // If nobody listens, the process is ending anyway.
         let _ = sender.send(());
         let second = next();

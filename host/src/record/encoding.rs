@@ -1,8 +1,10 @@
 //! Versions of the formats that Pelton stores, on topics and on disk.
 //!
-//! Rule: all stored data begins with the version of its format. A known version is read as what it meant then. The
-//! version before the newest is always known, so that Pelton can be upgraded under a running pipeline. Any other
-//! version is refused with a message that says what it is, which version it has, and what to do.
+//! Rules:
+//! - All stored data begins with the version of its format. A known version is read as what it meant then. Any other version
+//!   is refused with a message that says what it is, which version it has, and what to do.
+//! - What the last release wrote is always known, so that Pelton can be upgraded under a running pipeline. A new version of a
+//!   format brings the reader of the version before: see docs/internals/formats.md.
 
 use crate::error::Failure;
 use serde::Deserialize;
@@ -18,6 +20,46 @@ pub struct Encoding {
     /// The oldest version that this build can read.
     pub oldest: u8,
 }
+
+/// The records of the control topic, except the chunks of components, which are plain bytes. An instance that finds a newer
+/// version ends with a message, because it would act on only half of what the topic says.
+pub const CONTROL: Encoding = Encoding {
+    what: "a record of the control topic",
+    newest: 1,
+    oldest: 1,
+};
+
+/// The entries of the journal. Version 1 was never released.
+pub const JOURNAL: Encoding = Encoding {
+    what: "a journal entry",
+    newest: 2,
+    oldest: 2,
+};
+
+/// The records of the changelog. The local store keeps such records, too.
+pub const DELTA: Encoding = Encoding {
+    what: "a record of state changes",
+    newest: 1,
+    oldest: 1,
+};
+
+/// A task's meta and its names, which are part of deltas. Version 1 was never released.
+pub const META: Encoding = Encoding {
+    what: "a task's meta in its changelog",
+    newest: 2,
+    oldest: 2,
+};
+
+/// The stamp in the local store, and the keys and values that it stands for. They are a copy of what the changelog says. If
+/// they can't be read, they are wiped with a warning, and restored from there.
+pub const STORED: Encoding = Encoding {
+    what: "the state on disk",
+    newest: 1,
+    oldest: 1,
+};
+
+/// All formats. The report of a shadow is not one of them: it is JSON, and has its version in a field.
+pub const ALL: [Encoding; 5] = [CONTROL, JOURNAL, DELTA, META, STORED];
 
 /// Why stored bytes can't be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

@@ -4,16 +4,9 @@
 //! effects. From then on it is an input like any other. Recovery does not read the journal, because the meta has what
 //! it needs. A replay from the start follows it.
 
-use crate::record::encoding::{Encoding, Unreadable};
+use crate::record::encoding::{JOURNAL, Unreadable};
 use crate::record::{Millis, Number, Offset, Rank, StepKey, VersionId};
 use serde::{Deserialize, Serialize};
-
-/// Version of all entries. Version 1 was never released.
-const FORMAT: Encoding = Encoding {
-    what: "a journal entry",
-    newest: 2,
-    oldest: 2,
-};
 
 /// A journaled input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +102,7 @@ impl std::fmt::Display for Verdict {
 impl Entry {
     /// Appends the entry in the format of the topic.
     pub fn encode(&self, into: &mut Vec<u8>) {
-        into.push(FORMAT.newest);
+        into.push(JOURNAL.newest);
         // Plain data into a growing vector can't fail.
         let bytes = postcard::to_stdvec(self).expect("plain data");
         into.extend_from_slice(&bytes);
@@ -117,8 +110,8 @@ impl Entry {
 
     /// Decodes an entry of the topic.
     pub fn decode(bytes: &[u8]) -> Result<Entry, Unreadable> {
-        let (_, rest) = FORMAT.open(bytes)?;
-        FORMAT.read(rest)
+        let (_, rest) = JOURNAL.open(bytes)?;
+        JOURNAL.read(rest)
     }
 }
 

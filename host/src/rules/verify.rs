@@ -5,7 +5,7 @@
 //! verdict on an input does not depend on how batches are cut.
 
 use super::{Action, Description, Effect, Effects, Header, Question, Read, Shape, Span, Store};
-use std::fmt;
+use thiserror::Error;
 
 /// Maximum number of effects of one input. With 32 bytes each, these are 128 KiB.
 pub const MAX_EFFECTS: usize = 4096;
@@ -30,7 +30,8 @@ pub const MAX_REASON: usize = 16 << 10;
 const HEADER: usize = 8;
 
 /// Effects that can't be applied. The effects of the inputs before it are valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("effects of input {input} of the batch: {what}")]
 pub struct Wrong {
     /// Index of the input that the effects belong to. If there is no such input, the last one before it.
     pub input: usize,
@@ -38,42 +39,62 @@ pub struct Wrong {
     pub what: String,
 }
 
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "effects of input {} of the batch: {}", self.input, self.what)
-    }
+/// What is wrong with an effect.
+#[derive(Clone, Copy, Debug, Error)]
+enum Fault<'a> {
+    #[error("it names input {of} of {inputs}; `of` must never go back")]
+    Order { of: usize, inputs: usize },
+    #[error("there are no inputs")]
+    NoInputs,
+    #[error("more than {MAX_EFFECTS} effects of one input")]
+    TooMany,
+    #[error("a rejection must be the only effect of its input")]
+    NotAlone,
+    #[error("`on` is {on}, the rules have {length} {list}")]
+    Undeclared {
+        on: usize,
+        length: usize,
+        list: &'static str,
+    },
+    #[error("a span lies outside of the {0} bytes")]
+    Outside(usize),
+    #[error("an entry of {0} bytes; {MAX_ENTRY} at most")]
+    LongEntry(usize),
+    #[error("store `{0}` has one value and no entries")]
+    NoEntries(&'a str),
+    #[error("entry and value of {0} bytes; {MAX_CELL} at most")]
+    LargeCell(usize),
+    #[error("timestamp {0} is before 1970, which Kafka refuses")]
+    Timestamp(i64),
+    #[error("a span of a header lies outside of the bytes")]
+    HeaderOutside,
+    #[error("the name of a header is not UTF-8")]
+    HeaderName,
+    #[error("key, value and headers of {0} bytes; {MAX_OUTPUT} at most")]
+    LargeOutput(usize),
+    #[error("a tag of {0} bytes; {MAX_TAG} at most")]
+    LongTag(usize),
+    #[error("a request of {0} bytes; {MAX_CELL} at most")]
+    LargeRequest(usize),
+    #[error("{0} is added; counters never go back")]
+    Count(i64),
+    #[error("a reason must be UTF-8 of at most {MAX_REASON} bytes")]
+    Reason,
 }
-
-impl std::error::Error for Wrong {}
 
 /// Checks the effects of a batch of `inputs` inputs.
 pub fn verify(effects: &Effects, inputs: usize, description: &Description) -> Result<(), Wrong> {
     let mut turns = Turns::default();
     let mut headers = effects.headers.iter().peekable();
     for (i, effect) in effects.effects.iter().enumerate() {
-        let mut check = || {
-            turns.take(effect, inputs)?;
-            place(effect, description)?;
-            let sizes = sizes(effect, &effects.bytes)?;
-            match effect.what {
-                Action::Put | Action::Delete | Action::Clear => {
-                    change(effect, sizes, &description.stores[usize::from(effect.on)])
-                }
-                Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
-                    let own = std::iter::from_fn(|| headers.next_if(|header| header.of as usize == i));
-                    output(effect, sizes, own, &effects.bytes)
-                }
-                Action::SetTimer | Action::CancelTimer | Action::Ask => tagged(sizes),
-                Action::Count if effect.at < 0 => Err(format!("{} is added; counters never go back", effect.at)),
-                Action::Count => Ok(()),
-                Action::Reject => reason(effect, sizes, &effects.bytes),
-            }
-        };
-        if let Err(why) = check() {
-            let what = format!("effect {i} ({:?}): {why}", effect.what);
+        let own = std::iter::from_fn(|| headers.next_if(|header| header.of as usize == i));
+        let checked = turns
+            .take(effect, inputs)
+            .and_then(|()| check(effect, own, &effects.bytes, description));
+        if let Err(fault) = checked {
             return Err(Wrong {
                 input: turns.input,
-                what,
+                what: format!("effect {i} ({:?}): {fault}", effect.what),
             });
         }
     }
@@ -102,138 +123,140 @@ struct Turns {
 impl Turns {
     /// The next effect.
     #[inline]
-    fn take(&mut self, effect: &Effect, inputs: usize) -> Result<(), String> {
+    fn take(&mut self, effect: &Effect, inputs: usize) -> Result<(), Fault<'static>> {
         let of = effect.of as usize;
         if of != self.input {
             if of < self.input || of >= inputs {
-                return Err(format!("it names input {of} of {inputs}; `of` must never go back"));
+                return Err(Fault::Order { of, inputs });
             }
             *self = Turns {
                 input: of,
                 ..Turns::default()
             };
         } else if inputs == 0 {
-            return Err("there are no inputs".into());
+            return Err(Fault::NoInputs);
         }
         self.count += 1;
         if self.count > MAX_EFFECTS {
-            return Err(format!("more than {MAX_EFFECTS} effects of one input"));
+            return Err(Fault::TooMany);
         }
         if self.rejected || (effect.what == Action::Reject && self.count > 1) {
-            return Err("a rejection must be the only effect of its input".into());
+            return Err(Fault::NotAlone);
         }
         self.rejected = effect.what == Action::Reject;
         Ok(())
     }
 }
 
-/// What the effect is on is declared.
+/// An effect can be applied. `own` are its headers, if it is an output.
 #[inline]
-fn place(effect: &Effect, description: &Description) -> Result<(), String> {
-    let (list, length) = match effect.what {
-        Action::Put | Action::Delete | Action::Clear => ("stores", description.stores.len()),
-        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
-            ("outputs", description.outputs.len())
-        }
-        Action::SetTimer | Action::CancelTimer => ("timers", description.timers.len()),
-        Action::Ask => ("lookups", description.lookups.len()),
-        Action::Count => ("counters", description.counters.len()),
-        Action::Reject => return Ok(()),
-    };
+fn check<'a>(
+    effect: &Effect,
+    own: impl Iterator<Item = &'a Header>,
+    bytes: &[u8],
+    description: &'a Description,
+) -> Result<(), Fault<'a>> {
     let on = usize::from(effect.on);
-    match on < length {
+    let declared = |length: usize, list| match on < length {
         true => Ok(()),
-        false => Err(format!("`on` is {on}, the rules have {length} {list}")),
-    }
-}
-
-/// Bytes of the parts of an effect; 0 for a part that counts for nothing in an effect of its kind.
-#[derive(Clone, Copy)]
-struct Sizes {
-    name: usize,
-    value: usize,
-}
-
-/// The parts of an effect that count lie within the bytes.
-#[inline]
-fn sizes(effect: &Effect, bytes: &[u8]) -> Result<Sizes, String> {
-    let (has_name, has_value) = match effect.what {
-        Action::Put | Action::SendKeyed | Action::Ask => (true, true),
-        Action::Send | Action::Reject => (false, true),
-        Action::Delete | Action::Clear | Action::TombstoneKeyed | Action::SetTimer | Action::CancelTimer => {
-            (true, false)
-        }
-        Action::Tombstone | Action::Count => (false, false),
+        false => Err(Fault::Undeclared { on, length, list }),
     };
-    if (has_name && !within(effect.name, bytes)) || (has_value && !within(effect.value, bytes)) {
-        return Err(format!("a span lies outside of the {} bytes", bytes.len()));
+    let part = |span: Span| match within(span, bytes) {
+        true => Ok(span.len as usize),
+        false => Err(Fault::Outside(bytes.len())),
+    };
+    match effect.what {
+        Action::Put | Action::Delete | Action::Clear => {
+            declared(description.stores.len(), "stores")?;
+            let entry = part(effect.name)?;
+            let value = if effect.what == Action::Put {
+                part(effect.value)?
+            } else {
+                0
+            };
+            change(effect.what, entry, value, &description.stores[on])
+        }
+        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
+            declared(description.outputs.len(), "outputs")?;
+            let keyed = matches!(effect.what, Action::SendKeyed | Action::TombstoneKeyed);
+            let key = if keyed { part(effect.name)? } else { 0 };
+            let sends = matches!(effect.what, Action::Send | Action::SendKeyed);
+            let value = if sends { part(effect.value)? } else { 0 };
+            output(effect.at, key + value, own, bytes)
+        }
+        Action::SetTimer | Action::CancelTimer => {
+            declared(description.timers.len(), "timers")?;
+            tag(part(effect.name)?)
+        }
+        Action::Ask => {
+            declared(description.lookups.len(), "lookups")?;
+            let (name, request) = (part(effect.name)?, part(effect.value)?);
+            tag(name)?;
+            match request {
+                0..=MAX_CELL => Ok(()),
+                _ => Err(Fault::LargeRequest(request)),
+            }
+        }
+        Action::Count => {
+            declared(description.counters.len(), "counters")?;
+            match effect.at {
+                0.. => Ok(()),
+                added => Err(Fault::Count(added)),
+            }
+        }
+        Action::Reject => match part(effect.value)? {
+            0..=MAX_REASON if std::str::from_utf8(effect.value.of(bytes)).is_ok() => Ok(()),
+            _ => Err(Fault::Reason),
+        },
     }
-    Ok(Sizes {
-        name: if has_name { effect.name.len as usize } else { 0 },
-        value: if has_value { effect.value.len as usize } else { 0 },
-    })
 }
 
 /// A change of state is one that the store can hold.
 #[inline]
-fn change(effect: &Effect, sizes: Sizes, store: &Store) -> Result<(), String> {
-    let Sizes { name, value } = sizes;
+fn change(what: Action, entry: usize, value: usize, store: &Store) -> Result<(), Fault<'_>> {
     match store.shape {
-        Shape::Map if name > MAX_ENTRY => return Err(format!("an entry of {name} bytes; {MAX_ENTRY} at most")),
-        Shape::Value if name > 0 || effect.what == Action::Clear => {
-            return Err(format!("store `{}` has one value and no entries", store.name));
-        }
+        Shape::Map if entry > MAX_ENTRY => return Err(Fault::LongEntry(entry)),
+        Shape::Value if entry > 0 || what == Action::Clear => return Err(Fault::NoEntries(&store.name)),
         _ => {}
     }
-    match name + value {
+    match entry + value {
         0..=MAX_CELL => Ok(()),
-        size => Err(format!("entry and value of {size} bytes; {MAX_CELL} at most")),
+        size => Err(Fault::LargeCell(size)),
     }
 }
 
-/// An output is one that Kafka takes. `own` are its headers.
+/// An output is one that Kafka takes. `size` is that of its key and value.
 #[inline]
 fn output<'a>(
-    effect: &Effect,
-    sizes: Sizes,
+    at: i64,
+    mut size: usize,
     own: impl Iterator<Item = &'a Header>,
     bytes: &[u8],
-) -> Result<(), String> {
-    if effect.at < 0 {
-        return Err(format!("timestamp {} is before 1970, which Kafka refuses", effect.at));
+) -> Result<(), Fault<'static>> {
+    if at < 0 {
+        return Err(Fault::Timestamp(at));
     }
-    let mut size = sizes.name + sizes.value;
     for header in own {
         if !within(header.name, bytes) || !within(header.value, bytes) {
-            return Err("a span of a header lies outside of the bytes".into());
+            return Err(Fault::HeaderOutside);
         }
         if std::str::from_utf8(header.name.of(bytes)).is_err() {
-            return Err("the name of a header is not UTF-8".into());
+            return Err(Fault::HeaderName);
         }
         size += header.name.len as usize + header.value.len as usize + HEADER;
     }
     match size {
         0..=MAX_OUTPUT => Ok(()),
-        _ => Err(format!("key, value and headers of {size} bytes; {MAX_OUTPUT} at most")),
+        _ => Err(Fault::LargeOutput(size)),
     }
 }
 
-/// A timer or a lookup has a tag that fits into its key.
+/// A tag is one that fits into the key of its timer or lookup.
 #[inline]
-fn tagged(sizes: Sizes) -> Result<(), String> {
-    match sizes {
-        Sizes { name, .. } if name > MAX_TAG => Err(format!("a tag of {name} bytes; {MAX_TAG} at most")),
-        Sizes { value, .. } if value > MAX_CELL => Err(format!("a request of {value} bytes; {MAX_CELL} at most")),
-        _ => Ok(()),
-    }
-}
-
-/// A rejection has a reason that fits into a header.
-#[inline]
-fn reason(effect: &Effect, sizes: Sizes, bytes: &[u8]) -> Result<(), String> {
-    match sizes.value <= MAX_REASON && std::str::from_utf8(effect.value.of(bytes)).is_ok() {
-        true => Ok(()),
-        false => Err(format!("a reason must be UTF-8 of at most {MAX_REASON} bytes")),
+fn tag(bytes: usize) -> Result<(), Fault<'static>> {
+    match bytes {
+        0..=MAX_TAG => Ok(()),
+        _ => Err(Fault::LongTag(bytes)),
     }
 }
 

@@ -4,7 +4,6 @@
 //! retried (`call`), and any other status is not. The number of concurrent calls is limited. A service that is down is
 //! not called for a while (`breaker`). Forgotten questions are not called any more. Questions wait in memory. They are
 //! part of their task's state, so there are never more than the task has pending.
-#![expect(clippy::disallowed_methods, reason = "calls have deadlines")]
 
 mod breaker;
 mod call;

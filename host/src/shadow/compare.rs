@@ -9,7 +9,6 @@
 mod items;
 
 use super::fields::{differing, field, short};
-use super::playback::Planned;
 use super::tape::{Tape, What as Live};
 use super::trial::Trial;
 use crate::binding::Wiring;
@@ -18,12 +17,16 @@ use crate::record::{FOREVER, Partition, StepKey};
 use crate::rules::Effect;
 use crate::shadow::{Counts, Difference, Field, Kind, Origin, Report, Trapped};
 use crate::state::meta::Names;
-use crate::step::{Made, What};
+use crate::step::{self, Made, What};
 use items::{Item, Side, items, kind, lossy};
 use pelton_convert::{JsonWriter, Resolver, iso};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// A step of the shadow. A record's handle is its index on the tape. The mark is the index of the live step at this
+/// place, if there is one.
+pub type Planned = step::Planned<usize, Option<usize>>;
 
 /// Maximum number of reported differences of a task. With ten fields of two values with 200 characters each, a report
 /// has at most 40 KiB, which fits into a record of the control topic.

@@ -4,7 +4,7 @@
 //! and that stays.
 
 use super::Tape;
-use super::trial::Trial;
+use super::bounds::Queued;
 use crate::binding::Wiring;
 use crate::record::{Millis, StepKey};
 use crate::shadow::{Report, Standing};
@@ -38,7 +38,11 @@ impl Begin {
 }
 
 /// The queue of tapes and the report of a task's shadow.
-pub struct Feed(Mutex<Inner>);
+pub struct Feed {
+    inner: Mutex<Inner>,
+    /// Of all tasks of the instance.
+    queued: Arc<Queued>,
+}
 
 struct Inner {
     begin: Option<Begin>,
@@ -57,24 +61,20 @@ const SPARE: usize = 2;
 
 impl Feed {
     /// The feed of a shadow that begins.
-    pub fn new(begin: Begin, trial: &Trial) -> Feed {
-        let report = Report {
-            instance: trial.instance.clone(),
-            duration: trial.duration,
-            ..Report::default()
-        };
-        Feed(Mutex::new(Inner {
+    pub fn new(begin: Begin, report: Report, queued: Arc<Queued>) -> Feed {
+        let inner = Mutex::new(Inner {
             begin: Some(begin),
             queue: VecDeque::new(),
             spare: vec![],
             over: false,
             why: None,
             report,
-        }))
+        });
+        Feed { inner, queued }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The results so far.
@@ -93,15 +93,15 @@ impl Feed {
     }
 
     /// Adds the tape of a committed epoch, and returns an empty tape. If the limit is exceeded, the shadow is dropped.
-    pub(super) fn push(&self, tape: Tape, trial: &Trial) -> Tape {
+    pub(super) fn push(&self, tape: Tape) -> Tape {
         let mut inner = self.inner();
         if inner.over {
             return Tape::default();
         }
         let spare = inner.spare.pop().unwrap_or_default();
-        let waiting = trial.queued(tape.size() as i64);
+        let waiting = self.queued.add(tape.size());
         inner.queue.push_back(tape);
-        if waiting > trial.bounds.queue {
+        if waiting > self.queued.most {
             let steps: usize = inner.queue.iter().map(|tape| tape.steps.len()).sum();
             let time = |tape: Option<&Tape>| tape.and_then(|tape| tape.steps.last()).map(|step| step.time);
             let newest = time(inner.queue.back()).unwrap_or_default();
@@ -109,9 +109,9 @@ impl Feed {
             let why = format!(
                 "dropped: behind by {steps} steps, {} of event time: {} MiB may wait, and no more",
                 span(newest - at),
-                trial.bounds.queue >> 20
+                self.queued.most >> 20
             );
-            inner.end(why, trial);
+            inner.end(why, &self.queued);
         }
         spare
     }
@@ -126,8 +126,8 @@ impl Feed {
     }
 
     /// Ends the shadow, and drops all waiting tapes.
-    pub(super) fn end(&self, why: String, trial: &Trial) {
-        self.inner().end(why, trial);
+    pub(super) fn end(&self, why: String) {
+        self.inner().end(why, &self.queued);
     }
 
     pub(super) fn begin(&self) -> Option<Begin> {
@@ -135,11 +135,11 @@ impl Feed {
     }
 
     /// The next tape to play.
-    pub(super) fn pop(&self, trial: &Trial) -> Option<Tape> {
+    pub(super) fn pop(&self) -> Option<Tape> {
         let mut inner = self.inner();
         let tape = inner.queue.pop_front();
         match &tape {
-            Some(tape) => _ = trial.queued(-(tape.size() as i64)),
+            Some(tape) => self.queued.remove(tape.size()),
             // Everything was played.
             None if inner.over && inner.report.standing == Standing::Running => {
                 inner.report.standing = Standing::Ended;
@@ -151,7 +151,7 @@ impl Feed {
     }
 
     /// Returns a played tape, with the new report.
-    pub(super) fn played(&self, mut tape: Tape, report: &Report, trial: &Trial) {
+    pub(super) fn played(&self, mut tape: Tape, report: &Report) {
         let mut inner = self.inner();
         if inner.report.standing != Standing::Running {
             return;
@@ -160,7 +160,7 @@ impl Feed {
         if report.standing != Standing::Running {
             let why = report.why.clone().unwrap_or_default();
             let standing = report.standing;
-            inner.end(why, trial);
+            inner.end(why, &self.queued);
             inner.report.standing = standing;
             inner.report.why.clone_from(&report.why);
         } else if inner.spare.len() < SPARE {
@@ -171,9 +171,9 @@ impl Feed {
 }
 
 impl Inner {
-    fn end(&mut self, why: String, trial: &Trial) {
+    fn end(&mut self, why: String, queued: &Queued) {
         for tape in self.queue.drain(..) {
-            trial.queued(-(tape.size() as i64));
+            queued.remove(tape.size());
         }
         self.spare = vec![];
         self.over = true;

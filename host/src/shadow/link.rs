@@ -95,22 +95,21 @@ impl Link {
         match std::mem::replace(&mut self.phase, Phase::Wanted) {
             Phase::Wanted => {}
             Phase::Begins(begin) => {
-                let feed = Arc::new(Feed::new(*begin, &self.trial));
-                self.trial.add(self.task, feed.clone());
+                let feed = self.trial.begin(self.task, *begin);
                 self.phase = Phase::Runs(feed);
             }
             Phase::Runs(feed) => {
                 if let Some(mut tape) = self.sealed.take() {
                     (tape.nanos, tape.inputs) = (tally.guest_cpu_nanos, tally.inputs);
                     tape.ship(rows, &mut self.known);
-                    self.spare = feed.push(tape, &self.trial);
+                    self.spare = feed.push(tape);
                 }
                 if self.known.bytes() > self.trial.bounds.state {
                     let why = format!(
                         "dropped: its state is over {} MiB by its keys alone; let it run for a shorter time",
                         self.trial.bounds.state >> 20
                     );
-                    feed.end(why, &self.trial);
+                    feed.end(why);
                 }
                 let wanted = !feed.is_over();
                 self.phase = Phase::Runs(feed);
@@ -142,7 +141,7 @@ impl Link {
     pub fn settle(&mut self, last: &StepKey, sequence: u64) {
         let Some(tape) = self.doubt.take() else { return };
         match &self.phase {
-            Phase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => _ = feed.push(tape, &self.trial),
+            Phase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => _ = feed.push(tape),
             // The epoch was dropped, so its rows will come again with the repeated one.
             _ => {
                 for row in &tape.rows {

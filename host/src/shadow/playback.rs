@@ -6,7 +6,7 @@
 //! - If the live rules ask the same question at the same step, the shadow's question gets the live id, and so the live
 //!   answer. All other questions get no answer. The same is true for one that only the live rules repeat.
 
-use super::compare::{Comparison, Taken};
+use super::compare::{Comparison, Planned, Taken};
 use super::tape::{self, Step, Tape, What as Live};
 use crate::binding::Sources;
 use crate::metrics::DeadLetter;
@@ -16,12 +16,8 @@ use crate::rules::{Action, Effects};
 use crate::state::TaskState;
 use crate::state::lookups::{self, LookupName};
 use crate::step::{
-    self, BATCH_BYTES, Call, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, What,
+    BATCH_BYTES, Call, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, What,
 };
-
-/// A step of the shadow. A record's handle is its index on the tape. The mark is the index of the live step at this
-/// place, if there is one.
-pub type Planned = step::Planned<usize, Option<usize>>;
 
 /// What a shadow remembers between tapes.
 pub struct Place {

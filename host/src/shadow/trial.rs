@@ -1,37 +1,17 @@
-//! A shadow on one instance: the trial that tasks share, and the player that runs it.
+//! A shadow on one instance: what its tasks share.
 //!
-//! Rule: tasks write tapes, and the [`Player`] plays them in whatever time its driver gives it. An instance has a
-//! thread of the lowest priority for it, and a test has none.
+//! Rule: it knows each task's feed, and runs nothing itself. See [`Player`](super::Player).
 
-use super::feed::Feed;
-use super::run::Shadow;
+use super::bounds::{Bounds, Queued};
+use super::feed::{Begin, Feed};
 use crate::binding::{Layout, Wiring};
 use crate::config::Input;
 use crate::record::{Millis, Number, Partition};
 use crate::registry::Schemas;
 use crate::shadow::Report;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// How much memory a shadow may take on an instance.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Bytes of waiting tapes. 256 MiB are about 300,000 steps of 250 bytes with their live effects, which is two
-    /// seconds of a busy instance that reads a backlog.
-    pub queue: i64,
-    /// Bytes of its own state. 512 MiB are the rows of about 500,000 keys.
-    pub state: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds {
-            queue: 256 << 20,
-            state: 512 << 20,
-        }
-    }
-}
 
 /// A shadow on one instance.
 pub struct Trial {
@@ -51,6 +31,7 @@ pub struct Trial {
     pub schemas: Option<Arc<dyn Schemas>>,
     /// How much memory it may take.
     pub bounds: Bounds,
+    queued: Arc<Queued>,
     state: State,
 }
 
@@ -59,7 +40,6 @@ struct State {
     feeds: Mutex<BTreeMap<Partition, Arc<Feed>>>,
     /// Tasks that have run it before.
     had: Mutex<BTreeSet<Partition>>,
-    queued: AtomicI64,
     over: AtomicBool,
 }
 
@@ -101,6 +81,7 @@ impl Trial {
             layout,
             inputs,
             schemas,
+            queued: Arc::new(Queued::new(bounds.queue)),
             bounds,
             state: State::default(),
         }
@@ -132,7 +113,7 @@ impl Trial {
     /// Ends it in all tasks, because nothing plays it any more.
     pub fn fail(&self, why: &str) {
         for feed in self.feeds().values() {
-            feed.end(why.to_owned(), self);
+            feed.end(why.to_owned());
         }
     }
 
@@ -141,7 +122,7 @@ impl Trial {
         self.state.over.load(Ordering::Acquire)
     }
 
-    fn feeds(&self) -> BTreeMap<Partition, Arc<Feed>> {
+    pub(super) fn feeds(&self) -> BTreeMap<Partition, Arc<Feed>> {
         let feeds = self.state.feeds.lock();
         feeds.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -151,71 +132,16 @@ impl Trial {
         feeds.unwrap_or_else(PoisonError::into_inner).get(&task).cloned()
     }
 
-    pub(super) fn add(&self, task: Partition, feed: Arc<Feed>) {
+    /// It begins in this task.
+    pub(super) fn begin(&self, task: Partition, begin: Begin) -> Arc<Feed> {
+        let report = Report {
+            instance: self.instance.clone(),
+            duration: self.duration,
+            ..Report::default()
+        };
+        let feed = Arc::new(Feed::new(begin, report, self.queued.clone()));
         let feeds = self.state.feeds.lock();
-        feeds.unwrap_or_else(PoisonError::into_inner).insert(task, feed);
-    }
-
-    /// Adds to the number of waiting bytes, and returns it.
-    pub(super) fn queued(&self, more: i64) -> i64 {
-        self.state.queued.fetch_add(more, Ordering::AcqRel) + more
-    }
-}
-
-/// Plays the tapes of an instance's tasks, each to its own shadow.
-pub struct Player {
-    trial: Arc<Trial>,
-    shadows: BTreeMap<Partition, Shadow>,
-}
-
-impl Player {
-    /// A player for this trial.
-    pub fn new(trial: Arc<Trial>) -> Player {
-        Player {
-            trial,
-            shadows: BTreeMap::new(),
-        }
-    }
-
-    /// The trial that it plays.
-    pub fn trial(&self) -> &Arc<Trial> {
-        &self.trial
-    }
-
-    /// Plays at most one tape for each task. Returns whether there was any.
-    pub fn play(&mut self) -> bool {
-        let mut busy = false;
-        for (task, feed) in self.trial.feeds() {
-            if let Some(begin) = feed.begin() {
-                match Shadow::new(task, &self.trial, begin) {
-                    Ok(shadow) => _ = self.shadows.insert(task, shadow),
-                    Err(why) => feed.end(format!("it could not begin: {why}"), &self.trial),
-                }
-            }
-            let Some(tape) = feed.pop(&self.trial) else {
-                if feed.is_over() {
-                    self.shadows.remove(&task);
-                }
-                continue;
-            };
-            busy = true;
-            let Some(shadow) = self.shadows.get_mut(&task) else {
-                continue;
-            };
-            shadow.play(&tape);
-            feed.played(tape, shadow.report(), &self.trial);
-            let bytes: usize = self.shadows.values().map(Shadow::bytes).sum();
-            if bytes > self.trial.bounds.state {
-                let why = format!(
-                    "dropped: its state is over {} MiB; let it run for a shorter time",
-                    self.trial.bounds.state >> 20
-                );
-                feed.end(why, &self.trial);
-            }
-            if feed.is_through() {
-                self.shadows.remove(&task);
-            }
-        }
-        busy
+        feeds.unwrap_or_else(PoisonError::into_inner).insert(task, feed.clone());
+        feed
     }
 }

@@ -27,15 +27,8 @@ mod tests;
 
 pub use read::{Changes, Torn, read};
 
-use crate::record::encoding::{Encoding, Unreadable};
+use crate::record::encoding::{DELTA, Unreadable};
 use crate::record::{Cell, FOREVER, Millis};
-
-/// Version of each record.
-const FORMAT: Encoding = Encoding {
-    what: "a record of state changes",
-    newest: 1,
-    oldest: 1,
-};
 
 /// Maximum size of a record, unless a single change is larger. It leaves room for the record's header below the
 /// broker's default limit of 1 MiB, and it is large enough that the cost of a record does not matter.
@@ -175,7 +168,7 @@ impl Delta {
     /// Begins a new record.
     pub fn cut(&mut self) {
         self.starts.push(self.bytes.len());
-        self.bytes.push(FORMAT.newest);
+        self.bytes.push(DELTA.newest);
         self.key = None;
     }
 

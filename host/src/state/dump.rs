@@ -5,7 +5,6 @@
 use super::TaskState;
 use crate::record::Millis;
 use crate::state::delta::{self, Change, Delta};
-use crate::state::rows::Cursor;
 
 /// An entry of a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,10 +25,9 @@ pub struct Stored {
 
 impl TaskState {
     /// All entries of the stores that have not expired at `now`, sorted.
-    pub fn dump(&mut self, now: Millis) -> Vec<Stored> {
+    pub fn dump(&self, now: Millis) -> Vec<Stored> {
         let mut delta = Delta::new();
-        let rows = &mut self.view.rows;
-        rows.sweep(&mut Cursor::new(), usize::MAX, now, &mut delta);
+        self.view.rows.write_all(now, &mut delta);
         let mut cells = vec![];
         for change in delta.records().flat_map(delta::read) {
             if let Ok(Change::Put {

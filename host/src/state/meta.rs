@@ -3,18 +3,11 @@
 //! Rule: recovery needs only the meta of the last committed delta and the state from the changelog. It reads the inputs
 //! from `next`, recomputes effective times, and skips every step that is not after `last`.
 
-use crate::record::encoding::{Encoding, Unreadable};
+use crate::record::encoding::{META, Unreadable};
 use crate::record::journal::Verdict;
 use crate::record::watermark::Clock;
 use crate::record::{Millis, Number, Offset, StepKey, VersionId};
 use serde::{Deserialize, Serialize};
-
-/// Version of the meta, the names, and what else is encoded here. Version 1 was never released.
-const FORMAT: Encoding = Encoding {
-    what: "a task's meta in its changelog",
-    newest: 2,
-    oldest: 2,
-};
 
 /// Where a task is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,13 +92,13 @@ impl Names {
 /// Encodes a value for a delta.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     // Plain data into a growing vector can't fail.
-    postcard::to_extend(value, vec![FORMAT.newest]).expect("plain data")
+    postcard::to_extend(value, vec![META.newest]).expect("plain data")
 }
 
 /// Decodes a value of a delta.
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unreadable> {
-    let (_, rest) = FORMAT.open(bytes)?;
-    FORMAT.read(rest)
+    let (_, rest) = META.open(bytes)?;
+    META.read(rest)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What the rules see of a task's state while a call runs.
+//! The view of a task's state that the rules have during a call.
 //!
-//! Invariant: a read answers as of the start of the batch, leaves out what has expired at the asking input's time, and gives
-//! values in the schema that the asking version of the rules declares.
+//! Invariant: a read answers as of the start of the batch. It leaves out what has expired at the time of the asking
+//! input, and it returns values in the schema that this version of the rules declares.
 
 use crate::record::{Millis, Span};
 use crate::state::rows::{Rows, ScanRange, Slot};
@@ -9,17 +9,20 @@ use crate::wit::State;
 use crate::wit::{Cell, Found, Question, Read};
 use pelton_convert::Resolver;
 
-/// The rows of a task, and the inputs of the batch that may read them. Only the state's own module can write through it.
+/// The rows of a task, and the inputs of the batch that may read them. Only the state's own module can write through
+/// it.
 #[derive(Default)]
 pub struct View {
     pub(super) rows: Rows,
     /// For each input of the batch: the row of its key, and its time.
     pub(super) inputs: Vec<(Slot, Millis)>,
-    /// By place in the rules' description: the permanent ids of the store and of the schema that it reads and writes.
+    /// The permanent ids of each store and of the schema that it reads and writes, by the store's index in the rules'
+    /// description.
     pub(super) stores: Vec<StoreIds>,
-    /// Converts stored values to the schema that a store declares; by place of the store and id of the stored schema.
+    /// Converters from stored values to the schema that a store declares, by the store's index and the id of the stored
+    /// schema.
     pub(super) resolvers: Vec<((u16, u16), Resolver)>,
-    /// Reads beyond the first call of a batch, by store: what `reads` should have named.
+    /// Reads after the first call of a batch, by store. `reads` should have named them.
     pub(super) misses: Vec<u64>,
     /// Calls of this batch so far.
     pub(super) calls: u32,
@@ -62,7 +65,7 @@ impl State for View {
             bytes: Vec::with_capacity(reads.len() * 64),
         };
         for (of, read) in reads.iter().enumerate() {
-            // The sandbox has checked that inputs and stores are there, and spans within the bytes.
+            // The sandbox has checked that the inputs and stores exist, and that the spans are within the bytes.
             let (slot, now) = self.inputs[read.of as usize];
             let ids = self.stores[usize::from(read.store)];
             let entry = read.entry.of(bytes);

@@ -1,42 +1,32 @@
-//! The batch that the rules are called with: keys, values in the reader's schema, headers.
+//! Builds the batch that the rules are called with: keys, values in the reader's schema, and headers.
 //!
-//! Rule: equal keys have one place in the batch's bytes, and the inputs of the state's batch are these, in this order.
+//! Rule: a key that occurs more than once is stored once in the batch's bytes. The inputs of the state's batch are the
+//! same, in the same order.
 
 use super::{Context, Inputs, Planned, Refusal, What};
 use crate::binding::ReplyForm;
 use crate::metrics::DeadLetter;
 use crate::record::journal::Ending;
-use crate::record::{Millis, Offset, Rank, Span, StepKey};
+use crate::record::{Millis, Span, StepKey};
 use crate::rules::{Batch, Happening, Header, Input};
 use crate::state::rows;
 
-/// Bytes of values in one batch, beyond its first input: 512 inputs of 512 bytes. It bounds the guest's memory too.
+/// The most bytes of values in one batch, not counting its first input: 512 inputs of 512 bytes. This also bounds the
+/// guest's memory.
 pub const BATCH_BYTES: usize = 256 << 10;
 
-/// Builds batches; kept for its memory, which is a batch's, and sixteen bytes a row.
+/// Builds batches. It is kept for its memory: that of one batch, and sixteen bytes for each row.
 #[derive(Default)]
 pub struct BatchBuilder {
     batch: Batch,
     hashes: Vec<u64>,
-    /// By row: where its key is in the batch of this number.
+    /// For each row: the number of the last batch that contained its key, and the key's place in that batch.
     keys: Vec<(u64, Span)>,
     number: u64,
 }
 
-/// A record as the rules may see it.
-pub struct RecordInput<'a> {
-    /// The rank of its input.
-    pub rank: Rank,
-    /// Its offset.
-    pub offset: Offset,
-    /// Whether it came after its time.
-    pub late: bool,
-    /// Its value, unless it is null.
-    pub value: Option<&'a [u8]>,
-}
-
 impl BatchBuilder {
-    /// Forgets the rows: they were rebuilt.
+    /// Forgets the rows. To be called after they were rebuilt.
     pub fn forget(&mut self) {
         self.keys.clear();
     }
@@ -46,7 +36,7 @@ impl BatchBuilder {
         &self.batch
     }
 
-    /// Inputs in it.
+    /// The number of inputs in it.
     pub fn len(&self) -> usize {
         self.batch.inputs.len()
     }
@@ -56,14 +46,14 @@ impl BatchBuilder {
         self.batch.inputs[input as usize].key.of(&self.batch.bytes)
     }
 
-    /// Makes a batch of what is planned. Steps that the rules don't see, or that can't be read, are left out of it.
+    /// Makes a batch of the planned steps. It leaves out steps that the rules don't see or that can't be read.
     pub fn build<P: Inputs>(&mut self, plan: &mut [Planned<P::Record, P::Mark>], cx: &mut Context<'_, P>) {
         self.batch.inputs.clear();
         self.batch.headers.clear();
         self.batch.bytes.clear();
         self.number += 1;
         cx.state.begin_batch();
-        // Two passes, so that the cache lines of all keys are on their way before the first is needed.
+        // Two passes, so that the cache lines of all keys are on their way before the first one is needed.
         self.hashes.clear();
         for planned in plan.iter_mut() {
             planned.hash = rows::hash(key(planned, cx.port));
@@ -90,7 +80,7 @@ impl BatchBuilder {
         }
     }
 
-    /// The input of a step but for its key, if the rules see it.
+    /// The input of a step without its key, if the rules see the step.
     fn input<P: Inputs>(
         &mut self,
         planned: &Planned<P::Record, P::Mark>,
@@ -101,7 +91,7 @@ impl BatchBuilder {
             What::Record(record) => self.record(record, planned.time, cx),
             What::Timer(StepKey::Timer { kind, tag, .. }) => {
                 let mut input = empty(Happening::Timer, planned.time);
-                // Rules that don't know a pending kind are refused when they are bound.
+                // Rules that don't know a pending kind are refused when they are bound to the task.
                 let kind = cx.state.declared_timer(*kind);
                 input.source = kind.ok_or_else(|| unknown("kind of timer"))? as u16;
                 input.tag = Span::append(&mut self.batch.bytes, tag);
@@ -171,7 +161,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Puts the key into the batch, once for equal keys, and tells the state whose input this is.
+    /// Puts the key into the batch, unless it is there already, and tells the state whose input this is.
     fn place_key<P: Inputs>(&mut self, planned: &Planned<P::Record, P::Mark>, cx: &mut Context<'_, P>) -> Span {
         let key = key(planned, cx.port);
         let row = cx.state.add_input(planned.hash, key, planned.time).index();
@@ -187,7 +177,7 @@ impl BatchBuilder {
     }
 }
 
-/// The key of a step's state; empty for a step that is none here.
+/// The key of the state that a step belongs to. Empty for a step that happens elsewhere.
 pub fn key<'a, P: Inputs>(planned: &'a Planned<P::Record, P::Mark>, port: &'a P) -> &'a [u8] {
     match &planned.what {
         What::Record(record) => port.key(record),

@@ -1,6 +1,6 @@
-//! The check of an input's effects, before the first of them is applied.
+//! Checks the effects of an input before the first of them is applied.
 //!
-//! Rule: after this nothing can fail. It is the same for the live task and for a shadow.
+//! Rule: after this check nothing can fail. It is the same check for the live task and for a shadow.
 
 use super::Refusal;
 use crate::binding::Wiring;
@@ -8,7 +8,7 @@ use crate::metrics::DeadLetter;
 use crate::rules::{Action, Effects};
 use std::ops::Range;
 
-/// Checks that every datum is of its schema, and that the rules don't reject the input.
+/// Checks that every datum matches its schema, and that the rules don't reject the input.
 pub fn check(effects: &Effects, range: Range<usize>, wiring: &Wiring) -> Result<(), Refusal> {
     for effect in &effects.effects[range] {
         let on = usize::from(effect.on);
@@ -25,7 +25,7 @@ pub fn check(effects: &Effects, range: Range<usize>, wiring: &Wiring) -> Result<
             Action::Delete | Action::Clear | Action::Tombstone | Action::TombstoneKeyed => continue,
             Action::SetTimer | Action::CancelTimer | Action::Count => continue,
         };
-        // Only the spans that an effect needs are verified; the others may be anything.
+        // Only the spans that an effect uses have been verified. The others may contain anything.
         valid.check(effect.value.of(&effects.bytes)).map_err(|e| Refusal {
             kind: DeadLetter::Trap,
             why: format!("the rules made an {what} that is not of its schema: {e}"),

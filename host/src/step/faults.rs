@@ -1,11 +1,11 @@
-//! How often a version of the rules was at fault on one worker, and how much time that cost.
+//! Counts how often a version of the rules was at fault on one worker, and how much time that cost.
 //!
 //! Rules:
-//! - A fault is an input that went to the dead letters because of the version: it trapped, or its effects can't be applied. An
-//!   input that the rules reject, or that can't be read, is no fault.
-//! - The time that counts is that of calls which hit the time limit, and of the more patient calls that follow them.
-//! - Both are counted over the last inputs that the version was given. They are no state: a restart forgets them, and what is done
-//!   again after a dropped epoch counts again.
+//! - A fault is an input that went to the dead letters because of the version: it trapped, or its effects can't be
+//!   applied. An input that the rules reject, or that can't be read, is not a fault.
+//! - The time that counts is that of calls that hit the time limit, and of the more patient calls that follow them.
+//! - Both are counted over the last inputs that the version was given. They are not state: a restart forgets them, and
+//!   work that is repeated after a dropped epoch counts again.
 
 use crate::config::Budget;
 use std::collections::VecDeque;
@@ -17,24 +17,25 @@ pub struct Faults {
     budget: Budget,
     /// Inputs given so far.
     inputs: u64,
-    /// At which inputs the last faults were. At most one more than the budget allows.
+    /// The input counts at which the last faults happened. At most one more than the budget allows.
     faults: VecDeque<u64>,
-    /// The last calls that took too long. Each lasts at least a millisecond, so the time budget bounds their number.
+    /// The last calls that took too long. Each lasts at least a millisecond, so the time budget bounds how many there
+    /// are.
     slow: VecDeque<Slow>,
-    /// Why the last fault or slow call was one.
+    /// The reason for the last fault or slow call.
     reason: String,
 }
 
 /// A call that took too long.
 #[derive(Debug)]
 struct Slow {
-    /// At which input.
+    /// The input count at which it happened.
     at: u64,
     took: Duration,
 }
 
 impl Faults {
-    /// No faults yet.
+    /// Starts without faults.
     pub fn new(budget: Budget) -> Faults {
         Faults {
             budget,
@@ -45,12 +46,12 @@ impl Faults {
         }
     }
 
-    /// The version was given this many inputs.
+    /// Notes that the version was given this many more inputs.
     pub fn handed(&mut self, inputs: usize) {
         self.inputs += inputs as u64;
     }
 
-    /// An input goes to the dead letters, for this reason.
+    /// Notes that an input goes to the dead letters, for this reason.
     pub fn fault(&mut self, reason: &str) {
         self.faults.push_back(self.inputs);
         if self.faults.len() > self.budget.faults + 1 {
@@ -59,7 +60,7 @@ impl Faults {
         reason.clone_into(&mut self.reason);
     }
 
-    /// A call took too long, for this reason.
+    /// Notes a call that took too long, for this reason.
     pub fn slow(&mut self, took: Duration, reason: &str) {
         let Budget { time, window, .. } = self.budget;
         while self.slow.front().is_some_and(|slow| slow.at + window < self.inputs) || self.lost() > time {
@@ -82,7 +83,7 @@ impl Faults {
         faults > 0 && self.faults.len() > faults && self.faults.front().is_some_and(|at| self.within(*at))
     }
 
-    /// Is the version over one of its budgets? Asked once a batch; mostly there is nothing to look at.
+    /// Whether the version is over one of its budgets. Asked once a batch, and cheap while there are no faults.
     pub fn over(&self) -> bool {
         let Budget { time, .. } = self.budget;
         let lost = || {
@@ -94,7 +95,7 @@ impl Faults {
         self.too_many() || (time > Duration::ZERO && !self.slow.is_empty() && lost().sum::<Duration>() > time)
     }
 
-    /// Says, for people, which budget the version is over.
+    /// Says, for people, which budget the version has exceeded.
     pub fn why(&self) -> String {
         let Budget { faults, time, window } = self.budget;
         let what = match self.too_many() {
@@ -126,7 +127,7 @@ mod tests {
         for _ in 0..20 {
             rare.handed(50);
             rare.fault("rare");
-            // From the third fault on, three of them lie within the window.
+            // From the third fault on, the window always contains three of them.
             assert_eq!(rare.over(), rare.inputs >= 150, "{rare:?}");
         }
         let mut rarer = faults(2, 0);

@@ -1,6 +1,6 @@
 //! A version of the rules, ready to run on one worker.
 //!
-//! Rule: its memory is not state. An instance may be replaced between any two calls.
+//! Rule: the guest's memory is not state. Its instance may be replaced between any two calls.
 
 use super::Faults;
 use crate::binding::{Readers, Wiring};
@@ -9,24 +9,24 @@ use crate::state::View;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What runs a version of the rules on one worker.
+/// Runs a version of the rules on one worker.
 pub struct Guest {
     /// The version.
     pub wiring: Arc<Wiring>,
     pub(super) readers: Readers,
     sandbox: Option<Sandbox<View>>,
-    /// CPU time of its calls, until it is taken.
+    /// CPU time of its calls since this was last taken.
     pub spent: Duration,
-    /// How often it was at fault.
+    /// How often the version was at fault.
     pub faults: Faults,
-    /// How long it took to make the first instance.
+    /// How long it took to create the first instance.
     pub made_in: Duration,
 }
 
 impl Guest {
     /// Instantiates a version.
     pub fn new(wiring: Arc<Wiring>) -> Result<Guest, Trap> {
-        // The readers were made once already, by the wiring's own check.
+        // The wiring's own check has already made these readers once.
         let readers = wiring
             .readers()
             .unwrap_or_else(|why| panic!("{why}: checked when it was wired"));
@@ -44,7 +44,7 @@ impl Guest {
         })
     }
 
-    /// Drops the instance. The next call makes a fresh one: a guest's memory is not state.
+    /// Drops the instance. The next call creates a fresh one.
     pub fn renew(&mut self) {
         self.sandbox = None;
     }

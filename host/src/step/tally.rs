@@ -1,41 +1,41 @@
-//! What a task did in an epoch, for the metrics. It is reported when the epoch is committed, and dropped with an epoch that is
-//! dropped.
+//! Counts what a task did in an epoch, for the metrics. The counts are reported when the epoch is committed, and
+//! dropped if the epoch is dropped.
 
 use crate::metrics::DeadLetter;
 
-/// The counts of one epoch. The vectors grow when an index comes up.
+/// The counts of one epoch. A vector grows when it gets a new index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Records that were steps, by rank.
     pub records: Vec<u64>,
-    /// Those of them that were late, by rank.
+    /// How many of them were late, by rank.
     pub late: Vec<u64>,
-    /// Records whose key belongs in another partition by murmur2, by rank.
+    /// Records whose key murmur2 would place in another partition, by rank.
     pub foreign: Vec<u64>,
     /// Records written, by the index of the output in the config.
     pub outputs: Vec<u64>,
     /// Inputs that went to the dead letters, by kind of reason.
     pub dead_letters: [u64; DeadLetter::ALL.len()],
-    /// What the rules counted, by the index of the counter.
+    /// The rules' own counters, by index.
     pub counts: Vec<u64>,
-    /// Batches whose rest was planned again, because a step had become due before it.
+    /// Batches that were cut short because another step had become due first.
     pub cuts: u64,
     /// Calls that trapped.
     pub traps: u64,
-    /// Inputs that went to the dead letters because of the rules: see [`Faults`](super::Faults).
+    /// Inputs that went to the dead letters because of the rules. See [`Faults`](super::Faults).
     pub faults: u64,
     /// Calls into the rules.
     pub calls: u64,
-    /// Inputs given in these calls.
+    /// Inputs given to the rules in these calls.
     pub inputs: u64,
-    /// Time in these calls, in nanoseconds.
+    /// Time spent in these calls, in nanoseconds.
     pub guest_nanos: u64,
-    /// CPU time in them, in nanoseconds.
+    /// CPU time spent in these calls, in nanoseconds.
     pub guest_cpu_nanos: u64,
 }
 
 impl Tally {
-    /// Adds to an entry.
+    /// Adds to one entry of a list.
     #[inline]
     pub fn add(list: &mut Vec<u64>, index: usize, by: u64) {
         if list.len() <= index {
@@ -44,7 +44,8 @@ impl Tally {
         list[index] += by;
     }
 
-    /// Other rules count from here on. Counts go by index: a counter of the same name keeps what was counted so far.
+    /// Other rules count from here on. Counts are kept by index, so this moves each count to the new index of the
+    /// counter with the same name.
     pub fn carry_counts(&mut self, before: &[String], after: &[String]) {
         let counts = std::mem::take(&mut self.counts);
         for (name, count) in before.iter().zip(counts) {

@@ -1,8 +1,10 @@
-//! What of the stepper needs no rules to run.
+//! Tests of those parts of the stepper that need no rules to run.
 
 use super::*;
-use crate::record::Span;
+use crate::record::journal::Ending;
+use crate::record::{Span, StepKey};
 use crate::rules::{Effect, Header};
+use crate::state::TaskState;
 use crate::state::lookups::LookupName;
 
 fn sends(of: &[u32]) -> Effects {

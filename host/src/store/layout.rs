@@ -13,20 +13,12 @@
 
 use super::Stamp;
 use crate::error::{Failure, Result};
-use crate::record::encoding::{Encoding, Unreadable};
+use crate::record::encoding::{STORED, Unreadable};
 use crate::state::delta::{self, Change};
 
 pub const ASIDE: u8 = b'a';
 pub const ROW: u8 = b'r';
 pub const STAMP: &[u8] = b"s";
-
-/// Version of the stamp, and of the keys and values that belong to it. If it can't be read, the state is wiped with a
-/// warning and restored from the changelog.
-const FORMAT: Encoding = Encoding {
-    what: "the state on disk",
-    newest: 1,
-    oldest: 1,
-};
 
 pub fn row_key(hash: u64, key: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(9 + key.len());
@@ -45,7 +37,7 @@ pub fn aside_key(flush: u64, n: u32) -> Vec<u8> {
 }
 
 pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
-    let mut bytes = vec![FORMAT.newest];
+    let mut bytes = vec![STORED.newest];
     bytes.extend_from_slice(&flush.to_be_bytes());
     bytes.extend_from_slice(&stamp.offset.to_be_bytes());
     bytes.extend_from_slice(&(stamp.cluster.len() as u16).to_be_bytes());
@@ -56,8 +48,8 @@ pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
 
 /// The stamp, and the number of its flush.
 pub fn decode_stamp(bytes: &[u8]) -> std::result::Result<(Stamp, u64), Unreadable> {
-    let (_, rest) = FORMAT.open(bytes)?;
-    fields(rest).ok_or(FORMAT.damaged())
+    let (_, rest) = STORED.open(bytes)?;
+    fields(rest).ok_or(STORED.damaged())
 }
 
 fn fields(rest: &[u8]) -> Option<(Stamp, u64)> {

@@ -235,7 +235,7 @@ impl Store for RocksStore {
                 tracing::warn!(
                     task,
                     why,
-                    "what is stored of the task is wiped, and restored from the changelog"
+                    "wiping the task's stored state; it will be restored from the changelog"
                 );
                 self.wipe(task).map(|()| None)
             }

@@ -1,7 +1,7 @@
-//! What a worker's tasks write between two commits.
+//! The epoch: everything that a worker's tasks write between two commits.
 //!
-//! Rule: nothing of an epoch leaves the process before its transaction is committed: outputs, journal and deltas are in
-//! the transaction, questions and counts wait here.
+//! Rule: nothing of an epoch leaves the process before its transaction is committed. Outputs, journal and deltas are in
+//! the transaction; questions and counts wait here.
 
 use crate::log::{Outgoing, Transaction};
 use crate::record::journal::Entry;
@@ -9,35 +9,35 @@ use crate::record::{Partition, Span, TopicIx};
 use crate::service::Question;
 use std::collections::BTreeSet;
 
-/// See the module.
+/// The open epoch of a worker.
 #[derive(Debug, Default)]
 pub struct Epoch {
-    /// What will be committed.
+    /// The transaction that will be committed.
     pub transaction: Transaction,
-    /// Tasks that have something in it.
+    /// The tasks that have something in it.
     pub touched: BTreeSet<Partition>,
-    /// To be asked once it is committed.
+    /// The questions to ask once it is committed.
     pub questions: Vec<Question>,
-    /// Somebody waits for what it says: it is sealed as soon as it can be.
+    /// Something waits for a record in it, so it is sealed as soon as possible.
     pub urgent: bool,
 }
 
-/// A record to be written, in pieces.
+/// A record to write, in pieces.
 pub struct Piece<'a> {
-    /// Where to.
+    /// The topic to write to.
     pub topic: TopicIx,
-    /// Partition of it.
+    /// The partition of that topic.
     pub partition: Partition,
     /// Milliseconds since 1970.
     pub timestamp: i64,
-    /// None: a null key.
+    /// The key. `None` is a null key.
     pub key: Option<&'a [u8]>,
-    /// Parts of the value; none: a null value.
+    /// The two parts of the value. `None` is a null value.
     pub value: Option<[&'a [u8]; 2]>,
 }
 
 impl Epoch {
-    /// Appends a record; headers are added to the last one by [`header`](Epoch::header).
+    /// Appends a record. [`header`](Epoch::header) adds headers to it.
     #[inline]
     pub fn write(&mut self, piece: Piece<'_>) {
         let transaction = &mut self.transaction;
@@ -72,7 +72,7 @@ impl Epoch {
         }
     }
 
-    /// Journals an input of a task.
+    /// Journals one decision of a task.
     pub fn journal(&mut self, topic: TopicIx, task: Partition, timestamp: i64, entry: &Entry) {
         let mut bytes = vec![];
         entry.encode(&mut bytes);
@@ -86,17 +86,17 @@ impl Epoch {
         self.touched.insert(task);
     }
 
-    /// Bytes that it holds.
+    /// The number of bytes that it holds.
     pub fn bytes(&self) -> usize {
         self.transaction.bytes.len()
     }
 
-    /// Nothing was done in it.
+    /// Whether no task has done anything in it.
     pub fn is_empty(&self) -> bool {
         self.touched.is_empty()
     }
 
-    /// Empty again, with the memory of a transaction that is through.
+    /// Starts a new, empty epoch in the memory of a transaction that is finished.
     pub fn reuse(&mut self, mut transaction: Transaction) {
         transaction.bytes.clear();
         transaction.records.clear();

@@ -1,8 +1,9 @@
-//! What of a task is committed, and what its sealed epoch adds when it is committed.
+//! Keeps what is committed of a task, and what its sealed epoch adds to that when it is committed.
 //!
 //! Rules:
 //! - At most one epoch is sealed. A commit turns it into the committed state; an abort drops it.
-//! - What is committed changes in one place, [`Ledger::commit`], once the log has said that the epoch is in it.
+//! - The committed state changes in one place only, [`Ledger::commit`], after the log has confirmed that it contains
+//!   the epoch.
 
 use crate::binding::Wiring;
 use crate::record::Offset;
@@ -11,37 +12,38 @@ use crate::state::meta::Meta;
 use crate::step::Tally;
 use std::sync::Arc;
 
-/// The books of one task.
+/// The books of one task: committed, sealed, and counts of the open epoch.
 pub struct Ledger {
     committed: Snapshot,
     sealed: Option<Sealed>,
     /// The changelog position after the last committed delta.
     changelog: Offset,
-    /// The stamp of the stored state that the task was restored from. A task restored from the changelog alone has none.
+    /// The stamp of the stored state that the task was restored from. `None` if it was restored from the changelog
+    /// alone.
     stored: Option<Offset>,
     /// Bytes of changelog committed since the last flush began.
     unflushed: u64,
     rounds: Rounds,
-    /// Where the last complete, committed round of the sweep began: the changelog before it may be cut.
+    /// Where the last complete and committed round of the sweep began. The changelog before that may be cut.
     complete: Option<Offset>,
     /// What the open epoch has done so far, for the metrics.
     tally: Tally,
 }
 
-/// Everything but its state that a task goes back to after an abort.
+/// What a task goes back to after an abort, except its state.
 pub struct Snapshot {
-    /// Where the task stands.
+    /// The task's position and its other committed data.
     pub meta: Meta,
-    /// The rules of its last step.
+    /// The rules that its last step took.
     pub wiring: Arc<Wiring>,
 }
 
 /// An epoch that is being committed.
 struct Sealed {
     snapshot: Snapshot,
-    /// The start of the round that this epoch's share of the sweep has completed.
+    /// The start of the round of the sweep that this epoch completes, if it does.
     complete: Option<Offset>,
-    /// Bytes of its delta.
+    /// The size of its delta.
     bytes: u64,
     tally: Tally,
 }
@@ -49,14 +51,14 @@ struct Sealed {
 /// Bytes of changelog, by round of the sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rounds {
-    /// In the last complete round.
+    /// The bytes of the last complete round.
     last: u64,
-    /// In the round under way.
+    /// The bytes of the current round.
     current: u64,
 }
 
 impl Ledger {
-    /// The books of a task that was restored up to `changelog`, of which it read `bytes`.
+    /// The books of a task that was restored up to `changelog`, for which `bytes` of it were read.
     pub fn new(committed: Snapshot, changelog: Offset, bytes: u64, stored: Option<Offset>) -> Ledger {
         Ledger {
             committed,
@@ -73,10 +75,10 @@ impl Ledger {
         }
     }
 
-    /// The open epoch is handed to the producer: its delta, and `snapshot` as of its end.
+    /// Hands the open epoch to the producer: its delta, and `snapshot`, the task at its end.
     ///
     /// # Panics
-    /// When an epoch is sealed already.
+    /// If an epoch is already sealed.
     pub fn seal(&mut self, snapshot: Snapshot, delta: SealedDelta) {
         assert!(self.sealed.is_none(), "at most one epoch is being committed");
         self.sealed = Some(Sealed {
@@ -87,8 +89,8 @@ impl Ledger {
         });
     }
 
-    /// The sealed epoch is in the log, and `next` is the changelog position after it. Returns what was done in it; `None`
-    /// when nothing is sealed.
+    /// The sealed epoch is in the log, and `next` is the changelog position after it. Returns the counts of that epoch,
+    /// or `None` if nothing is sealed.
     pub fn commit(&mut self, next: Offset) -> Option<Tally> {
         let sealed = self.sealed.take()?;
         self.committed = sealed.snapshot;
@@ -99,7 +101,7 @@ impl Ledger {
         Some(sealed.tally)
     }
 
-    /// The sealed and the open epoch are dropped.
+    /// Drops the sealed and the open epoch.
     pub fn abort(&mut self) {
         self.sealed = None;
         self.tally = Tally::default();
@@ -130,22 +132,22 @@ impl Ledger {
         self.unflushed
     }
 
-    /// A flush begins now.
+    /// Notes that a flush begins now.
     pub fn begin_flush(&mut self) {
         self.unflushed = 0;
     }
 
-    /// Bytes of changelog that a restore would read: two rounds of the sweep.
+    /// Bytes of changelog that a restore would read: the last complete round of the sweep, and the current one.
     pub fn log_bytes(&self) -> u64 {
         self.rounds.bytes()
     }
 
-    /// Where the changelog may be cut, once the store doesn't need what lies before it. Told once.
+    /// Where the changelog may be cut, as soon as the store doesn't need what comes before either. Returned once.
     pub fn take_complete(&mut self) -> Option<Offset> {
         self.complete.take()
     }
 
-    /// What the open epoch has done so far: add to it.
+    /// The counts of the open epoch, to be added to.
     #[inline]
     pub fn tally(&mut self) -> &mut Tally {
         &mut self.tally
@@ -153,7 +155,7 @@ impl Ledger {
 }
 
 impl Rounds {
-    /// A delta of this size is committed; `complete`: it ends the round.
+    /// Adds a committed delta of this size. `complete` says that it ends the round.
     fn add(&mut self, bytes: u64, complete: bool) {
         self.current += bytes;
         if complete {

@@ -1,45 +1,32 @@
-//! The ports of a live task's stepper: inputs come from what has arrived, effects go into the open epoch.
+//! The ports of a live task's stepper: inputs come from the records that have arrived, and effects go into the open
+//! epoch.
 //!
 //! Rules:
-//! - Replies come first in a batch: a journaled input stands right after the last step taken.
-//! - Nothing is copied: records are read where they arrived, and leave when their step is done.
-//! - A verdict that depends on the clock (a trap) is journaled in the transaction of its dead letter.
+//! - Replies come first in a batch, because a journaled input comes right after the last step.
+//! - Nothing is copied. Records are read where they arrived, and are removed when their step is done.
+//! - A refusal that depends on the clock (a trap) is journaled in the same transaction as its dead letter.
 
 mod dead_letter;
 mod plan;
+mod port;
 
-use super::epoch::{Epoch, Piece};
-use super::progress::Progress;
-use super::schedule::Schedule;
-use crate::arrivals::{Arrivals, Waiting};
-use crate::binding::{Form, Layout, NoTime, Sources};
+pub use port::{Live, Planned};
+
+use super::epoch::Piece;
+use crate::arrivals::Waiting;
+use crate::binding::{Form, NoTime, Sources};
 use crate::metrics::DeadLetter;
 use crate::record::journal::{Entry as Journaled, Happening as Journal, Verdict};
-use crate::record::{Partition, StepKey, murmur2};
+use crate::record::{StepKey, murmur2};
 use crate::rules::{Action, Effects, Kind};
 use crate::service;
-use crate::shadow::Link;
 use crate::state::{TaskState, lookups};
-use crate::step::{self, Call, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
+use crate::step::{Call, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
 use plan::step_of;
 
-/// A live task's step.
-pub type Planned = step::Planned<Waiting, ()>;
-
-/// What a live task takes steps with, beside its state.
-pub(super) struct Live<'a> {
-    pub(super) partition: Partition,
-    pub(super) layout: &'a Layout,
-    pub(super) arrivals: &'a mut Arrivals,
-    pub(super) schedule: &'a mut Schedule,
-    pub(super) progress: &'a mut Progress,
-    pub(super) tally: &'a mut Tally,
-    pub(super) shadow: Option<&'a mut Link>,
-    pub(super) epoch: &'a mut Epoch,
-}
-
 impl Live<'_> {
-    /// The name of a step in the journal: its place, or for a reply the last step and its number after that.
+    /// The name of a step in the journal. For a reply this is the last step, and the reply's number after it. For any
+    /// other step it is the step itself.
     fn journal_name(&self, planned: &Planned) -> (StepKey, Option<u64>) {
         match step_of(planned) {
             Some(step) => (step, None),
@@ -47,7 +34,7 @@ impl Live<'_> {
         }
     }
 
-    /// Why a record that had no time when it arrived can't be read.
+    /// Explains why a record that had no time when it arrived can't be read.
     fn unreadable(&self, waiting: &Waiting, sources: &mut Sources) -> Refusal {
         let record = self.arrivals.record(waiting);
         let verdict = self.arrivals.verdict(waiting);
@@ -176,7 +163,7 @@ impl Sink for Live<'_> {
         self.fault(reason, guest);
     }
 
-    /// Counts a fault of the version. If a journal is followed, it was counted before.
+    /// Counts a fault of the version. While a journal is followed, the budget is not charged again.
     fn fault(&mut self, why: &str, guest: &mut Guest) {
         self.tally.faults += 1;
         if !self.schedule.follows_journal() {
@@ -228,7 +215,7 @@ impl Sink for Live<'_> {
     }
 
     fn ask(&mut self, question: &Question<'_>, planned: &Planned, guest: &Guest) -> Box<[u8]> {
-        // A record or a timer asks as number 0; a reply by its own number among those after the last step, from 1.
+        // A record or a timer asks as number 0. A reply asks by its own number after the last step, starting at 1.
         let sequence = match planned.what {
             What::Reply { .. } => self.progress.sequence() + 1,
             _ => 0,

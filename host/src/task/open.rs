@@ -1,6 +1,7 @@
-//! Where a task begins when it opens: where it was committed, or at the start of its inputs.
+//! Decides where a task begins when it opens: at its last commit, or at the start of its inputs.
 //!
-//! Rule: a task that has never committed but has a journal follows it. What the journal says of the inputs counts as read.
+//! Rule: a task that has a journal but has never committed follows the journal. Input that the journal mentions counts
+//! as read.
 
 use super::Restored;
 use super::schedule::{Preset, Replay};
@@ -11,24 +12,24 @@ use crate::state::meta::{InputMeta, Meta};
 
 /// Where a task begins.
 pub(super) struct Beginning {
-    /// What is committed; of a task that has never committed, what would be.
+    /// The committed meta. For a task that has never committed, the meta that a first commit would have had.
     pub meta: Meta,
-    /// The journal that it follows.
+    /// The journal that it follows, if there is one.
     pub journal: Option<Replay>,
 }
 
 /// The rules of a task that opens.
 #[derive(Clone, Copy)]
 pub(super) struct First {
-    /// Their deploy.
+    /// The deploy that they belong to.
     pub deploy: Number,
     /// Their version.
     pub version: VersionId,
 }
 
 impl Beginning {
-    /// Takes meta and journal out of what was restored. `starts`: where the inputs begin, by rank, if the task has never
-    /// committed.
+    /// Takes the meta and the journal out of the restored state. `starts` says where the inputs begin, by rank, if the
+    /// task has never committed.
     pub fn of(restored: &mut Restored, layout: &Layout, first: First, starts: &[Offset]) -> Beginning {
         let meta = restored.meta.take();
         let follows = match &meta {
@@ -61,7 +62,7 @@ impl Beginning {
     }
 }
 
-/// An input that nothing was read of.
+/// The meta of an input that nothing was read from.
 fn unread(start: Offset) -> InputMeta {
     InputMeta {
         next: start,
@@ -72,7 +73,7 @@ fn unread(start: Offset) -> InputMeta {
     }
 }
 
-/// What a journal that is followed says of an input counts as read.
+/// Marks the input as read as far as the journal that is followed mentions it.
 fn preset_input(input: &mut InputMeta, preset: Preset) {
     let beats = preset.heartbeats.iter().map(|(position, _)| *position);
     let judged = preset.verdicts.iter().map(|(offset, _)| offset + 1);

@@ -1,21 +1,21 @@
-//! How far a task has come in its total order of steps.
+//! Tracks how far a task has come in its total order of steps.
 //!
-//! Invariant: the last step never goes back within an epoch. A journaled input comes right after the last step, and is known by its
-//! number among those that do.
+//! Invariant: the last step never goes back within an epoch. A journaled input comes right after the last step, and its
+//! name is its number after that step.
 
 use crate::record::{Millis, StepKey};
 use crate::state::meta::Meta;
 
-/// The last step, and what has come after it.
+/// The last step, and how many journaled inputs have come after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     last: StepKey,
-    /// The journaled inputs (replies, other rules) that have come after the last step.
+    /// The number of journaled inputs (replies, take-overs) that have come after the last step.
     sequence: u64,
 }
 
 impl Progress {
-    /// As it is committed.
+    /// The progress that is committed.
     pub fn committed(meta: &Meta) -> Progress {
         Progress {
             last: meta.last.clone(),
@@ -41,7 +41,7 @@ impl Progress {
         self.last.time()
     }
 
-    /// A record or a timer is the last step now.
+    /// A record or a timer becomes the last step.
     #[inline]
     pub fn step(&mut self, step: StepKey) {
         *self = Progress {

@@ -1,6 +1,6 @@
-//! The dead letters of what was pending when rules took over that don't declare it.
+//! Writes the dead letters of what was pending when a version took over that doesn't declare it.
 //!
-//! Rule: nothing is lost silently. Each letter holds the tag, and says what it was and which version dropped it.
+//! Rule: nothing is lost silently. Each letter holds the tag, and says what was pending and which version dropped it.
 
 use super::epoch::{Epoch, Piece};
 use crate::binding::Layout;
@@ -11,11 +11,11 @@ use crate::state::meta::Names;
 
 /// Writes the dead letters of one take-over.
 pub(super) struct Letters<'a> {
-    /// Where they go.
+    /// The topics to write to.
     pub layout: &'a Layout,
-    /// The task.
+    /// The task's partition.
     pub partition: Partition,
-    /// What its ids mean.
+    /// The names behind the ids in its state.
     pub names: &'a Names,
     /// The time of its last step.
     pub last: Millis,
@@ -23,12 +23,12 @@ pub(super) struct Letters<'a> {
     pub version: Version,
 }
 
-/// One of them.
+/// One dead letter.
 struct Letter<'a> {
     key: &'a [u8],
     tag: &'a [u8],
     time: Millis,
-    /// The header that says what it was.
+    /// The header that names what was pending.
     header: &'a str,
     name: &'a str,
 }

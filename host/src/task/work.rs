@@ -1,8 +1,8 @@
-//! A task at work: it takes what arrives, follows its schedule, takes steps, and seals its epoch.
+//! The work of a task: it takes arrivals, follows its schedule, takes steps, and seals its epoch.
 //!
 //! Rules:
-//! - Everything that it does or decides goes into the open epoch, so an epoch that is dropped takes all of it along.
-//! - What is decided about arrivals, and which version takes over where, is journaled.
+//! - Everything that the task does or decides goes into the open epoch. So dropping the epoch drops all of it.
+//! - Decisions about arrivals, and which version takes over where, are journaled.
 //! - The delta and the input offsets of an epoch go into one transaction. At most one epoch is sealed.
 
 use super::Task;
@@ -26,7 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Task {
-    /// Takes records of an input. `wall`: the wall clock. Err: why some of them wait for their schema; none is lost.
+    /// Takes records of an input. `wall` is the wall clock. An error says why some of them wait for their schema; none
+    /// is lost.
     pub fn arrive(
         &mut self,
         chunk: Chunk,
@@ -38,7 +39,7 @@ impl Task {
         self.arrived(arrived, wall, epoch)
     }
 
-    /// Tries again what waits for a schema.
+    /// Tries the records again that wait for a schema.
     pub fn retry_schemas(&mut self, sources: &mut Sources, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
         for rank in 0..self.arrivals.inputs() {
             while let Some(arrived) = self.arrivals.retry(rank, sources, wall) {
@@ -48,7 +49,7 @@ impl Task {
         Ok(())
     }
 
-    /// True while records wait for a schema.
+    /// Whether records wait for a schema.
     pub fn waits_for_schema(&self) -> bool {
         self.arrivals.waits_for_schema()
     }
@@ -65,12 +66,13 @@ impl Task {
         arrived.waits.map_or(Ok(()), Err)
     }
 
-    /// Takes a proof that an input's log ended at `end`, at monotonic `now`.
+    /// Takes a proof that an input's log ended at `end`, at the monotonic time `now`.
     pub fn prove_end(&mut self, rank: Rank, end: Offset, now: Duration) {
         self.arrivals.prove_end(rank, end, now);
     }
 
-    /// Moves the watermarks of idle inputs, when something waits for that. The journal says so itself while it is followed.
+    /// Moves the watermarks of idle inputs, if something waits for that. While a journal is followed, it has the
+    /// heartbeats.
     pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
         if self.schedule.follows_journal() {
             return;
@@ -84,7 +86,8 @@ impl Task {
         self.journal_heartbeats(heartbeats, wall, epoch);
     }
 
-    /// Event time comes to `target` on every input, as if all had been silent until then: for tests that move it by hand.
+    /// Moves event time to `target` on every input, as if all of them had been silent. For tests that move time by
+    /// hand.
     pub fn beat_to(&mut self, target: Millis, wall: Millis, epoch: &mut Epoch) {
         if !self.schedule.follows_journal() {
             let heartbeats = self.arrivals.beat_to(target);
@@ -99,7 +102,7 @@ impl Task {
         }
     }
 
-    /// Takes what the control topic has told. What the task answers, and that it holds, goes into the open epoch.
+    /// Takes what the control topic says. The task's answer, and its promise to hold, go into the open epoch.
     pub fn obey(&mut self, rules: &Arc<RulesSchedule>, moment: &Moment, epoch: &mut Epoch) {
         if self.schedule.tell(rules) {
             if self.schedule.drop_promise() {
@@ -111,7 +114,7 @@ impl Task {
             self.follow_shadow(epoch);
             self.schedule.settle();
         }
-        // It may have been told while it followed its journal.
+        // It may have been told this while it followed its journal.
         if let Some((instead, wiring)) = self.schedule.instead() {
             self.journal_rules(instead, epoch);
             self.take_over(instead.number, wiring, epoch);
@@ -143,7 +146,7 @@ impl Task {
         }
     }
 
-    /// Event time has come this far by now: a few times in each 100 ms.
+    /// Notes how far event time has come. Called a few times in each 100 ms.
     pub fn note_stride(&mut self, now: Duration) {
         self.schedule.note_stride(now, self.progress.time());
     }
@@ -167,7 +170,7 @@ impl Task {
         epoch.touched.insert(self.partition);
     }
 
-    /// Something is final, and only a deploy that is not decided, or whose version is not compiled, holds it back.
+    /// Whether a final step is held back only by a deploy that is not decided, or whose version is not compiled.
     pub fn is_held_back(&mut self) -> bool {
         let Some(from) = self.schedule.held_from() else {
             return false;
@@ -177,7 +180,7 @@ impl Task {
         from < watermark && (waits(self.arrivals.earliest()) || waits(self.state.timers().first().map(StepKey::time)))
     }
 
-    /// Does what the journal says of the place that is reached: the next reply is offered, a version takes over.
+    /// Does what the journal says here: offers the next reply, or lets a version take over.
     fn follow_journal(&mut self, epoch: &mut Epoch) {
         while let Some(says) = self.schedule.follow_journal(self.progress.last()) {
             match says.wiring {
@@ -186,19 +189,19 @@ impl Task {
                     tracing::error!(
                         task = self.partition,
                         deploy = says.number,
-                        "the journal says that a version took over here which the control topic doesn't know: the current version goes on"
+                        "the journal says that a version took over here, but the control topic doesn't know it; the current version continues"
                     );
                     self.progress.journaled();
                 }
             }
         }
         if self.schedule.end_journal(self.progress.last()) {
-            // To be committed, even if no step comes.
+            // So that this is committed even if no step comes.
             epoch.touched.insert(self.partition);
         }
     }
 
-    /// The next deploy takes over, if the next step is of its time or a later one. Returns whether it did.
+    /// Lets the next deploy take over, if the next step is of its time or later. Returns whether it did.
     fn take_over_if_due(&mut self, epoch: &mut Epoch) -> bool {
         let watermark = self.watermark();
         let first_step = || {
@@ -231,7 +234,7 @@ impl Task {
         epoch.journal(self.layout.journal, self.partition, next.at.max(0), &entry);
     }
 
-    /// From the next step on, this version decides. What is pending and unknown to it goes to the dead letters.
+    /// Switches to this version from the next step on. What is pending and unknown to it goes to the dead letters.
     fn take_over(&mut self, number: Number, wiring: Arc<Wiring>, epoch: &mut Epoch) {
         if let Some(shadow) = self.shadow.take() {
             shadow.end("other rules have taken over");
@@ -258,7 +261,7 @@ impl Task {
         self.schedule.take_over(number);
     }
 
-    /// Begins the shadow that the schedule asks for, or ends one that is over.
+    /// Starts the shadow that the schedule asks for, or ends one that is over.
     fn follow_shadow(&mut self, epoch: &mut Epoch) {
         let wanted = self.schedule.rules().shadow.as_ref();
         let same = |link: &Link| wanted.is_some_and(|wanted| Arc::ptr_eq(wanted, link.trial()));
@@ -270,16 +273,16 @@ impl Task {
         }
         if let Some(trial) = wanted.filter(|trial| !trial.has_begun(self.partition)) {
             self.shadow = Some(Box::new(Link::new(trial.clone(), self.partition)));
-            // It begins at the end of an epoch: soon, even if no step comes.
+            // A shadow starts at the end of an epoch. This makes that happen soon, even if no step comes.
             epoch.touched.insert(self.partition);
         }
     }
 
-    /// Takes the next steps, at most one batch of them. Returns false if there is none now.
+    /// Takes the next steps, at most one batch. Returns false if there are none now.
     pub fn run(&mut self, guest: &mut Guest, sources: &mut Sources, epoch: &mut Epoch) -> bool {
         self.follow_journal(epoch);
         if !Arc::ptr_eq(&guest.wiring, &self.wiring) {
-            // The journal has just changed the version: the caller comes back with its guest.
+            // The journal has just changed the version. The caller comes back with the guest of that version.
             return true;
         }
         if !self.schedule.may_step() {
@@ -302,17 +305,17 @@ impl Task {
             port: &mut port,
         };
         if !self.stepper.step(&mut context) {
-            // The next steps may be another version's.
+            // The next steps may belong to another version.
             return self.take_over_if_due(epoch);
         }
         epoch.touched.insert(self.partition);
         true
     }
 
-    /// Seals the open epoch: its delta and the offsets of all inputs go into the transaction, and another epoch opens.
+    /// Seals the open epoch and starts another one. The delta and the offsets of all inputs go into its transaction.
     ///
     /// # Panics
-    /// When an epoch is sealed already.
+    /// If an epoch is already sealed.
     pub fn seal(&mut self, epoch: &mut Epoch) {
         let mut meta = Meta {
             fingerprint: self.layout.fingerprint,
@@ -322,7 +325,7 @@ impl Task {
             version: self.wiring.rules.version().0,
             deployed: self.schedule.deployed(),
             prepared: self.schedule.prepared(),
-            // The state fills in the sweep, and its round if a new one starts.
+            // The state fills this in, and the round below if a new one starts.
             sweep: vec![],
             follows: self.schedule.follows(),
             round: self.ledger.committed().meta.round,
@@ -351,19 +354,19 @@ impl Task {
         self.ledger.seal(Snapshot { meta, wiring }, delta);
     }
 
-    /// Nobody knows whether the sealed epoch is committed, and it is about to be dropped here.
+    /// The sealed epoch is about to be dropped here, and nobody knows whether it is committed.
     pub fn doubt(&mut self) {
         if let Some(shadow) = &mut self.shadow {
             shadow.doubt(self.state.rows());
         }
     }
 
-    /// The shadow learns that the open epoch is sealed, with the state as it is now.
+    /// Tells the shadow that the open epoch is sealed, with the state as it is now.
     fn seal_shadow(&mut self) {
         let watermark = self.watermark().min(self.schedule.bound());
         let waiting = self.arrivals.earliest();
         let timer = self.state.timers().first().map(|timer| timer.time());
-        // Nothing that is still to come is earlier.
+        // Everything that is still to come is at this time or later.
         let until = [waiting, timer].into_iter().flatten().fold(watermark, i64::min);
         let follows = self.schedule.follows_journal();
         let Some(link) = &mut self.shadow else { return };

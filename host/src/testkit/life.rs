@@ -124,7 +124,7 @@ impl Stage {
             return fatal(errors.join("\n"));
         }
         for partition in 0..self.setup.partitions {
-            let task = self.life.as_mut().and_then(|life| life.task(partition));
+            let task = self.life.as_ref().and_then(|life| life.task(partition));
             task.map_or(Ok(()), |task| task.accepts(&wiring))
                 .map_err(Failure::Fatal)?;
         }
@@ -139,7 +139,7 @@ impl Stage {
     pub fn activate(&mut self, prepared: Prepared) -> Result<()> {
         let mut last = NEVER;
         for partition in 0..self.setup.partitions {
-            let running = self.life.as_mut().and_then(|life| life.task(partition)?.last_time());
+            let running = self.life.as_ref().and_then(|life| life.task(partition)?.last_time());
             let time = match self.life {
                 Some(_) => running,
                 None => self.rebuilt(partition)?.last_time(),

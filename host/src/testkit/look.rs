@@ -8,6 +8,7 @@ use crate::log::embedded::{Isolation, Owned};
 use crate::record::journal::Entry;
 use crate::record::{Millis, Partition, StepKey};
 use crate::state::Stored;
+use crate::task::Task;
 use std::collections::BTreeMap;
 
 /// A record of an output.
@@ -140,17 +141,17 @@ impl Stage {
     }
 
     /// How many reads of each store were not announced before the batch, so that each needed a call of its own.
-    pub fn missed(&mut self) -> Vec<(String, u64)> {
+    pub fn missed(&self) -> Vec<(String, u64)> {
         let stores = &self.wiring.rules.description().stores;
         let names: Vec<String> = stores.iter().map(|store| store.name.clone()).collect();
         let told = self.metrics.rules(&names, &[]).misses;
         let mut missed: Vec<(String, u64)> = names.into_iter().zip(told.iter().map(|told| told.get())).collect();
         // Adds those that the tasks have not reported yet.
         for partition in 0..self.setup.partitions {
-            let task = self.life.as_mut().and_then(|life| life.task(partition));
-            for (at, misses) in task.into_iter().flat_map(|task| task.misses()).enumerate() {
-                told[at].inc_by(misses);
-                missed[at].1 += misses;
+            let task = self.life.as_ref().and_then(|life| life.task(partition));
+            let unreported = task.map_or(&[][..], Task::misses);
+            for (missed, unreported) in missed.iter_mut().zip(unreported) {
+                missed.1 += unreported;
             }
         }
         missed

@@ -1,7 +1,7 @@
-//! Calls to external services: questions of a worker's tasks go out, replies come back.
+//! Calls to external services: the questions of a worker's tasks go out, and the replies come back.
 //!
-//! Rule: a question goes out only when the epoch that asked it is committed. Whether its reply is still wanted is for the
-//! task to say.
+//! Rule: a question goes out only after the epoch that asked it is committed. The task decides whether its reply is
+//! still wanted.
 
 use crate::record::Partition;
 use crate::record::journal::Ending;
@@ -9,15 +9,15 @@ use crate::service::{Answer, Question, Reply, Services};
 use crate::task::Task;
 use std::collections::BTreeMap;
 
-/// The services of a worker.
+/// A worker's access to external services.
 pub struct Calls {
     services: Box<dyn Services>,
-    /// Empty between turns, kept for its memory.
+    /// Empty between turns. It is kept for its memory.
     replies: Vec<Reply>,
 }
 
 impl Calls {
-    /// Nothing is asked yet.
+    /// Starts without questions.
     pub fn new(services: Box<dyn Services>) -> Calls {
         Calls {
             services,
@@ -30,7 +30,7 @@ impl Calls {
         self.services.ask(question);
     }
 
-    /// Asks everything that is pending in a task's committed state.
+    /// Asks every question that is pending in a task's committed state.
     pub fn ask_pending(&mut self, task: &Task) {
         for question in task.questions() {
             self.services.ask(question);
@@ -42,7 +42,7 @@ impl Calls {
         self.services.forget(task);
     }
 
-    /// Offers the replies that have come to their tasks. Returns true if there were any.
+    /// Passes the replies that have come to their tasks. Returns whether there were any.
     pub fn deliver(&mut self, tasks: &mut BTreeMap<Partition, Task>) -> bool {
         self.services.replies(&mut self.replies);
         let any = !self.replies.is_empty();

@@ -1,11 +1,11 @@
-//! The commit, and what follows one that failed.
+//! Commits epochs, and cleans up after a commit that failed.
 //!
 //! Rules:
-//! - The transaction in the log is the only commit point. Three steps in this order, as `decide` shows them:
-//!   the transaction is committed; memory follows; then, and only then, what leaves the process is released.
-//! - An epoch that is certainly not in the log is dropped, with the open one over it: every task goes back to its last commit
-//!   and reads its inputs again.
-//! - When nobody knows whether it is in the log, every task reads its changelog (`recovery`).
+//! - The transaction in the log is the only commit point. `decide` shows three steps, in this order: the transaction is
+//!   committed, then memory follows, and only then everything that leaves the process is released.
+//! - An epoch that is certainly not in the log is dropped, and the open one with it. Every task goes back to its last
+//!   commit and reads its inputs again.
+//! - When nobody knows whether an epoch is in the log, every task reads its changelog again (`recovery`).
 
 use super::Worker;
 use super::epochs::{CommittingEpoch, Decided};
@@ -13,17 +13,16 @@ use crate::clock::Now;
 use crate::error::Result;
 use crate::log::Outcome;
 use crate::record::{Offset, Partition, TopicIx};
-use crate::task::Task;
 
 impl Worker {
-    /// Seals the open epoch and hands it to the producer, when it is time and the one before it is decided.
+    /// Seals the open epoch and hands it to the producer, if it is time and the epoch before it is decided.
     pub(super) fn seal_when_due(&mut self, now: Now) {
         if self.epochs.is_due(now, self.handover.is_pending()) {
             self.epochs.seal(&mut self.tasks, now);
         }
     }
 
-    /// Learns how the epoch that is being committed ended. Returns true if it has ended.
+    /// Finds out whether the epoch that is being committed has ended, and how. Returns whether it has ended.
     pub(super) fn decide(&mut self, now: Now) -> Result<bool> {
         let Some(Decided {
             epoch,
@@ -44,13 +43,13 @@ impl Worker {
                 }
             }
             Outcome::Aborted(why) => {
-                tracing::warn!(%why, "an epoch was aborted: its inputs are read again");
+                tracing::warn!(%why, "epoch aborted; reading its inputs again");
                 self.telemetry.aborted();
                 self.epochs.recycle(transaction);
                 self.start_over();
             }
             Outcome::Ambiguous(why) => {
-                tracing::warn!(%why, "it is not known how a commit ended: the changelog is read to find out");
+                tracing::warn!(%why, "unknown whether an epoch was committed; reading the changelog to find out");
                 self.telemetry.ambiguous();
                 self.recover()?;
             }
@@ -58,8 +57,8 @@ impl Worker {
         Ok(true)
     }
 
-    /// Memory follows the log: what the tasks had sealed is their committed state now. `ends`: where the transaction ends in
-    /// each partition that it wrote to.
+    /// Memory follows the log: what the tasks had sealed becomes their committed state. `ends` says where the
+    /// transaction ends in each partition that it wrote to.
     fn commit_tasks(&mut self, epoch: &CommittingEpoch, ends: &[(TopicIx, Partition, Offset)], now: Now) {
         for partition in &epoch.tasks {
             let end = self.epochs.changelog_end(ends, *partition);
@@ -72,7 +71,7 @@ impl Worker {
         self.telemetry.epoch_committed(took);
     }
 
-    /// What a committed epoch asks for leaves the process.
+    /// Releases what leaves the process after a commit.
     fn release(&mut self, epoch: CommittingEpoch) {
         for question in epoch.questions {
             if self.tasks.contains_key(&question.task) {
@@ -81,36 +80,7 @@ impl Worker {
         }
     }
 
-    /// The open epoch can't be committed: drops it, and starts over, as soon as the epoch before it is decided.
-    pub(super) fn void_open(&mut self) {
-        if self.epochs.void_open() {
-            self.start_over();
-        }
-    }
-
-    /// Drops the open epoch; every task goes back to its last commit.
-    fn start_over(&mut self) {
-        self.epochs.drop_open();
-        for mut task in std::mem::take(&mut self.tasks).into_values() {
-            task.abort();
-            self.resume(task);
-        }
-    }
-
-    /// A task goes on from its last commit: its inputs are read from there, and what is pending is asked again.
-    pub(super) fn resume(&mut self, task: Task) {
-        let partition = task.partition();
-        self.fetcher.start(partition);
-        self.calls.forget(partition);
-        self.calls.ask_pending(&task);
-        // A task that has taken no step yet commits at once where it begins: an earlier commit of it may have been dropped.
-        if task.last_time().is_none() {
-            self.epochs.open().touched.insert(partition);
-        }
-        self.tasks.insert(partition, task);
-    }
-
-    /// Renews the producer, then lets every task read its changelog. Returns false if the log can't do it yet.
+    /// Renews the producer, and then lets every task read its changelog. Returns false if the log can't renew it yet.
     pub(super) fn recover(&mut self) -> Result<bool> {
         if !self.epochs.renew()? {
             return Ok(false);
@@ -123,7 +93,7 @@ impl Worker {
         Ok(true)
     }
 
-    /// Tasks that have read their changelog to the end go on. Returns true if there are any.
+    /// Lets tasks continue that have read their changelog to the end. Returns whether there were any.
     pub(super) fn resume_recovered(&mut self) -> Result<bool> {
         let restored = self.recovery.step(self.versions.schedule())?;
         let any = !restored.is_empty();

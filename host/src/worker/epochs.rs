@@ -2,9 +2,9 @@
 //!
 //! Rules:
 //! - An epoch is open while the one before it is being committed. It is sealed only when that one is decided.
-//! - If an epoch is not committed, the open one, which builds on it, is dropped too.
+//! - If an epoch is not committed, the open epoch is dropped too, because it builds on it.
 //!
-//! What the producer is doing, and what may come next ([`Phase`]):
+//! The states of the producer ([`Phase`]):
 //!
 //! ```text
 //!             seal                    committed, or certainly not
@@ -27,36 +27,37 @@ use crate::task::{Epoch, Moment, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// An open epoch that waits for the one before it may grow to this many times its normal size; then its tasks wait.
+/// An open epoch may grow to this many times its normal size while the one before it is being committed. Then its tasks
+/// wait.
 const OVERFULL: usize = 2;
 
-/// How many times longer an epoch stays open while the worker is never idle. Records wait in the log then anyway, and each
-/// transaction costs the broker some milliseconds of CPU, however little is in it.
+/// How many times longer an epoch stays open while the worker is never idle. In that case records wait in the log
+/// anyway, and each transaction costs the broker some milliseconds of CPU, however small it is.
 const BUSY_INTERVALS: u32 = 4;
 
-/// Time allowed for deciding a deploy, in commits. It takes two at least; commits vary.
+/// The time allowed for deciding a deploy, in commits. It takes at least two, and commits vary.
 const DECISION_COMMITS: u32 = 6;
 
-/// The least time allowed for deciding a deploy, where commits are quick: the round trip over the control topic.
+/// The least time allowed for deciding a deploy, for when commits are quick: the round trip over the control topic.
 const DECISION_LEAST: Duration = Duration::from_millis(50);
 
-/// The outcome of a commit comes without a wake-up: this long at most until it is looked at.
+/// The longest time until the outcome of a commit is looked at. It comes without a wake-up.
 const OUTCOME_WITHIN: Duration = Duration::from_millis(1);
 
-/// See the rules above.
+/// The open epoch, and the state of the producer.
 pub struct Epochs {
     producer: Box<dyn Producer>,
     changelog: TopicIx,
     pace: config::Epoch,
-    /// The assignment counter that the next epoch is sealed under.
+    /// The assignment counter under which the next epoch is sealed.
     assignment: u64,
     open: Epoch,
-    /// When the open epoch got its first step.
+    /// When the first step was written to the open epoch.
     opened_at: Option<Duration>,
     phase: Phase,
-    /// Memory of a transaction that is through. The next epoch writes into it: two arenas take turns.
+    /// The memory of a finished transaction. The next epoch is written into it, so two arenas take turns.
     spare: Transaction,
-    /// The worker has run out of work since the open epoch began.
+    /// Whether the worker has run out of work since the open epoch began.
     idle_this_epoch: bool,
     idle_last_epoch: bool,
     last_commit_duration: Duration,
@@ -66,20 +67,20 @@ pub struct Epochs {
 enum Phase {
     /// No epoch is being committed.
     Free,
-    /// An epoch was handed to it.
+    /// An epoch was handed to the producer.
     Committing(CommittingEpoch),
-    /// Nobody knows how the last commit ended: the producer must be renewed before anything else.
+    /// Nobody knows how the last commit ended. The producer must be renewed before anything else.
     InDoubt,
 }
 
-/// An epoch that is sealed and was handed to the producer.
+/// A sealed epoch that was handed to the producer.
 pub struct CommittingEpoch {
-    /// Tasks that have something in it.
+    /// The tasks that have something in it.
     pub tasks: BTreeSet<Partition>,
-    /// To be asked once it is committed.
+    /// The questions to ask once it is committed.
     pub questions: Vec<Question>,
     sealed_at: Duration,
-    /// The open epoch can't be used, and must be dropped however this one ends.
+    /// The open epoch can't be used. It must be dropped, however this one ends.
     pub drops_open: bool,
 }
 
@@ -87,14 +88,14 @@ pub struct CommittingEpoch {
 pub struct Decided {
     /// The epoch.
     pub epoch: CommittingEpoch,
-    /// Its memory, to be [used again](Epochs::recycle).
+    /// Its transaction, whose memory can be [used again](Epochs::recycle).
     pub transaction: Transaction,
     /// How its transaction ended.
     pub outcome: Outcome,
 }
 
 impl Epochs {
-    /// Nothing is open. A new worker counts as idle.
+    /// Starts without an open epoch. A new worker counts as idle.
     pub fn new(producer: Box<dyn Producer>, changelog: TopicIx, pace: config::Epoch, assignment: u64) -> Epochs {
         Epochs {
             producer,
@@ -111,17 +112,18 @@ impl Epochs {
         }
     }
 
-    /// The epoch that steps are written to.
+    /// The open epoch, which steps are written to.
     pub fn open(&mut self) -> &mut Epoch {
         &mut self.open
     }
 
-    /// Epochs are sealed under this assignment counter from now on.
+    /// Sets the assignment counter under which epochs are sealed from now on.
     pub fn set_assignment(&mut self, assignment: u64) {
         self.assignment = assignment;
     }
 
-    /// To be called after whatever may have written to the open epoch: its first step starts its clock.
+    /// To be called after anything that may have written to the open epoch. The epoch's time starts with its first
+    /// step.
     pub fn note_opened(&mut self, now: Now) {
         if !self.open.is_empty() && self.opened_at.is_none() {
             self.opened_at = Some(now.mono);
@@ -129,22 +131,22 @@ impl Epochs {
         }
     }
 
-    /// The worker has run out of work.
+    /// Notes that the worker has run out of work.
     pub fn note_idle(&mut self) {
         self.idle_this_epoch = true;
     }
 
-    /// True while an epoch is being committed.
+    /// Whether an epoch is being committed.
     pub fn is_committing(&self) -> bool {
         matches!(self.phase, Phase::Committing(_))
     }
 
-    /// True until the producer is [renewed](Epochs::renew), after a commit of which nobody knows how it ended.
+    /// Whether nobody knows how the last commit ended. True until the producer is [renewed](Epochs::renew).
     pub fn is_in_doubt(&self) -> bool {
         matches!(self.phase, Phase::InDoubt)
     }
 
-    /// May tasks write to the open epoch? Not if it will be dropped.
+    /// Whether tasks may write to the open epoch. They may not if it will be dropped.
     pub fn takes_steps(&self) -> bool {
         match &self.phase {
             Phase::Free => true,
@@ -153,12 +155,12 @@ impl Epochs {
         }
     }
 
-    /// The open epoch has grown enough, and can't be sealed yet.
+    /// Whether the open epoch has grown enough, but can't be sealed yet.
     pub fn is_overfull(&self) -> bool {
         self.is_committing() && self.open.bytes() > OVERFULL * self.pace.bytes
     }
 
-    /// True when everything that the tasks did is decided: nothing is open, being committed, or in doubt.
+    /// Whether everything that the tasks did is decided: nothing is open, being committed, or in doubt.
     pub fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Free) && (self.open.is_empty() || self.opened_at.is_none())
     }
@@ -171,8 +173,8 @@ impl Epochs {
         (self.pace.interval * BUSY_INTERVALS).min(self.pace.transaction_timeout / 2)
     }
 
-    /// How long the worker may wait for records, if there is nothing else to do: until the next epoch must be sealed, or
-    /// the one being committed may be decided.
+    /// How long the worker may wait for records if there is nothing else to do: until the next epoch must be sealed, or
+    /// the outcome of the current commit may have come.
     pub fn wait(&self, now: Now, longest: Duration) -> Duration {
         let wait = match (self.is_committing(), self.opened_at) {
             (true, _) => OUTCOME_WITHIN,
@@ -182,9 +184,9 @@ impl Epochs {
         longest.min(wait)
     }
 
-    /// What tasks need to know of the time when they look at the schedule. The time to decide a deploy covers the epoch that
-    /// is being committed, the epoch with the task's answer (which is sealed at once), those of other workers, and the way
-    /// over the control topic, with some room.
+    /// What tasks must know about time when they look at the schedule. The time to decide a deploy covers the epoch
+    /// that is being committed, the epoch with the task's answer (which is sealed at once), the epochs of other
+    /// workers, and the way over the control topic, with some margin.
     pub fn moment(&self, now: Now) -> Moment {
         Moment {
             mono: now.mono,
@@ -194,7 +196,7 @@ impl Epochs {
         }
     }
 
-    /// Should the open epoch be sealed now, and can it be? `closing`: a task waits for its last commit.
+    /// Whether the open epoch should be sealed now, and can be. `closing` says that a task waits for its last commit.
     pub fn is_due(&self, now: Now, closing: bool) -> bool {
         let Some(opened) = self.opened_at else { return false };
         let due = now.mono.saturating_sub(opened) >= self.interval()
@@ -204,7 +206,7 @@ impl Epochs {
         due && matches!(self.phase, Phase::Free)
     }
 
-    /// Seals the open epoch, and hands it to the producer. Only when it [is due](Epochs::is_due).
+    /// Seals the open epoch and hands it to the producer. To be called only when it [is due](Epochs::is_due).
     pub fn seal(&mut self, tasks: &mut BTreeMap<Partition, Task>, now: Now) {
         self.opened_at = None;
         self.idle_last_epoch = self.idle_this_epoch;
@@ -212,7 +214,7 @@ impl Epochs {
         self.open.reuse(std::mem::take(&mut self.spare));
         epoch.touched.retain(|partition| tasks.contains_key(partition));
         if epoch.touched.is_empty() {
-            // Its tasks are gone.
+            // None of its tasks is left.
             self.open.reuse(epoch.transaction);
             return;
         }
@@ -258,7 +260,7 @@ impl Epochs {
         ends.iter().find(of_task).map(|(_, _, end)| *end)
     }
 
-    /// An epoch is committed. Returns how long it took since it was handed over.
+    /// Notes that an epoch is committed. Returns how long that took since it was handed over.
     pub fn note_committed(&mut self, epoch: &CommittingEpoch, now: Now) -> Duration {
         self.last_commit_duration = now.mono.saturating_sub(epoch.sealed_at);
         self.last_commit_duration
@@ -271,8 +273,8 @@ impl Epochs {
         }
     }
 
-    /// The open epoch can't be used. Returns true if it may be [dropped](Epochs::drop_open) at once; else that is to be done as
-    /// soon as the epoch before it is decided.
+    /// The open epoch can't be used. Returns true if it may be [dropped](Epochs::drop_open) now. Otherwise it must be
+    /// dropped as soon as the epoch before it is decided.
     #[must_use]
     pub fn void_open(&mut self) -> bool {
         match &mut self.phase {
@@ -290,8 +292,8 @@ impl Epochs {
         self.opened_at = None;
     }
 
-    /// Renews the producer, which ends the transaction in doubt one way or the other, and drops the open epoch. Returns false
-    /// if the log can't do it yet.
+    /// Renews the producer and drops the open epoch. Renewing ends the transaction in doubt one way or the other.
+    /// Returns false if the log can't do it yet.
     pub fn renew(&mut self) -> Result<bool> {
         match self.producer.renew() {
             Ok(()) => {}

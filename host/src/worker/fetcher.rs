@@ -1,7 +1,7 @@
-//! Reads the input partitions of a worker's tasks, and hands each task what arrives for it.
+//! Reads the input partitions of a worker's tasks, and gives each task what arrives for it.
 //!
-//! Rule: a task that opens, or goes back to its last commit, is read again from its own positions. Until its partitions are
-//! assigned there, whatever arrives for it still belongs to the earlier assignment, and is dropped.
+//! Rule: a task that opens, or goes back to its last commit, is read again from its own positions. Until its partitions
+//! are assigned there, everything that arrives for it belongs to the earlier assignment and is dropped.
 
 use super::epochs::Epochs;
 use crate::binding::{Layout, Sources};
@@ -24,11 +24,11 @@ pub struct Fetcher {
     layout: Arc<Layout>,
     reader: Box<dyn Reader>,
     sources: Sources,
-    /// Tasks whose partitions must be assigned before anything that arrives is theirs.
+    /// Tasks whose partitions must be assigned first. Until then, nothing that arrives is theirs.
     unassigned: BTreeSet<Partition>,
     paused: BTreeSet<(Rank, Partition)>,
     ask_registry_at: Duration,
-    /// What the last poll brought; empty between turns, kept for its memory.
+    /// The arrivals of the last poll. Empty between turns, and kept for its memory.
     arrivals: Vec<Arrival>,
 }
 
@@ -51,13 +51,13 @@ impl Fetcher {
         &mut self.sources
     }
 
-    /// The task is to be read from its own positions; [`assign`](Fetcher::assign) does it.
+    /// Asks for the task to be read from its own positions. [`assign`](Fetcher::assign) does it.
     pub fn start(&mut self, task: Partition) {
         self.unassigned.insert(task);
     }
 
-    /// Assigns the partitions of tasks that have started. A task stays on the list until all of its partitions are assigned,
-    /// so a call that failed is made again.
+    /// Assigns the partitions of tasks that have started. A task stays on the list until all of its partitions are
+    /// assigned, so a failed call is repeated.
     pub fn assign(&mut self, tasks: &BTreeMap<Partition, Task>) -> Result<()> {
         while let Some(partition) = self.unassigned.first().copied() {
             if let Some(task) = tasks.get(&partition) {
@@ -83,7 +83,7 @@ impl Fetcher {
         }
     }
 
-    /// Pauses the inputs of which the task has buffered enough, and resumes the others.
+    /// Pauses the inputs that the task has buffered enough of, and resumes the others.
     pub fn pause_or_resume(&mut self, task: &Task) -> Result<()> {
         for rank in 0..self.layout.inputs.len() as Rank {
             let pause = task.holds_back(rank);
@@ -114,17 +114,17 @@ impl Fetcher {
         }
     }
 
-    /// Waits for data, at most this long. What came before an error is kept and must be [delivered](Fetcher::deliver).
+    /// Waits for data, at most this long. Arrivals before an error are kept, and must be [delivered](Fetcher::deliver).
     pub fn poll(&mut self, wait: Duration) -> Result<()> {
         self.reader.poll(wait, &mut self.arrivals)
     }
 
-    /// True when the last poll brought something.
+    /// Whether the last poll brought anything.
     pub fn has_arrivals(&self) -> bool {
         !self.arrivals.is_empty()
     }
 
-    /// Hands over what the last poll brought: all of it, even if something fails, and then says what failed first.
+    /// Delivers everything that the last poll brought, even if something fails. Then it returns the first failure.
     pub fn deliver(&mut self, tasks: &mut BTreeMap<Partition, Task>, epochs: &mut Epochs, now: Now) -> Result<()> {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         let mut result = Ok(());
@@ -175,7 +175,7 @@ impl Fetcher {
         }
     }
 
-    /// The task of a partition, unless what arrives for it belongs to an earlier assignment.
+    /// The task of a partition, unless its arrivals still belong to an earlier assignment.
     fn assigned<'a>(&self, tasks: &'a mut BTreeMap<Partition, Task>, partition: Partition) -> Option<&'a mut Task> {
         if self.unassigned.contains(&partition) {
             None
@@ -184,7 +184,7 @@ impl Fetcher {
         }
     }
 
-    /// The next record to read is not in the topic: skips to the first one that is, if the input allows it.
+    /// The next record to read is not in the topic. Skips to the first one that is, if the input allows that.
     fn out_of_range(
         &mut self,
         rank: Rank,

@@ -1,13 +1,14 @@
-//! Flushes of committed state to the local store, late and in slices; and which part of the changelog may be deleted.
+//! Flushes committed state to the local store, late and in slices. Also decides which part of the changelog may be
+//! deleted.
 //!
 //! Rules:
-//! - A flush is fuzzy. Its stamp is the changelog position at its start; the rows follow in slices, each row as it is committed
-//!   when its slice is taken.
-//! - A flush that has begun is taken to its end, or its task is closed. Rows that a slice has taken count as stored from then
-//!   on, so a stamp without the others, or a failure that nobody noticed, would lose them.
-//! - A flush leaves out what is expired as of the last *committed* step, and no more: the steps of the open epoch may be taken
-//!   again.
-//! - The changelog is deleted only before what neither the store nor the last complete round of the sweep needs.
+//! - A flush is fuzzy. Its stamp is the changelog position at its start. The rows follow in slices, and each row is
+//!   written as it is committed when its slice is taken.
+//! - A flush that has begun is completed, unless its task is closed. The rows of a slice count as stored as soon as
+//!   they are taken. So a stamp without the remaining rows, or an unnoticed failure, would lose them.
+//! - A flush leaves out only what is expired as of the last *committed* step, because the steps of the open epoch may
+//!   be taken again.
+//! - The changelog is deleted only up to what the store or the last complete round of the sweep still needs.
 
 use super::telemetry::Telemetry;
 use crate::binding::{Layout, Status};
@@ -25,47 +26,48 @@ use std::time::Duration;
 /// Bytes of rows handed over in one turn. Copying them takes about 0.2 ms.
 const SLICE_BYTES: usize = 1 << 20;
 
-/// Deleting fewer records than this is left for later: each deletion is a call to the broker.
+/// The least number of records to delete at once, because each deletion is a call to the broker.
 const CUT_RECORDS: Offset = 64;
 
-/// How soon a wipe that failed is tried again.
+/// The time until a failed wipe is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
-/// The local store of a worker, and how far the flushes of its tasks are.
+/// The local store of a worker, and the progress of its tasks' flushes.
 pub struct Flushes {
-    /// None: the pipeline has no local store.
+    /// `None` if the pipeline has no local store.
     store: Option<Box<dyn Store>>,
     log: Arc<dyn Log>,
     layout: Arc<Layout>,
-    /// A task is flushed after this many bytes of changelog, or as many as its state has, if that is more.
+    /// A task is flushed after this many bytes of changelog, or after as many as its state has, if that is more.
     flush_bytes: u64,
     under_way: Option<(Partition, Stamp)>,
     tasks: BTreeMap<Partition, Progress>,
-    /// Tasks whose flush has failed, or whose rows are not those that the store has, and why. What the store has of them must
-    /// be wiped before another flush begins, or rows that are gone would come back with the next start.
+    /// Tasks whose flush has failed, or whose rows are not those in the store, and why. The store must be wiped of them
+    /// before their next flush. Otherwise deleted rows would come back with the next start.
     failed: BTreeMap<Partition, Arc<str>>,
     not_before: Duration,
-    /// Tasks that were reading their changelog when the store was wiped: their rows must be told once they are back.
+    /// Tasks that were reading their changelog when the store was wiped. All of their rows must be flushed when they
+    /// are back.
     wiped: BTreeSet<Partition>,
-    /// Ids of the cluster and of the changelog topic, once they are known.
+    /// The ids of the cluster and of the changelog topic, once they are known.
     identity: Option<(String, String)>,
-    /// Task, and the changelog offset before which nothing is needed.
+    /// The task, and the first changelog offset that is still needed.
     truncations: Vec<(Partition, Offset)>,
 }
 
 struct Progress {
     /// Where a restart would begin to read the changelog, if something is stored.
     stamped: Option<Offset>,
-    /// Changelog position at the last flush's start.
+    /// The changelog position at the start of the last flush.
     begun: Offset,
-    /// Start of the last complete round of the sweep.
+    /// The start of the last complete round of the sweep.
     complete: Option<Offset>,
-    /// The changelog before this is deleted.
+    /// The changelog before this position is deleted.
     cut: Offset,
 }
 
 impl Flushes {
-    /// Nothing is flushed yet.
+    /// Starts without any flush.
     pub fn new(store: Option<Box<dyn Store>>, log: Arc<dyn Log>, layout: Arc<Layout>, flush_bytes: u64) -> Flushes {
         Flushes {
             store,
@@ -82,19 +84,19 @@ impl Flushes {
         }
     }
 
-    /// Opens the store of a new task, for a stay. The first flush is written over what is there, so it must be what the rows were restored
-    /// from; if not, it has to be wiped first.
+    /// Opens the store of a new task, for a stay. The first flush is written over the stored state. So the stored state
+    /// must be the one that the rows were restored from. Otherwise it must be wiped first.
     pub fn open(&mut self, task: &Task, stay: Stay, telemetry: &mut Telemetry) -> Result<()> {
         let Some(store) = &mut self.store else { return Ok(()) };
         let partition = task.partition();
         let why = match store.open(partition, stay) {
             Ok(stamp) if stamp.as_ref().map(|stamp| stamp.offset) == task.stored() => {
-                // Its gauge may be set from an earlier stay.
+                // The gauge may still be set from an earlier stay.
                 telemetry.unstored(partition, false);
                 return Ok(());
             }
             Ok(_) => "what is stored is not what the task was restored from".to_owned(),
-            // The disk is full, say. The task runs without a store.
+            // For example, the disk is full. The task runs without a store.
             Err(Failure::Retry(why)) => why,
             Err(other) => return Err(other),
         };
@@ -108,7 +110,7 @@ impl Flushes {
         Ok(())
     }
 
-    /// The task is closed. What is stored of it stays.
+    /// Forgets a closed task. Its stored state stays.
     pub fn close(&mut self, task: Partition) {
         self.tasks.remove(&task);
         self.wiped.remove(&task);
@@ -124,12 +126,12 @@ impl Flushes {
         status.unstored = self.failed.get(&status.partition).cloned();
     }
 
-    /// Changelogs of which the beginning may be deleted: task, and the offset before which nothing is needed.
+    /// Changelogs whose beginning may be deleted: the task, and the first offset that is still needed.
     pub fn take_truncations(&mut self) -> Vec<(Partition, Offset)> {
         std::mem::take(&mut self.truncations)
     }
 
-    /// Hands over a slice of the flush under way, or begins a flush that is due; then looks which changelogs may be cut.
+    /// Hands over a slice of the current flush, or begins a flush that is due. Then checks which changelogs may be cut.
     pub fn step(&mut self, tasks: &mut BTreeMap<Partition, Task>, telemetry: &mut Telemetry, now: Now) {
         self.note_progress(tasks);
         if self.store.is_some() {
@@ -159,7 +161,7 @@ impl Flushes {
         }
     }
 
-    /// Learns how flushes ended.
+    /// Finds out how flushes ended.
     fn take_reports(&mut self, telemetry: &mut Telemetry, now: Now) {
         let Some(store) = &mut self.store else { return };
         while let Some((task, result)) = store.flushed() {
@@ -200,7 +202,7 @@ impl Flushes {
         }
     }
 
-    /// The store has none of these tasks' rows any more.
+    /// Marks the rows of the wiped tasks, because the store has none of them any more.
     fn mark_wiped(&mut self, tasks: &mut BTreeMap<Partition, Task>) {
         if self.wiped.is_empty() {
             return;
@@ -223,10 +225,10 @@ impl Flushes {
         }
     }
 
-    /// The cheap questions come first: this is asked of every task in every turn.
+    /// The cheap questions come first, because this is asked for every task in every turn.
     fn is_due(&self, task: &Task) -> bool {
         let begun = self.tasks.get(&task.partition()).map_or(0, |progress| progress.begun);
-        // Counted in bytes, because a record of the changelog has anything between a few KiB and 512 KiB.
+        // Counted in bytes, because a changelog record can have anything between a few KiB and 512 KiB.
         task.changelog() > begun
             && task.unflushed() >= self.flush_bytes
             && task.unflushed() >= task.state_bytes() as u64
@@ -251,7 +253,7 @@ impl Flushes {
         self.under_way = Some((partition, stamp));
     }
 
-    /// What a stamp names beside the offset. None: the log can't be asked now.
+    /// The ids that a stamp contains besides the offset. `None` if the log can't be asked now.
     fn identity(&mut self) -> Option<(String, String)> {
         if self.identity.is_none() {
             let name = &self.layout.topics[usize::from(self.layout.changelog)];
@@ -265,7 +267,7 @@ impl Flushes {
         let (Some(store), Some((partition, stamp))) = (&mut self.store, &self.under_way) else {
             return;
         };
-        // The flush of a task that reads its changelog again waits for it.
+        // If the task is reading its changelog again, its flush waits for it.
         let Some(task) = tasks.get_mut(partition).filter(|_| store.ready()) else {
             return;
         };

@@ -1,44 +1,44 @@
-//! Tasks that another instance takes over.
+//! Hands tasks over to another instance.
 //!
-//! Rule: the broker's fence is per member, not per partition. So a revoked task is let go in three steps: the epoch that is
-//! being committed is decided; the open one is committed, or dropped as a whole; only then the caller is told that the task is
-//! closed.
+//! Rule: the broker's fence is per member, not per partition. So a revoked task is released in three steps. First the
+//! epoch that is being committed is decided. Then the open one is committed, or dropped as a whole. Only then the
+//! caller is told that the task is closed.
 
 use crate::record::Partition;
 use std::collections::BTreeSet;
 
-/// See the rule above.
+/// The tasks that are being handed over.
 #[derive(Default)]
 pub struct Handover {
-    /// They wait for their last commit.
+    /// Tasks that wait for their last commit.
     closing: BTreeSet<Partition>,
-    /// They are closed, and the caller has not been told.
+    /// Closed tasks that the caller has not been told about.
     closed: Vec<Partition>,
 }
 
 impl Handover {
-    /// True while a task waits for its last commit. No task takes a step then.
+    /// Whether a task waits for its last commit. Then no task takes a step.
     pub fn is_pending(&self) -> bool {
         !self.closing.is_empty()
     }
 
-    /// The task is to be closed after its last commit.
+    /// Closes the task after its last commit.
     pub fn close(&mut self, task: Partition) {
         self.closing.insert(task);
     }
 
-    /// The task is closed.
+    /// Notes that the task is closed.
     pub fn closed(&mut self, task: Partition) {
         self.closing.remove(&task);
         self.closed.push(task);
     }
 
-    /// Takes the tasks that have waited for their last commit, which is through.
+    /// Takes the tasks that were waiting for their last commit. It must be decided.
     pub fn take_closing(&mut self) -> BTreeSet<Partition> {
         std::mem::take(&mut self.closing)
     }
 
-    /// Takes the tasks that are closed since the last call.
+    /// Takes the tasks that were closed since the last call.
     pub fn take_closed(&mut self) -> Vec<Partition> {
         std::mem::take(&mut self.closed)
     }

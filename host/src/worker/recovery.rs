@@ -1,7 +1,7 @@
-//! Tasks of which nobody knows what is committed: they read their changelog again.
+//! Recovers tasks after a doubtful commit: they read their changelog again.
 //!
-//! Rule: this is the one answer to every doubt about a commit. First a new producer, which ends the transaction one way or the
-//! other; then each task reads its changelog to the end, and goes on from what is committed there.
+//! Rule: every doubt about a commit is resolved here. First a new producer ends the transaction one way or the other.
+//! Then each task reads its changelog to the end, and continues from what is committed there.
 
 use crate::binding::Layout;
 use crate::deploy::RulesSchedule;
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// The longest wait for the changelog in one turn.
 const READ_WAIT: Duration = Duration::from_millis(5);
 
-/// See the rule above.
+/// The tasks that are reading their changelog again.
 pub struct Recovery {
     log: Arc<dyn Log>,
     layout: Arc<Layout>,
@@ -24,7 +24,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// No task is in doubt.
+    /// Starts without tasks in doubt.
     pub fn new(log: Arc<dyn Log>, layout: Arc<Layout>) -> Recovery {
         Recovery {
             log,
@@ -33,27 +33,28 @@ impl Recovery {
         }
     }
 
-    /// True if no task is in doubt.
+    /// Whether no task is in doubt.
     pub fn is_empty(&self) -> bool {
         self.restoring.is_empty()
     }
 
-    /// The task reads its changelog again. A flush of its state goes on when the task does: committed rows are what they were,
-    /// and so are the stamp of the flush and how far it has come.
+    /// Lets the task read its changelog again. A flush of its state continues when the task does, because its committed
+    /// rows, its stamp and its progress stay valid.
     pub fn begin(&mut self, mut task: Task) {
         task.doubt();
         task.abort();
-        tracing::info!(task = task.partition(), "reads its changelog again");
+        let (log, layout, partition) = (self.log.clone(), self.layout.clone(), task.partition());
+        tracing::info!(task = partition, "reading the task's changelog again");
         self.restoring
-            .push(Restoring::resume(self.log.clone(), self.layout.clone(), task));
+            .push(Restoring::resume(log, layout, partition, task.into_restored()));
     }
 
-    /// The task is no longer ours.
+    /// Forgets a task that is no longer ours.
     pub fn forget(&mut self, task: Partition) {
         self.restoring.retain(|restoring| restoring.partition() != task);
     }
 
-    /// Tasks that read their changelog, and how much of it they have read: from 0 to 1.
+    /// The tasks that read their changelog, and how much of it they have read, from 0 to 1.
     pub fn progress(&self) -> impl Iterator<Item = (Partition, f64)> {
         let progress = |restoring: &Restoring| (restoring.partition(), restoring.progress());
         self.restoring.iter().map(progress)
@@ -65,7 +66,7 @@ impl Recovery {
         let mut log_is_away = false;
         for mut restoring in std::mem::take(&mut self.restoring) {
             if log_is_away {
-                // Each would wait for the same broker in vain, and commands would wait for all of them.
+                // Each one would wait for the same broker in vain, and commands would wait for all of them.
                 self.restoring.push(restoring);
                 continue;
             }

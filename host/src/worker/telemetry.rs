@@ -1,4 +1,4 @@
-//! What a worker reports to the metrics: once an epoch, and a few times a second; never for a record.
+//! Reports a worker's work to the metrics: once an epoch and a few times a second, never per record.
 
 use super::cpu_times::CpuTimes;
 use crate::binding::Wiring;
@@ -15,25 +15,26 @@ use std::time::Duration;
 /// How often gauges are set.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Versions whose handles are kept: the few that run, and some that ran before. Each costs a look-up by name when it is missing.
+/// How many versions' handles are kept: the few that run, and some that ran before. A missing one costs a look-up by
+/// name.
 const VERSIONS: usize = 16;
 
 /// The metrics of a worker and of its tasks.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     worker: WorkerMetrics,
-    /// Handles of the versions that tasks have run lately.
+    /// Handles for the versions that tasks have run lately.
     rules: BTreeMap<Version, RulesMetrics>,
     tasks: BTreeMap<Partition, TaskMetrics>,
     cpu: CpuTimes,
-    /// As of the last turn.
+    /// The time of the last turn.
     now: Now,
     look_at: Duration,
-    /// Tasks with work that a deploy holds back, and since when.
+    /// Tasks whose work is held back by a deploy, and since when.
     held: BTreeMap<Partition, Duration>,
     /// Tasks that had work left at the end of their turn, and since when.
     left: BTreeMap<Partition, Duration>,
-    /// The warning about foreign keys is given once.
+    /// Whether the warning about foreign keys was given. It is given once.
     warned: bool,
 }
 
@@ -61,17 +62,17 @@ impl Telemetry {
         self.cpu.begin();
     }
 
-    /// The CPU time since the last call was spent on this.
+    /// Charges the CPU time since the last call to this part.
     pub fn charge(&mut self, part: Part) {
         self.cpu.charge(part);
     }
 
-    /// This much of the time of the steps was spent in the rules.
+    /// Moves this much of the steps' time to the rules.
     pub fn charge_rules(&mut self, spent: Duration) {
         self.cpu.shift(Part::Steps, Part::Rules, spent);
     }
 
-    /// What a task did in a committed epoch, and the rules that it had at its end.
+    /// Reports what a task did in a committed epoch, with the rules that it had at its end.
     pub fn committed(&mut self, task: Partition, wiring: &Wiring, tally: &Tally) {
         let rules = rules(&mut self.rules, &self.metrics, wiring);
         let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
@@ -106,13 +107,13 @@ impl Telemetry {
         }
     }
 
-    /// An epoch is committed, this long after it was handed over.
+    /// Reports a committed epoch, and how long its commit took.
     pub fn epoch_committed(&self, took: Duration) {
         self.worker.committed.inc();
         self.worker.commit_seconds.observe(took.as_secs_f64());
     }
 
-    /// A deploy holds back a task that has work, or none does.
+    /// Notes whether a deploy holds back work of this task.
     pub fn held(&mut self, task: Partition, held: bool, now: Now) {
         if held {
             self.held.entry(task).or_insert(now.mono);
@@ -123,7 +124,7 @@ impl Telemetry {
         }
     }
 
-    /// A task had its turn: whether it took steps, and whether work was left.
+    /// Notes that a task had its turn, whether it took steps, and whether work was left.
     pub fn had_turn(&mut self, task: Partition, ran: bool, left: bool, now: Now) {
         if ran && let Some(since) = self.left.remove(&task) {
             self.worker
@@ -133,38 +134,38 @@ impl Telemetry {
         if left {
             self.left.entry(task).or_insert(now.mono);
         } else if !ran {
-            // What was left is gone: another task or another epoch will do it.
+            // The work that was left is gone. Another task or epoch will do it.
             self.left.remove(&task);
         }
     }
 
-    /// A version was instantiated.
+    /// Reports that a version was instantiated.
     pub fn instantiated(&self, took: Duration) {
         self.worker.sandbox_seconds.observe(took.as_secs_f64());
     }
 
-    /// An epoch was aborted.
+    /// Reports an aborted epoch.
     pub fn aborted(&self) {
         self.worker.aborted.inc();
     }
 
-    /// Nobody knows how a commit ended.
+    /// Reports a commit whose outcome nobody knows.
     pub fn ambiguous(&self) {
         self.worker.ambiguous.inc();
     }
 
-    /// The local store can't take a task's state since a flush failed, or it can again.
+    /// Reports whether a task's state can't be stored, because a flush failed and the store was not wiped since.
     pub fn unstored(&mut self, task: Partition, unstored: bool) {
         let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
         metrics.unstored.set(i64::from(unstored));
     }
 
-    /// This many deploys are withdrawn.
+    /// Reports how many deploys are withdrawn.
     pub fn withdrawn(&self, deploys: usize) {
         self.worker.withdrawn.set(deploys as i64);
     }
 
-    /// Sets the gauges when it is time. `is_stopped` says whether tasks take no step with a deploy.
+    /// Sets the gauges when it is time. `is_stopped` says whether tasks take no steps with a deploy.
     pub fn look(&mut self, now: Now, tasks: &mut BTreeMap<Partition, Task>, is_stopped: impl Fn(Number) -> bool) {
         if now.mono < self.look_at {
             return;
@@ -203,14 +204,14 @@ impl Telemetry {
             gauge.set(*position);
         }
         let rules = rules(&mut self.rules, &self.metrics, task.wiring());
-        for (counter, misses) in rules.misses.iter().zip(task.misses()) {
+        for (counter, misses) in rules.misses.iter().zip(task.take_misses()) {
             counter.inc_by(misses);
         }
         self.metrics.version(partition, &Version(status.version).to_string());
         metrics
     }
 
-    /// The task is closed. Its gauges are set a last time.
+    /// The task is closed. Its gauges are set for the last time.
     pub fn closed(&mut self, task: &mut Task) {
         self.look_at_task(self.now, task);
         self.tasks.remove(&task.partition());
@@ -218,7 +219,7 @@ impl Telemetry {
     }
 }
 
-/// The handles of a version, made when it is first seen. The series that they write to outlive them.
+/// The handles of a version, created when it is first seen. The series that they write to outlive them.
 fn rules<'a>(known: &'a mut BTreeMap<Version, RulesMetrics>, metrics: &Metrics, wiring: &Wiring) -> &'a RulesMetrics {
     if known.len() > VERSIONS && !known.contains_key(&wiring.rules.version()) {
         known.clear();

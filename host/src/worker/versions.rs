@@ -1,10 +1,10 @@
-//! The versions of the rules on one worker: which of them its tasks are to run, an instance of each that they do run, and the
-//! deploys that have exceeded their budget.
+//! The versions of the rules on one worker: which of them its tasks must run, an instance of each that is running, and
+//! the deploys that have exceeded their budget.
 //!
 //! Rules:
 //! - There is one instance of each version that some task runs, and no others.
-//! - When a deploy exceeds its budget, its tasks take no more steps with it until the control topic says what happens to it.
-//!   The open epoch is dropped, so that the rules that replace it process those inputs again.
+//! - When a deploy exceeds its budget, its tasks take no more steps with it until the control topic says what happens
+//!   to it. The open epoch is dropped, so that the rules that replace it process those inputs again.
 
 use super::telemetry::Telemetry;
 use crate::binding::{Sources, Status};
@@ -17,46 +17,47 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// See the rules above.
+/// The versions that a worker's tasks run.
 #[derive(Default)]
 pub struct Versions {
-    /// What the control topic says: which deploy runs from when on, which are withdrawn, which stop when over their budget.
+    /// What the control topic says: which deploy applies from when on, which ones are withdrawn, and which ones stop
+    /// when they exceed their budget.
     schedule: Arc<RulesSchedule>,
     instances: Vec<Guest>,
-    /// Deploys that no task takes a step with, and why.
+    /// Deploys that no task takes steps with, and why.
     stopped: BTreeMap<Number, String>,
-    /// The deploy that exceeded its budget in this turn, and how.
+    /// The deploy that has exceeded its budget in this turn, and how.
     exceeded: Option<(Number, String)>,
 }
 
-/// What became of a batch.
+/// The result of running a batch.
 pub enum Batch {
     /// Steps were taken, and there may be more.
     Ran,
     /// Nothing was left to do.
     NothingLeft,
-    /// There may be work, but the rules can't be run.
+    /// There may be work, but the rules can't run.
     NoRules,
 }
 
 impl Versions {
-    /// Which deploy runs from when on.
+    /// Which deploy applies from when on.
     pub fn schedule(&self) -> &Arc<RulesSchedule> {
         &self.schedule
     }
 
-    /// A new schedule. Stopped deploys that it has withdrawn, or that may go on now, are no longer stopped.
+    /// Sets a new schedule. Deploys that it withdraws, or allows to go on, are no longer stopped.
     pub fn set_schedule(&mut self, schedule: Arc<RulesSchedule>) {
         self.stopped.retain(|deploy, _| schedule.stops.contains(deploy));
         self.schedule = schedule;
     }
 
-    /// May tasks take steps with this deploy?
+    /// Whether tasks may take steps with this deploy.
     pub fn may_run(&self, deploy: Number) -> bool {
         self.exceeded.is_none() && !self.is_stopped(deploy)
     }
 
-    /// Has this deploy exceeded its budget?
+    /// Whether this deploy has exceeded its budget.
     pub fn is_stopped(&self, deploy: Number) -> bool {
         self.stopped.contains_key(&deploy)
     }
@@ -82,7 +83,7 @@ impl Versions {
         if ran { Batch::Ran } else { Batch::NothingLeft }
     }
 
-    /// The instance of a task's version, created when it is first needed.
+    /// The instance of a task's version. Created when it is first needed.
     fn instance(&mut self, task: &Task, telemetry: &Telemetry) -> Result<&mut Guest, Trap> {
         let index = match self.find(task) {
             Some(index) => index,
@@ -101,12 +102,13 @@ impl Versions {
         instances.position(|guest| Arc::ptr_eq(&guest.wiring, task.wiring()))
     }
 
-    /// If a deploy has exceeded its budget since the last call: stops it, and returns true. The open epoch has to go.
+    /// If a deploy has exceeded its budget since the last call, stops it and returns true. The open epoch must then be
+    /// dropped.
     pub fn stop_exceeded(&mut self) -> bool {
         let Some((deploy, why)) = self.exceeded.take() else {
             return false;
         };
-        tracing::error!(deploy, why, "a deploy has exceeded its budget: its tasks stop");
+        tracing::error!(deploy, why, "a deploy has exceeded its budget; its tasks stop");
         self.stopped.insert(deploy, why);
         true
     }
@@ -121,7 +123,7 @@ impl Versions {
         status.trouble = stopped.or_else(over);
     }
 
-    /// CPU time that the rules have used since the last call.
+    /// The CPU time that the rules have used since the last call.
     pub fn take_spent(&mut self) -> Duration {
         let spent = |guest: &mut Guest| std::mem::take(&mut guest.spent);
         self.instances.iter_mut().map(spent).sum()

@@ -28,15 +28,20 @@
 //! `PaymentEvent` is `WalletEvent::Payment` next to `TransactionEvent` and `KindOfWalletEvent`.
 #![warn(missing_docs)]
 
+mod builder;
 mod default;
+mod error;
 mod name;
-mod parser;
 mod rust;
-mod schema;
+mod types;
 
-use parser::Parser;
+pub use error::Error;
+
+use builder::Builder;
+use pelton_avro_schema::Parser;
 use std::path::{Path, PathBuf};
-use std::{env, fmt, fs, io};
+use std::{env, fs};
+use types::Types;
 
 /// The schemas of a guest.
 #[derive(Default)]
@@ -100,51 +105,19 @@ impl Schemas {
 
     /// The generated Rust code.
     pub fn rust(&self) -> Result<String, Error> {
-        let mut parser = Parser::default();
-        for source in &self.sources {
-            let text = match &source.text {
+        let (mut parser, mut types) = (Parser::default(), Types::default());
+        for Source { path, text, union } in &self.sources {
+            let text = match text {
                 Some(text) => text.clone(),
-                None => fs::read_to_string(&source.path).map_err(|e| Error::io(&source.path, &e))?,
+                None => fs::read_to_string(path).map_err(|e| Error::io(path, &e))?,
             };
-            parser.file(&source.path, &text, source.union.as_deref())?;
+            let file = path.display().to_string();
+            parser
+                .read(&file, &text)
+                .map_err(|invalid| Error::new(&file, &invalid.place, invalid.what))?;
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            Builder::new(parser.schema(), &file, &mut types).top(&stem, union.as_deref())?;
         }
-        rust::all(&parser)
-    }
-}
-
-/// Why the code can't be generated, like `schemas/x.avsc: Payment.amount: what is wrong, what to do`.
-#[derive(thiserror::Error, Clone, PartialEq, Eq)]
-pub struct Error {
-    file: String,
-    /// Path of types and fields. Empty for the file as a whole.
-    place: String,
-    what: String,
-}
-
-impl Error {
-    fn new(file: &str, place: &str, what: String) -> Self {
-        Error {
-            file: file.into(),
-            place: place.into(),
-            what,
-        }
-    }
-
-    fn io(path: &Path, error: &io::Error) -> Self {
-        Error::new(&path.display().to_string(), "", error.to_string())
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sep = if self.place.is_empty() { "" } else { ": " };
-        write!(f, "{}: {}{sep}{}", self.file, self.place, self.what)
-    }
-}
-
-/// The same as `Display`, because build scripts use `unwrap`.
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
+        Ok(rust::all(&types, parser.schema()))
     }
 }

@@ -8,13 +8,6 @@ const KEYWORDS: &[&str] = &[
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// Whether Avro allows the name. Nothing else may get into the generated code.
-pub fn is_valid(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
 /// The words of a name: `userSessionId`, `UserSessionID` and `user_session_id` have the words user, session and id.
 /// They keep their capitals, and digits belong to the letters before them.
 pub fn words(name: &str) -> Vec<&str> {

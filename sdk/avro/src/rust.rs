@@ -2,19 +2,18 @@
 //!
 //! Rule: all paths are absolute, so a schema may have a record named `Option`.
 
-use crate::Error;
-use crate::parser::{Parser, simple};
-use crate::schema::{Branch, Definition, Field, Kind, Symbol, Type};
+use crate::types::{Branch, Definition, Field, Kind, Symbol, Type, Types};
+use pelton_avro_schema::{Schema, short};
 use std::fmt::Write;
 
 const DERIVES: &str = "#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq";
 
-pub fn all(parser: &Parser) -> Result<String, Error> {
+pub fn all(types: &Types, schema: &Schema) -> String {
     let mut out = String::from("// Made by pelton-avro from the schemas.\n");
-    for definition in &parser.definitions {
-        parser.definition(definition, &mut out);
+    for definition in &types.definitions {
+        types.definition(definition, &schema.json(definition.node).to_string(), &mut out);
     }
-    Ok(out)
+    out
 }
 
 /// The parts of a codec: the minimum size, and the bodies of `read` and `write`.
@@ -24,51 +23,8 @@ struct Codec {
     write: String,
 }
 
-impl Parser {
-    /// The Rust type of a field or a branch.
-    pub fn rust(&self, of: &Type, life: &str) -> String {
-        match of {
-            Type::Null => "()".into(),
-            Type::Boolean => "bool".into(),
-            Type::Int => "i32".into(),
-            Type::Long => "i64".into(),
-            Type::Float => "f32".into(),
-            Type::Double => "f64".into(),
-            Type::Text => format!("&{life} str"),
-            Type::Bytes => format!("&{life} [u8]"),
-            Type::Fixed(size) => format!("&{life} [u8; {size}]"),
-            Type::Decimal { precision, scale, size } => {
-                let int = if *precision > 18 { "i128" } else { "i64" };
-                format!("::pelton_sdk::avro::Decimal<{precision}, {scale}, {size}, {int}>")
-            }
-            Type::Array(item) => format!("::pelton_sdk::avro::Array<{life}, {}>", self.item(item, life)),
-            Type::Map(value) => format!("::pelton_sdk::avro::Map<{life}, {}>", self.item(value, life)),
-            Type::Nullable { of, .. } => format!("::core::option::Option<{}>", self.rust(of, life)),
-            Type::Named(i) => self.own(&self.definitions[*i], life),
-        }
-    }
-
-    /// The Rust type of an item of an array or a map. Unlike a field, it needs a type of its own if its null comes
-    /// last.
-    pub fn item(&self, of: &Type, life: &str) -> String {
-        match of {
-            Type::Nullable { of, null_last: true } => {
-                format!("::pelton_sdk::avro::NullLast<{}>", self.rust(of, life))
-            }
-            of => self.rust(of, life),
-        }
-    }
-
-    fn own(&self, definition: &Definition, life: &str) -> String {
-        let life = if self.definition_borrows(definition) {
-            format!("<{life}>")
-        } else {
-            String::new()
-        };
-        format!("{}{life}", definition.name)
-    }
-
-    fn definition(&self, definition: &Definition, out: &mut String) {
+impl Types {
+    fn definition(&self, definition: &Definition, schema: &str, out: &mut String) {
         let doc = |doc: &Option<String>| doc.as_ref().map_or(String::new(), |doc| format!("#[doc = {doc:?}] "));
         let _ = writeln!(out, "\n{}", doc(&definition.doc));
         let codec = match &definition.kind {
@@ -118,7 +74,7 @@ impl Parser {
                 self.union_codec(branches)
             }
         };
-        self.codec(definition, &codec, out);
+        self.codec(definition, schema, &codec, out);
         if let Some(value) = self.default_of(definition) {
             let life = if self.definition_borrows(definition) {
                 "<'_>"
@@ -133,13 +89,12 @@ impl Parser {
         }
     }
 
-    fn codec(&self, definition: &Definition, Codec { min, read, write }: &Codec, out: &mut String) {
+    fn codec(&self, definition: &Definition, schema: &str, Codec { min, read, write }: &Codec, out: &mut String) {
         let (name, own, of) = (
             &definition.name,
             self.own(definition, "'static"),
             self.own(definition, "'a"),
         );
-        let schema = self.complete(&definition.schema).to_string();
         let any = self.own(definition, "'_");
         let _ = write!(
             out,
@@ -201,7 +156,7 @@ impl ::pelton_sdk::avro::Datum for {own} {{
             let reader = if value.is_empty() {
                 String::new()
             } else {
-                format!("(from.field({:?})?)", simple(avro))
+                format!("(from.field({:?})?)", short(avro))
             };
             let _ = write!(read, "\n            {i} => Self::{name}{reader},");
             let _ = write!(
@@ -229,8 +184,7 @@ impl ::pelton_sdk::avro::Datum for {own} {{
                 let mut parts = Vec::new();
                 for Field { name, of, default, .. } in fields {
                     let value = match (default, of) {
-                        // The parser has checked the default.
-                        (Some(json), _) => self.default_value(of, json).ok()?,
+                        (Some(default), _) => default.clone(),
                         (None, Type::Nullable { .. }) => "::core::option::Option::None".into(),
                         (None, Type::Null) => "()".into(),
                         (None, _) => return None,

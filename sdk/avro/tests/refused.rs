@@ -14,49 +14,46 @@ fn field(of: &str) -> String {
 #[test]
 fn an_error_names_the_file_the_place_and_the_reason() {
     for (json, expected) in [
-        (
-            "{",
-            "x.avsc: is not JSON: EOF while parsing an object at line 1 column 1",
-        ),
-        ("5", "x.avsc: a schema is text, an object or an array, not 5"),
+        ("{", "x.avsc: not JSON: EOF while parsing an object at line 1 column 1"),
+        ("5", "x.avsc: a type is a name, an object or an array, not 5"),
         (
             r#""string""#,
             "x.avsc: the top level has to be a record, an enum or a union of records: put it into a record",
         ),
         (
             &field(r#""Nope""#),
-            "x.avsc: R.f: unknown type `Nope`: it has to be defined before, in this file or in one given earlier",
+            "x.avsc: R.f: unknown type `Nope`: it has to be defined before it is used",
         ),
         (
             &field(r#"["null", "R"]"#),
             "x.avsc: R.f: recursive types are not supported (R -> R): bytes could nest without end",
         ),
-        (&field(r#"{"type": "array"}"#), "x.avsc: R.f: an array has \"items\""),
+        (&field(r#"{"type": "array"}"#), "x.avsc: R.f: an array needs \"items\""),
         (
             &field(r#"{"type": "array", "items": {"type": "map", "values": "nope"}}"#),
-            "x.avsc: R.f[]{}: unknown type `nope`: it has to be defined before, in this file or in one given earlier",
+            "x.avsc: R.f[]{}: unknown type `nope`: it has to be defined before it is used",
         ),
         (&field(r#"["int", "int"]"#), "x.avsc: R.f: the union has `int` twice"),
         (
             &field(r#"["int", ["null", "string"]]"#),
-            "x.avsc: R.f: a union holds no union",
+            "x.avsc: R.f: a union can't hold a union",
         ),
-        (&field("[]"), "x.avsc: R.f: a union has branches"),
+        (&field("[]"), "x.avsc: R.f: a union needs branches"),
         (
             &field(r#"{"type": "fixed", "name": "F"}"#),
-            "x.avsc: R.f: a fixed has a \"size\" of at most 1048576 bytes",
+            "x.avsc: R.f: a fixed needs a \"size\", a number of bytes below 2^32",
         ),
         (
             &field(r#"{"type": "enum", "name": "E", "symbols": []}"#),
-            "x.avsc: R.f: an enum has \"symbols\", a list of names",
+            "x.avsc: R.f: an enum needs \"symbols\", a list of names",
         ),
         (
             &field(r#"{"type": "enum", "name": "E", "symbols": ["a-b"]}"#),
-            "x.avsc: R.f: `a-b` is no Avro name",
+            "x.avsc: R.f: \"a-b\" can't be a symbol: use letters, digits and _",
         ),
         (
             &field(r#"{"type": "enum", "name": "E", "symbols": ["A_B", "AB"], "default": "C"}"#),
-            "x.avsc: R.f: its default \"C\" is none of its symbols",
+            "x.avsc: R.f: the default \"C\" is not one of its symbols",
         ),
         (
             &field(r#"{"type": "enum", "name": "E", "symbols": ["AB", "Ab"]}"#),
@@ -64,7 +61,7 @@ fn an_error_names_the_file_the_place_and_the_reason() {
         ),
         (
             &field(r#"{"type": "bytes", "logicalType": "decimal"}"#),
-            "x.avsc: R.f: a decimal has a \"precision\" above 0",
+            "x.avsc: R.f: a decimal needs a \"precision\" above 0",
         ),
         (
             &field(r#"{"type": "bytes", "logicalType": "decimal", "precision": 3, "scale": 4}"#),
@@ -79,16 +76,28 @@ fn an_error_names_the_file_the_place_and_the_reason() {
             "x.avsc: R.f: a fixed of 4 bytes holds 9 digits, not 10",
         ),
         (
+            &field(r#"{"type": "fixed", "name": "F", "size": 1048577}"#),
+            "x.avsc: R.f: a fixed has at most 1048576 bytes here",
+        ),
+        (
+            &field(r#"{"type": "fixed", "name": "F", "size": 0, "logicalType": "decimal", "precision": 1}"#),
+            "x.avsc: R.f: a fixed of 0 bytes holds 0 digits, not 1",
+        ),
+        (
+            &field(r#"{"type": "enum", "name": "n.string", "symbols": ["A"]}"#),
+            "x.avsc: R.f: `n.string` can't name a type",
+        ),
+        (
             r#"{"type": "record", "name": "R"}"#,
-            "x.avsc: R: a record has \"fields\", a list",
+            "x.avsc: the record R needs \"fields\", a list",
         ),
         (
             r#"{"type": "record", "fields": []}"#,
-            "x.avsc: a record, enum or fixed has a \"name\"",
+            "x.avsc: a record, enum or fixed needs a \"name\"",
         ),
         (
             r#"{"type": "record", "name": "a b", "fields": []}"#,
-            "x.avsc: `a b` can't name a type in Avro",
+            "x.avsc: `a b` can't name a type",
         ),
         (
             r#"{"type": "record", "name": "R", "fields": [{"name": "userId", "type": "int"}, {"name": "user_id", "type": "int"}]}"#,
@@ -96,7 +105,7 @@ fn an_error_names_the_file_the_place_and_the_reason() {
         ),
         (
             r#"{"type": "record", "name": "R", "fields": [{"name": "n", "type": "int", "default": "five"}]}"#,
-            "x.avsc: R.n: its default: \"five\" is not an int",
+            "x.avsc: R.n: its default: \"five\" is not a value of int",
         ),
         (
             r#"{"type": "record", "name": "R", "fields": [{"name": "a", "type": {"type": "record", "name": "b.R", "fields": []}}]}"#,
@@ -139,7 +148,7 @@ fn a_type_of_two_files_is_generated_once_and_has_to_be_the_same() {
     assert_eq!(code.matches("pub struct Money").count(), 1);
     assert_eq!(
         both(&money("long"), &inside("int")).unwrap_err().to_string(),
-        "b.avsc: Outer.money: the Rust type `Money` would have two definitions: `n.Money` of a.avsc, and `n.Money` here"
+        "b.avsc: Outer.money: `n.Money` would have two definitions: one of a.avsc, and another here"
     );
     // A file may use a type of an earlier file by name.
     let code = both(&money("long"), &field(r#""n.Money""#)).unwrap();
@@ -163,5 +172,5 @@ fn a_union_at_the_top_is_named_by_its_file_or_by_hand() {
         .text("1.avsc", &union.replace("AEvent", "1"))
         .rust()
         .unwrap_err();
-    assert_eq!(error.to_string(), "1.avsc: (0): `1` can't name a type in Avro");
+    assert_eq!(error.to_string(), "1.avsc: (0): `1` can't name a type");
 }

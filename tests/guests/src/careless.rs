@@ -1,11 +1,11 @@
-//! Effects that leave out what nobody needs.
+//! Effects that leave unused fields undefined.
 //!
-//! Rule: the host must neither read such a span nor miss it.
+//! Rule: the host must neither read such a span nor need it.
 
 use crate::pelton::rules::types::{Action, Effect, Span};
 use crate::{Batch, Effects, POISON, bytes_of};
 
-/// Spans that the effects don't need point anywhere.
+/// Makes the spans that the effects don't use point anywhere.
 pub fn spoil_unused(effects: &mut Effects) {
     let anywhere = Span {
         start: u32::MAX,
@@ -31,7 +31,7 @@ pub fn spoil_unused(effects: &mut Effects) {
     effects.effects.sort_by_key(|effect| effect.of);
 }
 
-/// Rejects each poisoned event, and doesn't say why.
+/// Rejects each poisoned event without a reason.
 pub fn reject_poison(batch: &Batch, effects: &mut Effects) {
     let none = Span { start: 0, len: 0 };
     for (of, input) in batch.inputs.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Taking more than there is: time, memory, stack.
+//! Takes more than there is: time, memory, stack.
 //!
 //! Rule: nothing here ends by itself, and the optimiser can't see that.
 
@@ -18,7 +18,7 @@ pub fn eat() {
     }
 }
 
-/// Deep in calls, with little on the stack in memory: the native stack ends first.
+/// Deep recursion with little stack in memory, so the native stack ends first.
 pub fn recurse(n: u64) -> u64 {
     if black_box(n) == 0 {
         0
@@ -27,7 +27,7 @@ pub fn recurse(n: u64) -> u64 {
     }
 }
 
-/// Deep in calls with a lot on the stack in memory, which ends first.
+/// Deep recursion with a lot of stack in memory, so that stack ends first.
 pub fn recurse_wide(n: u64) -> u64 {
     let wide = black_box([n; 512]);
     if black_box(n) == 0 {

@@ -1,6 +1,6 @@
-//! Rules that misbehave, in the way that their settings say: `{"do": "..."}`.
+//! Rules that misbehave in the way that their settings say: `{"do": "..."}`.
 //!
-//! Rule: written on the bindings alone, without the SDK, so that it can say what the SDK never would.
+//! Rule: they use only the bindings, without the SDK, so that they can return what the SDK never would.
 
 wit_bindgen::generate!({
     path: ["../../wit", "wit"],
@@ -33,13 +33,13 @@ export!(Odd);
 /// What to do, as `describe` was told.
 static DO: OnceLock<String> = OnceLock::new();
 
-/// What `keep` stores, whatever comes.
+/// The datum that `keep` always stores.
 static DATUM: OnceLock<Vec<u8>> = OnceLock::new();
 
-/// Calls of this instance that had an effect.
+/// The number of this instance's calls that had an effect.
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
-/// An event whose value ends so is the one that `panic-on-poison` and its like wait for.
+/// `panic-on-poison` and its like wait for an event whose value ends like this.
 const POISON: &[u8] = b"poison";
 
 const BYTES: &str = r#""bytes""#;
@@ -71,7 +71,7 @@ impl Guest for Odd {
             "too-many-names" => description.counters = (0..70_000).map(|i| i.to_string()).collect(),
             _ => {}
         }
-        // A second call to an instance may not come: the host asks once.
+        // The host describes an instance only once.
         DO.set(what).map_err(|_| "described twice".to_string())?;
         Ok(description)
     }
@@ -122,10 +122,10 @@ impl Guest for Odd {
         };
         match what {
             "remember" => {
-                // What no rules may do: how many calls there were.
+                // Rules must never do this: their effects depend on how many calls there were.
                 let start = effects.bytes.len() as u32;
                 let calls = CALLS.fetch_add(1, Ordering::Relaxed).to_string();
-                // An Avro length is doubled; no number of calls has 64 digits.
+                // Avro lengths are doubled. The number of calls never has 64 digits.
                 effects.bytes.push(2 * calls.len() as u8);
                 effects.bytes.extend(calls.bytes());
                 let len = effects.bytes.len() as u32 - start;
@@ -179,7 +179,7 @@ impl Guest for Odd {
     }
 }
 
-/// Index of the store with one value a key, in the description below.
+/// The index of the store with one value for each key, in the description below.
 const VALUES: u16 = 1;
 
 fn description() -> Description {
@@ -207,7 +207,7 @@ fn description() -> Description {
     }
 }
 
-/// A read that can't be answered; of the first input, of a batch of two at most.
+/// A read that can't be answered. It belongs to the first input, and the batch has at most two.
 fn odd_read(what: &str) -> Option<Read> {
     let none = Span { start: 0, len: 0 };
     let good = Read {
@@ -234,8 +234,8 @@ fn odd_read(what: &str) -> Option<Read> {
     })
 }
 
-/// Good manners: for each event, the stored value of its key goes to the output, and its own is stored; in one call to
-/// the host.
+/// Well-behaved: for each event, sends the stored value of its key and then stores its own value, with one call to the
+/// host.
 fn echo(batch: &Batch) -> Effects {
     let shouts = DO.get().is_some_and(|what| what == "shout-on-poison");
     remember(batch, Some, |held| match shouts && held.ends_with(POISON) {
@@ -244,7 +244,8 @@ fn echo(batch: &Batch) -> Effects {
     })
 }
 
-/// For each event: what its key holds goes to the output, made into that; and what its value comes to is held, if anything.
+/// For each event, sends what its key holds, after one conversion, and stores its own value, after another one, if
+/// anything is left.
 fn remember<'a>(
     batch: &'a Batch,
     stored: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
@@ -277,7 +278,7 @@ fn remember<'a>(
         Happening::Event => stored(bytes_of(input.value, &batch.bytes)),
         _ => None,
     };
-    // What no rules may do: to depend on how inputs are cut into batches.
+    // Rules must never do this: their effects depend on how inputs are cut into batches.
     let by_batch = DO.get().is_some_and(|what| what == "by-batch");
     for (i, input) in batch.inputs.iter().enumerate() {
         let of = i as u32;
@@ -296,7 +297,7 @@ fn remember<'a>(
                 value,
             });
         }
-        // The host answers as of the batch's start: what an event before it stores comes first.
+        // The host answers as of the start of the batch. So what an earlier event stores must be looked for first.
         let same = batch.inputs[..i].iter().filter(|other| key_of(other) == key_of(input));
         let earlier = same.filter_map(holds).next_back().filter(|_| !by_batch);
         if let Some(before) = earlier.or_else(|| cell.map(|cell| bytes_of(cell.value, &found.bytes))) {
@@ -318,12 +319,12 @@ fn remember<'a>(
     }
 }
 
-/// As [`echo`], but what it stores is always the same datum, and what it finds it sends as bytes, whatever it is. A value that
-/// ends in "look" stores nothing.
+/// Like [`echo`], but it always stores the same datum, and sends whatever it finds as bytes. A value that ends in
+/// "look" stores nothing.
 fn keep(batch: &Batch) -> Effects {
     let datum = DATUM.get().map_or(&[][..], Vec::as_slice);
     let stored = |value: &[u8]| (!value.ends_with(b"look")).then_some(datum);
-    // An Avro length is doubled; these are shorter than 64 bytes.
+    // Avro lengths are doubled. These are shorter than 64 bytes.
     remember(batch, stored, |held| [&[2 * held.len() as u8], held].concat())
 }
 
@@ -339,7 +340,7 @@ fn time(batch: &Batch, effects: &mut Effects, ahead: bool) {
     });
 }
 
-/// A question for each event.
+/// A lookup for each event.
 fn ask(batch: &Batch, effects: &mut Effects) {
     each_event(batch, effects, |bytes, _| {
         let start = bytes.len() as u32;
@@ -356,7 +357,7 @@ fn ask(batch: &Batch, effects: &mut Effects) {
     });
 }
 
-/// One more effect for each event, behind its others.
+/// Adds one more effect for each event, after its other ones.
 fn each_event(batch: &Batch, effects: &mut Effects, mut one: impl FnMut(&mut Vec<u8>, &Input) -> Effect) {
     for (of, input) in batch.inputs.iter().enumerate() {
         if input.what == Happening::Event {
@@ -379,12 +380,12 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-/// A schema has quotes, so that it comes in hex.
+/// Decodes a schema. It is passed in hex, because it contains quotes.
 fn text_of(hex: &str) -> String {
     String::from_utf8_lossy(&unhex(hex)).into_owned()
 }
 
-/// Equal keys of a batch stand at one place.
+/// The place of a key in the batch. Equal keys have the same place.
 fn key_of(input: &Input) -> (u32, u32) {
     (input.key.start, input.key.len)
 }

@@ -1,8 +1,9 @@
-//! Instances of the money pipeline in this process, on one log in memory, with all their threads and by the real clock.
+//! Instances of the money pipeline in this process: on one log in memory, with all their threads, and with the real
+//! clock.
 //!
-//! Rule: which version took an input can be seen from outside: each money event comes a second time, ten seconds of event
-//! time later. Where the first one was taken by rules that remember it for a minute, the second is a duplicate and vanishes;
-//! where by rules that remember it for five seconds, both come out.
+//! Rule: the outputs show which version processed an input. Each money event is repeated ten seconds of event time
+//! later. If the first one was processed by rules that remember it for a minute, the second one is a duplicate and is
+//! dropped. If by rules that remember it for five seconds, both come out.
 
 use pelton::binding::{Layout, Wiring};
 use pelton::config::Config;
@@ -24,35 +25,35 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Partitions of every topic.
+/// The number of partitions of every topic.
 pub const PARTITIONS: i32 = 4;
 
-/// Longer than anything takes here, on a busy machine too.
+/// Longer than anything takes here, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Between a money event and its double.
+/// The time between a money event and its double.
 const DOUBLE_AFTER: Millis = 10 * SECOND;
 
-/// Remembers money for a minute: doubles vanish.
+/// Settings that remember money for a minute. Doubles are dropped.
 pub fn long() -> Value {
     json!({ "dedup_ttl": "1m", "session_ttl": "1d", "pending_ttl": "1h" })
 }
 
-/// Remembers money for five seconds: doubles come out.
+/// Settings that remember money for five seconds. Doubles come out.
 pub fn short() -> Value {
     json!({ "dedup_ttl": "5s", "session_ttl": "1d", "pending_ttl": "1h" })
 }
 
-/// See the module.
+/// The log, the file and the clients of such instances.
 pub struct Fleet {
     pub cluster: Embedded,
     config: Config,
     layout: Arc<Layout>,
-    /// Money events so far: their times, since the beginning.
+    /// The times of the money events so far, since the beginning.
     times: Vec<Millis>,
 }
 
-/// The money rules.
+/// The component of the money rules.
 pub fn component() -> Vec<u8> {
     std::fs::read(env!("GUEST_ENRICH_WASM")).expect("tests/build.rs has made it")
 }
@@ -65,7 +66,7 @@ fn user(partition: Partition) -> String {
         .expect("murmur2 leaves no partition out")
 }
 
-/// Asks again and again, until it is so.
+/// Asks again and again until it is true.
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !so() {
@@ -75,7 +76,7 @@ pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 impl Fleet {
-    /// Topics, and no instance yet. The file's rules remember for long.
+    /// The topics, without an instance. The rules in the file remember money for a minute.
     pub fn new() -> Fleet {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-json/pelton.toml");
         let sets = [
@@ -105,7 +106,7 @@ impl Fleet {
         }
     }
 
-    /// How long instances wait for the answers of all tasks.
+    /// Sets how long instances wait for the answers of all tasks.
     pub fn limit(&mut self, limit: Duration) {
         self.config.rules.deploy_limit = limit;
     }
@@ -115,7 +116,7 @@ impl Fleet {
         Arc::new(self.cluster.instance(topics, &self.config.name, instance))
     }
 
-    /// Compiles as the instances do. `before`: called before each.
+    /// Compiles like the instances do. `before` is called before each compilation.
     fn compile(&self, before: impl Fn() + Send + Sync + 'static) -> Compile {
         let config = self.config.clone();
         Arc::new(move |component, settings| {
@@ -134,7 +135,8 @@ impl Fleet {
         self.start_with(instance, long(), || {})
     }
 
-    /// Starts an instance whose file has these settings; `before`: called on its compiling thread before each compilation.
+    /// Starts an instance whose file has these settings. `before` is called on its compiling thread before each
+    /// compilation.
     pub fn start_with(&self, instance: &str, settings: Value, before: impl Fn() + Send + Sync + 'static) -> Running {
         let mut config = self.config.clone();
         config.instance = instance.to_owned();
@@ -156,7 +158,7 @@ impl Fleet {
         Running::start(parts).expect("it starts")
     }
 
-    /// Somebody who deploys without an instance.
+    /// A client that deploys without an instance.
     pub fn client(&self, name: &str) -> DeployClient {
         DeployClient {
             log: self.log(name),
@@ -168,7 +170,7 @@ impl Fleet {
         }
     }
 
-    /// Money of every partition at this time, and its double later. A fresh user of money each, so that nothing is late.
+    /// Adds money in every partition at this time, and its double later. Each has a new user, so that nothing is late.
     pub fn put(&mut self, at: Millis) {
         for partition in 0..PARTITIONS {
             let user = user(partition);
@@ -180,12 +182,12 @@ impl Fleet {
         self.times.push(at);
     }
 
-    /// All before this time is final.
+    /// Makes everything before this time final.
     pub fn flow_to(&self, at: Millis) {
         self.flow(&[0, 1, 2, 3], at);
     }
 
-    /// The same, of these tasks.
+    /// The same, only for these tasks.
     pub fn flow(&self, tasks: &[Partition], at: Millis) {
         for &partition in tasks {
             let user = user(partition);
@@ -225,7 +227,8 @@ impl Fleet {
         seen
     }
 
-    /// Waits until everything came out, as the versions say: `short` at a time since the beginning? And nothing else.
+    /// Waits until the outputs are exactly those that the versions require. `is_short` says which settings apply at a
+    /// time since the beginning.
     pub fn check(&self, is_short: impl Fn(Millis) -> bool) {
         let mut expected = BTreeMap::new();
         for at in &self.times {

@@ -1,4 +1,5 @@
-//! Shadows over several instances: begun on all of them, seen from each, promoted, cancelled, and ended with their tasks.
+//! Shadows over several instances: they start on all instances, can be seen from each, are promoted or cancelled, and
+//! end with their tasks.
 
 use super::fleet::{Fleet, PARTITIONS, eventually, long, short};
 use super::{deploy, has_tasks, two, version, wish};
@@ -8,7 +9,7 @@ use pelton::instance::Running;
 use pelton::shadow::Standing;
 use pelton_tests::stage::{MINUTE, SECOND};
 
-/// What an instance knows.
+/// What an instance reports.
 fn seen(running: &Running) -> Shadowing {
     let view = running.view();
     let seen = shadow_here(&view.control(), PARTITIONS as usize, view.shadow().as_deref());
@@ -23,12 +24,12 @@ fn begin(running: &Running, wish: Wish) -> Result<u64, String> {
     Ok(deploy(running, wish)?.number)
 }
 
-/// Every task has begun, and what is written from now on is seen.
+/// Waits until every task has begun. What is written from now on is seen.
 fn begun(running: &Running) {
     eventually("all tasks begin", || seen(running).tasks.len() == PARTITIONS as usize);
 }
 
-/// As many outputs more as there are doubles: the shadow remembers them for a shorter time.
+/// The shadow has one more output for each double, because it remembers money for a shorter time.
 #[test]
 fn it_is_seen_everywhere_and_promoted() {
     let mut fleet = Fleet::new();
@@ -104,7 +105,7 @@ fn it_is_cancelled() {
         },
     );
     assert!(why.expect_err("there is none").contains("no shadow is running"));
-    // The next one, of the live rules themselves, sees nothing.
+    // The next shadow has the rules of the live task, and finds nothing.
     assert_eq!(begin(&a, wish(long())), Ok(2));
     begun(&a);
     for second in 10..20 {
@@ -118,7 +119,7 @@ fn it_is_cancelled() {
     a.stop().expect("it stops");
 }
 
-/// The tasks of an instance that dies go on elsewhere without it, and say so; those that stay keep it.
+/// The tasks of an instance that dies go on elsewhere without the shadow, and report that. The other tasks keep it.
 #[test]
 fn it_ends_where_its_instance_dies() {
     let mut fleet = Fleet::new();

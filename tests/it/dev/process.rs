@@ -1,4 +1,4 @@
-//! `pelton dev` as a child process, and what it says.
+//! `pelton dev` as a child process, and its output.
 //!
 //! Rule: it ends with its owner, and so does the demo that it has started.
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-/// A process and its lines.
+/// A process and its lines of output.
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
@@ -28,7 +28,7 @@ impl Process {
         Process { child, lines }
     }
 
-    /// `pelton dev` of this crate, which is built into that folder.
+    /// `pelton dev` for this crate, which builds into that folder.
     pub fn dev(package: &Path, target: &Path, flags: &str, args: &[&str]) -> Process {
         let mut dev = Command::new(env!("CARGO_BIN_EXE_pelton-it"));
         dev.arg("dev").arg(package).arg("--json").args(args);
@@ -45,7 +45,7 @@ impl Process {
         self.lines.recv_timeout(PATIENCE).expect("it says something in time")
     }
 
-    /// What it says next of this kind, and all text before that.
+    /// Its next line of this kind, and all text before that.
     #[track_caller]
     pub fn next(&self, event: &str) -> (Value, String) {
         let mut text = String::new();
@@ -61,7 +61,7 @@ impl Process {
         }
     }
 
-    /// How the save ends that is on its way, and what is said of it.
+    /// The outcome of the current save, and what is said about it.
     #[track_caller]
     pub fn end(&self, outcome: &str) -> (Value, String) {
         let (end, text) = self.next("end");
@@ -69,7 +69,7 @@ impl Process {
         (end, text)
     }
 
-    /// The same, where the save was of several files, which may be taken for several saves.
+    /// The same for a save of several files, which may be taken for several saves.
     #[track_caller]
     pub fn at_last(&self, outcome: &str) -> Value {
         loop {
@@ -82,11 +82,11 @@ impl Process {
         }
     }
 
-    /// As Ctrl-C does; the exit code.
+    /// Interrupts it like Ctrl-C. Returns the exit code.
     pub fn interrupt(mut self) -> Option<i32> {
-        // SAFETY: a signal to our own child, which has not been waited for: its id is still its own.
+        // SAFETY: a signal to our own child, which has not been waited for, so its id is still its own.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, libc::SIGINT) }, 0);
-        // Its output ends with it.
+        // Its output ends when it ends.
         while self.lines.recv_timeout(PATIENCE).is_ok() {}
         self.child.wait().expect("it ends").code()
     }

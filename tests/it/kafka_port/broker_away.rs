@@ -1,4 +1,4 @@
-//! The broker goes away in the middle, and comes back.
+//! The broker goes away while everything runs, and comes back.
 
 use super::*;
 use pelton_tests::rig::Record;
@@ -18,7 +18,7 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     let before = transaction(&kafka, &[(1, 0, "k", "before")], &[(0, 0, 1)]);
     assert!(matches!(commit(&mut *producer, before), Outcome::Committed(_)));
 
-    // In order: one that is killed right after a commit does not always keep it (docs/operations.md).
+    // An orderly stop: a broker that is killed right after a commit does not always keep it (docs/operations.md).
     rig.stop();
     let broker = rig.brokers();
     let mut got = Vec::new();
@@ -58,14 +58,15 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
         }
     }
     assert_eq!(offsets(&got, 0), [2]);
-    // The membership comes back, with its partitions or without: until then the gate is closed.
+    // The membership comes back, with or without its partitions. Until then the gate is closed.
     let deadline = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < deadline, "the member does not come back");
         match group.poll(Duration::from_millis(50)) {
             Ok(Some(Membership::Revoked(gone) | Membership::Lost(gone))) => group.released(&gone).unwrap(),
             Ok(_) | Err(Failure::Retry(_)) => {}
-            // The restarted broker takes the member that joins again for a second one: then it is dropped, and joins anew.
+            // The restarted broker may take the member that joins again for a second one. Then it is fenced, and joins
+            // once more.
             Err(Failure::Fenced(_)) => {
                 drop(group);
                 group = kafka.join().unwrap();

@@ -1,4 +1,4 @@
-//! Transactions: all or nothing, behind the gate.
+//! Transactions: all or nothing, and behind the gate.
 
 use super::*;
 use pelton_tests::rig::{Ending, Record};
@@ -19,7 +19,7 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
     assert_eq!(assigned, [0, 1]);
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
 
-    // The offsets of `other`, to which no member subscribes, go along.
+    // The offsets of `other`, which no member subscribes to, are committed too.
     let mut first = transaction(
         &kafka,
         &[(2, 0, "k", "v"), (2, 1, "k1", ""), (2, 0, "k2", "v2")],
@@ -49,7 +49,7 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
         ]
     );
     assert_eq!(read[0].headers, [("origin".to_string(), vec![0, 255])]);
-    // 0 would be "now" to librdkafka.
+    // To librdkafka, 0 would mean "now".
     assert_eq!((read[0].timestamp, read[1].timestamp), (1_000, 1));
     let of = [(0, 0), (0, 1), (1, 0), (1, 1)];
     assert_eq!(kafka.committed(&of).unwrap(), [None, Some(7), Some(3), None]);
@@ -71,7 +71,7 @@ fn the_gate_refuses_an_old_assignment_counter_and_the_producer_goes_on() {
     );
     assert_eq!(kafka.committed(&[(0, 0)]).unwrap(), [None]);
     old = transaction(&kafka, &[(1, 0, "k", "new")], &[(0, 0, 2)]);
-    // Behind the aborted record and its marker.
+    // After the aborted record and its marker.
     assert_eq!(commit(&mut *producer, old), Outcome::Committed(vec![(1, 0, 3)]));
     let values: Vec<_> = rig.read(&out).unwrap().iter().map(|record| record.text()).collect();
     assert_eq!(values, ["new"]);
@@ -91,7 +91,7 @@ fn who_is_no_member_commits_nothing() {
         "{refused:?}"
     );
 
-    // Nor who was one.
+    // Nor may a former member.
     let (mut group, _) = joined(&kafka);
     group.leave();
     let late = transaction(&kafka, &[(1, 0, "k", "v")], &[(0, 0, 1)]);
@@ -117,7 +117,7 @@ fn a_new_producer_fences_the_older_one_with_its_id() {
     let fenced = commit(&mut *older, of("older"));
     assert!(matches!(fenced, Outcome::Ambiguous(_)), "{fenced:?}");
     assert!(matches!(commit(&mut *newer, of("newer")), Outcome::Committed(_)));
-    // It stays useless until it is renewed; then it is the newer one.
+    // It stays unusable until it is renewed. Then it is the newer one.
     assert!(matches!(commit(&mut *older, of("older")), Outcome::Ambiguous(_)));
     older.renew().unwrap();
     assert!(matches!(commit(&mut *older, of("renewed")), Outcome::Committed(_)));
@@ -153,8 +153,8 @@ fn a_record_that_the_broker_refuses_aborts_the_whole() {
     assert_eq!(rig.read(&out).unwrap().len(), 1);
 }
 
-/// A producer dies with a transaction open: its offsets are pending, and hold back whoever asks for stable ones, until the
-/// next producer with its id ends it.
+/// A producer dies with an open transaction. Its offsets are pending and hold back everyone who asks for stable ones,
+/// until the next producer with its id ends the transaction.
 #[test]
 fn a_dangling_transaction_is_ended_by_its_heir_and_holds_offsets_back_until_then() {
     let rig = Rig::shared();
@@ -190,7 +190,7 @@ fn a_dangling_transaction_is_ended_by_its_heir_and_holds_offsets_back_until_then
             let offsets = kafka.committed(&[(0, 0)]).unwrap();
             (offsets, Instant::now())
         });
-        // Not a synchronisation: time for the question to come too early, if it does not wait.
+        // Not a synchronisation: this leaves time for the call to return too early if it doesn't wait.
         std::thread::sleep(Duration::from_millis(700));
         let before = Instant::now();
         let _heir = kafka.producer(&id).unwrap();
@@ -200,7 +200,7 @@ fn a_dangling_transaction_is_ended_by_its_heir_and_holds_offsets_back_until_then
     });
     assert!(held_back, "committed() answered while a transaction was open");
     assert!(rig.read(&out).unwrap().is_empty());
-    // A reader's end waits for such a transaction, too: see `reading`.
+    // The end that a reader reports also waits for such a transaction: see `reading`.
     rig.transaction(&id, &out, &[Record::new("k", "alive")], Ending::Commit)
         .unwrap();
     assert_eq!(rig.read(&out).unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! The group: who has which partition, and when it may go to somebody else.
+//! The group: which member has which partition, and when it may go to another one.
 
 use super::*;
 
@@ -30,14 +30,14 @@ fn a_partition_changes_hands_only_when_it_is_released() {
         first.assignment() > open.assignment,
         "the counter comes before the word"
     );
-    // Not released: the other one gets nothing, however long it asks.
+    // It is not released, so the other one gets nothing, however long it polls.
     ours.released(&revoked[..1]).unwrap();
     let until = Instant::now() + Duration::from_millis(1500);
     while Instant::now() < until {
         assert_eq!(theirs.poll(Duration::from_millis(20)).unwrap(), None);
         assert_eq!(ours.poll(Duration::from_millis(20)).unwrap(), None);
     }
-    // What began before is refused, what begins now is not: this member is alive.
+    // What began before is refused. What begins now is not, because this member is alive.
     assert!(matches!(commit(&mut *producer, open), Outcome::Aborted(_)));
     let now = transaction(&first, &[(1, 0, "k", "in time")], &[(0, 0, 1)]);
     assert!(matches!(commit(&mut *producer, now), Outcome::Committed(_)));
@@ -58,7 +58,7 @@ fn a_partition_changes_hands_only_when_it_is_released() {
     expected.sort();
     assert_eq!(handed, Membership::Assigned(expected.clone()));
 
-    // Leaving is told to the group: no session has to run out (10 s).
+    // The group is told that it leaves, so no session has to time out (10 s).
     let left = Instant::now();
     drop(theirs);
     match told(&mut *ours) {

@@ -1,4 +1,4 @@
-//! Readers: every committed record once, in order, and proofs of the end. Topics and their bounds.
+//! Readers: every committed record once and in order, with proofs of the end. Also topics and their bounds.
 
 use super::*;
 use pelton_tests::rig::{Ending, Record};
@@ -32,12 +32,12 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
     assert_eq!(end(&got), Some(10), "markers and aborted records lie behind the end");
     assert!(begun.elapsed() >= proofs * 3, "proofs come at their interval");
 
-    // An open transaction: the end is before it, the high watermark behind it.
+    // An open transaction. The end is before it, the high watermark after it.
     rig.transaction(&dying, &lead, &numbered(2), Ending::Death).unwrap(); // 10-11
     assert_eq!(kafka.bounds(0, 0).unwrap(), (0, 12));
     let got = arrivals(&mut *reader, |got| ends(got) >= 3).unwrap();
     assert_eq!((offsets(&got, 0).len(), end(&got)), (0, Some(10)));
-    // Records behind it are held back as well, until its heir ends it (marker 13).
+    // Records after it are also held back, until a new producer with its id ends it (marker 13).
     rig.produce(&lead, &numbered(1)).unwrap(); // 12
     let got = arrivals(&mut *reader, |got| ends(got) >= 3).unwrap();
     assert_eq!((offsets(&got, 0).len(), end(&got)), (0, Some(10)));
@@ -128,8 +128,8 @@ fn a_position_that_is_not_in_the_log_is_told_with_the_bounds() {
     assert!(matches!(kafka.truncate(0, 0, 99), Err(Failure::Fatal(_))));
 }
 
-/// Random pauses, resumptions, removals and moves to other offsets, over a log with gaps: what arrives for a partition is
-/// exactly what follows the offset that it was assigned at.
+/// Random pauses, resumptions, removals and moves to other offsets, over a log with gaps. What arrives for a partition
+/// is exactly what follows the offset that it was assigned at.
 #[test]
 fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
     const COUNT: usize = 30_000;
@@ -151,7 +151,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
         seed ^= seed << 17;
         seed % below
     };
-    // Where each partition goes on, and whether it is paused; none: not assigned.
+    // Where each partition continues, and whether it is paused. `None` if it is not assigned.
     let mut state: [Option<(i64, bool)>; 3] = [None; 3];
     let mut seen = 0;
     for _ in 0..600 {
@@ -201,7 +201,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
         }
     }
     assert!(seen > COUNT, "{seen} records are no test");
-    // Then all goes on to the end.
+    // Then everything is read to the end.
     for (partition, slot) in state.iter_mut().enumerate() {
         let (next, _) = slot.get_or_insert((0, false));
         reader.assign(0, partition as i32, *next).unwrap();

@@ -1,4 +1,4 @@
-//! Back by itself, when a version is over its budget.
+//! A version that exceeds its budget is withdrawn automatically.
 
 use super::line::{Line, doing};
 use crate::deploys::fleet::eventually;
@@ -7,7 +7,7 @@ use pelton::deploy::protocol::State;
 use pelton::http::TaskState;
 use serde_json::json;
 
-/// Whoever looks is told why, and the version can be deployed again by hand, and goes back again.
+/// The reason is visible. The version can be deployed again by hand, and is withdrawn again.
 #[test]
 fn it_says_why_and_may_be_deployed_again() {
     let mut line = Line::of(doing("echo"));
@@ -35,7 +35,7 @@ fn it_says_why_and_may_be_deployed_again() {
                 .contains(&format!("pelton_deploys_withdrawn{{worker=\"0\"}} {}", number - 1))
         });
     }
-    // What stands on the control topic is true for a new life, too.
+    // A new instance reads the same from the control topic.
     line.restart();
     assert_eq!(line.version(), good);
     line.flow(10, "poison");
@@ -45,7 +45,7 @@ fn it_says_why_and_may_be_deployed_again() {
     assert!(line.metrics().contains("pelton_rules_stopped{partition=\"0\"} 0"));
 }
 
-/// A task that is far behind goes back where it is, not where the others have come to.
+/// A task that is far behind goes back where it is, not where the other tasks are.
 #[test]
 fn a_task_far_behind_goes_back_where_it_is() {
     let mut line = Line::of(doing("echo"));
@@ -57,7 +57,8 @@ fn a_task_far_behind_goes_back_where_it_is() {
     line.put(0, "ahead");
     line.through();
     line.now = behind;
-    // Far before the time of the other task. Two batches: what is read when it stops, and what comes then.
+    // Far before the time of the other task. There are two batches: one that is read when the task stops, and one that
+    // comes later.
     for _ in 0..2 {
         (0..200).for_each(|_| line.put(1, "poison"));
         line.check("behind");
@@ -66,7 +67,7 @@ fn a_task_far_behind_goes_back_where_it_is() {
     assert!(line.dead_letters().len() <= 6, "{:?}", line.dead_letters());
 }
 
-/// There is nothing before the first version: it goes on, and says so.
+/// There is nothing before the first version. So it keeps running, and that is reported.
 #[test]
 fn the_first_version_goes_on() {
     let mut line = Line::of(doing("panic"));
@@ -88,7 +89,7 @@ fn the_first_version_goes_on() {
     assert_eq!(line.version(), good);
 }
 
-/// What traps in the version before, too, is in the input: nobody goes on and on back.
+/// If the previous version also traps, the input is the cause. Going back does not go on forever.
 #[test]
 fn nobody_goes_back_twice() {
     let mut line = Line::of(doing("echo"));
@@ -108,7 +109,8 @@ fn nobody_goes_back_twice() {
     assert_eq!(line.version(), second);
 }
 
-/// Nothing before it can read what it wrote: its tasks stop, and go on with what is deployed then, from where they stopped.
+/// The previous version can't read what the new one wrote. So its tasks stop, and continue with the next deploy from
+/// where they stopped.
 #[test]
 fn one_way_stops_until_there_are_others() {
     let mut line = Line::of(doing("echo"));
@@ -139,7 +141,7 @@ fn one_way_stops_until_there_are_others() {
     eventually("all is well", || line.health().ok);
 }
 
-/// What a version has set that the one before does not know goes to the dead letters when it goes back.
+/// What a version has set that the previous one doesn't know goes to the dead letters when the tasks go back.
 #[test]
 fn what_the_old_ones_do_not_know_is_not_lost() {
     let mut line = Line::of(doing("echo"));

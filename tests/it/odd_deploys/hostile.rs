@@ -1,11 +1,11 @@
-//! Hostile versions, deployed while the stream runs: what can't run is refused by name, what traps goes back by itself; the stream
-//! goes on, and no other record is harmed.
+//! Hostile versions are deployed while the stream runs. What can't run is refused by name, and what traps is withdrawn.
+//! The stream goes on, and no other record is harmed.
 
 use super::line::{Line, PARTITIONS, doing};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::api::{Back, Wish};
 
-/// Refused: the reason names the thing, and the old rules run on.
+/// They are refused. The reason names the problem, and the old rules keep running.
 #[test]
 fn what_can_not_run_is_refused_by_name() {
     let mut line = Line::of(doing("echo"));
@@ -42,7 +42,8 @@ fn what_can_not_run_is_refused_by_name() {
     assert_eq!(line.running().view().control().last(), 1, "nothing was written");
 }
 
-/// At fault on every record: back by itself, with at most the budget's records in the dead letters.
+/// They are at fault on every record. They are withdrawn, with at most the budget's number of records in the dead
+/// letters.
 #[test]
 fn what_is_always_at_fault_goes_back_by_itself() {
     let mut line = Line::of(doing("echo"));
@@ -73,7 +74,7 @@ fn what_is_always_at_fault_goes_back_by_itself() {
             .set(doing(what))
             .unwrap_or_else(|why| panic!("{what}: {why}"))
             .number;
-        // Of some, only the last event of each batch is at fault.
+        // Some of them are at fault only on the last event of each batch.
         eventually(what, || {
             line.flow(1, "behind");
             let control = line.running().view().control();
@@ -95,7 +96,7 @@ fn what_is_always_at_fault_goes_back_by_itself() {
     }
 }
 
-/// What never ends costs no more than the budget of time, and then goes back by itself.
+/// What never ends costs no more than the time budget, and is then withdrawn.
 #[test]
 fn what_never_ends_goes_back_by_itself() {
     let mut line = Line::hasty(doing("echo"));
@@ -117,7 +118,7 @@ fn what_never_ends_goes_back_by_itself() {
     assert!(line.dead_letters().len() <= 12);
 }
 
-/// At fault on one record in some hundred, which the budget allows: those are dead letters, each for itself.
+/// They are at fault on one record in some hundred, which the budget allows. Each of these records is a dead letter.
 #[test]
 fn what_is_rarely_at_fault_goes_on() {
     for what in ["panic-on-poison", "eat-on-poison"] {
@@ -132,7 +133,7 @@ fn what_is_rarely_at_fault_goes_on() {
     }
 }
 
-/// Odd, and no fault: a timer long past is due at once, and all the chatter is cut short.
+/// Odd, but not a fault: a timer far in the past is due at once, and too much chatter is cut off.
 #[test]
 fn what_is_odd_and_no_fault_goes_on() {
     let mut line = Line::of(doing("echo"));

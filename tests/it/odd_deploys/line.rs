@@ -1,8 +1,8 @@
-//! A pipeline of the odd guest: one topic in, one out, with all threads of an instance, on the log in memory.
+//! A pipeline of the odd guest: one input topic, one output topic, all threads of an instance, and the log in memory.
 //!
-//! Rule: what came out is compared with a model that knows only the topic and the dead letters: each event sends what its key's
-//! event before has left, and leaves its own value; one in the dead letters does neither. So no deploy has harmed any other
-//! record, whatever it did.
+//! Rule: the outputs are compared with a model that knows only the topic and the dead letters. In the model, each event
+//! sends what the previous event of its key has stored, and stores its own value. An event in the dead letters does
+//! neither. So this proves that a deploy has harmed no other record.
 
 use crate::deploys::fleet::eventually;
 use pelton::binding::{Layout, Wiring};
@@ -26,10 +26,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Partitions of every topic.
+/// The number of partitions of every topic.
 pub const PARTITIONS: i32 = 2;
 
-/// Schema 9 is that of everything here.
+/// A registry in which schema 9 is used for everything.
 struct Bytes;
 
 impl Schemas for Bytes {
@@ -51,27 +51,27 @@ pub fn component() -> Vec<u8> {
     std::fs::read(env!("GUEST_ODD_WASM")).expect("tests/build.rs has made it")
 }
 
-/// See the module.
+/// A running pipeline of the odd guest.
 pub struct Line {
     cluster: Embedded,
     config: Config,
     metrics: Arc<Metrics>,
     running: Option<Running>,
-    /// Milliseconds since the beginning, of the last event.
+    /// The time of the last event, in milliseconds since the beginning.
     pub now: i64,
-    /// Keys of each partition.
+    /// The number of keys of each partition.
     pub keys: i64,
-    /// Events so far.
+    /// The number of events so far.
     events: i64,
 }
 
 impl Line {
-    /// An instance of the odd guest that does this, with a small budget of faults, and all the time.
+    /// An instance of the odd guest that does this, with a small budget of faults and unlimited time.
     pub fn of(settings: Value) -> Line {
         Line::with(settings, Duration::from_secs(60), Duration::ZERO)
     }
 
-    /// The same, with little time for a call, and a budget of it.
+    /// The same, with a short time limit for a call, and a budget of time.
     pub fn hasty(settings: Value) -> Line {
         Line::with(settings, Duration::from_millis(50), Duration::from_millis(800))
     }
@@ -170,12 +170,12 @@ impl Line {
         self.running.as_ref().expect("it runs")
     }
 
-    /// What its metrics say.
+    /// The text of its metrics.
     pub fn metrics(&self) -> String {
         self.metrics.text()
     }
 
-    /// What `/health` says.
+    /// The answer of `/health`.
     pub fn health(&self) -> pelton::http::Health {
         let config = Arc::new(self.config.clone());
         let surface = pelton::instance::surface(&config, self.running(), self.metrics.clone(), PARTITIONS as usize);
@@ -188,12 +188,12 @@ impl Line {
         version.map_or_else(String::new, |version| Version(version).to_string())
     }
 
-    /// Deploys.
+    /// Deploys a version.
     pub fn deploy(&self, wish: Wish) -> Result<Deployed, String> {
         self.running().client().deploy(wish, &mut |_, _| {})
     }
 
-    /// Other settings for the running component, from where the tasks are.
+    /// Deploys other settings of the running component, from where the tasks are.
     pub fn set(&self, settings: Value) -> Result<Deployed, String> {
         let settings = Some(settings);
         self.deploy(Wish {
@@ -202,7 +202,8 @@ impl Line {
         })
     }
 
-    /// An event of this partition, a second behind the last one: behind every "now" before it. Its value ends so.
+    /// Adds an event in this partition, a second after the last one, so that it is after every "now" before it. Its
+    /// value ends like this.
     pub fn put(&mut self, partition: Partition, ending: &str) {
         self.now += 1000;
         self.events += 1;
@@ -219,14 +220,14 @@ impl Line {
         appended.expect("a record fits");
     }
 
-    /// So many events of each partition.
+    /// Adds this many events in each partition.
     pub fn flow(&mut self, events: usize, ending: &str) {
         for _ in 0..events {
             (0..PARTITIONS).for_each(|partition| self.put(partition, ending));
         }
     }
 
-    /// Waits until all is processed but the last event of each partition, which is not final.
+    /// Waits until everything is processed, except the last event of each partition, which is not final.
     pub fn through(&self) {
         let ends: Vec<i64> = (0..PARTITIONS)
             .map(|partition| self.read("in", partition).len() as i64 - 1)
@@ -244,7 +245,7 @@ impl Line {
             .expect("a topic")
     }
 
-    /// What is sent, by key, in the order it came: the datums.
+    /// The datums that were sent, by key, in their order.
     pub fn sent(&self) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
         let mut sent: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for partition in 0..PARTITIONS {
@@ -258,7 +259,7 @@ impl Line {
         sent
     }
 
-    /// The dead letters: where each was, and why.
+    /// The dead letters: their origins and reasons.
     pub fn dead_letters(&self) -> BTreeMap<(Partition, i64), String> {
         let topic = self.config.dead_letters_topic();
         let mut letters = BTreeMap::new();
@@ -268,7 +269,7 @@ impl Line {
                     let found = record.headers.iter().find(|(known, _)| known == name);
                     found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
                 };
-                // What no record was has none.
+                // A dead letter that was not a record has no offset.
                 let offset = header("pelton.offset")
                     .map_or(-1 - letters.len() as i64, |offset| offset.parse().expect("a number"));
                 letters.insert((partition, offset), header("pelton.reason").expect("a reason"));
@@ -277,7 +278,7 @@ impl Line {
         letters
     }
 
-    /// Waits until all is processed, and compares it with the model.
+    /// Waits until everything is processed, and compares the outputs with the model.
     pub fn check(&self, what: &str) {
         self.through();
         let letters: BTreeSet<_> = self.dead_letters().into_keys().collect();
@@ -305,7 +306,7 @@ impl Line {
         (0..PARTITIONS).map(end).collect()
     }
 
-    /// Bytes of the changelogs behind these ends.
+    /// The number of bytes in the changelogs after these ends.
     pub fn written_behind(&self, ends: &[i64]) -> usize {
         let of = |(partition, end): (Partition, &i64)| {
             let records = self.read(&self.changelog(), partition).into_iter();
@@ -322,7 +323,7 @@ impl Line {
     }
 }
 
-/// What the odd guest shall do.
+/// The settings that make the odd guest do this.
 pub fn doing(what: &str) -> Value {
     json!({ "do": what })
 }

@@ -1,10 +1,10 @@
-//! Timers and lookups that are pending when rules take over that don't know them.
+//! Timers and lookups that are pending when a version takes over that doesn't know them.
 
 use super::line::{Line, doing};
 use pelton::deploy::api::Wish;
 use serde_json::{Value, json};
 
-/// Refused by name, with nothing changed; with `drop_timers` each goes to the dead letters, once.
+/// The deploy is refused by name, and nothing changes. With `drop_timers`, each of them goes to the dead letters once.
 fn unknown(first: Value, next: Value, name: &str) {
     let mut line = Line::of(first);
     let old = line.version();

@@ -1,11 +1,11 @@
-//! Components that nobody needs leave the control topic.
+//! Components that are no longer needed are removed from the control topic.
 
 use super::line::{Line, component, doing};
 use pelton::deploy::api::{Back, Wish};
 use pelton::deploy::client::Keep;
 use std::time::Duration;
 
-/// The same rules with another section at the end: another component.
+/// The same rules with another section at the end, which makes them another component.
 fn padded(pad: u8) -> Vec<u8> {
     [&component()[..], &[0, 5, 3, b'p', b'a', b'd', pad]].concat()
 }
@@ -45,7 +45,7 @@ fn what_is_pruned_is_gone_and_the_rest_runs_on() {
     assert_eq!(prune(&line, &keep, true).len(), 2, "it was a look");
     assert_eq!(prune(&line, &keep, false).len(), 2);
     assert!(prune(&line, &keep, false).is_empty(), "once");
-    // The rest is there, for a new life too.
+    // The rest is still there, also for a new instance.
     line.restart();
     line.flow(5, "good");
     line.check("pruned");
@@ -63,7 +63,7 @@ fn what_is_pruned_is_gone_and_the_rest_runs_on() {
         line.flow(5, "good");
         line.check("back");
     }
-    // A pruned one is deployed from its file.
+    // A pruned version is deployed from its file again.
     let again = Wish {
         component: Some(padded(3)),
         ..Wish::default()

@@ -1,4 +1,5 @@
-//! Stored values under other schemas: read as the new ones say, back as the old ones say, and never rewritten for it.
+//! Stored values with other schemas: the new rules read them as theirs, the old ones can read them after going back,
+//! and they are not rewritten for this.
 
 use super::line::Line;
 use pelton::deploy::api::{Back, Wish};
@@ -8,7 +9,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Rules with one store of this schema that put this datum, and send what they find.
+/// Settings for rules with one store of this schema. They put this datum, and send what they find.
 fn keeping(schema: &str, datum: &[u8]) -> Value {
     json!({ "do": "keep", "with": hex(schema.as_bytes()), "and": hex(datum) })
 }
@@ -35,12 +36,13 @@ impl Found {
         let sent = line.sent().into_values().next().unwrap_or_default();
         assert!(sent.len() > self.0, "it found something");
         self.0 = sent.len();
-        // Without the length, which is doubled.
+        // Without the length byte.
         sent[sent.len() - 1][1..].to_vec()
     }
 }
 
-/// A change that both sides can read: (what, old schema, its datum, new schema, that datum by it, its own, that by the old).
+/// A change that both sides can read: (name, old schema, its datum, new schema, that datum as the new schema reads it,
+/// the new schema's own datum, that datum as the old schema reads it).
 type Both<'a> = (&'a str, &'a str, &'a [u8], &'a str, &'a [u8], &'a [u8], &'a [u8]);
 
 #[test]
@@ -97,14 +99,15 @@ fn changes_with_a_way_back() {
         assert_eq!(found.last(&mut line, "look"), new_datum, "{what}");
         line.deploy(back()).unwrap_or_else(|why| panic!("{what}: {why}"));
         assert_eq!(found.last(&mut line, "look"), as_old, "{what}");
-        // Both schemas stand in the state, whoever writes last.
+        // The state contains both schemas, whichever version writes last.
         line.restart();
         assert_eq!(found.last(&mut line, "look"), as_old, "{what}");
         assert_eq!(line.dead_letters().len(), 0, "{what}");
     }
 }
 
-/// What it is called; the old field and a datum of it; the new field, that datum as the new rules read it, and one of theirs.
+/// A change: its name, the old field and a datum of it, the new field, that datum as the new rules read it, and one of
+/// their own.
 type Change<'a> = (&'a str, &'a str, &'a [u8], &'a str, &'a [u8], &'a [u8]);
 
 #[test]
@@ -160,7 +163,7 @@ fn changes_without_a_way_back() {
         assert!(why.contains("store 'values'"), "{what}: {why}");
         assert_eq!(found.last(&mut line, "look"), new_datum, "{what}");
     }
-    // What can't be read at all is refused either way.
+    // A schema that can't be read at all is refused in both directions.
     let mut line = Line::of(keeping(&record(r#"{"name": "a", "type": "string"}"#), &[2, b'x']));
     let wish = Wish {
         settings: Some(keeping(&record(r#"{"name": "a", "type": "int"}"#), &[2])),
@@ -173,7 +176,7 @@ fn changes_without_a_way_back() {
     line.through();
 }
 
-/// A deploy with another schema writes no row again: neither when it takes over, nor behind it.
+/// A deploy with another schema doesn't rewrite rows, neither when it takes over nor afterwards.
 #[test]
 fn no_pass_over_the_data() {
     let datum = [&[2, 80][..], &[b'x'; 40]].concat();

@@ -1,4 +1,4 @@
-//! The broker, or the registry, is away: at the start, and in the middle.
+//! The broker or the registry is away, at the start or later.
 
 use super::*;
 use pelton_tests::rig::Record;
@@ -45,7 +45,7 @@ fn a_registry_that_is_away_is_waited_for_at_the_start_and_when_a_new_schema_come
     let first = stage.expected();
     tail.until(first.count(), PATIENCE, || process.lives());
 
-    // The same schema with a word more is another one to the registry; its datums are the same bytes.
+    // To the registry, the same schema with one more word is a different one. Its datums have the same bytes.
     gate.shut();
     let (_, schema) = stage::schemas().swap_remove(0);
     let newer = schema.replacen("\"type\"", "\"doc\": \"newer\", \"type\"", 1);

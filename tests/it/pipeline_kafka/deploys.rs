@@ -14,12 +14,12 @@ pub fn user_of(partition: i32) -> String {
         .expect("one of many")
 }
 
-/// Money without a session at this second; the id says whether it is a duplicate.
+/// Money without a session at this second. The id decides whether it is a duplicate.
 fn money(id: u32, second: i64) -> Record {
     money_of(1, id, second)
 }
 
-/// The same of any partition.
+/// The same for any partition.
 pub(super) fn money_of(partition: i32, id: u32, second: i64) -> Record {
     let user = user_of(partition);
     let event = json!({
@@ -36,12 +36,12 @@ pub fn time(second: i64) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Lets everything before this second, less 20, become final in partition 1.
+/// Makes everything before this second minus 20 final in partition 1.
 fn tick(stage: &mut Stage, second: i64) {
     tick_of(1, stage, second);
 }
 
-/// The same of any partition.
+/// The same for any partition.
 pub(super) fn tick_of(partition: i32, stage: &mut Stage, second: i64) {
     let user = user_of(partition);
     for (rank, (kind, field)) in [
@@ -57,7 +57,7 @@ pub(super) fn tick_of(partition: i32, stage: &mut Stage, second: i64) {
     }
 }
 
-/// What a command with `--json` says, which went well.
+/// The output of a command with `--json`, which must have succeeded.
 pub fn json(output: &Output) -> Value {
     let (code, text) = told(output);
     assert_eq!(code, Some(0), "{text}");
@@ -74,7 +74,7 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     let mut stage = Stage::new(Rig::shared(), Source::None);
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let http = format!("http={address}");
-    // No state.dir: what was deployed is on the control topic.
+    // There is no state.dir: what was deployed is on the control topic.
     let sets = [http.as_str()];
     let url = format!("http://{address}");
     let status = || {
@@ -84,7 +84,7 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     let mut tail = stage.tail();
     let process = stage.run(&sets);
 
-    // The second one is a duplicate: a minute has not passed.
+    // The second one is a duplicate, because less than a minute has passed.
     stage.put(2, vec![money(1, 1_000), money(1, 1_010), money(2, 1_011)]);
     tick(&mut stage, 1_100);
     tail.until(2, PATIENCE, || {});
@@ -112,7 +112,7 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
         status().is_some_and(|now| now["tasks"]["1"] == second && now["taken"]["1"] == 2)
     });
 
-    // Refused: the new ones run on.
+    // It is refused, and the new rules keep running.
     let nonsense = stage.path("nonsense.json");
     std::fs::write(&nonsense, r#"{ "dedup_ttl": "soon" }"#).unwrap();
     for (file, settings) in [
@@ -122,7 +122,7 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     ] {
         let (code, text) = deploy(file, settings);
         assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("the old rules run on"), "{text}");
+        assert!(text.contains("the old rules keep running"), "{text}");
     }
     assert_eq!(status().expect("it answers")["version"], second);
     stage.put(2, vec![money(4, 1_400), money(4, 1_410)]);
@@ -141,14 +141,16 @@ fn rules_are_deployed_to_the_running_process_and_survive_a_restart() {
     assert_eq!(tail.records.len(), 8);
 }
 
-/// Money of all partitions at these seconds, each with a double ten seconds later; the first of them is the id.
+/// Money in all partitions at these seconds, each with a double ten seconds later. The id is the second of the first
+/// one.
 pub fn doubles(stage: &mut Stage, seconds: std::ops::Range<i64>) {
     let both = |partition: i32, second: i64| [second, second + 10].map(|at| money_of(partition, second as u32, at));
     let all = (0..PARTITIONS).flat_map(|partition| seconds.clone().flat_map(move |second| both(partition, second)));
     stage.put(2, all.collect());
 }
 
-/// Two processes, each killed in the middle of a deploy: all tasks take it over at one time, to the millisecond.
+/// Two processes are each killed in the middle of a deploy. All tasks take it over at the same time, exact to the
+/// millisecond.
 #[test]
 fn a_deploy_over_two_processes_of_which_one_is_killed() {
     let mut stage = Stage::new(Rig::shared(), Source::None);
@@ -166,7 +168,7 @@ fn a_deploy_over_two_processes_of_which_one_is_killed() {
     doubles(&mut stage, 1_000..1_050);
     ticks(&mut stage, 1_045);
     tail.until(4 * 20, PATIENCE, || (a.lives(), b.lives()).0);
-    // b dies, and nobody has noticed yet: its tasks answer when a has taken them over.
+    // b dies, and nobody has noticed yet. Its tasks answer when a has taken them over.
     b.kill();
     let first = json(rules(&["set", "dedup_ttl=5s"]));
     let at = first["at"].as_i64().expect("it is committed") / 1000;
@@ -177,7 +179,7 @@ fn a_deploy_over_two_processes_of_which_one_is_killed() {
     let count = 4 * (50 + after(at + 1, 1_000..1_050) + 40);
     tail.until(count, PATIENCE, || (a.lives(), b.lives()).0);
 
-    // And now it is killed as soon as there is something to answer.
+    // Now it is killed as soon as there is something to answer.
     let back = std::thread::scope(|scope| {
         let deploying = scope.spawn(|| rules(&["rollback"]));
         eventually("a deploy", || {

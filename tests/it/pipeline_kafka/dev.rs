@@ -22,12 +22,12 @@ fn settings_that_are_saved_run_in_every_task() {
         tick_of(partition, &mut stage, 1_100);
     }
     let mut tail = stage.tail();
-    // Then time goes on with the clock.
+    // Then event time goes on with the clock.
     let process = stage.run(&["defaults.idle_after=200ms"]);
     tail.until(2 * PARTITIONS as usize, PATIENCE, || {});
 
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-enrich");
-    // Where and as the guests of the tests are built: the same rules, then.
+    // Built in the same place and the same way as the guests of the tests, so the rules are the same.
     let target = Path::new(env!("GUEST_ENRICH_WASM")).with_file_name("guests");
     let none = stage.path("scenarios");
     std::fs::create_dir(&none).unwrap();

@@ -1,6 +1,6 @@
 //! The disk of the local state is full.
 //!
-//! Rule: the state on disk is a cache. Without it everything goes on, and nothing of it is trusted that is not whole.
+//! Rule: the state on disk is a cache. Without it everything goes on, and it is not trusted unless it is complete.
 
 use super::*;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A file system of 64 MiB; taken away at the end.
+/// A file system of 64 MiB. It is unmounted at the end.
 struct Small(TempDir);
 
 impl Small {
@@ -22,7 +22,7 @@ impl Small {
         mounted.is_ok_and(|output| output.status.success()).then_some(small)
     }
 
-    /// Leaves no room; the file that takes it.
+    /// Fills the disk. Returns the file that takes the space.
     fn fill(&self) -> PathBuf {
         let path = self.0.path().join("filler");
         let mut filler = File::create(&path).unwrap();
@@ -39,16 +39,16 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        // A process that was just killed may hold it for a moment.
+        // A process that was just killed may still hold it for a moment.
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).output();
     }
 }
 
-/// What the process answers; empty: nothing.
+/// The answer of the process. Empty if there is none.
 fn ask(address: SocketAddr, path: &str) -> String {
     let mut answer = String::new();
     if let Ok(mut stream) = TcpStream::connect(address) {
-        // An answer that breaks off is as good as none.
+        // An incomplete answer is as good as none.
         let _ = write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         let _ = stream.read_to_string(&mut answer);
     }
@@ -70,7 +70,7 @@ fn a_full_disk_stops_nothing_and_nothing_is_lost_by_restarts_without_room_and_wi
         http.as_str(),
         "state.flush_bytes=1MiB",
         "workers=2",
-        // What comes after so long a silence would be late.
+        // Otherwise records that come after such a long silence would be late.
         "defaults.idle_after=1h",
     ];
     let mut tail = stage.tail();
@@ -87,7 +87,7 @@ fn a_full_disk_stops_nothing_and_nothing_is_lost_by_restarts_without_room_and_wi
         let part = parts.next(&mut stage).expect("a flush in ten parts");
         tail.until(part.count(), PATIENCE, || process.lives());
     }
-    // The outputs come all the same, and whoever asks is told.
+    // The outputs come anyway, and the problem is reported.
     let third = parts.next(&mut stage).expect("ten parts");
     tail.until(third.count(), PATIENCE, || process.lives());
     let health = ask(address, "/health");
@@ -102,7 +102,7 @@ fn a_full_disk_stops_nothing_and_nothing_is_lost_by_restarts_without_room_and_wi
     );
     process.kill();
 
-    // There is no room still.
+    // There is still no room.
     let mut process = stage.run(&sets);
     let fourth = parts.next(&mut stage).expect("ten parts");
     tail.until(fourth.count(), PATIENCE, || process.lives());

@@ -1,6 +1,6 @@
-//! What must come out, by the auditor, and whether it has.
+//! The outputs that the auditor expects, and a check that they have come.
 //!
-//! Rule: values are compared byte for byte with what is written here by the contract's words, apart from the host's code.
+//! Rule: values are compared byte for byte with those that are written here by hand, without the host's code.
 
 use super::{Format, OUTPUT_PARTITIONS, PARTITIONS};
 use pelton_demo::session_service::answer;
@@ -16,20 +16,20 @@ struct Wanted {
     value: Vec<u8>,
 }
 
-/// See the module.
+/// The expected outputs.
 pub struct Expected {
-    /// By task: what must come in this order, with its timestamp.
+    /// By task: outputs that must come in this order and with this timestamp.
     direct: Vec<Vec<(Wanted, i64)>>,
-    /// What was looked up comes when the answer does.
+    /// Looked-up outputs. They come when their answer does.
     looked_up: HashMap<Wanted, usize>,
     /// By rank and partition: the first record that is not final.
     pub positions: Vec<Vec<i64>>,
-    /// Records that can't be read: (rank, partition, offset).
+    /// Unreadable records: (rank, partition, offset).
     pub dead_letters: Vec<(u16, i32, i64)>,
 }
 
 impl Expected {
-    /// Of these records, by rank and partition.
+    /// The expected outputs for these records, by rank and partition.
     pub fn of(format: Format, records: &[Vec<Vec<Record>>; 3]) -> Expected {
         let parameters = auditor::Parameters {
             format: match format {
@@ -94,7 +94,7 @@ impl Expected {
         expected
     }
 
-    /// How many records must come out.
+    /// The number of records that must come out.
     pub fn count(&self) -> usize {
         self.direct.iter().map(Vec::len).sum::<usize>() + self.looked_up.values().sum::<usize>()
     }
@@ -104,7 +104,8 @@ impl Expected {
         self.looked_up.values().sum()
     }
 
-    /// Exactly these, each once, in its partition; what was not looked up with its timestamp and in the task's order.
+    /// Checks that there are exactly these outputs, each once and in its partition. Those that were not looked up must
+    /// have their timestamp, and be in the task's order.
     pub fn check(&self, records: &[Read]) {
         let mut looked_up = self.looked_up.clone();
         let mut direct: HashMap<(Wanted, i64), usize> = HashMap::new();
@@ -222,7 +223,7 @@ fn json(value: &Enriched) -> Vec<u8> {
     all.into_bytes()
 }
 
-/// A decimal without exponent and trailing zeros.
+/// A decimal without an exponent and trailing zeros.
 fn plain(value: Decimal) -> String {
     let sign = if value < 0 { "-" } else { "" };
     let (whole, part) = (value.unsigned_abs() / 10_000, value.unsigned_abs() % 10_000);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Money events in each.
+/// The number of money events in each.
 const MONEY: u64 = 20_000;
 
 fn runs(source: Source, format: Format) {

@@ -1,20 +1,20 @@
-//! A door in front of a server: shut, nobody gets through, and whoever is inside is cut off.
+//! A gate in front of a server. While it is shut, connections are refused, and open ones are cut.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// See the module.
+/// A gate in front of one server.
 pub struct Gate {
-    /// The server's URL with this door's address.
+    /// The server's URL, with the gate's address.
     url: String,
     shut: Arc<AtomicBool>,
     inside: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Gate {
-    /// In front of the server of an `http://HOST:PORT/...`.
+    /// A gate in front of the server of this `http://HOST:PORT/...`.
     pub fn to(url: String) -> Gate {
         let rest = url.strip_prefix("http://").expect("a URL of the rig");
         let (server, path) = rest.split_once('/').expect("with a path");
@@ -30,7 +30,7 @@ impl Gate {
             inside: inside.clone(),
         };
         let server = server.to_string();
-        // It ends with the tests.
+        // The thread ends with the tests.
         std::thread::spawn(move || {
             for guest in listener.incoming().flatten() {
                 let mut inside = inside.lock().unwrap();
@@ -62,13 +62,13 @@ impl Gate {
         let mut inside = self.inside.lock().unwrap();
         self.shut.store(true, Ordering::SeqCst);
         for stream in inside.drain(..) {
-            // An error says that it is closed already.
+            // An error means that it is closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Until one of them has enough.
+/// Copies bytes until one side ends.
 fn pass(mut from: TcpStream, mut to: TcpStream) {
     let mut bytes = [0; 4096];
     while let Ok(count) = from.read(&mut bytes)

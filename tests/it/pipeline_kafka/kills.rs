@@ -1,22 +1,23 @@
-//! kill -9 at random moments: every output once.
+//! SIGKILL at random moments: every output comes exactly once.
 
 use super::*;
 use pelton_demo::traffic::Random;
 
-/// Money events, and kills while they go through.
+/// The number of money events, and of kills while they are processed.
 const MONEY: u64 = 200_000;
 const KILLS: usize = 20;
 
-/// The last kill comes at most so long after its process has started to commit: in the middle of its part, mostly.
+/// The longest time until the last kill after its process has started to commit. This is usually in the middle of its
+/// part.
 const MIDDLE: u64 = 300;
 
-/// One life in four ends before it has committed anything, at most so long after its start.
+/// One process in four is killed before it has committed anything, at most this long after its start.
 const EARLY: u64 = 1_500;
 
 #[test]
 fn twenty_kills_while_200_000_money_events_go_through_lose_and_double_nothing() {
     let mut stage = Stage::new(Rig::shared(), Source::Registry);
-    // State on disk, flushed often: a restart goes on from there.
+    // The state is on disk and is flushed often. A restart continues from there.
     let sets = ["state.dir=data", "state.flush_bytes=1MiB", "workers=2"];
     let parameters = Parameters {
         users: 1_000,

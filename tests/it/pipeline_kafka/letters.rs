@@ -1,4 +1,4 @@
-//! Dead letters: what can't be read goes there as it came, with why and where from.
+//! Dead letters: unreadable input goes there as it came, with the reason and its origin.
 
 use super::*;
 use pelton_tests::rig::Record;

@@ -1,4 +1,4 @@
-//! Two instances: they share the partitions, and one takes over when the other is killed.
+//! Two instances share the partitions. When one is killed, the other takes over.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn of_two_processes_that_run_as_the_same_instance_one_ends_and_nothing_is_double
     let sets = [
         "workers=1",
         "kafka.heartbeat.interval.ms=500",
-        // The two may fight for longer than a partition is silent: what comes then would be late.
+        // The two may fight for longer than a partition may be silent. What comes then would be late.
         "defaults.idle_after=10m",
     ];
     let mut tail = stage.tail();
@@ -52,7 +52,7 @@ fn of_two_processes_that_run_as_the_same_instance_one_ends_and_nothing_is_double
     let mut both = [stage.run(&sets), stage.run_in("log-rival", &sets)];
     tail.until(1, PATIENCE, || {});
     parts.put(&mut stage);
-    // The first fence may be a broker's restart: who is fenced joins again. The second one is not.
+    // The first fence may come from a broker's restart, so the fenced instance joins again. The second one can't.
     eventually("one of them ends", || {
         both.iter_mut().any(|process| process.ended().is_some())
     });

@@ -17,7 +17,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it; what it says is added to `log`.
+    /// Starts it. Its output is added to `log`.
     pub fn run(file: &Path, sets: &[&str], log: &Path) -> Process {
         let mut output = File::options().create(true).append(true).open(log).unwrap();
         let mut now = vec![];
@@ -26,8 +26,8 @@ impl Process {
         writeln!(output, "{} started", String::from_utf8_lossy(&now)).unwrap();
         let mut command = command("run", file, sets);
         command.stdout(Stdio::null()).stderr(output);
-        // SAFETY: prctl is async-signal-safe, and touches nothing of this process. The death signal comes when the thread
-        // that has started the process ends: that is the test, which is its owner.
+        // SAFETY: prctl is async-signal-safe, and touches nothing of this process. The death signal comes when the
+        // thread that has started the process ends. That is the test, which is its owner.
         unsafe {
             command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
                 0 => Ok(()),
@@ -42,22 +42,22 @@ impl Process {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
-        // SAFETY: a signal to our own child, which has not been waited for: its id is still its own.
+        // SAFETY: a signal to our own child, which has not been waited for, so its id is still its own.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) }, 0);
     }
 
-    /// Ends it at once, as a crash does.
+    /// Ends it at once, like a crash.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Its exit code, if it has ended. None of a signal.
+    /// Its exit code if it has ended. The inner value is `None` if a signal ended it.
     pub fn ended(&mut self) -> Option<Option<i32>> {
         self.child.try_wait().unwrap().map(|status| status.code())
     }
 
-    /// Waits for its end; the exit code.
+    /// Waits for its end, and returns the exit code.
     pub fn code(&mut self, patience: Duration) -> i32 {
         let deadline = Instant::now() + patience;
         loop {
@@ -73,7 +73,7 @@ impl Process {
         }
     }
 
-    /// Asks it to stop, and expects that it ends well; how long that took.
+    /// Asks it to stop, and checks that it succeeds. Returns how long that took.
     pub fn stop(mut self) -> Duration {
         let begun = Instant::now();
         self.terminate();
@@ -82,17 +82,17 @@ impl Process {
         begun.elapsed()
     }
 
-    /// What it and its predecessors have said.
+    /// The output of this process and its predecessors.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// It has not ended.
+    /// Fails if it has ended.
     pub fn lives(&mut self) {
         assert_eq!(self.ended(), None, "it has ended:\n{}", self.said());
     }
 
-    /// Waits until it says this.
+    /// Waits until this is in its output.
     pub fn says(&mut self, what: &str, patience: Duration) {
         let deadline = Instant::now() + patience;
         while !self.said().contains(what) {
@@ -105,7 +105,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Errors say that it has ended already.
+        // An error means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -116,7 +116,7 @@ pub fn pelton(words: &str, file: &Path, sets: &[&str]) -> Output {
     command(words, file, sets).output().expect("pelton starts")
 }
 
-/// The same, by all its words.
+/// The same, with all of its arguments.
 pub fn words(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pelton-it"));
     command

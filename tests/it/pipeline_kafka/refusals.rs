@@ -1,9 +1,9 @@
-//! What is wrong with a pipeline is said before anything is done: by `pelton check`, and by the start, with the key.
+//! A mistake in a pipeline is reported before anything is done, with its key, by `pelton check` and by the start.
 
 use super::process::pelton;
 use super::*;
 
-/// `check` finds it, with exit code 1; `run` does not start. Both name the key.
+/// `check` finds it and exits with code 1, and `run` does not start. Both name the key.
 fn refused(stage: &Stage, sets: &[&str], key: &str, says: &str) {
     let check = pelton("check", &stage.file(), sets);
     let out = String::from_utf8_lossy(&check.stdout);
@@ -12,7 +12,7 @@ fn refused(stage: &Stage, sets: &[&str], key: &str, says: &str) {
     let mut run = stage.run_in(&Rig::unique("log"), sets);
     let code = run.code(PATIENCE);
     let said = run.said();
-    // 1: the file itself is wrong; 3: what it names is.
+    // 1 if the file itself is wrong, 3 if something that it names is.
     assert!(code == 1 || code == 3, "{code}: {said}");
     assert!(said.contains(key) && said.contains(says), "{said}");
 }

@@ -1,5 +1,5 @@
-//! `pelton rules` through Kafka alone, to two processes: a shadow, what it shows, and its promotion; components that are pruned; and
-//! rules that go back by themselves.
+//! `pelton rules` through Kafka alone, with two processes: a shadow, its findings and its promotion; pruned components;
+//! and rules that are withdrawn automatically.
 
 use super::deploys::{doubles, json, money_of, tick_of, time, user_of};
 use super::process::words;
@@ -8,7 +8,7 @@ use pelton_tests::rig::Record;
 use serde_json::Value;
 use std::path::Path;
 
-/// `pelton rules ... --config FILE --json`: what it says, if it went well; else why not.
+/// Runs `pelton rules ... --config FILE --json`. Returns its output if it succeeded, and otherwise the reason.
 fn rules(file: &Path, what: &[&str]) -> Result<Value, String> {
     let file = file.display().to_string();
     let output = words(&[&["rules"], what, &["--config", &file, "--json"]].concat());
@@ -30,7 +30,7 @@ fn both(stage: &Stage, sets: &[&str]) -> [Process; 2] {
 fn a_shadow_on_two_processes_names_what_differs_and_is_promoted_and_old_components_are_pruned() {
     let mut stage = Stage::new(Rig::shared(), Source::None);
     let file = stage.file();
-    // What ran while the journal is kept is needed.
+    // What ran within the journal's retention is still needed.
     let text = std::fs::read_to_string(&file).unwrap() + "[topics]\njournal_retention = \"1m\"\n";
     std::fs::write(&file, text).unwrap();
     let mut tail = stage.tail();
@@ -58,7 +58,7 @@ fn a_shadow_on_two_processes_names_what_differs_and_is_promoted_and_old_componen
         none
     );
 
-    // One user has a country; for the shadow that is the country of the session, too, where there is none.
+    // One user has a country. The shadow also uses it as the country of the session if there is none.
     let shadow = ["deploy", env!("GUEST_RESIDENT_WASM"), "--shadow", "2h"];
     assert_eq!(rules(&file, &shadow).expect("it begins")["number"], 1);
     let diff = || rules(&file, &["diff"]).expect("it is told");
@@ -115,7 +115,8 @@ fn a_shadow_on_two_processes_names_what_differs_and_is_promoted_and_old_componen
         "it makes the outputs now"
     );
 
-    // What runs and the version before stay; the other one is not needed any more when the journal of its time is gone.
+    // The running version and the one before stay. The other one is no longer needed when the journal of its time is
+    // gone.
     let prune = |words: &[&str]| -> Vec<u64> {
         let said = rules(&file, &[&["prune"], words].concat()).expect("it is told");
         let gone = said["pruned"].as_array().expect("a list").iter();
@@ -130,7 +131,7 @@ fn a_shadow_on_two_processes_names_what_differs_and_is_promoted_and_old_componen
     assert_eq!(prune(&[]), [0; 0], "once");
     let why = rules(&file, &["rollback", "--deploy", "2"]).expect_err("it is gone");
     assert!(why.contains("pruned"), "{why}");
-    // What is left runs on, also in a new life of a process.
+    // The rest keeps running, also after a restart of a process.
     a.kill();
     let mut a = stage.run(&["workers=1", "kafka.session.timeout.ms=6000", "instance=a"]);
     assert_eq!(
@@ -210,7 +211,7 @@ fn rules_that_trap_go_back_by_themselves_on_both_processes() {
     let mut tail = Tail::new(stage.rig, &output);
     let mut letters = Tail::wait_for(stage.rig, &format!("{name}-dead-letters"));
     let mut second = 1_000_000;
-    // So many in each partition; the last one only lets the others become final.
+    // Adds this many events in each partition. The last one only makes the others final.
     let mut put = |value: &str, count: i64| {
         let mut all = vec![];
         for partition in 0..PARTITIONS {
@@ -228,7 +229,7 @@ fn rules_that_trap_go_back_by_themselves_on_both_processes() {
         stage.rig.produce(&input, &all).unwrap();
     };
     put("good", 10);
-    // An event sends what the one before has left: the first of a key nothing.
+    // An event sends what the previous one has stored. So the first one of a key sends nothing.
     tail.until(4 * 9, PATIENCE, || (a.lives(), b.lives()).0);
     assert_eq!(
         rules(&file, &["set", "do=panic-on-poison"]).expect("it fits")["number"],
@@ -242,7 +243,7 @@ fn rules_that_trap_go_back_by_themselves_on_both_processes() {
         let status = rules(&file, &["status"]).expect("it is told");
         deploys(&status).last().is_some_and(|last| last["state"] == "withdrawn")
     });
-    // Every event is there once: as an output, or in the dead letters.
+    // Every event comes exactly once, as an output or in the dead letters.
     let due = 4 * (9 + 1 + 10 + 1 + 50);
     let begun = Instant::now();
     while tail.records.len() + letters.records.len() < due {
@@ -274,6 +275,6 @@ fn rules_that_trap_go_back_by_themselves_on_both_processes() {
     tail.follow(Duration::from_millis(300));
     letters.follow(Duration::from_millis(300));
     assert_eq!(tail.records.len() + letters.records.len(), due + 4 * 11);
-    // A process refuses five at most, and the epoch that is over the budget is done again.
+    // A process refuses at most five, and the epoch that exceeds the budget is done again.
     assert!(letters.records.len() <= 10, "{} dead letters", letters.records.len());
 }

@@ -1,11 +1,11 @@
-//! A broker behind TLS and SASL: librdkafka's properties are all that it takes, and what is wrong with them ends the start with
-//! what to mend.
+//! A broker with TLS and SASL. Setting librdkafka's properties is enough. If they are wrong, the start fails and says
+//! what to fix.
 
 use super::process::pelton;
 use super::*;
 use pelton_tests::rig::secure::{PASSWORD, Secured, USER};
 
-/// The stage's broker by its secured listener; what is given twice holds as it is given last.
+/// Settings for the stage's broker on its secured listener. If a setting occurs twice, the last one counts.
 fn sets(secured: &Secured, mechanism: &str, more: &[&str]) -> Vec<String> {
     let mut sets = vec![
         format!("kafka.bootstrap.servers={}", secured.brokers()),
@@ -31,7 +31,7 @@ fn a_broker_behind_tls_and_sasl_is_used_by_librdkafkas_properties_and_wrong_ones
     let expected = stage.expected();
     let mut tail = stage.tail();
 
-    // What is wrong, and what the message must say. None of them may be tried again for ever.
+    // What is wrong, and what the message must contain. None of these errors may be retried forever.
     let foreign = format!("kafka.ssl.ca.location={}", secured.foreign_ca().unwrap().display());
     let wrong = [
         ("SCRAM-SHA-256", "kafka.sasl.password=wrong-one", "sasl.password"),

@@ -1,4 +1,4 @@
-//! The program of `make soak`, for a minute: so that it works when somebody needs it.
+//! Runs the program of `make soak` for a minute, so that it works when it is needed.
 
 use super::*;
 use pelton_tests::soak::{Options, Program, flat, run};

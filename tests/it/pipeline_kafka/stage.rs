@@ -1,4 +1,4 @@
-//! Everything that a pipeline needs around it: topics, schemas, its file, its traffic.
+//! Everything around a pipeline: its topics, schemas, file and traffic.
 
 use super::{
     Expected, Format, OUTPUT_PARTITIONS, PARTITIONS, Parameters, Process, Rig, Tail, Traffic, registry, service,
@@ -17,7 +17,7 @@ pub enum Source {
     Folder,
 }
 
-/// One pipeline with topics of its own.
+/// A pipeline with its own topics.
 pub struct Stage {
     pub rig: &'static Rig,
     pub name: String,
@@ -25,21 +25,21 @@ pub struct Stage {
     pub output: String,
     pub format: Format,
     pub folder: TempDir,
-    /// What the traffic was, by stream and partition: for the auditor.
+    /// The traffic by stream and partition, for the auditor.
     pub records: [Vec<Vec<Record>>; 3],
-    /// Records of this topic are written in another form than the auditor gets to see.
+    /// Records of this topic are written in another form than the auditor sees.
     pub rewrite: Option<(String, Rewrite)>,
 }
 
-/// What is written for a record.
+/// What is written instead of a record.
 pub type Rewrite = Box<dyn Fn(&Record) -> Record>;
 
 impl Stage {
-    /// Makes topics and the pipeline's file.
+    /// Creates the topics and the pipeline's file.
     pub fn new(rig: &'static Rig, source: Source) -> Stage {
         let name = Rig::unique("money");
         let inputs = Stream::ALL.map(|stream| format!("{name}-{}", stream.topic()));
-        // The traffic is years old: the broker would remove it within minutes.
+        // The traffic is years old. Otherwise the broker would remove it within minutes.
         let kept = [("retention.ms", "-1")];
         for topic in &inputs {
             rig.create(topic, PARTITIONS, &kept).unwrap();
@@ -131,27 +131,27 @@ file = "{rules}"
         self.path("pelton.toml")
     }
 
-    /// Starts a process of it.
+    /// Starts a process of the pipeline.
     pub fn run(&self, sets: &[&str]) -> Process {
         Process::run(&self.file(), sets, &self.path("log"))
     }
 
-    /// Reads its output from the beginning.
+    /// Reads the output from the beginning.
     pub fn tail(&self) -> Tail {
         Tail::new(self.rig, &self.output)
     }
 
-    /// The same, with a log of its own.
+    /// Like [`run`](Stage::run), with this log file.
     pub fn run_in(&self, log: &str, sets: &[&str]) -> Process {
         Process::run(&self.file(), sets, &self.path(log))
     }
 
-    /// Makes traffic, writes it into the topics, and keeps it for the auditor.
+    /// Generates traffic, writes it into the topics, and keeps it for the auditor.
     pub fn produce(&mut self, parameters: Parameters) {
         self.parts(parameters, 1).put(self);
     }
 
-    /// Makes traffic, to be written in so many parts.
+    /// Generates traffic that is written in this many parts.
     pub fn parts(&self, parameters: Parameters, parts: usize) -> Parts {
         assert_eq!(parameters.format, self.format);
         let mut traffic = Traffic::new(parameters);
@@ -167,7 +167,7 @@ file = "{rules}"
         Parts { all, size }
     }
 
-    /// Writes records to the input of this rank; each must name its partition.
+    /// Writes records to the input of this rank. Each must name its partition.
     pub fn put(&mut self, rank: usize, records: Vec<Record>) {
         match &self.rewrite {
             Some((topic, rewrite)) if *topic == self.inputs[rank] => {
@@ -182,14 +182,14 @@ file = "{rules}"
         }
     }
 
-    /// What must come out of it.
+    /// The outputs that must come of it.
     pub fn expected(&self) -> Expected {
         Expected::of(self.format, &self.records)
     }
 }
 
 impl Drop for Stage {
-    /// A failed test shows what its processes said, and what they refused.
+    /// A failed test shows the output of its processes, and what they refused.
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
@@ -223,7 +223,7 @@ impl Drop for Stage {
 
 /// Traffic that is not written yet.
 pub struct Parts {
-    /// (rank, record), the last one first.
+    /// (rank, record), with the last one first.
     all: Vec<(usize, Record)>,
     size: usize,
 }
@@ -241,7 +241,7 @@ impl Parts {
         }
     }
 
-    /// The same; what must have come out when it went through. None: that was all.
+    /// Writes the next part. Returns what must have come out after it, or `None` if there was no part left.
     pub fn next(&mut self, stage: &mut Stage) -> Option<Expected> {
         if self.all.is_empty() {
             return None;
@@ -251,7 +251,7 @@ impl Parts {
     }
 }
 
-/// The contract's schemas in the order of their ids, with the topics that they are of.
+/// The pipeline's schemas in the order of their ids, with the topics that they belong to.
 pub fn schemas() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/schemas");
     [

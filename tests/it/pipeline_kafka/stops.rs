@@ -1,4 +1,4 @@
-//! SIGTERM: the open epoch is finished, the group left, and a restart goes on where it was.
+//! SIGTERM: the open epoch is finished, the process leaves the group, and a restart continues where it was.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_stopped_instance_has_committed_what_it_did_and_goes_on_later() {
             continue;
         }
         tail.until(expected.count(), PATIENCE, || running.lives());
-        // Everything that is final is done: the group's offsets say so, before the stop and behind it.
+        // Everything final is done. The group's offsets say so before and after the stop.
         let at = |rank: usize| rig.committed(&group, &topics[rank]).unwrap();
         let wanted: Vec<Vec<_>> = expected
             .positions
@@ -42,7 +42,7 @@ fn a_stopped_instance_has_committed_what_it_did_and_goes_on_later() {
 #[test]
 fn a_stopped_instance_leaves_the_group_so_that_another_one_starts_at_once() {
     let mut stage = Stage::new(Rig::shared(), Source::None);
-    // Whoever is not told of the leave waits for the session to end.
+    // A member that is not told of the leave would wait for the session to end.
     let sets = ["kafka.session.timeout.ms=60000"];
     let mut tail = stage.tail();
     let mut parts = stage.parts(varied(Format::Json, 4_000), 2);
@@ -65,7 +65,7 @@ fn a_stopped_instance_leaves_the_group_so_that_another_one_starts_at_once() {
 fn told_to_stop_while_the_broker_does_not_answer_it_gives_up_in_time_and_the_next_start_goes_on() {
     let rig: &'static Rig = Box::leak(Box::new(Rig::kafka().unwrap()));
     let mut stage = Stage::new(rig, Source::None);
-    // What is written below is still open when the broker falls silent.
+    // The epoch with what is written below is still open when the broker falls silent.
     let sets = ["workers=1", "epoch.interval=3s"];
     let mut tail = stage.tail();
     let mut parts = stage.parts(varied(Format::Json, 8_000), 2);
@@ -76,7 +76,7 @@ fn told_to_stop_while_the_broker_does_not_answer_it_gives_up_in_time_and_the_nex
     rig.freeze(true);
     let begun = Instant::now();
     process.terminate();
-    // The epoch is in doubt, or aborted for certain, if the broker fell silent before anything of it was sent.
+    // The epoch is in doubt, or is certainly aborted if the broker fell silent before anything of it was sent.
     let code = process.code(PATIENCE);
     assert!(matches!(code, 0 | 3), "{code}: {}", process.said());
     let took = begun.elapsed();

@@ -1,4 +1,4 @@
-//! Follows a topic: committed records only, as they come.
+//! Follows a topic. Reads only committed records, as they come.
 
 use super::Rig;
 use pelton_tests::rig::Read;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 pub struct Tail {
     consumer: BaseConsumer,
-    /// In the order they came; within a partition that of the offsets.
+    /// In the order they came. Within a partition this is the order of the offsets.
     pub records: Vec<Read>,
     /// The last error of the consumer, for people.
     trouble: Option<String>,
 }
 
 impl Tail {
-    /// From the topic's beginning.
+    /// Reads from the topic's beginning.
     pub fn new(rig: &Rig, topic: &str) -> Tail {
         let mut config = rig.client();
         config
@@ -42,13 +42,13 @@ impl Tail {
         }
     }
 
-    /// The same of a topic that somebody else makes just now.
+    /// The same for a topic that is just being created.
     pub fn wait_for(rig: &Rig, topic: &str) -> Tail {
         super::eventually(topic, || rig.partitions(topic).is_ok_and(|count| count > 0));
         Tail::new(rig, topic)
     }
 
-    /// Takes what comes within so long. Errors of a broker that is away are waited out.
+    /// Takes what comes within this time. Waits out the errors of a broker that is away.
     pub fn follow(&mut self, wait: Duration) {
         let deadline = Instant::now() + wait;
         loop {
@@ -77,7 +77,7 @@ impl Tail {
         }
     }
 
-    /// Waits until so many records are there; `alive` is asked now and then.
+    /// Waits until there are this many records. `alive` is called now and then.
     pub fn until(&mut self, count: usize, patience: Duration, mut alive: impl FnMut()) {
         let deadline = Instant::now() + patience;
         while self.records.len() < count {

@@ -1,4 +1,4 @@
-//! What can't be used as rules is refused before it runs, and the text says what to change.
+//! Unusable rules are refused before they run, and the message says what to change.
 
 use super::support::{odd_file, patient, settings};
 use super::wasi::{PLAIN, module};
@@ -38,7 +38,7 @@ fn imports_that_are_not_there() {
     let component = r#"(component (import "pelton:rules/host@0.1.7" (instance (export "fly" (func)))))"#;
     let said = refused(&wat::parse_str(component).unwrap(), "");
     assert_eq!(said, Refused::Import("pelton:rules/host@0.1.7#fly".into()));
-    // A core import outside of the WIT world, as of a module for wasm32-wasip1.
+    // A core import that is not in the WIT world, like that of a module for wasm32-wasip1.
     let import = r#"(import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#;
     let said = refused(&module(import, PLAIN, "", ""), "");
     assert!(

@@ -1,4 +1,4 @@
-//! What the tests of the port share: batches, a state in memory, the odd guest, the log.
+//! Helpers that the tests of the interface share: batches, a state in memory, the odd guest, and the log.
 
 use pelton::record::Span;
 use pelton::rules::{Batch, Cell, Engine, Found, Happening, Input, Limits, Read, Rules};
@@ -8,13 +8,13 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// One value for each input of a batch.
+/// A state with one value for each input of a batch.
 #[derive(Default)]
 pub struct Memory {
     values: BTreeMap<u32, Vec<u8>>,
-    /// Calls of `get_many`.
+    /// The number of calls of `get_many`.
     pub calls: usize,
-    /// Answer with an error.
+    /// Whether to answer with an error.
     pub broken: bool,
 }
 
@@ -85,7 +85,7 @@ pub fn settings(what: &str) -> String {
     format!(r#"{{"do": "{what}"}}"#)
 }
 
-/// The usual limits, but for the time: on a busy machine another limit than the one under test must not end the call.
+/// The usual limits with a long time limit, so that on a busy machine only the limit under test ends the call.
 pub fn patient() -> Limits {
     Limits {
         time: Duration::from_secs(60),
@@ -106,7 +106,7 @@ pub fn odd_with(what: &str, limits: Limits) -> Rules {
         .unwrap_or_else(|refused| panic!("{what}: {refused}"))
 }
 
-/// The lines that the rules log in this thread meanwhile.
+/// The lines that the rules log in this thread during `run`.
 pub fn rules_lines(run: impl FnOnce()) -> Vec<String> {
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -1,14 +1,15 @@
-//! Guests of languages that name WASI, written by hand: what they touch at start is empty, the rest traps by name.
+//! Hand-written guests of languages that import WASI. What they use at start is empty, and the rest traps with its
+//! name.
 
 use super::support::{Memory, batch, patient, rules_lines};
 use pelton::rules::{Engine, Kind, Sandbox, Trap};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// Imports of a world: none beyond those of the rules.
+/// The imports of a world: only those of the rules.
 pub const PLAIN: &str = "";
 
-/// The WASI interfaces that these guests name, cut down.
+/// The WASI interfaces that these guests import, shortened.
 const WASI: [&str; 3] = [
     "package wasi:clocks@0.2.6;
      interface monotonic-clock { now: func() -> u64; }",
@@ -26,9 +27,9 @@ const WASI: [&str; 3] = [
      interface stdout { use wasi:io/streams@0.2.6.{output-stream}; get-stdout: func() -> output-stream; }",
 ];
 
-/// A core module of rules that describe nothing and, in `process`, do this (instructions) and return no effects. All
-/// answers are read from zeroed memory at 512. What stands in memory keeps off the first byte of every 32, so that all of
-/// memory can be read as effects.
+/// A core module of rules that describe nothing. Its `process` executes these instructions and returns no effects. All
+/// answers are read from zeroed memory at 512. Data in memory avoids the first byte of every 32, so that all of memory
+/// can be read as effects.
 pub fn module(imports: &str, world: &str, functions: &str, process: &str) -> Vec<u8> {
     let text = format!(
         r#"(module {imports}
@@ -52,7 +53,7 @@ pub fn module(imports: &str, world: &str, functions: &str, process: &str) -> Vec
     wasm
 }
 
-/// Compiles, and processes one input.
+/// Compiles the module, and processes one input.
 fn run(wasm: &[u8]) -> Result<usize, Trap> {
     let rules = Engine::new()
         .unwrap()
@@ -80,7 +81,7 @@ fn a_clock_traps_by_name() {
 #[test]
 fn the_environment_is_empty() {
     let import = r#"(import "wasi:cli/environment@0.2.6" "get-environment" (func $get (param i32)))"#;
-    // The list's length is at 604: unreachable unless it is zero.
+    // The list's length is at 604. The guest traps unless it is zero.
     let process = "(i32.store (i32.const 604) (i32.const 7)) (call $get (i32.const 600))
                    (if (i32.load (i32.const 604)) (then unreachable))";
     assert_eq!(
@@ -106,7 +107,7 @@ fn what_is_printed_is_logged() {
 
 #[test]
 fn a_result_that_counts_its_memory_twice_is_not_copied() {
-    // 1.9 million effects of 32 bytes (60 MB) and as many bytes: both lie within the guest's 64 MiB, on one another.
+    // 1.9 million effects of 32 bytes (60 MB) and as many bytes. They overlap, and both are within the guest's 64 MiB.
     let process = "(i32.store (i32.const 516) (i32.const 1900000)) (i32.store (i32.const 532) (i32.const 60000000))";
     let trap = run(&module("", PLAIN, "", process)).unwrap_err();
     assert_eq!(trap.kind, Kind::Memory, "{trap}");

@@ -1,5 +1,5 @@
-//! Backlog: records that wait for the watermark, beyond `epoch.buffer_bytes`. The slowest stream is never paused; what of it is
-//! not final, and does not fit, waits in a scratch file.
+//! Backlog: more records wait for the watermark than `epoch.buffer_bytes` allows. The slowest stream is never paused.
+//! Its records that are not final and don't fit wait in a scratch file.
 
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, always_with, money};
 use std::cell::RefCell;
@@ -7,11 +7,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Of the wallet stream, in batches that are fetched one after the other.
+/// The number of batches of the wallet stream. They are fetched one after the other.
 const ROUNDS: i64 = 12;
 const A_ROUND: i64 = 8;
 
-/// So little memory for records that wait; silence decides nothing.
+/// Allows this little memory for waiting records. No partition becomes idle.
 fn buffer(setup: &mut Setup, bytes: usize) {
     setup.config.epoch.buffer_bytes = bytes;
     for input in &mut setup.config.inputs {
@@ -20,7 +20,7 @@ fn buffer(setup: &mut Setup, bytes: usize) {
 }
 
 /// Money within the out-of-orderness of its stream, so that none is final, while the other streams are an hour ahead.
-/// Back and forth in event time, so that every chunk holds records from early to late.
+/// Event time goes back and forth, so that every chunk has early and late records.
 fn a_backlog(stage: &mut Stage) {
     stage.user("u1").session("s1", "DE", 0);
     stage.flow(Stream::Session, HOUR);
@@ -30,7 +30,7 @@ fn a_backlog(stage: &mut Stage) {
             let (user, id) = (format!("u{}", number % 3), format!("m{}", round * A_ROUND + number));
             let at = 1 + (number * ROUNDS + round * 7 % ROUNDS) * SECOND / 6;
             let payment = money(&user, &id, at);
-            // The session is of u1; what others pay in it would wait for theirs.
+            // The session belongs to u1. What others pay in it would wait for their own.
             stage.put(if user == "u1" { payment.session("s1") } else { payment });
         }
         stage.settle();
@@ -38,7 +38,7 @@ fn a_backlog(stage: &mut Stage) {
     assert_eq!(stage.enriched(), [""; 0], "none is final");
 }
 
-/// Bytes of the wallet stream: in memory, and in the scratch file.
+/// The bytes of the wallet stream in memory and in the scratch file.
 fn waiting(stage: &Stage) -> (usize, usize) {
     let status = &stage.status()[0];
     let rank = Stream::Wallet as usize;
@@ -64,7 +64,7 @@ fn what_is_spilled_comes_in_the_same_order() {
             |stage| {
                 a_backlog(stage);
                 let (memory, spilled) = waiting(stage);
-                // The first chunk over the limit is the last that stays.
+                // The first chunk over the limit is the last one that stays in memory.
                 let a_chunk = (memory + spilled) / ROUNDS as usize * 5 / 4;
                 assert!(memory <= bytes + a_chunk, "{memory} bytes in memory, {spilled} spilled");
                 stage.flow_to(MINUTE);
@@ -95,7 +95,8 @@ fn the_metrics_say_how_much_is_spilled() {
     assert!(stage.metrics().lines().any(|said| said == line), "{line}");
 }
 
-/// The scratch file is damaged while records wait in it: they are read again from the topic, nothing is lost, nothing twice.
+/// The scratch file is damaged while records wait in it. They are read again from the topic, and each is processed
+/// exactly once.
 #[test]
 fn a_scratch_file_that_fails_costs_nothing() {
     let whole = RefCell::new(None);
@@ -119,7 +120,7 @@ fn a_scratch_file_that_fails_costs_nothing() {
     }
 }
 
-/// The nameless file of this folder, which this process has open.
+/// The nameless file in this folder, which this process has open.
 fn scratch(folder: &Path) -> std::fs::File {
     let open = std::fs::read_dir("/proc/self/fd").expect("the files that are open");
     let mut paths = open.filter_map(|file| Some(file.ok()?.path()));

@@ -1,4 +1,4 @@
-//! Rule 2, dedup: money whose (user, id) was seen less than `dedup_ttl` (1 minute) before is dropped.
+//! Rule 2, dedup: money is dropped if its (user, id) was seen less than `dedup_ttl` (1 minute) before.
 
 use pelton_tests::stage::{HOUR, MINUTE, SECOND, always, always_with, money};
 
@@ -24,7 +24,7 @@ fn after_the_ttl_it_is_money_again() {
     });
 }
 
-/// Each sighting, dropped or not, starts the time again.
+/// Each sighting starts the minute again, whether it is dropped or not.
 #[test]
 fn each_sighting_starts_the_time_again() {
     always(|stage| {
@@ -33,7 +33,7 @@ fn each_sighting_starts_the_time_again() {
         }
         stage.user("u1").money("m1", 210 * SECOND);
         stage.flow_to(HOUR);
-        // The last one comes 60 s after the last that was dropped.
+        // The last one comes 60 s after the last dropped one.
         assert_eq!(stage.enriched(), ["m1 first", "m1"]);
         stage.counted([("duplicates", 3)]);
     });
@@ -71,13 +71,13 @@ fn in_one_millisecond_the_first_in_the_log_counts() {
     });
 }
 
-/// By effective time: what comes late is a duplicate of what was seen before the watermark's time.
+/// Effective time counts. Late money is a duplicate of money seen before the time of the watermark.
 #[test]
 fn late_money_counts_from_its_effective_time() {
     always(|stage| {
         stage.user("u1").money("m1", 0);
         stage.flow_to(MINUTE - 1);
-        // Its own time is 2 minutes earlier, and it counts at the watermark's: 59.999 s after the first.
+        // Its own time is 2 minutes earlier, but the watermark's counts: 59.999 s after the first one.
         stage.user("u1").money("m1", 1);
         stage.flow_to(HOUR);
         assert_eq!(stage.enriched(), ["m1 first"]);
@@ -87,7 +87,7 @@ fn late_money_counts_from_its_effective_time() {
     });
 }
 
-/// A pending money event is seen too: its duplicate does not wait.
+/// Pending money counts as seen. Its duplicate does not wait.
 #[test]
 fn a_duplicate_of_money_that_waits_is_dropped() {
     always(|stage| {
@@ -100,7 +100,7 @@ fn a_duplicate_of_money_that_waits_is_dropped() {
     });
 }
 
-/// The duplicate, and the timer of the money it repeats, fall into one batch; so does the same money after the time.
+/// The duplicate and the timer of the money that it repeats are in one batch. So is the same money after the minute.
 #[test]
 fn a_duplicate_and_a_timer_in_one_batch() {
     always_with(
@@ -109,7 +109,7 @@ fn a_duplicate_and_a_timer_in_one_batch() {
             stage.put(money("u1", "m1", 0).session("s1"));
             stage.put(money("u1", "m1", 29 * SECOND).session("s1"));
             stage.put(money("u1", "m1", 31 * SECOND).session("s1"));
-            // A minute after the last sighting: another one, with its own timer and its own question.
+            // A minute after the last sighting it is new money, with its own timer and its own question.
             stage.put(money("u1", "m1", 91 * SECOND).session("s1"));
             stage.flow_to(HOUR);
             stage.counted([("duplicates", 2)]);
@@ -134,7 +134,7 @@ fn the_ttl_is_a_setting() {
     );
 }
 
-/// What is seen is forgotten in the end: state does not grow with the number of money events.
+/// Seen ids are forgotten in the end, so state does not grow with the number of money events.
 #[test]
 fn what_was_seen_is_gone_after_the_ttl() {
     always(|stage| {

@@ -1,4 +1,4 @@
-//! New rules between two steps.
+//! New rules take over between two steps.
 
 use pelton::record::journal::{Entry, Happening};
 use pelton_tests::stage::{
@@ -25,7 +25,7 @@ fn with_another_timer() -> Vec<u8> {
     rules
 }
 
-/// The versions that the journal tells.
+/// The versions in the journal.
 fn versions(stage: &Stage) -> Vec<String> {
     let version = |entry| match entry {
         Entry::After {
@@ -37,13 +37,13 @@ fn versions(stage: &Stage) -> Vec<String> {
     stage.journal().into_iter().filter_map(version).collect()
 }
 
-/// A change of settings takes effect exactly from the next step, and stands in the journal.
+/// A change of settings applies exactly from the next step on, and is in the journal.
 #[test]
 fn settings_change_from_the_next_step_on() {
     always(|stage| {
         stage.put(money("u1", "before", 0).session("s1"));
         stage.flow_to(1);
-        // Read already, and not final: it belongs to the new ones.
+        // Already read, but not final, so it belongs to the new rules.
         stage.put(money("u1", "after", SECOND).session("s2"));
         stage.settle();
         let first = stage.version();
@@ -76,7 +76,7 @@ fn the_same_again_changes_nothing() {
     });
 }
 
-/// Rules that don't know a pending kind of timer are refused; the old ones run on.
+/// Rules that don't know a pending kind of timer are refused, and the old ones keep running.
 #[test]
 fn an_unknown_pending_timer() {
     always(|stage| {
@@ -89,7 +89,7 @@ fn an_unknown_pending_timer() {
         stage.flow_to(MINUTE);
         assert_eq!(stage.enriched(), ["m1 first session DE"]);
         assert_eq!((stage.version(), versions(stage)), (version, vec![]));
-        // None is pending any more, so that now they may.
+        // None is pending any more, so now they are accepted.
         stage.deploy(&with_another_timer(), json!({})).expect("accepted");
         stage.put(money("u1", "m2", MINUTE).session("s2"));
         stage.flow_to(2 * HOUR);
@@ -98,7 +98,7 @@ fn an_unknown_pending_timer() {
     });
 }
 
-/// Accepted, and when they take over, a timer is set that they don't know: it goes to the dead letters.
+/// They are accepted. When they take over, a timer is set that they don't know, and it goes to the dead letters.
 #[test]
 fn a_timer_set_meanwhile() {
     always(|stage| {
@@ -125,7 +125,8 @@ fn a_timer_set_meanwhile() {
     });
 }
 
-/// The first input of the time is the first of the new version, whatever it is: records, timers, and what is late.
+/// The first input at or after the time is the first of the new version, whatever it is: a record, a timer, or late
+/// money.
 #[test]
 fn a_time_to_come() {
     always(|stage| {
@@ -134,7 +135,7 @@ fn a_time_to_come() {
         stage
             .deploy_at(&rules(), json!({ "dedup_ttl": "10s" }), MINUTE)
             .expect("accepted");
-        // Within a minute: a duplicate, by the old ones; the last one by the new ones is none.
+        // Within a minute the old rules see a duplicate. To the new rules the last one is not a duplicate.
         stage.put(money("u1", "m1", 59 * SECOND + 999));
         stage.put(money("u2", "m2", MINUTE - 1));
         stage.put(money("u1", "m1", MINUTE + 15 * SECOND));
@@ -144,12 +145,13 @@ fn a_time_to_come() {
     });
 }
 
-/// In a backlog, event time has a speed: a task that is asked to hold "now" says where it will be, and goes on until then.
+/// In a backlog, event time has a speed. A task that is asked to hold "now" answers where it will be, and runs on until
+/// then.
 #[test]
 fn now_does_not_stop_a_task_that_is_under_way() {
     let mut setup = Setup::money(Format::Avro);
     setup.start = START + 100 * DAY;
-    // Eight inputs a turn.
+    // Eight inputs in each turn.
     setup.way = Way::OneByOne;
     let mut stage = setup.start();
     for number in 0..600 {
@@ -181,7 +183,7 @@ fn now_does_not_stop_a_task_that_is_under_way() {
     stage.check_replay();
 }
 
-/// Where event time stands, "now" is where the task is.
+/// If event time stands still, "now" is where the task is.
 #[test]
 fn now_is_here_for_a_task_that_rests() {
     let mut stage = Setup::money(Format::Avro).start();
@@ -196,7 +198,8 @@ fn now_is_here_for_a_task_that_rests() {
     });
 }
 
-/// Nothing comes any more: the clock says that a time has passed, one heartbeat an input tells it, and the new rules are there.
+/// There are no more records. The clock says that the time has passed, one heartbeat for each input says so, and the
+/// new rules take over.
 #[test]
 fn a_time_passes_in_silence() {
     let silence = |stage: &mut Stage| {
@@ -206,7 +209,7 @@ fn a_time_passes_in_silence() {
             let entries = stage.journal().into_iter();
             entries.filter(|entry| matches!(entry, Entry::Heartbeat { .. })).count()
         };
-        // What waits has come out: nothing moves time any more.
+        // What was waiting has come out. Nothing moves event time any more.
         stage.advance(Duration::from_secs(120));
         let before = beats(stage);
         stage
@@ -222,7 +225,7 @@ fn a_time_passes_in_silence() {
     always_with(|setup| setup.restless = false, silence);
 }
 
-/// State outlives a deploy, and so do pending lookups.
+/// State and pending lookups survive a deploy.
 #[test]
 fn state_outlives_a_deploy() {
     always(|stage| {

@@ -1,4 +1,4 @@
-//! Rules that misbehave, and epochs that fail: each costs what it must, and nothing else.
+//! Rules misbehave and epochs fail. Each of these costs what it must, and nothing else.
 
 use pelton::config::{Format as Written, Input, TimeSource};
 use pelton::log::embedded::{Call, Fate, Fates, Record, Truth, What};
@@ -9,7 +9,7 @@ use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Way
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Schema 9 is that of everything here.
+/// A registry in which schema 9 is used for everything.
 struct Bytes;
 
 impl Schemas for Bytes {
@@ -29,7 +29,7 @@ impl Schemas for Bytes {
     }
 }
 
-/// The odd guest, doing this: it sends the value that the user's last event had.
+/// The odd guest, which does this. It sends the value of the user's previous event.
 pub(super) fn odd(what: &str, way: Way) -> Setup {
     let mut setup = Setup::money(Format::Avro);
     setup.way = way;
@@ -53,7 +53,7 @@ pub(super) fn odd(what: &str, way: Way) -> Setup {
 
 const WAYS: [Way; 4] = [Way::Burst, Way::OneByOne, Way::Restless(1), Way::Restless(2)];
 
-/// Runs a scenario of the odd guest in some ways.
+/// Runs a scenario of the odd guest in some of the ways.
 fn oddly(what: &str, scenario: impl Fn(&mut Stage)) {
     for way in WAYS {
         let mut stage = odd(what, way).start();
@@ -61,7 +61,7 @@ fn oddly(what: &str, scenario: impl Fn(&mut Stage)) {
     }
 }
 
-/// A value of schema 9: this datum, good or bad.
+/// A value of schema 9 with this datum, good or bad.
 pub(super) fn framed(datum: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, 0, 9], datum].concat()
 }
@@ -84,13 +84,13 @@ pub(super) fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
     stage.cluster.append("in", 0, record).expect("it fits");
 }
 
-/// Everything before `at` is done.
+/// Makes everything before `at` final, and processes it.
 pub(super) fn flow(stage: &mut Stage, at: i64) {
     put(stage, "nobody", &datum("nothing"), at + 20 * SECOND);
     stage.settle();
 }
 
-/// Key and value of each output.
+/// The key and the value of each output.
 pub(super) fn sent(stage: &Stage) -> Vec<(String, String)> {
     let text = |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.expect("it is there")).into_owned();
     let records = stage.committed("money-enriched-events", 0).into_iter();
@@ -101,7 +101,8 @@ pub(super) fn sent(stage: &Stage) -> Vec<(String, String)> {
     records.map(pair).filter(|(key, _)| key != "nobody").collect()
 }
 
-/// Five users, each with a value; the third of them has the bad one. And then each with another, which sends the first one.
+/// Five users, each with a value; the third one has the bad one. Then each has another value, which sends the first
+/// one.
 fn five_users(stage: &mut Stage, bad: &[u8]) {
     for (at, user) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
         let good = datum(&format!("{user}1"));
@@ -120,7 +121,7 @@ fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A trap takes only its own input to the dead letters, with reason, origin and version, and is journaled.
+/// A trap takes only its own input to the dead letters, with reason, origin and version. It is journaled.
 #[test]
 fn a_trap_costs_its_own_input() {
     for (what, reason) in [
@@ -130,7 +131,7 @@ fn a_trap_costs_its_own_input() {
     ] {
         oddly(what, |stage| {
             five_users(stage, b"poison");
-            // What c had was never stored, so its second event sends nothing.
+            // The value of c was never stored, so its second event sends nothing.
             assert_eq!(
                 sent(stage),
                 pairs(&[("a", "a1"), ("b", "b1"), ("d", "d1"), ("e", "e1")])
@@ -168,7 +169,7 @@ fn a_trap_costs_its_own_input() {
     }
 }
 
-/// Spans that an effect doesn't need may point anywhere: they are not looked at.
+/// Spans that an effect doesn't use may point anywhere. They are not looked at.
 #[test]
 fn unused_spans_are_not_looked_at() {
     oddly("spans-unused", |stage| {
@@ -195,7 +196,7 @@ fn a_rejection_needs_no_reason() {
     });
 }
 
-/// A trap that a journal tells is followed by other rules too, which would not have trapped.
+/// Rules that would not have trapped still follow a trap in the journal.
 #[test]
 fn a_replay_follows_the_trap() {
     let mut stage = odd("panic-on-poison", Way::OneByOne).start();
@@ -214,7 +215,8 @@ fn a_replay_follows_the_trap() {
     );
 }
 
-/// Effects that can't be applied go the same way; nothing of them is applied. They depend on no clock: nothing is journaled.
+/// The same for effects that can't be applied, of which nothing is applied. They don't depend on the clock, so nothing
+/// is journaled.
 #[test]
 fn effects_that_cannot_be_applied() {
     for (what, reason) in [
@@ -252,11 +254,11 @@ fn effects_that_cannot_be_applied() {
     }
 }
 
-/// An output that is not of its schema.
+/// An output that doesn't match its schema.
 #[test]
 fn an_output_that_is_no_datum() {
     oddly("echo", |stage| {
-        // The first event of c would store what is no datum: it goes whole to the dead letters.
+        // The first event of c would store something that is not a datum. The whole event goes to the dead letters.
         five_users(stage, b"\xff");
         assert_eq!(
             sent(stage),
@@ -279,7 +281,7 @@ fn an_output_that_is_no_datum() {
     });
 }
 
-/// Rules that trap on everything lose nothing: all is in the dead letters.
+/// Rules that trap on everything lose nothing. Everything is in the dead letters.
 #[test]
 fn rules_that_always_trap() {
     oddly("panic", |stage| {
@@ -294,7 +296,7 @@ fn rules_that_always_trap() {
 
 // ---- epochs that fail
 
-/// These ends for the first transactions, and good ones after that.
+/// The first transactions end like this, and all later ones succeed.
 fn fates(mut script: Vec<Fate>) -> Option<Fates> {
     script.reverse();
     Some(Box::new(move |call: Call<'_>| match call.what {
@@ -340,7 +342,7 @@ const EVERYTHING: [&str; 5] = [
     "m5 user -/CA",
 ];
 
-/// An aborted epoch is done again with the same result; an ambiguous one too, whichever the truth is.
+/// An aborted epoch is done again with the same result. So is an ambiguous one, whichever way it ended.
 #[test]
 fn epochs_that_fail() {
     let bad = [
@@ -364,7 +366,7 @@ fn epochs_that_fail() {
     }
 }
 
-/// Whenever the process dies, what comes out is the same, once.
+/// Whenever the process dies, the outputs are the same, and come exactly once.
 #[test]
 fn a_crash_at_any_turn() {
     for turns in 0..80 {

@@ -1,4 +1,5 @@
-//! Rule 3, first occurrence: true for the first money event of its (user, moneyType) that is not a duplicate, kept for ever.
+//! Rule 3, first occurrence: it is true for the first money event with its (user, moneyType) that is not a duplicate.
+//! It is kept forever.
 
 use pelton_tests::stage::{DAY, HOUR, MINUTE, SECOND, always, money};
 
@@ -15,7 +16,7 @@ fn the_first_of_each_type_and_user() {
     });
 }
 
-/// In the task's order: by event time, not by arrival.
+/// The task's order counts: event time, not arrival.
 #[test]
 fn first_is_by_event_time() {
     always(|stage| {
@@ -37,7 +38,7 @@ fn it_is_kept_for_ever() {
     });
 }
 
-/// Decided at the money event, also when the output comes later.
+/// It is decided at the money event, even if the output comes later.
 #[test]
 fn money_that_waits_was_first_when_it_came() {
     always(|stage| {
@@ -61,7 +62,7 @@ fn asked_money_was_first_when_it_came() {
     });
 }
 
-/// A duplicate of another type is dropped, and is not the first of that type.
+/// A duplicate with another type is dropped, and is not the first of that type.
 #[test]
 fn a_duplicate_is_never_the_first() {
     always(|stage| {
@@ -73,7 +74,8 @@ fn a_duplicate_is_never_the_first() {
     });
 }
 
-/// Two of one user in the same millisecond: both come out, in the order of their offsets, and one is the first.
+/// Two events of one user in the same millisecond: both come out, in the order of their offsets, and one of them is the
+/// first.
 #[test]
 fn two_in_the_same_millisecond() {
     always(|stage| {

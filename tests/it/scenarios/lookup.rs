@@ -1,4 +1,5 @@
-//! The external service: asked after the commit, retried, and its reply taken once. The first of these over real HTTP.
+//! The external service: it is asked after the commit, calls are retried, and its reply is taken once. The first of
+//! these tests use real HTTP.
 
 use pelton::log::embedded::{Call, Fate, What};
 use pelton::metrics::Metrics;
@@ -9,7 +10,7 @@ use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, always, mo
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The money pipeline with the real HTTP client, and a service that says this about session `s1`.
+/// The money pipeline with the real HTTP client, and a service that answers this about session `s1`.
 fn over_http(script: &[Scripted], scenario: impl Fn(&mut Stage, &SessionService)) {
     let service = SessionService::start(Behaviour::default()).expect("a service");
     service.script("s1", script.to_vec());
@@ -52,7 +53,7 @@ fn an_answer() {
     );
 }
 
-/// It says that there is none: `sessionInfo` null, and nobody tries again.
+/// There is no such session: `sessionInfo` is null, and it is not tried again.
 #[test]
 fn there_is_none() {
     over_http(&[says(404, "")], |stage, service| {
@@ -62,7 +63,7 @@ fn there_is_none() {
     });
 }
 
-/// No answer after the retries: `sessionInfo` null, and it is counted.
+/// No answer after the retries: `sessionInfo` is null, and this is counted.
 #[test]
 fn a_time_out() {
     over_http(
@@ -98,7 +99,7 @@ fn errors_and_then_an_answer() {
     });
 }
 
-/// Any other status is no answer, and nobody tries again.
+/// Any other status is no answer, and it is not tried again.
 #[test]
 fn another_status() {
     over_http(&[says(403, "")], |stage, service| {
@@ -108,7 +109,7 @@ fn another_status() {
     });
 }
 
-/// A body that does not fit is unreadable: `sessionInfo` null, and it is counted.
+/// A body that does not fit is unreadable: `sessionInfo` is null, and this is counted.
 #[test]
 fn a_body_that_does_not_fit() {
     for body in [
@@ -159,7 +160,7 @@ fn each_end_of_a_lookup() {
     });
 }
 
-/// A crash before the reply: the question is asked again, and its effect is there once.
+/// A crash before the reply: the question is asked again, and it has its effect only once.
 #[test]
 fn a_crash_before_the_reply() {
     always(|stage| {
@@ -180,7 +181,7 @@ fn a_crash_before_the_reply() {
     });
 }
 
-/// A reply that comes twice, late, or to a question that nobody asks, is dropped.
+/// A reply that comes twice, late, or to a question that nobody asks is dropped.
 #[test]
 fn only_the_first_reply_counts() {
     always(|stage| {
@@ -233,7 +234,7 @@ fn nobody_is_asked_before_the_commit() {
     assert_eq!(stage.questions().len(), 1);
 }
 
-/// Questions are many and slow; other records don't wait for them.
+/// There are many questions and they are slow, but other records don't wait for them.
 #[test]
 fn lookups_hold_nothing_back() {
     always(|stage| {

@@ -1,4 +1,4 @@
-//! A restart goes on where the last commit was: from the changelog alone, or from what the disk still has.
+//! A restart continues from the last commit: from the changelog alone, or from what is still on disk.
 
 use pelton::config::{Config, OnDataLoss};
 use pelton::error::Failure;
@@ -7,7 +7,7 @@ use pelton::store::Store;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, always, always_with, money};
 
-/// What is pending when the process ends, and what comes of it.
+/// Work that is pending when the process ends, and its results after the restart.
 fn something_of_everything(stage: &mut Stage) {
     stage.user("u1").birth_date("2000", 0);
     stage.user("u1").session("known", "NO", 0);
@@ -20,7 +20,7 @@ fn something_of_everything(stage: &mut Stage) {
 }
 
 fn the_rest(stage: &mut Stage) {
-    // Still a duplicate; still not the first; still known.
+    // It is still a duplicate, still not the first, and the session is still known.
     stage.user("u1").money("m1", MINUTE);
     stage.user("u1").money("m2", MINUTE);
     stage.put(money("u1", "m3", MINUTE).session("known"));
@@ -65,7 +65,7 @@ fn after_a_crash_from_the_changelog_alone() {
     });
 }
 
-/// SIGTERM commits what is open.
+/// SIGTERM commits the open epoch.
 #[test]
 fn a_stop_commits() {
     let mut stage = Setup::money(Format::Avro).start();
@@ -82,7 +82,7 @@ fn a_stop_commits() {
     assert_eq!(stage.enriched(), ["m1 first"]);
 }
 
-/// A disk that is flushed often.
+/// Gives the pipeline a disk that is flushed often.
 fn with_disk(setup: &mut Setup) -> Disk {
     let disk = Disk::new();
     setup.disk = Some(disk.clone());
@@ -90,7 +90,7 @@ fn with_disk(setup: &mut Setup) -> Disk {
     disk
 }
 
-/// Enough changes that the state is flushed once or more: 400 KiB, and the state is 200 KiB with its free pages.
+/// Makes enough changes for at least one flush: 400 KiB, while the state has 200 KiB including its free pages.
 fn churn(stage: &mut Stage, from: i64) {
     for round in 0..20 {
         stage
@@ -120,7 +120,7 @@ fn from_a_store() {
         disk.store().open(0, Stay(1)).expect("a disk").expect("it was flushed"),
     );
     stage.crash();
-    // What lies before the stamp is not needed any more: without it, only the disk knows.
+    // Nothing before the stamp is needed. Once it is deleted, only the disk has it.
     stage.cluster.truncate("money-changelog", 0, stamp.offset).expect("cut");
     stage.start();
     churn(&mut stage, MINUTE);
@@ -132,7 +132,8 @@ fn from_a_store() {
     assert!(!state.is_empty());
 }
 
-/// A disk that lost its tail: whatever part of the unflushed writes survives, a replay over it gives the same.
+/// A disk that lost its last writes. Whichever of the unflushed writes survive, a replay on top of them gives the same
+/// state.
 #[test]
 fn from_a_store_that_lost_its_tail() {
     let run = |lose: &mut dyn FnMut(usize, usize) -> usize| {
@@ -160,7 +161,7 @@ fn from_a_store_that_lost_its_tail() {
     }
 }
 
-/// In the middle of a flush too.
+/// The same in the middle of a flush.
 #[test]
 fn a_crash_at_any_turn_of_a_flush() {
     for turns in 0..60 {
@@ -199,7 +200,7 @@ fn a_crash_at_any_turn_of_a_flush() {
     }
 }
 
-/// Local state of another cluster is not taken for ours: it is wiped, and restored from the changelog.
+/// Local state of another cluster is not used. It is wiped and restored from the changelog.
 #[test]
 fn a_disk_of_another_cluster() {
     let mut setup = Setup::money(Format::Avro);
@@ -226,7 +227,7 @@ fn fatal(stage: &mut Stage) -> String {
     }
 }
 
-/// Three money events, of which retention takes two before they are read.
+/// Three money events. Retention removes two of them before they are read.
 fn lost_two(change: impl Fn(&mut Setup)) -> Stage {
     let mut setup = Setup::money(Format::Avro);
     change(&mut setup);
@@ -243,7 +244,8 @@ fn lost_two(change: impl Fn(&mut Setup)) -> Stage {
     stage
 }
 
-/// Retention has removed what was not read: by default it stops, with what to do; nothing is committed beyond.
+/// Retention has removed what was not read. By default the instance stops and says what to do, and nothing is committed
+/// beyond.
 #[test]
 fn data_loss_stops() {
     let mut stage = lost_two(|_| {});
@@ -253,7 +255,7 @@ fn data_loss_stops() {
         "{why}"
     );
     assert_eq!(stage.enriched(), ["m0 first"]);
-    // The human decides to go on.
+    // A human decides to continue.
     stage.reconfigure(|config| config.inputs[2].on_data_loss = OnDataLoss::Skip);
     stage.start();
     stage.flow_to(MINUTE);
@@ -271,7 +273,7 @@ fn data_loss_is_skipped() {
     assert_eq!(stage.enriched(), ["m0 first", "m3", "m4"]);
 }
 
-/// A configuration that would change results is refused; the old one goes on.
+/// A configuration that would change results is refused. The old one still works.
 #[test]
 fn a_changed_configuration() {
     let mut stage = Setup::money(Format::Avro).start();
@@ -301,7 +303,7 @@ fn a_changed_configuration() {
     the_rest(&mut stage);
 }
 
-/// What does not influence results may change.
+/// Settings that don't influence results may change.
 #[test]
 fn a_harmless_change_of_configuration() {
     let mut stage = Setup::money(Format::Avro).start();
@@ -316,7 +318,7 @@ fn a_harmless_change_of_configuration() {
     the_rest(&mut stage);
 }
 
-/// A changelog that was emptied, or made anew: nothing is begun again in silence.
+/// If the changelog was emptied, or created again, the pipeline doesn't silently start from nothing.
 #[test]
 fn an_emptied_changelog() {
     for anew in [false, true] {
@@ -344,7 +346,7 @@ fn an_emptied_changelog() {
     }
 }
 
-/// The changelog is cut while it runs, and what is left is enough.
+/// The changelog is cut while the pipeline runs, and the rest of it is enough.
 #[test]
 fn the_changelog_is_cut() {
     always_with(

@@ -1,5 +1,5 @@
-//! Rule 5, session: known from its creation until `session_ttl` (1 day) after it; money without it waits for `pending_ttl`
-//! (1 hour), then the service is asked.
+//! Rule 5, session: it is known from its creation until `session_ttl` (1 day) after that. Money whose session is not
+//! known waits for `pending_ttl` (1 hour), then the service is asked.
 
 use pelton_tests::stage::{DAY, HOUR, MINUTE, SECOND, Stream, always, always_with, money};
 
@@ -14,7 +14,7 @@ fn money_of_a_known_session_is_enriched_at_once() {
     });
 }
 
-/// At the same time, the session comes before the money.
+/// A session comes before money of the same time.
 #[test]
 fn a_session_of_the_same_millisecond_is_known() {
     always(|stage| {
@@ -26,7 +26,7 @@ fn a_session_of_the_same_millisecond_is_known() {
     });
 }
 
-/// Money without `userSessionId`: `sessionInfo` null, at once, also when it is late or old.
+/// Money without `userSessionId`: `sessionInfo` is null, and it comes out at once, even if it is late or old.
 #[test]
 fn money_without_a_session_never_waits() {
     always(|stage| {
@@ -51,7 +51,7 @@ fn money_without_a_session_never_waits() {
     });
 }
 
-/// Until `session_ttl` after its creation; then its state is gone.
+/// It is known until `session_ttl` after its creation. Then its state is gone.
 #[test]
 fn a_session_is_known_for_a_day() {
     always(|stage| {
@@ -71,7 +71,7 @@ fn a_session_is_known_for_a_day() {
     });
 }
 
-/// Creation is at the effective time: a session that comes late is known a day from then on.
+/// The effective time of its creation counts: a session that comes late is known for a day from then on.
 #[test]
 fn a_late_session_is_known_from_when_it_came() {
     always(|stage| {
@@ -84,7 +84,7 @@ fn a_late_session_is_known_from_when_it_came() {
     });
 }
 
-/// Per user a session is found by its id.
+/// A session is found by its id, for each user separately.
 #[test]
 fn the_session_of_another_user_is_not_found() {
     always(|stage| {
@@ -97,7 +97,7 @@ fn the_session_of_another_user_is_not_found() {
     });
 }
 
-/// The session's creation releases all that wait for it, in their order; and nobody else.
+/// A new session releases all money that waits for it, in order, and nothing else.
 #[test]
 fn a_session_releases_what_waits_in_order() {
     always(|stage| {
@@ -113,7 +113,7 @@ fn a_session_releases_what_waits_in_order() {
             ["m1 first session MT", "m2 session MT", "m3 session MT"]
         );
         assert!(stage.outputs().iter().all(|output| output.timestamp == 10 * SECOND));
-        // Their timers are gone; those of the two others are set.
+        // Their timers are gone. Those of the two others are still set.
         assert_eq!(stage.status()[0].timers, 2);
     });
 }
@@ -129,7 +129,7 @@ fn a_session_just_before_the_end_releases() {
     });
 }
 
-/// A record goes before a timer of the same time.
+/// A record comes before a timer of the same time.
 #[test]
 fn a_session_at_the_end_releases() {
     always(|stage| {
@@ -141,7 +141,7 @@ fn a_session_at_the_end_releases() {
     });
 }
 
-/// After `pending_ttl` without it, the service is asked; the money is not released by a session any more.
+/// After `pending_ttl` without the session, the service is asked. A session no longer releases the money.
 #[test]
 fn after_an_hour_the_service_is_asked() {
     always(|stage| {
@@ -161,7 +161,7 @@ fn after_an_hour_the_service_is_asked() {
     });
 }
 
-/// Late money asks the service, although the session is known, without holding anything else back.
+/// Late money asks the service even if its session is known, and doesn't hold anything else back.
 #[test]
 fn late_money_asks() {
     always(|stage| {
@@ -173,7 +173,7 @@ fn late_money_asks() {
         assert_eq!(stage.enriched(), ["next session DE"]);
         stage.reply_country("s1", "CA");
         assert_eq!(stage.enriched(), ["next session DE", "late first session CA"]);
-        // The reply stands right after the last step.
+        // The reply comes right after the last step.
         assert_eq!(stage.outputs()[1].value.money.time, pelton_tests::stage::START + SECOND);
     });
 }
@@ -202,7 +202,7 @@ fn old_money_asks() {
     });
 }
 
-/// Disorder of up to 20 s: what comes within it is in order, and nobody is late.
+/// Disorder of up to 20 s: everything within that is processed in order, and nothing is late.
 #[test]
 fn disorder_within_the_allowance() {
     always(|stage| {
@@ -222,7 +222,7 @@ fn disorder_within_the_allowance() {
     });
 }
 
-/// Several users' money waits for sessions of the same id: each for its own.
+/// Money of several users waits for sessions with the same id. Each waits for its own.
 #[test]
 fn sessions_belong_to_users() {
     always_with(

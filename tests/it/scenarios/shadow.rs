@@ -1,4 +1,4 @@
-//! Rules that run beside the live ones: what differs is found and named, and nothing of it is seen outside.
+//! Rules that run as a shadow. Their differences are found and named, and have no effect outside.
 
 mod harm;
 
@@ -11,13 +11,13 @@ fn rules() -> Vec<u8> {
     std::fs::read(env!("GUEST_ENRICH_WASM")).expect("tests/build.rs has made it")
 }
 
-/// The rules that run, with these settings: the defaults are those of the live ones.
+/// Runs a shadow of the live rules, with these settings. The defaults are those of the live rules.
 fn beside(stage: &mut Stage, settings: Value) {
     stage.shadow(&rules(), settings, 10 * HOUR).expect("they fit");
     stage.settle();
 }
 
-/// Sessions that are known, that come late and never; timers, questions, duplicates.
+/// Sessions that are known, that come late, or never come; also timers, questions and duplicates.
 fn traffic(stage: &mut Stage, from: i64) {
     for number in 0..20 {
         let (user, at) = (format!("u{}", number % 4), from + number * SECOND);
@@ -49,8 +49,8 @@ fn none(report: &Report) {
     assert_eq!(report.seen.unanswered, 0);
 }
 
-/// The same rules: everything is the same, with state, timers and lookups that were there before, over many epochs. Where
-/// the process dies, the shadow has ended, and another one sees the same.
+/// The same rules: nothing differs over many epochs, with state, timers and lookups that already existed. If the
+/// process dies, the shadow ends, and a new one finds the same.
 #[test]
 fn the_same_rules_do_the_same() {
     always(|stage| {
@@ -75,8 +75,8 @@ fn the_same_rules_do_the_same() {
     });
 }
 
-/// A setting changes what becomes of one event: the timer of money that waits for its session. Then it is due earlier, asks
-/// earlier, and what it asks is not what the live rules ask there.
+/// A setting changes what happens to one event, through the timer of money that waits for its session. The timer is due
+/// earlier, and asks earlier. Its question is not one that the live rules ask there.
 #[test]
 fn a_change_of_settings_is_named() {
     let mut stage = Setup::money(Format::Json).start();
@@ -110,12 +110,12 @@ fn a_change_of_settings_is_named() {
     };
     let hour = due("2020-12-16T01:01:00.000Z", "2020-12-16T00:11:00.000Z");
     assert_eq!(difference.fields, [hour]);
-    // The shadow's timer is due, and asks alone; nobody answers, so that it goes on without.
+    // The shadow's timer is due, and only the shadow asks. Nobody answers, so it continues without an answer.
     stage.flow_to(30 * MINUTE);
     let seen = stage.shadow_report().seen;
     assert_eq!((seen.lookups.extra, seen.unanswered), (1, 1));
     assert_eq!(stage.questions().len(), 0);
-    // The money comes out of it before the live one comes out.
+    // In the shadow the money comes out before it does in the live task.
     stage.flow_to(31 * MINUTE);
     assert_eq!(
         stage.shadow_report().seen.outputs,
@@ -148,7 +148,7 @@ fn a_change_of_settings_is_named() {
     );
 }
 
-/// It is through when its time is over, and keeps what it has seen.
+/// The shadow is complete when its time is over, and keeps its findings.
 #[test]
 fn it_ends_by_itself() {
     let mut stage = Setup::money(Format::Avro).start();
@@ -163,12 +163,12 @@ fn it_ends_by_itself() {
     let report = stage.shadow_report();
     none(&report);
     assert_eq!((report.standing, report.why.as_deref()), (Standing::Through, None));
-    // From the first event on; the last one within is in, the one at its end is not.
+    // From the first event on. The last event within the duration counts, and the one at its end does not.
     assert_eq!(report.seen.outputs.same, 59);
     assert_eq!(stage.enriched().len(), 200);
 }
 
-/// An epoch that is dropped, or of which nobody knows at first, is compared once, when it is committed.
+/// An epoch that is dropped, or whose outcome is unknown at first, is compared only once, when it is committed.
 #[test]
 fn each_step_is_compared_once() {
     let first = |truth: Truth, doubt: bool| -> Fates {
@@ -208,7 +208,7 @@ fn each_step_is_compared_once() {
     }
 }
 
-/// It ends with its task's stay on the instance, and with other rules; and says so.
+/// A shadow ends when its task leaves the instance, and when other rules take over. It reports that.
 #[test]
 fn it_ends_with_the_task() {
     let mut stage = Setup::money(Format::Avro).start();
@@ -241,7 +241,8 @@ fn patched(old: &[u8], new: &[u8]) -> Vec<u8> {
     rules
 }
 
-/// For rules that call a store otherwise, what was there is not there: the first money of a kind comes again.
+/// If the rules name a store differently, they don't find what was stored. The first money of a kind is the first one
+/// again.
 #[test]
 fn fields_that_differ_are_named() {
     for format in [Format::Avro, Format::Json] {
@@ -280,7 +281,7 @@ fn fields_that_differ_are_named() {
     }
 }
 
-/// Other schemas: what both make is compared by value, and so is what was stored before.
+/// Other schemas: outputs are compared by value, and so is what was stored before.
 #[test]
 fn schemas_may_differ() {
     let mut stage = Setup::money(Format::Json).start();

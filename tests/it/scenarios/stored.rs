@@ -1,7 +1,7 @@
-//! What is stored on disk is what a restart needs: also when a commit is in doubt, the disk full, or an epoch open in the
+//! The disk has what a restart needs, even if a commit is in doubt, if the disk is full, or if an epoch is open in the
 //! middle of a flush.
 //!
-//! Rule: before each restart the changelog is cut up to the stamp. So only the disk knows what lies before.
+//! Rule: before each restart the changelog is cut up to the stamp. So only the disk has what comes before it.
 
 use pelton::config::Config;
 use pelton::log::embedded::{Fate, What};
@@ -14,24 +14,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// With so much for each, their rows are three slices of a flush, and a fourth begun.
+/// With this much for each user, their rows are three slices of a flush and the beginning of a fourth.
 const USERS: i64 = 320;
 const LENGTH: usize = 10_000;
 
 const TURN: Duration = Duration::from_millis(5);
 
-/// More turns than a flush has slices, and than a wave takes.
+/// More turns than a flush has slices, and more than a wave takes.
 const MANY: i64 = 60;
 
-/// A pipeline with a disk that is flushed as often as the state's size allows it; each epoch is committed at once.
+/// A pipeline with a disk that is flushed as often as the state's size allows. Each epoch is committed at once.
 struct World {
     stage: Stage,
     disk: Disk,
-    /// What everybody has got so far, each at its own minute.
+    /// The kinds of money that every user has so far, each at its own minute.
     kinds: Vec<String>,
-    /// The next submit is in doubt: it is committed, and nobody is told.
+    /// Whether the next submit is in doubt: it is committed, but nobody is told.
     doubt: Arc<AtomicBool>,
-    /// Turns so far, each a millisecond of event time.
+    /// The number of turns so far. Each is a millisecond of event time.
     tick: i64,
 }
 
@@ -60,12 +60,12 @@ impl World {
         }
     }
 
-    /// Event time of the last wave; what flows before it must have a time, too.
+    /// Event time of the last wave. What flows before the first wave also needs a time.
     fn now(&self) -> i64 {
         (self.kinds.len() as i64 + 2) * MINUTE
     }
 
-    /// Everybody gets money of another kind, and a row that is long again. Nothing of it is done yet.
+    /// Adds money of a new kind for every user, and makes each row long again. Nothing of this is processed yet.
     fn wave(&mut self) {
         let (at, kind) = (self.now(), format!("k{}", self.kinds.len()));
         for user in 0..USERS {
@@ -79,12 +79,12 @@ impl World {
         self.kinds.push(kind);
     }
 
-    /// Turns, with something to commit in each.
+    /// Takes turns, with something to commit in each.
     fn turns(&mut self, count: i64) {
         for _ in 0..count {
             self.stage.pass(TURN);
             self.tick += 1;
-            // Late: it is done as soon as event time goes on.
+            // It is late, so it is processed as soon as event time moves.
             self.stage.flow(Stream::Session, self.now() - 3 * MINUTE / 2);
             for stream in Stream::ALL {
                 self.stage.flow(stream, self.now() - MINUTE + 2 * SECOND + self.tick);
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// The next commit is in doubt.
+    /// Leaves the next commit in doubt.
     fn be_in_doubt(&mut self) {
         self.doubt.store(true, Ordering::Relaxed);
         for _ in 0..MANY {
@@ -109,7 +109,7 @@ impl World {
         self.stage.worker().task(0).map_or(0, |task| task.unflushed())
     }
 
-    /// Waves, until a flush has just begun: the first slice comes with the next turn.
+    /// Makes waves until a flush has just begun. Its first slice comes with the next turn.
     fn begin_flush(&mut self) {
         for _ in 0..20 {
             self.wave();
@@ -124,7 +124,8 @@ impl World {
         panic!("no flush has begun");
     }
 
-    /// A whole flush; before that, a failed one has had the time to be tried again: twice 10 s, for the wipe and for itself.
+    /// A whole flush. First it leaves a failed flush the time for a retry: twice 10 s, for the wipe and for the flush
+    /// itself.
     fn flush(&mut self) {
         self.stage.settle();
         for _ in 0..2 * MANY {
@@ -143,7 +144,8 @@ impl World {
         why.is_some_and(|why| why.contains("make room"))
     }
 
-    /// The process dies, what lies before the stamp goes, and it starts again: nobody's row is lost, nor what it was last.
+    /// The process dies, everything before the stamp is deleted, and the process starts again. No row may be lost or
+    /// out of date.
     fn restart(mut self, said: &str) {
         self.stage.crash();
         let stamp = self
@@ -190,13 +192,13 @@ fn a_doubt_at_any_turn_of_a_flush() {
         world.begin_flush();
         world.turns(turns);
         world.be_in_doubt();
-        // Rows that a slice has taken change before the flush is through.
+        // Rows of a slice change before the flush is complete.
         world.flush();
         world.restart(&format!("{turns} turns"));
     }
 }
 
-/// The flush fails while nobody knows how a commit ended: the task that reads its changelog hears of it.
+/// The flush fails while nobody knows how a commit ended. The task that reads its changelog must learn of it.
 #[test]
 fn a_full_disk_and_a_doubt_at_any_turn_of_a_flush() {
     let mut failed = 0;
@@ -219,7 +221,7 @@ fn a_full_disk_and_a_doubt_at_any_turn_of_a_flush() {
     assert!(failed > 10, "{failed} flushes have failed");
 }
 
-/// The task moves to a process whose disk is full: it does without, and stores everything when there is room.
+/// The task moves to a process whose disk is full. It runs without the disk, and stores everything when there is room.
 #[test]
 fn a_start_on_a_full_disk() {
     for stored in [false, true] {
@@ -232,7 +234,7 @@ fn a_start_on_a_full_disk() {
         world.stage.start();
         world.stage.settle();
         assert!(!world.is_unstored());
-        // Where something is stored it was loaded; only writing fails.
+        // What was stored is loaded. Only writing fails.
         world.begin_flush();
         world.turns(MANY);
         assert!(world.is_unstored());
@@ -243,7 +245,7 @@ fn a_start_on_a_full_disk() {
     }
 }
 
-/// What expires in an epoch that is lost is not expired yet when its steps are taken again.
+/// What expires in a lost epoch is not expired yet when its steps are taken again.
 #[test]
 fn a_crash_while_an_epoch_is_open_over_a_flush() {
     let mut world = World::new(|config| config.rules.settings = serde_json::json!({ "dedup_ttl": "1h" }));
@@ -259,7 +261,7 @@ fn a_crash_while_an_epoch_is_open_over_a_flush() {
         world.stage.put(again);
     }
     world.stage.put(money("u0", "last", at + 2 * HOUR));
-    // Event time goes on beyond what the rules remember of duplicates.
+    // Event time moves beyond what the rules remember of duplicates.
     for stream in Stream::ALL {
         world.stage.flow(stream, at + 3 * HOUR);
     }
@@ -275,11 +277,11 @@ fn a_crash_while_an_epoch_is_open_over_a_flush() {
     world.stage.cluster.set_fates(None);
     world.stage.start();
     world.stage.settle();
-    // That of two hours later is new.
+    // The money of two hours later is new.
     assert_eq!(world.stage.enriched().len(), USERS as usize * world.kinds.len() + 1);
 }
 
-/// What can't be read is wiped and restored from the changelog; the next flush has every row.
+/// Unreadable stored state is wiped and restored from the changelog. The next flush has every row.
 #[test]
 fn a_stored_state_that_cant_be_read() {
     let mut world = World::new(|_| {});

@@ -1,4 +1,4 @@
-//! Event time without races: watermarks, lateness, silence, clocks that are wrong.
+//! Event time without races: watermarks, lateness, silence, and wrong clocks.
 
 use pelton::log::embedded::{Fetch, Record};
 use pelton::record::journal::{Entry, Verdict};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-/// A record is final, and may be processed, once its effective time lies before the watermark of every partition.
+/// A record is final, and may be processed, once its effective time is before the watermark of every partition.
 #[test]
 fn nothing_is_done_before_it_is_final() {
     always(|stage| {
@@ -23,7 +23,7 @@ fn nothing_is_done_before_it_is_final() {
     });
 }
 
-/// Out of orderness is 20 s: a record just so far behind is in time, one millisecond more is late.
+/// The out-of-orderness is 20 s. A record that is exactly so far behind is in time. One millisecond more is late.
 #[test]
 fn twenty_seconds_behind_is_not_late() {
     always(|stage| {
@@ -39,7 +39,7 @@ fn twenty_seconds_behind_is_not_late() {
     });
 }
 
-/// Lateness is a property of the partition's own log: another stream that is far ahead makes nobody late.
+/// Lateness depends only on the partition's own log. Another stream that is far ahead makes nothing late.
 #[test]
 fn another_stream_makes_nobody_late() {
     always(|stage| {
@@ -70,7 +70,7 @@ fn timers_and_records_are_one_order() {
     );
 }
 
-/// A timer that is set for less than now is due one millisecond later; it cuts the batch that it was set in.
+/// A timer that is set for a time before now is due one millisecond later. It cuts the batch that it was set in.
 #[test]
 fn a_timer_cuts_the_batch() {
     always_with(
@@ -79,7 +79,7 @@ fn a_timer_cuts_the_batch() {
             for number in 0..20 {
                 let id = format!("m{number:02}");
                 stage.put(money("u1", &id, 10 * number).session("s1"));
-                // Too late for it, in time for nobody: the timer came between.
+                // Too late for its money, because the timer came before it.
                 stage.user("u1").session("s1x", "DE", 10 * number + 2);
             }
             stage.user("u1").session("s1", "SE", 1000);
@@ -110,7 +110,7 @@ fn an_idle_partition() {
                 stage.advance(SECONDS(4));
             }
             assert_eq!(stage.enriched(), ["m1 first"]);
-            // Their watermark is that of the wallet, by a journaled heartbeat; the wallet itself had none.
+            // Their watermark is that of the wallet, because of a journaled heartbeat. The wallet itself has none.
             let mut ranks: Vec<u16> = stage.journal().into_iter().map(heartbeat).collect();
             ranks.sort();
             ranks.dedup();
@@ -126,7 +126,7 @@ fn heartbeat(entry: Entry) -> u16 {
     }
 }
 
-/// All are idle: time goes on by itself, so that the last events come out without waiting for tomorrow's.
+/// If all are idle, time goes on by itself, so that the last events come out without waiting for new ones.
 #[test]
 fn all_idle() {
     always_with(
@@ -145,7 +145,7 @@ fn all_idle() {
     );
 }
 
-/// TTLs run out in silence.
+/// TTLs expire in silence.
 #[test]
 fn timers_are_due_in_silence() {
     always_with(
@@ -161,7 +161,7 @@ fn timers_are_due_in_silence() {
     );
 }
 
-/// What comes behind a heartbeat is late: silence is a decision, and the journal keeps it.
+/// What comes after a heartbeat is late. Silence is a decision, and the journal keeps it.
 #[test]
 fn behind_a_heartbeat_is_late() {
     always_with(
@@ -170,7 +170,7 @@ fn behind_a_heartbeat_is_late() {
             stage.flow_to(30 * SECOND);
             stage.advance(SECONDS(29));
             assert_eq!(stage.journal(), []);
-            // Then time goes on, until the last record, at 50 s, is out.
+            // Then time goes on until the last record, at 50 s, has come out.
             stage.advance(SECONDS(31));
             stage.put(money("u1", "late", 50 * SECOND).session("s1"));
             stage.put(money("u1", "in-time", MINUTE).session("s2"));
@@ -181,7 +181,7 @@ fn behind_a_heartbeat_is_late() {
     );
 }
 
-/// When nothing waits, silence moves nothing: there is nobody to be freed, and nobody becomes late by it.
+/// If nothing waits, silence moves nothing: there is nothing to release, and nothing becomes late.
 #[test]
 fn silence_alone_makes_nobody_late() {
     let mut stage = Setup::money(Format::Json).start();
@@ -196,7 +196,7 @@ fn silence_alone_makes_nobody_late() {
     stage.check_replay();
 }
 
-/// A partition without any record: it is idle like any other, and holds the others back until then.
+/// A partition without any record becomes idle like any other. Until then it holds the others back.
 #[test]
 fn an_empty_partition() {
     always_with(
@@ -249,7 +249,7 @@ fn a_slow_fetch_is_no_silence() {
     assert_eq!(stage.journal(), []);
 }
 
-/// A time in the far future goes to the dead letters, and makes nobody late.
+/// A record with a time in the far future goes to the dead letters, and makes nothing late.
 #[test]
 fn the_far_future() {
     always_with(
@@ -265,7 +265,7 @@ fn the_far_future() {
             assert_eq!(letters.len(), 1);
             assert!(letters[0].reason().contains("max_ahead"), "{}", letters[0].reason());
             assert_eq!(letters[0].origin(), format!("wallet-events/0/{offset}"));
-            // It depends on our clock, so the verdict is journaled; and what is journaled stays.
+            // The verdict depends on our clock, so it is journaled. What is journaled stays.
             let verdict = Verdict::TooFarAhead;
             assert_eq!(
                 stage.journal(),
@@ -279,7 +279,7 @@ fn the_far_future() {
     );
 }
 
-/// The verdict stays, although the clock has come there meanwhile: before and after a restart.
+/// The verdict stays the same before and after a restart, although the clock has come to that time meanwhile.
 #[test]
 fn a_verdict_is_for_ever() {
     let mut setup = Setup::money(Format::Json);
@@ -299,7 +299,7 @@ fn a_verdict_is_for_ever() {
     stage.check_replay();
 }
 
-/// Where the topic has append time, the broker's clock decides, for ever: nothing is journaled.
+/// If the topic has append time, the broker's clock decides forever. Nothing is journaled.
 #[test]
 fn the_far_future_by_append_time() {
     always_with(
@@ -318,7 +318,8 @@ fn the_far_future_by_append_time() {
     );
 }
 
-/// A gap of offsets (markers of transactions) where the last life stopped: what is behind it is new, and judged as such.
+/// A gap of offsets (transaction markers) where the last process stopped. What comes after it is new, and is judged as
+/// such.
 #[test]
 fn behind_a_gap_all_is_new() {
     let mut setup = Setup::money(Format::Avro);
@@ -342,7 +343,8 @@ fn behind_a_gap_all_is_new() {
     stage.flow(Stream::Session, 0);
     stage.flow(Stream::User, 0);
     stage.settle();
-    // What was read is committed: the wallet, beyond the marker, with a record that is not final yet.
+    // What was read is committed: the wallet's position is after the marker, and includes a record that is not final
+    // yet.
     stage.crash();
     stage.user("u1").money("future", 2 * HOUR);
     stage.start();

@@ -1,4 +1,4 @@
-//! What can't be read goes to the dead letters, keeps its place in the order, and costs nobody else anything.
+//! Unreadable input goes to the dead letters, keeps its place in the order, and costs no other input anything.
 
 use pelton::log::embedded::Record;
 use pelton::record::journal::{Entry, Verdict};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// A record of the wallet between two good ones: it is refused for this reason, and the others are not touched.
+/// A wallet record between two good ones. It is refused for this reason, and the others are not affected.
 fn refused(stage: &mut Stage, key: Option<&[u8]>, value: Option<&[u8]>, reason: &str) {
     stage.user("u1").money("before", SECOND);
     let offset = stage.raw(Stream::Wallet, 0, key, value);
@@ -29,7 +29,7 @@ fn refused(stage: &mut Stage, key: Option<&[u8]>, value: Option<&[u8]>, reason: 
     assert_eq!(letters[0].header("pelton.version"), stage.version());
 }
 
-/// In every way, in one format.
+/// The same in every way, in one format.
 fn refused_in(format: Format, value: &[u8], reason: &str) {
     always(|stage| {
         if stage.format() == format {
@@ -80,7 +80,7 @@ fn an_unknown_union_branch() {
     }
 }
 
-/// The schema of another topic.
+/// The schema belongs to another topic.
 #[test]
 fn a_schema_that_does_not_fit() {
     let of_session = pelton_tests::stage::session("u1", "s1", "DE", SECOND + 500).bytes(Format::Avro);
@@ -111,7 +111,7 @@ fn undecodable_json() {
     }
 }
 
-/// More than 4 fraction digits or 18 digits is unreadable.
+/// A decimal with more than 4 fraction digits or 18 digits is unreadable.
 #[test]
 fn decimals_that_are_too_long() {
     let text = String::from_utf8(good(Format::Json)).expect("JSON");
@@ -121,7 +121,7 @@ fn decimals_that_are_too_long() {
     }
 }
 
-/// An unknown schema id: the registry may know it tomorrow, so the verdict is journaled.
+/// An unknown schema id. The registry may know it tomorrow, so the verdict is journaled.
 #[test]
 fn an_unknown_schema_id() {
     always(|stage| {
@@ -135,7 +135,7 @@ fn an_unknown_schema_id() {
     });
 }
 
-/// It keeps its place (the watermark of its partition), and its headers.
+/// It keeps its place (the watermark of its partition) and its headers.
 #[test]
 fn it_comes_out_in_its_place_with_its_headers() {
     let mut stage = Setup::money(Format::Json).start();
@@ -163,14 +163,14 @@ fn it_comes_out_in_its_place_with_its_headers() {
     );
     stage.flow_to(3 * MINUTE);
     assert_eq!(stage.dead_letters().len(), 2);
-    // Its bad bytes have made nobody late.
+    // The bad bytes have made nothing late.
     stage.put(money("u1", "m1", 3 * MINUTE).session("s1"));
     stage.flow_to(HOUR);
     stage.counted([("asked", 0), ("pending", 1)]);
     stage.check_replay();
 }
 
-/// A registry that is sometimes away. It knows the wallet's schema under 11 too.
+/// A registry that is sometimes away. It also has the wallet's schema under the id 11.
 struct Registry {
     schemas: Arc<dyn Schemas>,
     away: AtomicBool,
@@ -208,14 +208,14 @@ impl Schemas for Registry {
     }
 }
 
-/// Money whose schema has the id 11.
+/// Money with the schema id 11.
 fn eleven(money: impl Into<Event>) -> Vec<u8> {
     let mut value = money.into().bytes(Format::Avro);
     value[4] = 11;
     value
 }
 
-/// A registry that is away holds the partition, and loses nothing.
+/// A registry that is away holds the partition back, and nothing is lost.
 #[test]
 fn a_registry_that_is_away() {
     for crash in [false, true] {
@@ -230,10 +230,10 @@ fn a_registry_that_is_away() {
         stage.put(money("u1", "m3", 3 * SECOND).session("s1"));
         stage.flow_to(MINUTE);
         stage.advance(Duration::from_secs(20));
-        // The watermark stands still before it; what came before it is not final by that.
+        // The watermark stays before it. What came earlier does not become final by it.
         assert_eq!((stage.enriched().len(), stage.dead_letters().len()), (0, 0));
         if crash {
-            // Now not even the known schemas are known.
+            // Now even the known schemas can't be looked up.
             stage.crash();
             stage.start();
             stage.advance(Duration::from_secs(20));
@@ -249,7 +249,7 @@ fn a_registry_that_is_away() {
     }
 }
 
-/// A partition that waits for the registry is not silent, although nothing of it can be read: nobody becomes late by it.
+/// A partition that waits for the registry is not silent, although none of it can be read. So nothing becomes late.
 #[test]
 fn waiting_for_the_registry_is_no_silence() {
     let mut setup = Setup::money(Format::Avro);
@@ -277,7 +277,7 @@ fn waiting_for_the_registry_is_no_silence() {
     stage.counted([("pending", 1), ("asked", 0)]);
 }
 
-/// A verdict holds after a restart, although the registry knows the schema by then.
+/// A verdict stays after a restart, although the registry knows the schema by then.
 #[test]
 fn an_unknown_schema_stays_unknown() {
     always_with(

@@ -1,4 +1,4 @@
-//! Rule 4, user: `userInfo` is the merge of the user's changes up to the money event.
+//! Rule 4, user: `userInfo` has the merged changes of the user up to the money event.
 
 use pelton_tests::stage::{DAY, HOUR, MINUTE, SECOND, always, money};
 
@@ -13,7 +13,7 @@ fn null_when_there_was_no_change() {
     });
 }
 
-/// Each change sets its own field, and keeps the other.
+/// Each change sets its own field, and keeps the other one.
 #[test]
 fn changes_are_merged() {
     always(|stage| {
@@ -39,7 +39,7 @@ fn changes_are_merged() {
     });
 }
 
-/// Up to the money event, by event time: a later change does not count, although it comes first.
+/// Event time counts: a later change does not count, even if it arrives first.
 #[test]
 fn only_changes_up_to_the_money_count() {
     always(|stage| {
@@ -51,7 +51,7 @@ fn only_changes_up_to_the_money_count() {
     });
 }
 
-/// At the same time, a user change counts as before the money, whichever comes first.
+/// A user change comes before money of the same time, whichever arrives first.
 #[test]
 fn at_the_same_time_the_change_counts() {
     always(|stage| {
@@ -64,7 +64,7 @@ fn at_the_same_time_the_change_counts() {
     });
 }
 
-/// Decided at the money event, also when the output comes later.
+/// It is decided at the money event, even if the output comes later.
 #[test]
 fn money_that_waits_keeps_the_user_of_its_time() {
     always(|stage| {
@@ -93,7 +93,7 @@ fn a_user_is_never_forgotten() {
     });
 }
 
-/// A late change counts at its effective time: from there on, not before.
+/// A late change counts from its effective time on, not before.
 #[test]
 fn a_late_change_counts_from_when_it_came() {
     always(|stage| {
@@ -118,7 +118,7 @@ fn other_events_are_ignored() {
         stage.put(money("u1", "m1", 2).session("s1"));
         stage.flow_to(HOUR);
         assert_eq!(stage.enriched(), ["m1 first session DE"]);
-        // These three; those that move event time are not final yet.
+        // Only these three. The events that move event time are not final yet.
         stage.counted([("ignored", 3)]);
         assert_eq!(stage.dead_letters(), []);
     });

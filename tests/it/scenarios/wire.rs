@@ -1,4 +1,4 @@
-//! The wire contract, byte for byte: JSON and Avro, in and out.
+//! The formats of inputs and outputs, byte for byte: JSON and Avro.
 
 use pelton::log::embedded::Record;
 use pelton::record::murmur2;
@@ -12,14 +12,15 @@ fn in_format(format: Format, scenario: impl Fn(&mut Stage)) {
     stage.check_replay();
 }
 
-/// The output's value, as text.
+/// The value of the output as text.
 fn json(stage: &Stage) -> String {
     let outputs = stage.outputs();
     assert_eq!((outputs.len(), stage.dead_letters()), (1, vec![]));
     String::from_utf8(outputs[0].record.value.clone().expect("a value")).expect("UTF-8")
 }
 
-/// Out: no `type`, no spaces, fields in the schema's order, nulls left out, decimals plain, `processedAt` with milliseconds.
+/// Outputs have no `type`, no spaces, fields in the schema's order, no nulls, plain decimals, and `processedAt` with
+/// milliseconds.
 #[test]
 fn json_out() {
     in_format(Format::Json, |stage| {
@@ -71,7 +72,7 @@ fn payment(time: &str, amount: &str, more: &str) -> String {
     )
 }
 
-/// What comes of a payment: its time and its amount.
+/// The time and the amount in the output for a payment.
 fn of_payment(payment: &str) -> (String, String) {
     let mut stage = Setup::money(Format::Json).start();
     stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(payment.as_bytes()));
@@ -106,7 +107,8 @@ fn json_times() {
     );
 }
 
-/// Decimals are JSON numbers, read from their text: no double comes between. Out: no exponent, no trailing zeros.
+/// Decimals are JSON numbers. They are read from their text, not through a double. In outputs they have no exponent and
+/// no trailing zeros.
 #[test]
 fn json_decimals() {
     for (read, written) in [
@@ -131,7 +133,7 @@ fn json_decimals() {
     }
 }
 
-/// An absent optional field and `null` mean the same; unknown fields are ignored.
+/// An absent optional field and `null` mean the same. Unknown fields are ignored.
 #[test]
 fn json_nulls_and_unknown_fields() {
     let time = "2020-12-16T00:00:05Z";
@@ -155,7 +157,7 @@ fn json_nulls_and_unknown_fields() {
     assert_eq!(texts[0], texts[2]);
 }
 
-/// An enriched event in Avro: schema 4; amounts are units of 1/10,000 in shortest two's complement.
+/// An enriched event in Avro, with schema 4. Amounts are in units of 1/10,000, in the shortest two's complement.
 #[test]
 fn avro_out() {
     in_format(Format::Avro, |stage| {
@@ -181,7 +183,7 @@ fn avro_out() {
         bytes(&mut expected, &[0xb6, 0x69, 0xfd, 0x2e]);
         bytes(&mut expected, b"DEPOSIT");
         expected.push(0);
-        // userInfo: a birth year, no country.
+        // userInfo: a birth year, but no country.
         expected.extend([2, 2]);
         bytes(&mut expected, b"2000");
         expected.push(0);
@@ -206,19 +208,19 @@ fn avro_nulls_out() {
         bytes(&mut expected, b"EUR");
         expected.extend([4, 0, 128]);
         bytes(&mut expected, b"DEPOSIT");
-        // Old; no user, no session; first.
+        // It is old, without user and session, and is the first one.
         expected.extend([1, 0, 0, 1]);
         assert_eq!(stage.outputs()[0].record.value.as_deref(), Some(&expected[..]));
     });
 }
 
-/// Decimals that were written with more bytes than they need come out as the shortest.
+/// Decimals that were written with more bytes than necessary come out in the shortest form.
 #[test]
 fn avro_decimals_are_shortened() {
     in_format(Format::Avro, |stage| {
         let event: pelton_tests::stage::Event = money("u1", "m1", SECOND).amounts(5, -1).into();
         let value = event.bytes(Format::Avro);
-        // The amount: one byte, 5. Three bytes say the same.
+        // The amount is one byte, 5. Three bytes can say the same.
         let at = value.windows(2).position(|two| two == [2, 5]).expect("the amount");
         let long_form = [&value[..at], &[6, 0, 0, 5], &value[at + 2..]].concat();
         stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(&long_form));
@@ -231,7 +233,7 @@ fn avro_decimals_are_shortened() {
     });
 }
 
-/// Ids are passed on as the text that came.
+/// Ids are passed on as the same text.
 #[test]
 fn ids_stay_as_they_came() {
     for format in [Format::Avro, Format::Json] {
@@ -250,8 +252,8 @@ fn ids_stay_as_they_came() {
     }
 }
 
-/// Key = the user id, partition = murmur2 over the output's partitions, timestamp = the time of the step that sends, no
-/// headers of the input.
+/// The key is the user id, and the partition is murmur2 of it over the output's partitions. The timestamp is the time
+/// of the step that sends. Headers of the input are not passed on.
 #[test]
 fn output_records() {
     always_with(

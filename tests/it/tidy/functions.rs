@@ -1,15 +1,15 @@
-//! How long functions are, and how many arguments they take.
+//! Measures the length of functions, and how many arguments they take.
 //!
-//! Rule: it reads what rustfmt writes: a function ends with the first brace that stands where the function begins.
+//! Rule: it relies on rustfmt's output. A function ends with the first brace at the indent where the function begins.
 
 use super::source::code;
 
 /// A function of a file.
 pub struct Function {
     pub name: String,
-    /// From its signature to its last brace.
+    /// The lines from its signature to its last brace.
     pub lines: usize,
-    /// `self` counts.
+    /// The number of arguments, including `self`.
     pub arguments: usize,
 }
 
@@ -48,7 +48,7 @@ fn begins(line: &str) -> Option<(usize, &str)> {
     }
 }
 
-/// Is this the last line of what begins at this indent?
+/// Whether this is the last line of an item that begins at this indent.
 fn ends(line: &str, indent: usize, first: bool) -> bool {
     let line_indent = line.len() - line.trim_start().len();
     let closes = line.trim_end().ends_with(['}', ';']);
@@ -59,7 +59,7 @@ fn ends(line: &str, indent: usize, first: bool) -> bool {
 }
 
 fn arguments(signature: &str) -> usize {
-    // Behind the name and its generics.
+    // Starts after the name and its generics.
     let (mut angles, mut depth, mut count, mut written, mut before) = (0, 0, 0, false, ' ');
     for c in signature.chars() {
         match c {

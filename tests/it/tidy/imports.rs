@@ -1,24 +1,25 @@
-//! Which file of a crate names which other.
+//! Finds which files of a crate name which other ones.
 //!
-//! Rule: an arrow goes to the file that defines what is named, not to the one through which it is re-exported. Tests are left
-//! out, because a test may know everything.
+//! Rule: an arrow goes to the file that defines something, not to one that re-exports it. Tests are left out, because a
+//! test may know everything.
 
 use super::source::{code, is_test, rust};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The crates whose files are looked at.
+/// The crates that are checked.
 pub const CRATES: &[&str] = &[
     "host/src/",
     "host/cli/src/",
     "host/convert/src/",
     "sdk/src/",
     "sdk/avro/src/",
+    "sdk/avro/schema/src/",
     "testkit/src/",
     "demo/src/",
     "tests/src/",
 ];
 
-/// A module, by its names from the root of its crate.
+/// A module, as the names from the root of its crate.
 type Path = Vec<String>;
 
 /// The files of a crate, by module.
@@ -28,7 +29,7 @@ pub struct Imports {
 
 struct File {
     path: String,
-    /// What it imports: the name here, and the path that it stands for.
+    /// Its imports: the name in this file, and the path that it stands for.
     uses: BTreeMap<String, Path>,
     /// Every path that it names, in a `use` or elsewhere.
     named: BTreeSet<Path>,
@@ -44,7 +45,7 @@ impl Imports {
         Imports { files }
     }
 
-    /// Every arrow between two files.
+    /// All arrows between two files.
     pub fn arrows(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let of = |(module, file): (&'_ Path, &'_ File)| {
             let targets = file.named.iter().filter_map(|named| self.resolve(module, named, 0));
@@ -59,7 +60,7 @@ impl Imports {
             .collect()
     }
 
-    /// Arrows from a file to one that stands above it: `foo/bar.rs` names `foo.rs`.
+    /// Arrows from a file to one above it: `foo/bar.rs` names `foo.rs`.
     pub fn upwards(&self) -> Vec<(&str, &str)> {
         let arrows = self.arrows();
         let pairs = arrows
@@ -68,7 +69,7 @@ impl Imports {
         pairs.filter(|(from, to)| is_upwards(from, to)).collect()
     }
 
-    /// Files of which each reaches all others, without an arrow upwards.
+    /// Groups of files in which each reaches all others without an arrow upwards.
     pub fn circles(&self) -> Vec<BTreeSet<&str>> {
         let mut arrows = self.arrows();
         for (from, to) in &mut arrows {
@@ -91,7 +92,7 @@ impl Imports {
         circles
     }
 
-    /// The module whose file defines what a path names, seen from `from`. None: it is of another crate.
+    /// The module whose file defines what a path names, seen from `from`. `None` if it belongs to another crate.
     fn resolve<'a>(&'a self, from: &'a Path, named: &Path, depth: usize) -> Option<&'a Path> {
         let (mut at, mut rest) = match named.first().map(String::as_str)? {
             "crate" => (Path::new(), &named[1..]),
@@ -116,7 +117,7 @@ impl Imports {
         if !entered {
             return None;
         }
-        // Through a re-export, to where it is defined. Twice, say; circles of re-exports don't compile.
+        // Follows a re-export to the definition, for a limited number of times. Circles of re-exports don't compile.
         let through = rest
             .first()
             .and_then(|name| file.uses.get(name))
@@ -131,7 +132,7 @@ impl Imports {
     }
 }
 
-/// Does the file `to` stand above the file `from`, as a crate's root does above all?
+/// Whether the file `to` is above the file `from`. A crate's root is above everything.
 fn is_upwards(from: &str, to: &str) -> bool {
     let module = to.trim_end_matches(".rs").trim_end_matches("/lib");
     from.strip_prefix(module).is_some_and(|rest| rest.starts_with('/'))
@@ -147,7 +148,7 @@ fn reachable<'a>(arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &str) -> B
     found
 }
 
-/// The module of a file: none of the names for `lib.rs` and `main.rs`.
+/// The module of a file. It is empty for `lib.rs` and `main.rs`.
 fn module(path: &str, folder: &str) -> Path {
     let names = path[folder.len()..].trim_end_matches(".rs");
     names
@@ -183,7 +184,7 @@ fn read(path: String, text: &str) -> File {
     File { path, uses, named }
 }
 
-/// The trees of the `use` statements, and all the rest.
+/// The trees of the `use` statements, and the rest.
 fn split(text: &str) -> (Vec<String>, String) {
     let (mut statements, mut rest, mut inside) = (vec![], String::new(), false);
     for line in text.lines() {
@@ -206,7 +207,7 @@ fn split(text: &str) -> (Vec<String>, String) {
     (statements, rest)
 }
 
-/// Without comments, and without `#[cfg(test)]` items that end with a brace at the margin.
+/// The text without comments, and without `#[cfg(test)]` items that end with a brace at the margin.
 fn without_tests(text: &str) -> String {
     let (mut kept, mut skips) = (String::new(), false);
     for (_, line) in code(text) {
@@ -220,7 +221,7 @@ fn without_tests(text: &str) -> String {
     kept
 }
 
-/// Names, and what is between them: `::`, or one character.
+/// Splits the text into names and what is between them: `::`, or one character.
 fn words(text: &str) -> Vec<String> {
     let (mut words, mut rest) = (vec![], text);
     while let Some(first) = rest.chars().next() {
@@ -238,7 +239,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// The leaves of a `use` tree: the name that each has here, and its path.
+/// The leaves of a `use` tree: the name that each has in this file, and its path.
 fn leaves(words: &[String]) -> Vec<(String, Path)> {
     let (mut found, mut stack, mut path) = (vec![], vec![], Path::new());
     let mut alias = None;

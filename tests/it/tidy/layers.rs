@@ -1,21 +1,20 @@
-//! The layers of the host, and who imports whom.
+//! Reads the layers of the host, and which modules import which.
 //!
-//! Rule: the header of host/src/lib.rs is the only list of the layers; what is read from it is compared with the names that the
-//! rules use.
+//! Rule: the header of host/src/lib.rs is the only list of the layers.
 
 use super::source::{code, root};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// A group of modules of the host.
+/// A layer of the host: a group of its modules.
 pub struct Layer {
     pub title: String,
     /// Lowest first.
     pub modules: Vec<String>,
 }
 
-/// The layers, lowest first, as the header of host/src/lib.rs has them between its fences: on each line a title, then modules,
-/// and after two spaces or more what they are.
+/// The layers, lowest first, from the list between the fences in the header of host/src/lib.rs. Each line has a title,
+/// then modules, and a description after two or more spaces.
 pub fn layers() -> Vec<Layer> {
     let text = fs::read_to_string(root().join("host/src/lib.rs")).expect("the table of contents");
     let list = text
@@ -39,7 +38,7 @@ pub fn layers() -> Vec<Layer> {
     layers
 }
 
-/// A line of the list.
+/// Reads a line of the list.
 fn layer(line: &str) -> Option<Layer> {
     let (title, rest) = line.strip_prefix("//! ")?.split_once(' ')?;
     let modules = rest.trim_start().split("  ").next()?;
@@ -49,7 +48,7 @@ fn layer(line: &str) -> Option<Layer> {
     })
 }
 
-/// Modules of the host that a file names.
+/// The modules of the host that a file names.
 pub fn imports(path: &str, text: &str) -> BTreeSet<String> {
     let code: String = code(text).map(|(_, code)| code).collect::<Vec<_>>().join("\n");
     let depth = path.matches('/').count() - 1; // host/src/foo.rs: 1
@@ -64,7 +63,7 @@ pub fn imports(path: &str, text: &str) -> BTreeSet<String> {
     found
 }
 
-/// First words of a path, or of each path in braces.
+/// The first word of a path, or of each path in braces.
 fn heads(path: &str) -> Vec<String> {
     let word = |text: &str| {
         text.chars()

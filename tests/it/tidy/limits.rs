@@ -1,10 +1,10 @@
-//! What breaks a rule for now, and by how much: `limits.txt`.
+//! Reads `limits.txt`: what breaks a rule for now, and by how much.
 //!
 //! Rules:
-//! - The list only shrinks. Nothing is added to it and no number in it grows; it is compared with every version of it that git has.
-//!   A rule that is new may begin with what there is.
-//! - What has moved is compared with what it was before, by the list's own table of moves. Where places were split or joined,
-//!   all of them together may break a rule as much as all of them did before.
+//! - The list only shrinks. Nothing is added to it, and no number in it grows. It is compared with every version of it
+//!   in git. A new rule may begin with what there is.
+//! - What has moved is compared with what it was before, using the list's own table of moves. If places were split or
+//!   joined, all of them together may break a rule only as much as all of them did before.
 
 use super::source::root;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,19 +13,20 @@ use std::process::Command;
 const FILE: &str = "tests/it/tidy/limits.txt";
 
 pub struct Limits {
-    /// By rule, and by what breaks it.
+    /// By rule, and then by place.
     rules: BTreeMap<String, BTreeMap<String, usize>>,
     /// Where something was, and where it or a part of it is now.
     moves: BTreeSet<(String, String)>,
 }
 
 impl Limits {
-    /// As they are now.
+    /// The limits as they are now.
     pub fn read() -> Limits {
         Limits::parse(&std::fs::read_to_string(root().join(FILE)).expect("the limits"))
     }
 
-    /// Lines of a rule, a number, and the rest: what may break the rule. Or of `moved`, and two paths.
+    /// Parses the list. A line has a rule, a number, and the place that may break the rule. Or it has `moved` and two
+    /// paths.
     fn parse(text: &str) -> Limits {
         let mut rules: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut moves = BTreeSet::new();
@@ -45,7 +46,7 @@ impl Limits {
         Limits { rules, moves }
     }
 
-    /// What is wrong with what was found to break a rule. A number may be below its limit by less than `slack`.
+    /// Compares the limits with what was found to break a rule. A number may be below its limit by less than `slack`.
     pub fn compare(&self, rule: &str, found: &BTreeMap<String, usize>, slack: usize) -> Vec<String> {
         let none = BTreeMap::new();
         let limits = self.rules.get(rule).unwrap_or(&none);
@@ -65,7 +66,7 @@ impl Limits {
         wrong
     }
 
-    /// Where this is laxer than an older version.
+    /// Where this list is more lenient than an older version.
     fn laxer_than(&self, older: &Limits) -> Vec<String> {
         let moves: Vec<_> = self.moves.difference(&older.moves).collect();
         let mut wrong = vec![];
@@ -90,7 +91,7 @@ impl Limits {
     }
 }
 
-/// This place, and all that it has come from or become, directly or not.
+/// This place, with every place that it has come from or become, directly or not.
 fn together<'a>(
     place: &'a str,
     moves: &[&(String, String)],
@@ -110,8 +111,8 @@ fn together<'a>(
     group
 }
 
-/// Is `new` the place where `old` or a part of it is now, if `from` has become `to`? A place may be a file (`a/b.rs main`), or a
-/// folder that these are in.
+/// Whether `new` is now the place of `old`, or of a part of it, if `from` has become `to`. A place may be a file
+/// (`a/b.rs main`), or a folder that contains it.
 fn is_moved(old: &str, new: &str, from: &str, to: &str) -> bool {
     let below = |place: &str, path: &str| {
         let rest = place.strip_prefix(path)?;
@@ -123,7 +124,7 @@ fn is_moved(old: &str, new: &str, from: &str, to: &str) -> bool {
     same || whole && (below(to, new).is_some() || below(new, to).is_some())
 }
 
-/// Where the list has become laxer, by any version that git has.
+/// Where the list has become more lenient than any version in git.
 pub fn laxer() -> Vec<String> {
     let now = Limits::read();
     let git = |arguments: &[&str]| {
@@ -168,7 +169,7 @@ fn what_has_moved_is_compared_with_what_it_was() {
     let laxer = now.replace("450", "500").replace("up 3", "up 4");
     let wrong = Limits::parse(&laxer).laxer_than(&before);
     assert_eq!(wrong, ["lines e/f/b.rs: was 450, is 500", "up a, e: was 11, is 12"]);
-    // A version that knows of the move is compared place by place.
+    // A version that knows the move is compared place by place.
     let (before, now) = (now, now.replace("up 8", "up 7").replace("up 3", "up 4"));
     let wrong = Limits::parse(&now).laxer_than(&Limits::parse(before));
     assert_eq!(wrong, ["up a: was 3, is 4"]);

@@ -1,7 +1,7 @@
-//! The pages of the repository (`*.md`).
+//! Checks the pages of the repository (`*.md`).
 //!
-//! Rule: every link leads somewhere, every page of `docs/` is in its index, and the pages that newcomers read from start to
-//! end stay short.
+//! Rule: every link leads somewhere, every page of `docs/` is in its index, and the pages that newcomers read from
+//! start to end stay short.
 
 use super::none;
 use super::source::{files, root};
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Pages that newcomers read from start to end, and how many lines they may have.
+/// The pages that newcomers read from start to end, and the most lines that they may have.
 const ENTRY_PAGES: &[(&str, usize)] = &[("ARCHITECTURE.md", 200), ("README.md", 150)];
 
-/// Characters in a line of prose. Tables, code and pictures may be wider.
+/// The most characters in a line of prose. Tables, code and pictures may be wider.
 const PROSE_MAX: usize = 120;
 
 const INDEX: &str = "docs/README.md";
@@ -91,7 +91,7 @@ fn lines_of_prose_are_short() {
     none(wrong, "break the line");
 }
 
-/// Relative links of a page whose file or heading does not exist.
+/// The relative links of a page whose file or heading does not exist.
 fn broken_links(page: &str, text: &str) -> Vec<String> {
     let here = root().join(page);
     let folder = here.parent().expect("a page is in a folder");
@@ -117,7 +117,7 @@ fn has_anchor(page: &Path, anchor: &str) -> bool {
     fs::read_to_string(page).is_ok_and(|text| anchors(&text).iter().any(|known| known == anchor))
 }
 
-/// Targets of a page's links and pictures, each with the number of its line.
+/// The targets of a page's links and pictures, each with its line number.
 fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
     outside_of_code(text).flat_map(|(number, line)| {
         let targets = line.split("](").skip(1);
@@ -125,7 +125,7 @@ fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Anchors of a page's headings.
+/// The anchors of a page's headings.
 fn anchors(text: &str) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -148,7 +148,7 @@ fn anchors(text: &str) -> Vec<String> {
     anchors
 }
 
-/// Lines of a page that are not between fences, each with its number.
+/// The lines of a page that are not between fences, each with its number.
 fn outside_of_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fenced = false;
     text.lines().enumerate().filter_map(move |(index, line)| {

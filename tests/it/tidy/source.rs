@@ -1,9 +1,9 @@
-//! The files of the project.
+//! Reads the files of the project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines without their comments, each with its number.
+/// The lines without their comments, each with its number.
 pub fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let code = |line| str::split_once(line, "//").map_or(line, |(code, _)| code);
     text.lines()
@@ -23,7 +23,7 @@ pub fn rust() -> impl Iterator<Item = (String, String)> {
     files(&["rs"])
 }
 
-/// Path (from the top) and text of every file with such an ending.
+/// The path (from the top) and the text of every file with one of these endings.
 pub fn files(endings: &[&str]) -> impl Iterator<Item = (String, String)> {
     let mut found = Vec::new();
     walk(&root(), &mut found);
@@ -47,7 +47,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
-        // What is built, and what is hidden.
+        // Skips build output and hidden folders.
         if name == "target" || name.to_string_lossy().starts_with('.') {
             continue;
         }
@@ -58,7 +58,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The top of the project.
+/// The top folder of the project.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

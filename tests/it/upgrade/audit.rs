@@ -1,7 +1,7 @@
-//! The pipeline of the fixture beside the auditor.
+//! Compares the pipeline of the fixture with the auditor.
 //!
-//! Rule: whoever waits here waits until the instances stand where the auditor says they must, with all of it committed. So what
-//! happens next does not depend on how fast the machine is, and neither do the results.
+//! Rule: every wait here ends when the instances have done what the auditor requires, and all of it is committed. So
+//! neither what happens next nor the results depend on how fast the machine is.
 
 use super::pipeline::{PARTITIONS, Pipeline, Process};
 use crate::deploys::fleet::eventually;
@@ -15,7 +15,7 @@ use pelton_tests::told;
 use std::collections::BTreeSet;
 
 impl Pipeline {
-    /// Waits until all is done that can be, and committed.
+    /// Waits until everything that can be done is done and committed.
     pub fn rest(&self, processes: &[&Process]) {
         let mut told = String::new();
         eventually("everything is at rest", || match self.at_rest(processes) {
@@ -83,14 +83,14 @@ impl Pipeline {
         }
     }
 
-    /// What must have become of a task by now.
+    /// What a task must have done by now.
     pub fn audit(&self, task: Partition) -> Result<Expected, String> {
         let parameters = self.parameters()?;
         let expected = auditor::audit(&self.task(task, &parameters)?, &parameters);
         Ok(expected)
     }
 
-    /// Compares what came out with the auditor, byte for byte where it has bytes.
+    /// Compares the outputs with the auditor, byte for byte where it has bytes.
     pub fn agrees(&self) {
         for task in 0..PARTITIONS {
             let parameters = self.parameters().expect("a control topic that can be read");

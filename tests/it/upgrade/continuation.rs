@@ -1,7 +1,7 @@
 //! What happens to the pipeline of the fixture after the upgrade.
 //!
-//! Rule: it is the same for every version, so it may only be changed together with the fixture. Whatever comes next waits
-//! until everything before is at rest.
+//! Rule: it is the same for every version, so it may only be changed together with the fixture. Each part waits until
+//! everything before it is at rest.
 
 use super::history::{country, deploy, each, far_ahead, reply, settings, shadow, three, through};
 use super::outcome;
@@ -12,7 +12,7 @@ use pelton::service::Answer;
 use pelton::shadow::Standing;
 use pelton_tests::stage::{MINUTE, SECOND, Stream, address, money, session};
 
-/// What waited when the instance was killed goes on, in both tasks.
+/// What was waiting when the instance was killed continues in both tasks.
 fn what_waited(pipeline: &Pipeline, a: &Process) {
     pipeline.rest(&[a]);
     reply(pipeline, &[a], "s5", country("NL"));
@@ -21,7 +21,7 @@ fn what_waited(pipeline: &Pipeline, a: &Process) {
     reply(pipeline, &[a], "s7", Answer::Absent);
 }
 
-/// A version takes over at 900 s: on each side of that there is money, and its double.
+/// A version takes over at 900 s. There is money with its double on each side of that.
 fn taken_over(pipeline: &Pipeline, a: &Process) {
     each(pipeline, |user| {
         money(user, "m22", 900 * SECOND - 1).session("s1").into()
@@ -34,7 +34,8 @@ fn taken_over(pipeline: &Pipeline, a: &Process) {
     pipeline.rest(&[a]);
 }
 
-/// The end of "waiting.topics": the deploy is decided and taken over, then come a restart, a deploy and a shadow.
+/// The end of "waiting.topics": the deploy is decided and taken over, then there are a restart, another deploy and a
+/// shadow.
 pub fn after_waiting(pipeline: &Pipeline) -> String {
     let a = pipeline.start("a");
     eventually("the deploy is decided", || {
@@ -73,7 +74,7 @@ pub fn after_waiting(pipeline: &Pipeline) -> String {
     end(pipeline, a)
 }
 
-/// The end of "shadowed.topics": the tasks go on without the shadow, which says so, and a deploy takes over.
+/// The end of "shadowed.topics": the tasks continue without the shadow, which reports that, and a deploy takes over.
 pub fn after_shadowed(pipeline: &Pipeline) -> String {
     let a = pipeline.start("a");
     eventually("the shadow has ended where it ran", || {

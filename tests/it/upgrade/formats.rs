@@ -1,370 +1,16 @@
-//! Every format, one value of each kind, as bytes.
+//! All formats, with one value of each kind, as bytes.
 //!
-//! Rule: what an earlier version has written is read as what it meant. As long as a format keeps its number, it is also
-//! written to the same bytes: instances of both versions may share a pipeline.
+//! Rules:
+//! - What an earlier version has written is read as what it meant. As long as a format keeps its number, it is also written to
+//!   the same bytes: instances of both versions may share a pipeline.
+//! - A format that is new here fails a test until the fixture has a value of it.
 
-use pelton::deploy::protocol::shadow::{Said, Shadow};
-use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Progress, Stage, Store};
-use pelton::record::journal::{Ending, Entry, Happening, Verdict};
-use pelton::record::watermark::Clock;
-use pelton::record::{Cell, FOREVER, StepKey};
-use pelton::shadow::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
-use pelton::state::delta::{self, Change, Delta};
-use pelton::state::meta::{self, InputMeta, Meta, Names, Prepared};
-use std::sync::Arc;
+mod samples;
 
-/// A value in its format.
-struct Sample {
-    name: String,
-    bytes: Vec<u8>,
-    /// Do bytes mean the same?
-    means: Box<dyn Fn(&[u8]) -> bool>,
-}
+use pelton::record::encoding::{ALL, CONTROL, Encoding, STORED};
+use samples::{Sample, samples};
 
-fn sample(name: String, bytes: Vec<u8>, means: impl Fn(&[u8]) -> bool + 'static) -> Sample {
-    Sample {
-        name,
-        bytes,
-        means: Box::new(means),
-    }
-}
-
-fn timer() -> StepKey {
-    StepKey::Timer {
-        time: -7,
-        key: (*b"a key").into(),
-        kind: 300,
-        tag: (*b"a tag").into(),
-    }
-}
-
-fn record() -> StepKey {
-    StepKey::Record {
-        time: 1_608_076_800_000,
-        rank: 2,
-        offset: 1_000_000,
-    }
-}
-
-fn journal() -> Vec<Entry> {
-    let reply = |answer| Happening::Reply {
-        id: (*b"a question").into(),
-        answer,
-    };
-    let after = |anchor, sequence, what| Entry::After { anchor, sequence, what };
-    vec![
-        Entry::Heartbeat {
-            rank: 2,
-            position: 10,
-            time: -5,
-        },
-        Entry::Verdict {
-            rank: 0,
-            offset: 3,
-            verdict: Verdict::TooFarAhead,
-        },
-        Entry::Verdict {
-            rank: 1,
-            offset: 4,
-            verdict: Verdict::UnknownSchema(900),
-        },
-        after(record(), 0, reply(Ending::Body(b"{}".to_vec()))),
-        after(timer(), 1, reply(Ending::Absent)),
-        after(timer(), 2, reply(Ending::Unavailable)),
-        after(
-            StepKey::Start,
-            0,
-            Happening::Rules {
-                version: [3; 32],
-                number: 2,
-            },
-        ),
-        Entry::Trapped {
-            step: timer(),
-            sequence: None,
-            version: [1; 32],
-            reason: "unreachable".into(),
-        },
-        Entry::Trapped {
-            step: record(),
-            sequence: Some(3),
-            version: [1; 32],
-            reason: "too long".into(),
-        },
-    ]
-}
-
-fn meta() -> Meta {
-    Meta {
-        fingerprint: 0x0123_4567_89ab_cdef,
-        inputs: vec![
-            InputMeta {
-                next: 12,
-                clock: Clock {
-                    highest: 1_608_076_800_000,
-                    heartbeat: -6,
-                },
-                heartbeats: vec![(12, -3), (20, 1_608_076_800_000)],
-                verdicts: vec![(13, Verdict::TooFarAhead), (14, Verdict::UnknownSchema(7))],
-                read: 30,
-            },
-            InputMeta {
-                next: 0,
-                clock: Clock::START,
-                heartbeats: vec![],
-                verdicts: vec![],
-                read: 0,
-            },
-        ],
-        last: timer(),
-        sequence: 4,
-        version: [2; 32],
-        deployed: 3,
-        prepared: Some(Prepared {
-            number: 4,
-            version: [5; 32],
-            until: 1_608_076_900_000,
-        }),
-        sweep: vec![1, 2, 3],
-        follows: Some(77),
-        round: 66,
-    }
-}
-
-fn names() -> Names {
-    Names {
-        hash: "a hash".into(),
-        stores: vec!["seen".into(), "user".into()],
-        timers: vec!["missing".into()],
-        lookups: vec!["session".into()],
-        schemas: vec!["\"string\"".into(), "\"long\"".into()],
-    }
-}
-
-fn a_deploy() -> Deploy {
-    Deploy {
-        number: 2,
-        nonce: [9; 16],
-        version: [8; 32],
-        component: [7; 32],
-        bytes: 123_456,
-        settings: "{\"a\":1}".into(),
-        at: Some(-1),
-        one_way: true,
-        drop_timers: false,
-        author: "somebody".into(),
-        written: 1_608_076_800_000,
-        declared: Arc::new(Declared {
-            inputs: vec![("wallet".into(), "\"string\"".into())],
-            outputs: vec![("enriched".into(), "\"long\"".into())],
-            stores: vec![Store {
-                name: "seen".into(),
-                map: true,
-                schema: "\"int\"".into(),
-            }],
-            lookups: vec![("session".into(), "\"null\"".into())],
-            timers: vec!["missing".into()],
-        }),
-    }
-}
-
-fn control() -> Vec<Record> {
-    let decision = |decision| Record::Decision { number: 2, decision };
-    let progress = |stage| Progress {
-        stage,
-        tasks: vec![0, 3],
-    };
-    let now = Deploy { at: None, ..a_deploy() };
-    let begin = Shadow {
-        deploy: a_deploy(),
-        duration: 60_000,
-    };
-    vec![
-        Record::Deploy(a_deploy()),
-        Record::Deploy(now),
-        decision(Decision::Commit(-9)),
-        decision(Decision::Cancel("why".into())),
-        decision(Decision::Withdraw("why".into())),
-        Record::Answer {
-            number: 2,
-            task: 3,
-            position: 44,
-        },
-        Record::Report {
-            number: 2,
-            instance: "a".into(),
-            report: progress(Stage::Fetched),
-        },
-        Record::Report {
-            number: 2,
-            instance: "a".into(),
-            report: progress(Stage::Ready),
-        },
-        Record::Taken { task: 3, number: 2 },
-        Record::Pruned { number: 1 },
-        Record::Shadow(Said::Begin(begin)),
-        Record::Shadow(Said::Over(1, "why".into())),
-        Record::Shadow(Said::Progress(1, "a".into(), progress(Stage::Ready))),
-        Record::Shadow(Said::Seen(1, 3, b"{}".to_vec())),
-    ]
-}
-
-fn report() -> Report {
-    let counts = |from| Counts {
-        same: from,
-        different: from + 1,
-        missing: from + 2,
-        extra: from + 3,
-    };
-    let origin = Origin {
-        what: "record".into(),
-        topic: Some("wallet-events".into()),
-        partition: 1,
-        offset: Some(5),
-        key: "a key".into(),
-        time: 1_608_076_800_000,
-    };
-    let difference = |kind| Difference {
-        kind,
-        how: "different".into(),
-        name: "enriched".into(),
-        entry: "m1".into(),
-        input: origin.clone(),
-        fields: vec![Field {
-            path: "money.id".into(),
-            live: Some("1".into()),
-            shadow: None,
-        }],
-    };
-    let kinds = [Kind::Output, Kind::State, Kind::Timer, Kind::Lookup, Kind::DeadLetter];
-    Report {
-        format: 0,
-        instance: "a".into(),
-        standing: Standing::Through,
-        why: Some("why".into()),
-        from: Some(1),
-        to: Some(2),
-        duration: 3,
-        seen: Seen {
-            steps: 1,
-            records: 2,
-            outputs: counts(10),
-            state: counts(20),
-            timers: counts(30),
-            lookups: counts(40),
-            dead_letters: counts(50),
-            unanswered: 3,
-            traps: 4,
-            live_nanos: 5,
-            live_inputs: 6,
-            shadow_nanos: 7,
-            shadow_inputs: 8,
-        },
-        differences: kinds.into_iter().map(difference).collect(),
-        traps: vec![Trapped {
-            reason: "unreachable".into(),
-            count: 2,
-            first: origin.clone(),
-        }],
-        notes: vec!["a note".into()],
-    }
-}
-
-/// Same keys in a row, each form of a time, empty and longer strings.
-fn changes() -> Vec<Change<'static>> {
-    let put = |key, expires| Change::Put {
-        key,
-        store: 1,
-        entry: b"an entry",
-        cell: Cell {
-            schema: 300,
-            expires,
-            value: &[7; 200],
-        },
-    };
-    vec![
-        Change::Meta(b"a meta"),
-        Change::Names(b"names"),
-        put(b"k1", FOREVER),
-        put(b"k1", 1_608_076_800_000),
-        put(b"k2", i64::MIN),
-        Change::Delete {
-            key: b"k2",
-            store: 2,
-            entry: b"",
-        },
-        Change::SetTimer {
-            key: b"k2",
-            at: -1,
-            kind: 3,
-            tag: b"a tag",
-        },
-        Change::CancelTimer {
-            key: b"k3",
-            at: i64::MAX - 1,
-            kind: 3,
-            tag: b"",
-        },
-        Change::Ask {
-            key: b"k3",
-            lookup: 4,
-            tag: b"a tag",
-            id: b"an id",
-            request: b"GET x",
-        },
-        Change::Answered {
-            key: b"k4",
-            lookup: 4,
-            tag: b"a tag",
-        },
-    ]
-}
-
-fn samples() -> Vec<Sample> {
-    let mut samples = vec![];
-    for entry in journal() {
-        let mut bytes = vec![];
-        entry.encode(&mut bytes);
-        let name = format!("journal {}", samples.len());
-        samples.push(sample(name, bytes, move |bytes| {
-            Entry::decode(bytes).as_ref() == Ok(&entry)
-        }));
-    }
-    for record in control() {
-        let name = format!("control {}", samples.len());
-        let (bytes, own) = (record.value(), [6; 16]);
-        samples.push(sample(format!("{name} key"), record.key(&own), {
-            let record = record.clone();
-            move |bytes| record.key(&own) == bytes
-        }));
-        samples.push(sample(name, bytes, move |bytes| {
-            Record::decode(bytes).as_ref() == Ok(&record)
-        }));
-    }
-    samples.push(sample("meta".into(), meta::encode(&meta()), |bytes| {
-        meta::decode(bytes).as_ref() == Ok(&meta())
-    }));
-    samples.push(sample("names".into(), meta::encode(&names()), |bytes| {
-        meta::decode(bytes).as_ref() == Ok(&names())
-    }));
-    let json = serde_json::to_vec(&report()).expect("a report is JSON");
-    samples.push(sample("shadow's report".into(), json, |bytes| {
-        serde_json::from_slice::<Report>(bytes).is_ok_and(|read| read == report())
-    }));
-    let mut delta = Delta::new();
-    changes().into_iter().for_each(|change| delta.push(change));
-    let one: Vec<&[u8]> = delta.records().collect();
-    let [bytes] = one[..] else {
-        panic!("a delta of one record")
-    };
-    samples.push(sample("delta".into(), bytes.to_vec(), |bytes| {
-        let read: Result<Vec<Change<'_>>, _> = delta::read(bytes).collect();
-        read.is_ok_and(|read| read == changes())
-    }));
-    samples
-}
-
-/// As it stands in the fixture.
+/// The text of the fixture.
 pub fn text() -> String {
     let line = |sample: Sample| {
         let hex: String = sample.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -373,23 +19,75 @@ pub fn text() -> String {
     samples().into_iter().map(line).collect()
 }
 
-/// With the next number of a format this compares with the fixture of that version: see the README.
+/// When a format gets its next number, this compares with the fixture of that version: see the README.
 #[test]
 fn each_format_is_written_as_before() {
     super::same(&text(), &super::text("formats"));
 }
 
-#[test]
-fn each_format_is_read_as_before() {
+/// A value in the fixture, by its name.
+fn kept() -> Vec<(String, Vec<u8>)> {
     let text = super::text("formats");
-    let samples = samples();
-    assert_eq!(text.lines().count(), samples.len());
-    for (line, sample) in text.lines().zip(samples) {
+    let kept = text.lines().map(|line| {
         let (name, hex) = line.split_once('\t').expect("a name and its bytes");
         let digits = (0..hex.len()).step_by(2).map(|at| &hex[at..at + 2]);
         let bytes = digits.map(|digits| u8::from_str_radix(digits, 16).expect("hexadecimal"));
-        let bytes: Vec<u8> = bytes.collect();
-        assert_eq!(name, sample.name);
-        assert!((sample.means)(&bytes), "{name} means something else");
+        (name.to_owned(), bytes.collect())
+    });
+    kept.collect()
+}
+
+#[test]
+fn each_format_is_read_as_before() {
+    let (kept, samples) = (kept(), samples());
+    assert_eq!(kept.len(), samples.len());
+    for ((name, bytes), sample) in kept.iter().zip(samples) {
+        assert_eq!(*name, sample.name);
+        assert!((sample.means)(bytes), "{name} means something else");
     }
+}
+
+/// The version of a format in which the fixture's Pelton has written it.
+fn released(format: Encoding) -> u8 {
+    if format == STORED {
+        // The unit tests of the store have its bytes.
+        return 1;
+    }
+    let (kept, samples) = (kept(), samples());
+    let its = kept
+        .iter()
+        .zip(&samples)
+        .filter(|(_, sample)| sample.format == Some(format));
+    let versions: Vec<u8> = its.map(|((_, bytes), _)| bytes[0]).collect();
+    let Some(version) = versions.first() else {
+        panic!(
+            "the fixture has no value of {}: see docs/internals/formats.md",
+            format.what
+        )
+    };
+    assert!(versions.iter().all(|other| other == version), "{}", format.what);
+    *version
+}
+
+/// The test above shows that the reader is right; this one, that there is one for every format, and that the rules of a change
+/// are kept.
+#[test]
+fn each_format_has_a_reader_for_the_version_before() {
+    let changed = |format: &Encoding| format.newest != released(*format);
+    for format in ALL {
+        let (what, before) = (format.what, released(format));
+        assert!(
+            format.oldest <= before,
+            "{what}: nobody reads version {before} any more, which the release before has written"
+        );
+        assert!(
+            format.newest <= before + 1,
+            "{what}: one release brings one new version at most, and {before} is the one before"
+        );
+    }
+    assert!(
+        changed(&CONTROL) || !ALL.iter().any(changed),
+        "a format has a new version: the control topic's records get one, too, so that an older instance in the group ends at \
+         once, in words, and not when it meets the other format"
+    );
 }

@@ -1,8 +1,8 @@
 //! What happened to the pipeline of the fixture before the upgrade, and how the fixture is written.
 //!
-//! Rule: it leaves one of everything that an upgrade may find: state of all kinds, expired and not; a changelog whose start is
-//! cut off; timers, open questions, records that wait; verdicts, dead letters, aborted
-//! transactions; a deploy that is taken over, one that is not decided, and a shadow.
+//! Rule: it leaves one of everything that an upgrade may find: state of all kinds, expired and not; a changelog whose
+//! start was cut off; timers, open questions, and waiting records; verdicts, dead letters, and aborted transactions; a
+//! deploy that was taken over, an undecided one, and a shadow.
 
 use super::continuation::{after_shadowed, after_waiting};
 use super::pipeline::{PARTITIONS, Pipeline, Process, component, fixture, user};
@@ -20,10 +20,10 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Rounds of the first part, at most.
+/// The most rounds of the first part.
 const ROUNDS: i64 = 400;
 
-/// What versions of the rules are told: each marks its outputs.
+/// The settings of a version. Each one marks its outputs.
 pub fn settings(label: &str, dedup: Millis, pending: Millis) -> Value {
     json!({
         "dedup_ttl": format!("{dedup}ms"),
@@ -33,17 +33,17 @@ pub fn settings(label: &str, dedup: Millis, pending: Millis) -> Value {
     })
 }
 
-/// The second version.
+/// The settings of the second version.
 fn two() -> Value {
     settings("two-", 10 * SECOND, MINUTE)
 }
 
-/// The third one.
+/// The settings of the third version.
 pub fn three() -> Value {
     settings("three-", 5 * SECOND, 40 * SECOND)
 }
 
-/// All tasks have these rules from this time on.
+/// Deploys these settings for this time, and waits until all tasks have taken them over.
 pub fn deploy(pipeline: &Pipeline, settings: Value, at: Millis) -> Result<Deployed, String> {
     let wish = Wish {
         settings: Some(settings),
@@ -53,7 +53,7 @@ pub fn deploy(pipeline: &Pipeline, settings: Value, at: Millis) -> Result<Deploy
     pipeline.author("somebody").deploy(wish, &mut |_, _| {})
 }
 
-/// Rules run beside, for eighty seconds of event time. Every task has begun.
+/// Starts a shadow with these settings for eighty seconds of event time, and waits until every task has begun.
 pub fn shadow(pipeline: &Pipeline, settings: Value) {
     let wish = Wish {
         settings: Some(settings),
@@ -68,7 +68,7 @@ pub fn shadow(pipeline: &Pipeline, settings: Value) {
     });
 }
 
-/// The tasks that the topic says are through with the shadow.
+/// The number of tasks that have completed the shadow, according to the topic.
 pub fn through(pipeline: &Pipeline) -> usize {
     let seen = pipeline.author("somebody").diff();
     let seen = seen.expect("it is read").expect("it is there");
@@ -79,7 +79,7 @@ pub fn through(pipeline: &Pipeline) -> usize {
     through.count()
 }
 
-/// The session service answers all questions for a session that are open.
+/// Lets the session service answer all open questions for a session.
 pub fn reply(pipeline: &Pipeline, processes: &[&Process], session: &str, answer: Answer) {
     let which = Which {
         service: None,
@@ -90,19 +90,19 @@ pub fn reply(pipeline: &Pipeline, processes: &[&Process], session: &str, answer:
     pipeline.rest(processes);
 }
 
-/// A reply.
+/// A reply with this country.
 pub fn country(code: &str) -> Answer {
     Answer::Body(format!("{{\"clientCountryCode\":\"{code}\"}}").into_bytes())
 }
 
-/// An event of each partition, by its user.
+/// Adds an event in each partition, made from its user.
 pub fn each(pipeline: &Pipeline, event: impl Fn(&str) -> Event) {
     for partition in 0..PARTITIONS {
         pipeline.put(event(&user(partition, 1)));
     }
 }
 
-/// A record of a time that no clock has come to.
+/// Adds a record whose time is ahead of every clock.
 pub fn far_ahead(pipeline: &Pipeline, partition: i32) {
     let user = user(partition, 1);
     let value = json!({
@@ -116,7 +116,8 @@ pub fn far_ahead(pipeline: &Pipeline, partition: i32) {
     pipeline.raw(Stream::User, partition, Some(user.as_bytes()), Some(value.as_bytes()));
 }
 
-/// Small epochs, until the start of the changelog of task 0 is cut off: then a round of the sweep is through.
+/// Makes small epochs until the start of task 0's changelog is cut off, which proves that a round of the sweep is
+/// complete.
 fn begin(pipeline: &Pipeline) {
     for round in 0..ROUNDS {
         let at = round * SECOND;
@@ -139,7 +140,7 @@ fn begin(pipeline: &Pipeline) {
     panic!("the changelog is never cut");
 }
 
-/// Users, sessions, money; another version takes over; a session is asked for.
+/// Users, sessions and money; another version takes over; a session is looked up.
 fn other_rules(pipeline: &Pipeline, a: &Process) {
     pipeline.flow_to(500 * SECOND);
     pipeline.rest(&[a]);
@@ -162,7 +163,7 @@ fn other_rules(pipeline: &Pipeline, a: &Process) {
     reply(pipeline, &[a], "s9", country("NO"));
 }
 
-/// Dead letters, a verdict, what others and we have aborted.
+/// Dead letters, a verdict, and transactions that others and we have aborted.
 fn what_goes_wrong(pipeline: &Pipeline, a: &Process) {
     for partition in 0..PARTITIONS {
         let user = user(partition, 1);
@@ -199,7 +200,7 @@ fn what_goes_wrong(pipeline: &Pipeline, a: &Process) {
     pipeline.cluster.set_fates(None);
 }
 
-/// Questions with every kind of answer, one without; timers; records that wait.
+/// Questions with every kind of answer, and one without; timers; waiting records.
 fn what_is_open(pipeline: &Pipeline, a: &Process) {
     for (id, session, at) in [("m6", "s3", 570), ("m7", "s4", 571), ("m8", "s5", 572)] {
         each(pipeline, |user| money(user, id, at * SECOND).session(session).into());
@@ -219,7 +220,7 @@ fn what_is_open(pipeline: &Pipeline, a: &Process) {
     pipeline.rest(&[a]);
 }
 
-/// A shadow that is through in task 0, and has seen nothing yet in task 1.
+/// A shadow that is complete in task 0, and has not seen anything in task 1.
 fn shadowed(pipeline: &Pipeline, a: &Process) {
     shadow(pipeline, three());
     for (id, at) in [("m12", 720), ("m12", 728), ("m13", 735)] {
@@ -231,7 +232,8 @@ fn shadowed(pipeline: &Pipeline, a: &Process) {
     assert_eq!(through(pipeline), 1, "in task 1 it runs");
 }
 
-/// A deploy for which one task holds. The other is with an instance that never gets ready, and both are killed.
+/// A deploy for which one task holds. The other task is on an instance that never gets ready. Both instances are
+/// killed.
 fn undecided(pipeline: &Pipeline) {
     let a = pipeline.start("a");
     let has = |process: &Process, count| process.running.statuses().len() == count;

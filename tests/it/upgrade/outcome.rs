@@ -1,8 +1,9 @@
-//! What a pipeline has come to, as text.
+//! The results of a pipeline, as text.
 //!
-//! Rule: outputs, dead letters and journal stand there byte for byte in the order of their partitions, with time, key and
-//! headers; but for the times of the journal's records, of which some are the wall clock's. Offsets don't: the markers between records depend on when epochs were committed. For the same reason the changelog
-//! stands there as the state that it comes to.
+//! Rule: outputs, dead letters and journal are there byte for byte, in the order of their partitions, with time, key
+//! and headers. The times of the journal's records are left out, because some come from the wall clock. So are offsets,
+//! because the markers between records depend on when epochs were committed. For the same reason the changelog is
+//! replaced by the state that it rebuilds.
 
 use super::pipeline::{PARTITIONS, Pipeline};
 use super::state;
@@ -10,7 +11,7 @@ use super::topics::shown;
 use pelton::deploy::protocol::State;
 use std::fmt::Write;
 
-/// See the module.
+/// The results of this pipeline.
 pub fn of(pipeline: &Pipeline) -> String {
     let mut text = String::new();
     let config = &pipeline.config;
@@ -47,7 +48,7 @@ pub fn of(pipeline: &Pipeline) -> String {
     text + &control(pipeline)
 }
 
-/// Deploys and shadow.
+/// The deploys and the shadow.
 fn control(pipeline: &Pipeline) -> String {
     let mut text = String::from("== control topic\n");
     let reader = pipeline.author("a reader").read().expect("a control topic");
@@ -74,7 +75,7 @@ fn control(pipeline: &Pipeline) -> String {
         writeln!(text, "shadow {}\t{settings}\tover: {:?}", known.number(), known.over).expect("text");
         for (task, report) in &known.tasks {
             let mut report = report.clone();
-            // CPU time is what it is, and is counted for whole epochs.
+            // CPU time varies, and is counted for whole epochs.
             (report.seen.live_nanos, report.seen.shadow_nanos) = (0, 0);
             (report.seen.live_inputs, report.seen.shadow_inputs) = (0, 0);
             let report = serde_json::to_string(&report).expect("a report is JSON");

@@ -1,6 +1,6 @@
 //! The pipeline of the fixture as a process runs it, with all its threads, on a log in memory.
 //!
-//! Rule: nothing of it is replaced but the log and the session service; its file and its rules are those of the fixture.
+//! Rule: only the log and the session service are replaced. Its file and its rules are those of the fixture.
 
 use super::topics;
 use crate::deploys::fleet::eventually;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Partitions of every topic but the control topic.
+/// The number of partitions of every topic except the control topic.
 pub const PARTITIONS: i32 = 2;
 
 /// Id of the cluster.
@@ -32,13 +32,13 @@ const CLUSTER: &str = "upgrade";
 /// `out_of_orderness` in the fixture's file.
 const DISORDER: Millis = 20 * SECOND;
 
-/// The folder of the fixture. `PELTON_FIXTURE`: another one.
+/// The folder of the fixture. `PELTON_FIXTURE` sets another one.
 pub fn fixture() -> PathBuf {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/0.1");
     std::env::var_os("PELTON_FIXTURE").map_or(ours, PathBuf::from)
 }
 
-/// The rules of the fixture. Other compilers make other bytes of the same source, so they are a file.
+/// The rules of the fixture. They are a file, because other compilers make other bytes of the same source.
 pub fn component() -> Vec<u8> {
     let path = fixture().join("rules.wasm");
     std::fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
@@ -49,12 +49,12 @@ pub fn config() -> Config {
     Config::load(&fixture().join("pelton.toml"), &[]).unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
-/// See the module.
+/// The log and the session service of the pipeline.
 pub struct Pipeline {
     pub cluster: Embedded,
     pub config: Config,
     pub layout: Arc<Layout>,
-    /// What the session service says.
+    /// The answers of the session service.
     pub script: Script,
 }
 
@@ -64,7 +64,7 @@ pub struct Process {
     pub name: String,
 }
 
-/// The number-th user of a partition.
+/// A user of a partition, by its number.
 pub fn user(partition: Partition, number: usize) -> String {
     let users = (0..).map(|number| format!("user-{number}"));
     let mut its = users.filter(|user| murmur2::partition(user.as_bytes(), PARTITIONS) == partition);
@@ -72,7 +72,7 @@ pub fn user(partition: Partition, number: usize) -> String {
 }
 
 impl Pipeline {
-    /// Topics without a record.
+    /// A pipeline with empty topics.
     pub fn new() -> Pipeline {
         let config = config();
         let cluster = Embedded::new(CLUSTER, Clock::real());
@@ -93,7 +93,7 @@ impl Pipeline {
         }
     }
 
-    /// Topics as a file of the fixture says, with the group's offsets.
+    /// A pipeline with the topics and the group's offsets from a file of the fixture.
     pub fn load(name: &str) -> Pipeline {
         let pipeline = Pipeline::new();
         let offsets = topics::load(&pipeline, &super::text(name), &component());
@@ -101,7 +101,7 @@ impl Pipeline {
         pipeline
     }
 
-    /// Sets the group's offsets, as a member of it.
+    /// Sets the group's offsets, as a member of the group.
     fn commit_offsets(&self, offsets: BTreeMap<(String, Partition), Offset>) {
         let log = self.log("loader");
         let mut group = log.join().expect("a group without members");
@@ -130,7 +130,7 @@ impl Pipeline {
         Arc::new(self.cluster.instance(topics, &self.config.name, instance))
     }
 
-    /// Compiles as an instance does. `before`: called before each compilation.
+    /// Compiles like an instance does. `before` is called before each compilation.
     fn compile(&self, before: impl Fn() + Send + Sync + 'static) -> Compile {
         let config = self.config.clone();
         Arc::new(move |component, settings| {
@@ -148,7 +148,7 @@ impl Pipeline {
         self.start_with(instance, || {})
     }
 
-    /// As [`start`](Pipeline::start). `before`: called on its compiling thread before each compilation.
+    /// Like [`start`](Pipeline::start). `before` is called on its compiling thread before each compilation.
     pub fn start_with(&self, instance: &str, before: impl Fn() + Send + Sync + 'static) -> Process {
         let mut config = self.config.clone();
         config.instance = instance.to_owned();
@@ -174,20 +174,20 @@ impl Pipeline {
         }
     }
 
-    /// Start and end of a task's changelog.
+    /// The start and the end of a task's changelog.
     pub fn changelog(&self, task: Partition) -> (Offset, Offset) {
         let offsets = self.cluster.offsets(&self.config.changelog_topic(), task);
         let (start, _, end) = offsets.expect("a changelog");
         (start, end)
     }
 
-    /// It is killed, as by SIGKILL.
+    /// Kills the process, as SIGKILL does.
     pub fn kill(&self, process: Process) {
         self.cluster.kill(&process.name);
         drop(process);
     }
 
-    /// Somebody who deploys without an instance.
+    /// A client that deploys without an instance.
     pub fn author(&self, name: &str) -> DeployClient {
         DeployClient {
             log: self.log(name),
@@ -199,7 +199,7 @@ impl Pipeline {
         }
     }
 
-    /// An event comes into its topic.
+    /// Appends an event to its topic.
     pub fn put(&self, event: impl Into<Event>) {
         let event = event.into();
         let partition = murmur2::partition(event.user.as_bytes(), PARTITIONS);
@@ -207,7 +207,7 @@ impl Pipeline {
         self.raw(event.stream, partition, Some(event.user.as_bytes()), Some(&bytes));
     }
 
-    /// Any record comes into an input topic.
+    /// Appends any record to an input topic.
     pub fn raw(&self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) {
         let record = Record {
             key,
@@ -219,7 +219,7 @@ impl Pipeline {
         appended.expect("a record fits");
     }
 
-    /// All before this time is final, in these tasks.
+    /// Makes everything before this time final in these tasks.
     pub fn flow(&self, tasks: &[Partition], at: Millis) {
         for partition in tasks {
             for stream in Stream::ALL {
@@ -228,12 +228,12 @@ impl Pipeline {
         }
     }
 
-    /// All before this time is final.
+    /// Makes everything before this time final.
     pub fn flow_to(&self, at: Millis) {
         self.flow(&[0, 1], at);
     }
 
-    /// Committed records of a topic.
+    /// The committed records of a topic.
     pub fn committed(&self, topic: &str, partition: Partition) -> Vec<Owned> {
         let records = self.cluster.read_all(topic, partition, Isolation::Committed);
         records.expect("a topic of the pipeline")
@@ -241,7 +241,7 @@ impl Pipeline {
 }
 
 impl Process {
-    /// Stops, as SIGTERM does: what is open is committed.
+    /// Stops like SIGTERM. The open epoch is committed.
     pub fn stop(self) {
         self.running.stop().expect("it stops");
     }

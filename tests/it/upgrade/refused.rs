@@ -1,20 +1,20 @@
-//! What a newer Pelton has written ends this one, in words: which format, which version, what to do. Two versions may meet in
-//! one group, and nothing of what the newer one has written may be guessed at.
+//! Data that a newer Pelton has written ends this one, with a message: which format, which version, and what to do. Two
+//! versions may meet in one group, and this one must not guess at anything that the newer one has written.
 //!
-//! Rule: whatever is refused is still there afterwards.
+//! Rule: what is refused is still there afterwards.
 
 use super::pipeline::{Pipeline, Process};
 use crate::deploys::fleet::eventually;
 use pelton::log::embedded::Record;
 use pelton_tests::stage::START;
 
-/// Why an instance has ended by itself.
+/// The reason why an instance has ended by itself.
 fn end(process: Process) -> String {
     eventually("it ends", || process.running.has_ended());
     process.running.stop().expect_err("it can't go on").to_string()
 }
 
-/// An instance that starts where this record stands at the end of a topic.
+/// Starts an instance with this record at the end of a topic.
 fn refused(pipeline: &Pipeline, topic: &str, value: &[u8]) -> String {
     let record = Record {
         value: Some(value),
@@ -84,7 +84,7 @@ fn a_newer_delta() {
     );
 }
 
-/// A journal is read where it is followed: where there is no state.
+/// A journal is read only where it is followed: where there is no state.
 #[test]
 fn a_newer_journal() {
     let pipeline = Pipeline::new();
@@ -93,7 +93,7 @@ fn a_newer_journal() {
     says(&why, &["a journal entry", "format version 3", "Upgrade this instance"]);
 }
 
-/// By the control topic two versions meet that run at the same time: the older one ends, at its start and while it runs.
+/// On the control topic two versions meet that run at the same time. The older one ends, at its start or while it runs.
 #[test]
 fn a_newer_control_record() {
     let pipeline = Pipeline::load("waiting.topics");

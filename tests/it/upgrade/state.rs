@@ -1,7 +1,7 @@
-//! The state of a task, as its changelog says.
+//! The state of a task, according to its changelog.
 //!
-//! Rule: made by reading the log from its start, as a restore without a local store does. What is expired at the last step is
-//! left out: when the sweep lets go of it depends on when epochs were committed.
+//! Rule: the log is read from its start, like a restore without a local store. What is expired at the last step is left
+//! out, because it depends on the commits when the sweep removes it.
 
 use super::topics::shown;
 use pelton::record::{FOREVER, Millis};
@@ -10,17 +10,17 @@ use pelton::state::meta::{self, Meta, Names};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Key, id of the store, entry.
+/// The key, the id of the store, and the entry.
 type Place = (Vec<u8>, u16, Vec<u8>);
 
-/// See the module.
+/// The state of a task.
 #[derive(Default)]
 struct State {
-    /// Expiry, id of the schema, value.
+    /// The expiry, the id of the schema, and the value.
     entries: BTreeMap<Place, (Millis, u16, Vec<u8>)>,
-    /// Key, kind, tag: when it is due.
+    /// By key, kind and tag: the due time.
     timers: BTreeMap<(Vec<u8>, u16, Vec<u8>), Millis>,
-    /// Key, lookup, tag: id and request.
+    /// By key, lookup and tag: the id and the request.
     lookups: BTreeMap<(Vec<u8>, u16, Vec<u8>), (Vec<u8>, Vec<u8>)>,
     names: Names,
     meta: Option<Meta>,
@@ -59,7 +59,7 @@ impl State {
     }
 }
 
-/// One line an entry, timer and lookup; names instead of ids.
+/// One line for each entry, timer and lookup. Names replace ids.
 pub fn of(records: impl Iterator<Item = Vec<u8>>) -> String {
     let mut state = State::default();
     for record in records {

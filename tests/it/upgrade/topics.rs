@@ -1,7 +1,8 @@
-//! Topics as text, and back: a line a record, with its offset.
+//! Writes topics as text, with a line and an offset for each record, and reads them back.
 //!
-//! Rule: read back, every record has the offset, the time, the key, the value and the headers that it had, what was aborted is
-//! aborted, and what retention or the sweep has removed is gone. Offsets without a record are the markers that end transactions.
+//! Rule: when it is read back, every record has the same offset, time, key, value and headers. Aborted records are
+//! aborted, and what retention or the sweep has removed is gone. Offsets without a record are the markers that end
+//! transactions.
 //!
 //! ```text
 //! topic NAME PARTITION START END
@@ -9,7 +10,7 @@
 //! offset TOPIC PARTITION OFFSET                    the group's
 //! ```
 //!
-//! Fields are separated by tabs. Bytes stand as themselves where they are printable, else as `\xNN`; `-` is null. A piece of
+//! Fields are separated by tabs. Printable bytes stand for themselves, others are `\xNN`, and `-` is null. A piece of
 //! the rules' component is `@START+LENGTH`.
 
 use super::pipeline::{PARTITIONS, Pipeline};
@@ -25,7 +26,7 @@ const PIECE: usize = 8192;
 /// The group's offsets.
 pub type Offsets = BTreeMap<(String, Partition), Offset>;
 
-/// Everything that stands in the topics. `component`: whose pieces are not written out.
+/// The content of all topics. Pieces of `component` are not written out.
 pub fn dump(pipeline: &Pipeline, component: &[u8]) -> String {
     let mut text = of(&pipeline.cluster, places(pipeline), component);
     for ((topic, partition), offset) in pipeline.cluster.group_offsets(&pipeline.config.name) {
@@ -34,7 +35,7 @@ pub fn dump(pipeline: &Pipeline, component: &[u8]) -> String {
     text
 }
 
-/// Everything that stands in these partitions.
+/// The content of these partitions.
 pub fn of(cluster: &Embedded, places: impl Iterator<Item = (String, Partition)>, component: &[u8]) -> String {
     let mut text = String::new();
     for (topic, partition) in places {
@@ -68,7 +69,7 @@ fn places(pipeline: &Pipeline) -> impl Iterator<Item = (String, Partition)> {
     })
 }
 
-/// Bytes as text; see the module.
+/// Bytes as text, as described above.
 pub fn shown(bytes: Option<&[u8]>) -> String {
     match bytes {
         None => "-".into(),
@@ -83,14 +84,14 @@ pub fn shown(bytes: Option<&[u8]>) -> String {
     }
 }
 
-/// None: it is not a piece of the component.
+/// The piece of the component with these bytes. `None` if it is not one.
 fn piece(value: &[u8], component: &[u8]) -> Option<String> {
     let is_long = value.len() > PIECE && value.len() <= component.len();
     let start = is_long.then(|| component.windows(value.len()).position(|window| window == value))??;
     Some(format!("@{start}+{}", value.len()))
 }
 
-/// The other way round.
+/// The bytes that [`shown`] has written.
 fn bytes(text: &str, component: &[u8]) -> Option<Vec<u8>> {
     if text == "-" {
         return None;
@@ -117,7 +118,7 @@ fn bytes(text: &str, component: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Fills topics that are empty; returns the group's offsets.
+/// Fills empty topics. Returns the group's offsets.
 pub fn load(pipeline: &Pipeline, text: &str, component: &[u8]) -> Offsets {
     let mut offsets = BTreeMap::new();
     let mut lines = text.lines().peekable();
@@ -146,7 +147,7 @@ pub fn load(pipeline: &Pipeline, text: &str, component: &[u8]) -> Offsets {
     offsets
 }
 
-/// A record, and whether it was aborted.
+/// A record, and whether it is aborted.
 fn record(line: &str, component: &[u8]) -> (Owned, bool) {
     let (aborted, line) = line.strip_prefix('!').map_or((false, line), |line| (true, line));
     let mut fields = line.split('\t');
@@ -166,7 +167,7 @@ fn record(line: &str, component: &[u8]) -> (Owned, bool) {
     (record, aborted)
 }
 
-/// A partition to be filled.
+/// A partition to fill.
 struct Place<'a> {
     pipeline: &'a Pipeline,
     topic: &'a str,
@@ -174,7 +175,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// `start`: what lies before it is gone.
+    /// Fills the partition. Everything before `start` is gone.
     fn fill(&self, start: Offset, records: &[(Owned, bool)], end: Offset) {
         let gone = (0..start).map(|offset| (nothing(offset), false));
         let records: Vec<(Owned, bool)> = gone.chain(records.iter().cloned()).collect();
@@ -244,8 +245,9 @@ fn nothing(offset: Offset) -> Owned {
     }
 }
 
-/// The markers behind each record, by its index: the record whose transaction each of them ends; none: the aborted one. Of which
-/// transactions records really were is forgotten: no reader can see it.
+/// The markers after each record, by its index. Each marker belongs to the record whose transaction it ends, or to the
+/// aborted one (`None`). It is not kept which transactions the records really belonged to, because no reader can see
+/// that.
 fn marked(records: &[(Owned, bool)], end: Offset) -> BTreeMap<usize, Vec<Option<usize>>> {
     let mut ends = BTreeMap::new();
     let (mut unmarked, mut aborted) = (vec![], false);

@@ -1,78 +1,78 @@
-//! Deploys: what the control topic comes to, and which deploy each step belongs to.
+//! Deploys: the outcome of the control topic, and the deploy that each step belongs to.
 //!
-//! Rule: written from the protocol's sentences, over the whole topic at once:
-//! - A deploy counts if its number is the next one and none before it is undecided.
-//! - The first commit or cancel behind it decides it. A commit needs the answers of all tasks before it, each from before its
-//!   time; without a time of its own the deploy holds right behind the latest of them.
+//! Rule: this follows the sentences of the protocol, applied to the whole topic at once:
+//! - A deploy counts if its number is the next one and no earlier deploy is undecided.
+//! - The first commit or cancel after it decides it. A commit needs earlier answers of all tasks, each from before the
+//!   deploy's time. A deploy without a time applies right after the latest of the answers.
 //! - A step belongs to the committed deploy with the highest number whose time is not after the step's.
 
 use super::{Deployed, Millis, NEVER, Settings, StepKey};
 use std::collections::BTreeMap;
 
-/// A record of the control topic, as far as it decides anything.
+/// A record of the control topic that may decide something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// Other rules shall hold.
+    /// Asks for other rules.
     Deploy {
         /// Its number.
         number: u64,
-        /// From when on; none: now.
+        /// The time from which they apply. `None` means now.
         at: Option<Millis>,
-        /// What they are told.
+        /// Their settings.
         settings: Settings,
     },
-    /// A task holds.
+    /// A task promises to hold.
     Answer {
         /// For which deploy.
         number: u64,
         /// Which task.
         task: i32,
-        /// The time of its last step.
+        /// The event time of its last step.
         position: Millis,
     },
-    /// It shall hold from then on.
+    /// Decides that a deploy applies.
     Commit {
         /// Which deploy.
         number: u64,
-        /// From when on.
+        /// The time from which it applies.
         at: Millis,
     },
-    /// It shall not hold.
+    /// Decides that a deploy doesn't apply.
     Cancel {
         /// Which deploy.
         number: u64,
     },
 }
 
-/// What became of the deploys.
+/// The outcome of the deploys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// Those that hold, by number; the first is the one that the file names.
+    /// The committed deploys, by number. The first is the one in the pipeline's file.
     pub committed: Vec<Deployed>,
-    /// Those that never held.
+    /// The cancelled deploys.
     pub cancelled: Vec<u64>,
-    /// The one that nobody has decided.
+    /// The deploy that is still undecided.
     pub open: Option<u64>,
-    /// Those that did not count.
+    /// How many deploys did not count.
     pub refused: u64,
-    /// Orders behind the one that decided.
+    /// How many decisions came after the one that counted.
     pub too_late: u64,
 }
 
-/// "The rules of this deploy from here on", in a task's journal.
+/// A take-over in a task's journal: from here on, the rules of this deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Takeover {
-    /// Right behind this step; none: before the first.
+    /// The step that it comes right after. `None` if it comes before the first step.
     pub behind: Option<StepKey>,
     /// Which deploy.
     pub number: u64,
 }
 
-/// Reads the topic, for so many tasks. Err: a deploy was committed that must not have been.
+/// Reads the topic, for this number of tasks. Fails if a deploy was committed that must not have been.
 pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
     let mut decided = Decided::default();
     let mut last = 0;
-    // Where the open deploy stands.
+    // The index of the undecided deploy.
     let mut open: Option<usize> = None;
     for (place, one) in said.iter().enumerate() {
         match (one, open.map(|at| &said[at])) {
@@ -116,7 +116,8 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
     Ok(decided)
 }
 
-/// May a deploy that was wanted `at` a time be committed `from` a time, after all that was said since?
+/// Whether a deploy that was requested for the time `at` may be committed for the time `from`, given everything said
+/// since.
 fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks: usize) -> Result<(), String> {
     let mut answers = BTreeMap::new();
     for one in said {
@@ -145,13 +146,15 @@ fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks
     Ok(())
 }
 
-/// The deploy that a step of this time belongs to. `deploys`: all committed ones; without any it is the first.
+/// The deploy that a step of this time belongs to. `deploys` are all committed ones. Without any, it is the first
+/// deploy.
 pub(super) fn of(deploys: &[Deployed], time: Millis) -> u64 {
     let not_after = deploys.iter().filter(|deploy| deploy.at <= time);
     not_after.map(|deploy| deploy.number).max().unwrap_or(1)
 }
 
-/// What the journal says of versions is what the steps call for. `watermark`: a step that is not taken yet is before it.
+/// Checks that the journal's take-overs are those that the steps require. `watermark` is the task's; a final step that
+/// is not taken yet is before it.
 pub fn takeovers(
     takeovers: &[Takeover],
     steps: &[StepKey],
@@ -160,7 +163,7 @@ pub fn takeovers(
 ) -> Result<(), String> {
     let mut journal = takeovers.iter().peekable();
     let mut taken = 1;
-    // What is journaled at the end may be in front of a step that is not taken yet.
+    // The journal's last take-over may come before a step that is not taken yet.
     let behind = std::iter::once(None).chain(steps.iter().map(Some));
     let next = steps.iter().map(Some).chain(std::iter::once(None));
     for (behind, next) in behind.zip(next) {
@@ -257,7 +260,7 @@ mod tests {
             behind: Some(step(behind)),
             number,
         };
-        // The higher number holds, from the earlier time on.
+        // The higher number applies, from its earlier time on.
         assert_eq!(takeovers(&[at(10, 4)], &steps, 100, &deploys), Ok(()));
         for wrong in [
             vec![],

@@ -1,4 +1,4 @@
-//! The order of a task's records: DESIGN section 3, word for word.
+//! The order of a task's records, as docs/internals/order.md describes it.
 
 use super::read::time_of;
 use super::{Event, Millis, NEVER, Parameters, Place, Refusal, StepKey, StepWhat, Task, read};
@@ -7,7 +7,7 @@ use super::{Event, Millis, NEVER, Parameters, Place, Refusal, StepKey, StepWhat,
 pub(super) struct Ordered {
     pub place: Place,
     pub late: bool,
-    /// Its key and what it says, or why it can't be read.
+    /// Its key and its content, or why it can't be read.
     pub event: Result<(Vec<u8>, Event), Refusal>,
 }
 
@@ -21,13 +21,13 @@ impl Ordered {
     }
 }
 
-/// All records of the task in its order, and its watermark.
+/// All records of the task in its order, and the task's watermark.
 pub(super) fn order(task: &Task, parameters: &Parameters) -> (Vec<Ordered>, Millis) {
     let mut ordered = Vec::new();
     let mut watermark = Millis::MAX;
     for (rank, records) in task.partitions.iter().enumerate() {
-        // The watermark before a record: the highest event time among the records before it, less the out-of-orderness,
-        // or the last heartbeat before it.
+        // The watermark before a record: the highest event time among the records before it, minus the
+        // out-of-orderness, or the last heartbeat before it.
         let bound = |highest: Millis, before: i64| {
             let heartbeats = task
                 .heartbeats
@@ -57,8 +57,8 @@ pub(super) fn order(task: &Task, parameters: &Parameters) -> (Vec<Ordered>, Mill
                     }
                 },
             };
-            // What can't be read as far as its time keeps its place, and moves nothing. What can't be read behind it has
-            // its own: the order does not depend on what the rules can read.
+            // A record whose time can't be read gets the watermark as its time, and doesn't move the watermark. If only
+            // the rest is unreadable, its own time counts: the order doesn't depend on what the rules can read.
             highest = time.map_or(highest, |time| highest.max(time));
             let time = time.unwrap_or(w);
             let place = Place {

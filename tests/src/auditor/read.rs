@@ -1,4 +1,4 @@
-//! What the bytes of the topics say: Avro and JSON of the contract, read by hand.
+//! Reads the Avro and JSON of the money pipeline's topics, by hand.
 
 mod avro;
 mod fields;
@@ -11,7 +11,7 @@ use json::Json;
 
 pub use fields::Decimal;
 
-/// What an input record says, as far as the rules look at it.
+/// The content of an input record, as far as the rules use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// `PaymentEvent`, `TransactionEvent`
@@ -22,7 +22,7 @@ pub enum Event {
     BirthDate { year: String, time: Millis },
     /// `ChangeAddressEvent`
     Address { country: String, time: Millis },
-    /// All others.
+    /// All other kinds.
     Ignored { time: Millis },
 }
 
@@ -69,7 +69,7 @@ pub struct UserInfo {
     pub birth_year: Option<String>,
     /// `residentCountryCode`
     pub country: Option<String>,
-    /// `changes`; none: it was written by rules that don't count.
+    /// `changes`. `None` if rules that don't count wrote it.
     pub changes: Option<i64>,
 }
 
@@ -80,7 +80,7 @@ pub struct Enriched {
     pub money: Money,
     /// `userInfo`
     pub user: Option<UserInfo>,
-    /// `sessionInfo`: its `clientCountryCode`
+    /// `sessionInfo.clientCountryCode`
     pub session_country: Option<String>,
     /// `firstOccurrence`
     pub first: bool,
@@ -93,12 +93,12 @@ impl Enriched {
     }
 }
 
-/// The value of an input record. None: it can't be read.
+/// The value of an input record. `None` if it can't be read.
 pub fn read(format: Format, rank: usize, value: &[u8]) -> Option<Event> {
     match format {
         Format::Avro => {
             let mut fields = Avro::new(value, rank)?;
-            // The schema ids and the branches of the unions, as in the contract.
+            // The schema ids and the branches of the unions, as in `guest-enrich/schemas`.
             let name = *[
                 &["UserSessionCreatedEvent", "UserSessionClosedEvent"][..],
                 &["ChangeBirthDateEvent", "ChangeAddressEvent", "OtherUserEvent"],
@@ -116,7 +116,7 @@ pub fn read(format: Format, rank: usize, value: &[u8]) -> Option<Event> {
     }
 }
 
-/// The event time of an input record, whatever else it says. None: it can't be read as far as that.
+/// The event time of an input record, whatever the rest of it is. `None` if it can't be read up to there.
 pub(super) fn time_of(format: Format, rank: usize, value: &[u8]) -> Option<Millis> {
     match format {
         Format::Avro => {
@@ -136,11 +136,11 @@ pub(super) fn time_of(format: Format, rank: usize, value: &[u8]) -> Option<Milli
     }
 }
 
-/// The value of an output record. None: it is not one.
+/// The value of an output record. `None` if it is not one.
 pub fn read_enriched(format: Format, value: &[u8]) -> Option<Enriched> {
     match format {
         Format::Avro => {
-            // Schema 5 says how often a user has changed, too.
+            // Schema 5 also has the count of a user's changes.
             let (id, datum) = value.strip_prefix(&[0, 0, 0, 0])?.split_first()?;
             let mut all = [4, 5].contains(id).then_some(Avro(datum))?;
             let money = money(&mut all, None)?;
@@ -185,12 +185,12 @@ pub fn read_enriched(format: Format, value: &[u8]) -> Option<Enriched> {
     }
 }
 
-/// The country in a reply of the session service. None: it can't be read.
+/// The country in a reply of the session service. `None` if it can't be read.
 pub(super) fn country_of(body: &[u8]) -> Option<String> {
     Json::new(body)?.text("clientCountryCode")
 }
 
-/// The fields of an event, in the schema's order.
+/// Reads the fields of an event, in the schema's order.
 fn event(fields: &mut impl Fields, rank: usize, name: &str) -> Option<Event> {
     match (rank, name) {
         (2, "PaymentEvent") => money(fields, Some("paymentRelatedThing")).map(Event::Money),
@@ -223,7 +223,7 @@ fn event(fields: &mut impl Fields, rank: usize, name: &str) -> Option<Event> {
     }
 }
 
-/// `id` and `processedAt`, with `userId` between them.
+/// Reads `id`, `userId` and `processedAt`, and returns the first and the last.
 fn head(fields: &mut impl Fields) -> Option<(String, Millis)> {
     let id = fields.text("id")?;
     fields.text("userId")?;
@@ -236,7 +236,7 @@ fn ignored(fields: &mut impl Fields, last: &str) -> Option<Event> {
     Some(Event::Ignored { time })
 }
 
-/// An input's money, or an output's, which has neither an opening balance nor a thing of its own.
+/// Reads the money of an input or of an output. An output has neither an opening balance nor a field of its own kind.
 fn money(fields: &mut impl Fields, thing: Option<&str>) -> Option<Money> {
     let (id, user, session) = (
         fields.text("id")?,

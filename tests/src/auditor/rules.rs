@@ -1,4 +1,4 @@
-//! The rules of the money pipeline: RULES, sentence by sentence.
+//! The rules of the money pipeline, as `guest-enrich` implements them.
 
 use super::{
     Answer, Code, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, UserInfo,
@@ -6,25 +6,25 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of a user. What has expired stays in it; see [`State::alive`].
+/// What is known about a user. Expired entries stay in it; see [`State::alive`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// By money id: when it expires.
+    /// The time when each money id expires.
     pub seen: BTreeMap<String, Millis>,
-    /// Money types seen ever.
+    /// All money types seen so far.
     pub types: BTreeSet<String>,
-    /// The merge of the changes.
+    /// The merged changes of the user's data.
     pub user: Option<UserInfo>,
-    /// By session id: the country, and when it expires.
+    /// By session id: the country, and the time when it expires.
     pub sessions: BTreeMap<String, (String, Millis)>,
-    /// Money that waits for its session, and when its timer is due.
+    /// Money that waits for its session, and the time when its timer is due.
     pub pending: BTreeMap<(String, Place), (Enriched, Millis)>,
-    /// Money whose session was asked for, by the step that asked: where it came, and what.
+    /// Money whose session was asked for, with its place, by the step that asked.
     pub asked: BTreeMap<StepKey, (Place, Enriched)>,
 }
 
 impl State {
-    /// Without what is expired at this time.
+    /// The state without what has expired at this time.
     pub fn alive(&self, now: Millis) -> State {
         let mut state = self.clone();
         state.seen.retain(|_, expires| now < *expires);
@@ -33,26 +33,26 @@ impl State {
     }
 }
 
-/// What was counted.
+/// The counters of the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Money that was dropped.
+    /// Money that was dropped as a duplicate.
     pub duplicates: u64,
-    /// Sessions without an answer, or with one that can't be read.
+    /// Lookups of sessions without an answer, or with an unreadable one.
     pub sessions_unanswered: u64,
     /// Records of ignored kinds.
     pub ignored: u64,
     /// Sessions opened.
     pub sessions: u64,
-    /// Changes of users.
+    /// Changes of users' data.
     pub user_changes: u64,
 }
 
 pub(super) struct Rules<'a> {
     parameters: &'a Parameters,
-    /// Those of the first deploy.
+    /// The settings of the first deploy.
     first: Settings,
-    /// Of the money that waits for its session.
+    /// The timers of the money that waits for its session.
     timers: BTreeSet<StepKey>,
     /// The user of each step that has asked.
     asking: BTreeMap<StepKey, Vec<u8>>,
@@ -80,7 +80,7 @@ impl Rules<'_> {
         }
     }
 
-    /// What a step of this time goes by: the deploy, and its settings.
+    /// The deploy that a step of this time belongs to, and its settings.
     fn at(&self, time: Millis) -> (u64, Settings) {
         let number = deploys::of(&self.parameters.deploys, time);
         (number, self.settings(number))
@@ -91,7 +91,7 @@ impl Rules<'_> {
         its.map_or(&self.first, |deploy| &deploy.settings).clone()
     }
 
-    /// The timer that is due first.
+    /// The timer that is due next.
     pub fn next_timer(&self) -> Option<StepKey> {
         self.timers.first().cloned()
     }
@@ -189,7 +189,7 @@ impl Rules<'_> {
         }
     }
 
-    /// The session has not come: it is asked for.
+    /// The session has not come, so it is looked up.
     pub fn timer(&mut self, step: &StepKey) {
         let StepWhat::SessionMissing { key, session, place } = &step.what else {
             return;
@@ -204,7 +204,7 @@ impl Rules<'_> {
         }
     }
 
-    /// A reply comes right behind a step, to the rules of this deploy. One that nobody waits for is dropped.
+    /// A reply comes right after a step, and goes to the rules of this deploy. It is dropped if nothing waits for it.
     pub fn reply(&mut self, anchor: &StepKey, asked_by: &StepKey, answer: &Answer, deploy: u64) {
         let Some(key) = self.asking.remove(asked_by) else {
             return;
@@ -248,13 +248,13 @@ impl Rules<'_> {
 }
 
 impl Code {
-    /// What these rules read where a user stands, whoever wrote it.
+    /// What these rules read when the state holds this user, whichever version wrote it.
     fn reads(self, user: UserInfo) -> UserInfo {
         let changes = (self == Code::Counted).then(|| user.changes.unwrap_or(0));
         UserInfo { changes, ..user }
     }
 
-    /// The same, changed once more.
+    /// What these rules write after one more change of this user.
     fn changed(self, user: UserInfo) -> UserInfo {
         let read = self.reads(user);
         UserInfo {
@@ -264,7 +264,7 @@ impl Code {
     }
 }
 
-/// The timer of money that waits.
+/// The timer of money that waits for its session.
 fn missing(key: &[u8], session: String, place: Place, due: Millis) -> StepKey {
     let key = key.to_vec();
     StepKey {

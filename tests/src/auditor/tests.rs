@@ -1,5 +1,5 @@
-//! The auditor against examples that were worked out by hand: each sentence of RULES, and the cases that have gone
-//! wrong elsewhere. Times are seconds; the out-of-orderness is 20 s.
+//! Tests the auditor with examples that were worked out by hand: each of the rules, and cases that have gone wrong
+//! elsewhere. Times are seconds, and the out-of-orderness is 20 s.
 
 mod records;
 mod sessions;
@@ -7,7 +7,7 @@ mod sessions;
 use super::*;
 use pelton_demo::traffic;
 
-/// All partitions are ended by an ignored record at this time, so that everything before `END - 20` is final.
+/// An ignored record at this time closes every partition, so that everything before `END - 20` is final.
 const END: Millis = 1_000_000;
 
 struct Case {
@@ -118,7 +118,7 @@ impl Case {
         audit(&self.task, &self.parameters)
     }
 
-    /// (money id, country of the session, second of the step) of the outputs.
+    /// The outputs: (money id, country of the session, second of the step).
     fn outputs(&self) -> Vec<(String, Option<String>, Millis)> {
         let outputs = self.audit().outputs.into_iter();
         outputs
@@ -140,7 +140,7 @@ fn inputs_money_is_enriched_and_the_ignored_kinds_are_counted() {
     let mut case = Case::new();
     case.money(100, "a", None).end();
     let expected = case.audit();
-    // The closing records are beyond the watermark.
+    // The closing records are after the watermark.
     assert_eq!(
         (expected.outputs.len(), expected.waiting.len(), expected.watermark),
         (1, 3, (END - 20) * 1000)
@@ -174,7 +174,7 @@ fn dedup_each_sighting_starts_the_time_again() {
     }
     case.money_of("v", 279, "a", None, "bet", false).end();
     let expected = case.audit();
-    // 218 + 60 is not less than 60 before 278; another user's id is another id.
+    // 218 + 60 is not less than 60 before 278. The same id of another user is a different id.
     assert_eq!(
         case.outputs(),
         [out("a", None, 100), out("a", None, 278), out("a", None, 279)]

@@ -1,6 +1,6 @@
-//! The same rules as a shadow: what that costs the stream, and whether the shadow keeps up beside it.
+//! Runs a shadow with the same rules: what it costs the stream, and whether it keeps up.
 //!
-//! Rule: a shadow of the rules that run must find nothing; if it does not keep up it is dropped, and says so.
+//! Rule: a shadow of the same rules must find no difference. If it doesn't keep up, it is dropped and says so.
 
 use pelton::deploy::api::{Shadowing, Wish};
 use pelton::deploy::client::DeployClient;
@@ -10,20 +10,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Longer than the traffic.
+/// Longer than the traffic lasts.
 const DURATION: Duration = Duration::from_secs(365 * 86_400);
 
-/// Until the first task is there, it is looked for so often.
+/// How often the first task is looked for until it exists.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Whoever begins a shadow.
+/// Starts a shadow.
 pub struct Beside {
     client: Arc<DeployClient>,
     thread: JoinHandle<Result<(), String>>,
 }
 
 impl Beside {
-    /// As soon as a task has taken steps.
+    /// Starts the shadow as soon as a task has taken steps.
     pub fn start(running: &Running, tasks: Vec<TaskMetrics>) -> Beside {
         let client = running.client().clone();
         let begins = client.clone();
@@ -40,7 +40,7 @@ impl Beside {
         Beside { client, thread }
     }
 
-    /// What is seen of it by now.
+    /// What the shadow has found so far.
     pub fn end(self) -> Result<Shadowing, String> {
         self.thread.join().map_err(|_| "the author has panicked".to_owned())??;
         self.client.diff()?.ok_or_else(|| "no shadow has run".to_owned())

@@ -1,13 +1,13 @@
-//! CPU time and memory of this process, its threads, and others: as the kernel counts them.
+//! CPU time and memory of this process, its threads, and other processes, as the kernel counts them.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// CPU time of this process: user and system.
+/// CPU time of this process, user and system.
 pub fn own() -> Duration {
-    // SAFETY: a struct of numbers, for which zeros are valid; getrusage fills it and can't fail for RUSAGE_SELF.
+    // SAFETY: a struct of numbers, so zeros are valid; getrusage fills it and can't fail for RUSAGE_SELF.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_SELF, &mut usage);
@@ -17,10 +17,10 @@ pub fn own() -> Duration {
     of(usage.ru_utime) + of(usage.ru_stime)
 }
 
-/// CPU time of another process: user and system.
+/// CPU time of another process, user and system.
 pub fn process(pid: u32) -> Result<Duration> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold blanks; behind it, utime and stime are the 12th and 13th.
+    // The name, in brackets, may contain spaces. After it, utime and stime are the 12th and 13th.
     let behind = line.rsplit_once(')').context("a process's stat")?.1;
     let ticks: Vec<u64> = behind
         .split_whitespace()
@@ -36,19 +36,19 @@ pub fn process(pid: u32) -> Result<Duration> {
 /// A thread of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
-    /// Its first 15 bytes.
+    /// The first 15 bytes of its name.
     pub name: String,
     /// CPU time so far.
     pub cpu: Duration,
 }
 
-/// The live threads of this process by their ids, which grow with their age.
+/// The live threads of this process by their ids. Younger threads have higher ids.
 pub fn threads() -> Result<BTreeMap<u32, Thread>> {
     let mut threads = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/task")? {
         let folder = entry?.path();
         let read = |file: &str| fs::read_to_string(folder.join(file));
-        // A thread may end meanwhile.
+        // The thread may have ended meanwhile.
         let (Ok(name), Ok(spent)) = (read("comm"), read("schedstat")) else {
             continue;
         };
@@ -71,14 +71,14 @@ pub fn peak() -> Result<u64> {
     Ok(kib.context("VmHWM in /proc/self/status")? * 1024)
 }
 
-/// Gives free memory back, and lets the peak begin anew.
+/// Returns free memory to the system, and restarts the peak.
 pub fn forget_peak() -> Result<()> {
     // SAFETY: has no preconditions.
     unsafe { libc::malloc_trim(0) };
     Ok(fs::write("/proc/self/clear_refs", "5")?)
 }
 
-/// Load of the machine over the last minute: processes that run or would like to.
+/// The load of the machine over the last minute: how many processes run or are ready to.
 pub fn load() -> Result<f64> {
     let text = fs::read_to_string("/proc/loadavg")?;
     Ok(text.split_whitespace().next().context("a load")?.parse()?)

@@ -1,6 +1,6 @@
-//! Numbers out of the metrics' text.
+//! Reads numbers from the text of the metrics.
 
-/// The sum over all series of this name whose labels hold all of `labels` (`outcome="committed"`).
+/// The sum over all series with this name that have all of `labels` (`outcome="committed"`).
 pub fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
     let value = |line: &str| {
         let rest = line.strip_prefix(name)?;
@@ -14,8 +14,8 @@ pub fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
     text.lines().filter_map(value).sum()
 }
 
-/// The least bound of a histogram's buckets that this part of all observations does not exceed; 0: there are none. Series are
-/// added up.
+/// The smallest bucket bound of a histogram that this share of all observations does not exceed. 0 if there are none.
+/// Series are added up.
 pub fn quantile(text: &str, name: &str, part: f64) -> f64 {
     let bucket = format!("{name}_bucket");
     let mut bounds: Vec<(f64, &str)> = text

@@ -1,4 +1,4 @@
-//! What is printed.
+//! Prints the results of a run.
 
 use super::cpu::Thread;
 use super::prometheus::{quantile, sum};
@@ -6,10 +6,10 @@ use super::run::Report;
 use pelton_demo::show::grouped;
 use std::time::Duration;
 
-/// What an event may cost, in microseconds of CPU: DESIGN's sum of the parts below.
+/// The most CPU that an event may cost, in microseconds: the sum of the parts below.
 const PROMISED: f64 = 3.0;
 
-/// A thread's part in the budget; in brackets DESIGN's share of it.
+/// The threads, by their part of the budget. Their planned share is in brackets.
 const PARTS: [(&str, &str); 7] = [
     ("worker", "see below"),
     (
@@ -26,7 +26,7 @@ const PARTS: [(&str, &str); 7] = [
     ("other", "supervisor, lookups"),
 ];
 
-/// Parts of a worker, as its metric names them; in brackets DESIGN's share of the budget.
+/// The parts of a worker, as its metric names them. Their planned share is in brackets.
 const WORKER: [(&str, &str); 6] = [
     (
         "poll",
@@ -128,7 +128,7 @@ pub fn print(report: &Report) {
     }
 }
 
-/// Prints runs without and with swaps side by side: how long a task with work took no step, and what of it swaps are to blame for.
+/// Compares runs without and with swaps: how long a task with work took no step, and how much of that is due to swaps.
 pub fn compare(runs: &[(String, Report)]) {
     println!("How long a task with work took no step; all figures of time are bounds that are not exceeded:");
     println!();

@@ -1,6 +1,6 @@
-//! One run: fill the log, start an instance in this process, wait for the last committed output, count.
+//! One run: fills the log, starts an instance in this process, waits for the last committed output, and counts.
 //!
-//! Rule: the run counts only when it adds up: every record that was written is accounted for, once.
+//! Rule: a run counts only if its totals add up: every record that was written is accounted for exactly once.
 
 use super::beside::Beside;
 use super::cpu::{self, Thread};
@@ -29,76 +29,76 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Partitions of every topic.
+/// The number of partitions of every topic.
 const PARTITIONS: i32 = 4;
 
-/// A broker that has just started spends a third of its CPU on compiling itself. So a run with this part of the money events
-/// comes before the one that counts.
+/// A broker that has just started spends a third of its CPU on compiling its own code. So a run with this fraction of
+/// the money events comes before the one that counts.
 #[cfg(feature = "kafka")]
 const WARM_PART: u64 = 3;
 
-/// The end is looked for so often.
+/// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A pipeline that commits nothing for so long stands still.
+/// A pipeline that commits nothing for this long counts as stuck.
 const STILL: Duration = Duration::from_secs(60);
 
-/// The pipeline's file: as a user would write it.
+/// The pipeline's file, as a user would write it.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/money-avro/folder.toml");
 
-/// What to run.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The workload.
     pub workload: Parameters,
-    /// The rules' component.
+    /// The component with the rules.
     pub rules: PathBuf,
-    /// Data directory; none: state in memory and in the changelog.
+    /// The data directory. `None` keeps state in memory and in the changelog only.
     pub state: Option<PathBuf>,
-    /// Keys of the pipeline's file.
+    /// Overridden keys of the pipeline's file.
     pub sets: Vec<String>,
-    /// Measure the wire alone, too, on Kafka.
+    /// Also measure the wire alone, on Kafka.
     pub wire: bool,
-    /// Let the broker get warm first, by a smaller run.
+    /// Warm the broker up with a smaller run first.
     pub warm: bool,
-    /// Swap the rules all the time: so far ahead in event time; zero: now, wherever the tasks are.
+    /// Swap the rules all the time, this far ahead in event time. Zero means now, wherever the tasks are.
     pub swaps: Option<Duration>,
-    /// Run the same rules as a shadow beside.
+    /// Also run the same rules as a shadow.
     pub shadow: bool,
 }
 
-/// What was measured.
+/// The results of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// What was written into the log.
     pub written: Written,
-    /// What became of it.
+    /// How the records were accounted for.
     pub totals: Totals,
     /// From the start of the instance to its first committed output.
     pub first: Duration,
     /// From the start of the instance to its last committed output.
     pub wall: Duration,
-    /// CPU time of this process in it.
+    /// CPU time of this process between the two.
     pub cpu: Duration,
-    /// CPU time of the broker in it; none: the log is in this process.
+    /// CPU time of the broker in that time. `None` if the log is in this process.
     pub broker: Option<Duration>,
-    /// Threads that the instance started, by number, with the CPU time that each has spent.
+    /// The threads that the instance started, by number, with their CPU time.
     pub threads: BTreeMap<u32, Thread>,
-    /// CPU time of the threads that were there before (the session service, the log's admin clients).
+    /// CPU time of the threads that already existed (the session service, the log's admin clients).
     pub others: Duration,
-    /// Peak of resident memory.
+    /// Peak resident memory.
     pub peak: u64,
-    /// Metrics at the end, as text.
+    /// The text of the metrics at the end.
     pub metrics: String,
-    /// Load of the machine at the end.
+    /// The load of the machine at the end.
     pub load: f64,
-    /// Swaps that were committed, and that were refused.
+    /// The number of committed and of refused swaps.
     pub swaps: (usize, usize),
-    /// What was seen of the shadow; none: there was none.
+    /// The shadow's findings. `None` if there was no shadow.
     pub shadow: Option<Shadowing>,
 }
 
-/// On a real Kafka. And then what the wire alone costs, for as many records of the same size, if it is asked for.
+/// Runs on a real Kafka. If asked, also measures what the wire alone costs for as many records of the same size.
 #[cfg(feature = "kafka")]
 pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<(Report, Option<crate::wire::WireReport>)> {
     warm_up(options, rig)?;
@@ -109,7 +109,8 @@ pub fn kafka(options: &Options, rig: &crate::rig::Rig) -> Result<(Report, Option
     Ok((report, wire))
 }
 
-/// On a real Kafka: without swaps, and then with swaps of each of these kinds. By name of the run.
+/// Runs on a real Kafka without swaps, and then with each kind of swaps. Returns the reports with the names of their
+/// runs.
 #[cfg(feature = "kafka")]
 pub fn swaps(options: &Options, kinds: &[(String, Duration)], rig: &crate::rig::Rig) -> Result<Vec<(String, Report)>> {
     warm_up(options, rig)?;
@@ -128,7 +129,7 @@ pub fn swaps(options: &Options, kinds: &[(String, Duration)], rig: &crate::rig::
     Ok(runs)
 }
 
-/// A smaller run, if it is wanted.
+/// Makes a smaller run first, if asked.
 #[cfg(feature = "kafka")]
 fn warm_up(options: &Options, rig: &crate::rig::Rig) -> Result<()> {
     if !options.warm {
@@ -144,7 +145,7 @@ fn warm_up(options: &Options, rig: &crate::rig::Rig) -> Result<()> {
     remove(&config, rig)
 }
 
-/// The topics are made anew for the next run.
+/// Removes the topics. The next run creates them again.
 #[cfg(feature = "kafka")]
 fn remove(config: &Config, rig: &crate::rig::Rig) -> Result<()> {
     inputs(config)
@@ -152,7 +153,7 @@ fn remove(config: &Config, rig: &crate::rig::Rig) -> Result<()> {
         .try_for_each(|topic| rig.delete(topic))
 }
 
-/// Makes the topics, fills them, runs. Returns the pipeline's file, too.
+/// Creates the topics, fills them, and runs. Also returns the pipeline's file.
 #[cfg(feature = "kafka")]
 fn on_broker(options: &Options, rig: &crate::rig::Rig) -> Result<(Arc<Config>, Report)> {
     let service = SessionService::start(Behaviour::default())?;
@@ -175,7 +176,7 @@ fn on_broker(options: &Options, rig: &crate::rig::Rig) -> Result<(Arc<Config>, R
     Ok((config, report))
 }
 
-/// On the log in this process: the engine alone.
+/// Runs on the log in this process, to measure the engine alone.
 pub fn embedded(options: &Options) -> Result<Report> {
     let service = SessionService::start(Behaviour::default())?;
     let config = config(options, &service, options.sets.clone())?;
@@ -215,7 +216,7 @@ fn config(options: &Options, service: &SessionService, mut sets: Vec<String>) ->
     }
 }
 
-/// Runs the pipeline over what is in the log, until everything is out and committed.
+/// Runs the pipeline on the records in the log, until all results are committed.
 fn measure(
     config: Arc<Config>,
     layout: Arc<Layout>,
@@ -267,7 +268,7 @@ fn measure(
     let swapping = options.swaps.map(|ahead| Swapping::start(&running, watched(), ahead));
     let beside = options.shadow.then(|| Beside::start(&running, watched()));
     let all = written.made.records();
-    // The closing records make everything before them final; they themselves wait for the clock.
+    // The closing records make everything before them final. They themselves would wait for the clock.
     let due = all - written.made.ignored;
     let (mut first, mut last) = (None, (Instant::now(), 0));
     loop {
@@ -348,7 +349,7 @@ fn stores(config: &Config, log: &dyn Log) -> Result<Option<Stores>> {
     };
     let directory = pelton::store::Directory::open(folder, &log.cluster()?)?;
     let rocks = pelton::store::rocks::Rocks::open(&directory)?;
-    // The directory's lock is held as long as stores are made.
+    // This keeps the directory's lock for as long as stores are made.
     Ok(Some(Arc::new(move || {
         let _held = &directory;
         Box::new(rocks.store())
@@ -361,5 +362,5 @@ fn stores(config: &Config, _log: &dyn Log) -> Result<Option<Stores>> {
     Ok(None)
 }
 
-/// The streams, in order of rank, are those that the file names.
+/// The streams must be the file's, in order of rank.
 const _: [Stream; 3] = Stream::ALL;

@@ -1,7 +1,7 @@
-//! Other rules all the time: what a swap costs the stream.
+//! Swaps the rules all the time, to measure what a swap costs the stream.
 //!
-//! Rule: each swap is an ordinary deploy, and the next one begins when it is committed or refused. Versions differ in a setting
-//! that nothing depends on that is counted.
+//! Rule: each swap is an ordinary deploy. The next one begins when it is committed or refused. The versions differ only
+//! in a setting that doesn't affect what is counted.
 
 use pelton::deploy::api::Wish;
 use pelton::instance::Running;
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Until the first task is there, it is looked for so often.
+/// How often the first task is looked for until it exists.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The versions take turns.
+/// The setting that differs. The versions take turns.
 const LABELS: [&str; 3] = ["", "a", "b"];
 
 /// A thread that deploys.
@@ -25,7 +25,7 @@ pub struct Swapping {
 }
 
 impl Swapping {
-    /// From now on, each so far ahead of the foremost task in event time; zero: now.
+    /// Starts to deploy, each time this far ahead of the foremost task in event time. Zero means now.
     pub fn start(running: &Running, tasks: Vec<TaskMetrics>, ahead: Duration) -> Swapping {
         let client = running.client().clone();
         let stop = Arc::new(AtomicBool::new(false));
@@ -43,7 +43,7 @@ impl Swapping {
                 let foremost = foremost.unwrap_or(0);
                 let at = (!ahead.is_zero()).then(|| foremost + ahead.as_millis() as i64);
                 if foremost <= 0 {
-                    // No task is there yet.
+                    // There is no task yet.
                     std::thread::sleep(LOOK);
                     continue;
                 }
@@ -66,7 +66,7 @@ impl Swapping {
         Swapping { stop, thread }
     }
 
-    /// Swaps committed, and refused.
+    /// Ends it. Returns the number of committed and of refused swaps.
     pub fn end(self) -> (usize, usize) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_default()

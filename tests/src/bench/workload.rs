@@ -1,4 +1,4 @@
-//! The workload: generated once, written in order.
+//! The workload. It is generated once, and written in order.
 
 use anyhow::Result;
 use pelton_demo::traffic::{Made, Parameters, Traffic};
@@ -6,13 +6,13 @@ use pelton_demo::traffic::{Made, Parameters, Traffic};
 /// What was written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Written {
-    /// By kind.
+    /// The records, counted by kind.
     pub made: Made,
-    /// Bytes of keys and values.
+    /// The bytes of keys and values.
     pub bytes: u64,
 }
 
-/// Into the embedded log.
+/// Writes it into the embedded log.
 pub fn embed(parameters: Parameters, cluster: &pelton::log::embedded::Embedded) -> Result<Written> {
     let mut traffic = Traffic::new(parameters);
     let mut bytes = 0;
@@ -33,11 +33,11 @@ pub fn embed(parameters: Parameters, cluster: &pelton::log::embedded::Embedded) 
     Ok(Written { made, bytes })
 }
 
-/// Into Kafka.
+/// Writes it to Kafka.
 #[cfg(feature = "kafka")]
 pub fn produce(parameters: Parameters, rig: &crate::rig::Rig) -> Result<Written> {
     use pelton_demo::traffic::Stream;
-    /// Records that are made at once.
+    /// The number of records generated at a time.
     const AT_ONCE: usize = 50_000;
     let mut traffic = Traffic::new(parameters);
     let mut bytes = 0;

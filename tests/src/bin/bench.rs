@@ -1,4 +1,4 @@
-//! `make bench`: how many money events a second, and what one costs.
+//! `make bench`: measures how many money events are processed per second, and what one costs.
 
 use clap::Parser;
 use pelton_demo::traffic::Parameters;
@@ -8,13 +8,13 @@ use std::path::PathBuf;
 /// Measure the money pipeline on a real Kafka: events a second, CPU, memory.
 #[derive(Parser)]
 struct Args {
-    /// Money events; users, sessions and duplicates come on top.
+    /// Number of money events; users, sessions and duplicates are added to them.
     #[arg(long, default_value_t = Parameters::default().money)]
     money: u64,
     /// Number of users.
     #[arg(long, default_value_t = Parameters::default().users)]
     users: u32,
-    /// The same seed makes the same traffic.
+    /// Seed of the traffic: the same seed makes the same traffic.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Run on the log in memory, without Kafka, to measure the engine alone.
@@ -23,17 +23,17 @@ struct Args {
     /// Keep state in memory and in the changelog only, without RocksDB.
     #[arg(long)]
     no_state_dir: bool,
-    /// Leave out the program that only copies the bytes.
+    /// Don't measure the program that only copies the bytes.
     #[arg(long)]
     no_wire: bool,
-    /// Leave out the smaller run before. The broker has then just started, and its JIT is still compiling.
+    /// Don't make a smaller run first, so the broker has just started and its JIT is still compiling.
     #[arg(long)]
     cold: bool,
-    /// Deploy other rules all the time, each this far ahead in event time (1000s is about a second here), or `now`. May be given
-    /// several times: then there is one run without swaps and one with each kind, to compare.
+    /// Deploy other rules all the time, each this far ahead in event time (1000s is about a second here), or `now`.
+    /// If given several times, compares a run without swaps with one of each kind.
     #[arg(long, value_name = "DURATION|now")]
     swaps: Vec<String>,
-    /// Run the same rules as a shadow, too.
+    /// Also run the same rules as a shadow.
     #[arg(long)]
     shadow: bool,
     /// The component with the rules.

@@ -1,4 +1,4 @@
-//! The demo, built beside the tests of the whole process: `pelton-it dev` starts it.
+//! The demo, built together with the tests of the whole process. `pelton-it dev` starts it.
 
 fn main() -> anyhow::Result<()> {
     pelton_demo::run::main()

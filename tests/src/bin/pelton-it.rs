@@ -1,4 +1,4 @@
-//! The program `pelton`, built beside the tests of the whole process, so that they always start the code they are built with.
+//! The program `pelton`, built together with the tests of the whole process, so that they always start their own code.
 
 use std::process::ExitCode;
 

@@ -1,17 +1,17 @@
-//! `make soak`: see the module `soak`.
+//! `make soak`: the command line of the module `soak`.
 
 use clap::Parser;
 use pelton_tests::rig::Rig;
 use pelton_tests::soak::{Options, Program, flat, run, steady};
 use std::process::ExitCode;
 
-/// The word that makes this program the pipeline's.
+/// With this first argument, this program is the pipeline.
 const PELTON: &str = "pelton";
 
 /// Swap the rules and kill processes under full load on a real Kafka, and check every output.
 #[derive(Parser)]
 struct Args {
-    /// Money events; users, sessions and duplicates come on top.
+    /// Number of money events; users, sessions and duplicates are added to them.
     #[arg(long, default_value_t = 1_000_000)]
     money: u64,
     /// Number of swaps of the rules that must be committed.
@@ -20,16 +20,16 @@ struct Args {
     /// Number of kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
     #[arg(long, default_value_t = 2)]
     kills: usize,
-    /// The same seed makes the same traffic and wants the same swaps.
+    /// Seed of the traffic and of the swaps.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Only swap, with few events, and check that memory, threads and file descriptors don't grow.
     #[arg(long)]
     flat: bool,
-    /// Only stream at `rate` for so many seconds (600, say), and look that memory comes to rest.
+    /// Only stream at `rate` for this many seconds (such as 600), and check that memory stops growing.
     #[arg(long, value_name = "SECONDS")]
     steady: Option<u64>,
-    /// Money events a second, with `--steady`.
+    /// Number of money events per second, with `--steady`.
     #[arg(long, default_value_t = 1_000)]
     rate: u64,
     /// Keep the processes' logs in this folder.
@@ -40,7 +40,8 @@ struct Args {
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|first| first == PELTON) {
-        // The processes of the pipeline are this program, too: it is built with what it tests.
+        // The processes of the pipeline are also this program, so that the code that is tested is the code it was built
+        // with.
         let words = std::iter::once(PELTON.into()).chain(words);
         let code = pelton_cli::main(words, &mut std::io::stdout(), &mut std::io::stderr());
         return ExitCode::from(code);

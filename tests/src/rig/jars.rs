@@ -1,13 +1,13 @@
-//! The servers' jars: fetched from Maven Central once, into the user's cache.
+//! Fetches the servers' jars from Maven Central once, into the user's cache.
 //!
-//! Rule: a folder of the cache is complete or not there (it is filled beside it, then renamed).
+//! Rule: a folder of the cache is complete or does not exist. It is filled under another name, then renamed.
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// What is fetched: a change of the versions is another folder.
+/// What is fetched. Each version has its own folder.
 const KAFKA: &str = "kafka-4.3.1";
 const REGISTRY: &str = "apicurio-3.0.9";
 const REGISTRY_ARTIFACT: &str = "io.apicurio:apicurio-registry-app:3.0.9:tar.gz:all";
@@ -28,7 +28,7 @@ pub fn kafka() -> Result<PathBuf> {
     })
 }
 
-/// The folder of the registry, as its archive holds it.
+/// The folder of the registry, as it is in its archive.
 pub fn registry() -> Result<PathBuf> {
     cached(REGISTRY, |into| {
         let mut mvn = Command::new("mvn");
@@ -40,7 +40,7 @@ pub fn registry() -> Result<PathBuf> {
 }
 
 fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    // One at a time in this process; other processes fill folders of their own.
+    // One at a time in this process. Other processes fill their own folders.
     static FILLING: Mutex<()> = Mutex::new(());
     let _filling = FILLING.lock().unwrap_or_else(PoisonError::into_inner);
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
@@ -65,13 +65,13 @@ fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf>
     )?;
     let beside = folder.with_extension(format!("{}.part", std::process::id()));
     if beside.is_dir() {
-        // Of a process that was killed and had the same id.
+        // Left over from a killed process that had the same id.
         std::fs::remove_dir_all(&beside)?;
     }
     std::fs::create_dir_all(&beside)?;
     let filled = fill(&beside).with_context(|| format!("fetching {name} from Maven Central"));
     if filled.is_ok() && !folder.is_dir() {
-        // Whoever is first wins; the loser's copy is the same.
+        // The first one wins. The loser's copy is the same.
         let _ = std::fs::rename(&beside, &folder);
     }
     if beside.is_dir() {
@@ -81,7 +81,7 @@ fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf>
     Ok(folder)
 }
 
-/// Says what to install when a program is not there.
+/// Checks that a program is installed, and otherwise says what to install.
 fn check(program: &str, argument: &str, what: &str) -> Result<()> {
     match Command::new(program).arg(argument).output() {
         Ok(answer) if answer.status.success() => Ok(()),

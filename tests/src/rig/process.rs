@@ -1,7 +1,7 @@
 //! A server's process and its folder.
 //!
-//! Rule: both go with their owner; the process also when this one dies by whatever cause, the folder then at the next start
-//! of a rig.
+//! Rule: both end with their owner. If this process dies for whatever reason, the server dies with it, and the folder
+//! is removed at the next start of a rig.
 
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -19,7 +19,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it, with its output in `log`.
+    /// Starts it. Its output goes to `log`.
     pub fn spawn(mut command: Command, log: &Path) -> Result<Server> {
         let output = File::options().create(true).append(true).open(log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -41,14 +41,14 @@ impl Server {
         self.child.id()
     }
 
-    /// It stands still, with all its connections, or goes on.
+    /// Freezes it with all of its connections, or lets it continue.
     pub fn freeze(&self, still: bool) {
         let signal = if still { libc::SIGSTOP } else { libc::SIGCONT };
-        // SAFETY: a signal to our own child, which has not been waited for: its id is still its own.
+        // SAFETY: a signal to our own child, which has not been waited for, so the id is still its own.
         unsafe { libc::kill(self.pid() as libc::pid_t, signal) };
     }
 
-    /// Asks it to end, and waits for that: its exit code. A server that does not end is killed.
+    /// Asks it to end, waits for that, and returns its exit code. A server that does not end is killed.
     pub fn stop(mut self) -> Option<i32> {
         /// A broker with nothing to hand over needs a second or two.
         const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,7 +61,7 @@ impl Server {
         self.child.try_wait().ok().flatten()?.code()
     }
 
-    /// What it has written, if it runs no more.
+    /// Its log, if it no longer runs.
     pub fn ended(&mut self) -> Result<Option<String>> {
         match self.child.try_wait()? {
             None => Ok(None),
@@ -72,14 +72,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Errors say that it has ended already.
+        // An error means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Starts processes from a thread that lives as long as this process: the death signal comes when the *thread* that started
-/// a process ends, and the thread of a test ends early.
+/// Starts processes from a thread that lives as long as this process. The death signal is sent when the *thread* that
+/// started a process ends, and the thread of a test ends early.
 fn keeper(command: Command) -> Result<Child> {
     type Order = (Command, Sender<std::io::Result<Child>>);
     static KEEPER: OnceLock<Sender<Order>> = OnceLock::new();
@@ -100,11 +100,11 @@ fn keeper(command: Command) -> Result<Child> {
     Ok(answered.recv()??)
 }
 
-/// A folder of a server, removed with its owner.
+/// The folder of a server. It is removed with its owner.
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Also removes those of processes that were killed.
+    /// Creates a folder. Also removes the folders of killed processes.
     pub fn new(name: &str) -> Result<Folder> {
         let prefix = "pelton-rig-";
         for entry in std::fs::read_dir(std::env::temp_dir())?.flatten() {
@@ -114,7 +114,7 @@ impl Folder {
                 .and_then(|file| file.strip_prefix(prefix))
                 .and_then(|rest| rest.split('-').next());
             if owner.is_some_and(|owner| owner.parse::<u32>().is_ok() && !Path::new("/proc").join(owner).exists()) {
-                // Another process may be removing it, too.
+                // Another process may be removing it too.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
@@ -131,7 +131,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left is removed at the next start.
+        // If this fails, the folder is removed at the next start.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! A schema registry: Apicurio, by its Confluent-compatible API, in memory.
+//! A schema registry: Apicurio with its Confluent-compatible API, in memory.
 
 use super::process::{Folder, Server};
 use super::{START_TIMEOUT, free_ports, jars};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A running registry, empty at first.
+/// A running registry. It is empty at first.
 pub struct Registry {
     port: u16,
     server: Server,
@@ -52,12 +52,12 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Base URL with its prefix, as a user gives it.
+    /// Its base URL with the prefix, as a user gives it.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
     }
 
-    /// Registers a schema (Avro JSON) under a subject (`TOPIC-value`); returns its id.
+    /// Registers a schema (Avro JSON) under a subject (`TOPIC-value`). Returns its id.
     pub fn register(&self, subject: &str, schema: &str) -> Result<u32> {
         let body = json!({ "schema": schema });
         let answer = self.call("POST", &format!("/subjects/{subject}/versions"), Some(&body))?;
@@ -65,7 +65,7 @@ impl Registry {
         Ok(id.try_into()?)
     }
 
-    /// A call of its API; errors hold its answer.
+    /// Calls its API. An error contains the answer.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("{}{path}", self.url());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,7 +1,7 @@
-//! A broker behind TLS and SASL, as one in a company is.
+//! A broker with TLS and SASL, like one in a company.
 //!
-//! Rule: its certificate and its user are made for this broker alone, and go with its folder. The rig's own clients stay on the
-//! plain listener, so that what a test sees of the secured one is Pelton's doing.
+//! Rule: its certificate and its user are made for this broker alone, and are removed with its folder. The rig's own
+//! clients use the plain listener, so that only Pelton uses the secured one.
 
 use super::process::Folder;
 use super::{Rig, free_ports};
@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The only user, and the password.
+/// The only user, and its password.
 pub const USER: &str = "pelton";
 pub const PASSWORD: &str = "right-one";
 
-/// Of the key store; it lies beside it.
+/// The password of the key store. It only protects a temporary file.
 const STORE_PASSWORD: &str = "changeit";
 
 /// A broker with a second listener, `SASL_SSL`, for SCRAM-SHA-256 and PLAIN.
@@ -55,17 +55,17 @@ impl Secured {
         Ok(Secured { rig, port, folder })
     }
 
-    /// `bootstrap.servers` of the secured listener.
+    /// The `bootstrap.servers` of the secured listener.
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The certificate that a client must trust (`ssl.ca.location`), PEM.
+    /// The certificate (PEM) that a client must trust (`ssl.ca.location`).
     pub fn ca(&self) -> PathBuf {
         self.folder.path("broker.pem")
     }
 
-    /// One that this broker's is not signed by.
+    /// A certificate that did not sign this broker's.
     pub fn foreign_ca(&self) -> Result<PathBuf> {
         let pem = self.folder.path("foreign.pem");
         certify(&self.folder.path("foreign.p12"), &pem)?;
@@ -73,7 +73,7 @@ impl Secured {
     }
 }
 
-/// Makes a key for the loopback, and its self-signed certificate as PEM.
+/// Makes a key for the loopback address, and its self-signed certificate as PEM.
 fn certify(store: &Path, pem: &Path) -> Result<()> {
     let names = "san=ip:127.0.0.1,dns:localhost";
     let make = "-genkeypair -alias broker -keyalg EC -validity 30 -dname CN=localhost -storetype PKCS12 -ext";
@@ -91,7 +91,7 @@ fn keytool(words: &str, store: &Path, file: Option<&Path>) -> Result<()> {
         .output()
         .context("keytool can't be run; it comes with the Java runtime")?;
     if !done.status.success() {
-        // Its errors stand there, too.
+        // keytool writes its errors to stdout.
         bail!("keytool {words}: {}", String::from_utf8_lossy(&done.stdout));
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! What tests do with topics: make them, write to them, read them to their end. By clients of the rdkafka crate, so that
-//! nothing of Pelton's own port judges Pelton.
+//! What tests do with topics: create them, write to them, and read them to their end. It uses the rdkafka crate's
+//! clients, so that Pelton's own port is not judged by itself.
 
 use super::Rig;
 use anyhow::{Context, Result, bail};
@@ -13,23 +13,23 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// For one call.
+/// The time limit of one call.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A record to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// None: by the key's hash.
+    /// `None` means by the hash of the key.
     pub partition: Option<i32>,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
-    /// None: now.
+    /// `None` means now.
     pub timestamp: Option<i64>,
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Record {
-    /// A key and bytes.
+    /// A record with this key and these bytes.
     pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Record {
         Record {
             key: Some(key.into()),
@@ -38,29 +38,29 @@ impl Record {
         }
     }
 
-    /// A key and a JSON value.
+    /// A record with this key and a JSON value.
     pub fn json(key: impl Into<Vec<u8>>, value: &serde_json::Value) -> Record {
         Record::new(key, value.to_string())
     }
 
-    /// A key and an Avro datum, with the header of the registry.
+    /// A record with this key and an Avro datum, with the registry's header.
     pub fn avro(key: impl Into<Vec<u8>>, id: u32, datum: &[u8]) -> Record {
         Record::new(key, [&[0], &id.to_be_bytes()[..], datum].concat())
     }
 
-    /// To this partition.
+    /// The record, for this partition.
     pub fn at(mut self, partition: i32) -> Record {
         self.partition = Some(partition);
         self
     }
 
-    /// With this timestamp, in milliseconds since 1970.
+    /// The record, with this timestamp in milliseconds since 1970.
     pub fn time(mut self, timestamp: i64) -> Record {
         self.timestamp = Some(timestamp);
         self
     }
 
-    /// With one header more.
+    /// The record, with one more header.
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Record {
         self.headers.push((name.to_string(), value.into()));
         self
@@ -90,7 +90,7 @@ impl Read {
 pub enum Ending {
     Commit,
     Abort,
-    /// Not at all: the producer dies with its records in the log.
+    /// Not at all. The producer dies, with its records in the log.
     Death,
 }
 
@@ -125,7 +125,7 @@ impl Rig {
         })
     }
 
-    /// Makes a topic, and waits until the broker shows it: until then it says of it that it has no partitions.
+    /// Creates a topic, and waits until the broker shows it. Until then the broker says that it has no partitions.
     pub fn create(&self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
         let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
@@ -148,7 +148,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Number of partitions that have a leader.
+    /// The number of partitions that have a leader.
     fn led(&self, topic: &str) -> Result<i32> {
         let client: BaseConsumer = self.client().create()?;
         let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
@@ -156,21 +156,21 @@ impl Rig {
         Ok(partitions.filter(|partition| partition.leader() >= 0).count() as i32)
     }
 
-    /// Makes a topic with a name of its own; returns the name.
+    /// Creates a topic with a unique name. Returns the name.
     pub fn topic(&self, prefix: &str, partitions: i32) -> Result<String> {
         let name = Rig::unique(prefix);
         self.create(&name, partitions, &[])?;
         Ok(name)
     }
 
-    /// Writes records, in order, and waits until they are in the log.
+    /// Writes records in order, and waits until they are in the log.
     pub fn produce(&self, topic: &str, records: &[Record]) -> Result<()> {
         let writer = self.writer()?;
         writer.put(topic, records)?;
         writer.settle()
     }
 
-    /// For records that come bit by bit: a client that stays.
+    /// A client that stays open, for records that come bit by bit.
     pub fn writer(&self) -> Result<Writer> {
         let deliveries = Deliveries::default();
         let mut config = self.client();
@@ -184,7 +184,7 @@ impl Rig {
         })
     }
 
-    /// Writes records in one transaction, which ends as told. They are in the log in any case, visible or not.
+    /// Writes records in one transaction, with this ending. They are in the log in any case, visible or not.
     pub fn transaction(&self, id: &str, topic: &str, records: &[Record], ending: Ending) -> Result<()> {
         let producer: BaseProducer = self.client().set("transactional.id", id).create()?;
         producer.init_transactions(TIMEOUT)?;
@@ -201,8 +201,8 @@ impl Rig {
         Ok(())
     }
 
-    /// All committed records of a topic, up to the high watermarks that it has now; in order of partition and offset. Waits
-    /// for open transactions to end.
+    /// All committed records of a topic up to its current high watermarks, in order of partition and offset. Waits for
+    /// open transactions to end.
     pub fn read(&self, topic: &str) -> Result<Vec<Read>> {
         let mut records = Vec::new();
         self.visit(topic, None, true, &mut |record| records.push(record))?;
@@ -210,10 +210,10 @@ impl Rig {
         Ok(records)
     }
 
-    /// How many records of a topic were written behind these offsets, by partition, and not committed in the end. Waits for open
+    /// How many records after these offsets, by partition, were written to a topic but not committed. Waits for open
     /// transactions to end.
     pub fn aborted(&self, topic: &str, from: &[i64]) -> Result<usize> {
-        // What comes meanwhile is not counted.
+        // Records that come meanwhile are not counted.
         let ends = self.ends(topic)?;
         let counts = |record: &Read| usize::from(record.offset < ends[record.partition as usize]);
         let (mut committed, mut written) = (0, 0);
@@ -222,15 +222,15 @@ impl Rig {
         Ok(written - committed)
     }
 
-    /// High watermarks of a topic, by partition: behind what is not committed yet, too.
+    /// The high watermarks of a topic, by partition. They include what is not committed yet.
     pub fn ends(&self, topic: &str) -> Result<Vec<i64>> {
         let client: BaseConsumer = self.client().set("isolation.level", "read_uncommitted").create()?;
         let end = |partition| Ok(client.fetch_watermarks(topic, partition, TIMEOUT)?.1);
         (0..self.partitions(topic)?).map(end).collect()
     }
 
-    /// The records of a topic between these offsets, or from its start on, and the high watermarks that it has now, which are
-    /// returned.
+    /// Visits the records of a topic from these offsets, or from its start, up to its current high watermarks. Returns
+    /// the high watermarks.
     fn visit(
         &self,
         topic: &str,
@@ -286,7 +286,7 @@ impl Rig {
         Ok(found.partitions().len() as i32)
     }
 
-    /// A group's committed offsets, by partition.
+    /// The committed offsets of a group, by partition.
     pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
         let client: BaseConsumer = self.client().set("group.id", group).create()?;
         let mut list = TopicPartitionList::new();
@@ -300,14 +300,14 @@ impl Rig {
     }
 }
 
-/// Writes to any topic; see [`Rig::writer`].
+/// Writes to any topic. See [`Rig::writer`].
 pub struct Writer {
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
 }
 
 impl Writer {
-    /// Hands records over, in order; waits while too many are on their way.
+    /// Hands over records in order. Waits while too many are under way.
     pub fn put(&self, topic: &str, records: &[Record]) -> Result<()> {
         for record in records {
             let mut next = base(topic, record);
@@ -322,7 +322,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits until all of them are in the log.
+    /// Waits until all records are in the log.
     pub fn settle(&self) -> Result<()> {
         self.producer.flush(TIMEOUT)?;
         match self.deliveries.0.lock().expect("no panic while it is held").take() {
@@ -332,7 +332,7 @@ impl Writer {
     }
 }
 
-/// True when the reader stands at the ends, or behind them. Markers and aborted records count: they move its position.
+/// Whether the reader is at the ends or after them. Markers and aborted records count, because they move its position.
 fn is_behind(reader: &BaseConsumer, topic: &str, begins: &[i64], ends: &[i64]) -> Result<bool> {
     let positions = reader.position()?;
     Ok(ends.iter().zip(begins).enumerate().all(|(partition, (end, begin))| {

@@ -1,19 +1,19 @@
 //! Where tasks begin whose inputs are read from their end.
 //!
-//! Rule: a task that has never committed begins where the inputs ended when it was restored. Several instances may have
-//! restored it before anything was committed, and the first commit decides. So what is written must be right for one of those
-//! beginnings.
+//! Rule: a task that has never committed begins where its inputs ended when it was restored. Several instances may have
+//! restored it before anything was committed, and the first commit decides. So the outputs must be right for one of
+//! those beginnings.
 
 use super::world::{World, Wrong};
 use pelton::record::{Offset, StepKey};
 use std::collections::BTreeMap;
 
-/// See the module.
+/// The possible beginnings of the tasks.
 #[derive(Default)]
 pub struct Beginnings {
-    /// By task; each one by rank.
+    /// By task. Each beginning is by rank.
     seen: BTreeMap<i32, Vec<Vec<Offset>>>,
-    /// What is taken for the beginning now.
+    /// The beginning that is assumed now.
     taken: BTreeMap<i32, Vec<Offset>>,
 }
 
@@ -25,12 +25,12 @@ impl Beginnings {
 }
 
 impl World {
-    /// Remembers where the tasks of an instance begin that have not taken a step.
+    /// Notes where the tasks of an instance begin that have not taken a step.
     pub(super) fn note_beginnings(&mut self, number: usize) {
         if !self.plan.latest.contains(&true) {
             return;
         }
-        let Some(life) = &mut self.processes[number].life else {
+        let Some(life) = &self.processes[number].life else {
             return;
         };
         for partition in 0..self.plan.partitions {
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    /// Checks a task, for each of its possible beginnings, until one is right.
+    /// Checks a task for each of its possible beginnings, until one is right.
     pub(super) fn with_beginnings<T>(
         &mut self,
         partition: i32,

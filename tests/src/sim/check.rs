@@ -1,8 +1,9 @@
-//! What must hold: of the committed state at any moment, and of everything at the end.
+//! The checks: of the committed state at any moment, and of everything at the end.
 //!
 //! Rules:
-//! - Outputs and dead letters are those of the auditor, who knows the committed inputs and the committed journal only.
-//! - The changelog, read from its start, rebuilds the state that the auditor expects, and that the task has.
+//! - Outputs and dead letters are those of the auditor, who sees only the committed inputs and the committed journal.
+//! - The changelog, read from its start, rebuilds the state that the auditor expects. It is also the state that the
+//!   task has in memory.
 
 use super::decided;
 use super::evidence::{self, Evidence};
@@ -15,10 +16,10 @@ use pelton::task::Task;
 use pelton::task::restore::Restoring;
 use std::time::Duration;
 
-/// Steps of a restore that has nothing to wait for.
+/// The most steps of a restore that has nothing to wait for.
 const RESTORE_STEPS: usize = 10_000;
 
-/// Compares what a task has committed so far. False: something is open, and nobody can look.
+/// Compares what a task has committed so far. Returns false if a transaction is open, because then nothing can be read.
 pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
     match world.cluster.unsettled() {
         0 => world.with_beginnings(partition, |world| look_from(world, partition)),
@@ -26,21 +27,21 @@ pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
     }
 }
 
-/// The same, from where the task is taken to begin.
+/// The same, for the beginning that is assumed.
 fn look_from(world: &mut World, partition: i32) -> Result<bool, Wrong> {
-    let Some(mut rebuilt) = rebuild(world, partition)? else {
+    let Some(rebuilt) = rebuild(world, partition)? else {
         return Ok(false);
     };
     let mut task = evidence::task(world, partition)?;
     match told::step(&rebuilt.committed().last)? {
-        // Nothing is due before the first step.
+        // Nothing can be due before the first step.
         None if rebuilt.timers().next().is_none() && rebuilt.dump().is_empty() => return Ok(true),
         None => return Err(format!("task {partition} has state, and has taken no step")),
         until => task.until = until,
     }
     let expected = auditor::audit(&task, &evidence::parameters(world)?);
     check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
-    check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
+    check_state(&rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
     check_offsets(world, &rebuilt)?;
     let evidence = Evidence::of(world, partition)?;
     evidence
@@ -60,9 +61,9 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// A task at the end, from where it is taken to begin.
+/// Checks a task at the end, for the beginning that is assumed.
 fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
-    let mut rebuilt = match rebuild(world, partition)? {
+    let rebuilt = match rebuild(world, partition)? {
         Some(rebuilt) => rebuilt,
         None => return Err(format!("task {partition}: its changelog can't be read at the end")),
     };
@@ -71,7 +72,7 @@ fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
     check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
     let evidence = Evidence::of(world, partition)?;
     evidence.check(&expected, true).map_err(|why| of_task(partition, why))?;
-    check_state(&mut rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
+    check_state(&rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
     check_offsets(world, &rebuilt)?;
     let wrong = || format!("task {partition} is open nowhere");
     let open = world.task(partition).ok_or_else(wrong)?;
@@ -92,7 +93,7 @@ fn of_task(partition: i32, why: Wrong) -> Wrong {
     format!("task {partition}: {why}")
 }
 
-/// A task from its changelog alone. None: something is open in it.
+/// A task, rebuilt from its changelog alone. `None` if a transaction is open in it.
 fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
     let mut restoring = Restoring::begin(world.outside.clone(), world.layout.clone(), partition);
     for _ in 0..RESTORE_STEPS {
@@ -115,8 +116,8 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
     Err(format!("task {partition}: its restore does not end"))
 }
 
-/// Stores, timers, pending lookups, last step.
-fn check_state(task: &mut Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
+/// Checks stores, timers, pending lookups and the last step.
+fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
     let last = told::step(&task.committed().last)?;
     if last.as_ref() != expected.steps.last() {
         return Err(format!(
@@ -129,18 +130,18 @@ fn check_state(task: &mut Task, expected: &Expected, which: &str) -> Result<(), 
     same(&format!("{which}, its state"), &is, &must)
 }
 
-/// The journal names a version wherever another one takes over.
+/// Checks that the journal names each version where it takes over.
 fn check_versions(world: &World, task: &auditor::Task, expected: &Expected) -> Result<(), Wrong> {
     let deploys = evidence::parameters(world)?.deploys;
     auditor::takeovers(&task.takeovers, &expected.steps, expected.watermark, &deploys)
 }
 
-/// The group's offsets are those of the meta.
+/// Checks that the group's offsets are those of the meta.
 fn check_offsets(world: &World, task: &Task) -> Result<(), Wrong> {
     let offsets = world.cluster.group_offsets(&world.config.name);
     for (input, meta) in world.config.inputs.iter().zip(&task.committed().inputs) {
         let place = (input.topic.clone(), task.partition());
-        // Without any commit there is neither.
+        // Without any commit, both are missing.
         if offsets.get(&place).is_some_and(|offset| *offset != meta.next) {
             return Err(format!(
                 "the group's offset of {place:?} is {:?}, the meta's {}",
@@ -152,7 +153,7 @@ fn check_offsets(world: &World, task: &Task) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Two sorted lists of lines are equal; else the first lines that differ.
+/// Checks that two sorted lists of lines are equal. The error names the first lines that differ.
 pub fn same(what: &str, is: &[String], must: &[String]) -> Result<(), Wrong> {
     if is == must {
         return Ok(());

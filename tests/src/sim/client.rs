@@ -1,7 +1,7 @@
-//! Whoever deploys, step by step: it reads the control topic, writes, and may die anywhere.
+//! A client that deploys, step by step: it reads the control topic, writes to it, and may die anywhere.
 //!
-//! Rule: as `deploy/client.rs` without its waits; what it says follows from what it has read. It does not wait for
-//! the decision: the instances decide without it.
+//! Rule: it does what `deploy/client.rs` does, but without its waits. What it writes depends on what it has read. It
+//! does not wait for the decision: the instances decide without it.
 
 use super::mortal::{Fuse, Mortal};
 use super::plan::{Act, Dawdle, Which};
@@ -17,7 +17,7 @@ use pelton::record::{Offset, VersionId};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// See the module.
+/// One deploy by such a client.
 pub struct DeployClient {
     act: Act,
     name: String,
@@ -26,11 +26,11 @@ pub struct DeployClient {
     at: At,
 }
 
-/// How far it is.
+/// How far it has come.
 enum At {
     Start,
     Reading(Box<ControlReader>, Offset),
-    /// It knows what to say, and takes its time: what it has read becomes old.
+    /// It knows what to write, but waits, so that what it has read becomes outdated.
     Dawdling(Box<ControlReader>, ControlBatch, Dawdle),
     Writing(Box<dyn Producer>),
     Doubting(Box<dyn Producer>),
@@ -38,7 +38,7 @@ enum At {
 }
 
 impl DeployClient {
-    /// With what it is going to do.
+    /// An author that is going to do this.
     pub fn new(world: &World, number: usize, act: Act) -> DeployClient {
         let name = format!("author-{number}");
         let fuse = Fuse::new(&world.cluster, &name);
@@ -56,7 +56,7 @@ impl DeployClient {
         }
     }
 
-    /// It goes on. False: it is through, or dead.
+    /// Takes the next step. Returns false if it is finished or dead.
     pub fn step(&mut self, world: &World) -> std::result::Result<bool, Wrong> {
         match self.go_on(world) {
             _ if self.fuse.is_dead() => Ok(false),
@@ -115,7 +115,7 @@ impl DeployClient {
     }
 }
 
-/// What is to be said; nothing: it can't be done.
+/// What to write. Empty if there is nothing that can be done.
 fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> ControlBatch {
     let mut batch = ControlBatch::default();
     let control = reader.control();
@@ -159,7 +159,7 @@ fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> Contro
     batch
 }
 
-/// The version that it deploys.
+/// The version to deploy.
 fn wanted(act: &Act, newest: &Known, before: Option<&Known>) -> Option<usize> {
     let of = |known: &Known| -> Option<usize> {
         let id: &VersionId = &known.deploy.version;

@@ -1,4 +1,4 @@
-//! What stands on the control topic, in the auditor's words, and what must hold of it at the end.
+//! The content of the control topic in the auditor's terms, and what must be true of it at the end.
 
 use super::evidence::read;
 use super::world::{World, Wrong};
@@ -8,19 +8,19 @@ use pelton::deploy::protocol::State;
 use pelton::deploy::reader::ControlReader;
 use std::time::Duration;
 
-/// Everything committed there.
+/// All of its committed records.
 fn said(world: &World) -> Result<Vec<Said>, Wrong> {
     let records = read(world, world.layout.control, 0).into_iter();
     let records = records.map(|record| (record.key.unwrap_or_default(), record.value.unwrap_or_default()));
     told::control(records, |deploy| told::settings(&deploy.settings))
 }
 
-/// What became of the deploys so far.
+/// The outcome of the deploys so far.
 pub fn decided(world: &World) -> Result<Decided, Wrong> {
     auditor::decide(&said(world)?, world.plan.partitions as usize)
 }
 
-/// At the end: all is decided, everybody knows it, and nobody holds.
+/// Checks at the end that every deploy is decided, that every instance knows it, and that no task holds.
 pub fn end(world: &mut World) -> Result<(), Wrong> {
     let decided = decided(world)?;
     if let Some(number) = decided.open {

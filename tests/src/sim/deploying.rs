@@ -1,11 +1,11 @@
-//! Whoever deploys has turns, too; and an instance that a version does not fit.
+//! Gives the authors of deploys their turns. Also handles an instance that a version does not fit.
 
 use super::client::DeployClient;
 use super::plan::Which;
 use super::world::{World, Wrong};
 
 impl World {
-    /// Now and then an author begins, or goes on.
+    /// Lets an author begin or continue, now and then.
     pub(super) fn deploy(&mut self) -> Result<(), Wrong> {
         let now = self.clock.now().as_millis() as i64;
         while let Some(act) = self.acts.pop_front_if(|act| act.at <= now) {
@@ -18,7 +18,7 @@ impl World {
         Ok(())
     }
 
-    /// What is still to be deployed, one after the other; without troubles.
+    /// Deploys everything that is left, one after the other and without faults.
     pub(super) fn deploy_all(&mut self) -> Result<(), Wrong> {
         for process in &self.processes {
             process.bench.refuse(None);

@@ -1,4 +1,4 @@
-//! What stands in the topics, in the auditor's words.
+//! The content of the topics, in the auditor's terms.
 
 use super::check::same;
 use super::decided::decided;
@@ -12,16 +12,16 @@ use pelton::service::LookupId;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What a task has written: outputs by user, dead letters.
+/// What a task has written: outputs by user, and dead letters.
 pub struct Evidence {
     outputs: BTreeMap<Vec<u8>, Vec<String>>,
     dead_letters: Vec<String>,
-    /// Journal entries.
+    /// The number of its journal entries.
     pub journaled: u64,
 }
 
 impl Evidence {
-    /// All that is committed of a task.
+    /// Everything committed that a task has written.
     pub fn of(world: &World, partition: i32) -> Result<Evidence, Wrong> {
         let mut outputs = BTreeMap::<_, Vec<String>>::new();
         for (key, record) in outputs_of(world) {
@@ -44,7 +44,7 @@ impl Evidence {
         })
     }
 
-    /// Against the auditor. `all`: everything must be there; else what is there is the beginning.
+    /// Compares it with the auditor. If `all` is false, it only has to be a beginning of what the auditor expects.
     pub fn check(&self, expected: &Expected, all: bool) -> Result<(), Wrong> {
         let mut must = BTreeMap::<Vec<u8>, Vec<String>>::new();
         for output in &expected.outputs {
@@ -70,12 +70,12 @@ impl Evidence {
     }
 }
 
-/// The parameters of a run, with the deploys that are committed by now.
+/// The parameters of a run, with the deploys committed so far.
 pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
     let mut deploys = decided(world)?.committed.into_iter();
     let first = match deploys.next() {
         Some(first) => first.settings,
-        // Nobody has said anything yet.
+        // The control topic is still empty.
         None => told::settings(&versions::settings(world.plan.files[0]).to_string()).ok_or("settings of a file")?,
     };
     Ok(auditor::Parameters {
@@ -91,7 +91,7 @@ pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
     })
 }
 
-/// Inputs and journal of a task.
+/// The inputs and the journal of a task.
 pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
     let mut task = auditor::Task::default();
     for rank in 0..world.config.inputs.len() {
@@ -150,7 +150,7 @@ fn letter_line(letter: &Owned) -> Result<String, Wrong> {
     Ok(format!("{rank} {offset} {refusal:?}"))
 }
 
-/// Every output is of a user that some partition has records of.
+/// Checks that the key of every output belongs to a user that some partition has records of.
 pub fn nothing_else(world: &World) -> Result<(), Wrong> {
     match outputs_of(world).find(|(key, _)| partition_of(world, key).is_none()) {
         Some((key, record)) => Err(format!("an output for {}, who is nobody: {record:?}", text(&key))),
@@ -158,16 +158,16 @@ pub fn nothing_else(world: &World) -> Result<(), Wrong> {
     }
 }
 
-/// Outputs of all partitions, with their keys.
+/// The outputs of all partitions, with their keys.
 pub fn outputs_of(world: &World) -> impl Iterator<Item = (Vec<u8>, Owned)> {
     (0..world.plan.output_partitions)
         .flat_map(|partition| read(world, world.layout.outputs, partition))
         .map(|record| (record.key.clone().unwrap_or_default(), record))
 }
 
-/// Questions that were asked are pending in committed state: their ids stand in the changelog.
+/// Checks that asked questions are pending in committed state: their ids are in the changelog.
 pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), Wrong> {
-    // One of them: reading a changelog is slow.
+    // Checks only one of them, because reading a changelog is slow.
     let Some((partition, id)) = asked.into_iter().next() else {
         return Ok(());
     };
@@ -181,20 +181,20 @@ pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), W
     }
 }
 
-/// An output, as it stands in its topic.
+/// An output, as it is in its topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Output {
     /// The user.
     pub key: Vec<u8>,
-    /// A reply has sent it.
+    /// Whether a reply sent it.
     pub looked_up: bool,
-    /// Of the record.
+    /// The record's timestamp.
     pub timestamp: i64,
-    /// Of the record.
+    /// The record's value.
     pub value: Vec<u8>,
 }
 
-/// All outputs of a run that has ended well: by user, in their order.
+/// All outputs of a run that has succeeded: by user, in their order.
 pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
     let mut outputs = vec![];
     let mut expected = BTreeMap::<_, Vec<_>>::new();
@@ -215,18 +215,18 @@ pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
             value: record.value.unwrap_or_default(),
         });
     }
-    // Stable: a user's outputs stay in their order.
+    // The sort is stable, so a user's outputs stay in their order.
     outputs.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(outputs)
 }
 
-/// In which partition the traffic has put a user.
+/// The partition that the traffic has assigned to a user.
 fn partition_of(world: &World, key: &[u8]) -> Option<i32> {
     let of_user = |arrival: &&super::traffic::Arrival| arrival.key.as_deref() == Some(key);
     world.plan.traffic.iter().find(of_user).map(|arrival| arrival.partition)
 }
 
-/// Committed records of a partition.
+/// The committed records of a partition.
 pub fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
     let name = &world.layout.topics[usize::from(topic)];
     world
@@ -235,13 +235,13 @@ pub fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
         .expect("a topic of the run")
 }
 
-/// Start, last stable offset and end of a partition.
+/// The start, the last stable offset, and the end of a partition.
 pub fn offsets(world: &World, topic: TopicIx, partition: i32) -> (Offset, Offset, Offset) {
     let name = &world.layout.topics[usize::from(topic)];
     world.cluster.offsets(name, partition).expect("a topic of the run")
 }
 
-/// How much was written to all topics, markers included.
+/// How much was written to all topics, including markers.
 pub fn written(world: &World) -> Offset {
     places(world)
         .map(|(topic, partition)| offsets(world, topic, partition).2)
@@ -260,7 +260,7 @@ fn places(world: &World) -> impl Iterator<Item = (TopicIx, i32)> {
     })
 }
 
-/// Of everything in the topics.
+/// A hash of everything in the topics.
 pub fn fingerprint(world: &World) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (topic, partition) in places(world) {

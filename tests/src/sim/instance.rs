@@ -1,6 +1,7 @@
-//! One life of an instance: production's parts, driven by hand, on a log that fails and a service that answers when it likes.
+//! One life of an instance: production's parts, driven by hand, on a log that fails and a service that answers whenever
+//! it wants.
 //!
-//! Rule: nothing is decided here. Who goes next is the world's to say.
+//! Rule: nothing is decided here. The world decides who runs next.
 
 use super::service::Desk;
 use super::versions::Bench;
@@ -23,15 +24,15 @@ use pelton::store::memory::Disk;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Compilations that were started, and have not run yet.
+/// Compilations that were requested but have not run yet.
 type Jobs = Arc<Mutex<VecDeque<Box<dyn FnOnce() + Send>>>>;
 
-/// What an instance is made of.
+/// Everything that an instance is made of.
 pub struct Parts {
     pub config: Config,
     pub layout: Arc<Layout>,
     pub bench: Bench,
-    /// The version that its file names.
+    /// The version in its file.
     pub file: usize,
     pub log: Arc<dyn Log>,
     pub schemas: Option<Arc<dyn Schemas>>,
@@ -49,8 +50,8 @@ pub struct Life {
 }
 
 impl Life {
-    /// Starts workers, joins the group. [`Retry`](Failure::Retry): the cluster does not answer; a process would end, and be
-    /// started again.
+    /// Starts the workers and joins the group. Fails with [`Retry`](Failure::Retry) if the cluster does not answer; a
+    /// real process would then end and be started again.
     pub fn start(parts: Parts, workers_ever: usize) -> Result<Life> {
         let jobs = Jobs::default();
         let agent = agent(&parts, &jobs)?;
@@ -77,7 +78,7 @@ impl Life {
         })
     }
 
-    /// A round of the control topic's thread.
+    /// One round of the control topic's thread.
     pub fn carry(&mut self, now: Now) -> Result<()> {
         match self.instance.carry(&mut self.agent, now) {
             Err(Failure::Retry(_)) => Ok(()),
@@ -85,29 +86,29 @@ impl Life {
         }
     }
 
-    /// One of the compilations runs. True: there was one.
+    /// Runs one of the compilations. Returns whether there was one.
     pub fn compile(&self) -> bool {
         let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         job.map(|job| job()).is_some()
     }
 
-    /// A round of a worker's thread. True: something was done.
+    /// One round of a worker's thread. Returns whether something was done.
     pub fn work(&mut self, index: usize, now: Now) -> Result<bool> {
         Ok(self.instance.work(index, now)? == Round::Busy)
     }
 
-    /// What the instance knows of deploys.
+    /// What the instance knows about deploys.
     pub fn control(&self) -> &Control {
         self.agent.control()
     }
 
-    /// Nothing is under way but the work itself.
+    /// Whether nothing but the work itself is going on.
     pub fn is_settled(&self) -> bool {
         let compiles = !self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         self.instance.is_settled() && !compiles
     }
 
-    /// What it waits for, for people.
+    /// Describes what it waits for, for people.
     pub fn describe(&self) -> String {
         let mut text = self.instance.describe();
         for desk in &self.desks {
@@ -120,7 +121,7 @@ impl Life {
     }
 }
 
-/// Of an instance that starts with the rules of its file.
+/// The carrier of an instance that starts with the rules of its file.
 fn agent(parts: &Parts, jobs: &Jobs) -> Result<DeployAgent> {
     let Parts {
         config, layout, log, ..
@@ -144,7 +145,7 @@ fn agent(parts: &Parts, jobs: &Jobs) -> Result<DeployAgent> {
     }))
 }
 
-/// The disk, as the process that starts now sees it.
+/// The disk, as the starting process sees it.
 fn stores(disk: &Disk) -> Stores {
     let disk = disk.reopen();
     Arc::new(move || Box::new(disk.store()))

@@ -1,6 +1,6 @@
-//! A process that can die within any call to the log: before it is made, or right behind it.
+//! A process that can die in any call to the log: before the call is made, or right after it.
 //!
-//! Rule: what a call has done is done; everything after its death fails, as for a process that was killed.
+//! Rule: the effects of a call that was made stay. Every call after the death fails, as for a killed process.
 
 use pelton::error::Result;
 use pelton::log::embedded::Embedded;
@@ -9,20 +9,20 @@ use pelton::record::{Offset, Partition, TopicIx};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// When a process dies; clones are of the same process.
+/// Decides when a process dies. Clones belong to the same process.
 #[derive(Clone)]
 pub struct Fuse(Arc<Mutex<Inside>>);
 
 struct Inside {
     cluster: Embedded,
     instance: String,
-    /// So many calls are left, and whether the last of them is still made.
+    /// How many calls are left, and whether the last one is still made.
     left: Option<(usize, bool)>,
     dead: bool,
 }
 
 impl Fuse {
-    /// Of a process that lives.
+    /// The fuse of a living process.
     pub fn new(cluster: &Embedded, instance: &str) -> Fuse {
         Fuse(Arc::new(Mutex::new(Inside {
             cluster: cluster.clone(),
@@ -32,17 +32,17 @@ impl Fuse {
         })))
     }
 
-    /// It dies within the call behind so many. `made`: the call is still made.
+    /// Lets the process die in the call after this number of calls. `made` says whether that call is still made.
     pub fn light(&self, calls: usize, made: bool) {
         self.lock().left = Some((calls, made));
     }
 
-    /// It goes on living.
+    /// The process doesn't die after all.
     pub fn put_out(&self) {
         self.lock().left = None;
     }
 
-    /// It is dead.
+    /// Whether the process is dead.
     pub fn is_dead(&self) -> bool {
         self.lock().dead
     }
@@ -81,14 +81,14 @@ impl Fuse {
     }
 }
 
-/// What a mortal process calls.
+/// The log, or a part of it, as a mortal process calls it.
 pub struct Mortal<T> {
     inner: T,
     fuse: Fuse,
 }
 
 impl<T> Mortal<T> {
-    /// The log, or a part of it, as the process calls it.
+    /// Wraps the log, or a part of it.
     pub fn new(inner: T, fuse: &Fuse) -> Mortal<T> {
         Mortal {
             inner,
@@ -143,7 +143,7 @@ impl Log for Mortal<Arc<dyn Log>> {
     }
 
     fn assignment(&self) -> u64 {
-        // It is in memory: no call.
+        // The assignment is in memory, so this is not a call.
         self.inner.assignment()
     }
 }

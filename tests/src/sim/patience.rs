@@ -1,7 +1,7 @@
-//! How long an instance has waited for its workers to close tasks, by the world's own count.
+//! How long an instance has waited for its workers to close tasks, counted independently of the instance.
 //!
-//! Rule: an instance that has waited for as long as its deadline ends; and none ends for that reason sooner. Only time in which
-//! it ran counts.
+//! Rule: an instance ends when it has waited until its deadline, and never ends sooner for that reason. Only the time
+//! in which it ran counts.
 
 use super::world::Wrong;
 use pelton::error::Failure;
@@ -10,17 +10,17 @@ use pelton::record::Stay;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// See the module.
+/// The waiting times of one instance.
 #[derive(Clone, Debug, Default)]
 pub struct Patience {
     last: Duration,
     ran: Duration,
-    /// For whom it waits, and since when.
+    /// The stays that it waits for, and since when.
     since: BTreeMap<Stay, Duration>,
 }
 
 impl Patience {
-    /// A step of its supervisor, which now waits for these.
+    /// Notes a step of its supervisor, which now waits for these stays.
     pub fn step(&mut self, now: Duration, awaits: &[Stay]) {
         self.ran += (now - self.last).min(STRIDE);
         self.last = now;
@@ -30,12 +30,13 @@ impl Patience {
         }
     }
 
-    /// The process begins again.
+    /// The process starts again.
     pub fn forget(&mut self) {
         self.since.clear();
     }
 
-    /// Whether it may go on, or may end for this reason. True: it ended because it has waited in vain.
+    /// Judges whether it may continue, or may have ended with this failure. Returns true if it ended because it waited
+    /// too long.
     pub fn judge(&self, ended: Option<&Failure>) -> Result<bool, Wrong> {
         let waited = self
             .since
@@ -46,7 +47,7 @@ impl Patience {
         let deadline = match &why {
             why if why.contains("were not closed within") => CLOSE_DEADLINE,
             why if why.contains("told to stop, but") => STOP_DEADLINE,
-            // One more step may pass before it is looked at.
+            // Its end is noticed one step later at most.
             _ if waited > CLOSE_DEADLINE + STRIDE => {
                 return Err(format!(
                     "an instance has waited for its workers for {waited:?}, and waits on"

@@ -1,4 +1,4 @@
-//! What is decided before a run begins: settings, traffic, and how rough the world is.
+//! Everything that is decided before a run begins: settings, traffic, and how rough the world is.
 
 use super::dice::Dice;
 use super::traffic::{self, Arrival, START, Shape};
@@ -6,133 +6,133 @@ use super::versions::{DEPLOYED, FILES};
 use crate::auditor::{Format, Millis};
 use std::time::Duration;
 
-/// See the module.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Decides everything else.
+    /// It decides everything else.
     pub seed: u64,
-    /// Of all topics.
+    /// The format of all topics.
     pub format: Format,
-    /// Of each input.
+    /// The number of partitions of each input.
     pub partitions: i32,
-    /// Of the output.
+    /// The number of partitions of the output.
     pub output_partitions: i32,
     /// By rank.
     pub out_of_orderness: [Millis; 3],
-    /// See the config.
+    /// `max_ahead` in the config.
     pub max_ahead: Millis,
-    /// By rank: the topic has append time.
+    /// By rank: whether the topic has append time.
     pub append_time: [bool; 3],
-    /// See the config.
+    /// `idle_after` in the config.
     pub idle_after: Duration,
-    /// Inputs in one call.
+    /// The number of inputs in one call.
     pub batch: usize,
-    /// See the config.
+    /// `epoch.interval` in the config.
     pub epoch: Duration,
-    /// See the config.
+    /// `epoch.bytes` in the config.
     pub epoch_bytes: usize,
-    /// See the config.
+    /// `epoch.buffer_bytes` in the config.
     pub buffer_bytes: usize,
-    /// See the config.
+    /// `state.flush_bytes` in the config.
     pub flush_bytes: u64,
-    /// The versions that the files of instances name; there may be fewer of them.
+    /// The versions in the files of the instances. If there are fewer, they repeat.
     pub files: Vec<usize>,
-    /// Number of workers of each instance.
+    /// The number of workers of each instance.
     pub instances: Vec<usize>,
-    /// See the config.
+    /// `rules.deploy_limit` in the config.
     pub deploy_limit: Duration,
-    /// How often an instance's compilation has its turn when it could, by instance; there may be fewer of them.
+    /// By instance: how often a compilation gets its turn when it could. If there are fewer, they repeat.
     pub compiles: Vec<f64>,
-    /// The same, of its control topic's thread.
+    /// By instance: how often the thread of the control topic gets its turn when it could.
     pub carries: Vec<f64>,
-    /// Who deploys what, in order.
+    /// The deploys, in order.
     pub acts: Vec<Act>,
-    /// By rank: tasks that have never committed begin at the end of the input.
+    /// By rank: whether tasks that have never committed begin at the end of the input.
     pub latest: [bool; 3],
-    /// The longest that a process stands still.
+    /// The longest time for which a process is frozen.
     pub longest_freeze: Millis,
-    /// Instances have a disk.
+    /// Whether instances have a disk.
     pub disk: bool,
-    /// The service says the same whenever it is asked.
+    /// Whether the service always gives the same answer to the same question.
     pub steady: bool,
     /// How rough the world is.
     pub chaos: Chaos,
-    /// What arrives, in order.
+    /// The records that arrive, in order.
     pub traffic: Vec<Arrival>,
 }
 
-/// How often things go wrong: by transactional call, by fetch, or by step of the world.
+/// How often things go wrong: for each transactional call, for each fetch, or for each step of the world.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chaos {
-    /// Share of the transactional calls that do not go well.
+    /// The share of transactional calls that fail.
     pub fates: f64,
-    /// Share of the commits whose outcome takes its time.
+    /// The share of commits whose outcome is delayed.
     pub slow: f64,
-    /// Share of the fetches that are cut short.
+    /// The share of fetches that are cut short.
     pub fetches: f64,
     /// A process is killed.
     pub kills: f64,
-    /// An instance leaves in order.
+    /// An instance leaves in an orderly way.
     pub stops: f64,
-    /// An instance is thought dead.
+    /// The group considers an instance dead.
     pub evictions: f64,
-    /// The coordinator takes a member for a second one of its name, and fences it.
+    /// The coordinator takes a member for a second one with the same name, and fences it.
     pub fences: f64,
-    /// An instance stands still for a while.
+    /// An instance is frozen for a while.
     pub freezes: f64,
     /// One of an instance's workers is stuck for a while.
     pub stuck: f64,
     /// A disk becomes full, or has room again.
     pub full_disks: f64,
-    /// Share of the records that an aborted transaction stands before.
+    /// The share of records that come after an aborted transaction.
     pub aborted_inputs: f64,
-    /// Somebody looks at the committed state.
+    /// The committed state is checked.
     pub looks: f64,
     /// A process will die within one of its next calls to the log.
     pub fuses: f64,
 }
 
-/// How long an author takes.
+/// How long an author waits before it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dawdle {
-    /// So many turns.
+    /// For this many turns.
     Turns(usize),
-    /// The deploy that was open is decided meanwhile: it comes too late.
+    /// Until the open deploy is decided, so that the author comes too late.
     UntilDecided,
 }
 
-/// Somebody deploys.
+/// One deploy.
 #[derive(Clone, Debug)]
 pub struct Act {
-    /// Milliseconds since the start.
+    /// When it begins, in milliseconds since the start.
     pub at: Millis,
-    /// What.
+    /// What is deployed.
     pub which: Which,
-    /// From when on; none: now.
+    /// The time from which it applies. `None` means now.
     pub from: Option<Millis>,
-    /// What is between what it has read and what it writes.
+    /// The wait between reading and writing.
     pub dawdles: Dawdle,
-    /// Dies within the call to the log behind so many; true: that one is still made.
+    /// The author dies in the call after this number of calls. The flag says whether that call is still made.
     pub dies: Option<(usize, bool)>,
-    /// An instance that the version does not fit, while the deploy is under way.
+    /// An instance that the version does not fit while the deploy is under way.
     pub refused_by: Option<usize>,
 }
 
-/// See [`Act`].
+/// What an author deploys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// A version.
     Version(usize),
-    /// The component that runs, with one of the other settings for it.
+    /// The component that runs, with one of the other settings.
     Settings(usize),
-    /// The version before.
+    /// The previous version.
     Back,
-    /// None: the deploy under way is cancelled.
+    /// Nothing: the deploy under way is cancelled.
     Cancel,
 }
 
 impl Plan {
-    /// Of a seed.
+    /// The plan of a seed.
     pub fn of(seed: u64) -> Plan {
         let dice = &mut Dice::new(seed);
         let rough = |dice: &mut Dice, share: f64| dice.pick(&[0.0, 0.0, share / 5.0, share]);
@@ -204,10 +204,10 @@ impl Plan {
         plan
     }
 
-    /// Of a seed, with deploys: less traffic, and more that goes wrong around them.
+    /// The plan of a seed with deploys. There is less traffic, and more goes wrong around the deploys.
     pub fn with_deploys(seed: u64) -> Plan {
         let mut plan = Plan::of(seed);
-        // Other draws than those of the plan without.
+        // Different draws from those of the plan without deploys.
         let dice = &mut Dice::new(seed ^ 0xde91_0135);
         let rough = |dice: &mut Dice, share: f64| dice.pick(&[0.0, 0.0, share / 5.0, share]);
         let grain = dice.pick(&[1, 100, 1_000, 1_000]);
@@ -236,7 +236,7 @@ impl Plan {
         plan
     }
 
-    /// Other versions are deployed, at times that are multiples of `grain`.
+    /// Adds deploys of other versions, at times that are multiples of `grain`.
     fn deploy(&mut self, dice: &mut Dice, span: Millis, grain: Millis) {
         self.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3, 0.02])).collect();
         self.carries = (0..3).map(|_| dice.pick(&[1.0, 1.0, 0.1, 0.03])).collect();
@@ -249,17 +249,19 @@ impl Plan {
 
     fn can_be_replayed(&mut self) {
         if self.is_replayed() {
-            // A replay is later than its inputs, whose append times are gone; and the gaps of a run's own draws, too.
+            // A replay happens after its inputs, whose append times are lost. So are the gaps that the run itself has
+            // drawn.
             self.append_time = [false; 3];
             self.chaos.aborted_inputs = 0.0;
         }
     }
 
-    /// Of a seed, with instances that join and leave all the time, workers that are stuck for longer than anybody waits,
-    /// processes that stand still for minutes, changelogs that are cut while they are read, and inputs that begin at their end.
+    /// The plan of a seed with unrest. Instances join and leave all the time, workers are stuck for longer than the
+    /// deadlines, and processes are frozen for minutes. Changelogs are cut while they are read, and inputs begin at
+    /// their end.
     pub fn with_unrest(seed: u64) -> Plan {
         let mut plan = Plan::of(seed);
-        // Other draws than those of the plans without.
+        // Different draws from those of the other plans.
         let dice = &mut Dice::new(seed ^ 0x0057_a75e);
         let rough = |dice: &mut Dice, share: f64| dice.pick(&[0.0, share / 5.0, share]);
         let shape = Shape {
@@ -302,13 +304,13 @@ impl Plan {
         plan
     }
 
-    /// What a run has written is made again, from its inputs and its journal.
+    /// Whether the run is repeated from its inputs and its journal.
     pub fn is_replayed(&self) -> bool {
         !self.acts.is_empty() && self.seed.is_multiple_of(4)
     }
 }
 
-/// Deploys within so many milliseconds, at times that are multiples of `grain`, as those of the events are.
+/// Deploys within this many milliseconds, at times that are multiples of `grain` like those of the events.
 fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
     let mut acts = vec![];
     for _ in 0..dice.pick(&[1, 1, 2, 2, 3, 5]) {
@@ -329,7 +331,7 @@ fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
             refused_by: dice.chance(0.1).then(|| dice.below(3)),
         };
         if dice.chance(0.2) {
-            // Somebody else at the same time.
+            // Another author at the same time.
             let other = dice.between(DEPLOYED.start as i64..=DEPLOYED.end as i64 - 1) as usize;
             acts.push(Act {
                 which: Which::Version(other),

@@ -1,7 +1,7 @@
-//! A place where an instance runs, again and again: it starts, its supervisor has a turn, it ends.
+//! A place where an instance runs again and again: it starts, its supervisor has its turns, and it ends.
 //!
-//! Rule: an instance may end only because it was told to, because it died in a call, because a version does not fit it, or
-//! because it has waited for a worker for as long as it may.
+//! Rule: an instance may end only for one of these reasons: it was told to, it died in a call, a version does not fit
+//! it, or it has waited for a worker until its deadline.
 
 use super::instance::{Life, Parts};
 use super::mortal::{Fuse, Mortal};
@@ -15,20 +15,20 @@ use pelton::store::memory::Disk;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A place where an instance runs, again and again.
+/// A place where an instance runs again and again.
 pub(super) struct Process {
     pub name: String,
     pub workers: usize,
     pub workers_ever: usize,
     pub disk: Option<Disk>,
-    /// The version that its file names.
+    /// The version in its file.
     pub file: usize,
-    /// How often a compilation has its turn when it could.
+    /// How often a compilation gets its turn when it could.
     pub compiles: f64,
-    /// How often its control topic's thread has its turn when it could.
+    /// How often the thread of its control topic gets its turn when it could.
     pub carries: f64,
     pub bench: Bench,
-    /// When it dies within a call.
+    /// Decides when it dies in a call.
     pub fuse: Fuse,
     pub life: Option<Life>,
     pub frozen_until: Duration,
@@ -58,14 +58,14 @@ impl World {
                     println!("{:?} instance {number} has left", self.clock.now());
                 }
             }
-            // Twice in a row: it ends, as it is.
+            // Fenced twice in a row. A real process ends, without cleaning up.
             Some(Err(Failure::Fenced(_))) => self.kill(number),
             Some(Err(why)) => self.ended(number, &why)?,
         }
         Ok(())
     }
 
-    /// Starts a process, if it is down.
+    /// Starts a process if it is down.
     pub(super) fn start(&mut self, number: usize) -> Result<(), Wrong> {
         let process = &mut self.processes[number];
         if process.life.is_some() {
@@ -102,7 +102,7 @@ impl World {
         Ok(())
     }
 
-    /// A process ends with a failure. Err: it must not.
+    /// A process ends with this failure. Returns an error if it must not end that way.
     pub(super) fn ended(&mut self, number: usize, why: &Failure) -> Result<(), Wrong> {
         let process = &self.processes[number];
         let text = why.to_string();

@@ -1,6 +1,6 @@
-//! What has happened in a run, in numbers.
+//! The numbers of a run.
 
-/// What has happened in a run.
+/// Counts what has happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Steps of the world.
@@ -13,34 +13,34 @@ pub struct Report {
     pub dead_letters: u64,
     /// Journal entries.
     pub journaled: u64,
-    /// Processes killed, stopped, evicted, frozen.
+    /// Faults of processes: killed, stopped, evicted or frozen.
     pub troubles: u64,
     /// Changelogs that were cut.
     pub cuts: u64,
     /// Processes that ended because a worker did not close its tasks in time.
     pub deadlines: u64,
-    /// Looks at committed state.
+    /// Checks of the committed state.
     pub looks: u64,
-    /// Deploys that hold, without the first ones.
+    /// Deploys that were committed, without the first ones.
     pub committed: u64,
-    /// Deploys that never held.
+    /// Deploys that were cancelled.
     pub cancelled: u64,
     /// Deploys that did not count.
     pub refused: u64,
-    /// Orders that came too late to count.
+    /// Decisions that came too late to count.
     pub too_late: u64,
-    /// Versions that took over in a task.
+    /// Take-overs in tasks.
     pub takeovers: u64,
-    /// Processes that died within a call to the log.
+    /// Processes that died in a call to the log.
     pub fuses: u64,
-    /// Runs that were made again from their journal.
+    /// Runs that were repeated from their journal.
     pub replays: u64,
-    /// Of everything in the output and the owned topics: two runs of a seed are equal.
+    /// A hash of the output topic and of the pipeline's own topics. Two runs of a seed must have the same.
     pub fingerprint: u64,
 }
 
 impl Report {
-    /// Sums up.
+    /// Adds the numbers of another run.
     pub fn add(&mut self, other: &Report) {
         self.steps += other.steps;
         self.records += other.records;

@@ -1,13 +1,13 @@
-//! The session service, scripted: late, doubled, out of order, lost.
+//! The scripted session service: its replies are late, doubled, out of order or lost.
 //!
-//! Rule: what was asked is answered sooner or later, unless the asker has forgotten it; then it may be lost.
+//! Rule: each question is answered sooner or later, unless the asker has forgotten it. Only then the reply may be lost.
 
 use super::dice::Dice;
 use pelton::record::Partition;
 use pelton::service::{Answer, LookupId, Question, Reply, Services};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Between the workers' handles and the world: what one worker has asked.
+/// What one worker has asked. It is shared by the worker's handle and the world.
 #[derive(Clone)]
 pub struct Desk(Arc<Mutex<Inside>>);
 
@@ -15,14 +15,14 @@ struct Inside {
     dice: Dice,
     open: Vec<Question>,
     ready: Vec<Reply>,
-    /// Asked since the world looked.
+    /// Questions since the world last looked.
     asked: Vec<(Partition, LookupId)>,
-    /// The same answer to the same question, whenever it is asked.
+    /// Whether the same question always gets the same answer.
     steady: bool,
 }
 
 impl Desk {
-    /// Nothing asked yet. `steady`: answers follow from the question alone.
+    /// No questions yet. If `steady`, each answer depends only on its question.
     pub fn new(dice: Dice, steady: bool) -> Desk {
         Desk(Arc::new(Mutex::new(Inside {
             dice,
@@ -33,23 +33,23 @@ impl Desk {
         })))
     }
 
-    /// The worker's side.
+    /// The worker's handle.
     pub fn handle(&self) -> Box<dyn Services> {
         Box::new(self.clone())
     }
 
-    /// Questions that wait.
+    /// The number of questions that wait for an answer.
     pub fn waiting(&self) -> usize {
         let inside = self.lock();
         inside.open.len() + inside.ready.len()
     }
 
-    /// What was asked since the last call.
+    /// The questions since the last call.
     pub fn take_asked(&self) -> Vec<(Partition, LookupId)> {
         std::mem::take(&mut self.lock().asked)
     }
 
-    /// Answers one of the questions. `again`: now and then it stays, to be answered a second time.
+    /// Answers one of the questions. With `again`, the question sometimes stays and is answered a second time.
     pub fn answer(&self, again: bool) -> bool {
         let inside = &mut *self.lock();
         if inside.open.is_empty() {
@@ -90,12 +90,13 @@ impl Services for Desk {
 
     fn forget(&mut self, task: Partition) {
         let Inside { dice, open, .. } = &mut *self.lock();
-        // A call that is under way may still come back.
+        // A call that is under way may still return.
         open.retain(|question| question.task != task || dice.chance(0.5));
     }
 }
 
-/// What the service says of a session, by its id: all behind the last slash of the request.
+/// The service's answer about a session. It depends only on the session's id, which is everything after the last slash
+/// of the request.
 pub fn steady(request: &[u8]) -> Answer {
     let id = request.rsplit(|byte| *byte == b'/').next().unwrap_or(request);
     let sum = id

@@ -1,4 +1,4 @@
-//! How a world is made: topics, rules, and places for instances.
+//! Creates a world: its topics, rules, and places for instances.
 
 use super::beginnings::Beginnings;
 use super::dice::Dice;
@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl World {
-    /// Topics, rules, and no instance yet.
+    /// A world with topics and rules, but no instance yet.
     pub fn new(plan: Plan) -> World {
         World::at(plan, START)
     }
 
-    /// As [`new`](World::new), at this time of the wall clock.
+    /// Like [`new`](World::new), but the wall clock starts at this time.
     fn at(plan: Plan, wall: Millis) -> World {
         let mut dice = Dice::new(plan.seed ^ 0x5eed);
         let config = config(&plan);
@@ -99,8 +99,8 @@ impl World {
         world
     }
 
-    /// A later world with the inputs, the journal and the control topic of another one, and nothing else: its tasks follow
-    /// that journal.
+    /// A later world with only the inputs, the journal and the control topic of another one. Its tasks follow that
+    /// journal.
     pub fn replay(of: &World, mut plan: Plan) -> World {
         plan.traffic.iter_mut().for_each(|arrival| arrival.at = 0);
         plan.acts.clear();

@@ -1,4 +1,4 @@
-//! A task's state, in the auditor's words, as lines to compare.
+//! A task's state in the auditor's terms, as lines to compare.
 
 use super::world::Wrong;
 use crate::auditor::{self, Expected, StepWhat};
@@ -6,8 +6,8 @@ use crate::told::{pending_name, place_name, step};
 use pelton::state::Stored;
 use pelton::task::Task;
 
-/// Stores, timers and lookups of a task, as sorted lines.
-pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {
+/// The stores, timers and lookups of a task, as sorted lines.
+pub fn state_of(task: &Task) -> Result<Vec<String>, Wrong> {
     let mut lines = vec![];
     for stored in task.dump() {
         let Stored {
@@ -20,7 +20,7 @@ pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {
         } = stored;
         let value = match store.as_str() {
             "pending" | "asked" => {
-                // The store's schema is the output's.
+                // The store has the same schema as the output.
                 let framed = [&[0, 0, 0, 0, 4], value.as_slice()].concat();
                 let read = auditor::read_enriched(auditor::Format::Avro, &framed);
                 format!("{:?}", read.ok_or_else(|| format!("a value of {store} can't be read"))?)
@@ -37,7 +37,7 @@ pub fn state_of(task: &mut Task) -> Result<Vec<String>, Wrong> {
     Ok(lines)
 }
 
-/// As [`state_of`], from what the auditor expects.
+/// The lines that [`state_of`] must return, from what the auditor expects.
 pub fn state_expected(expected: &Expected) -> Vec<String> {
     let now = expected.steps.last().map_or(auditor::NEVER, |step| step.time);
     let forever = i64::MAX;

@@ -1,16 +1,16 @@
-//! Small traffic with many collisions: every case of the rules, within a few users and a few seconds.
+//! Generates small traffic with many collisions: every case of the rules, within a few users and a few seconds.
 
 use super::dice::Dice;
 use crate::auditor::{Format, Millis};
 use pelton_demo::traffic::{Writer, uuid};
 
-/// Kinds of ids.
+/// Prefixes for the kinds of ids.
 const USER: u64 = 1;
 const SESSION: u64 = 2;
 const MONEY: u64 = 3;
 const OTHER: u64 = 4;
 
-/// When the simulated time begins: milliseconds since 1970.
+/// The start of the simulated time, in milliseconds since 1970.
 pub const START: Millis = 1_608_076_800_000;
 
 /// A record that arrives.
@@ -22,40 +22,40 @@ pub struct Arrival {
     pub rank: usize,
     /// Partition of the topic.
     pub partition: i32,
-    /// None: a null key.
+    /// The key. `None` is a null key.
     pub key: Option<Vec<u8>>,
-    /// None: a null value.
+    /// The value. `None` is a null value.
     pub value: Option<Vec<u8>>,
 }
 
-/// How traffic is made.
+/// The shape of the traffic.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// How values are written.
+    /// The format of values.
     pub format: Format,
-    /// Of each topic.
+    /// The number of partitions of each topic.
     pub partitions: i32,
-    /// Partitions that get no record.
+    /// How many of them get no record.
     pub empty: i32,
-    /// Records.
+    /// The number of records.
     pub records: usize,
-    /// Users.
+    /// The number of users.
     pub users: usize,
-    /// Milliseconds over which they arrive.
+    /// The time over which they arrive, in milliseconds.
     pub span: Millis,
-    /// Number of phases in which they come, with silence between them; 0: evenly.
+    /// The number of phases in which they arrive, with silence between them. 0 means evenly.
     pub phases: usize,
-    /// How far an event's time is behind its arrival, at most.
+    /// The most that an event's time may be behind its arrival.
     pub disorder: Millis,
-    /// Event times are multiples of it.
+    /// Event times are multiples of this.
     pub grain: Millis,
-    /// Share that is late.
+    /// The share of records that are late.
     pub late: f64,
-    /// Share that can't be read.
+    /// The share of records that can't be read.
     pub bad: f64,
-    /// How far ahead of the clock the far future is, at least.
+    /// The least distance between the clock and a time that is too far ahead.
     pub ahead: Millis,
-    /// At the end each partition of each topic gets an ignored record with a time so much later.
+    /// If set, each partition of each topic gets an ignored record at the end, whose time is this much later.
     pub closing: Option<Millis>,
 }
 
@@ -95,13 +95,13 @@ pub fn make(shape: &Shape, dice: &mut Dice) -> Vec<Arrival> {
     arrivals
 }
 
-/// When a record arrives.
+/// The time at which a record arrives.
 fn time(shape: &Shape, dice: &mut Dice) -> Millis {
     match shape.phases {
         0 => dice.between(0..=shape.span),
         phases => {
             let length = shape.span / phases as Millis;
-            // A phase's records come within a tenth of it.
+            // The records of a phase arrive within a tenth of it.
             dice.below(phases) as Millis * length + dice.between(0..=length / 10)
         }
     }
@@ -154,7 +154,7 @@ impl Maker<'_> {
         arrival
     }
 
-    /// A session of a user: one of few, so that money meets them, and they come again.
+    /// A session of a user. There are only a few, so that money meets them and they occur again.
     fn session_id(&mut self, user: usize) -> [u8; 36] {
         uuid(SESSION, (user * 8 + self.dice.below(4)) as u64)
     }
@@ -199,7 +199,7 @@ impl Maker<'_> {
     }
 
     fn money(&mut self, user: usize, key: &[u8], time: Millis) -> Vec<u8> {
-        // Every third is one that was there before, perhaps of another user.
+        // Every third id was used before, perhaps by another user.
         let number = match self.money > 0 && self.dice.chance(0.3) {
             true => self.dice.below(self.money as usize) as u64,
             false => self.money,
@@ -264,18 +264,18 @@ impl Maker<'_> {
         }
     }
 
-    /// Makes a record unreadable, or one of the far future.
+    /// Makes a record unreadable, or moves its time too far ahead.
     fn spoil(&mut self, arrival: &mut Arrival) {
         let json = self.shape.format == Format::Json;
         match self.dice.below(7) {
             0 => arrival.key = None,
             1 => arrival.value = None,
             2 => arrival.value = Some(b"{".to_vec()),
-            // An id that no schema has; a branch that no union has.
+            // An id that no schema has, or a branch that no union has.
             3 if !json => arrival.value.as_mut().expect("made just before")[4] = 9,
             4 if !json => arrival.value.as_mut().expect("made just before")[5] = 40,
             3 => arrival.value = Some(b"{\"type\":\"NewEvent\"}".to_vec()),
-            // It has a time, and nothing else that anybody knows.
+            // It has a time, and is otherwise unknown.
             4 => {
                 let value = arrival.value.take().expect("made just before");
                 let text = String::from_utf8(value).expect("JSON");

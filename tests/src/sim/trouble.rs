@@ -1,7 +1,7 @@
-//! What goes wrong in a run: processes that die, stand still or are thought dead; calls that fail, or say nothing of how
-//! they ended; fetches cut short; full disks.
+//! The faults of a run. Processes die, freeze or are considered dead. Calls fail, or don't say how they ended. Fetches
+//! are cut short, and disks are full.
 //!
-//! Rule: only what a real cluster and real machines can do.
+//! Rule: a fault is something that a real cluster or a real machine can do.
 
 use super::check;
 use super::dice::Dice;
@@ -12,7 +12,7 @@ use pelton::log::embedded::{Call, Fate, Fetch, Truth, What};
 use std::time::Duration;
 
 impl World {
-    /// From now on everything goes well.
+    /// Lifts all faults for the rest of the run.
     pub(super) fn make_good(&mut self) {
         self.cluster.set_fates(None);
         self.cluster.set_limits(None);
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// Now and then something bad happens to a process.
+    /// Lets something bad happen to a process, now and then.
     pub(super) fn trouble(&mut self) -> Result<(), Wrong> {
         let chaos = self.plan.chaos;
         if self.dice.chance(chaos.looks) {
@@ -79,7 +79,7 @@ impl World {
         Ok(())
     }
 
-    /// Kills a process: what it had in memory is gone, and some of what its disk had not flushed.
+    /// Kills a process. Its memory is lost, and so is some of what its disk had not flushed.
     pub(super) fn kill(&mut self, number: usize) {
         let process = &mut self.processes[number];
         self.cluster.kill(&process.name);
@@ -89,13 +89,13 @@ impl World {
         {
             let dice = &mut self.dice;
             disk.crash(&mut |writes| dice.below(writes + 1));
-            // It comes back with another number of workers, perhaps; its disk knows how many there were.
+            // It may come back with another number of workers. Its disk knows how many there were.
             process.workers = dice.between(1..=2) as usize;
             process.workers_ever = process.workers_ever.max(process.workers);
         }
     }
 
-    /// The cluster's calls and fetches go as the plan's chaos says.
+    /// Makes the cluster's calls and fetches fail as often as the plan says.
     pub(super) fn set_hooks(&self, mut dice: Dice) {
         let Chaos {
             fates, slow, fetches, ..

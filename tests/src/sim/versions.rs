@@ -1,4 +1,4 @@
-//! Versions of the money rules: components and settings, compiled once for all seeds.
+//! Versions of the money rules: components and settings. They are compiled once for all seeds.
 
 use crate::auditor::Millis;
 use pelton::binding::Wiring;
@@ -13,19 +13,19 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// What a version is made of. Times are milliseconds.
+/// The parts of a version. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Made {
     dedup: Millis,
     session: Millis,
     pending: Millis,
-    /// Stands in each output.
+    /// Written in each output.
     label: &'static str,
-    /// Another component, which does the same.
+    /// Whether it uses the other component, which behaves the same.
     other: bool,
 }
 
-/// Each is compiled by itself, so they are few. The first is the contract's.
+/// Each version is compiled separately, so there are only a few. The first has the settings of the pipeline's own file.
 const VERSIONS: [Made; 9] = [
     made(60_000, 86_400_000, 3_600_000, "", false),
     made(10_000, 30_000, 5_000, "", false),
@@ -38,10 +38,10 @@ const VERSIONS: [Made; 9] = [
     made(10_000, 30_000, 5_000, "e-", true),
 ];
 
-/// Those that a pipeline's file names.
+/// The versions that may be in a pipeline's file.
 pub const FILES: Range<usize> = 0..4;
 
-/// Those that are deployed: each marks its outputs.
+/// The versions that are deployed. Each one marks its outputs.
 pub const DEPLOYED: Range<usize> = 4..VERSIONS.len();
 
 const fn made(dedup: Millis, session: Millis, pending: Millis, label: &'static str, other: bool) -> Made {
@@ -58,7 +58,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("this ma
 
 static RULES: [OnceLock<Rules>; VERSIONS.len()] = [const { OnceLock::new() }; VERSIONS.len()];
 
-/// The file of the money rules, and the same with a section of its own: other bytes, the same code.
+/// The file of the money rules, and the same file with an additional section: different bytes, but the same code.
 static COMPONENTS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let file = env!("GUEST_ENRICH_WASM");
     let wasm = std::fs::read(file).unwrap_or_else(|e| panic!("{file}: {e}"));
@@ -71,7 +71,7 @@ pub fn component(version: usize) -> &'static [u8] {
     &COMPONENTS[usize::from(VERSIONS[version].other)]
 }
 
-/// Its settings, as the file has them.
+/// The settings of a version, as the file has them.
 pub fn settings(version: usize) -> Value {
     let Made {
         dedup,
@@ -87,7 +87,7 @@ pub fn settings(version: usize) -> Value {
 static IDS: LazyLock<[VersionId; VERSIONS.len()]> =
     LazyLock::new(|| std::array::from_fn(|version| Version::of(component(version), &settings(version).to_string()).0));
 
-/// Its id.
+/// The id of a version.
 pub fn id(version: usize) -> VersionId {
     IDS[version]
 }
@@ -99,7 +99,7 @@ pub fn of(id: &VersionId) -> Option<usize> {
 
 fn rules(version: usize) -> Rules {
     let compile = || {
-        // A machine that is overloaded must not decide anything: no time limit is ever hit.
+        // An overloaded machine must not affect the run, so no time limit is ever reached.
         let limits = Limits {
             time: Duration::from_secs(600),
             ..Limits::default()
@@ -111,19 +111,19 @@ fn rules(version: usize) -> Rules {
     RULES[version].get_or_init(compile).clone()
 }
 
-/// Where an instance compiles. Each version is wired once in a world. Clones are of the same instance.
+/// Compiles for an instance. Each version is wired only once in a world. Clones belong to the same instance.
 #[derive(Clone)]
 pub struct Bench {
     shared: Arc<Shared>,
     refused: Arc<Mutex<Refused>>,
 }
 
-/// Versions that don't fit an instance.
+/// The versions that don't fit an instance.
 #[derive(Default)]
 struct Refused {
-    /// Now.
+    /// The version that does not fit now.
     now: Option<usize>,
-    /// Some did not fit, since the world began.
+    /// Whether any version has been refused since the world began.
     ever: bool,
 }
 
@@ -135,7 +135,7 @@ struct Shared {
 }
 
 impl Bench {
-    /// Of a pipeline. `outputs`: partitions of its output.
+    /// A bench for a pipeline. `outputs` is the number of partitions of its output.
     pub fn new(config: &Config, schemas: Option<Arc<dyn Schemas>>, outputs: i32) -> Bench {
         Bench {
             shared: Arc::new(Shared {
@@ -148,7 +148,7 @@ impl Bench {
         }
     }
 
-    /// For another instance.
+    /// A bench for another instance.
     pub fn another(&self) -> Bench {
         Bench {
             shared: self.shared.clone(),
@@ -156,32 +156,32 @@ impl Bench {
         }
     }
 
-    /// A version, wired.
+    /// The wired version.
     pub fn wiring(&self, version: usize) -> Arc<Wiring> {
         self.shared.wiring(version)
     }
 
-    /// All that were needed so far.
+    /// All versions that were needed so far.
     pub fn wired(&self) -> impl Iterator<Item = &Arc<Wiring>> {
         self.shared.wired.iter().filter_map(OnceLock::get)
     }
 
-    /// The rules of an instance's file.
+    /// The rules in an instance's file.
     pub fn first(&self, version: usize) -> First {
         First::new(component(version).to_vec(), &settings(version), self.wiring(version))
     }
 
-    /// From now on this version does not fit the instance.
+    /// Sets the version that does not fit the instance from now on.
     pub fn refuse(&self, version: Option<usize>) {
         lock(&self.refused).now = version;
     }
 
-    /// Something did not fit the instance, once.
+    /// Whether some version has not fitted the instance.
     pub fn has_refused(&self) -> bool {
         lock(&self.refused).ever
     }
 
-    /// The compiler of its instance.
+    /// The compiler of the instance.
     pub fn compile(&self) -> Compile {
         let (shared, refused) = (self.shared.clone(), self.refused.clone());
         Arc::new(move |component, settings| {

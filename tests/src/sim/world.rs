@@ -1,6 +1,6 @@
-//! The world of a run: the cluster, the clock, the instances, and who goes next.
+//! The world of a run: the cluster, the clock, the instances, and who runs next.
 //!
-//! Rule: nothing in it happens but by a draw of the seed, so the same seed gives the same run.
+//! Rule: only draws from the seed decide what happens, so the same seed gives the same run.
 
 use super::beginnings::Beginnings;
 use super::check;
@@ -23,24 +23,24 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What went wrong, for people.
+/// A description of what went wrong, for people.
 pub type Wrong = String;
 
-/// Steps of the rough part of a run, at most: then all is made good.
+/// The most steps of the rough part of a run. Then all faults are lifted.
 const ROUGH_STEPS: u64 = 40_000;
 
-/// Rounds of the good part, at most; in each, everybody has a turn.
+/// The most rounds of the good part. In each of them, everyone gets a turn.
 const GOOD_ROUNDS: u64 = 30_000;
 
-/// So many rounds in which nobody wrote anything end a run, when nothing is left to do.
+/// A run ends after this many rounds without any write, if nothing is left to do.
 const QUIET_ROUNDS: u64 = 12;
 
-/// See the module.
+/// The world of one run.
 pub struct World {
     pub plan: Plan,
     pub cluster: Embedded,
     pub layout: Arc<Layout>,
-    /// Where whoever looks from outside compiles.
+    /// Compiles for checks from the outside.
     pub bench: Bench,
     pub config: Config,
     pub report: Report,
@@ -49,20 +49,20 @@ pub struct World {
     pub(super) schemas: Option<Arc<dyn Schemas>>,
     pub(super) processes: Vec<Process>,
     pub(super) traffic: VecDeque<super::traffic::Arrival>,
-    /// What is still to be deployed.
+    /// The deploys that are still to come.
     pub(super) acts: VecDeque<Act>,
-    /// Whoever deploys now.
+    /// The authors of the current deploys.
     pub(super) authors: Vec<DeployClient>,
-    /// How many have deployed.
+    /// How many authors there were so far.
     pub(super) acted: usize,
-    /// Whoever looks from outside.
+    /// The log, for checks from the outside.
     pub outside: Arc<dyn Log>,
     pub(super) beginnings: Beginnings,
     pub(super) trace: bool,
 }
 
 impl World {
-    /// From the first record until everything is through, with all checks.
+    /// Runs from the first record until everything is done, with all checks.
     pub fn run(&mut self) -> Result<(), Wrong> {
         self.rough()?;
         self.make_good();
@@ -70,7 +70,7 @@ impl World {
         check::end(self)
     }
 
-    /// Everything may happen.
+    /// The rough part: anything may happen.
     fn rough(&mut self) -> Result<(), Wrong> {
         let mut idle = 0;
         for _ in 0..ROUGH_STEPS {
@@ -91,7 +91,7 @@ impl World {
         Ok(())
     }
 
-    /// Until nothing is left to do.
+    /// The good part: runs until nothing is left to do.
     fn good(&mut self) -> Result<(), Wrong> {
         let (mut quiet, mut written) = (0, 0);
         for _ in 0..GOOD_ROUNDS {
@@ -108,7 +108,7 @@ impl World {
             if quiet >= QUIET_ROUNDS && self.waits_for().is_empty() {
                 return Ok(());
             }
-            // Longer than any epoch, shorter than a session.
+            // Longer than any epoch, and shorter than a session.
             let jump = if quiet > 3 { 2_000 } else { 211 };
             self.clock.advance(Duration::from_millis(jump));
         }
@@ -118,7 +118,7 @@ impl World {
         ))
     }
 
-    /// One turn for everybody of a process.
+    /// Gives everyone in a process one turn.
     fn round(&mut self, number: usize) -> Result<(), Wrong> {
         self.start(number)?;
         if let Some(life) = &mut self.processes[number].life {
@@ -143,7 +143,7 @@ impl World {
         done.or_else(|why| self.ended(number, &why))
     }
 
-    /// What has to be done still; nothing: the run is through.
+    /// What still has to be done. If empty, the run is complete.
     fn waits_for(&self) -> Vec<String> {
         let mut waits = vec![];
         let deploys = self.acts.len() + self.authors.len();
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// Somebody has a turn. True: something was done.
+    /// Gives someone a turn. Returns whether something was done.
     fn step(&mut self) -> Result<bool, Wrong> {
         let number = self.dice.below(self.processes.len());
         let unsettled = self.cluster.unsettled();
@@ -264,7 +264,7 @@ impl World {
         }
     }
 
-    /// One of the workers of a process has a turn. True: something was done.
+    /// Gives one of a process's workers a turn. Returns whether something was done.
     fn step_worker(&mut self, number: usize, now: Now) -> Result<bool, Wrong> {
         let process = &mut self.processes[number];
         let Some(life) = &mut process.life else {
@@ -284,14 +284,14 @@ impl World {
             }
         };
         self.note_beginnings(number);
-        // What is decided already may not be seen yet.
+        // What is already decided may not be visible yet.
         if self.cluster.unsettled() == 0 {
             evidence::are_committed(self, asked)?;
         }
         Ok(busy)
     }
 
-    /// Time goes on: by a little, or by more when nobody has had anything to do for some steps.
+    /// Lets time pass: a little, or more if nobody has had anything to do for some steps.
     fn pass_time(&mut self, idle: u64) {
         if idle > 40 {
             let next = self.traffic.front().map_or(2_000, |next| next.at);
@@ -305,7 +305,7 @@ impl World {
         self.cluster.tick();
     }
 
-    /// All versions that are wired: what a task needs to be looked at.
+    /// All wired versions. They are needed to look at a task.
     pub(super) fn all_versions(&self) -> Arc<RulesSchedule> {
         let mut schedule = RulesSchedule::only(self.bench.wiring(self.plan.files[0]));
         for wiring in self.bench.wired() {
@@ -314,9 +314,9 @@ impl World {
         Arc::new(schedule)
     }
 
-    /// The task, wherever it is open.
-    pub fn task(&mut self, partition: i32) -> Option<&mut pelton::task::Task> {
-        let mut lives = self.processes.iter_mut().filter_map(|process| process.life.as_mut());
+    /// The task, on the instance that has it open.
+    pub fn task(&self, partition: i32) -> Option<&pelton::task::Task> {
+        let mut lives = self.processes.iter().filter_map(|process| process.life.as_ref());
         lives.find_map(|life| life.instance.task(partition))
     }
 }

@@ -1,7 +1,7 @@
-//! What came out, against the auditor.
+//! Compares the outputs with the auditor.
 //!
-//! Rule: the auditor is given the inputs, the journal and the control topic, as they stand on Kafka; each partition of the output
-//! must hold what it says, in that order, with time and key.
+//! Rule: the auditor gets the inputs, the journal and the control topic from Kafka. Each output partition must have
+//! exactly the records that it expects, in that order, with time and key.
 
 use super::PARTITIONS;
 use super::pipeline::Pipeline;
@@ -17,7 +17,7 @@ use pelton_demo::session_service::answer;
 use pelton_demo::traffic::{self, Stream, Traffic};
 use std::collections::BTreeSet;
 
-/// How much must come out: how much that is does not depend on the versions, nor on when replies come.
+/// How many outputs there must be. This doesn't depend on the versions, nor on when replies come.
 pub fn count(traffic: &traffic::Parameters) -> usize {
     let service = |session: &str| {
         Some(match answer(session.as_bytes()) {
@@ -29,7 +29,7 @@ pub fn count(traffic: &traffic::Parameters) -> usize {
     (0..PARTITIONS).map(|partition| of(partition).outputs.len()).sum()
 }
 
-/// What the traffic has put into a task's inputs.
+/// The inputs of a task, as the traffic has written them.
 fn inputs(parameters: &traffic::Parameters, partition: i32) -> Task {
     let mut task = Task {
         partitions: vec![vec![]; Stream::ALL.len()],
@@ -51,7 +51,7 @@ fn inputs(parameters: &traffic::Parameters, partition: i32) -> Task {
     task
 }
 
-/// Everything. Err: what is not as it must be.
+/// Checks everything. The error says what is not as it must be.
 pub fn all(
     pipeline: &Pipeline<'_>,
     traffic: &traffic::Parameters,

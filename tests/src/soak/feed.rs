@@ -1,6 +1,7 @@
-//! The traffic, written into the topics in slices.
+//! Writes the traffic into the topics, in slices.
 //!
-//! Rule: the log has what the traffic makes, in its order, so whoever makes the same traffic knows the log.
+//! Rule: the log contains the traffic's records in their order. So generating the same traffic again tells what is in
+//! the log.
 
 use super::pipeline::Pipeline;
 use crate::rig::Record;
@@ -10,23 +11,24 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// Slices for each swap that is wanted, in tenths: some swaps are refused. And for each kill, which may need some tries.
+/// How many tenths of a slice each swap gets, because some swaps are refused. The next constant is the same for each
+/// kill, which may need several tries.
 const SWAP: usize = 12;
 const KILL: usize = 30;
 
 /// A thread that writes.
 pub struct Feed<'s> {
     parameters: Parameters,
-    /// Money of a slice.
+    /// The money events of a slice.
     slice: u64,
-    /// Money that was ordered.
+    /// The money events ordered so far.
     ordered: u64,
     more: SyncSender<u64>,
     thread: ScopedJoinHandle<'s, Result<Made>>,
 }
 
 impl<'s> Feed<'s> {
-    /// Nothing is written yet.
+    /// Starts the thread. Nothing is written yet.
     pub fn start<'e>(
         scope: &'s Scope<'s, 'e>,
         pipeline: &'e Pipeline<'e>,
@@ -47,18 +49,19 @@ impl<'s> Feed<'s> {
         }
     }
 
-    /// Lets the next slice be written; waits when the last one but one is not through. The event time that it is of.
+    /// Lets the next slice be written, and returns its range of event times. Waits while the last slice but one is not
+    /// written.
     pub fn more(&mut self) -> Range<i64> {
         let Parameters { start, span, money, .. } = self.parameters;
         let time = |ordered: u64| start + (span as f64 * (ordered.min(money) as f64 / money as f64)) as i64;
         let before = self.ordered;
         self.ordered += self.slice;
-        // A thread that has ended says why at the end.
+        // If the thread has ended, it says why at the end.
         let _ = self.more.send(self.ordered);
         time(before)..time(self.ordered)
     }
 
-    /// Nothing is left but what the end writes.
+    /// Whether only the records of the end are left.
     pub fn is_through(&self) -> bool {
         self.ordered >= self.parameters.money
     }
@@ -71,7 +74,7 @@ impl<'s> Feed<'s> {
 }
 
 fn write(pipeline: &Pipeline<'_>, mut traffic: Traffic, orders: &Receiver<u64>) -> Result<Made> {
-    /// Records that are made at once.
+    /// The number of records generated at a time.
     const AT_ONCE: usize = 50_000;
     let writer = pipeline.rig.writer()?;
     loop {

@@ -1,10 +1,11 @@
-//! `make soak-flat`: many swaps on a running process; its memory, threads and file descriptors stay as they are.
+//! `make soak-flat`: swaps the rules many times on a running process. Its memory, threads and file descriptors must not
+//! grow.
 //!
 //! Rules:
-//! - Every swap is committed, and an event goes through after each, so that a task has taken it over.
-//! - What a deploy leaves behind for good is its line in the history (what was deployed, from when on, by whom), and nothing else:
-//!   see [`LINE`]. The first half is to warm up; of the second half the first third is compared with the last one, and of each the
-//!   least of what was seen: allocators and compilations only ever add to it.
+//! - Every swap is committed. After each one an event is processed, so that a task has taken it over.
+//! - A deploy leaves only its line in the history (what was deployed, from when on, and by whom): see [`LINE`]. The
+//!   first half of the run is the warm-up. Of the second half, the first third is compared with the last one. The
+//!   smallest value of each is used, because allocators and compilations only ever add to it.
 
 use super::outputs::Outputs;
 use super::pipeline::Pipeline;
@@ -19,42 +20,43 @@ use serde_json::json;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a deploy may leave behind, in bytes: some 0.6 KB in the history, 0.1 KB in the list that tasks are told; and what the events
-/// of a swap leave in state, in the store's buffers and in an allocator's pages. (3.8 KiB were seen, all together.)
+/// What a deploy may leave behind, in bytes. This is about 0.6 KB in the history and 0.1 KB in the list that tasks get.
+/// In addition, the events of a swap leave something in the state, in the store's buffers and in the allocator's pages.
+/// (3.8 KiB were measured in total.)
 const LINE: u64 = 8192;
 
-/// What memory may grow by beside, between two moments: an arena of the allocator.
+/// How much memory may grow in addition: an arena of the allocator.
 const NOISE: u64 = 2 << 20;
 
-/// A sample after so many swaps.
+/// How many swaps there are between two samples.
 const EVERY: usize = 5;
 
-/// Money events for each swap.
+/// The number of money events for each swap.
 const MONEY: u64 = 4;
 
-/// What the kernel says of a process.
+/// What the kernel reports about a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Swaps until then.
+    /// The number of swaps so far.
     pub swaps: usize,
-    /// Resident memory that is its own, in bytes.
+    /// The private resident memory, in bytes.
     pub memory: u64,
     pub threads: u64,
     pub descriptors: u64,
 }
 
-/// What was seen.
+/// The measurements.
 #[derive(Clone, Debug, Default)]
 pub struct Flatness {
     pub samples: Vec<Sample>,
-    /// How long a swap took, by the median of the first and of the last tenth.
+    /// The median duration of a swap in the first and in the last tenth.
     pub swap: (Duration, Duration),
-    /// How long it took to read the control topic at the end, and what stands there.
+    /// How long it took to read the control topic at the end, and its records and bytes.
     pub read: Duration,
     pub control: (usize, usize),
 }
 
-/// Swaps so often, and compares. `say`: is told how far it is.
+/// Swaps the rules this many times, and compares. `say` receives messages about the progress.
 pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<Flatness> {
     let service = SessionService::start(Behaviour::default())?;
     let pipeline = Pipeline::new(rig, pelton, &service.url())?;
@@ -75,7 +77,7 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
     let (mut seen, mut times) = (Flatness::default(), vec![]);
     for swap in 1..=swaps {
         let label = json!(format!("s{swap}-"));
-        // Other settings of one component, and another component, in turns.
+        // Other settings of one component, and another component, take turns.
         let component = swap.is_multiple_of(2).then(|| swapping.component(swap / 2));
         let wish = Wish {
             component,
@@ -136,7 +138,7 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
 }
 
 impl Flatness {
-    /// The two thirds that are compared.
+    /// The two samples that are compared.
     fn ends(&self) -> (Sample, Sample) {
         let half = &self.samples[self.samples.len() / 2..];
         let third = (half.len() / 3).max(1);
@@ -204,7 +206,7 @@ impl fmt::Display for Flatness {
     }
 }
 
-/// What the kernel says now.
+/// What the kernel reports now.
 pub(super) fn sample(pid: u32, swaps: usize) -> Result<Sample> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let number = |name: &str| {

@@ -1,6 +1,6 @@
 //! A process that runs the pipeline.
 //!
-//! Rule: it ends by a kill, or by a stop that must go well; an end of its own is an error.
+//! Rule: it ends when it is killed, or when it is asked to stop, and then it must succeed. Any other end is an error.
 
 use super::PATIENCE;
 use super::pipeline::Pipeline;
@@ -10,18 +10,18 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How `pelton` is started.
+/// How to start `pelton`.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// The file.
+    /// The executable.
     pub path: PathBuf,
-    /// What stands in front of pelton's own words.
+    /// The arguments before pelton's own ones.
     pub words: Vec<String>,
-    /// Where the processes' logs are kept; none: they go with the pipeline.
+    /// Where to keep the processes' logs. `None` removes them together with the pipeline.
     pub logs: Option<PathBuf>,
 }
 
-/// See the module.
+/// A process of a pipeline.
 pub struct Instance<'p> {
     pipeline: &'p Pipeline<'p>,
     name: &'static str,
@@ -29,7 +29,7 @@ pub struct Instance<'p> {
 }
 
 impl<'p> Instance<'p> {
-    /// Starts it. Instances of a pipeline have names of their own.
+    /// Starts it. The instances of a pipeline must have different names.
     pub fn start(pipeline: &'p Pipeline<'p>, name: &'static str) -> Result<Instance<'p>> {
         let mut instance = Instance {
             pipeline,
@@ -40,19 +40,19 @@ impl<'p> Instance<'p> {
         Ok(instance)
     }
 
-    /// It stands still, or goes on.
+    /// Freezes it, or lets it continue.
     pub fn freeze(&self, still: bool) {
         if let Some(server) = &self.server {
             server.freeze(still);
         }
     }
 
-    /// kill -9.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.server = None;
     }
 
-    /// Starts it again, if it was killed; its state is where it was.
+    /// Starts it again if it was killed. Its state is still there.
     pub fn again(&mut self) -> Result<()> {
         if self.server.is_some() {
             return Ok(());
@@ -69,7 +69,7 @@ impl<'p> Instance<'p> {
         Ok(())
     }
 
-    /// Process id, while it runs.
+    /// The process id while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.server.as_ref().map(Server::pid)
     }
@@ -81,7 +81,7 @@ impl<'p> Instance<'p> {
         }
     }
 
-    /// It has not ended by itself.
+    /// Fails if it has ended by itself.
     pub fn lives(&mut self) -> Result<()> {
         match self.server.as_mut().map(Server::ended).transpose()?.flatten() {
             Some(said) => bail!("instance {} has ended: {said}", self.name),
@@ -89,7 +89,7 @@ impl<'p> Instance<'p> {
         }
     }
 
-    /// When it has opened this task last, as its log says.
+    /// When it last opened this task, according to its log.
     pub fn opened(&self, task: i32) -> Result<Option<String>> {
         let what = format!("open task={task} ");
         let log = std::fs::read_to_string(self.log())?;
@@ -97,7 +97,7 @@ impl<'p> Instance<'p> {
         Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
     }
 
-    /// Waits until its log says this.
+    /// Waits until this is in its log.
     pub fn says(&mut self, what: &str) -> Result<()> {
         let begun = Instant::now();
         while !std::fs::read_to_string(self.log())?.contains(what) {
@@ -112,7 +112,7 @@ impl<'p> Instance<'p> {
         Ok(())
     }
 
-    /// Asks it to stop, and expects that it ends well.
+    /// Asks it to stop, and checks that it succeeds.
     pub fn stop(mut self) -> Result<()> {
         let code = self.server.take().and_then(Server::stop);
         ensure!(

@@ -1,8 +1,8 @@
-//! kill -9 in the middle of a commit.
+//! Kills a process in the middle of a commit.
 //!
-//! Rule: it counts when the log shows that it fell there: records of the epoch were written, and aborted afterwards. A process
-//! writes the records of an epoch when it commits it, and not before. To find such a moment, the process is made to stand still
-//! again and again, for as long as it takes to look.
+//! Rule: a kill counts only if the log proves it: records of the epoch were written, and were aborted afterwards. A
+//! process writes the records of an epoch only when it commits that epoch. To find such a moment, the process is frozen
+//! again and again, just long enough to look.
 
 use super::PARTITIONS;
 use super::feed::Feed;
@@ -14,19 +14,19 @@ use pelton_demo::traffic::Random;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::{Duration, Instant};
 
-/// Kills until one has come before the commit was asked for.
+/// The most kills until one has come before the commit was requested.
 const TRIES: usize = 5;
 
 /// A slice of traffic takes longer than this.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// A commit that was asked for is through within this, mostly.
+/// A requested commit is usually complete within this time.
 const ASKED: Duration = Duration::from_millis(100);
 
-/// Between two looks, at most: a commit takes some milliseconds.
+/// The longest pause between two looks, in microseconds. A commit takes some milliseconds.
 const PAUSE: u64 = 10_000;
 
-/// Kills the second instance in the middle of a commit; starts it again. Returns how often it was killed.
+/// Kills the second instance in the middle of a commit, and starts it again. Returns how often it was killed.
 pub fn in_a_commit(
     pipeline: &Pipeline<'_>,
     [other, instance]: &mut [Instance<'_>; 2],
@@ -54,7 +54,7 @@ pub fn in_a_commit(
         }
         instance.kill();
         instance.again()?;
-        // Waits for the transaction that was open: whoever comes instead ends it.
+        // Waits for the transaction that was open. The new process ends it.
         if pipeline.rig.aborted(&pipeline.output, &from)? > 0 {
             return Ok(kills);
         }
@@ -62,7 +62,7 @@ pub fn in_a_commit(
     bail!("of {TRIES} kills in the middle of a commit none came before that was asked for")
 }
 
-/// The output's log, as it is written, and as far as it is decided.
+/// The log of the output: how far it is written, and how far it is decided.
 struct Log<'p> {
     topic: &'p str,
     written: BaseConsumer,
@@ -83,15 +83,15 @@ impl<'p> Log<'p> {
         })
     }
 
-    /// Lets it stand still at a moment when a transaction of its is open whose records are in the log. False: there was none within a
-    /// while, and it runs.
+    /// Freezes the process at a moment when it has an open transaction with records in the log. Returns false if there
+    /// was no such moment for a while; then the process runs on.
     fn stops_in_a_commit(&self, instance: &Instance<'_>, its: &[i32], random: &mut Random) -> Result<bool> {
         let begun = Instant::now();
         while begun.elapsed() < WAIT {
             std::thread::sleep(Duration::from_micros(random.below(PAUSE)));
             instance.freeze(true);
             for &partition in its {
-                // A commit that was asked for goes on without the process.
+                // A commit that was already requested completes without the process.
                 let mut open = self.is_open(partition)?;
                 if open {
                     std::thread::sleep(ASKED);
@@ -109,7 +109,7 @@ impl<'p> Log<'p> {
     fn is_open(&self, partition: i32) -> Result<bool> {
         const TIMEOUT: Duration = Duration::from_secs(30);
         let end = |client: &BaseConsumer| client.fetch_watermarks(self.topic, partition, TIMEOUT);
-        // In this order: what is written meanwhile is not seen as open.
+        // In this order, so that what is written meanwhile does not look open.
         let written = end(&self.written)?.1;
         Ok(end(&self.decided)?.1 < written)
     }

@@ -1,6 +1,6 @@
-//! Counts the committed outputs, as they come.
+//! Counts the committed outputs as they come.
 //!
-//! Rule: nothing of them is kept.
+//! Rule: no output is kept in memory.
 
 use super::PARTITIONS;
 use super::PATIENCE;
@@ -10,14 +10,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
-/// See the module.
+/// Counts the committed outputs of a topic.
 pub struct Outputs {
     consumer: BaseConsumer,
     count: usize,
 }
 
 impl Outputs {
-    /// From the topic's beginning.
+    /// Counts from the beginning of the topic.
     pub fn of(rig: &Rig, topic: &str) -> Result<Outputs> {
         let mut config = rig.client();
         config
@@ -33,13 +33,14 @@ impl Outputs {
         Ok(Outputs { consumer, count: 0 })
     }
 
-    /// Waits until so many are there; `alive` is asked now and then. They may take long, but not stand still for long.
+    /// Waits until there are this many. `alive` is called now and then. It may take long, but there must be no long
+    /// pause.
     pub fn until(&mut self, count: usize, mut alive: impl FnMut() -> Result<()>) -> Result<()> {
         let mut last = Instant::now();
         while self.count < count {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(_)) => (self.count, last) = (self.count + 1, Instant::now()),
-                // A broker that is busy.
+                // The broker is busy.
                 Some(Err(_)) => {}
                 None => alive()?,
             }

@@ -1,6 +1,6 @@
-//! The money pipeline of a soak: topics, schemas, its file.
+//! The money pipeline of a soak test: its topics, schemas and file.
 //!
-//! Rule: nothing is shared with another one but the broker; a replay shares the inputs.
+//! Rule: pipelines share only the broker. A replay also shares the inputs.
 
 use super::instance::{Instance, Program};
 use super::{PARTITIONS, versions};
@@ -11,7 +11,7 @@ use pelton_demo::traffic::Stream;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// The schemas of the topics, with their ids: inputs by rank, then the output by version.
+/// The schemas of the topics, with their ids: the inputs by rank, then the output by version.
 const SCHEMAS: [(u32, &str); 5] = [
     (2, include_str!("../../../examples/schemas/2-user-session-events.avsc")),
     (3, include_str!("../../../examples/schemas/3-user-events.avsc")),
@@ -26,7 +26,7 @@ const SCHEMAS: [(u32, &str); 5] = [
     ),
 ];
 
-/// See the module.
+/// One pipeline of the soak test.
 pub struct Pipeline<'a> {
     pub rig: &'a Rig,
     pub program: &'a Program,
@@ -34,14 +34,14 @@ pub struct Pipeline<'a> {
     /// By rank.
     pub inputs: [String; 3],
     pub output: String,
-    /// Its processes have a local store.
+    /// Whether its processes have a local store.
     pub stored: bool,
     service: String,
     folder: TempDir,
 }
 
 impl<'a> Pipeline<'a> {
-    /// With topics of its own.
+    /// A pipeline with its own topics.
     pub fn new(rig: &'a Rig, program: &'a Program, service: &str) -> Result<Pipeline<'a>> {
         let name = Rig::unique("soak");
         let inputs = Stream::ALL.map(|stream| format!("{name}-{}", stream.topic()));
@@ -51,7 +51,7 @@ impl<'a> Pipeline<'a> {
         Pipeline::with(rig, program, service, name, inputs)
     }
 
-    /// Another one that reads the same inputs.
+    /// Another pipeline that reads the same inputs.
     pub fn again(&self) -> Result<Pipeline<'a>> {
         let name = format!("{}-again", self.name);
         Pipeline::with(self.rig, self.program, &self.service, name, self.inputs.clone())
@@ -84,7 +84,7 @@ impl<'a> Pipeline<'a> {
         Ok(pipeline)
     }
 
-    /// The same, with the changelog alone.
+    /// The pipeline, with the changelog alone.
     pub fn without_store(mut self) -> Pipeline<'a> {
         self.stored = false;
         self
@@ -141,26 +141,26 @@ time_limit = "10s"
         self.folder.path().join(file)
     }
 
-    /// Its file.
+    /// The path of its file.
     pub fn file(&self) -> PathBuf {
         self.path("pelton.toml")
     }
 
-    /// What its file says.
+    /// The content of its file.
     pub fn config(&self) -> Result<Config> {
         Config::load(&self.file(), &[])
             .map_err(|findings| anyhow::anyhow!("{findings:?}"))
             .context("the pipeline's file")
     }
 
-    /// Starts a process of it, and waits until it has all tasks.
+    /// Starts one process, and waits until it has all tasks.
     pub fn one(&self) -> Result<Instance<'_>> {
         let mut first = Instance::start(self, "a")?;
         first.says(&format!("open task={}", PARTITIONS - 1))?;
         Ok(first)
     }
 
-    /// Starts two processes of it, and waits until they share the tasks.
+    /// Starts two processes, and waits until they share the tasks.
     pub fn two(&self) -> Result<[Instance<'_>; 2]> {
         let first = self.one()?;
         let mut second = Instance::start(self, "b")?;

@@ -1,7 +1,7 @@
-//! The same inputs again, from the start, with the journal.
+//! Runs the same inputs again from the start, with the journal.
 //!
-//! Rule: what comes out is equal byte by byte, in every partition, keys and timestamps included. (Offsets are not compared: markers
-//! of transactions have some.)
+//! Rule: the outputs are equal byte by byte in every partition, including keys and timestamps. (Offsets are not
+//! compared, because transaction markers take some.)
 
 use super::PARTITIONS;
 use super::outputs::Outputs;
@@ -9,7 +9,8 @@ use super::pipeline::Pipeline;
 use crate::rig::{Read, Record};
 use anyhow::{Result, bail, ensure};
 
-/// Runs a new pipeline that is given the journal and the control topic of this one; its outputs, of which there must be so many.
+/// Runs a new pipeline with the journal and the control topic of this one. Returns its outputs, of which there must be
+/// `count`.
 pub fn again(of: &Pipeline<'_>, count: usize) -> Result<Vec<Read>> {
     let again = of.again()?;
     let config = (of.config()?, again.config()?);
@@ -44,7 +45,7 @@ fn copied(read: Read) -> Record {
     }
 }
 
-/// Two lists of outputs, by partition and offset, say the same.
+/// Checks that two lists of outputs, by partition and offset, have the same content.
 pub fn same(first: &[Read], again: &[Read]) -> Result<()> {
     let without_offset = |read: &Read| Read {
         offset: 0,

@@ -1,4 +1,4 @@
-//! What was seen.
+//! The results of a soak test.
 
 use pelton_demo::show::grouped;
 use pelton_demo::traffic::Made;
@@ -6,36 +6,36 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// See the module.
+/// The results of a soak test.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The traffic.
+    /// The traffic's records.
     pub made: Made,
-    /// From the first swap to the last committed output, with everything that was killed meanwhile.
+    /// The time from the first swap to the last committed output, including the kills.
     pub wall: Duration,
-    /// Committed swaps, by what they were and how.
+    /// Committed swaps, by kind.
     pub swaps: BTreeMap<&'static str, usize>,
-    /// Swaps that were refused or cancelled, and why.
+    /// Swaps that were refused or cancelled, with the reason.
     pub refused: Vec<String>,
-    /// Processes that were killed while a swap was not decided.
+    /// Processes that were killed while a swap was undecided.
     pub killed_in_swaps: usize,
-    /// Processes that were killed with an open transaction whose records were in the log.
+    /// Processes that were killed while an open transaction had records in the log.
     pub killed_in_commits: usize,
-    /// All kills: some hit neither.
+    /// All kills. Some of them hit neither.
     pub kills: usize,
-    /// Outputs, each there once.
+    /// Outputs. Each exists exactly once.
     pub outputs: usize,
-    /// Those that replies of the service have sent.
+    /// How many of them replies of the service have sent.
     pub looked_up: usize,
     /// Outputs by the component that made them.
     pub by_code: BTreeMap<String, usize>,
-    /// Deploys that outputs were made by.
+    /// How many deploys have made outputs.
     pub deploys: usize,
-    /// "These rules from here on", in the journals of all tasks.
+    /// The take-overs in the journals of all tasks.
     pub takeovers: usize,
     /// How long the replay took.
     pub replay: Duration,
-    /// Of the machine, at the end.
+    /// The load of the machine at the end.
     pub load: f64,
 }
 

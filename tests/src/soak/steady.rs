@@ -1,11 +1,11 @@
-//! `make soak ARGS="--steady 600"`: a live stream at an ordinary rate; the memory of the process comes to rest.
+//! `make soak ARGS="--steady 600"`: a live stream at an ordinary rate. The memory of the process must stop growing.
 //!
 //! Rules:
-//! - The stream is paced by the clock, so that the task looks at the watermark after every few records, as it does in production.
-//! - Nothing but a leak may grow: there are few users, the rules forget after a minute, and there is no local store whose caches
-//!   fill up. The first two minutes are to warm up.
-//! - Then [`CROWD`] records that can't be read arrive at one partition. They wait at its watermark, for nothing moves it any more, and
-//!   cost no more than their own bytes.
+//! - The clock paces the stream, so that the task looks at the watermark after every few records, as in production.
+//! - Only a leak may grow: there are few users, the rules forget after a minute, and there is no local store with
+//!   caches that fill up. The first two minutes are the warm-up.
+//! - Then [`CROWD`] unreadable records arrive at one partition. They wait at its watermark, which nothing moves any
+//!   more. They must not cost more than their own bytes.
 
 use super::flat::{Sample, sample};
 use super::instance::Instance;
@@ -19,33 +19,33 @@ use pelton_demo::traffic::{Parameters, Traffic};
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Between two samples.
+/// The time between two samples.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// What comes before is not compared.
+/// Samples before this are not compared.
 const WARM_UP: Duration = Duration::from_secs(120);
 
-/// What memory may grow by after the warm-up, in bytes.
+/// How much memory may grow after the warm-up, in bytes.
 const GROWTH: u64 = 5 << 20;
 
-/// Records that wait at one watermark.
+/// The number of records that wait at one watermark.
 const CROWD: usize = 50_000;
 
-/// How long they are watched.
+/// How long these records are watched.
 const WATCHED: Duration = Duration::from_secs(30);
 
-/// What was seen.
+/// The measurements.
 #[derive(Debug, Default)]
 pub struct Steadiness {
     rate: u64,
     /// By time since the start.
     live: Vec<(Duration, Sample)>,
-    /// While the crowd waits.
+    /// The samples while the records wait.
     crowd: Vec<(Duration, Sample)>,
     outputs: usize,
 }
 
-/// Streams `rate` money events a second for `seconds`, and compares. `say` is told how far it is.
+/// Streams `rate` money events a second for `seconds`, and compares. `say` receives messages about the progress.
 pub fn steady(rate: u64, seconds: u64, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<Steadiness> {
     let service = SessionService::start(Behaviour::default())?;
     let pipeline = Pipeline::new(rig, pelton, &service.url())?.without_store();
@@ -64,7 +64,7 @@ pub fn steady(rate: u64, seconds: u64, pelton: &Program, rig: &Rig, say: fn(&str
         Ok(())
     })?;
     let mut outputs = Outputs::of(rig, &pipeline.output)?;
-    // What the out-of-orderness still holds back does not come.
+    // The out-of-orderness still holds back the last ones.
     seen.outputs = (rate * seconds.saturating_sub(30)) as usize;
     outputs.until(seen.outputs, || instance.lives())?;
     seen.crowd = crowd(&pipeline, &mut instance, pid)?;
@@ -73,7 +73,7 @@ pub fn steady(rate: u64, seconds: u64, pelton: &Program, rig: &Rig, say: fn(&str
     Ok(seen)
 }
 
-/// Writes the traffic at the pace of the clock; calls `look` every few seconds.
+/// Writes the traffic at the pace of the clock. Calls `look` every few seconds.
 fn stream(pipeline: &Pipeline, rate: u64, seconds: u64, mut look: impl FnMut(Duration) -> Result<()>) -> Result<()> {
     let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
     let mut traffic = Traffic::new(Parameters {
@@ -127,7 +127,7 @@ impl Steadiness {
         self.live.last().map_or(0, |(_, sample)| sample.memory)
     }
 
-    /// The least memory in the minute after the warm-up, and in the last minute: allocators only ever add to it.
+    /// The smallest memory in the minute after the warm-up, and in the last minute. Allocators only ever add to it.
     fn ends(&self) -> (u64, u64) {
         let least = |from: Duration, to: Duration| {
             let within = |(at, _): &&(Duration, Sample)| (from..=to).contains(at);
@@ -139,7 +139,7 @@ impl Steadiness {
         (least(WARM_UP, WARM_UP + minute), least(end.saturating_sub(minute), end))
     }
 
-    /// By how much memory grew while the crowd waited. The first third of the time is for its arrival.
+    /// How much memory grew while the records waited. In the first third of the time they arrive.
     fn crowd_growth(&self) -> u64 {
         let settled = self
             .crowd

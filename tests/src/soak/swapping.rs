@@ -1,6 +1,6 @@
-//! Deploys, one after the other, while the stream runs.
+//! Deploys one after the other while the stream runs.
 //!
-//! Rule: what is deployed, and how, follows from the seed. A deploy that is refused does not count; another one comes instead.
+//! Rule: the seed decides what is deployed, and how. A refused deploy does not count, and is replaced by another one.
 
 use super::feed::Feed;
 use super::instance::Instance;
@@ -27,27 +27,27 @@ enum Kind {
     Rollback,
 }
 
-/// More attempts than this for each swap that is wanted: something is wrong.
+/// The most attempts for each swap that is wanted. More would mean that something is wrong.
 const ATTEMPTS: usize = 4;
 
-/// See the module.
+/// Deploys to one pipeline.
 pub struct Swapping<'p> {
     pipeline: &'p Pipeline<'p>,
     client: DeployClient,
     /// Serves the author's registry.
     _runtime: tokio::runtime::Runtime,
-    /// Held so that the author compiles each component once.
+    /// Kept so that the author compiles each component only once.
     _compiled: Vec<Arc<Wiring>>,
     versions: Versions,
     random: Random,
-    /// Deploys that were tried.
+    /// The number of attempted deploys.
     attempts: usize,
-    /// Components that were tried.
+    /// The number of attempted components.
     components: usize,
 }
 
 impl<'p> Swapping<'p> {
-    /// Through Kafka alone, as a command with `--config` does.
+    /// Deploys through Kafka alone, like a command with `--config`.
     pub fn new(pipeline: &'p Pipeline<'p>, seed: u64) -> Result<Swapping<'p>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -76,24 +76,25 @@ impl<'p> Swapping<'p> {
         Ok(swapping)
     }
 
-    /// A component by number, in a circle.
+    /// A component by its number. Numbers wrap around.
     pub fn component(&self, number: usize) -> Vec<u8> {
         self.versions.component(number).to_vec()
     }
 
-    /// One deploy, which must be committed.
+    /// Makes one deploy, which must be committed.
     pub fn deploy(&self, wish: Wish) -> Result<()> {
         let done = self.client.deploy(wish, &mut |_, _| {});
         done.map(drop).map_err(anyhow::Error::msg)
     }
 
-    /// What the control topic says now.
+    /// The current content of the control topic.
     pub fn control(&self) -> Result<Control> {
         let reader = self.client.read().map_err(anyhow::Error::msg)?;
         Ok(reader.control().clone())
     }
 
-    /// As many swaps as are wanted, with the kills between and within them; each swap lets a slice of the traffic in.
+    /// Makes as many swaps as are wanted, with the kills between and in them. Each swap lets the next slice of traffic
+    /// in.
     pub fn run(
         &mut self,
         options: &Options,
@@ -101,7 +102,7 @@ impl<'p> Swapping<'p> {
         instances: &mut [Instance<'_>; 2],
         report: &mut Report,
     ) -> Result<()> {
-        // Spread evenly; the first kind of kill is in a swap.
+        // The kills are spread evenly. The first one is in a swap.
         let planned = |number: usize| (number + 1) * options.swaps / (options.kills + 1);
         let mut kill = 0;
         let begun = Instant::now();
@@ -140,17 +141,18 @@ impl<'p> Swapping<'p> {
         Ok(())
     }
 
-    /// One deploy, and what became of it. `victim`: is killed while it is not decided.
+    /// Makes one deploy, and reports its outcome. `victim` is killed while it is undecided.
     fn swap(&mut self, feed: &mut Feed<'_>, mut victim: Option<&mut Instance<'_>>, report: &mut Report) -> Result<()> {
         let times = feed.more();
         let kind = match self.random.below(10) {
-            // A component is ready at different times in the two processes: so there are answers of some tasks only.
+            // The two processes have a component ready at different times. So there is a moment with the answers of
+            // some tasks only.
             _ if victim.is_some() => Kind::Component,
             0..4 => Kind::Settings,
             4..8 => Kind::Component,
             _ => Kind::Rollback,
         };
-        // At the end of the slice that is being written, or a little behind it; or wherever the tasks are.
+        // At the end of the slice that is being written, a little after it, or wherever the tasks are.
         let length = (times.end - times.start).max(4) as u64;
         let ahead = (self.random.below(length / 2) + length * 7 / 10) as i64;
         let at = (victim.is_some() || self.random.chance(0.5)).then_some(times.start + ahead);
@@ -163,7 +165,7 @@ impl<'p> Swapping<'p> {
             }
             let Some(victim) = victim.take() else { return };
             victim.kill();
-            // The topic may say more than was read when it was killed.
+            // The topic may have more than what was read before the kill.
             let number = known.deploy.number;
             open = client.read().is_ok_and(|now| {
                 let known = now.control().known(number);
@@ -223,7 +225,7 @@ impl<'p> Swapping<'p> {
     }
 }
 
-/// Some task holds for it already, and not all of them.
+/// Whether some tasks hold for it, but not all of them.
 fn is_under_way(known: &Known) -> bool {
     known.state == State::Open && (1..PARTITIONS as usize).contains(&known.answers.len())
 }

@@ -1,6 +1,6 @@
-//! The three components, and what they are told.
+//! The three components and their settings.
 //!
-//! Rule: each deploy but a rollback has a label of its own, which stands in all that it makes.
+//! Rule: each deploy except a rollback has a unique label, which is written in all of its outputs.
 
 use crate::auditor::{Code, Millis, Settings};
 use crate::told;
@@ -8,14 +8,14 @@ use pelton::deploy::compile::hash;
 use pelton::deploy::protocol::Deploy;
 use serde_json::{Value, json};
 
-/// How long money may wait for its session: the versions take turns.
+/// How long money may wait for its session. The versions take turns.
 pub const PENDING: [Millis; 2] = [3_600_000, 1_800_000];
 
-/// See the module.
+/// The components of a soak test.
 pub struct Versions([(Code, Vec<u8>); 3]);
 
 impl Versions {
-    /// From the files that the tests' build has made.
+    /// Reads the files that the build of the tests has made.
     pub fn read() -> anyhow::Result<Versions> {
         Ok(Versions([
             (Code::Plain, std::fs::read(env!("GUEST_ENRICH_WASM"))?),
@@ -29,12 +29,12 @@ impl Versions {
         self.0.iter().map(|(_, component)| component.as_slice())
     }
 
-    /// The one behind this one, in a circle; the first is the plain one.
+    /// A component by its number. Numbers wrap around, and 0 is the plain one.
     pub fn component(&self, number: usize) -> &[u8] {
         &self.0[number % self.0.len()].1
     }
 
-    /// What a deploy comes to. None: it is none of ours.
+    /// The settings of a deploy. `None` if it is not one of ours.
     pub fn of(&self, deploy: &Deploy) -> Option<Settings> {
         let (code, _) = self.0.iter().find(|(_, known)| hash(known) == deploy.component)?;
         Some(Settings {
@@ -44,7 +44,7 @@ impl Versions {
     }
 }
 
-/// What the rules are told.
+/// The settings of the rules.
 pub fn settings(label: &str, pending: Millis) -> Value {
     json!({
         "dedup_ttl": "60000ms", "session_ttl": "86400000ms", "pending_ttl": format!("{pending}ms"), "label": label,

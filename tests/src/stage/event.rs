@@ -1,6 +1,7 @@
-//! Events of the money pipeline's inputs, and how they stand in the topics: Avro or JSON.
+//! Events of the money pipeline's inputs, and their form in the topics: Avro or JSON.
 //!
-//! Rule: the bytes are made here by hand, without the host's or the SDK's code, so that they are a witness of both.
+//! Rule: the bytes are made here by hand, without the host's or the SDK's code, so that they can prove both right or
+//! wrong.
 
 use super::{Millis, START};
 use crate::auditor::Format;
@@ -17,10 +18,10 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// By rank.
+    /// All streams, by rank.
     pub const ALL: [Stream; 3] = [Stream::Session, Stream::User, Stream::Wallet];
 
-    /// Its topic.
+    /// The name of its topic.
     pub fn topic(self) -> &'static str {
         ["user-session-events", "user-events", "wallet-events"][self as usize]
     }
@@ -31,10 +32,10 @@ impl Stream {
     }
 }
 
-/// An event, not yet in the form of a topic.
+/// An event, before it is written in a format.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Where it goes.
+    /// The stream that it belongs to.
     pub stream: Stream,
     /// The key of its record.
     pub user: String,
@@ -53,7 +54,7 @@ enum Field {
     Boolean(bool),
 }
 
-/// Money, with its defaults: a payment of 1 EUR.
+/// A money event. By default, a payment of 1 EUR.
 #[derive(Clone, Debug)]
 pub struct Money {
     user: String,
@@ -83,31 +84,31 @@ pub fn money(user: &str, id: &str, at: Millis) -> Money {
 }
 
 impl Money {
-    /// Of this session.
+    /// Sets the session.
     pub fn session(mut self, id: &str) -> Money {
         self.session = Some(id.to_owned());
         self
     }
 
-    /// Its `moneyType`; else `DEPOSIT`.
+    /// Sets the `moneyType`. The default is `DEPOSIT`.
     pub fn kind(mut self, kind: &str) -> Money {
         self.kind = kind.to_owned();
         self
     }
 
-    /// Amount and closing balance, in units of 1/10,000.
+    /// Sets the amount and the closing balance, in units of 1/10,000.
     pub fn amounts(mut self, amount: i64, balance: i64) -> Money {
         (self.amount, self.balance) = (amount, balance);
         self
     }
 
-    /// With `isOldMoneyEvent`.
+    /// Sets `isOldMoneyEvent`.
     pub fn old(mut self) -> Money {
         self.old = true;
         self
     }
 
-    /// A `TransactionEvent`.
+    /// Makes it a `TransactionEvent`.
     pub fn transaction(mut self) -> Money {
         self.transaction = true;
         self
@@ -149,18 +150,18 @@ pub fn session(user: &str, id: &str, country: &str, at: Millis) -> Event {
     of.text("clientCountryCode", country)
 }
 
-/// A session ends: nobody cares.
+/// A session ends. The rules ignore this.
 pub fn session_closed(user: &str, id: &str, at: Millis) -> Event {
     Event::new(Stream::Session, 1, "UserSessionClosedEvent", user, id, at).text("reason", "bye")
 }
 
-/// The user's birth year is told.
+/// A user's birth year becomes known.
 pub fn birth_date(user: &str, year: &str, at: Millis) -> Event {
     let of = Event::new(Stream::User, 0, "ChangeBirthDateEvent", user, "a change", at);
     of.text("birthYear", year).text("birthCityPlace", "Malmö")
 }
 
-/// The user has moved.
+/// A user has moved.
 pub fn address(user: &str, country: &str, at: Millis) -> Event {
     let of = Event::new(Stream::User, 1, "ChangeAddressEvent", user, "a change", at);
     of.text("address", "1, Street")
@@ -168,17 +169,17 @@ pub fn address(user: &str, country: &str, at: Millis) -> Event {
         .text("postalCode", "12345")
 }
 
-/// Something else about a user: nobody cares.
+/// Some other event of a user. The rules ignore it.
 pub fn other_user(user: &str, at: Millis) -> Event {
     Event::new(Stream::User, 2, "OtherUserEvent", user, "other", at).text("somethingUtil", "util")
 }
 
-/// Something else about a wallet: nobody cares.
+/// Some other event of a wallet. The rules ignore it.
 pub fn kind_of_wallet(user: &str, at: Millis) -> Event {
     Event::new(Stream::Wallet, 2, "KindOfWalletEvent", user, "kind", at).text("somethingInteresting", "no")
 }
 
-/// An event of a stream that only moves its event time.
+/// An event that only moves the event time of its stream.
 pub fn nothing(stream: Stream, user: &str, at: Millis) -> Event {
     match stream {
         Stream::Session => session_closed(user, "none", at),
@@ -207,7 +208,7 @@ impl Event {
         self
     }
 
-    /// As it stands in the topic.
+    /// The bytes of the event in its topic.
     pub fn bytes(&self, format: Format) -> Vec<u8> {
         match format {
             Format::Avro => self.avro(),
@@ -243,7 +244,7 @@ impl Event {
                 Field::Text(text) | Field::Optional(Some(text)) => text.as_str().into(),
                 Field::Optional(None) => continue,
                 Field::Time(time) => iso(*time).into(),
-                // Few digits here: a double holds them.
+                // There are few digits here, so a double is exact enough.
                 Field::Decimal(units) => (*units as f64 / 10_000.0).into(),
                 Field::Boolean(value) => (*value).into(),
             };
@@ -253,7 +254,7 @@ impl Event {
     }
 }
 
-/// Avro's long: zigzag, seven bits a byte.
+/// Appends an Avro long: zigzag, seven bits in each byte.
 pub fn long(to: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
@@ -263,13 +264,13 @@ pub fn long(to: &mut Vec<u8>, value: i64) {
     to.push(rest as u8);
 }
 
-/// Avro's bytes and strings.
+/// Appends Avro bytes or a string.
 pub fn bytes(to: &mut Vec<u8>, value: &[u8]) {
     long(to, value.len() as i64);
     to.extend_from_slice(value);
 }
 
-/// Shortest two's complement; zero is one byte.
+/// The shortest two's complement. Zero is one byte.
 fn shortest(units: i64) -> Vec<u8> {
     let bytes = units.to_be_bytes();
     let sign = if units < 0 { 0xff } else { 0 };
@@ -278,7 +279,7 @@ fn shortest(units: i64) -> Vec<u8> {
     bytes[from..].to_vec()
 }
 
-/// ISO-8601 in UTC. Within a year of [`START`], which is a 16th of December: days are counted from there.
+/// ISO-8601 in UTC. Only within a year of [`START`], a 16th of December, from which the days are counted.
 fn iso(time: Millis) -> String {
     let (mut day, millis) = ((time - START).div_euclid(86_400_000) + 16, time.rem_euclid(86_400_000));
     let (mut year, mut month) = (2020, 12);

@@ -1,6 +1,6 @@
-//! The instance on the stage: started, stopped, killed, its rules swapped.
+//! The life of the instance on the stage: it is started, stopped, killed, and its rules are swapped.
 //!
-//! Rule: what the testkit says can't be ends the test.
+//! Rule: an error of the testkit ends the test.
 
 use super::{Millis, START, Stage, alive};
 use pelton::config::Config;
@@ -10,41 +10,41 @@ use pelton::worker::Worker;
 use serde_json::Value;
 
 impl Stage {
-    /// Starts an instance, where none runs.
+    /// Starts an instance. None may be running.
     pub fn start(&mut self) {
         alive(self.engine.start());
     }
 
-    /// The process is killed: what is open is lost; of what its disk has not flushed, nothing survives.
+    /// Kills the process. The open epoch is lost, and so is everything that its disk has not flushed.
     pub fn crash(&mut self) {
         self.engine.crash();
     }
 
-    /// As [`crash`](Stage::crash); of `n` unflushed writes of its disk, the first `keep(n)` survive.
+    /// Like [`crash`](Stage::crash), but of `n` unflushed writes of its disk, the first `keep(n)` survive.
     pub fn crash_keeping(&mut self, keep: &mut dyn FnMut(usize) -> usize) {
         self.engine.crash_keeping(keep);
     }
 
-    /// Stops it, as SIGTERM does, if it runs; and starts it.
+    /// Stops the instance like SIGTERM, if it runs, and starts it again.
     pub fn restart(&mut self) {
         self.stop();
         self.start();
         self.settle();
     }
 
-    /// Stops it, as SIGTERM does: the open epoch is committed.
+    /// Stops the instance like SIGTERM. The open epoch is committed.
     pub fn stop(&mut self) {
         alive(self.engine.stop());
     }
 
-    /// New rules, or new settings, for the running instance. Err: refused, why; the old ones run on.
+    /// Deploys new rules, or new settings. The error says why they are refused; then the old ones keep running.
     pub fn deploy(&mut self, component: &[u8], settings: Value) -> Result<(), String> {
         let prepared = self.engine.prepare(component, settings);
         alive(self.engine.activate(prepared.map_err(|why| why.to_string())?));
         Ok(())
     }
 
-    /// As [`deploy`](Stage::deploy), from this event time on.
+    /// Like [`deploy`](Stage::deploy), from this event time on.
     pub fn deploy_at(&mut self, component: &[u8], settings: Value, at: Millis) -> Result<(), String> {
         let prepared = self.engine.prepare(component, settings);
         self.engine
@@ -52,7 +52,8 @@ impl Stage {
         Ok(())
     }
 
-    /// As [`deploy`](Stage::deploy), but not decided yet: the tasks answer, and hold. Then it is, from a time on.
+    /// Like [`deploy`](Stage::deploy), but first the tasks only answer and hold. Then `decide` runs, and the deploy is
+    /// committed for the time that it returns.
     pub fn deploy_late(&mut self, component: &[u8], settings: Value, decide: impl FnOnce(&mut Stage) -> Millis) {
         let prepared = alive(self.engine.prepare(component, settings));
         self.engine.hold(&prepared);
@@ -67,7 +68,7 @@ impl Stage {
         self.engine.setup().config.rules.settings.clone()
     }
 
-    /// Another file for the next start.
+    /// Changes the file for the next start.
     pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
         alive(self.engine.reconfigure(change));
     }
@@ -77,19 +78,20 @@ impl Stage {
         alive(self.engine.worker())
     }
 
-    /// A turn of the supervisor, and one of the worker. True: something was done. Err: the instance has ended, why.
+    /// One turn of the supervisor, and one of the worker. Returns whether something was done. The error says why the
+    /// instance has ended.
     pub fn turn(&mut self) -> Result<bool, Failure> {
         self.engine.turn()
     }
 }
 
 impl Stage {
-    /// These rules run beside the live ones, for so long in event time. Err: refused, why.
+    /// Runs these rules as a shadow of the live ones, for this long in event time. The error says why they are refused.
     pub fn shadow(&mut self, component: &[u8], settings: Value, duration: Millis) -> Result<(), String> {
         self.shadow_within(component, settings, duration, Bounds::default())
     }
 
-    /// As [`shadow`](Stage::shadow), with other bounds.
+    /// Like [`shadow`](Stage::shadow), with other bounds.
     pub fn shadow_within(
         &mut self,
         component: &[u8],
@@ -103,22 +105,22 @@ impl Stage {
         Ok(())
     }
 
-    /// It is over.
+    /// Cancels the shadow.
     pub fn cancel_shadow(&mut self) {
         self.engine.cancel_shadow();
     }
 
-    /// From now on it gets no time, or gets it again.
+    /// Stops giving the shadow time to run, or starts again.
     pub fn hold_shadow(&mut self, held: bool) {
         self.engine.hold_shadow(held);
     }
 
-    /// What is seen of it in the first task.
+    /// The report about the shadow in the first task.
     pub fn shadow_report(&self) -> Report {
         self.engine.shadow_reports().remove(&0).expect("it has begun")
     }
 
-    /// Nobody dies but by the test's own hand.
+    /// Whether only the test itself kills processes.
     pub fn is_steady(&self) -> bool {
         !self.engine.is_restless()
     }

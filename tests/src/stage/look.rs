@@ -1,4 +1,4 @@
-//! Looking at the stage, in the words of the money pipeline.
+//! Reads results from the stage, in the terms of the money pipeline.
 
 use super::{Cell, DeadLetter, Format, Output, START, Stage, alive, seen};
 use pelton::binding::Status;
@@ -8,7 +8,7 @@ use pelton::record::journal::Entry;
 use pelton::service::Question;
 
 impl Stage {
-    /// Everything that was sent and committed, in the order of the output's partitions.
+    /// All committed outputs, in the order of the output's partitions.
     pub fn outputs(&self) -> Vec<Output> {
         let sent = alive(self.engine.sent(0)).into_iter();
         sent.map(|sent| Output::new(self.format, sent.partition, sent.record))
@@ -20,23 +20,23 @@ impl Stage {
         self.outputs().iter().map(ToString::to_string).collect()
     }
 
-    /// Committed records of any topic.
+    /// The committed records of any topic.
     pub fn committed(&self, topic: &str, partition: Partition) -> Vec<Owned> {
         alive(self.engine.committed(topic, partition))
     }
 
-    /// Everything that was refused.
+    /// All dead letters.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         alive(self.engine.dead_letters())
     }
 
-    /// Everything that was journaled.
+    /// All journal entries.
     pub fn journal(&self) -> Vec<Entry> {
         alive(self.engine.journal())
     }
 
-    /// Asserts what the rules have counted, by name. Not where processes die and outcomes are never told: numbers are of a
-    /// process, and of what it knows to be committed.
+    /// Asserts the rules' counters, by name. It does nothing where processes die or outcomes stay unknown, because a
+    /// process counts only what it knows to be committed.
     pub fn counted<const N: usize>(&self, counts: [(&str, u64); N]) {
         if !self.engine.is_restless() {
             for (name, count) in counts {
@@ -55,7 +55,7 @@ impl Stage {
         self.engine.version()
     }
 
-    /// How inputs and outputs are written.
+    /// The format of inputs and outputs.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -65,12 +65,12 @@ impl Stage {
         self.script().open()
     }
 
-    /// How the tasks stand.
+    /// The status of the tasks.
     pub fn status(&self) -> Vec<Status> {
         self.engine.status()
     }
 
-    /// What the stores hold, as the changelog alone rebuilds it.
+    /// The content of the stores, as it is rebuilt from the changelog alone.
     pub fn state(&self) -> Vec<Cell> {
         let cell = |cell: pelton::testkit::Stored| Cell {
             key: seen::text(&cell.key),
@@ -85,7 +85,8 @@ impl Stage {
         alive(self.engine.state()).into_iter().map(cell).collect()
     }
 
-    /// Asserts that inputs and journal, read again from their start, give the same: outputs in their order, dead letters, state.
+    /// Asserts that a replay of inputs and journal from the start gives the same outputs in the same order, the same
+    /// dead letters, and the same state.
     pub fn check_replay(&self) {
         let replayed = self.replay();
         assert_eq!(replayed.enriched().len(), self.enriched().len(), "outputs of a replay");
@@ -95,7 +96,7 @@ impl Stage {
         assert_eq!(outcome(&replayed), outcome(self), "a replay, byte for byte");
     }
 
-    /// The stores that hold something of a user.
+    /// The stores that have something about a user.
     pub fn stores(&self, user: &str) -> Vec<String> {
         let its = self.state().into_iter().filter(|cell| cell.key == user);
         let mut stores: Vec<String> = its.map(|cell| cell.store).collect();

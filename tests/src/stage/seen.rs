@@ -1,4 +1,4 @@
-//! What a test sees of the topics that the pipeline writes.
+//! The content of the pipeline's topics, as tests see it.
 
 use super::{Millis, START};
 use crate::auditor::{Enriched, Format, read_enriched};
@@ -12,11 +12,11 @@ pub struct Output {
     pub key: String,
     /// Partition of the output topic.
     pub partition: i32,
-    /// Since [`START`].
+    /// In milliseconds since [`START`].
     pub timestamp: Millis,
-    /// What it says.
+    /// The decoded value.
     pub value: Enriched,
-    /// As it stands in the topic.
+    /// The record in the topic.
     pub record: Owned,
 }
 
@@ -34,7 +34,7 @@ impl Output {
     }
 }
 
-/// `m1 first user 2000/CA session DE`: the money's id, and of the rest what there is.
+/// `m1 first user 2000/CA session DE`: the money's id, and whatever else it has.
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Enriched {
@@ -58,16 +58,16 @@ impl fmt::Display for Output {
     }
 }
 
-/// Live state of a user.
+/// An entry in a store that has not expired.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
     /// The user.
     pub key: String,
     /// The store.
     pub store: String,
-    /// The entry, as its bytes.
+    /// The bytes of the entry's name.
     pub entry: Vec<u8>,
-    /// Since [`START`]; the largest: never.
+    /// In milliseconds since [`START`]. The largest value means never.
     pub expires: Millis,
     /// The datum.
     pub value: Vec<u8>,

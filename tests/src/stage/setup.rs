@@ -1,4 +1,4 @@
-//! What is on the stage: the money pipeline, and the ways in which a scenario is run.
+//! Sets the stage up: the money pipeline, and the ways in which a scenario is run.
 
 use super::{START, Stage, Way};
 use crate::auditor::Format;
@@ -9,13 +9,13 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// The money rules, as built by tests/build.rs.
+/// The money rules, as tests/build.rs has built them.
 const MONEY: &str = env!("GUEST_ENRICH_WASM");
 
-/// A pipeline about to start.
+/// A pipeline before its start.
 #[derive(Clone)]
 pub struct Setup {
-    /// How inputs and outputs are written.
+    /// The format of inputs and outputs.
     pub format: Format,
     pipeline: testkit::Setup,
 }
@@ -38,15 +38,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The compiler of this process: rules are compiled once.
+/// The compiler of this process. Rules are compiled only once.
 pub fn compiler() -> Compiler {
     static COMPILER: OnceLock<Compiler> = OnceLock::new();
     COMPILER.get_or_init(|| Compiler::new().expect("an engine")).clone()
 }
 
 impl Setup {
-    /// The money pipeline as its example file says, with one partition a topic, and no limit to the future, so that
-    /// event time may leap.
+    /// The money pipeline as in its example file, but with one partition for each topic, and with no limit to the
+    /// future, so that event time may leap.
     pub fn money(format: Format) -> Setup {
         let file = match format {
             Format::Avro => "examples/money-avro/folder.toml",
@@ -66,7 +66,7 @@ impl Setup {
         }
     }
 
-    /// Other settings of the rules: `dedup_ttl`, `10s`.
+    /// Sets the settings of the rules, such as `dedup_ttl` to `10s`.
     pub fn settings(&mut self, settings: &[(&str, &str)]) {
         let object = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).into()));
         self.config.rules.settings = serde_json::Value::Object(object.collect());
@@ -79,13 +79,13 @@ impl Setup {
     }
 }
 
-/// Runs a scenario of the money pipeline in every way, in Avro and in JSON: what it finds must be the same. At the end, inputs
-/// and journal, read again from their start, must give the same outputs.
+/// Runs a scenario of the money pipeline in every way, in Avro and in JSON. The results must be the same. At the end, a
+/// replay of inputs and journal from their start must give the same outputs.
 pub fn always(scenario: impl Fn(&mut Stage)) {
     always_with(|_| {}, scenario);
 }
 
-/// As [`always`], with a change of the pipeline.
+/// Like [`always`], with a change to the pipeline.
 pub fn always_with(change: impl Fn(&mut Setup), scenario: impl Fn(&mut Stage)) {
     for way in Way::all(1) {
         for format in [Format::Avro, Format::Json] {
@@ -100,7 +100,7 @@ pub fn always_with(change: impl Fn(&mut Setup), scenario: impl Fn(&mut Stage)) {
     }
 }
 
-/// Says which run it was, when a scenario fails.
+/// Says which run it was if a scenario fails.
 struct OnPanic(String);
 
 impl Drop for OnPanic {

@@ -311,7 +311,7 @@ impl<'a> Cycle<'a> {
             }
             tell.line(
                 "withdrawn",
-                &format!("deploy {number} was withdrawn automatically, and the rules before run on: {why}"),
+                &format!("deploy {number} was withdrawn automatically, and the previous rules keep running: {why}"),
             );
         }
         Ok(())
@@ -330,7 +330,7 @@ impl<'a> Cycle<'a> {
             tell.block(why);
         }
         let rest = match self.runs.is_some() || !self.dev.is_own() {
-            true => "; the rules before run on",
+            true => "; the previous rules keep running",
             false => "; nothing runs yet",
         };
         tell.end(outcome, &format!("{text}{rest}"));

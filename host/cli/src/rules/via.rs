@@ -79,7 +79,7 @@ impl Via {
                 .deploy(wish, &mut |known, _| {
                     progress(show::progress(&status::one(known), *tasks))
                 })
-                .map_err(|why| Trouble(FINDINGS, format!("refused: {why}; the old rules run on"))),
+                .map_err(|why| Trouble(FINDINGS, format!("refused: {why}; the old rules keep running"))),
             Via::Http { url, client } => {
                 let mut wish = wish;
                 let component = wish.component.take();
@@ -211,7 +211,7 @@ fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, Strin
     };
     Err(Trouble(
         code,
-        format!("refused ({status}): {why}; the old rules run on"),
+        format!("refused ({status}): {why}; the old rules keep running"),
     ))
 }
 

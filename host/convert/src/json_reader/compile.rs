@@ -5,14 +5,14 @@
 use super::super::datum::Items;
 use super::super::default;
 use super::super::leaf::Leaf;
-use super::super::schema::{Ix, Kind, Logical, Schema};
 use super::{Field, Incompatible, JsonReader, Named, Op, Union};
+use pelton_avro_schema::{Ix, Kind, Logical, Schema};
 
 pub(super) fn reader(schema: &Schema) -> Result<JsonReader, Incompatible> {
-    let ops: Result<Box<[Op]>, _> = (0..schema.nodes.len() as Ix).map(|ix| op(schema, ix)).collect();
+    let ops: Result<Box<[Op]>, _> = (0..schema.nodes().len() as Ix).map(|ix| op(schema, ix)).collect();
     Ok(JsonReader {
         ops: ops?,
-        root: schema.root,
+        root: schema.root(),
     })
 }
 
@@ -42,7 +42,7 @@ fn op(schema: &Schema, ix: Ix) -> Result<Op, Incompatible> {
                         bytes.into()
                     }),
                 };
-                Ok(Field {
+                Ok::<_, Incompatible>(Field {
                     name: field.name.clone(),
                     op: field.node,
                     nullable: null.is_some() || is_null,
@@ -91,6 +91,6 @@ fn union(schema: &Schema, ix: Ix, branches: &[Ix]) -> Union {
         }
     }
     union.numbers.append(&mut times);
-    union.typed = ix == schema.root || union.records.len() > 1;
+    union.typed = ix == schema.root() || union.records.len() > 1;
     union
 }

@@ -6,9 +6,9 @@
 
 use super::super::datum::{Items, Shapes};
 use super::super::default;
-use super::super::schema::{Field, Ix, Kind, Logical, Schema};
 use super::pair::{Pair, same_name};
 use super::{Incompatible, Leaf, Move, Moved, Op, Reordered, Resolver, Step};
+use pelton_avro_schema::{Field, Ix, Kind, Logical, Schema};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ pub fn incompatibilities(writer: &str, reader: &str) -> Vec<Incompatible> {
     match schemas {
         Ok((writer, reader)) => {
             let mut compiler = Compiler::new(&writer, &reader);
-            compiler.pair(writer.root, reader.root);
+            compiler.pair(writer.root(), reader.root());
             compiler.findings.into_iter().map(|finding| finding.what).collect()
         }
-        Err(error) => vec![error],
+        Err(error) => vec![error.into()],
     }
 }
 
 pub(super) fn resolver(writer: &Schema, reader: &Schema) -> Result<Resolver, Incompatible> {
     let mut compiler = Compiler::new(writer, reader);
-    let root = compiler.pair(writer.root, reader.root);
+    let root = compiler.pair(writer.root(), reader.root());
     match compiler.findings.into_iter().find(|finding| !finding.partial) {
         Some(finding) => Err(finding.what),
         None => Ok(Resolver {

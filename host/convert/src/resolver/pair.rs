@@ -3,7 +3,7 @@
 //! A value goes to the branch of the reader's union with the same type and full name; else to one with the same name
 //! without its namespace, or with an alias; else to the first that it can be promoted to.
 
-use super::super::schema::{Ix, Kind, Logical, Name, Schema};
+use pelton_avro_schema::{Ix, Kind, Logical, Name, Schema};
 use std::collections::HashSet;
 
 /// A writer's schema and a reader's. Types of the writer are called `w`, and types of the reader `r`.

@@ -36,7 +36,7 @@ impl DeployAgent {
                 deploy = known.number,
                 ?instead,
                 ?why,
-                "deploy withdrawn; its tasks go on with another version"
+                "deploy withdrawn; its tasks continue with another version"
             );
         }
     }

@@ -5,29 +5,17 @@
 //! topic, so each has a key of its own for ever.
 
 use super::shadow::Said;
-use crate::record::encoding::{Encoding, Unreadable};
+use crate::record::encoding::{CONTROL, Unreadable};
 use crate::record::{Millis, Number, Partition, VersionId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-
-/// Version of every value except chunks. An instance that finds a newer version ends with a message, because it would
-/// act on only half of what the topic says.
-const FORMAT: Encoding = Encoding {
-    what: "a record of the control topic",
-    newest: 1,
-    oldest: 1,
-};
 
 /// Size of a component's chunk in one record. Two such records, with framing, fit into the broker's default limit of 1
 /// MiB.
 pub const CHUNK_BYTES: usize = 512 << 10;
 
 /// A record, except for chunks.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "records are decoded one at a time, a few for each deploy, so a box would save nothing"
-)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A version that should take over.
@@ -203,13 +191,13 @@ impl Record {
     /// The value of the record.
     pub fn value(&self) -> Vec<u8> {
         // Plain data into a growing vector can't fail.
-        postcard::to_extend(self, vec![FORMAT.newest]).expect("plain data")
+        postcard::to_extend(self, vec![CONTROL.newest]).expect("plain data")
     }
 
     /// Decodes a value of the topic.
     pub fn decode(value: &[u8]) -> Result<Record, Unreadable> {
-        let (_, rest) = FORMAT.open(value)?;
-        FORMAT.read(rest)
+        let (_, rest) = CONTROL.open(value)?;
+        CONTROL.read(rest)
     }
 }
 

@@ -23,10 +23,6 @@ pub struct Shadow {
 }
 
 /// A record about a shadow.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "records are decoded one at a time, so a box would save nothing"
-)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Said {
     /// It begins.

@@ -105,7 +105,7 @@ impl Supervisor {
                 self.let_go(partitions, Happens::Revoked, Why::Changed);
             }
             Membership::Lost(partitions) => {
-                tracing::warn!(?partitions, "lost: this instance was thought dead");
+                tracing::warn!(?partitions, "partitions lost: the group considered this instance dead");
                 self.let_go(partitions, Happens::Lost, Why::Changed);
             }
         }
@@ -123,7 +123,7 @@ impl Supervisor {
             ))));
         }
         self.membership.fenced = Some(now);
-        tracing::warn!(%why, "fenced: this instance joins again");
+        tracing::warn!(%why, "fenced: this instance leaves the group and joins again");
         // The gate closes first, and then open epochs are dropped.
         self.requests.push(Request::Member(member::Request::Leave));
         self.membership.phase = Phase::Leaving { left: false };

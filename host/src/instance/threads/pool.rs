@@ -293,7 +293,9 @@ impl Thread {
         match cut {
             Ok(Ok(())) => {}
             // The next round of the sweep requests it again.
-            Ok(Err(why)) => tracing::warn!(task = partition, %why, "the changelog could not be cut"),
+            Ok(Err(why)) => {
+                tracing::warn!(task = partition, %why, "the beginning of the changelog could not be deleted")
+            }
             Err(panic) => {
                 let why = format!(
                     "a cut of the changelog of task {partition} panicked: {}",

@@ -1,4 +1,5 @@
 //! Tests against a real server on loopback.
+#![expect(clippy::disallowed_methods, reason = "a server for the calls")]
 
 use super::*;
 use axum::Router;

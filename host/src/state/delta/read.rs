@@ -40,7 +40,7 @@ pub struct Changes<'a> {
 
 /// Reads the changes of a record from [`Delta::records`].
 pub fn read(record: &[u8]) -> Changes<'_> {
-    let torn = FORMAT.open(record).err().map(Torn::from);
+    let torn = DELTA.open(record).err().map(Torn::from);
     Changes {
         record,
         at: 1,

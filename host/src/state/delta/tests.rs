@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn hostile_bytes_never_panic(mut record in prop::collection::vec(any::<u8>(), 0..300), versioned: bool) {
         if versioned && !record.is_empty() {
-            record[0] = FORMAT.newest;
+            record[0] = DELTA.newest;
         }
         let read: Vec<_> = read(&record).collect();
         prop_assert!(read.iter().rev().skip(1).all(Result::is_ok));
@@ -219,7 +219,7 @@ fn an_unknown_version_is_refused_in_words() {
         Some(Err(torn)) => torn,
         other => panic!("{other:?}"),
     };
-    let newer = refused(&[FORMAT.newest + 1, META, 0]);
+    let newer = refused(&[DELTA.newest + 1, META, 0]);
     assert!(
         newer
             .to_string()
@@ -229,7 +229,7 @@ fn an_unknown_version_is_refused_in_words() {
     assert!(matches!(newer.into(), Failure::Fatal(_)));
     assert!(matches!(refused(&[]).into(), Failure::Corrupted(_)));
     assert!(matches!(
-        refused(&[FORMAT.newest, META, 9]).into(),
+        refused(&[DELTA.newest, META, 9]).into(),
         Failure::Corrupted(_)
     ));
 }

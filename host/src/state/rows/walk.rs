@@ -30,6 +30,17 @@ impl Rows {
         complete
     }
 
+    /// Writes everything, and changes nothing.
+    pub(crate) fn write_all(&self, now: Millis, delta: &mut Delta) {
+        let mut share = Share {
+            delta,
+            goal: usize::MAX,
+            now,
+            stale: &mut vec![],
+        };
+        self.walk_on(&mut Cursor::new(), &mut share);
+    }
+
     fn walk_on(&self, cursor: &mut Cursor, share: &mut Share<'_>) -> bool {
         let begin = cursor.clone();
         let mut walk = self.index.from(index::tag(begin.hash())).peekable();

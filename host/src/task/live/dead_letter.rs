@@ -1,7 +1,7 @@
-//! Dead letters: the inputs that a live task refuses.
+//! Writes dead letters: the inputs that a live task refuses.
 //!
-//! Rule: nothing is lost silently. An input goes to the dead letters as it came, with its headers, where it came from, why, and by
-//! which version.
+//! Rule: nothing is lost silently. A dead letter holds the input as it came, with its headers. It also says where the
+//! input came from, why it was refused, and by which version.
 
 use super::{Live, Planned};
 use crate::record::StepKey;
@@ -11,7 +11,7 @@ use crate::step::{Guest, Refusal, What};
 use crate::task::epoch::Piece;
 
 impl Live<'_> {
-    /// Writes the input as it came, with why and where from.
+    /// Writes the input as it came, with the reason and its origin.
     pub(super) fn dead_letter(&mut self, planned: &Planned, refusal: &Refusal, state: &TaskState, guest: &Guest) {
         self.tally.dead_letters[refusal.kind as usize] += 1;
         let (topic, partition) = (self.layout.dead_letters, self.partition);

@@ -1,6 +1,6 @@
-//! The next steps of a live task.
+//! Plans the next steps of a live task.
 //!
-//! Rule: nothing is taken by planning. Replies come first, then records and timers, as far as they are final.
+//! Rule: planning takes nothing. Replies come first, then the records and timers that are final.
 
 use super::{Live, Planned};
 use crate::record::StepKey;
@@ -14,7 +14,7 @@ impl Live<'_> {
             && let Some(reply) = self.schedule.reply(plan.len())
         {
             let Some((name, _)) = state.lookups().find(&reply.id) else {
-                // The lookup was asked again since: this answers the old question.
+                // The lookup was asked again since. This reply answers the old question.
                 self.schedule.drop_reply(plan.len());
                 continue;
             };
@@ -28,7 +28,7 @@ impl Live<'_> {
     }
 
     pub(super) fn plan_order(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
-        // What a deploy holds back is treated like what is not final.
+        // Steps that a deploy holds back are treated like steps that are not final.
         let bound = self.arrivals.watermark().min(self.schedule.bound());
         if plan.len() >= limit || self.schedule.awaits_reply(self.progress.last()) {
             return;
@@ -53,7 +53,7 @@ impl Live<'_> {
                     Planned::new(What::Record(record), (), record.time())
                 }
                 (_, Some(_)) => {
-                    // Peeked just now.
+                    // The timer was peeked just before.
                     let Some(timer) = timers.next() else { break };
                     Planned::new(What::Timer(timer.clone()), (), timer.time())
                 }
@@ -69,7 +69,7 @@ impl Live<'_> {
     }
 }
 
-/// The place of a step in the order. A reply has none: it comes right after the last step.
+/// The place of a step in the order. A reply has none, because it comes right after the last step.
 pub(super) fn step_of(planned: &Planned) -> Option<StepKey> {
     match &planned.what {
         What::Record(record) => Some(record.step()),

@@ -1,6 +1,6 @@
-//! What a restore asks, and who finds it out.
+//! The questions that a restore asks, and their answers.
 //!
-//! Rule: everything that may wait, for a broker or for a disk, is in [`Access::ask`], and nothing else is.
+//! Rule: everything that may wait for a broker or for a disk is in [`Access::ask`], and nowhere else.
 
 use super::Restored;
 use crate::error::{Failure, Result};
@@ -10,47 +10,47 @@ use crate::store::{Stamp, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The proofs of the end of a partition come this often: a restore that has read everything waits for one.
+/// How often the end of a partition must be proved. A restore that has read everything waits for such a proof.
 const PROOFS: Duration = Duration::from_millis(100);
 
-/// What a restore must know before it can go on.
+/// Something that a restore must know before it can continue.
 pub enum Question {
-    /// The group's committed offsets of these.
+    /// The group's committed offsets for these partitions.
     Offsets(Vec<(TopicIx, Partition)>),
-    /// First offset and high watermark.
+    /// The first offset and the high watermark of a partition.
     Bounds(TopicIx, Partition),
-    /// Opens the store: what its state stands for.
+    /// The stamp of the stored state. Opens the store.
     Stamp,
-    /// The ids of the cluster and of the topic of this name.
+    /// The ids of the cluster, and of the topic with this name.
     Identity(String),
-    /// Adds what is stored to this.
+    /// This state, with everything that is stored added to it.
     Load(Box<Restored>),
-    /// What is stored must go.
+    /// Asks to wipe what is stored.
     Wipe,
-    /// Records of the task's partition of a topic, from an offset on.
+    /// Records of the task's partition of a topic, from this offset on.
     Read(TopicIx, Offset),
 }
 
 /// The answer to the question of the same name.
 pub enum Answer {
-    /// By input. None: never committed.
+    /// By input. `None` for an input that was never committed.
     Offsets(Vec<Option<Offset>>),
-    /// First offset and high watermark.
+    /// The first offset and the high watermark.
     Bounds(Offset, Offset),
-    /// None: nothing is stored that can be used.
+    /// `None` if nothing usable is stored.
     Stamp(Option<Stamp>),
-    /// See the question.
+    /// The ids.
     Identity {
-        /// Id of the cluster.
+        /// The id of the cluster.
         cluster: String,
-        /// Id of the topic; empty when there is none.
+        /// The id of the topic. Empty if there is no such topic.
         topic: String,
     },
-    /// With everything that is stored, or with part of it and why that is all.
+    /// The state with everything that is stored. After an error it holds only a part of that.
     Loaded(Box<Restored>, Result<()>),
-    /// See the question.
+    /// What was stored is wiped.
     Wiped,
-    /// What has come; with a failure, what came before it.
+    /// The records that have come. After an error, those that came before it.
     Read(Vec<Arrival>, Result<()>),
 }
 
@@ -62,17 +62,17 @@ pub struct Access {
     reader: Option<Reading>,
 }
 
-/// A reader, and what it will bring next.
+/// A reader, and what it will return next.
 struct Reading {
     reader: Box<dyn Reader>,
-    /// None: it has to be assigned first.
+    /// `None` if it has to be assigned first.
     next: Option<(TopicIx, Offset)>,
-    /// What it is assigned to.
+    /// The topic that it is assigned to.
     topic: Option<TopicIx>,
 }
 
 impl Access {
-    /// To the log alone.
+    /// Access to the log alone.
     pub fn new(log: Arc<dyn Log>, partition: Partition) -> Access {
         Access {
             log,
@@ -82,14 +82,14 @@ impl Access {
         }
     }
 
-    /// To the local store as well, for this stay.
+    /// Gives access to the local store as well, for this stay.
     #[must_use]
     pub fn with_store(mut self, store: Option<Box<dyn Store>>, stay: Stay) -> Access {
         self.store = store.map(|store| (store, stay));
         self
     }
 
-    /// Finds the answer, and waits for it; for records at most `wait`.
+    /// Finds the answer, and waits for it. For records it waits at most `wait`.
     pub fn ask(&mut self, question: Question, wait: Duration) -> Result<Answer> {
         Ok(match question {
             Question::Offsets(of) => Answer::Offsets(self.log.committed(&of)?),
@@ -124,7 +124,7 @@ impl Access {
         })
     }
 
-    /// Nothing is read for a while: lets go of what a reader costs.
+    /// Drops the reader, because nothing will be read for a while.
     pub fn rest(&mut self) {
         self.reader = None;
     }
@@ -174,8 +174,8 @@ impl Access {
     }
 }
 
-/// Loads what is stored. The store is only a cache of the changelog, so whatever of it can't be read counts as damage, a format
-/// of another version too: it is wiped, and the changelog says what holds.
+/// Loads the stored state. The store is only a cache of the changelog. So anything in it that can't be read counts as
+/// damage, including the format of another version: the store is wiped, and the changelog is replayed.
 fn load(store: &mut dyn Store, partition: Partition, state: &mut Restored) -> Result<()> {
     let mut wrong = None;
     let loaded = store.load(partition, &mut |change| {

@@ -1,11 +1,12 @@
-//! The order in which a task's state is put together again.
+//! Rebuilds a task's state, step by step.
 //!
-//! Rules:
-//! - The group's committed offsets are read first (once no open transaction holds them back), *then* the changelog's high
-//!   watermark, and the changelog is replayed up to there. In the other order committed state is lost.
-//! - The meta in the changelog is the authority on positions; the group's offsets must agree, and are only compared.
-//! - The store only makes it shorter. A stamp below the log's start, above its end, or of another cluster or topic: what is
-//!   stored is wiped. A disk that can't be read or written is done without; the worker wipes what is there before it writes.
+//! - First the group's committed offsets are read (as soon as no open transaction holds them back), *then* the
+//!   changelog's high watermark. The changelog is replayed up to there. In the other order, committed state would be
+//!   lost.
+//! - The meta in the changelog is the authority on positions. The group's offsets should agree, and are only compared.
+//! - The store only shortens this. Stored state is wiped if its stamp is before the log's start, after its end, or from
+//!   another cluster or topic. If the disk can't be read or written, the restore goes on without it, and the worker
+//!   wipes the store before it writes.
 
 use super::{Answer, Question, Restored};
 use crate::binding::Layout;
@@ -16,7 +17,7 @@ use crate::record::{Offset, Partition, StepKey, TopicIx};
 use crate::store::Stamp;
 use std::sync::Arc;
 
-/// A task's state on its way back: it says what it must know next, and is told.
+/// A task's state while it is rebuilt. It says what it must know next, and is given the answer.
 pub struct Rebuild {
     layout: Arc<Layout>,
     partition: Partition,
@@ -47,14 +48,14 @@ enum Part {
     Done,
 }
 
-/// Of the changelog, as it was when the restore began.
+/// The bounds of the changelog when the restore began.
 #[derive(Clone, Copy)]
 struct Bounds {
     start: Offset,
     end: Offset,
 }
 
-/// A piece of a partition that is read.
+/// A part of a partition that is being read.
 struct Span {
     topic: TopicIx,
     start: Offset,
@@ -63,7 +64,7 @@ struct Span {
 }
 
 impl Rebuild {
-    /// Begins with nothing. `stored`: there is a local store, which is asked first.
+    /// Begins with an empty state. `stored` says that there is a local store, which is asked first.
     pub fn begin(layout: Arc<Layout>, partition: Partition, stored: bool) -> Rebuild {
         let mut state = Restored::default();
         if stored {
@@ -78,7 +79,7 @@ impl Rebuild {
         }
     }
 
-    /// Begins with a state that was committed: what its changelog has gained since is added.
+    /// Begins with a committed state. What was added to its changelog since is replayed.
     pub fn resume(layout: Arc<Layout>, partition: Partition, state: Restored) -> Rebuild {
         Rebuild {
             layout,
@@ -89,12 +90,12 @@ impl Rebuild {
         }
     }
 
-    /// The number of the task.
+    /// The task's partition number.
     pub fn partition(&self) -> Partition {
         self.partition
     }
 
-    /// How much of the changelog is read: from 0 to 1.
+    /// How much of the changelog has been read, from 0 to 1.
     pub fn progress(&self) -> f64 {
         match &self.part {
             Part::Replays(span) if span.end > span.start => {
@@ -105,7 +106,7 @@ impl Rebuild {
         }
     }
 
-    /// What it must know next; the same again when the answer was a failure. None: it is done.
+    /// What it must know next. The same question again if the answer was a failure. `None` when it is done.
     pub fn question(&mut self) -> Option<Question> {
         Some(match &self.part {
             Part::Offsets => {
@@ -123,20 +124,21 @@ impl Rebuild {
         })
     }
 
-    /// The answer to the last question. Err: [`Retry`](Failure::Retry) asks it again.
+    /// Takes the answer to the last question. After [`Retry`](Failure::Retry), the question is asked again.
     pub fn answer(&mut self, answer: Result<Answer>) -> Result<()> {
-        // What is done stands, should this fail: the part is put back where it can be tried again.
+        // If this fails, the progress so far stays: the part is put back where it can be tried again.
         let part = std::mem::replace(&mut self.part, Part::Done);
         self.part = match (part, answer) {
             (Part::Store(bounds), Err(Failure::Retry(why))) => {
                 tracing::warn!(
                     task = self.partition,
                     why,
-                    "the stored state can't be opened: the changelog has it all"
+                    "the stored state can't be opened; restoring from the changelog alone"
                 );
                 self.replay(bounds)
             }
-            // If it can't be wiped now, the worker that opens the task sees that it was not restored from it.
+            // If it can't be wiped now, the worker that opens the task will notice that the task was not restored from
+            // it.
             (Part::Wipes(bounds), Err(Failure::Retry(why))) => {
                 tracing::warn!(task = self.partition, why, "the stored state can't be wiped yet");
                 self.replay(bounds)
@@ -187,7 +189,7 @@ impl Rebuild {
         Ok(())
     }
 
-    /// The state, when it is there.
+    /// The state, once it is complete.
     pub fn restored(&mut self) -> Result<Option<Restored>> {
         if !matches!(self.part, Part::Done) {
             return Ok(None);
@@ -207,7 +209,7 @@ impl Rebuild {
             stamp = stamp.offset,
             log_start = bounds.start,
             log_end = bounds.end,
-            "the stored state does not fit the changelog: it is wiped, and restored from there"
+            "the stored state does not match the changelog; wiping it and restoring from the changelog"
         );
         Part::Wipes(bounds)
     }
@@ -218,13 +220,13 @@ impl Rebuild {
             Ok(()) => {}
             Err(why @ (Failure::Fatal(_) | Failure::Fenced(_))) => return Err(why),
             Err(why) => {
-                tracing::warn!(task = self.partition, %why, "the stored state can't be read: it is wiped");
+                tracing::warn!(task = self.partition, %why, "the stored state can't be read; wiping it");
                 *state = Restored {
                     changelog: bounds.start,
                     offsets: std::mem::take(&mut state.offsets),
                     ..Restored::default()
                 };
-                // Or the next flush would take none of its rows.
+                // Otherwise the next flush would take none of its rows.
                 state.state.track();
                 return Ok(Part::Wipes(bounds));
             }
@@ -237,7 +239,7 @@ impl Rebuild {
             task = self.partition,
             stamp = stamp.offset,
             log_end = bounds.end,
-            "the stored state is loaded: the changelog is read from its stamp on"
+            "loaded the stored state; reading the changelog from its stamp on"
         );
         Ok(self.replay(bounds))
     }
@@ -277,7 +279,7 @@ impl Rebuild {
         taken
     }
 
-    /// What is read to its end needs no question.
+    /// A part that is already read to its end needs no question.
     fn skip_empty(&mut self) {
         match &self.part {
             Part::Replays(span) if span.is_through() => {
@@ -289,7 +291,7 @@ impl Rebuild {
         }
     }
 
-    /// The group's offsets are sent in the transaction of the meta: they must agree.
+    /// Compares the group's offsets with the meta. Both are written in the same transaction, so they should agree.
     fn compare(&self, state: &Restored) -> Result<()> {
         let Some(meta) = &state.meta else {
             if state.offsets.iter().any(Option::is_some) {
@@ -310,7 +312,7 @@ impl Rebuild {
                 self.partition
             )));
         }
-        // A task that was never committed before this doubt has no offsets yet.
+        // A task that had never committed before a doubtful commit has no offsets yet.
         let never = meta.last == StepKey::Start && state.offsets.iter().all(Option::is_none);
         for (rank, (input, offset)) in meta.inputs.iter().zip(&state.offsets).enumerate() {
             if *offset != Some(input.next) && !never {
@@ -341,7 +343,7 @@ impl Span {
         self.position >= self.end
     }
 
-    /// Gives the values that have come.
+    /// Calls `value` with each value that has come.
     fn take(&mut self, arrivals: &[Arrival], value: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         for arrival in arrivals {
             match arrival {

@@ -1,4 +1,4 @@
-//! The states of a task's life: what decides its next step, and whether it may take one at all.
+//! The states of a task's life. They say what decides its next step, and whether it may take one at all.
 //!
 //! ```text
 //!                 opens, or starts over after a dropped epoch (from every state)
@@ -26,10 +26,12 @@
 //! ```
 //!
 //! Rules:
-//! - Only a task that follows its journal waits for a version that the journal names, and only its end lets it out.
-//! - The end of a journal counts once it is committed. Until then the journal is kept: a task that starts over follows it again.
-//! - Which course a scheduled task takes is a function of the schedule, of the deploy that it took over last and of the promise
-//!   that it gave ([`Course::of`]). Nobody sets it.
+//! - Only a task that follows its journal waits for a version that the journal names. Only the end of the journal ends
+//!   this state.
+//! - The end of a journal counts when it is committed. Until then the journal is kept, and a task that starts over
+//!   follows it again.
+//! - The course of a scheduled task depends only on the schedule, on the last deploy that it took over, and on its
+//!   promise ([`Course::of`]). Nothing else sets it.
 
 use super::replay::Replay;
 use crate::deploy::RulesSchedule;
@@ -40,23 +42,24 @@ use crate::state::meta::Prepared;
 /// What decides a task's next step.
 #[derive(Debug)]
 pub enum Life {
-    /// It has not been told its schedule since it opened or started over. It takes no step: a deploy may have been withdrawn.
+    /// The task has not been told its schedule since it opened or started over. It takes no step, because a deploy may
+    /// have been withdrawn.
     Uninformed {
         /// The journal that it will follow.
         journal: Option<Box<Replay>>,
     },
-    /// The journal decides: it says which version takes over where, and what each reply was.
+    /// The journal decides. It says which version takes over where, and what each reply was.
     ControlReader {
-        /// What is left of it.
+        /// The rest of the journal.
         journal: Box<Replay>,
-        /// The version that takes over here, while it is being compiled: no step until then.
+        /// The version that takes over here, while it is being compiled. No step is taken until then.
         awaits: Option<VersionId>,
     },
     /// The schedule decides.
     Scheduled {
         /// Which steps it may take.
         course: Course,
-        /// The journal whose end is not committed yet.
+        /// The journal that was followed, until its end is committed.
         ended: Option<Box<Replay>>,
     },
 }
@@ -64,23 +67,23 @@ pub enum Life {
 /// Which steps a scheduled task may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Course {
-    /// Every step that is final.
+    /// Every final step.
     Running,
-    /// Every step before the time of the next deploy, which takes over there.
+    /// Every step before the time of the next deploy. Then that deploy takes over.
     Approaching {
         /// The next deploy.
         next: Committed,
     },
-    /// Every step before the time that it promised to hold from. What comes after it depends on a deploy that is not decided.
+    /// Every step before the time of its promise. What comes after depends on a deploy that is not decided.
     Holding {
-        /// The time.
+        /// The time of the promise.
         until: Millis,
-        /// A deploy that is committed, for a later time.
+        /// A committed deploy for a later time.
         next: Option<Committed>,
     },
-    /// None: the deploy that it took over last was withdrawn.
+    /// No step: the last deploy that it took over was withdrawn.
     Withdrawn {
-        /// The deploy that takes over, as soon as it is compiled. Without one the task waits for a later deploy.
+        /// The deploy that takes over as soon as it is compiled. Without one, the task waits for a later deploy.
         instead: Option<Committed>,
     },
 }
@@ -103,7 +106,7 @@ impl Course {
         }
     }
 
-    /// No step of this time or a later one may be taken.
+    /// No step of this time or later may be taken.
     fn bound(&self) -> Millis {
         match self {
             Course::Running => FOREVER,
@@ -115,28 +118,28 @@ impl Course {
 }
 
 impl Life {
-    /// A task opens.
+    /// The life of a task that opens.
     pub fn open(journal: Option<Replay>) -> Life {
         Life::Uninformed {
             journal: journal.map(Box::new),
         }
     }
 
-    /// The task knows its schedule: `course` is what it says.
+    /// The task is told its schedule. `course` is what the schedule says.
     pub fn inform(&mut self, course: Course) {
         *self = match self.take() {
             Life::Uninformed { journal: Some(journal) } => Life::ControlReader { journal, awaits: None },
             Life::Uninformed { journal: None } => Life::Scheduled { course, ended: None },
-            // The journal knows better.
+            // While a journal is followed, the journal decides.
             reader @ Life::ControlReader { .. } => reader,
             Life::Scheduled { ended, .. } => Life::Scheduled { course, ended },
         };
     }
 
-    /// A version has taken over: `course` is what the schedule says now.
+    /// A version has taken over. `course` is what the schedule says now.
     ///
     /// # Panics
-    /// When the task is not informed: it takes no step, so nothing can take over.
+    /// If the task is uninformed. It takes no steps then, so nothing can take over.
     pub fn take_over(&mut self, course: Course) {
         assert!(
             !matches!(self, Life::Uninformed { .. }),
@@ -145,10 +148,10 @@ impl Life {
         self.inform(course);
     }
 
-    /// The end of the journal is reached: the schedule decides from here on.
+    /// The end of the journal is reached. From here on the schedule decides.
     ///
     /// # Panics
-    /// When no journal is followed, or it still names a version that is awaited.
+    /// If no journal is followed, or if the journal still waits for a version.
     pub fn end_journal(&mut self, course: Course) {
         *self = match self.take() {
             Life::ControlReader { journal, awaits: None } => Life::Scheduled {
@@ -159,7 +162,7 @@ impl Life {
         };
     }
 
-    /// An epoch of a task that follows no journal is committed. Returns whether that was the end of one.
+    /// An epoch is committed while no journal is followed. Returns whether this committed the end of one.
     pub fn commit_end(&mut self) -> bool {
         match self {
             Life::Scheduled { ended, .. } => ended.take().is_some(),
@@ -167,7 +170,7 @@ impl Life {
         }
     }
 
-    /// The task goes back to its last commit: after `last` and `sequence` journaled inputs that stand there.
+    /// Goes back to the last commit: after the step `last`, and after `sequence` journaled inputs that follow it.
     pub fn start_over(&mut self, last: &StepKey, sequence: u64) {
         let mut journal = match self.take() {
             Life::Uninformed { journal } | Life::Scheduled { ended: journal, .. } => journal,
@@ -179,7 +182,7 @@ impl Life {
         *self = Life::Uninformed { journal };
     }
 
-    /// No step of this time or a later one may be taken. A journal that is followed has a bound of its own.
+    /// No step of this time or later may be taken. A journal that is followed has its own bound.
     pub fn bound(&self) -> Millis {
         match self {
             Life::Uninformed { .. } => NEVER,
@@ -188,7 +191,7 @@ impl Life {
         }
     }
 
-    /// May a step be taken, if one is final before the bound?
+    /// Whether a step may be taken, provided there is a final one before the bound.
     pub fn may_step(&self) -> bool {
         match self {
             Life::Uninformed { .. } => false,
@@ -205,7 +208,7 @@ impl Life {
         }
     }
 
-    /// The version that takes over next, wherever that is.
+    /// The version that takes over next, wherever that will be.
     pub fn next_version(&self) -> Option<VersionId> {
         match self {
             Life::Uninformed { .. } => None,
@@ -219,7 +222,7 @@ impl Life {
         }
     }
 
-    /// The journal that decides, now or as soon as the task is informed.
+    /// The journal that decides, now or as soon as the task is told its schedule.
     pub fn journal(&self) -> Option<&Replay> {
         match self {
             Life::Uninformed { journal } => journal.as_deref(),
@@ -228,7 +231,7 @@ impl Life {
         }
     }
 
-    /// Does the task hold a journal, also one whose end is reached but not committed?
+    /// Whether the task keeps a journal. It does so until the journal's end is committed.
     pub fn keeps_journal(&self) -> bool {
         match self {
             Life::Uninformed { journal } | Life::Scheduled { ended: journal, .. } => journal.is_some(),
@@ -236,7 +239,7 @@ impl Life {
         }
     }
 
-    /// The journal that the task holds, also when its end is reached but not committed.
+    /// The journal that the task keeps, until its end is committed.
     pub fn kept_journal(&mut self) -> Option<&mut Replay> {
         match self {
             Life::Uninformed { journal } | Life::Scheduled { ended: journal, .. } => journal.as_deref_mut(),

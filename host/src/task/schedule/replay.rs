@@ -1,33 +1,34 @@
-//! A journal that is followed: the same inputs read from the start give the same results again.
+//! A journal that is being followed. With it, inputs that are read from the start give the same results again.
 //!
-//! Rule: while there are entries, nothing is decided again. Heartbeats and verdicts hold from the positions where they were
-//! written, no step is taken beyond the next entry's anchor, and replies come from the journal.
+//! Rule: while there are entries left, nothing is decided again. Heartbeats and verdicts apply from the positions where
+//! they were written. No step is taken after the anchor of the next entry. Replies come from the journal.
 //!
-//! A task follows a journal when it has one but has never committed (its changelog is empty). Its meta says so until the end
-//! of the journal is committed, so aborts and restarts go on with it. It is held in memory as a whole: about 60 bytes an entry.
+//! A task follows a journal if it has one but has never committed, so its changelog is empty. Its meta says so until
+//! the end of the journal is committed, so that the task continues to follow it after aborts and restarts. The whole
+//! journal is kept in memory, at about 60 bytes an entry.
 
 use crate::record::journal::{Entry, Happening, Verdict};
 use crate::record::{Millis, Offset, StepKey};
 use std::collections::HashMap;
 
-/// What a journal says, and how much of it has come.
+/// The content of a journal, and how much of it has been followed.
 #[derive(Debug, Default)]
 pub struct Replay {
-    /// What comes after steps, in order.
+    /// What comes after which step, in order.
     after: Vec<After>,
-    /// The first of them that has not come yet.
+    /// The index of the first one that has not come yet.
     next: usize,
-    /// Steps that trapped, and why. Replies are named by their anchor and their sequence number.
+    /// Steps that trapped, and the reason. A reply's name is its anchor and its sequence number.
     trapped: HashMap<(StepKey, Option<u64>), String>,
-    /// The last of them.
+    /// The last step that trapped.
     trapped_until: Option<StepKey>,
-    /// The id of the reply that was handed out last, until it is taken.
+    /// The id of the reply that was returned last, until that reply is taken.
     given: Option<Box<[u8]>>,
     /// Where the journal ends.
     end: Offset,
 }
 
-/// A journaled input that comes right after a step.
+/// A journaled input, and the step that it comes right after.
 #[derive(Debug)]
 struct After {
     anchor: StepKey,
@@ -35,17 +36,18 @@ struct After {
     what: Happening,
 }
 
-/// What a journal says of one input partition.
+/// What a journal says about one input partition.
 #[derive(Default)]
 pub struct Preset {
-    /// Heartbeats, by the position that they hold from.
+    /// Heartbeats, by the position from which they apply.
     pub heartbeats: Vec<(Offset, Millis)>,
     /// Verdicts, by the offset of the record.
     pub verdicts: Vec<(Offset, Verdict)>,
 }
 
 impl Replay {
-    /// Takes a journal apart that ends at `end`: what each input partition gets, by rank, and what the task follows.
+    /// Takes apart a journal that ends at `end`. Returns what it says about each input partition, by rank, and the rest
+    /// for the task to follow.
     pub fn new(journal: Vec<Entry>, end: Offset, inputs: usize) -> (Vec<Preset>, Option<Replay>) {
         let mut presets: Vec<Preset> = (0..inputs).map(|_| Preset::default()).collect();
         let mut replay = Replay {
@@ -75,7 +77,7 @@ impl Replay {
         (presets, (!done).then_some(replay))
     }
 
-    /// Goes back to the place after `last` and `sequence` journaled inputs that stand there.
+    /// Goes back to the place after `last` and after `sequence` journaled inputs that follow it.
     pub fn resume(&mut self, last: &StepKey, sequence: u64) {
         self.next = self
             .after
@@ -88,45 +90,45 @@ impl Replay {
         self.end
     }
 
-    /// No step beyond this one may be taken.
+    /// The last step that may be taken for now.
     pub fn bound(&self) -> Option<&StepKey> {
         self.after.get(self.next).map(|entry| &entry.anchor)
     }
 
-    /// What comes right after `last`, if that is what comes next.
+    /// The next journaled input, if it comes right after `last`.
     pub fn next_after(&self, last: &StepKey) -> Option<&Happening> {
         let entry = self.after.get(self.next)?;
         (entry.anchor == *last).then_some(&entry.what)
     }
 
-    /// What came next has come.
+    /// Moves on to the next journaled input.
     pub fn advance(&mut self) {
         self.next += 1;
     }
 
-    /// The reply that came next is handed out.
+    /// Notes that the reply that came next was returned, and moves on.
     pub fn give(&mut self, id: Box<[u8]>) {
         self.given = Some(id);
         self.advance();
     }
 
-    /// Was this reply handed out by the journal? Says so once.
+    /// Whether this reply was returned by the journal. Answers yes only once.
     pub fn take_given(&mut self, id: &[u8]) -> bool {
         self.given.take_if(|given| **given == *id).is_some()
     }
 
-    /// Nothing is left of it after `last`.
+    /// Whether nothing of it is left after `last`.
     pub fn is_through(&self, last: &StepKey) -> bool {
         let no_traps_left = self.trapped_until.as_ref().is_none_or(|trapped| trapped < last);
         self.next == self.after.len() && no_traps_left
     }
 
-    /// Does it name any step that trapped?
+    /// Whether it knows of any step that trapped.
     pub fn has_traps(&self) -> bool {
         !self.trapped.is_empty()
     }
 
-    /// Why this step went to the dead letters. A reply is named by its anchor and its sequence number.
+    /// The reason why this step went to the dead letters. A reply's name is its anchor and its sequence number.
     pub fn trap(&self, step: StepKey, sequence: Option<u64>) -> Option<&str> {
         self.trapped.get(&(step, sequence)).map(String::as_str)
     }

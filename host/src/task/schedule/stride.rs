@@ -1,36 +1,36 @@
-//! How fast a task's event time moves.
+//! Estimates how fast a task's event time moves.
 //!
-//! Rule: the estimate decides how long a task keeps running until it holds for a deploy for "now", and nothing else. A wrong
-//! estimate costs a pause, or a later take-over; it never changes a result.
+//! Rule: the estimate only decides how far a task runs before it holds for a deploy for "now". A wrong estimate costs a
+//! pause or a later take-over. It never changes a result.
 
 use crate::record::{Millis, NEVER};
 use std::time::Duration;
 
-/// The speed is measured over the last one to two of these. Shorter ones would not do: where one input is sparse, the watermark
-/// moves in leaps.
+/// The speed is measured over the last one or two of these. A shorter window would not do, because a sparse input moves
+/// the watermark in leaps.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Without a backlog, event time moves with the clock, except for leaps; so look at most this many milliseconds ahead. Someone who
-/// deploys and then sends an event by hand expects the new rules.
+/// Without a backlog, event time moves with the clock, apart from leaps. So look ahead at most this many milliseconds.
+/// Someone who deploys and then sends an event by hand expects the new rules.
 const WITHOUT_BACKLOG: i128 = 100;
 
-/// Less time than this tells nothing about the speed.
+/// A shorter time than this says nothing about the speed.
 const LEAST: Duration = Duration::from_millis(50);
 
-/// The time at which a task looks at its schedule, and what it must know about its worker to answer.
+/// The moment at which a task looks at its schedule, with everything it must know about its worker to answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moment {
     /// The monotonic clock.
     pub mono: Duration,
     /// Milliseconds since 1970.
     pub wall: Millis,
-    /// About how long it takes from an answer given now until the deploy is decided.
+    /// Roughly how long it takes to decide the deploy, from an answer given now.
     pub decision: Duration,
-    /// The worker runs out of work now and then: it has no backlog.
+    /// The worker runs out of work now and then, so it has no backlog.
     pub rests: bool,
 }
 
-/// How far the last steps of a task have come, and when.
+/// How far the task had come at recent moments.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stride {
     marks: Option<Marks>,
@@ -44,14 +44,14 @@ struct Marks {
 
 #[derive(Clone, Copy, Debug)]
 struct Mark {
-    /// When it was made, by the monotonic clock.
+    /// When this was noted, by the monotonic clock.
     at: Duration,
-    /// The time of the last step then.
+    /// The time of the last step at that moment.
     last: Millis,
 }
 
 impl Stride {
-    /// Notes the time of the last step as of now. Called a few times in each window.
+    /// Notes the time of the last step. Called a few times in each window.
     pub fn note(&mut self, now: Duration, last: Millis) {
         let mark = Mark { at: now, last };
         match &mut self.marks {
@@ -71,8 +71,8 @@ impl Stride {
         }
     }
 
-    /// How far event time will move until the deploy is decided, if it goes on as it did; at most to where the clock will be then,
-    /// because a task that catches up stops there.
+    /// How far event time will move until the deploy is decided, if it continues at this speed. At most up to where the
+    /// clock will be then, because a task that catches up stops there.
     pub fn ahead(&self, moment: &Moment, last: Millis) -> Millis {
         let Some(Marks { older, .. }) = self.marks else {
             return 0;
@@ -85,7 +85,7 @@ impl Stride {
         let far = i128::from(last.saturating_sub(older.last)) * within / elapsed.as_millis() as i128;
         let end = i128::from(moment.wall) + within - i128::from(last);
         let most = if moment.rests { end.min(WITHOUT_BACKLOG) } else { end };
-        // In range after the clamp.
+        // The clamp makes this fit.
         far.min(most).clamp(0, i128::from(Millis::MAX)) as Millis
     }
 }

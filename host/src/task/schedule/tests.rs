@@ -10,7 +10,7 @@ fn deploy(number: Number, version: VersionId, at: Millis) -> Committed {
     Committed { number, version, at }
 }
 
-/// The first deploy is decided, and these.
+/// A schedule with the first deploy and these committed.
 fn rules(later: &[Committed]) -> RulesSchedule {
     let mut rules = RulesSchedule::default();
     rules.committed.push(deploy(1, V1, NEVER));
@@ -47,7 +47,7 @@ fn meta() -> Meta {
     }
 }
 
-/// A task that has just opened, and what it was told.
+/// A task that has just opened and was told these rules.
 fn opened(rules: RulesSchedule, journal: Vec<Entry>) -> Schedule {
     let rules = Arc::new(rules);
     let mut schedule = Schedule::open(rules.clone(), Replay::new(journal, 9, 1).1);
@@ -84,7 +84,8 @@ fn takes_over(version: VersionId, number: Number) -> Happening {
     Happening::Rules { version, number }
 }
 
-/// What a deploy without a time is answered at this moment: the speed is unknown, so the task holds where it is.
+/// The position that the task answers to a deploy without a time. The speed is unknown here, so the task holds where it
+/// is.
 fn hold(schedule: &mut Schedule, last: Millis) -> Millis {
     let prepare = schedule.question().expect("it is asked");
     schedule.may_hold(&prepare, last).map(|_| ()).expect("it may");
@@ -99,7 +100,7 @@ fn no_step_before_the_schedule_is_known() {
     assert!(schedule.may_step() && schedule.bound() == FOREVER);
     schedule.start_over(&meta());
     assert!(!schedule.may_step() && schedule.bound() == NEVER);
-    // What it was told before may be out of date by now.
+    // What it was told before may be out of date.
     let known = schedule.rules.clone();
     tell(&mut schedule, known);
     assert!(schedule.may_step());
@@ -135,7 +136,7 @@ fn a_refusal_is_told_once_a_deploy() {
     assert_eq!(schedule.question(), None);
     tell(&mut schedule, Arc::new(asking(3, Some(60))));
     assert_eq!(schedule.question().map(|prepare| prepare.number), Some(3));
-    // It may not have been told: the epoch was dropped.
+    // The answer may be lost, because the epoch was dropped.
     schedule.start_over(&meta());
     tell(&mut schedule, Arc::new(asking(2, Some(50))));
     assert_eq!(schedule.question().map(|prepare| prepare.number), Some(2));
@@ -169,7 +170,7 @@ fn replies_come_from_the_journal_one_by_one_where_they_came() {
     }
     assert!(schedule.end_journal(&here));
     assert!(!schedule.follows_journal() && schedule.keeps_journal());
-    // A commit of what was sealed while the journal was followed is not its end.
+    // Committing an epoch that was sealed while the journal was followed is not the journal's end.
     schedule.commit(Some(9));
     assert!(!schedule.take_may_ask());
     schedule.commit(None);
@@ -247,13 +248,13 @@ fn a_deploy_takes_over_when_every_step_before_it_is_taken() {
     for (watermark, first_step, asks, reached) in [
         (100, None, false, false),
         (101, None, false, true),
-        // A reply may still come before its time.
+        // A reply may still come before the deploy's time.
         (101, None, true, false),
         (200, Some(99), false, false),
         (200, Some(100), false, true),
-        // The first step is of its time, so no reply can come before it.
+        // The first step is of the deploy's time, so no reply can come before it.
         (200, Some(100), true, true),
-        // What is not final is no step yet.
+        // A record that is not final is not a step yet.
         (200, Some(200), true, false),
         (200, Some(200), false, true),
     ] {

@@ -1,8 +1,8 @@
-//! The phases of an epoch, with a producer that does as it is told.
+//! Tests the phases of an epoch, with a scripted producer.
 
 use super::*;
 
-/// Ends each transaction as it is told, and is renewed at the second attempt.
+/// Ends each transaction as told. It can be renewed at the second attempt.
 struct Scripted {
     outcome: Option<Outcome>,
     renewals: u32,
@@ -38,7 +38,7 @@ fn at(millis: u64) -> Now {
     }
 }
 
-/// One epoch is being committed, which ends like this; another one is open since 0 ms.
+/// One epoch is being committed, and will end like this. Another one has been open since 0 ms.
 fn two(outcome: Option<Outcome>) -> Epochs {
     let mut epochs = Epochs::new(Box::new(Scripted { outcome, renewals: 0 }), 0, PACE, 1);
     epochs.phase = Phase::Committing(CommittingEpoch {

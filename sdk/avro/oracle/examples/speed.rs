@@ -1,5 +1,6 @@
 //! Compares decoding and encoding with apache-avro's `Value`: `cargo run --release -p pelton-avro-oracle --example
 //! speed`. Prints the best and the median of 41 rounds.
+#![expect(clippy::disallowed_methods, reason = "it measures")]
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;

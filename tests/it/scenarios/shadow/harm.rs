@@ -1,11 +1,11 @@
-//! What a shadow costs the live rules: nothing, however much it differs, traps, or falls behind.
+//! A shadow costs the live rules nothing, however much it differs, traps, or falls behind.
 
 use super::super::faults::{datum, flow, odd, put, sent};
 use pelton::shadow::{Bounds, Counts, Difference, Field, Kind, Origin, Standing};
 use pelton_tests::stage::{HOUR, SECOND, START, Stage, Way};
 use serde_json::json;
 
-/// The odd guest's pipeline, with the same events each time: its second ones send what the first ones held.
+/// The odd guest's pipeline, always with the same events. The second ones send what the first ones stored.
 fn echoes(count: i64, shadow: impl FnOnce(&mut Stage)) -> Stage {
     let mut stage = odd("echo", Way::Burst).start();
     put(&stage, "first", &datum("first"), 0);
@@ -39,7 +39,7 @@ fn oddly(what: &str) -> impl FnOnce(&mut Stage) {
     move |stage| stage.shadow(&odd_rules(), settings, 10 * HOUR).expect("they fit")
 }
 
-/// Everything that leaves the pipeline and stays in it, but for the offsets, which commits move.
+/// Everything that leaves the pipeline or stays in it, except the offsets, which depend on commits.
 fn outcome(stage: &Stage) -> impl PartialEq + std::fmt::Debug + use<> {
     let topic = |name: &str| {
         let mut records = stage.committed(name, 0);
@@ -90,7 +90,7 @@ fn one_difference_in_100_000_events() {
     );
 }
 
-/// A shadow that can't do anything right has no effect at all.
+/// A shadow that does everything wrong has no effect at all.
 #[test]
 fn traps_do_no_harm() {
     let stage = echoes(2000, oddly("panic"));
@@ -113,7 +113,8 @@ fn traps_do_no_harm() {
     assert_eq!(outcome(&stage), outcome(&echoes(2000, |_| {})));
 }
 
-/// A shadow refuses what the live task would refuse: a put that is not of its store's schema is a dead letter, not state.
+/// A shadow refuses what the live task would refuse: a put that doesn't match its store's schema is a dead letter, not
+/// state.
 #[test]
 fn a_put_that_is_not_of_its_schema_is_refused() {
     let stage = echoes(20, oddly("no-datum-kept"));
@@ -129,7 +130,7 @@ fn a_put_that_is_not_of_its_schema_is_refused() {
     assert_eq!(outcome(&stage), outcome(&echoes(20, |_| {})));
 }
 
-/// One that gets no time is dropped when too much waits for it, and the live rules have waited for nothing.
+/// A shadow that gets no time is dropped when too much waits for it. The live rules have not waited for anything.
 #[test]
 fn one_that_can_not_keep_up_is_dropped() {
     let slow = |stage: &mut Stage| {
@@ -163,7 +164,7 @@ fn one_that_can_not_keep_up_is_dropped() {
     assert_eq!(outcome(&stage), outcome(&other));
 }
 
-/// Its own state has a bound, too.
+/// Its own state is bounded, too.
 #[test]
 fn one_with_too_much_state_is_dropped() {
     let stage = echoes(3000, |stage| {

@@ -1,13 +1,13 @@
-//! Avro of the contract, read by hand.
+//! Reads the pipeline's Avro by hand.
 
 use super::fields::{Decimal, Fields, MOST};
 use crate::auditor::Millis;
 
-/// What is left of a datum.
+/// The rest of a datum.
 pub(super) struct Avro<'a>(pub &'a [u8]);
 
 impl<'a> Avro<'a> {
-    /// Without the header, which must name the schema of the stream.
+    /// A datum after its header. The header must name the schema of the stream.
     pub fn new(value: &'a [u8], rank: usize) -> Option<Avro<'a>> {
         let schema = [2, 3, 1].get(rank)?;
         value.strip_prefix(&[0, 0, 0, 0, *schema]).map(Avro)

@@ -1,11 +1,11 @@
-//! JSON of the contract, read by hand: numbers from their text.
+//! Reads the pipeline's JSON by hand. Numbers are read from their text.
 
 use super::fields::{Decimal, Fields, MOST};
 use crate::auditor::Millis;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// An object's fields, with their values as text.
+/// An object's fields, each with its value as text.
 pub(super) struct Json(BTreeMap<String, Box<RawValue>>);
 
 impl Json {
@@ -13,7 +13,7 @@ impl Json {
         serde_json::from_slice(text).ok().map(Json)
     }
 
-    /// The text of a value that is there and is not null.
+    /// The text of a value, if it exists and is not null.
     fn raw(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.get()).filter(|text| *text != "null")
     }
@@ -50,7 +50,7 @@ impl Fields for Json {
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let mut units: i128 = format!("{whole}{fraction}").parse().ok()?;
-        // In units of 1/10,000: so many zeros are missing, or too many digits there.
+        // How many digits are missing for units of 1/10,000, or how many are too many.
         let missing = 4 + exponent - fraction.len() as i32;
         for _ in 0..missing.abs() {
             match missing > 0 {
@@ -67,7 +67,7 @@ impl Fields for Json {
     }
 }
 
-/// `2020-12-16T00:03:00.000Z`, with any offset, with or without a fraction.
+/// Reads `2020-12-16T00:03:00.000Z`, with any offset, and with or without a fraction.
 fn iso(text: &str) -> Option<Millis> {
     let number = |text: Option<&str>| {
         text.filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?

@@ -1,4 +1,4 @@
-//! Records: their order, their time, and what can't be read.
+//! Records: their order, their times, and the unreadable ones.
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn an_idle_or_empty_partition_holds_all_back_until_its_heartbeat() {
         });
     }
     assert_eq!(case.outputs(), [out("a", None, 100)]);
-    // What comes behind a heartbeat is late if it is below it.
+    // What comes after a heartbeat is late if its time is lower.
     case.session("u", 150, "s", "CA");
     let expected = case.audit();
     assert_eq!(
@@ -56,7 +56,7 @@ fn an_idle_or_empty_partition_holds_all_back_until_its_heartbeat() {
             }
         ]
     );
-    // All idle: heartbeats for every partition.
+    // All partitions are idle, so each one has a heartbeat.
     for (rank, next) in [(0, 1), (1, 0), (2, 2)] {
         case.task.heartbeats.push(Heartbeat {
             rank,
@@ -142,7 +142,7 @@ fn decimals_are_read_from_their_text_within_four_fraction_and_eighteen_digits() 
     }
 }
 
-/// The generator's two formats say the same, and the plain model agrees with what the generator meant.
+/// The two formats of the generator have the same content, and the auditor agrees with what the generator intended.
 #[test]
 fn generated_traffic_is_read_alike_in_both_formats_and_adds_up() {
     let parameters = |format| traffic::Parameters {

@@ -1,4 +1,4 @@
-//! Money and its session: known at once, waited for, or asked for.
+//! Money and its session: known at once, waited for, or looked up.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn session_known_at_once_until_its_ttl() {
     case.money(86_500, "c", Some("s"))
         .money_of("v", 200, "d", Some("s"), "bet", false)
         .end();
-    // Of another user it is another session; "d" comes late, and asks.
+    // A session of another user is a different one. "d" comes late, and asks.
     assert_eq!(
         case.outputs(),
         [out("a", Some("CA"), 100), out("b", Some("CA"), 86_499)]
@@ -30,7 +30,7 @@ fn money_without_session_leaves_at_once_also_late_or_old() {
         .money(50, "b", None)
         .money_of("u", 101, "c", None, "bet", true)
         .end();
-    // "b" is late: it stands at the partition's watermark.
+    // "b" is late, so its place is at the partition's watermark.
     assert_eq!(
         case.outputs(),
         [out("b", None, 80), out("a", None, 100), out("c", None, 101)]
@@ -52,7 +52,7 @@ fn late_and_old_money_is_asked_and_holds_nothing_back() {
         case.audit().users[&b"u"[..]].asked.keys().collect::<Vec<_>>(),
         [&late, &old]
     );
-    // A reply comes right behind its anchor; one that nobody waits for is dropped.
+    // A reply comes right after its anchor. It is dropped if nothing waits for it.
     case.reply(anchor.clone(), old.clone(), Answer::Absent)
         .reply(anchor.clone(), late.clone(), ca());
     case.reply(anchor.clone(), late.clone(), ca());

@@ -11,7 +11,7 @@ fn deploy(number: Number, version: VersionId, at: Millis) -> Committed {
     Committed { number, version, at }
 }
 
-/// What the control topic has come to with these deploys, the first of which holds from the beginning.
+/// What the control topic says with these deploys after the first one, which applies from the beginning.
 fn rules(later: &[Committed]) -> RulesSchedule {
     let mut rules = RulesSchedule::default();
     rules.committed.push(deploy(1, V1, NEVER));
@@ -70,14 +70,14 @@ fn awaiting() -> Life {
     life
 }
 
-/// Its journal is through, which is not committed yet.
+/// The end of its journal is reached, but not committed.
 fn through() -> Life {
     let mut life = reader();
     life.end_journal(Course::Running);
     life
 }
 
-/// The word of the diagram.
+/// The name of the state in the diagram.
 fn state(life: &Life) -> &'static str {
     match life {
         Life::Uninformed { .. } => "uninformed",
@@ -102,7 +102,7 @@ fn courses() -> [Course; 4] {
     ]
 }
 
-/// One of each state, under its word.
+/// One of each state, with its name.
 fn all() -> Vec<Life> {
     let mut all = vec![
         uninformed(),
@@ -140,7 +140,7 @@ fn the_schedule_says_which_course_a_task_takes() {
             },
             70,
         ),
-        // What is committed for before the promise, or for its very time, takes over first.
+        // A deploy that is committed for the time of the promise or earlier takes over first.
         (
             rules(&[sooner]),
             1,
@@ -155,7 +155,7 @@ fn the_schedule_says_which_course_a_task_takes() {
             Course::Approaching { next: sooner },
             50,
         ),
-        // A withdrawal goes before everything else.
+        // A withdrawal comes before everything else.
         (
             withdrawn(2, Some(back)),
             2,
@@ -164,7 +164,7 @@ fn the_schedule_says_which_course_a_task_takes() {
             NEVER,
         ),
         (withdrawn(2, None), 2, None, Course::Withdrawn { instead: None }, NEVER),
-        // Whoever never took it over, or has gone back, is not concerned.
+        // A withdrawal doesn't concern a task that never took the deploy over, or has gone back.
         (withdrawn(2, Some(back)), 1, None, Course::Running, FOREVER),
     ] {
         let found = Course::of(&rules, deployed, prepared);
@@ -183,7 +183,7 @@ fn a_schedule_informs_a_task() {
             assert_eq!(life.keeps_journal(), kept, "from {before}");
             let expected = match before {
                 "uninformed" if journal => "following",
-                // A journal that is followed knows better.
+                // While a journal is followed, the journal decides.
                 "following" | "awaiting" => before,
                 _ => known,
             };
