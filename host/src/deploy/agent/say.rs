@@ -3,7 +3,7 @@
 //! Rule: they follow from what was read, and from the clock. So a record that was not written is tried again, and none
 //! is written twice.
 
-use super::{Carrier, OTHERS_AFTER};
+use super::{Carrier, back};
 use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::batch::Sheet;
@@ -14,6 +14,9 @@ use crate::record::Partition;
 use crate::rules::Version;
 use std::time::Duration;
 
+/// How much later the instances without task 0 decide.
+const OTHERS_AFTER: Duration = Duration::from_secs(2);
+
 impl Carrier {
     /// The records that are due.
     pub(super) fn sheet(&mut self, now: Now, tasks: &[Status]) -> Sheet {
@@ -22,7 +25,7 @@ impl Carrier {
             self.first(now, &mut sheet);
             return sheet;
         }
-        if let Some(order) = self.back(tasks) {
+        if let Some(order) = back::decision(&self.control, &self.parts.name.1, tasks) {
             self.order(now, &order, &mut sheet);
             return sheet;
         }

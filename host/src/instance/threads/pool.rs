@@ -10,11 +10,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::{panic_text, spawn};
+use super::thread::{panic_text, spawn};
 use crate::deploy::view::Board;
 use crate::error::{Failure, Result};
+use crate::instance::command::Claim;
 use crate::instance::restore::{Next, Restore};
-use crate::instance::seat::Claim;
 use crate::instance::site::Site;
 use crate::instance::supervisor::Event;
 use crate::record::{Offset, Partition, Stay};
