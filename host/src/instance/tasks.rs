@@ -5,8 +5,9 @@
 
 use crate::binding::Status;
 use crate::record::Partition;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A restore without progress for this long needs attention. It is longer than elections and transaction time-outs
@@ -102,7 +103,7 @@ impl Tasks {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, Standing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

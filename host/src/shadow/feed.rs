@@ -11,8 +11,9 @@ use crate::shadow::{Report, Standing};
 use crate::state::TaskState;
 use crate::state::lookups::{LookupName, Pending};
 use crate::state::meta::Names;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// The state of a task at P, without its rows.
 pub struct Begin {
@@ -74,7 +75,7 @@ impl Feed {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// The results so far.
