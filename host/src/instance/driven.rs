@@ -267,11 +267,11 @@ impl Working {
     }
 }
 
-/// The part of an instance that reads and writes the control topic, and whom it asks and tells.
+/// The part of an instance that reads and writes the control topic, with what it informs and asks.
 pub struct Carriage<'a> {
-    /// Reads and writes it.
+    /// Reads and writes the topic.
     pub carrier: &'a mut Carrier,
-    /// Is told what the topic says.
+    /// Receives what the topic says.
     pub board: &'a Board,
     /// The tasks that run.
     pub tasks: &'a Tasks,

@@ -41,7 +41,7 @@ impl Begin {
 /// The queue of tapes and the report of a task's shadow.
 pub struct Feed {
     inner: Mutex<Inner>,
-    /// Of all tasks of the instance.
+    /// The tapes that wait in all tasks of the instance.
     queued: Arc<Queued>,
 }
 

@@ -1,4 +1,4 @@
-//! A shadow on one instance: what its tasks share.
+//! A shadow on one instance: the data that its tasks share.
 //!
 //! Rule: it knows each task's feed, and runs nothing itself. See [`Player`](super::Player).
 
@@ -129,7 +129,7 @@ impl Trial {
         self.state.feeds.lock().get(&task).cloned()
     }
 
-    /// It begins in this task.
+    /// Begins the shadow in this task.
     pub(super) fn begin(&self, task: Partition, begin: Begin) -> Arc<Feed> {
         let report = Report {
             instance: self.instance.clone(),

@@ -114,8 +114,8 @@ impl Author {
         }
     }
 
-    /// Writes a deploy, as the record that it is to be, with its component unless the topic has that. Then reads the topic to its
-    /// end: another author may have been first.
+    /// Writes a deploy, with its component unless the topic already has that. Then reads the topic to its end, because
+    /// another author may have been first.
     pub(super) fn announce(
         &self,
         following: &mut Following,

@@ -26,7 +26,7 @@ pub const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
 /// which container platforms kill.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Decides what follows from group membership. See the rules above.
+/// Decides what follows from group membership.
 pub struct Supervisor {
     pub(super) workers: usize,
     pub(super) config: Arc<Config>,
