@@ -1,6 +1,6 @@
 //! Commands to a worker.
 //!
-//! Rule: whatever is about one partition carries its stay.
+//! Rule: a command about one partition names the stay that it is for.
 
 use crate::deploy::Orders;
 use crate::record::{Partition, Stay};

@@ -1,6 +1,6 @@
-//! What an instance says about itself and its tasks.
+//! The health that an instance reports about itself and its tasks.
 //!
-//! Rule: it is well as long as no task waits for a person: for other rules, or in a restore that makes no progress.
+//! Rule: it is healthy as long as no task needs a person's help: other rules, or a restore that makes no progress.
 
 use super::running::Running;
 use super::tasks::{Doing, Standing};
@@ -28,8 +28,8 @@ fn trouble(status: &Status, control: &Control) -> Option<String> {
             "it was deployed one-way, so there is no way back; the task waits until you deploy other rules"
         }
         (Way::Back, _) => "it is being withdrawn",
-        (Way::On, false) => "there is no version to go back to, so it goes on",
-        (Way::On, true) => "the task goes on with another version",
+        (Way::On, false) => "there is no version to go back to, so it keeps running",
+        (Way::On, true) => "the task continues with another version",
     };
     Some(format!("deploy {number} is at fault: {why}; {then}"))
 }

@@ -1,6 +1,6 @@
-//! An instance from its start to its stop.
+//! A running instance, from its start to its stop.
 //!
-//! Rule: whoever holds it sees reports of its threads, and never waits for one of them, except to stop it.
+//! Rule: its owner reads what the threads report, and never waits for one of them, except to stop it.
 
 use super::member::Member;
 use super::memory;

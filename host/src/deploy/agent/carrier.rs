@@ -1,6 +1,6 @@
-//! An agent: what it is made from, and what it knows.
+//! The agent's data: its parts, and what it knows about the pipeline.
 //!
-//! Rule: it only knows. What it does with that is in the files above.
+//! Rule: this file only keeps the data. The files above act on it.
 
 use super::components::Components;
 use crate::binding::{Layout, Wiring};

@@ -1,6 +1,6 @@
-//! An author: what it deploys with, and how it reads and writes the topic.
+//! An author of deploys, and how it reads and writes the control topic.
 //!
-//! Rule: rules get to the topic only after they have compiled and passed the checks.
+//! Rule: rules are written to the topic only after they have compiled and passed the checks.
 
 use crate::binding::Layout;
 use crate::deploy::api::{Back, Finding, Wish};

@@ -56,7 +56,7 @@ impl Author {
             Record::Shadow(Said::Begin(Shadow { deploy, duration }))
         })?;
         if ours(&following, number, &own).is_none() {
-            return Err("somebody else deployed at the same time and was first; look at `pelton rules status`".into());
+            return Err("someone else deployed at the same time and was first; see `pelton rules status`".into());
         }
         self.begun(&mut following, number, &own)?;
         Ok(deployed)

@@ -104,7 +104,7 @@ impl Control {
         }
         if deploy.number != self.last() + 1 {
             return Effect::Refused(format!(
-                "it says it is deploy {}, and the next one is {}: somebody else has deployed meanwhile",
+                "its number is {}, but the next deploy is {}: someone else has deployed meanwhile",
                 deploy.number,
                 self.last() + 1
             ));

@@ -1,6 +1,6 @@
-//! A deploy as its author writes it, and how far instances come with it.
+//! A deploy as its author writes it, and the instances' progress with it.
 //!
-//! Rule: what it declares is all that later versions are checked against.
+//! Rule: later versions are checked only against what it declares.
 
 use crate::record::{Millis, Number, Partition, VersionId};
 use serde::{Deserialize, Serialize};

@@ -132,7 +132,7 @@ impl Shadows {
         }
         if number != self.count + 1 {
             return Effect::Refused(format!(
-                "it says it is shadow {number}, and the next one is {}: somebody else has begun one meanwhile",
+                "its number is {number}, but the next shadow is {}: someone else has started one meanwhile",
                 self.count + 1
             ));
         }

@@ -1,6 +1,6 @@
-//! A supervisor's partitions: what their tasks' workers are told, and what waits until they have done it.
+//! A supervisor's partitions: the commands to their workers, and what waits until these are done.
 //!
-//! Rule: whatever happens to a partition goes through the table of [`Holding`].
+//! Rule: everything that happens to a partition goes through the table of [`Holding`].
 
 use super::clock::DrivenClock;
 use super::holding::{Follows, Happens, Holding, Way};

@@ -1,6 +1,6 @@
-//! How the membership in the group stands.
+//! The state of the membership in the group.
 //!
-//! Rule: it is only noted here. See [`membership`](super::membership) for what leads from one phase to the next.
+//! Rule: this file only keeps it. [`membership`](super::membership) decides how one phase leads to the next.
 
 use crate::error::Result;
 use crate::instance::seat::SAY_EVERY;

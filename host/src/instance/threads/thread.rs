@@ -1,4 +1,4 @@
-//! One thread: how it starts, and what its panic says.
+//! Starts a thread, and reads the message of its panic.
 
 use crate::error::{Failure, Result};
 use std::thread::JoinHandle;
