@@ -1,4 +1,4 @@
-//! Builds the guests of the tests: `guest-odd` and `guest-enrich`, as a rule author would, in a target folder of its own.
+//! Builds the guests of the tests, as a rule author would, in their own target folder.
 //!
 //! The tests find them by `env!("GUEST_ODD_WASM")` and `env!("GUEST_ENRICH_WASM")`; later versions of the latter by
 //! `env!("GUEST_COUNTED_WASM")` and `env!("GUEST_RESIDENT_WASM")`.
@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Package, its feature, its file, and the variable that names a copy of it.
+/// Package, feature, file, and the variable with the path of a copy.
 const GUESTS: [(&str, &str, &str, &str); 4] = [
     ("guest-odd", "", "guest_odd", "GUEST_ODD_WASM"),
     ("guest-enrich", "", "guest_enrich", "GUEST_ENRICH_WASM"),
@@ -20,12 +20,12 @@ const TARGET: &str = "wasm32-unknown-unknown";
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = out.join("guests");
-    // Of this run, not of the one that compiled this: checkouts may share a target folder.
+    // The folder of this run, not of the one that compiled this: checkouts may share a target folder.
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
     for (package, feature, file, variable) in GUESTS {
         build(&root, &target, package, feature);
         let made = target.join(TARGET).join("guest").join(file).with_extension("wasm");
-        // The next build of the package writes over it.
+        // A copy, because the next build of the package overwrites the file.
         let copy = out.join(variable.to_lowercase()).with_extension("wasm");
         std::fs::copy(&made, &copy).unwrap_or_else(|why| panic!("{}: {why}", made.display()));
         println!("cargo::rustc-env={variable}={}", copy.display());
@@ -50,7 +50,7 @@ fn build(root: &Path, target: &Path, package: &str, feature: &str) {
         .args(["--features", feature])
         .arg("--target-dir")
         .arg(target);
-    // Flags and settings of this build are meant for this machine, not for the guests.
+    // The flags and settings of this build are meant for this machine, not for the guests.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text == "RUSTFLAGS" || text == "CARGO_ENCODED_RUSTFLAGS" || text.starts_with("CARGO_FEATURE_") {

@@ -68,7 +68,7 @@ impl Args {
 /// Partitions of every topic.
 pub(crate) const PARTITIONS: i32 = 4;
 
-/// How much is kept of each partition of a topic that nobody reads to its end.
+/// How much is kept of each partition of a topic that nothing reads to its end.
 const KEPT: &[(&str, &str)] = &[("retention.bytes", "4194304")];
 
 /// Runs the demo as the process's arguments say.
@@ -146,7 +146,7 @@ fn cluster(config: &Config) -> anyhow::Result<Embedded> {
     Ok(cluster)
 }
 
-/// What the instance is made of, and what the rules are that the file names.
+/// The parts of the instance, and the rules in the file.
 fn parts(
     config: &Arc<Config>,
     cluster: &Embedded,
@@ -191,7 +191,7 @@ fn traffic(config: &Config) -> anyhow::Result<Vec<Stream>> {
     Ok(traffic)
 }
 
-/// Says where it serves. Returns the screen on which it shows itself, if it does.
+/// Prints where it serves. Returns the screen for live figures, if there is one.
 fn greet(args: &Args, server: &std::io::Result<Server>) -> anyhow::Result<Option<Screen>> {
     let screen = (!args.attached).then(Screen::new);
     match (&screen, server) {

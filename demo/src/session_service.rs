@@ -8,10 +8,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -111,7 +112,7 @@ impl SessionService {
 
     /// Gives these answers to the next calls for this id, in order. After that, it answers normally again.
     pub fn script(&self, id: &str, answers: impl IntoIterator<Item = Scripted>) {
-        let mut scripts = self.shared.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scripts = self.shared.scripts.lock();
         scripts.entry(id.to_owned()).or_default().extend(answers);
     }
 
@@ -134,7 +135,7 @@ impl Drop for SessionService {
 async fn session(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
     let call = shared.calls.fetch_add(1, Ordering::Relaxed);
     let scripted = {
-        let mut scripts = shared.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scripts = shared.scripts.lock();
         scripts.get_mut(&id).and_then(VecDeque::pop_front)
     };
     if !shared.behaviour.latency.is_zero() {

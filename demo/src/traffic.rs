@@ -19,7 +19,7 @@ use random::Zipf;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// Milliseconds since 1970, or a number of them.
+/// Milliseconds, either since 1970 or as a duration.
 pub type Millis = i64;
 
 /// Kinds of ids.
@@ -310,7 +310,7 @@ impl Traffic {
         }
     }
 
-    /// The session of the next money event, which may open it. None: the event has no session.
+    /// The session of the next money event, which may open it. `None` if the event has no session.
     fn session(&mut self, user: u32, time: Millis, number: u64) -> Option<u64> {
         let Parameters {
             without_session,
@@ -354,7 +354,7 @@ impl Traffic {
         }
     }
 
-    /// An event time of a record that arrives then.
+    /// An event time for a record that arrives at this time.
     fn before(&mut self, arrival: Millis) -> Millis {
         arrival - self.random.below(self.parameters.disorder as u64 + 1) as Millis
     }

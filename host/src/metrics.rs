@@ -12,6 +12,7 @@ pub use handles::{DeadLetter, LookupMetrics, Part, RulesMetrics, TaskMetrics, Wo
 use crate::config::Config;
 use crate::record::Partition;
 use handles::{Label, Labels, Series, each};
+use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,7 +20,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
 
 /// A gauge in seconds, or of a ratio.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
@@ -221,11 +221,7 @@ impl Metrics {
 
     /// Removes the series of a task that has moved to another instance. Otherwise its watermark would seem to be stuck.
     pub fn close_task(&self, partition: Partition) {
-        let version = self
-            .versions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&partition);
+        let version = self.versions.lock().remove(&partition);
         if let Some(labels) = version {
             self.series.rules_info.remove(&labels);
         }
@@ -251,8 +247,7 @@ impl Metrics {
     pub fn version(&self, partition: Partition, version: &str) {
         let labels = vec![partition_label(partition), ("version", Label::text(version))];
         self.series.rules_info.get_or_create(&labels).set(1);
-        // A panic can't leave a map of labels half changed.
-        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.versions.lock();
         if let Some(before) = versions
             .insert(partition, labels.clone())
             .filter(|before| *before != labels)

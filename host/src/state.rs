@@ -60,17 +60,17 @@ pub struct TaskState {
     swept: Delta,
 }
 
-/// What an effect changes.
+/// The target of an effect.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The input that causes it, by its place in the batch: the change is one of this input's key.
+    /// The input that causes the effect, by its index in the batch. The effect changes the state of this input's key.
     pub input: u32,
-    /// The store, kind of timer or lookup, by its place in the rules' description.
+    /// The store, kind of timer, or lookup, by its index in the rules' description.
     pub on: u16,
 }
 
 impl Target {
-    /// Of a verified effect.
+    /// The target of a verified effect.
     pub fn of(effect: &Effect) -> Target {
         Target {
             input: effect.of,

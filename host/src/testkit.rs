@@ -223,8 +223,7 @@ impl Stage {
             }
         }
         Err(Failure::Fatal(
-            "the pipeline never comes to rest: do the rules set a timer again and again, for a time that is past?"
-                .into(),
+            "the pipeline never comes to rest: do the rules set a timer for a past time again and again?".into(),
         ))
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Rule: bytes that were handed out are not moved, changed or freed before [`Arena::reset`], which needs exclusive
 //! access.
+//!
+//! It is not bumpalo, which can't adopt a vector without copying it, and which keeps its largest chunk at a reset, so that a
+//! sandbox would keep the memory of its largest batch.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! What rules declare: the description of them.
+//! The declarations of rules, which become their description.
 
 use crate::wire::{self, Channel, Description};
 

@@ -1,4 +1,4 @@
-//! What rules are handed: the variants of events, timers and replies, as the derives implement them.
+//! The inputs of rules: the variants of events, timers and replies, as the derives implement them.
 
 use crate::entry::{BadParts, Parts};
 use crate::reject::Reject;

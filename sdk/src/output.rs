@@ -140,7 +140,7 @@ impl Counter {
         Counter { counter }
     }
 
-    /// Adds to it.
+    /// Adds to the counter.
     #[inline]
     pub fn add(&self, ctx: &mut Ctx, by: u32) {
         let mut work = ctx.shared.work.borrow_mut();

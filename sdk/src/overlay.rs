@@ -59,7 +59,7 @@ pub(crate) struct Cell<'a> {
 }
 
 impl Cell<'_> {
-    /// Is this the one? `names` are the overlay's.
+    /// Whether this is the cell. `names` are the overlay's.
     #[inline]
     fn is(&self, wanted: &Name<'_>, names: &[u8]) -> bool {
         self.hash == wanted.hash

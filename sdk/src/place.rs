@@ -1,4 +1,4 @@
-//! Where a record stands in its task's order.
+//! The place of a record in its task's order.
 
 /// A record's place in the task's order. It is unique, and sorts in the order in which records are processed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -1,4 +1,4 @@
-//! Why an input is refused.
+//! The refusal of an input.
 
 use std::fmt::Display;
 

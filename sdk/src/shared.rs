@@ -1,6 +1,6 @@
-//! What all steps of a batch share: the batch, where state is read from, and their work.
+//! The data that all steps of a batch share: the batch, the source of state, and their work.
 //!
-//! Rule: what is read lives as long as the batch, also after a write.
+//! Rule: a value that was read stays valid until the end of the batch, even after a write.
 
 use crate::arena::Arena;
 use crate::declared::Declared;
@@ -17,7 +17,7 @@ pub trait Reader {
     fn get_many(&self, reads: &[Read], bytes: &[u8]) -> Found;
 }
 
-/// What all steps of a batch share.
+/// The data that all steps of a batch share.
 pub(crate) struct Shared<'a> {
     pub(crate) batch: &'a Batch,
     pub(crate) arena: &'a Arena,

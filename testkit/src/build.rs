@@ -1,10 +1,10 @@
 //! Builds the component of a package, as an author of rules would.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -19,7 +19,7 @@ pub fn build(package: impl AsRef<Path>, profile: &str) -> PathBuf {
     let folder = package.canonicalize();
     let folder = folder.unwrap_or_else(|why| panic!("{} can't be read: {why}", package.display()));
     // The lock is held during the build, so that another test waits for the same component.
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut built = BUILT.lock();
     let key = (folder.clone(), profile.to_owned());
     if let Some(known) = built.get(&key) {
         return known.clone();

@@ -1,4 +1,4 @@
-//! What the kit catches, and how it says it: with the odd guest, which does what its settings say.
+//! The errors that the kit catches, and its messages. The odd guest makes them, as its settings say.
 
 use pelton_testkit::{Pipeline, Scenario, build, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,13 +22,13 @@ rules.file = "none"
     (folder, pipeline.set(&format!("rules.settings.do={what}")))
 }
 
-/// What a panic says.
+/// The message of the panic.
 fn caught(run: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("it is caught");
     panic.downcast::<String>().map_or_else(|_| String::new(), |text| *text)
 }
 
-/// Two records of a key, which may come in one batch.
+/// Two records of a key, which may be in one batch.
 fn two(s: &mut Scenario) {
     s.send("in", "k", "1s", json!("a"));
     s.send("in", "k", "2s", json!("b"));
@@ -79,7 +79,7 @@ fn what_is_not_as_expected() {
     assert!(caught(|| s.advance_to("1s")).contains("does not go back"));
 }
 
-/// Also in the middle: what was stored stays, and refused rules change nothing.
+/// The same in the middle of a run: what was stored stays, and refused rules change nothing.
 #[test]
 fn rules_are_swapped() {
     let (_folder, odd) = odd("echo");

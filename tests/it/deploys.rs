@@ -5,13 +5,14 @@ pub mod fleet;
 mod shadow;
 
 use fleet::{Fleet, PARTITIONS, component, eventually, long, short};
+use parking_lot::Mutex;
 use pelton::deploy::api::{Back, Deployed, Wish};
 use pelton::instance::Running;
 use pelton::rules::Version;
 use pelton_tests::stage::{SECOND, START};
 use serde_json::Value;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn wish(settings: Value) -> Wish {
@@ -196,7 +197,7 @@ fn gate() -> (Sender<()>, impl Fn() + Send + Sync + 'static) {
     let (open, gate): (Sender<()>, Receiver<()>) = channel();
     let gate = Arc::new(Mutex::new(gate));
     // When the test is over, the gate fails, which releases everything.
-    (open, move || _ = gate.lock().expect("no panic").recv())
+    (open, move || _ = gate.lock().recv())
 }
 
 /// An instance that holds dies before all have answered, and another one joins. The deploy still takes over, at its

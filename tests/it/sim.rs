@@ -1,7 +1,7 @@
 //! Runs the simulator with many seeds.
 
+use parking_lot::Mutex;
 use pelton_tests::sim::{Failure, Kind, Report, run};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The usual seeds. `PELTON_SEEDS=from..to` runs others.
@@ -48,16 +48,16 @@ fn all(kind: Kind) {
                         return;
                     }
                     match run(kind, seed) {
-                        Ok(report) => total.lock().unwrap().add(&report),
-                        Err(failure) => failures.lock().unwrap().push(failure),
+                        Ok(report) => total.lock().add(&report),
+                        Err(failure) => failures.lock().push(failure),
                     }
                 }
             });
         }
     });
-    let mut failures = failures.into_inner().unwrap();
+    let mut failures = failures.into_inner();
     failures.sort_by_key(|failure| failure.seed);
-    println!("{:?}: {:?}", start.elapsed(), total.into_inner().unwrap());
+    println!("{:?}: {:?}", start.elapsed(), total.into_inner());
     for failure in &failures {
         println!("{failure}\n");
     }

@@ -254,7 +254,7 @@ fn what_can_not_be_read_or_done_is_said_with_its_line() {
             "advance 2s\nadvance 1s\n",
             "event time is at 2s already, and does not go back",
         ),
-        ("reply service * absent\n", "nobody asks 'service'"),
+        ("reply service * absent\n", "no open question of 'service'"),
         ("expect uot\n", "there is no output 'uot'; there are: out"),
         ("state all\n", "there is no store 'all'; there are: entries, values"),
         ("swap v2.wasm\n", "v2.wasm can't be read"),

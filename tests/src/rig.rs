@@ -16,13 +16,14 @@ pub use registry::Registry;
 pub use topics::{Ending, Read, Record, Writer};
 
 use anyhow::{Context, Result, bail};
+use parking_lot::{Mutex, MutexGuard};
 use process::Folder;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The heap of the broker.
@@ -191,8 +192,8 @@ impl Rig {
         command
     }
 
-    fn server(&self) -> std::sync::MutexGuard<'_, Option<Server>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    fn server(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock()
     }
 }
 

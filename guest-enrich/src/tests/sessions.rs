@@ -1,8 +1,8 @@
-//! Which session an output names: a known one, one that comes later, or one that the service knows.
+//! Tests which session an output names: a known one, one that comes later, or one that the service knows.
 
 use super::*;
 
-/// Time, id and country of the session.
+/// The time, the id, and the session's country.
 fn sessions(kit: &mut Kit<Enrich>, to: i64) -> Vec<(i64, String, Option<String>)> {
     outs(kit, to).into_iter().map(|out| (out.0, out.1, out.2)).collect()
 }

@@ -2,11 +2,12 @@
 
 use super::*;
 use clap::CommandFactory;
+use parking_lot::Mutex;
 use pelton::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
 use pelton::http::{Health, Surface, TaskHealth, TaskState, serve};
 use pelton::instance::stop_signal;
 use pelton::metrics::Metrics;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn pelton(args: &[&str]) -> (u8, String, String) {
@@ -170,7 +171,7 @@ fn rules_are_deployed_and_shown() {
         }),
         deploy: Arc::new(move |wish: Wish| {
             let bad = wish.component.as_ref().is_some_and(Vec::is_empty);
-            sink.lock().unwrap().push(wish);
+            sink.lock().push(wish);
             if bad {
                 Err("no world".into())
             } else {
@@ -259,7 +260,7 @@ fn rules_are_deployed_and_shown() {
         rules(&["cancel"]).1,
         "deploy 2 is cancelled; the old rules keep running\n"
     );
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock();
     assert_eq!(seen.len(), 5);
     assert_eq!(
         (seen[0].component.as_deref(), &seen[0].settings),

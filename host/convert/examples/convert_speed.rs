@@ -73,7 +73,7 @@ fn json(wallet: &[u8], enriched: &[u8]) -> Result<(), Box<dyn std::error::Error>
     Ok(())
 }
 
-/// What looks at a value, and makes nothing of it.
+/// Programs that only look at a value.
 fn times(wallet: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
     let time = JsonTime::new("processedAt");
     measure("JsonTime, wallet", |_| {

@@ -1,6 +1,6 @@
-//! Text between quotes: how far it is plain, and writing it.
+//! Text between quotes: finds how far it is plain, and writes it.
 //!
-//! Rule: it is escaped only where it must be.
+//! Rule: only characters that must be escaped are escaped.
 
 /// The number of bytes before the first quote, backslash or control character.
 #[inline]

@@ -49,7 +49,7 @@ enum Op {
     Never(Arc<str>),
 }
 
-/// A value without parts whose type is another on both sides.
+/// A value without parts whose type differs between the two sides.
 #[derive(Debug)]
 enum Leaf {
     /// Bytes that are text for the reader.
@@ -77,12 +77,12 @@ enum Step {
     Default(Box<[u8]>),
 }
 
-/// A record whose fields have another order on both sides.
+/// A record whose fields have different orders on the two sides.
 #[derive(Debug)]
 struct Reordered {
-    /// In the writer's order.
+    /// The fields, in the writer's order.
     fields: Box<[Moved]>,
-    /// In the reader's order: of the fields that the writer does not have.
+    /// The defaults of the fields that the writer does not have, in the reader's order.
     defaults: Box<[Option<Box<[u8]>>]>,
 }
 

@@ -6,7 +6,7 @@ use crate::config::{Format, Input, OnDataLoss, Start, TimeSource};
 use crate::log::Fetched;
 use crate::record::Span;
 use crate::registry::{NoSchema, Schemas};
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 const OUT_OF_ORDERNESS: Millis = 20;
 const IDLE_AFTER: Duration = Duration::from_secs(30);
@@ -108,7 +108,7 @@ struct Registry(Mutex<Option<Vec<u32>>>);
 
 impl Schemas for Registry {
     fn by_id(&self, id: u32) -> std::result::Result<Arc<str>, NoSchema> {
-        match &*self.0.lock().unwrap() {
+        match &*self.0.lock() {
             None => Err(NoSchema::Unavailable("it is away".into())),
             Some(known) if known.contains(&id) => Ok("\"int\"".into()),
             Some(_) => Err(NoSchema::Unknown(format!("no {id}"))),
@@ -126,7 +126,7 @@ impl Schemas for Registry {
 
 impl Registry {
     fn knows(&self, ids: &[u32]) {
-        *self.0.lock().unwrap() = Some(ids.to_vec());
+        *self.0.lock() = Some(ids.to_vec());
     }
 }
 
@@ -150,7 +150,7 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
     registry.knows(&[1]);
     let _ = arrivals.push(chunk(0, &[(0, 100, ONE)]), &mut sources, WALL);
     arrivals.prove_end(0, 1, Duration::ZERO);
-    *registry.0.lock().unwrap() = None;
+    *registry.0.lock() = None;
     let arrived = arrivals.push(
         chunk(0, &[(1, 101, ONE), (2, 102, TWO), (3, 103, ONE)]),
         &mut sources,

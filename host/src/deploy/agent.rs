@@ -10,166 +10,26 @@
 
 mod back;
 mod components;
+mod deploy_agent;
 mod say;
 mod shadow;
 
-use super::compile::{Compile, Job, Source, Start, Told, declared};
-use super::reader::ControlReader;
-use crate::binding::{Layout, Status, Wiring};
+pub use deploy_agent::{DeployAgent, First, Parts, Play};
+
+use super::compile::{Job, Source, Told};
+use crate::binding::Status;
 use crate::clock::Now;
-use crate::config::Input;
-use crate::deploy::protocol::{Control, Declared};
 use crate::deploy::{Prepare, RulesSchedule};
 use crate::error::{Failure, Result};
-use crate::log::{Log, Outcome, Producer};
-use crate::record::{Number, Offset, Partition, VersionId};
-use crate::registry::Schemas;
+use crate::log::Outcome;
+use crate::record::{Partition, VersionId};
 use crate::shadow::Trial;
-use components::Components;
-use std::collections::{BTreeMap, BTreeSet};
+use deploy_agent::KEEP;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-/// How much later the instances without task 0 decide.
-const OTHERS_AFTER: Duration = Duration::from_secs(2);
-
-/// How many compiled versions are kept without being needed, with a few MiB each. As many components are kept of
-/// versions that don't fit, with about 18 MB each.
-const KEEP: usize = 4;
-
-/// The rules that the pipeline's file names. They are the first deploy if there is none yet.
-pub struct First {
-    /// The bytes of the component's file.
-    pub component: Vec<u8>,
-    /// The settings, as JSON.
-    pub settings: String,
-    /// The compiled rules.
-    pub wiring: Arc<Wiring>,
-    /// What they declare, for checks of later versions.
-    pub declared: Arc<Declared>,
-}
-
-impl First {
-    /// From the component in the file, with these settings.
-    pub fn new(component: Vec<u8>, settings: &serde_json::Value, wiring: Arc<Wiring>) -> First {
-        First {
-            component,
-            settings: settings.to_string(),
-            declared: declared(&wiring),
-            wiring,
-        }
-    }
-}
-
-/// Starts a thread that runs a shadow until it is over.
-pub type Play = fn(Arc<Trial>) -> Result<()>;
-
-/// What an agent is made from.
-pub struct Parts {
-    pub log: Arc<dyn Log>,
-    pub layout: Arc<Layout>,
-    /// What was read from the topic so far.
-    pub reader: ControlReader,
-    /// Names of the pipeline and of the instance.
-    pub name: (String, String),
-    pub compile: Compile,
-    /// `None` if there is a deploy already.
-    pub first: Option<First>,
-    /// A deploy that is not decided within this time is cancelled.
-    pub limit: Duration,
-    /// The inputs, and where their schemas come from.
-    pub inputs: Vec<Input>,
-    pub schemas: Option<Arc<dyn Schemas>>,
-    /// Starts the thread for a shadow. If `None`, shadows don't run here.
-    pub play: Option<Play>,
-    /// Starts compilations.
-    pub start: Start,
-}
-
-/// An instance's part in deploys.
-pub struct DeployAgent {
-    parts: Parts,
-    /// The end of the topic when the instance started.
-    begun: Option<Offset>,
-    /// Whether the file's rules were compared with the deployed ones.
-    looked: bool,
-    schedule: Arc<RulesSchedule>,
-    control: Arc<Control>,
-    wirings: BTreeMap<VersionId, Arc<Wiring>>,
-    failed: BTreeMap<VersionId, String>,
-    /// Components of the compiled versions, and of at most [`KEEP`] others that don't fit.
-    components: Components,
-    under_way: BTreeSet<VersionId>,
-    tell: Sender<Told>,
-    told: Receiver<Told>,
-    publisher: Option<Box<dyn Producer>>,
-    in_flight: bool,
-    renew: bool,
-    /// Position after the last record that it has written. Nothing is written again before that was read.
-    written: Offset,
-    /// How many decisions it has written, to make each key unique.
-    orders_made: u64,
-    /// The undecided deploy: when it was first seen, and when its commit became due.
-    open: Option<(Number, Duration, Option<Duration>)>,
-    shadow: shadow::Held,
-}
-
 impl DeployAgent {
-    /// The agent of an instance that starts.
-    pub fn new(parts: Parts) -> DeployAgent {
-        let (tell, told) = channel();
-        let mut wirings = BTreeMap::new();
-        if let Some(First { wiring, .. }) = &parts.first {
-            wirings.insert(wiring.rules.version().0, wiring.clone());
-        }
-        DeployAgent {
-            begun: None,
-            looked: false,
-            schedule: Arc::default(),
-            control: Arc::new(parts.reader.control().clone()),
-            wirings,
-            failed: BTreeMap::new(),
-            components: Components::default(),
-            under_way: BTreeSet::new(),
-            tell,
-            told,
-            publisher: None,
-            in_flight: false,
-            renew: false,
-            written: 0,
-            orders_made: 0,
-            open: None,
-            shadow: shadow::Held::default(),
-            parts,
-        }
-    }
-
-    /// Adds a version that was compiled elsewhere.
-    pub fn know(&mut self, wiring: Arc<Wiring>) {
-        self.wirings.insert(wiring.rules.version().0, wiring);
-    }
-
-    /// What its tasks must do.
-    pub fn schedule(&self) -> &Arc<RulesSchedule> {
-        &self.schedule
-    }
-
-    /// The current state of the topic.
-    pub fn control(&self) -> &Arc<Control> {
-        &self.control
-    }
-
-    /// How far the topic was read.
-    pub fn position(&self) -> Offset {
-        self.parts.reader.position()
-    }
-
-    /// Versions that don't fit here, with the reasons.
-    pub fn failed(&self) -> &BTreeMap<VersionId, String> {
-        &self.failed
-    }
-
     /// Does one round, and waits at most `wait` for the topic. `tasks` are those of this instance. `wanted` are
     /// versions that opening tasks need. Returns whether the schedule has changed.
     pub fn step(&mut self, now: Now, wait: Duration, tasks: &[Status], wanted: &[VersionId]) -> Result<bool> {
@@ -373,10 +233,10 @@ impl DeployAgent {
         if same {
             return false;
         }
-        self.say_withdrawn();
+        back::say_withdrawn(&control, old.withdrawn.len());
         self.schedule = Arc::new(RulesSchedule {
             committed: control.committed(),
-            stops: self.stops(),
+            stops: control.ways_back(),
             withdrawn,
             decided,
             prepare,

@@ -1,6 +1,6 @@
-//! What is asked of a pipeline's deploys, and what is answered: over HTTP, on the command line, and in the process.
+//! Requests about a pipeline's deploys, and their answers: over HTTP, on the command line, and in the process.
 //!
-//! Rule: these are the words of an API. Fields are added, and none changes its meaning.
+//! Rule: these are the words of an API. Fields may be added, but none changes its meaning.
 
 use crate::record::{Millis, Partition};
 use crate::shadow::{Report, Seen};

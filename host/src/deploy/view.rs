@@ -11,8 +11,9 @@ use crate::record::{Offset, Partition, VersionId};
 use crate::rules::Version;
 use crate::shadow::Trial;
 use crate::state::meta::Meta;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// An instance's view of the control topic, shared by its threads.
 #[derive(Default)]
@@ -33,7 +34,7 @@ struct Inner {
 
 impl DeployView {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Updates the view.

@@ -162,10 +162,10 @@ fn a_refusal_says_why() {
 fn one_deploy_at_a_time_and_the_rest_goes_on() {
     let (go, wait) = mpsc::channel::<()>();
     let (began, begun) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
+    let wait = parking_lot::Mutex::new(wait);
     let deploy = move |_| {
         began.send(()).unwrap();
-        wait.lock().unwrap().recv().unwrap();
+        wait.lock().recv().unwrap();
         Ok(Deployed {
             version: "new".into(),
             previous: "old".into(),

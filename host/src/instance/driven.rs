@@ -4,12 +4,13 @@
 //! queue; where it has a thread, this has a method. Any time may pass between two calls. The test kit drives it in a
 //! fixed order, and the simulator in every order that threads could have.
 
-use super::health::Tasks;
+use super::command::{Claim, Command};
 use super::member::{self, Member};
 use super::restore::{Next, Restore};
-use super::seat::{Claim, Command, Round, Seat};
+use super::seat::{Round, Seat};
 use super::site::Site;
 use super::supervisor::{Event, Request, Supervisor};
+use super::tasks::Tasks;
 use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::RulesSchedule;
@@ -266,11 +267,11 @@ impl Working {
     }
 }
 
-/// The part of an instance that reads and writes the control topic, and whom it asks and tells.
+/// The part of an instance that reads and writes the control topic, with what it informs and asks.
 pub struct Carriage<'a> {
-    /// Reads and writes it.
+    /// Reads and writes the topic.
     pub agent: &'a mut DeployAgent,
-    /// Is told what the topic says.
+    /// Receives what the topic says.
     pub view: &'a DeployView,
     /// The tasks that run.
     pub tasks: &'a Tasks,

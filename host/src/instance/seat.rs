@@ -4,16 +4,14 @@
 //! for the end of the next.
 #![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
-use super::health::Tasks;
+use super::command::{Claim, Command};
 use super::supervisor::Event;
+use super::tasks::Tasks;
 use crate::clock::Now;
-use crate::deploy::RulesSchedule;
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
-use crate::task::Task;
 use crate::worker::Worker;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a worker reports the status of its tasks.
@@ -21,29 +19,6 @@ const STATUS_EVERY: Duration = Duration::from_millis(100);
 
 /// How often a lasting problem, such as a missing broker, is logged.
 pub const SAY_EVERY: Duration = Duration::from_secs(10);
-
-/// One assignment of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The partition.
-    pub partition: Partition,
-    /// The stay, which identifies the assignment.
-    pub stay: Stay,
-}
-
-/// A command to a worker. The numbers are assignment counters, with which the open epoch may be committed.
-pub enum Command {
-    /// Open this task. It is restored, and ours.
-    Open(Box<Task>, Stay, u64),
-    /// The assignment of other partitions has changed.
-    Reassigned(u64),
-    /// Commit the open epoch of these tasks, and close them.
-    Close(Vec<Claim>, u64),
-    /// Drop these tasks, because they belong to another instance already.
-    Lose(Vec<Claim>, u64),
-    /// Use this schedule.
-    SetSchedule(Arc<RulesSchedule>),
-}
 
 /// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

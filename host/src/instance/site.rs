@@ -1,9 +1,8 @@
 //! What all parts of an instance need, and how its parts are made.
 
-use super::Stores;
+use super::command::Claim;
 use super::restore::Restore;
-use super::seat::{Claim, Seat};
-use super::transactional_id;
+use super::seat::Seat;
 use crate::binding::Layout;
 use crate::config::Config;
 use crate::error::Result;
@@ -11,6 +10,7 @@ use crate::log::{Log, Producer};
 use crate::metrics::Metrics;
 use crate::registry::Schemas;
 use crate::service::Services;
+use crate::store::Store;
 use crate::task::restore::Access;
 use crate::worker::{Ports, Worker};
 use std::sync::Arc;
@@ -21,6 +21,9 @@ const PROOFS_MIN: Duration = Duration::from_millis(10);
 
 /// Used if there are no inputs, when idleness does not matter.
 const NO_INPUTS: Duration = Duration::from_secs(1);
+
+/// Makes a handle of the local store for a worker, or for a restore.
+pub type Stores = Arc<dyn Fn() -> Box<dyn Store> + Send + Sync>;
 
 /// What all parts of an instance need.
 #[derive(Clone)]
@@ -75,4 +78,10 @@ impl Site {
         let shortest = self.config.inputs.iter().map(|input| input.idle_after).min();
         (shortest.unwrap_or(NO_INPUTS) / 4).max(PROOFS_MIN)
     }
+}
+
+/// The transactional id of a worker. It is the same after a restart, so that what an earlier process left open is found
+/// and aborted.
+pub fn transactional_id(config: &Config, worker: usize) -> String {
+    format!("{}-{}-{worker}", config.name, config.instance)
 }

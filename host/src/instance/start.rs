@@ -107,10 +107,10 @@ pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::
     }
 }
 
-/// From a checked config to a running instance, and back.
+/// The phases of the start, and then the instance until it stops.
 fn phases(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
     let start = Start::new(config, log, stop)?;
-    // This takes about as long as all that the brokers are asked, so it runs on a thread of its own meanwhile.
+    // Compiling takes about as long as everything that the brokers are asked, so it runs on its own thread meanwhile.
     let compiling = compile(start.config.clone())?;
     let cluster = start.check()?;
     let topics = start.topics()?;
@@ -119,7 +119,7 @@ fn phases(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Resu
     start.serve(rules, stores)
 }
 
-/// Somebody has told the instance to stop before it was running.
+/// The instance was told to stop before it was running.
 #[derive(Debug, thiserror::Error)]
 #[error("told to stop")]
 struct ToldToStop;
@@ -134,14 +134,14 @@ struct Start {
     metrics: Arc<Metrics>,
 }
 
-/// The topics are there and fit.
+/// The topics exist, and fit the config.
 struct Topics {
     layout: Arc<Layout>,
     /// Partitions of the outputs, by index.
     outputs: Vec<i32>,
 }
 
-/// What was deployed is known, and so are the rules that the file names.
+/// The deployed rules are known, and so are those in the file.
 struct Known {
     layout: Arc<Layout>,
     schemas: Option<Arc<dyn Schemas>>,
@@ -167,7 +167,7 @@ impl Start {
         })
     }
 
-    /// The brokers answer, and the topics that others own fit the config. Returns the id of the cluster.
+    /// Checks that the brokers answer, and that other owners' topics fit the config. Returns the id of the cluster.
     fn check(&self) -> anyhow::Result<String> {
         let cluster = self.patiently(|| self.log.cluster())?;
         let findings = self.patiently(|| preflight::look(&self.config, &|name| self.log.topic(name)))?;
@@ -175,7 +175,7 @@ impl Start {
         Ok(cluster)
     }
 
-    /// The pipeline's own topics are there.
+    /// Makes sure that the pipeline's own topics exist.
     fn topics(&self) -> anyhow::Result<Topics> {
         let partitions = self.patiently(|| own_topics(&self.config, self.log.as_ref()))?;
         Ok(Topics {
@@ -184,7 +184,7 @@ impl Start {
         })
     }
 
-    /// The control topic is read, and the file's rules are compiled and bound.
+    /// Reads the control topic, and waits until the file's rules are compiled and bound.
     fn rules(&self, compiling: Compiling, topics: Topics) -> anyhow::Result<Known> {
         let Topics { layout, outputs } = topics;
         let schemas = schemas(&self.config, self.runtime.handle())?;
@@ -225,7 +225,7 @@ impl Start {
         })
     }
 
-    /// The local state is opened, and nothing that an earlier life left open holds the group's offsets back.
+    /// Opens the local state, and ends everything from earlier runs that holds the group's offsets back.
     fn recover(&self, cluster: &str) -> anyhow::Result<Option<Stores>> {
         let config = &self.config;
         let directory = config

@@ -16,112 +16,26 @@ mod clock;
 mod holding;
 mod membership;
 mod message;
+mod partitions;
+mod standing;
 #[cfg(test)]
 mod tests;
 
-use super::health::Tasks;
-use super::member;
-use super::seat::{Claim, Command, SAY_EVERY};
-use crate::config::Config;
-use crate::deploy::view::DeployView;
-use crate::error::{Failure, Result};
-use crate::metrics::Metrics;
-use crate::record::{Partition, Stay};
-use crate::task::Task;
-use clock::DrivenClock;
-use holding::{Follows, Happens, Holding, Way};
-use membership::{Phase, Standing, is_due};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 pub use clock::STRIDE;
 pub use message::{Event, Request, Step};
+pub use partitions::{CLOSE_DEADLINE, STOP_DEADLINE, Supervisor};
 
-/// A worker that has not closed its tasks after this time is stuck. It is longer than transaction time-outs and their
-/// retries.
-pub const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
-
-/// The same after a request to stop, when somebody waits and a crash loses nothing. It is less than the 30 s after
-/// which container platforms kill.
-pub const STOP_DEADLINE: Duration = Duration::from_secs(20);
-
-/// Decides what follows from group membership. See the rules above.
-pub struct Supervisor {
-    workers: usize,
-    config: Arc<Config>,
-    metrics: Arc<Metrics>,
-    view: Arc<DeployView>,
-    tasks: Tasks,
-    membership: Standing,
-    partitions: BTreeMap<Partition, Holding>,
-    handovers: Vec<Handover>,
-    /// The last stay that was given.
-    stay: Stay,
-    clock: DrivenClock,
-    stopping: bool,
-    requests: Vec<Request>,
-}
-
-/// Partitions that are released or dropped when the workers have closed them.
-struct Handover {
-    partitions: Vec<Partition>,
-    why: Why,
-    /// On the driven clock.
-    deadline: Duration,
-}
-
-impl Handover {
-    /// Notes that the group has taken its partitions already, so they must not be released.
-    fn ends_here(&mut self) {
-        if self.why == Why::Changed {
-            self.why = Why::Fenced;
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// They were revoked or lost, so they must be released.
-    Changed,
-    /// This instance was fenced, so they don't belong to it any more.
-    Fenced,
-    /// The process was told to stop.
-    Stop,
-}
+use super::command::{Claim, Command};
+use super::seat::SAY_EVERY;
+use crate::error::{Failure, Result};
+use crate::record::Stay;
+use crate::task::Task;
+use holding::{Happens, Holding};
+use partitions::Why;
+use standing::{Phase, is_due};
+use std::time::Duration;
 
 impl Supervisor {
-    /// The supervisor of an instance that has just joined its group. `assignment` is the counter from before.
-    pub fn new(
-        config: Arc<Config>,
-        view: Arc<DeployView>,
-        tasks: Tasks,
-        metrics: Arc<Metrics>,
-        assignment: u64,
-    ) -> Supervisor {
-        Supervisor {
-            workers: config.workers,
-            config,
-            metrics,
-            view,
-            tasks,
-            membership: Standing {
-                phase: Phase::Member,
-                number: 0,
-                assignment,
-                fenced: None,
-                said_away: None,
-                said_restores: Some(Duration::ZERO),
-            },
-            partitions: BTreeMap::new(),
-            handovers: vec![],
-            stay: Stay::default(),
-            clock: DrivenClock::default(),
-            stopping: false,
-            requests: vec![],
-        }
-    }
-
     /// Takes events, then looks at what is due. `now` must always be from the same monotonic clock.
     pub fn step(&mut self, now: Duration, events: &mut dyn Iterator<Item = Event>) -> Step {
         self.clock.tick(now);
@@ -184,45 +98,6 @@ impl Supervisor {
         }
     }
 
-    /// Tells workers to let go of these partitions, and waits for them.
-    fn let_go(&mut self, partitions: Vec<Partition>, event: Happens, why: Why) {
-        let mut told = vec![(vec![], vec![]); self.workers];
-        for partition in &partitions {
-            if let Some((stay, way)) = self.happens(*partition, event) {
-                let claim = Claim {
-                    partition: *partition,
-                    stay,
-                };
-                let (close, lose) = &mut told[self.worker(*partition)];
-                match way {
-                    Way::Close => close.push(claim),
-                    Way::Drop => lose.push(claim),
-                }
-            }
-        }
-        let assignment = self.membership.assignment;
-        for (worker, (close, lose)) in told.into_iter().enumerate() {
-            if close.is_empty() && lose.is_empty() {
-                self.tell(worker, Command::Reassigned(assignment));
-            }
-            if !lose.is_empty() {
-                self.tell(worker, Command::Lose(lose, assignment));
-            }
-            if !close.is_empty() {
-                self.tell(worker, Command::Close(close, assignment));
-            }
-        }
-        let time = match why {
-            Why::Changed | Why::Fenced => CLOSE_DEADLINE,
-            Why::Stop => STOP_DEADLINE,
-        };
-        self.handovers.push(Handover {
-            partitions,
-            why,
-            deadline: self.clock.ran() + time,
-        });
-    }
-
     fn restored(&mut self, claim: Claim, task: Result<Box<Task>>) {
         // If it is for an earlier stay, the task's owner since then may have committed more.
         if self.holding(claim.partition) != Holding::Restoring(claim.stay) {
@@ -237,49 +112,6 @@ impl Supervisor {
                 self.tell(self.worker(claim.partition), open);
             }
             Err(why) => self.end(Err(why)),
-        }
-    }
-
-    /// Applies an event to a partition. The caller must tell the worker about its task.
-    fn happens(&mut self, partition: Partition, event: Happens) -> Option<(Stay, Way)> {
-        let (holding, follows) = self.holding(partition).after(event);
-        match holding {
-            Holding::Away => _ = self.partitions.remove(&partition),
-            holding => _ = self.partitions.insert(partition, holding),
-        }
-        let Follows {
-            abandon,
-            close,
-            restore,
-        } = follows;
-        if let Some(stay) = abandon {
-            self.requests.push(Request::Abandon(Claim { partition, stay }));
-            self.view.forget(partition);
-            self.tasks.gone(partition);
-        }
-        if let Some(stay) = restore {
-            self.requests.push(Request::Restore(Claim { partition, stay }));
-            self.tasks.waits(partition);
-        }
-        // A partition that we have is assigned again, so it was lost in between without notice.
-        if let (Some((stay, way)), Happens::Assigned(_)) = (close, event) {
-            debug_assert_eq!(way, Way::Drop);
-            let lose = Command::Lose(vec![Claim { partition, stay }], self.membership.assignment);
-            self.tell(self.worker(partition), lose);
-            return None;
-        }
-        close
-    }
-
-    /// Releases partitions whose tasks are closed.
-    fn hand_over(&mut self) {
-        for handover in std::mem::take(&mut self.handovers) {
-            if handover.partitions.iter().any(|p| self.holding(*p).awaited().is_some()) {
-                self.handovers.push(handover);
-            } else if handover.why == Why::Changed {
-                let release = member::Request::Release(handover.partitions);
-                self.requests.push(Request::Member(release));
-            }
         }
     }
 
@@ -309,36 +141,6 @@ impl Supervisor {
             for (task, how) in self.tasks.restoring() {
                 tracing::warn!(task, "still restoring: {how}");
             }
-        }
-    }
-
-    fn end(&mut self, result: Result<()>) {
-        // The first reason counts.
-        if !matches!(self.membership.phase, Phase::Ended(_)) {
-            self.membership.phase = Phase::Ended(result);
-        }
-    }
-
-    fn holding(&self, partition: Partition) -> Holding {
-        self.partitions.get(&partition).copied().unwrap_or_default()
-    }
-
-    fn next_stay(&mut self) -> Stay {
-        self.stay.0 += 1;
-        self.stay
-    }
-
-    fn worker(&self, partition: Partition) -> usize {
-        partition as usize % self.workers
-    }
-
-    fn tell(&mut self, worker: usize, command: Command) {
-        self.requests.push(Request::Worker(worker, command));
-    }
-
-    fn tell_all(&mut self) {
-        for worker in 0..self.workers {
-            self.tell(worker, Command::Reassigned(self.membership.assignment));
         }
     }
 }

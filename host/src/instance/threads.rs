@@ -13,13 +13,15 @@
 //! restart recovers from the log.
 
 mod pool;
+mod thread;
 
+use super::command::Command;
 use super::driven::Carriage;
-use super::health::Tasks;
 use super::member::{Member, Request as Asked};
-use super::seat::{Command, Round, SAY_EVERY, Seat};
+use super::seat::{Round, SAY_EVERY, Seat};
 use super::site::Site;
 use super::supervisor::{Event, Request, Supervisor};
+use super::tasks::Tasks;
 use crate::clock::{Now, wall};
 use crate::deploy::RulesSchedule;
 use crate::deploy::agent::DeployAgent;
@@ -34,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use thread::{panic_text, spawn};
 
 /// Maximum time that an idle worker waits in one poll. It is also the latency bound for commands and replies.
 const WAIT: Duration = Duration::from_millis(10);
@@ -359,18 +362,6 @@ fn told_of(
         };
         let _ = events.send(Event::Failed(failed));
     })
-}
-
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    thread.map_err(|e| Failure::Fatal(format!("no thread for '{name}': {e}")))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
-        .to_owned()
 }
 
 fn now(start: Instant) -> Now {

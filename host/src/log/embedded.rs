@@ -27,8 +27,9 @@ pub use partition::{Isolation, Record};
 use super::{Group, Log, Producer, Reader, TopicInfo, Topics};
 use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition, TopicIx};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use state::{Client, ClientNo, State};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long `committed` waits for an open transaction before it returns `Retry`.
@@ -78,8 +79,7 @@ impl Embedded {
 
     /// Locks the state, and lets time-outs happen first.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A test that panicked under the lock has left a consistent state: each change is either complete or not begun.
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock();
         if state.tick() {
             self.0.changed.notify_all();
         }
@@ -101,11 +101,7 @@ impl Embedded {
         let until = state.next_timeout().map_or(until, |timeout| timeout.min(until));
         let wait = until.saturating_sub(state.clock.now());
         state.waiting += 1;
-        let (mut state, _) = self
-            .0
-            .changed
-            .wait_timeout(state, wait)
-            .unwrap_or_else(PoisonError::into_inner);
+        self.0.changed.wait_for(&mut state, wait);
         state.waiting -= 1;
         if state.tick() {
             self.0.changed.notify_all();

@@ -25,12 +25,13 @@ use crate::record::{Offset, Partition, TopicIx};
 use client::{Client, Kind, Settings, c_string};
 use fault::Fault;
 use group::Member;
+use parking_lot::{Mutex, MutexGuard};
 use partitions::Partitions;
 use queue::millis;
 use rdkafka_sys::*;
 use std::ffi::CString;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time-out of one query to the brokers: bounds, metadata, settings.
@@ -176,7 +177,7 @@ impl Shared {
 
     /// The group member, if this process has joined.
     fn member(&self) -> MutexGuard<'_, Option<Arc<Member>>> {
-        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+        self.member.lock()
     }
 
     /// Raises the assignment counter.

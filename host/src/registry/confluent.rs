@@ -14,11 +14,12 @@
 mod tests;
 
 use super::{NoSchema, Schemas};
+use parking_lot::{Mutex, MutexGuard};
 use pelton_convert as convert;
 use reqwest::{Client, Method, StatusCode, Url};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -103,8 +104,7 @@ impl Confluent {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Only complete entries are inserted.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// Makes one call. Returns its status and body.

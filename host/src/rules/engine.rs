@@ -9,9 +9,10 @@
 
 use super::sandbox::{self, Inside};
 use super::{Description, Refused, Version, load, wasi};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -175,14 +176,14 @@ impl Engine {
         load::describe(&description)?;
         compiled.description = Arc::new(description);
         let compiled = Arc::new(compiled);
-        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.0.made.lock();
         made.push((hash, Arc::downgrade(&compiled)));
         Ok(Rules(compiled))
     }
 
     /// The compiled code of a component, if any rules use it.
     fn made(&self, hash: &Hash) -> Option<InstancePre<Inside>> {
-        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.0.made.lock();
         made.retain(|(_, compiled)| compiled.strong_count() > 0);
         let mut same = made.iter().filter(|(known, _)| known == hash);
         same.find_map(|(_, compiled)| Some(compiled.upgrade()?.pre.clone()))

@@ -26,7 +26,7 @@ pub const MAX_TAG: usize = 1 << 10;
 /// Maximum size of the reason of a rejection. It goes into a header of the dead letter.
 pub const MAX_REASON: usize = 16 << 10;
 
-/// Framing of a header in a record: two lengths.
+/// The size of a header's framing in a record: two lengths.
 const HEADER: usize = 8;
 
 /// Effects that can't be applied. The effects of the inputs before it are valid.
@@ -111,7 +111,7 @@ pub fn verify(effects: &Effects, inputs: usize, description: &Description) -> Re
     }
 }
 
-/// Whose turn it is: the inputs in order, each with its effects.
+/// Assigns effects to inputs: each input, in order, has its effects.
 #[derive(Default)]
 struct Turns {
     input: usize,
@@ -148,7 +148,7 @@ impl Turns {
     }
 }
 
-/// An effect can be applied. `own` are its headers, if it is an output.
+/// Checks that an effect can be applied. `own` are its headers, if it is an output.
 #[inline]
 fn check<'a>(
     effect: &Effect,
@@ -211,7 +211,7 @@ fn check<'a>(
     }
 }
 
-/// A change of state is one that the store can hold.
+/// Checks that the store can hold a change of state.
 #[inline]
 fn change(what: Action, entry: usize, value: usize, store: &Store) -> Result<(), Fault<'_>> {
     match store.shape {
@@ -225,7 +225,7 @@ fn change(what: Action, entry: usize, value: usize, store: &Store) -> Result<(),
     }
 }
 
-/// An output is one that Kafka takes. `size` is that of its key and value.
+/// Checks that Kafka accepts an output. `size` is that of its key and value.
 #[inline]
 fn output<'a>(
     at: i64,
@@ -251,7 +251,7 @@ fn output<'a>(
     }
 }
 
-/// A tag is one that fits into the key of its timer or lookup.
+/// Checks that a tag fits into the key of its timer or lookup.
 #[inline]
 fn tag(bytes: usize) -> Result<(), Fault<'static>> {
     match bytes {

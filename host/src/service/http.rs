@@ -16,11 +16,12 @@ use crate::metrics::{LookupMetrics, Metrics};
 use crate::record::Partition;
 use breaker::{Breaker, Change, Leave};
 use call::{Next, Tries, Try};
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, Url};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -279,8 +280,7 @@ impl Service {
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        // Nothing panics while the lock is held, except on a broken invariant of the breaker itself.
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.breaker.lock()
     }
 }
 

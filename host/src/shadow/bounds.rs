@@ -31,18 +31,18 @@ pub struct Queued {
 }
 
 impl Queued {
-    /// Nothing waits, and at most this many bytes may.
+    /// An empty queue, in which at most this many bytes may wait.
     pub fn new(most: i64) -> Queued {
         let bytes = AtomicI64::new(0);
         Queued { bytes, most }
     }
 
-    /// A tape of this many bytes waits now. Returns how many bytes wait.
+    /// Notes that a tape of this many bytes waits. Returns how many bytes wait.
     pub fn add(&self, bytes: usize) -> i64 {
         self.change(bytes as i64)
     }
 
-    /// It does not wait any more.
+    /// Notes that a tape of this many bytes no longer waits.
     pub fn remove(&self, bytes: usize) {
         self.change(-(bytes as i64));
     }

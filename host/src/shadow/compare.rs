@@ -41,7 +41,7 @@ pub struct Taken<'a> {
     pub planned: &'a Planned,
     /// The steps of the live rules.
     pub tape: &'a Tape,
-    /// Of timers and lookups, by permanent id.
+    /// The names of timers and lookups, by permanent id.
     pub names: &'a Names,
 }
 

@@ -11,8 +11,9 @@ use crate::shadow::{Report, Standing};
 use crate::state::TaskState;
 use crate::state::lookups::{LookupName, Pending};
 use crate::state::meta::Names;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// The state of a task at P, without its rows.
 pub struct Begin {
@@ -40,7 +41,7 @@ impl Begin {
 /// The queue of tapes and the report of a task's shadow.
 pub struct Feed {
     inner: Mutex<Inner>,
-    /// Of all tasks of the instance.
+    /// The tapes that wait in all tasks of the instance.
     queued: Arc<Queued>,
 }
 
@@ -74,7 +75,7 @@ impl Feed {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// The results so far.

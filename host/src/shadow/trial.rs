@@ -1,4 +1,4 @@
-//! A shadow on one instance: what its tasks share.
+//! A shadow on one instance: the data that its tasks share.
 //!
 //! Rule: it knows each task's feed, and runs nothing itself. See [`Player`](super::Player).
 
@@ -9,9 +9,10 @@ use crate::config::Input;
 use crate::record::{Millis, Number, Partition};
 use crate::registry::Schemas;
 use crate::shadow::Report;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A shadow on one instance.
 pub struct Trial {
@@ -89,14 +90,12 @@ impl Trial {
 
     /// Whether it has begun in this task, now or before.
     pub fn has_begun(&self, task: Partition) -> bool {
-        let had = self.state.had.lock();
-        had.unwrap_or_else(PoisonError::into_inner).contains(&task) || self.feed(task).is_some()
+        self.state.had.lock().contains(&task) || self.feed(task).is_some()
     }
 
     /// Notes that these tasks have run it, here or elsewhere, so that they don't begin again.
     pub fn had(&self, tasks: impl Iterator<Item = Partition>) {
-        let had = self.state.had.lock();
-        had.unwrap_or_else(PoisonError::into_inner).extend(tasks);
+        self.state.had.lock().extend(tasks);
     }
 
     /// The results so far in the tasks of this instance.
@@ -123,16 +122,14 @@ impl Trial {
     }
 
     pub(super) fn feeds(&self) -> BTreeMap<Partition, Arc<Feed>> {
-        let feeds = self.state.feeds.lock();
-        feeds.unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.feeds.lock().clone()
     }
 
     fn feed(&self, task: Partition) -> Option<Arc<Feed>> {
-        let feeds = self.state.feeds.lock();
-        feeds.unwrap_or_else(PoisonError::into_inner).get(&task).cloned()
+        self.state.feeds.lock().get(&task).cloned()
     }
 
-    /// It begins in this task.
+    /// Begins the shadow in this task.
     pub(super) fn begin(&self, task: Partition, begin: Begin) -> Arc<Feed> {
         let report = Report {
             instance: self.instance.clone(),
@@ -140,8 +137,7 @@ impl Trial {
             ..Report::default()
         };
         let feed = Arc::new(Feed::new(begin, report, self.queued.clone()));
-        let feeds = self.state.feeds.lock();
-        feeds.unwrap_or_else(PoisonError::into_inner).insert(task, feed.clone());
+        self.state.feeds.lock().insert(task, feed.clone());
         feed
     }
 }

@@ -22,7 +22,7 @@ pub struct LookupName {
 }
 
 impl LookupName {
-    /// Of the lookup that this key asks with this tag.
+    /// The name of the lookup that this key asks with this tag.
     pub fn new(key: &[u8], lookup: u16, tag: &[u8]) -> LookupName {
         LookupName {
             key: key.into(),

@@ -47,18 +47,18 @@ impl Slot {
     }
 }
 
-/// Which entries of a row a scan visits.
+/// Selects the entries of a row that a scan visits.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanRange<'a> {
-    /// Of this store.
+    /// Only entries of this store.
     pub store: u16,
-    /// Those that begin with this.
+    /// Only entries that begin with this.
     pub prefix: &'a [u8],
-    /// Those that come after this one.
+    /// Only entries after this one.
     pub after: Option<&'a [u8]>,
-    /// Those with now < expires.
+    /// Only entries with now < expires.
     pub now: Millis,
-    /// At most this many.
+    /// At most this many entries.
     pub limit: usize,
 }
 

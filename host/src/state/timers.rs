@@ -19,7 +19,7 @@ pub struct TimerName {
 }
 
 impl TimerName {
-    /// Of the timer of this kind that is for this key and has this tag.
+    /// The name of the timer of this kind for this key, with this tag.
     pub fn new(key: &[u8], kind: u16, tag: &[u8]) -> TimerName {
         TimerName {
             key: key.into(),

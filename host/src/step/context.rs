@@ -1,6 +1,6 @@
-//! What steps are taken with.
+//! What the stepper works with.
 //!
-//! Rule: the stepper owns nothing of it. A worker lends the rules to one task after another.
+//! Rule: the stepper owns none of it. A worker lends the rules to one task after another.
 
 use super::Guest;
 use crate::binding::Sources;

@@ -1,4 +1,4 @@
-//! A planned step: what happens in it, and why it is refused if it is.
+//! A planned step: what happens in it, and why it is refused, if it is.
 //!
 //! Rule: a plan is only a plan. Before a step is taken, it must still be the next one.
 

@@ -6,8 +6,9 @@
 
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// The newest stay that has opened each task's state in this process. Clones share the same leases.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +16,7 @@ pub struct Leases(Arc<Mutex<BTreeMap<Partition, Stay>>>);
 
 impl Leases {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, Stay>> {
-        // Each change is a single insert, so a panic can't leave it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Takes the state over. Returns [`Fenced`](Failure::Fenced) if a newer stay has it.

@@ -10,8 +10,9 @@ use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
 use crate::state::delta::{Change, Delta};
 use crate::state::rows::Dirty;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -87,8 +88,7 @@ impl Disk {
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
-        // Only a test can have panicked with the lock held, and each statement leaves the data consistent.
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock()
     }
 }
 

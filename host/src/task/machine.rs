@@ -1,6 +1,6 @@
-//! The state machine of one task: its organs, how it opens, commits and goes back.
+//! The state machine of one task: its parts, how it opens, commits, and goes back to its last commit.
 //!
-//! Rule: what it goes back to is in one place, the ledger. Everything else is built again from that.
+//! Rule: only the ledger keeps what the task goes back to. Everything else is rebuilt from that.
 
 use super::ledger::{Ledger, Snapshot};
 use super::open::{Beginning, First};

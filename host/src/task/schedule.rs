@@ -129,7 +129,7 @@ impl Schedule {
     /// know everything that is pending, or `None` if it need not. The error says why the task may not hold.
     pub fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<Option<&Wiring>, String> {
         if self.follows_journal() {
-            return Err("it follows its journal; deploy again when it is through".into());
+            return Err("it is still following its journal; deploy again when it has reached the end".into());
         }
         if let Some(at) = prepare.at
             && last >= at

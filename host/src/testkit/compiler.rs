@@ -1,8 +1,9 @@
 //! A compiler of rules that remembers them, so that each component is compiled once for all scenarios.
 
 use crate::rules::{Engine, Limits, Rules};
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The component, the settings, the limits.
 type Key = (Vec<u8>, String, String);
@@ -32,7 +33,7 @@ impl Compiler {
         let settings = settings.to_string();
         let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
         // The lock is held during the compilation, so that another test with the same rules waits for it.
-        let mut compiled = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiled = self.0.compiled.lock();
         let known = compiled.entry(key);
         let compile = || {
             let rules = self.0.engine.compile(component, &settings, limits);

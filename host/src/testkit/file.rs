@@ -220,7 +220,7 @@ fn what(head: &str, body: &[String]) -> Result<What, String> {
     }
 }
 
-/// A step in which something happens. None if these words are none.
+/// A step in which something happens. `None` if these words are not one.
 fn happening(words: &[&str]) -> Result<Option<What>, String> {
     Ok(Some(match words[..] {
         ["base", input, value] => What::Base {
@@ -268,7 +268,7 @@ fn swap(file: &str, settings: Option<&str>, refused: bool) -> Result<What, Strin
     })
 }
 
-/// A step that looks at something. None if these words are none.
+/// A step that looks at something. `None` if these words are not one.
 fn look(words: &[&str]) -> Option<Look> {
     Some(match words[..] {
         ["expect", output, ref paths @ ..] => Look::Output {

@@ -177,7 +177,7 @@ impl Scenario {
                 open.concat()
             };
             return Err(format!(
-                "nobody asks '{lookup}' for what ends with \"{end}\"; open questions:{open}"
+                "no open question of '{lookup}' ends with \"{end}\"; open questions:{open}"
             ));
         }
         // Until everything is committed, the same question may be asked again.

@@ -6,7 +6,8 @@
 use crate::config::Config;
 use crate::registry::{NoSchema, Schemas};
 use crate::rules::Description;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// Topics and their schemas. An id is the index plus 1.
 type Known = Vec<(String, Arc<str>)>;
@@ -25,8 +26,7 @@ impl Declared {
     }
 
     fn with<R>(&self, call: impl FnOnce(&mut Known) -> R) -> R {
-        // The list only grows, so a panic can't leave it half changed.
-        call(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        call(&mut self.0.lock())
     }
 }
 

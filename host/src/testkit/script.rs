@@ -5,7 +5,8 @@
 use crate::record::Partition;
 use crate::service::{Answer, Question, Reply, Services};
 use crate::state::lookups;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// The script. Clones share it. It outlives the instances that ask.
 #[derive(Clone, Default)]
@@ -47,8 +48,7 @@ impl State {
 
 impl Script {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Only a test can have panicked, and the state is consistent between any two statements.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// The services for a new instance. Questions of an earlier one are not answered any more.

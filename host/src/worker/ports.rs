@@ -1,6 +1,6 @@
-//! What a worker needs from outside.
+//! The ports through which a worker reaches the outside world.
 //!
-//! Rule: everything that it reads, writes or asks goes through one of these.
+//! Rule: everything that it reads, writes or asks goes through one of them.
 
 use crate::log::{Log, Producer, Reader};
 use crate::registry::Schemas;

@@ -74,7 +74,7 @@ impl Recovery {
             match restoring.step(READ_WAIT) {
                 Ok(Some(state)) => {
                     restored.push(Task::open(task, self.layout.clone(), schedule.clone(), state, &[])?);
-                    tracing::info!(task, "goes on");
+                    tracing::info!(task, "the changelog is read; the task continues");
                 }
                 Ok(None) => self.restoring.push(restoring),
                 Err(Failure::Retry(why)) => {

@@ -1,6 +1,7 @@
-//! A worker and its tasks: how a task comes, goes back to its last commit, and leaves.
+//! The tasks of a worker: how a task comes, goes back to its last commit, and leaves.
 //!
-//! Rule: a task that leaves is forgotten by every organ at once, and one that starts over starts over in all of them.
+//! Rule: when a task leaves, every part of the worker forgets it at once. When it starts over, it starts over in all of
+//! them.
 
 use super::calls::Calls;
 use super::epochs::Epochs;
@@ -173,7 +174,7 @@ impl Worker {
         self.flushes.take_truncations()
     }
 
-    /// A task, to look at it.
+    /// A task, for tests and queries.
     pub fn task(&self, partition: Partition) -> Option<&Task> {
         self.tasks.get(&partition)
     }

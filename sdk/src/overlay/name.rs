@@ -1,8 +1,8 @@
-//! What a cell of the overlay is found by.
+//! The name by which a cell of the overlay is found.
 
 use crate::wire::Span;
 
-/// What a cell is found by.
+/// The name of a cell.
 pub(super) struct Name<'n> {
     pub hash: u32,
     pub on: u32,

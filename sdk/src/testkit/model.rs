@@ -1,4 +1,4 @@
-//! State, in an ordered map, and reads of it.
+//! The test kit's model of state: an ordered map, and reads of it.
 
 use crate::shared::Reader;
 use crate::wire::{Batch, Cell, Found, Question, Read, Span};

@@ -1,4 +1,4 @@
-//! Steps that are to be taken, in their order; and the batch that some of them make.
+//! The queue of steps in their order, and the batches that are made of them.
 
 use super::record::Input;
 use crate::inputs::NoAnswer;
@@ -35,7 +35,7 @@ pub(super) enum Item {
     Reply(Result<Vec<u8>, NoAnswer>),
 }
 
-/// These steps, as the rules are handed them.
+/// The batch of these steps.
 pub(super) fn batch(steps: &[(At, (u64, Item))]) -> Batch {
     let (mut bytes, mut headers, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
     let mut keys = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Records that are handed to the rules, and records that the rules have sent.
+//! Records for the rules, and records that the rules have sent.
 
 /// A record for the rules.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Programs, and the state that they run on.
+//! The random programs, and the state that they work on.
 
 use pelton_sdk::{Outcome, Reject};
 use std::fmt::Write;

@@ -81,7 +81,7 @@ fn the_first_version_goes_on() {
             && health
                 .tasks
                 .iter()
-                .any(|task| said(task).contains("no version to go back to, so it goes on"))
+                .any(|task| said(task).contains("no version to go back to, so it keeps running"))
     });
     let good = line.set(doing("echo")).expect("accepted").version;
     line.flow(20, "good");

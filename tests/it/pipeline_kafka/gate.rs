@@ -1,9 +1,10 @@
 //! A gate in front of a server. While it is shut, connections are refused, and open ones are cut.
 
+use parking_lot::Mutex;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// A gate in front of one server.
 pub struct Gate {
@@ -33,7 +34,7 @@ impl Gate {
         // The thread ends with the tests.
         std::thread::spawn(move || {
             for guest in listener.incoming().flatten() {
-                let mut inside = inside.lock().unwrap();
+                let mut inside = inside.lock();
                 let Ok(host) = TcpStream::connect(&server) else {
                     continue;
                 };
@@ -59,7 +60,7 @@ impl Gate {
     }
 
     pub fn shut(&self) {
-        let mut inside = self.inside.lock().unwrap();
+        let mut inside = self.inside.lock();
         self.shut.store(true, Ordering::SeqCst);
         for stream in inside.drain(..) {
             // An error means that it is closed already.

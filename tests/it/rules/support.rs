@@ -1,11 +1,12 @@
 //! Helpers that the tests of the interface share: batches, a state in memory, the odd guest, and the log.
 
+use parking_lot::Mutex;
 use pelton::record::Span;
 use pelton::rules::{Batch, Cell, Engine, Found, Happening, Input, Limits, Read, Rules};
 use pelton::wit::State;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A state with one value for each input of a batch.
@@ -112,7 +113,7 @@ pub fn rules_lines(run: impl FnOnce()) -> Vec<String> {
     struct Lines(Arc<Mutex<Vec<u8>>>);
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("no panic while it is held").write(bytes)
+            self.0.lock().write(bytes)
         }
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
@@ -125,7 +126,7 @@ pub fn rules_lines(run: impl FnOnce()) -> Vec<String> {
         .with_writer(move || writer.clone())
         .finish();
     tracing::subscriber::with_default(subscriber, run);
-    let text = String::from_utf8(lines.0.lock().expect("no panic while it is held").clone()).expect("UTF-8");
+    let text = String::from_utf8(lines.0.lock().clone()).expect("UTF-8");
     text.lines()
         .filter(|line| line.contains(" rules: "))
         .map(String::from)

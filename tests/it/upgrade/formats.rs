@@ -1,9 +1,9 @@
 //! All formats, with one value of each kind, as bytes.
 //!
 //! Rules:
-//! - What an earlier version has written is read as what it meant. As long as a format keeps its number, it is also written to
-//!   the same bytes: instances of both versions may share a pipeline.
-//! - A format that is new here fails a test until the fixture has a value of it.
+//! - What an earlier version has written is read with its meaning. As long as a format keeps its number, it is also
+//!   written to the same bytes, because instances of both versions may share a pipeline.
+//! - A new format fails a test until the fixture has a value of it.
 
 mod samples;
 
@@ -25,7 +25,7 @@ fn each_format_is_written_as_before() {
     super::same(&text(), &super::text("formats"));
 }
 
-/// A value in the fixture, by its name.
+/// The values of the fixture, with their names.
 fn kept() -> Vec<(String, Vec<u8>)> {
     let text = super::text("formats");
     let kept = text.lines().map(|line| {
@@ -47,7 +47,7 @@ fn each_format_is_read_as_before() {
     }
 }
 
-/// The version of a format in which the fixture's Pelton has written it.
+/// The version in which the fixture's Pelton has written a format.
 fn released(format: Encoding) -> u8 {
     if format == STORED {
         // The unit tests of the store have its bytes.
@@ -69,8 +69,8 @@ fn released(format: Encoding) -> u8 {
     *version
 }
 
-/// The test above shows that the reader is right; this one, that there is one for every format, and that the rules of a change
-/// are kept.
+/// The test above shows that the readers are right. This one shows that every format has a reader, and that the rules
+/// for a change are kept.
 #[test]
 fn each_format_has_a_reader_for_the_version_before() {
     let changed = |format: &Encoding| format.newest != released(*format);

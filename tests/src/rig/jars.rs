@@ -3,9 +3,9 @@
 //! Rule: a folder of the cache is complete or does not exist. It is filled under another name, then renamed.
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 /// What is fetched. Each version has its own folder.
 const KAFKA: &str = "kafka-4.3.1";
@@ -42,7 +42,7 @@ pub fn registry() -> Result<PathBuf> {
 fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     // One at a time in this process. Other processes fill their own folders.
     static FILLING: Mutex<()> = Mutex::new(());
-    let _filling = FILLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _filling = FILLING.lock();
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
         None => {

@@ -3,6 +3,7 @@
 
 use super::Rig;
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -10,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The time limit of one call.
@@ -104,10 +105,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
         if let Err((error, _)) = result {
-            self.0
-                .lock()
-                .expect("no panic while it is held")
-                .get_or_insert(error.clone());
+            self.0.lock().get_or_insert(error.clone());
         }
     }
 }
@@ -325,7 +323,7 @@ impl Writer {
     /// Waits until all records are in the log.
     pub fn settle(&self) -> Result<()> {
         self.producer.flush(TIMEOUT)?;
-        match self.deliveries.0.lock().expect("no panic while it is held").take() {
+        match self.deliveries.0.lock().take() {
             Some(error) => Err(error.into()),
             None => Ok(()),
         }

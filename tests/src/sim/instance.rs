@@ -5,6 +5,7 @@
 
 use super::service::Desk;
 use super::versions::Bench;
+use parking_lot::Mutex;
 use pelton::binding::Layout;
 use pelton::clock::Now;
 use pelton::config::Config;
@@ -22,7 +23,7 @@ use pelton::metrics::Metrics;
 use pelton::registry::Schemas;
 use pelton::store::memory::Disk;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Compilations that were requested but have not run yet.
 type Jobs = Arc<Mutex<VecDeque<Box<dyn FnOnce() + Send>>>>;
@@ -88,7 +89,7 @@ impl Life {
 
     /// Runs one of the compilations. Returns whether there was one.
     pub fn compile(&self) -> bool {
-        let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let job = self.jobs.lock().pop_front();
         job.map(|job| job()).is_some()
     }
 
@@ -104,7 +105,7 @@ impl Life {
 
     /// Whether nothing but the work itself is going on.
     pub fn is_settled(&self) -> bool {
-        let compiles = !self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let compiles = !self.jobs.lock().is_empty();
         self.instance.is_settled() && !compiles
     }
 
@@ -139,7 +140,7 @@ fn agent(parts: &Parts, jobs: &Jobs) -> Result<DeployAgent> {
         schemas: None,
         play: None,
         start: Box::new(move |job| {
-            queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+            queue.lock().push_back(job);
             Ok(())
         }),
     }))

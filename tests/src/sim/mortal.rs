@@ -2,11 +2,12 @@
 //!
 //! Rule: the effects of a call that was made stay. Every call after the death fails, as for a killed process.
 
+use parking_lot::{Mutex, MutexGuard};
 use pelton::error::Result;
 use pelton::log::embedded::Embedded;
 use pelton::log::{Arrival, Group, Log, Membership, Outcome, Producer, Reader, TopicInfo, Transaction};
 use pelton::record::{Offset, Partition, TopicIx};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Decides when a process dies. Clones belong to the same process.
@@ -48,7 +49,7 @@ impl Fuse {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn call<R>(&self, call: impl FnOnce() -> R) -> R {

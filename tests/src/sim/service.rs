@@ -3,9 +3,10 @@
 //! Rule: each question is answered sooner or later, unless the asker has forgotten it. Only then the reply may be lost.
 
 use super::dice::Dice;
+use parking_lot::{Mutex, MutexGuard};
 use pelton::record::Partition;
 use pelton::service::{Answer, LookupId, Question, Reply, Services};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// What one worker has asked. It is shared by the worker's handle and the world.
 #[derive(Clone)]
@@ -72,8 +73,8 @@ impl Desk {
         true
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock()
     }
 }
 

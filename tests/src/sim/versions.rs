@@ -1,6 +1,7 @@
 //! Versions of the money rules: components and settings. They are compiled once for all seeds.
 
 use crate::auditor::Millis;
+use parking_lot::Mutex;
 use pelton::binding::Wiring;
 use pelton::config::Config;
 use pelton::deploy::agent::First;
@@ -10,7 +11,7 @@ use pelton::registry::Schemas;
 use pelton::rules::{Engine, Limits, Rules, Version};
 use serde_json::{Value, json};
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 /// The parts of a version. Times are in milliseconds.
@@ -173,12 +174,12 @@ impl Bench {
 
     /// Sets the version that does not fit the instance from now on.
     pub fn refuse(&self, version: Option<usize>) {
-        lock(&self.refused).now = version;
+        self.refused.lock().now = version;
     }
 
     /// Whether some version has not fitted the instance.
     pub fn has_refused(&self) -> bool {
-        lock(&self.refused).ever
+        self.refused.lock().ever
     }
 
     /// The compiler of the instance.
@@ -186,7 +187,7 @@ impl Bench {
         let (shared, refused) = (self.shared.clone(), self.refused.clone());
         Arc::new(move |component, settings| {
             let version = of(&Version::of(component, settings).0).ok_or("nobody knows this version")?;
-            let mut refused = lock(&refused);
+            let mut refused = refused.lock();
             if refused.now == Some(version) {
                 refused.ever = true;
                 return Err("this instance does not like it".into());
@@ -205,8 +206,4 @@ impl Shared {
         };
         self.wired[version].get_or_init(wire).clone()
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

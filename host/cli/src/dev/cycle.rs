@@ -302,7 +302,7 @@ impl<'a> Cycle<'a> {
             && let Some(why) = live.withdrawn(number)
         {
             self.deployed = None;
-            // What runs now is not known, but where is.
+            // It is not known what runs now, but it is known where.
             if let Some(runs) = &mut self.runs {
                 runs.rules = Wanted {
                     component: vec![],

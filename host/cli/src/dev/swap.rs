@@ -1,4 +1,4 @@
-//! Swaps new rules into the running pipeline: first beside the live ones, then in their place.
+//! Swaps new rules into the running pipeline: first as a shadow of the live ones, then in their place.
 //!
 //! Rules:
 //! - The pipeline is changed only in the ways that `pelton rules` offers.
@@ -47,16 +47,16 @@ pub struct Manner {
     drop_timers: bool,
 }
 
-/// Rules that are to take over, as was decided.
+/// Rules that will take over, as decided.
 pub struct Promoted {
     pub version: String,
-    /// Of their deploy.
+    /// The number of their deploy.
     pub number: u64,
 }
 
 /// The result of a swap.
 pub enum Swapped {
-    /// They run, in all tasks.
+    /// They run in all tasks.
     Runs(Promoted),
     /// They will take over, but not every task has done so yet.
     Slow(Promoted),

@@ -1,4 +1,4 @@
-//! Two schemas beside each other: which of their types are the same, and which can be read as which.
+//! Compares two schemas: which of their types are the same, and which can be read as which.
 //!
 //! A value goes to the branch of the reader's union with the same type and full name; else to one with the same name
 //! without its namespace, or with an alias; else to the first that it can be promoted to.
@@ -23,12 +23,12 @@ impl Pair<'_> {
             .or_else(|| of(&|r| promotes(kind, self.reader.kind(r)) && self.logical_fits(w, r)))
     }
 
-    /// Is every value of `w`, as it is, the same value of `r`?
+    /// Whether every value of `w` is the same value of `r`, without any change of bytes.
     pub fn same(&self, w: Ix, r: Ix) -> bool {
         self.same_but(w, r, &mut HashSet::new())
     }
 
-    /// [`same`](Pair::same), if the pairs in `seen` are.
+    /// Like [`same`](Pair::same), on the assumption that the pairs in `seen` are the same.
     fn same_but(&self, w: Ix, r: Ix, seen: &mut HashSet<(Ix, Ix)>) -> bool {
         if !seen.insert((w, r)) {
             return true;

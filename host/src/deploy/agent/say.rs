@@ -3,7 +3,7 @@
 //! Rule: they follow from what was read, and from the clock. So a record that was not written is tried again, and none
 //! is written twice.
 
-use super::{DeployAgent, OTHERS_AFTER};
+use super::{DeployAgent, back};
 use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::batch::ControlBatch;
@@ -14,6 +14,9 @@ use crate::record::Partition;
 use crate::rules::Version;
 use std::time::Duration;
 
+/// How much later the instances without task 0 decide.
+const OTHERS_AFTER: Duration = Duration::from_secs(2);
+
 impl DeployAgent {
     /// The records that are due.
     pub(super) fn batch(&mut self, now: Now, tasks: &[Status]) -> ControlBatch {
@@ -22,7 +25,7 @@ impl DeployAgent {
             self.first(now, &mut batch);
             return batch;
         }
-        if let Some(decision) = self.back(tasks) {
+        if let Some(decision) = back::decision(&self.control, &self.parts.name.1, tasks) {
             self.decide(now, &decision, &mut batch);
             return batch;
         }

@@ -14,27 +14,11 @@ use crate::deploy::protocol::shadow::{Known, Said};
 use crate::deploy::protocol::{Record, Report as Progress, Stage, nonce};
 use crate::record::Partition;
 use crate::shadow::{Bounds, Parts, Report, Standing, Trial};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the report of a running shadow is written. It has a few KiB.
 const TELL_EVERY: Duration = Duration::from_secs(10);
-
-/// The state of the shadow on this instance.
-#[derive(Default)]
-pub struct Held {
-    trial: Option<Arc<Trial>>,
-    /// When each task's report was last written.
-    told: BTreeMap<Partition, Duration>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // The thread of the shadow must end with the instance.
-        self.trial.iter().for_each(|trial| trial.end());
-    }
-}
 
 impl DeployAgent {
     /// The shadow that the tasks must run, if its rules are compiled.
@@ -72,11 +56,6 @@ impl DeployAgent {
             trial.had(wanted.tasks.keys().copied());
         }
         self.shadow.trial.clone()
-    }
-
-    /// The results on this instance, which can be shown at once.
-    pub fn shadow(&self) -> Option<&Arc<Trial>> {
-        self.shadow.trial.as_ref()
     }
 
     /// Adds the records about the shadow that are due.

@@ -3,7 +3,7 @@
 //! Rule: like a deploy, everything goes through the control topic. The shadow has started when every instance has
 //! compiled and checked it. From then on nobody waits for it.
 
-use super::{DeployClient, SLACK, WAIT, patiently};
+use super::deploy_client::{AWAY, DeployClient, NO_DEPLOY, SLACK, WAIT, patiently};
 use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::Record;
@@ -23,7 +23,7 @@ impl DeployClient {
         duration: Millis,
     ) -> Result<Deployed, String> {
         let control = reader.control().clone();
-        let newest = control.newest().ok_or(super::NO_DEPLOY)?;
+        let newest = control.newest().ok_or(NO_DEPLOY)?;
         if duration <= 0 {
             return Err("the duration of a shadow must be more than zero".into());
         }
@@ -56,7 +56,7 @@ impl DeployClient {
             Record::Shadow(Said::Begin(Shadow { deploy, duration }))
         })?;
         if ours(&reader, number, &own).is_none() {
-            return Err("somebody else deployed at the same time and was first; look at `pelton rules status`".into());
+            return Err("someone else deployed at the same time and was first; see `pelton rules status`".into());
         }
         self.begun(&mut reader, number, &own)?;
         Ok(deployed)
@@ -74,7 +74,7 @@ impl DeployClient {
             if last.covered(self.layout.partitions as usize) {
                 return Ok(());
             }
-            if !given_up && begun.elapsed() > self.limit.min(super::AWAY) + SLACK {
+            if !given_up && begun.elapsed() > self.limit.min(AWAY) + SLACK {
                 given_up = true;
                 let why = "not every task had an instance that was ready for it in time";
                 self.end_shadow(number, why.into())?;
@@ -112,16 +112,6 @@ impl DeployClient {
     pub fn diff(&self) -> Result<Option<Shadowing>, String> {
         let reader = self.read()?;
         Ok(status::shadow(reader.control(), self.layout.partitions as usize))
-    }
-
-    /// The deploy of the running shadow, whose component and settings should take over now.
-    pub(super) fn promoted<'a>(
-        &self,
-        reader: &'a ControlReader,
-    ) -> Result<&'a crate::deploy::protocol::Deploy, String> {
-        let under_way = reader.control().shadows().under_way();
-        let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;
-        Ok(&known.shadow.deploy)
     }
 }
 

@@ -7,7 +7,8 @@
 //!   the same number, the first counts. While a shadow runs or a deploy is undecided, no other shadow is accepted.
 //! - A task runs a shadow at most once. Its report has the results and how it ended.
 
-use super::{Deploy, Effect, Report as Progress, Stage};
+use super::deploy::{Deploy, Report as Progress, Stage};
+use super::state::Effect;
 use crate::record::{Millis, Number, Partition};
 use crate::shadow::Report;
 use serde::{Deserialize, Serialize};
@@ -131,7 +132,7 @@ impl Shadows {
         }
         if number != self.count + 1 {
             return Effect::Refused(format!(
-                "it says it is shadow {number}, and the next one is {}: somebody else has begun one meanwhile",
+                "its number is {number}, but the next shadow is {}: someone else has started one meanwhile",
                 self.count + 1
             ));
         }

@@ -1,6 +1,7 @@
 //! Tests the protocol under every order of records that authors, tasks and instances can produce.
 
 use super::*;
+use crate::record::{Millis, NEVER, Number, Partition, VersionId};
 use proptest::prelude::*;
 
 const TASKS: usize = 3;

@@ -1,7 +1,7 @@
 //! Tests a restore from its driver's view: what it asks, and how it handles answers that are failures or too late.
 
 use super::*;
-use crate::instance::seat::Claim;
+use crate::instance::command::Claim;
 use crate::instance::site::Site;
 use crate::log::embedded::{Clock, Embedded, Record};
 use crate::metrics::Metrics;

@@ -1,6 +1,6 @@
-//! The rules that the file names, compiled at the start.
+//! Compiles the rules in the file at the start.
 //!
-//! Rule: that takes about as long as all that the brokers are asked, so it runs on a thread of its own meanwhile.
+//! Rule: this takes about as long as everything that the brokers are asked, so it runs on its own thread meanwhile.
 
 use crate::config::{Config, Finding};
 use crate::instance::preflight;
@@ -18,10 +18,10 @@ pub struct Compiled {
     pub findings: Vec<Finding>,
 }
 
-/// The thread that compiles them.
+/// The thread that compiles the rules.
 pub type Compiling = JoinHandle<anyhow::Result<Compiled>>;
 
-/// Compiles them on a thread of its own.
+/// Starts to compile the rules on their own thread.
 pub fn compile(config: Arc<Config>) -> std::io::Result<Compiling> {
     std::thread::Builder::new().name("compile".into()).spawn(move || {
         let engine = Engine::new().map_err(anyhow::Error::msg)?;

@@ -13,45 +13,17 @@
 //! Rule: what is reported while it leaves, or about a membership that is over, changes nothing.
 
 use super::holding::Happens;
-use super::{Request, Supervisor, Why};
-use crate::error::{Failure, Result};
+use super::message::Request;
+use super::partitions::{Supervisor, Why};
+use super::standing::{Phase, is_due};
+use crate::error::Failure;
 use crate::instance::member::{self, Heard, Said};
-use crate::instance::seat::SAY_EVERY;
 use crate::log::Membership;
 use std::time::Duration;
 
 /// If a member is fenced twice within this time, another process has the same instance id. A restart of a broker fences
 /// only once.
 pub const RIVAL: Duration = Duration::from_secs(60);
-
-/// The membership in the group.
-pub struct Standing {
-    pub phase: Phase,
-    pub number: u64,
-    /// The assignment counter, as of the last reported change.
-    pub assignment: u64,
-    /// When it was last fenced.
-    pub fenced: Option<Duration>,
-    /// When it was last logged that no broker answers.
-    pub said_away: Option<Duration>,
-    /// When it was last logged which tasks restore.
-    pub said_restores: Option<Duration>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// It is a member, or becomes one.
-    Member,
-    /// It was fenced and leaves. When it has left and everything is closed, it joins again.
-    Leaving {
-        left: bool,
-    },
-    /// It joins again.
-    Joining,
-    /// Everything is closed, and it leaves because it was told to stop.
-    Going,
-    Ended(Result<()>),
-}
 
 impl Supervisor {
     pub(super) fn hear_group(&mut self, heard: Heard) {
@@ -163,13 +135,4 @@ impl Supervisor {
             _ => {}
         }
     }
-}
-
-/// Whether it is time to log something again. If so, notes that it is logged now.
-pub fn is_due(said: &mut Option<Duration>, now: Duration) -> bool {
-    let due = said.is_none_or(|at| now.saturating_sub(at) >= SAY_EVERY);
-    if due {
-        *said = Some(now);
-    }
-    due
 }

@@ -1,8 +1,8 @@
 //! Events for the supervisor, and requests from it.
 
 use crate::error::{Failure, Result};
+use crate::instance::command::{Claim, Command};
 use crate::instance::member::{self, Heard};
-use crate::instance::seat::{Claim, Command};
 use crate::record::{Offset, Partition};
 use crate::task::Task;
 use std::time::Duration;

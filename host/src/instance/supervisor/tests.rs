@@ -2,9 +2,14 @@
 
 use super::membership::RIVAL;
 use super::*;
+use crate::config::Config;
 use crate::instance::member::{Heard, Said};
+use crate::instance::tasks::Tasks;
 use crate::log::Membership;
+use crate::metrics::Metrics;
+use crate::record::Partition;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A supervisor of two workers, driven by hand.
 struct Driven {

@@ -10,20 +10,21 @@
 #[cfg(test)]
 mod tests;
 
-use super::{panic_text, spawn};
+use super::thread::{panic_text, spawn};
 use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
+use crate::instance::command::Claim;
 use crate::instance::restore::{Next, Restore};
-use crate::instance::seat::Claim;
 use crate::instance::site::Site;
 use crate::instance::supervisor::Event;
 use crate::record::{Offset, Partition, Stay};
 use crate::task::Task;
 use crate::task::restore::Access;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Number of threads. A restore takes one core and one reader with up to 32 MiB of fetched records. Four of them take
@@ -145,7 +146,7 @@ impl Pool {
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Each change of the queue is complete, because nothing in it can panic halfway.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     fn put(&self, due: Instant, job: Job) {
@@ -175,13 +176,10 @@ impl Shared {
                 },
                 None => None,
             };
-            queue = match wait {
-                Some(wait) => {
-                    let waited = self.more.wait_timeout(queue, wait);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.more.wait(queue).unwrap_or_else(PoisonError::into_inner),
-            };
+            match wait {
+                Some(wait) => _ = self.more.wait_for(&mut queue, wait),
+                None => self.more.wait(&mut queue),
+            }
         }
     }
 

@@ -4,7 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "it is the clock of the embedded log")]
 
 use crate::record::Millis;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Monotonic time for time-outs and proofs, and wall-clock time for topics with append time.
@@ -37,7 +38,7 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Source::Real(_) => panic!("the machine's clock can't be moved"),
-            Source::Manual(now, _) => *now.lock().unwrap_or_else(PoisonError::into_inner) += by,
+            Source::Manual(now, _) => *now.lock() += by,
         }
     }
 
@@ -45,7 +46,7 @@ impl Clock {
     pub fn now(&self) -> Duration {
         match &self.0 {
             Source::Real(start) => start.elapsed(),
-            Source::Manual(now, _) => *now.lock().unwrap_or_else(PoisonError::into_inner),
+            Source::Manual(now, _) => *now.lock(),
         }
     }
 

@@ -92,7 +92,7 @@ impl Group {
         }
     }
 
-    /// What the instance holds and is to give back, except for what it was told already.
+    /// What the instance holds and must give back, except for what it was told already.
     fn revoked(&self, instance: &str, told: &[Partition]) -> Vec<Partition> {
         let is = |name: &Option<String>| name.as_deref() == Some(instance);
         let places = self.holders.iter().zip(&self.targets).zip(0..);
@@ -102,7 +102,7 @@ impl Group {
             .collect()
     }
 
-    /// Gives the instance what it is to have and nobody holds.
+    /// Gives the instance what it should have and nobody holds.
     fn assign(&mut self, instance: &str) -> Vec<Partition> {
         let mut assigned = vec![];
         for ((holder, target), partition) in self.holders.iter_mut().zip(&self.targets).zip(0..) {
@@ -190,7 +190,7 @@ impl State {
         Ok(Some(change))
     }
 
-    /// What the client is to its group. An error if another process has taken its place.
+    /// The client's standing in its group. Fails if another process has taken its place.
     fn standing(&self, client: ClientNo, names: &Names) -> Result<Standing> {
         let Names { group, instance } = names;
         let members = self.groups.get(group).map(|group| &group.members);
@@ -205,7 +205,7 @@ impl State {
         }
     }
 
-    /// The client hears that it was evicted, with what it holds.
+    /// Tells the client that it was evicted, with what it holds.
     fn lose(&mut self, client: ClientNo) -> Option<Membership> {
         let state = &mut self.clients[client];
         state.member = None;
@@ -341,12 +341,12 @@ impl State {
     }
 }
 
-/// What a client that has joined is to its group.
+/// The standing of a client that has joined.
 enum Standing {
     Member,
-    /// It was a member, and has not heard yet that it is none any more.
+    /// It was a member, and has not learned yet that it no longer is.
     Evicted,
-    /// It is no member, and knows it.
+    /// It is not a member, and knows it.
     Outside,
 }
 

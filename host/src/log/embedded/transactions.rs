@@ -9,7 +9,7 @@ use super::state::{ClientNo, State, TopicNo};
 use crate::record::{Offset, Partition};
 use std::time::Duration;
 
-/// The hold of a transactional id. Whoever takes the id again raises the epoch, which ends this hold.
+/// The hold of a transactional id. Taking the id again raises the epoch, which ends this hold.
 #[derive(Clone, Copy)]
 pub(super) struct Hold {
     pub producer: ProducerNo,

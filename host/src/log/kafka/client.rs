@@ -6,10 +6,10 @@ use super::fault::{Fault, text};
 use super::producer::Deliveries;
 use crate::config::properties;
 use crate::error::{Failure, Result};
+use parking_lot::Mutex;
 use rdkafka_sys::*;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What every client of a pipeline is made with.
@@ -183,11 +183,7 @@ impl Client {
     /// Fails, once, if the brokers don't accept us or we don't accept them. Then it is no use to wait for an answer.
     pub fn refusal(&self) -> Result<()> {
         self.serve();
-        let mut trouble = self
-            .callbacks
-            .trouble
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut trouble = self.callbacks.trouble.lock();
         self.refused(&mut trouble)
     }
 
@@ -203,11 +199,7 @@ impl Client {
 
     /// Fails, once, if no broker answers or our credentials are refused.
     pub fn alarm(&self) -> Result<()> {
-        let mut trouble = self
-            .callbacks
-            .trouble
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut trouble = self.callbacks.trouble.lock();
         self.refused(&mut trouble)?;
         if std::mem::take(&mut trouble.down) {
             return Err(Failure::Retry(format!(
@@ -226,11 +218,7 @@ impl Client {
         }
         let mut told = format!("{what}: {}", fault.text);
         if fault.is_silence() {
-            let trouble = self
-                .callbacks
-                .trouble
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let trouble = self.callbacks.trouble.lock();
             told = format!("{told}; Kafka at {}", self.brokers);
             if !trouble.last.is_empty() {
                 told = format!("{told}, last error: {}", trouble.last);
@@ -272,10 +260,7 @@ unsafe extern "C" fn on_error(_: *mut rd_kafka_t, code: c_int, reason: *const c_
     // SAFETY: the opaque of `Conf::start`, which outlives the handle; the reason ends with 0.
     let (callbacks, reason) = unsafe { (&*(opaque as *const Callbacks), text(reason)) };
     callbacks.troubles.fetch_add(1, Ordering::Relaxed);
-    let mut trouble = callbacks
-        .trouble
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut trouble = callbacks.trouble.lock();
     if code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int {
         trouble.down = true;
         return;

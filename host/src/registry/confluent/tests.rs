@@ -26,7 +26,7 @@ async fn answer(
     body: String,
 ) -> Response {
     registry.calls.fetch_add(1, Ordering::SeqCst);
-    *registry.auth.lock().unwrap() = headers
+    *registry.auth.lock() = headers
         .get("authorization")
         .map(|value| value.to_str().unwrap().to_string());
     let down = registry.down.load(Ordering::SeqCst) as u16;
@@ -37,7 +37,7 @@ async fn answer(
         StatusCode::NOT_FOUND,
         r#"{"error_code":40403,"message":"Schema not found"}"#,
     );
-    let mut registered = registry.registered.lock().unwrap();
+    let mut registered = registry.registered.lock();
     match (method.as_str(), uri.path()) {
         ("GET", "/api/schemas/ids/1") => r#"{"schema":"\"string\""}"#.into_response(),
         ("GET", "/api/schemas/ids/2") => r#"{"schema":"syntax = 3","schemaType":"PROTOBUF"}"#.into_response(),
@@ -105,7 +105,7 @@ fn an_id_is_asked_for_once() {
     }
     assert_eq!(rig.calls(), 2);
     // Base64 of me:s@cret.
-    assert_eq!(rig.registry.auth.lock().unwrap().as_deref(), Some("Basic bWU6c0BjcmV0"));
+    assert_eq!(rig.registry.auth.lock().as_deref(), Some("Basic bWU6c0BjcmV0"));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_schema_is_found_or_registered() {
     assert_eq!(rig.calls(), 5, "found by another instance");
     assert_eq!(schemas.id_for("t", "{\"type\": \"int\"}"), Ok(9));
     assert_eq!(rig.calls(), 6, "the newest one, written otherwise");
-    assert_eq!(rig.registry.registered.lock().unwrap().len(), 1);
+    assert_eq!(rig.registry.registered.lock().len(), 1);
     assert_eq!(schemas.latest("t").unwrap(), (9, "\"int\"".into()));
     assert!(matches!(schemas.latest("u"), Err(NoSchema::Unknown(text)) if text.contains("u-value")));
 }

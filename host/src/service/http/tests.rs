@@ -38,7 +38,7 @@ async fn handle(
     let call = seen.calls.fetch_add(1, Ordering::SeqCst);
     let now = seen.now.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most.fetch_max(now, Ordering::SeqCst);
-    *seen.header.lock().unwrap() = headers.get("x-token").map(|value| value.to_str().unwrap().to_string());
+    *seen.header.lock() = headers.get("x-token").map(|value| value.to_str().unwrap().to_string());
     let status = |code: usize| StatusCode::from_u16(code as u16).unwrap();
     let response = match what.as_str() {
         "status" => (status(with), [("location", "/status/200")], "body").into_response(),
@@ -141,7 +141,7 @@ fn each_status_has_its_meaning() {
     let rig = rig();
     let mut services = rig.services(lookup());
     assert_eq!(rig.answer(&mut services, "status/200"), (body("body"), 1));
-    assert_eq!(rig.seen.header.lock().unwrap().as_deref(), Some("t"));
+    assert_eq!(rig.seen.header.lock().as_deref(), Some("t"));
     assert_eq!(rig.answer(&mut services, "status/404"), (Answer::Absent, 1));
     for code in [408, 429, 500, 502, 503, 504] {
         assert_eq!(

@@ -176,7 +176,7 @@ pub fn kind(what: Action) -> Option<Kind> {
     })
 }
 
-/// Text, as far as bytes are that.
+/// The bytes as text, as far as they are UTF-8.
 pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

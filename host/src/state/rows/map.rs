@@ -45,7 +45,7 @@ pub struct Map {
     soonest: Millis,
 }
 
-/// What a map knows of an entry.
+/// What a map knows about an entry.
 pub enum Known<'a> {
     Cell(Cell<'a>),
     Gone,

@@ -1,4 +1,4 @@
-//! The walk of the sweep through rows. See the rule in the module `sweep`.
+//! The walk of the sweep through rows. Its rule is in the module `sweep`.
 
 use super::*;
 use crate::state::delta::Delta;

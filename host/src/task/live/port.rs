@@ -1,6 +1,6 @@
-//! What a live task takes steps with.
+//! The parts of a live task that the stepper works on.
 //!
-//! Rule: it borrows the task's organs for one batch. The state is not among them: the stepper changes that.
+//! Rule: they are borrowed for one batch. The state is not one of them, because the stepper itself changes it.
 
 use crate::arrivals::{Arrivals, Waiting};
 use crate::binding::Layout;

@@ -1,6 +1,6 @@
-//! A task's state as it was committed last.
+//! A task's state as of its last commit.
 //!
-//! Rule: it is built from changes alone. Whoever applies them knows where they come from.
+//! Rule: it is built only from changes. The code that applies them knows where they come from.
 
 use crate::error::Result;
 use crate::record::Offset;

@@ -1,6 +1,6 @@
 //! One value of each kind in each format.
 //!
-//! Rule: a value stays as it is. The fixture has its bytes.
+//! Rule: a value never changes, because the fixture has its bytes.
 
 use pelton::deploy::protocol::shadow::{Said, Shadow};
 use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Progress, Stage, Store};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// A value in its format.
 pub struct Sample {
     pub name: String,
-    /// None: its version is not the first byte.
+    /// `None` if its version is not the first byte.
     pub format: Option<Encoding>,
     pub bytes: Vec<u8>,
     /// Whether bytes have the same meaning.

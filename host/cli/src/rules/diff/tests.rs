@@ -1,12 +1,13 @@
 //! Tests what is said about a shadow, over HTTP and as text.
 
 use super::*;
+use parking_lot::Mutex;
 use pelton::deploy::api::{Cancelled, Deployed, Deploys, Wish};
 use pelton::http::{Health, Surface, serve};
 use pelton::metrics::Metrics;
 use pelton::shadow::{Field, Trapped};
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 fn pelton(args: &[&str]) -> (u8, String, String) {
     let (mut out, mut err) = (vec![], vec![]);
@@ -227,12 +228,12 @@ fn the_commands() {
             tasks: vec![],
         }),
         deploys: Arc::new(move || Deploys {
-            shadow: brief.lock().unwrap().clone().map(Shadowing::brief),
+            shadow: brief.lock().clone().map(Shadowing::brief),
             ..Deploys::default()
         }),
         deploy: Arc::new(move |wish| {
             let shadow = wish.shadow;
-            sink.lock().unwrap().push(wish);
+            sink.lock().push(wish);
             Ok(Deployed {
                 version: "new".into(),
                 previous: "old".into(),
@@ -244,7 +245,7 @@ fn the_commands() {
         }),
         cancel: Arc::new(|| Ok(Cancelled::Shadow(3))),
         prune: Arc::new(|_| Err("nobody asks".into())),
-        shadow: Arc::new(move || shown.lock().unwrap().clone()),
+        shadow: Arc::new(move || shown.lock().clone()),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
     let url = format!("http://{}", server.address);
@@ -252,7 +253,7 @@ fn the_commands() {
     let (code, _, err) = rules(&["diff"]);
     assert_eq!(code, crate::FINDINGS);
     assert!(err.starts_with("no shadow has run yet"), "{err}");
-    *there.lock().unwrap() = Some(shadowing());
+    *there.lock() = Some(shadowing());
     assert_eq!(rules(&["diff"]).1, diff(&shadowing()) + "\n");
     let json: Shadowing = serde_json::from_str(&rules(&["diff", "--json"]).1).unwrap();
     assert_eq!(json, shadowing());
@@ -276,7 +277,7 @@ fn the_commands() {
         crate::USAGE
     );
     assert_eq!(rules(&["promote"]).0, crate::OK);
-    let wishes = wishes.lock().unwrap();
+    let wishes = wishes.lock();
     assert_eq!((wishes[0].shadow, wishes[0].promote), (Some(3_600_000), false));
     assert_eq!((wishes[1].shadow, wishes[1].promote), (None, true));
 }

@@ -77,7 +77,7 @@ proptest! {
         let long = Duration::from_secs(3_600);
         let limit = Arc::new(Mutex::new(usize::MAX));
         let hook = limit.clone();
-        cluster.set_limits(Some(Box::new(move |_| *hook.lock().unwrap())));
+        cluster.set_limits(Some(Box::new(move |_| *hook.lock())));
         let mut reader = instance(&cluster, "r").reader(long).unwrap();
         reader.assign(OUT, 0, 0).unwrap();
         reader.assign(OUT, 1, 0).unwrap();
@@ -86,7 +86,7 @@ proptest! {
         let mut open: [Option<(OpenTransaction, usize)>; 3] = [None, None, None];
         let mut read = [Vec::new(), Vec::new()];
         let mut poll = |model: &Model, at_most: usize| -> std::result::Result<(), TestCaseError> {
-            *limit.lock().unwrap() = at_most;
+            *limit.lock() = at_most;
             let mut arrivals = Vec::new();
             reader.poll(NOW, &mut arrivals).unwrap();
             for arrival in arrivals {

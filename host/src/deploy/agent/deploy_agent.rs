@@ -1,0 +1,177 @@
+//! The agent's data: its parts, and what it knows about the pipeline.
+//!
+//! Rule: this file only keeps the data. The files above act on it.
+
+use super::components::Components;
+use crate::binding::{Layout, Wiring};
+use crate::config::Input;
+use crate::deploy::RulesSchedule;
+use crate::deploy::compile::{Compile, Start, Told, declared};
+use crate::deploy::protocol::{Control, Declared};
+use crate::deploy::reader::ControlReader;
+use crate::error::Result;
+use crate::log::{Log, Producer};
+use crate::record::{Number, Offset, Partition, VersionId};
+use crate::registry::Schemas;
+use crate::shadow::Trial;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// How many compiled versions are kept without being needed, with a few MiB each. As many components are kept of
+/// versions that don't fit, with about 18 MB each.
+pub const KEEP: usize = 4;
+
+/// The rules that the pipeline's file names. They are the first deploy if there is none yet.
+pub struct First {
+    /// The bytes of the component's file.
+    pub component: Vec<u8>,
+    /// The settings, as JSON.
+    pub settings: String,
+    /// The compiled rules.
+    pub wiring: Arc<Wiring>,
+    /// What they declare, for checks of later versions.
+    pub declared: Arc<Declared>,
+}
+
+impl First {
+    /// From the component in the file, with these settings.
+    pub fn new(component: Vec<u8>, settings: &serde_json::Value, wiring: Arc<Wiring>) -> First {
+        First {
+            component,
+            settings: settings.to_string(),
+            declared: declared(&wiring),
+            wiring,
+        }
+    }
+}
+
+/// Starts a thread that runs a shadow until it is over.
+pub type Play = fn(Arc<Trial>) -> Result<()>;
+
+/// What an agent is made from.
+pub struct Parts {
+    pub log: Arc<dyn Log>,
+    pub layout: Arc<Layout>,
+    /// What was read from the topic so far.
+    pub reader: ControlReader,
+    /// Names of the pipeline and of the instance.
+    pub name: (String, String),
+    pub compile: Compile,
+    /// `None` if there is a deploy already.
+    pub first: Option<First>,
+    /// A deploy that is not decided within this time is cancelled.
+    pub limit: Duration,
+    /// The inputs, and where their schemas come from.
+    pub inputs: Vec<Input>,
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// Starts the thread for a shadow. If `None`, shadows don't run here.
+    pub play: Option<Play>,
+    /// Starts compilations.
+    pub start: Start,
+}
+
+/// An instance's part in deploys.
+pub struct DeployAgent {
+    pub(super) parts: Parts,
+    /// The end of the topic when the instance started.
+    pub(super) begun: Option<Offset>,
+    /// Whether the file's rules were compared with the deployed ones.
+    pub(super) looked: bool,
+    pub(super) schedule: Arc<RulesSchedule>,
+    pub(super) control: Arc<Control>,
+    pub(super) wirings: BTreeMap<VersionId, Arc<Wiring>>,
+    pub(super) failed: BTreeMap<VersionId, String>,
+    /// Components of the compiled versions, and of at most [`KEEP`] others that don't fit.
+    pub(super) components: Components,
+    pub(super) under_way: BTreeSet<VersionId>,
+    pub(super) tell: Sender<Told>,
+    pub(super) told: Receiver<Told>,
+    pub(super) publisher: Option<Box<dyn Producer>>,
+    pub(super) in_flight: bool,
+    pub(super) renew: bool,
+    /// Position after the last record that it has written. Nothing is written again before that was read.
+    pub(super) written: Offset,
+    /// How many decisions it has written, to make each key unique.
+    pub(super) orders_made: u64,
+    /// The undecided deploy: when it was first seen, and when its commit became due.
+    pub(super) open: Option<(Number, Duration, Option<Duration>)>,
+    pub(super) shadow: Held,
+}
+
+/// The state of the shadow on this instance.
+#[derive(Default)]
+pub struct Held {
+    pub(super) trial: Option<Arc<Trial>>,
+    /// When each task's report was last written.
+    pub(super) told: BTreeMap<Partition, Duration>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The thread of the shadow must end with the instance.
+        self.trial.iter().for_each(|trial| trial.end());
+    }
+}
+
+impl DeployAgent {
+    /// The agent of an instance that starts.
+    pub fn new(parts: Parts) -> DeployAgent {
+        let (tell, told) = channel();
+        let mut wirings = BTreeMap::new();
+        if let Some(First { wiring, .. }) = &parts.first {
+            wirings.insert(wiring.rules.version().0, wiring.clone());
+        }
+        DeployAgent {
+            begun: None,
+            looked: false,
+            schedule: Arc::default(),
+            control: Arc::new(parts.reader.control().clone()),
+            wirings,
+            failed: BTreeMap::new(),
+            components: Components::default(),
+            under_way: BTreeSet::new(),
+            tell,
+            told,
+            publisher: None,
+            in_flight: false,
+            renew: false,
+            written: 0,
+            orders_made: 0,
+            open: None,
+            shadow: Held::default(),
+            parts,
+        }
+    }
+
+    /// Adds a version that was compiled elsewhere.
+    pub fn know(&mut self, wiring: Arc<Wiring>) {
+        self.wirings.insert(wiring.rules.version().0, wiring);
+    }
+
+    /// What its tasks must do.
+    pub fn schedule(&self) -> &Arc<RulesSchedule> {
+        &self.schedule
+    }
+
+    /// The current state of the topic.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// How far the topic was read.
+    pub fn position(&self) -> Offset {
+        self.parts.reader.position()
+    }
+
+    /// Versions that don't fit here, with the reasons.
+    pub fn failed(&self) -> &BTreeMap<VersionId, String> {
+        &self.failed
+    }
+
+    /// The results on this instance, which can be shown at once.
+    pub fn shadow(&self) -> Option<&Arc<Trial>> {
+        self.shadow.trial.as_ref()
+    }
+}

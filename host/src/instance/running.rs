@@ -1,0 +1,172 @@
+//! A running instance, from its start to its stop.
+//!
+//! Rule: its owner reads what the threads report, and never waits for one of them, except to stop it.
+
+use super::member::Member;
+use super::memory;
+use super::seat::Seat;
+use super::site::{Site, Stores};
+use super::supervisor::Supervisor;
+use super::tasks::Tasks;
+use super::threads::{self, Crew, Threads};
+use crate::binding::{Layout, Status};
+use crate::config::Config;
+use crate::deploy::agent::{self, DeployAgent, First};
+use crate::deploy::client::DeployClient;
+use crate::deploy::compile::{Compile, on_threads};
+use crate::deploy::reader::ControlReader;
+use crate::deploy::view::DeployView;
+use crate::error::Result;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::registry::Schemas;
+use crate::service::Services;
+use std::sync::Arc;
+
+/// What an instance is made from.
+pub struct Parts {
+    /// The pipeline.
+    pub config: Arc<Config>,
+    /// The layout of its topics and tasks.
+    pub layout: Arc<Layout>,
+    /// Compiles versions of its rules.
+    pub compile: Compile,
+    /// The rules that the file names. `None` if something was deployed already.
+    pub first: Option<First>,
+    /// What was read from the control topic so far.
+    pub reader: ControlReader,
+    /// The cluster.
+    pub log: Arc<dyn Log>,
+    /// Where schemas come from.
+    pub schemas: Option<Arc<dyn Schemas>>,
+    /// Local state, or `None` if every start restores from the changelog.
+    pub stores: Option<Stores>,
+    /// Makes a handle of the external services for each worker.
+    pub services: Box<dyn FnMut() -> Box<dyn Services>>,
+    /// Its metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A running instance.
+pub struct Running {
+    threads: Threads,
+    tasks: Tasks,
+    view: Arc<DeployView>,
+    client: Arc<DeployClient>,
+}
+
+impl Running {
+    /// Starts the workers and joins the group.
+    pub fn start(parts: Parts) -> Result<Running> {
+        memory::keep();
+        let (tasks, view) = (Tasks::default(), Arc::new(DeployView::default()));
+        let client = Arc::new(deploys(&parts));
+        let site = Site {
+            config: parts.config.clone(),
+            layout: parts.layout.clone(),
+            log: parts.log.clone(),
+            schemas: parts.schemas.clone(),
+            stores: parts.stores.clone(),
+            metrics: parts.metrics.clone(),
+        };
+        let agent = agent(&site, parts.reader, parts.compile, parts.first);
+        let seats = seats(&site, parts.services)?;
+        let supervisor = Supervisor::new(
+            site.config.clone(),
+            view.clone(),
+            tasks.clone(),
+            site.metrics.clone(),
+            site.log.assignment(),
+        );
+        let threads = Threads::start(Crew {
+            member: Member::join(site.log.clone())?,
+            site,
+            supervisor,
+            seats,
+            agent,
+            view: view.clone(),
+            tasks: tasks.clone(),
+        })?;
+        Ok(Running {
+            threads,
+            tasks,
+            view,
+            client,
+        })
+    }
+
+    /// The status of the running tasks.
+    pub fn statuses(&self) -> Vec<Status> {
+        self.tasks.running()
+    }
+
+    /// What each of its tasks is doing.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// What the instance knows about versions.
+    pub fn view(&self) -> &Arc<DeployView> {
+        &self.view
+    }
+
+    /// Makes deploys to the pipeline.
+    pub fn client(&self) -> &Arc<DeployClient> {
+        &self.client
+    }
+
+    /// Whether it has ended by itself. [`stop`](Running::stop) says why.
+    pub fn has_ended(&self) -> bool {
+        self.threads.have_ended()
+    }
+
+    /// Commits the open epochs, closes the tasks, and leaves the group.
+    pub fn stop(mut self) -> Result<()> {
+        self.threads.stop()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(why) = self.threads.stop() {
+            tracing::error!(%why, "the instance stopped with an error");
+        }
+    }
+}
+
+fn seats(site: &Site, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Result<Vec<Seat>> {
+    let producers = threads::producers(site).into_iter().enumerate();
+    producers
+        .map(|(index, producer)| site.seat(index, producer?, services()))
+        .collect()
+}
+
+/// Makes the author of deploys for this instance.
+fn deploys(parts: &Parts) -> DeployClient {
+    DeployClient {
+        log: parts.log.clone(),
+        layout: parts.layout.clone(),
+        compile: parts.compile.clone(),
+        pipeline: parts.config.name.clone(),
+        name: format!("instance '{}'", parts.config.instance),
+        limit: parts.config.rules.deploy_limit,
+    }
+}
+
+/// Makes the instance's part in deploys, which reads and writes the control topic.
+fn agent(site: &Site, reader: ControlReader, compile: Compile, first: Option<First>) -> DeployAgent {
+    let config = &site.config;
+    DeployAgent::new(agent::Parts {
+        log: site.log.clone(),
+        layout: site.layout.clone(),
+        reader,
+        name: (config.name.clone(), config.instance.clone()),
+        compile,
+        first,
+        limit: config.rules.deploy_limit,
+        inputs: config.inputs.clone(),
+        schemas: site.schemas.clone(),
+        play: Some(threads::play),
+        start: on_threads(),
+    })
+}
