@@ -36,6 +36,8 @@ pub struct Pipeline<'a> {
     pub output: String,
     /// Whether its processes have a local store.
     pub stored: bool,
+    /// How long sessions are kept, if not as long as the first version of the rules keeps them.
+    session_ttl: Option<&'static str>,
     service: String,
     folder: TempDir,
 }
@@ -73,6 +75,7 @@ impl<'a> Pipeline<'a> {
             inputs,
             output,
             stored: true,
+            session_ttl: None,
             service: service.to_owned(),
             folder: tempfile::tempdir()?,
         };
@@ -84,13 +87,20 @@ impl<'a> Pipeline<'a> {
         Ok(pipeline)
     }
 
-    /// The pipeline, with the changelog alone.
-    pub fn without_store(mut self) -> Pipeline<'a> {
+    /// The pipeline, with the changelog alone, and with rules that forget everything after a minute: its memory must
+    /// stop growing.
+    pub fn forgetful(mut self) -> Result<Pipeline<'a>> {
         self.stored = false;
-        self
+        self.session_ttl = Some("60000ms");
+        std::fs::write(self.file(), self.text())?;
+        Ok(self)
     }
 
     fn text(&self) -> String {
+        let mut settings = versions::settings("first-", versions::PENDING[0]);
+        if let Some(ttl) = self.session_ttl {
+            settings["session_ttl"] = ttl.into();
+        }
         let [session, user, wallet] = &self.inputs;
         format!(
             r#"name = "{name}"
@@ -127,7 +137,7 @@ time_limit = "10s"
             output = self.output,
             service = self.service,
             rules = env!("GUEST_ENRICH_WASM"),
-            settings = versions::settings("first-", versions::PENDING[0])
+            settings = settings
                 .as_object()
                 .into_iter()
                 .flatten()

@@ -48,7 +48,7 @@ pub struct Steadiness {
 /// Streams `rate` money events a second for `seconds`, and compares. `say` receives messages about the progress.
 pub fn steady(rate: u64, seconds: u64, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<Steadiness> {
     let service = SessionService::start(Behaviour::default())?;
-    let pipeline = Pipeline::new(rig, pelton, &service.url())?.without_store();
+    let pipeline = Pipeline::new(rig, pelton, &service.url())?.forgetful()?;
     let mut instance = pipeline.one()?;
     let pid = instance.pid().context("it runs")?;
     let mut seen = Steadiness {
