@@ -115,7 +115,7 @@ impl Arrivals {
 
     /// Takes a chunk of records. `wall` is the time of the wall clock.
     pub fn push(&mut self, chunk: Chunk, sources: &mut Sources, wall: Millis) -> Arrived {
-        let rank = chunk.topic;
+        let rank = chunk.topic.rank();
         let held = &mut self.held[usize::from(rank)];
         if held.is_empty() {
             return self.place(Held { chunk, from: 0 }, sources, wall);
@@ -207,9 +207,9 @@ impl Arrivals {
         self.inboxes.iter().map(Inbox::watermark).min().unwrap_or(NEVER)
     }
 
-    /// Number of inputs.
-    pub fn inputs(&self) -> Rank {
-        self.held.len() as Rank
+    /// The ranks of the inputs.
+    pub fn ranks(&self) -> impl Iterator<Item = Rank> + Clone + use<> {
+        Rank::all(self.inboxes.len())
     }
 
     /// The next offset that may arrive of an input.
@@ -267,7 +267,7 @@ impl Arrivals {
         match demand.target(self.earliest(), watermark, reached) {
             Some(target) if target.urgent || self.silence.is_due(now) => {
                 self.silence.beaten(now);
-                let idle = (0..).zip(inputs).filter(|(_, input)| input.idle);
+                let idle = self.ranks().zip(inputs).filter(|(_, input)| input.idle);
                 idle.filter_map(|(rank, _)| self.beat_input(rank, target.time))
                     .collect()
             }
@@ -282,8 +282,7 @@ impl Arrivals {
         if self.inboxes.iter().any(Inbox::catching_up) {
             return vec![];
         }
-        let ranks = 0..self.inputs();
-        ranks.filter_map(|rank| self.beat_input(rank, target)).collect()
+        self.ranks().filter_map(|rank| self.beat_input(rank, target)).collect()
     }
 
     fn beat_input(&mut self, rank: Rank, time: Millis) -> Option<Heartbeat> {
@@ -302,9 +301,10 @@ impl Arrivals {
     /// Gives the records of a chunk their effective times, up to the first one whose event time is not known yet.
     fn place(&mut self, held: Held, sources: &mut Sources, wall: Millis) -> Arrived {
         let Held { chunk, from } = held;
-        let mut arrived = Arrived::nothing(chunk.topic);
-        let inbox = &mut self.inboxes[usize::from(chunk.topic)];
-        let max_ahead = self.layout.inputs[usize::from(chunk.topic)].max_ahead;
+        let rank = chunk.topic.rank();
+        let mut arrived = Arrived::nothing(rank);
+        let inbox = &mut self.inboxes[usize::from(rank)];
+        let max_ahead = self.layout.inputs[usize::from(rank)].max_ahead;
         let mut stopped = None;
         for index in from..chunk.records.len() {
             let record = chunk.record(index);
@@ -339,7 +339,7 @@ impl Arrivals {
                 ticket,
                 slot: 0,
                 index: index as u32,
-                rank: chunk.topic,
+                rank,
                 late: placed.late,
                 unreadable: time.is_none(),
             };
@@ -370,7 +370,7 @@ impl Arrivals {
             None => {}
         }
         // An input that is ahead is paused once it exceeds its memory, so it need not be spilled.
-        let ahead = self.is_ahead(chunk.topic);
+        let ahead = self.is_ahead(chunk.topic.rank());
         let slot = self.shelf.add(chunk, self.placed.len() as u32, ahead);
         for waiting in self.placed.drain(..) {
             self.order.push(Waiting { slot, ..waiting });

@@ -12,6 +12,10 @@ use pelton::record::{Offset, Partition, Span, TopicIx};
 use pelton_tests::rig::Rig;
 use std::time::{Duration, Instant};
 
+/// The first topic that [`kafka`] is given, which is the only one that the group subscribes to.
+const LEAD: TopicIx = TopicIx(0);
+/// The second one, in most tests the output.
+const OUT: TopicIx = TopicIx(1);
 /// Longer than anything takes here, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -6,7 +6,7 @@
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
 use pelton::deploy::protocol::{Decision, Deploy, Key, Record};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
-use pelton::record::{StepKey, VersionId};
+use pelton::record::{Rank, StepKey, VersionId};
 use pelton::state::lookups;
 use std::collections::{BTreeMap, HashMap};
 
@@ -66,7 +66,7 @@ pub fn journal(
     for entry in entries {
         match Entry::decode(&entry).map_err(|why| why.to_string())? {
             Entry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
-                rank,
+                rank: rank.0,
                 next: position,
                 time,
             }),
@@ -74,7 +74,7 @@ pub fn journal(
                 rank,
                 offset,
                 verdict: Verdict::TooFarAhead,
-            } => task.too_far_ahead.push((rank, offset)),
+            } => task.too_far_ahead.push((rank.0, offset)),
             // Its bytes say so too.
             Entry::Verdict {
                 verdict: Verdict::UnknownSchema(_),
@@ -130,7 +130,7 @@ pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, String> {
         StepKey::Record { time, rank, offset } => auditor::StepKey {
             time: *time,
             what: StepWhat::Record {
-                rank: *rank,
+                rank: rank.0,
                 offset: *offset,
             },
         },
@@ -156,7 +156,7 @@ pub fn host_step(step: &auditor::StepKey) -> StepKey {
     match &step.what {
         StepWhat::Record { rank, offset } => StepKey::Record {
             time: step.time,
-            rank: *rank,
+            rank: Rank(*rank),
             offset: *offset,
         },
         StepWhat::SessionMissing { key, session, place } => StepKey::Timer {

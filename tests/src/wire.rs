@@ -9,9 +9,15 @@ use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, bail, ensure};
 use pelton::log::kafka::Kafka;
 use pelton::log::{Arrival, Chunk, Log, Membership, Outcome, Outgoing, Transaction};
-use pelton::record::{Offset, Partition, Span};
+use pelton::record::{Offset, Partition, Span, TopicIx};
 use pelton_demo::traffic::Random;
 use std::time::{Duration, Instant};
+
+/// The topic that is read.
+const LEAD: TopicIx = TopicIx(0);
+
+/// The topic that is written.
+const OUT: TopicIx = TopicIx(1);
 
 /// The number of partitions of the topics.
 const PARTITIONS: i32 = 4;
@@ -66,7 +72,7 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
     let mut producer = kafka.producer(&Rig::unique("wire"))?;
     let mut reader = kafka.reader(Duration::from_secs(10))?;
     for partition in 0..PARTITIONS {
-        reader.assign(0, partition, 0)?;
+        reader.assign(LEAD, partition, 0)?;
     }
     let mut next = [0 as Offset; PARTITIONS as usize];
     let (mut open, mut spare) = (Transaction::default(), Some(Transaction::default()));
@@ -106,7 +112,7 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
         }
         if !open.records.is_empty() && (full || epoch.elapsed() >= EPOCH) && spare.is_some() {
             open.offsets
-                .extend((0..PARTITIONS).map(|partition| (0, partition, next[partition as usize])));
+                .extend((0..PARTITIONS).map(|partition| (LEAD, partition, next[partition as usize])));
             open.assignment = kafka.assignment();
             let empty = spare.take().context("seen just now")?;
             producer.submit(std::mem::replace(&mut open, empty));
@@ -133,7 +139,7 @@ fn take(chunk: &Chunk, into: &mut Transaction) {
         len: span.len,
     };
     into.records.extend(chunk.records.iter().map(|record| Outgoing {
-        topic: 1,
+        topic: OUT,
         partition: chunk.partition as Partition,
         timestamp: record.timestamp,
         key: record.key.map(moved),

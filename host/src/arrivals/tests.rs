@@ -4,7 +4,7 @@ use super::*;
 use crate::binding::InputLayout;
 use crate::config::{Format, Input, OnDataLoss, Start, TimeSource};
 use crate::log::Fetched;
-use crate::record::Span;
+use crate::record::{Span, TopicIx};
 use crate::registry::{NoSchema, Schemas};
 use parking_lot::Mutex;
 
@@ -39,11 +39,11 @@ fn layout(inputs: &[Input], partitions: i32, buffer_bytes: usize, scratch: &std:
                 on_data_loss: input.on_data_loss,
             })
             .collect(),
-        outputs: inputs.len() as u16,
-        changelog: 0,
-        journal: 0,
-        dead_letters: 0,
-        control: 0,
+        outputs: TopicIx::at(inputs.len()),
+        changelog: TopicIx(0),
+        journal: TopicIx(0),
+        dead_letters: TopicIx(0),
+        control: TopicIx(0),
         partitions,
         fingerprint: 0,
         buffer_bytes,
@@ -72,7 +72,7 @@ fn started(layout: &Arc<Layout>) -> Arrivals {
 /// A chunk of records with these offsets, timestamps and values.
 fn chunk(rank: Rank, records: &[(Offset, Millis, &[u8])]) -> Chunk {
     let mut chunk = Chunk {
-        topic: rank,
+        topic: rank.topic(),
         ..Chunk::default()
     };
     for (offset, timestamp, value) in records {
@@ -148,43 +148,43 @@ const TWO: &[u8] = &[0, 0, 0, 0, 2, 4];
 fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
     let (registry, mut sources, mut arrivals, _) = avro();
     registry.knows(&[1]);
-    let _ = arrivals.push(chunk(0, &[(0, 100, ONE)]), &mut sources, WALL);
-    arrivals.prove_end(0, 1, Duration::ZERO);
+    let _ = arrivals.push(chunk(Rank(0), &[(0, 100, ONE)]), &mut sources, WALL);
+    arrivals.prove_end(Rank(0), 1, Duration::ZERO);
     *registry.0.lock() = None;
     let arrived = arrivals.push(
-        chunk(0, &[(1, 101, ONE), (2, 102, TWO), (3, 103, ONE)]),
+        chunk(Rank(0), &[(1, 101, ONE), (2, 102, TWO), (3, 103, ONE)]),
         &mut sources,
         WALL,
     );
     assert_eq!(arrived.waits.as_deref(), Some("it is away"));
     assert_eq!(
-        (arrivals.position(0), arrivals.len()),
+        (arrivals.position(Rank(0)), arrivals.len()),
         (2, 2),
         "the first of them has arrived"
     );
-    let arrived = arrivals.push(chunk(0, &[(4, 300, ONE)]), &mut sources, WALL);
+    let arrived = arrivals.push(chunk(Rank(0), &[(4, 300, ONE)]), &mut sources, WALL);
     assert!(arrived.waits.is_none(), "it waits behind the others");
-    assert!(arrivals.waits_for_schema() && arrivals.holds_back(0));
+    assert!(arrivals.waits_for_schema() && arrivals.holds_back(Rank(0)));
 
     // An input with waiting records is not silent, and not at its end.
-    arrivals.prove_end(0, 5, IDLE_AFTER);
+    arrivals.prove_end(Rank(0), 5, IDLE_AFTER);
     let demand = Demand {
         timer: None,
         takeover: None,
         until: Millis::MAX,
     };
     assert_eq!(arrivals.beat(IDLE_AFTER, &demand), []);
-    assert_eq!(arrivals.position(0), 2);
+    assert_eq!(arrivals.position(Rank(0)), 2);
 
-    let arrived = arrivals.retry(0, &mut sources, WALL).expect("it waits");
+    let arrived = arrivals.retry(Rank(0), &mut sources, WALL).expect("it waits");
     assert!(arrived.waits.is_some() && arrivals.waits_for_schema());
     registry.knows(&[1, 2]);
-    while let Some(arrived) = arrivals.retry(0, &mut sources, WALL) {
+    while let Some(arrived) = arrivals.retry(Rank(0), &mut sources, WALL) {
         assert!(arrived.waits.is_none());
     }
-    assert!(!arrivals.waits_for_schema() && !arrivals.holds_back(0));
+    assert!(!arrivals.waits_for_schema() && !arrivals.holds_back(Rank(0)));
     assert_eq!(drain(&mut arrivals), [0, 1, 2, 3]);
-    assert_eq!(arrivals.position(0), 5);
+    assert_eq!(arrivals.position(Rank(0)), 5);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
     let (registry, mut sources, mut arrivals, layout) = avro();
     registry.knows(&[1]);
     let records = [(0, 100, ONE), (1, 101, TWO), (2, WALL + 1001, ONE)];
-    let arrived = arrivals.push(chunk(0, &records), &mut sources, WALL);
+    let arrived = arrivals.push(chunk(Rank(0), &records), &mut sources, WALL);
     let verdicts = [(1, Verdict::UnknownSchema(2)), (2, Verdict::TooFarAhead)];
     assert_eq!(arrived.verdicts, verdicts);
     let meta = arrivals.meta();
@@ -202,7 +202,7 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
     registry.knows(&[1, 2]);
     let mut arrivals = Arrivals::new(0, layout);
     arrivals.restart(&meta, StepKey::Start);
-    let arrived = arrivals.push(chunk(0, &records), &mut sources, WALL + 5000);
+    let arrived = arrivals.push(chunk(Rank(0), &records), &mut sources, WALL + 5000);
     assert_eq!(arrived.verdicts, []);
     let beats = arrivals.beat_to(200);
     assert_eq!(beats.len(), 1);
@@ -227,8 +227,8 @@ fn heartbeats_of_silence_free_what_waits() {
     let inputs = [input(Format::Json), input(Format::Json)];
     let mut arrivals = started(&layout(&inputs, 1, 1 << 20, &std::env::temp_dir()));
     let mut sources = Sources::new(&inputs, None);
-    let _ = arrivals.push(chunk(0, &[(0, 100, b"x")]), &mut sources, WALL);
-    let _ = arrivals.push(chunk(1, &[(0, 500, b"x")]), &mut sources, WALL);
+    let _ = arrivals.push(chunk(Rank(0), &[(0, 100, b"x")]), &mut sources, WALL);
+    let _ = arrivals.push(chunk(Rank(1), &[(0, 500, b"x")]), &mut sources, WALL);
     let demand = Demand {
         timer: None,
         takeover: None,
@@ -236,8 +236,8 @@ fn heartbeats_of_silence_free_what_waits() {
     };
     let at = |seconds| Duration::from_secs(seconds);
     let prove = |arrivals: &mut Arrivals, now| {
-        arrivals.prove_end(0, 1, now);
-        arrivals.prove_end(1, 1, now);
+        arrivals.prove_end(Rank(0), 1, now);
+        arrivals.prove_end(Rank(1), 1, now);
     };
     prove(&mut arrivals, at(0));
     assert_eq!(arrivals.beat(at(29), &demand), [], "not silent for long enough");
@@ -249,12 +249,15 @@ fn heartbeats_of_silence_free_what_waits() {
     };
     assert_eq!(
         arrivals.beat(at(30), &demand),
-        [beat(0, 480)],
+        [beat(Rank(0), 480)],
         "the highest watermark leads"
     );
     assert_eq!(drain(&mut arrivals), [0]);
     prove(&mut arrivals, at(31));
-    assert_eq!(arrivals.beat(at(31), &demand), [beat(0, 1480), beat(1, 1480)]);
+    assert_eq!(
+        arrivals.beat(at(31), &demand),
+        [beat(Rank(0), 1480), beat(Rank(1), 1480)]
+    );
     assert_eq!(drain(&mut arrivals), [0]);
     prove(&mut arrivals, at(33));
     assert_eq!(arrivals.beat(at(33), &demand), [], "nothing waits");
@@ -266,19 +269,19 @@ fn only_an_input_that_is_ahead_is_paused_for_its_bytes() {
     let inputs = [input(Format::Json), input(Format::Json)];
     let mut arrivals = started(&layout(&inputs, 1, 10, &std::env::temp_dir()));
     let mut sources = Sources::new(&inputs, None);
-    let _ = arrivals.push(chunk(0, &[(0, 500, &[0; 20])]), &mut sources, WALL);
-    let _ = arrivals.push(chunk(1, &[(0, 100, &[0; 20])]), &mut sources, WALL);
-    assert!(arrivals.holds_back(0) && !arrivals.holds_back(1));
-    let _ = arrivals.push(chunk(1, &[(1, 900, &[0; 20])]), &mut sources, WALL);
-    assert!(!arrivals.holds_back(0) && arrivals.holds_back(1));
+    let _ = arrivals.push(chunk(Rank(0), &[(0, 500, &[0; 20])]), &mut sources, WALL);
+    let _ = arrivals.push(chunk(Rank(1), &[(0, 100, &[0; 20])]), &mut sources, WALL);
+    assert!(arrivals.holds_back(Rank(0)) && !arrivals.holds_back(Rank(1)));
+    let _ = arrivals.push(chunk(Rank(1), &[(1, 900, &[0; 20])]), &mut sources, WALL);
+    assert!(!arrivals.holds_back(Rank(0)) && arrivals.holds_back(Rank(1)));
     assert_eq!(
-        (arrivals.buffered(1), arrivals.spilled(1)),
+        (arrivals.buffered(Rank(1)), arrivals.spilled(Rank(1))),
         (46, 0),
         "it is paused instead of spilled"
     );
-    let _ = arrivals.push(chunk(0, &[(1, 501, &[0; 20])]), &mut sources, WALL);
+    let _ = arrivals.push(chunk(Rank(0), &[(1, 501, &[0; 20])]), &mut sources, WALL);
     assert_eq!(
-        (arrivals.buffered(0), arrivals.spilled(0)),
+        (arrivals.buffered(Rank(0)), arrivals.spilled(Rank(0))),
         (46, 23),
         "the slowest goes on, and is spilled"
     );
@@ -292,7 +295,7 @@ fn keys_of_another_partition_are_counted() {
     for (partition, foreign) in [(own, 0), (own + 1, 1)] {
         let mut arrivals = Arrivals::new(partition % 4, layout(&inputs, 4, 1 << 20, &std::env::temp_dir()));
         arrivals.restart(&fresh(1), StepKey::Start);
-        let arrived = arrivals.push(chunk(0, &[(0, 1, b"x")]), &mut sources, WALL);
+        let arrived = arrivals.push(chunk(Rank(0), &[(0, 1, b"x")]), &mut sources, WALL);
         assert_eq!(arrived.foreign, foreign);
     }
 }
@@ -304,7 +307,7 @@ fn a_record_is_not_taken_before_its_turn() {
     let mut arrivals = started(&layout(&inputs, 1, 1 << 20, &std::env::temp_dir()));
     let mut sources = Sources::new(&inputs, None);
     let _ = arrivals.push(
-        chunk(0, &[(0, 1, b"x"), (1, 2, b"x"), (2, 100, b"x")]),
+        chunk(Rank(0), &[(0, 1, b"x"), (1, 2, b"x"), (2, 100, b"x")]),
         &mut sources,
         WALL,
     );

@@ -17,7 +17,7 @@ pub struct Layout {
     pub topics: Topics,
     /// Inputs by rank. The index is also that of the topic.
     pub inputs: Vec<InputLayout>,
-    /// Number of inputs, which is the index of the first output topic.
+    /// The first output topic, which comes after those of the inputs.
     pub outputs: TopicIx,
     /// The topic of the deltas.
     pub changelog: TopicIx,
@@ -62,9 +62,10 @@ impl Layout {
             config.control_topic(),
         ];
         let mut topics: Vec<String> = config.inputs.iter().map(|input| input.topic.clone()).collect();
-        let outputs = topics.len() as TopicIx;
+        let outputs = TopicIx::at(topics.len());
         topics.extend(config.outputs.iter().map(|output| output.topic.clone()));
-        let first = topics.len() as TopicIx;
+        let first_owned = topics.len();
+        let owned_topic = |nth: usize| TopicIx::at(first_owned + nth);
         topics.extend(owned);
         let inputs = config
             .inputs
@@ -81,10 +82,10 @@ impl Layout {
             topics: topics.into(),
             inputs,
             outputs,
-            changelog: first,
-            journal: first + 1,
-            dead_letters: first + 2,
-            control: first + 3,
+            changelog: owned_topic(0),
+            journal: owned_topic(1),
+            dead_letters: owned_topic(2),
+            control: owned_topic(3),
             partitions,
             fingerprint: fingerprint(config, partitions),
             buffer_bytes: config.epoch.buffer_bytes,

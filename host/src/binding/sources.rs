@@ -278,7 +278,7 @@ mod tests {
             let [a, b, c, d] = id.to_be_bytes();
             let mut datum = vec![];
             readers
-                .read(&mut sources, 0, &[0, a, b, c, d, 6], &mut datum)
+                .read(&mut sources, Rank(0), &[0, a, b, c, d, 6], &mut datum)
                 .expect("an int is read as a long");
             assert_eq!(datum, [6]);
             assert!(readers.readers[0].resolvers.len() <= RESOLVERS);

@@ -189,7 +189,7 @@ impl OutputWire {
             }
         };
         Ok(OutputWire {
-            topic: (config.inputs.len() + at) as TopicIx,
+            topic: TopicIx::at(config.inputs.len() + at),
             partitions: partitions[at],
             form,
             valid: Validator::new(&channel.schema).map_err(|why| misfit(&why))?,

@@ -123,7 +123,7 @@ impl Restore {
             };
         }
         match &mut self.part {
-            Part::Inputs => Next::Ask(Question::Bounds(self.starts.len() as TopicIx, self.partition)),
+            Part::Inputs => Next::Ask(Question::Bounds(TopicIx::at(self.starts.len()), self.partition)),
             Part::Control => Next::Ask(Question::Bounds(self.layout.control, 0)),
             Part::Version(_) => self.open(view),
             Part::Over(task) => {

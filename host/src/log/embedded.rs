@@ -119,7 +119,7 @@ pub struct Instance {
 
 impl Instance {
     fn name(&self, topic: TopicIx) -> &str {
-        &self.topics[topic as usize]
+        &self.topics[usize::from(topic)]
     }
 
     /// If `gated`, its transactions need a living group member.
@@ -215,7 +215,7 @@ impl Log for Instance {
             if std::mem::replace(&mut state.clients[self.client].joined, true) {
                 return Err(Failure::Fatal("this instance has joined already".to_owned()));
             }
-            state.join(self.client, self.name(0));
+            state.join(self.client, self.name(TopicIx(0)));
             Ok(())
         })?;
         Ok(Box::new(group::EmbeddedGroup::new(

@@ -145,7 +145,7 @@ impl Kafka {
     }
 
     fn name(&self, topic: TopicIx) -> &str {
-        &self.shared.topics[topic as usize]
+        &self.shared.topics[usize::from(topic)]
     }
 }
 
@@ -164,13 +164,13 @@ impl Shared {
     /// First offset and end, at the client's isolation level.
     fn bounds(&self, client: &Client, topic: TopicIx, partition: Partition) -> Result<(Offset, Offset)> {
         let (mut low, mut high) = (0, 0);
-        let name = &self.names[topic as usize];
+        let name = &self.names[usize::from(topic)];
         // SAFETY: the client is live, the name ends with 0, both results are filled when it succeeds.
         let code = unsafe {
             let wait = millis(QUERY_TIMEOUT);
             rd_kafka_query_watermark_offsets(client.raw, name.as_ptr(), partition, &mut low, &mut high, wait)
         };
-        let asked = || format!("bounds of {} [{partition}]", self.topics[topic as usize]);
+        let asked = || format!("bounds of {} [{partition}]", self.topics[usize::from(topic)]);
         Fault::check(code).map_err(|fault| client.failure(&asked(), &fault))?;
         Ok((low, high))
     }
@@ -218,7 +218,7 @@ impl Log for Kafka {
             let mut list = Partitions::new(of.len());
             for (topic, partition) in of {
                 list.add(
-                    &self.shared.names[*topic as usize],
+                    &self.shared.names[usize::from(*topic)],
                     *partition,
                     RD_KAFKA_OFFSET_INVALID as i64,
                 );

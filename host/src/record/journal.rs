@@ -133,12 +133,12 @@ mod tests {
         };
         for entry in [
             Entry::Heartbeat {
-                rank: 2,
+                rank: Rank(2),
                 position: 10,
                 time: -5,
             },
             Entry::Verdict {
-                rank: 0,
+                rank: Rank(0),
                 offset: 3,
                 verdict: Verdict::UnknownSchema(9),
             },

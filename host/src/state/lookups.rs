@@ -156,6 +156,7 @@ impl Lookups {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Rank;
 
     #[test]
     fn the_same_question_again_is_still_found() {
@@ -178,7 +179,7 @@ mod tests {
         let name = LookupName::new(b"u", 0, b"t");
         let step = |offset| StepKey::Record {
             time: 1,
-            rank: 0,
+            rank: Rank(0),
             offset,
         };
         let (first, second) = (id(&step(1), 0, 0), id(&step(2), 0, 0));

@@ -1,7 +1,7 @@
 //! Tests that the deltas rebuild the state, whatever is written, sealed, committed and aborted.
 
 use super::*;
-use crate::record::{FOREVER, Offset, Span};
+use crate::record::{FOREVER, Offset, Rank, Span};
 use crate::state::meta::{self, Meta};
 use crate::state::{delta, rows};
 use crate::wit::{Lookup, Shape, Store};
@@ -224,7 +224,7 @@ impl World {
         let mut meta = self.committed.clone();
         meta.last = StepKey::Record {
             time: self.now,
-            rank: 0,
+            rank: Rank(0),
             offset: 0,
         };
         let mut records = vec![];

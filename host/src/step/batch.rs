@@ -122,7 +122,7 @@ impl BatchBuilder {
             return Ok(None);
         };
         let mut input = empty(Happening::Event, time);
-        (input.source, input.rank) = (*source, read.rank);
+        (input.source, input.rank) = (*source, read.rank.0);
         (input.late, input.offset) = (read.late, read.offset as u64);
         let bytes = &mut self.batch.bytes;
         let start = bytes.len();

@@ -199,7 +199,7 @@ impl Sink for Live<'_> {
                 Some([text.as_slice(), &[]])
             }
         };
-        let index = usize::from(wire.topic - self.layout.outputs);
+        let index = usize::from(wire.topic) - usize::from(self.layout.outputs);
         Tally::add(&mut self.tally.outputs, index, 1);
         self.epoch.write(Piece {
             topic: wire.topic,

@@ -193,7 +193,7 @@ impl Task {
 
     /// Where reading must continue, by rank. For after opening, and after each [`abort`](Task::abort).
     pub fn positions(&self) -> impl Iterator<Item = (Rank, Offset)> {
-        (0..self.arrivals.inputs()).map(|rank| (rank, self.arrivals.position(rank)))
+        self.arrivals.ranks().map(|rank| (rank, self.arrivals.position(rank)))
     }
 
     /// The next offset that may arrive from an input.
@@ -246,7 +246,7 @@ impl Task {
 
     /// Numbers for health and metrics. Its worker fills in what only the worker knows.
     pub fn status(&self) -> Status {
-        let ranks = 0..self.arrivals.inputs();
+        let ranks = self.arrivals.ranks();
         let committed = &self.ledger.committed().meta;
         Status {
             partition: self.partition,

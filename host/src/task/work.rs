@@ -41,7 +41,7 @@ impl Task {
 
     /// Tries the records again that wait for a schema.
     pub fn retry_schemas(&mut self, sources: &mut Sources, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
-        for rank in 0..self.arrivals.inputs() {
+        for rank in self.arrivals.ranks() {
             while let Some(arrived) = self.arrivals.retry(rank, sources, wall) {
                 self.arrived(arrived, wall, epoch)?;
             }
@@ -344,11 +344,11 @@ impl Task {
         if self.shadow.is_some() {
             self.seal_shadow();
         }
-        for (rank, input) in meta.inputs.iter().enumerate() {
+        for (rank, input) in self.arrivals.ranks().zip(&meta.inputs) {
             epoch
                 .transaction
                 .offsets
-                .push((rank as u16, self.partition, input.next));
+                .push((rank.topic(), self.partition, input.next));
         }
         let wiring = self.wiring.clone();
         self.ledger.seal(Snapshot { meta, wiring }, delta);

@@ -62,9 +62,9 @@ impl Fetcher {
         while let Some(partition) = self.unassigned.first().copied() {
             if let Some(task) = tasks.get(&partition) {
                 for (rank, from) in task.positions() {
-                    self.reader.unassign(rank, partition)?;
+                    self.reader.unassign(rank.topic(), partition)?;
                     self.paused.remove(&(rank, partition));
-                    self.reader.assign(rank, partition, from)?;
+                    self.reader.assign(rank.topic(), partition, from)?;
                 }
             }
             self.unassigned.remove(&partition);
@@ -75,9 +75,9 @@ impl Fetcher {
     /// Stops reading for a task.
     pub fn stop(&mut self, task: Partition) {
         self.unassigned.remove(&task);
-        for rank in 0..self.layout.inputs.len() as Rank {
+        for rank in Rank::all(self.layout.inputs.len()) {
             self.paused.remove(&(rank, task));
-            if let Err(why) = self.reader.unassign(rank, task) {
+            if let Err(why) = self.reader.unassign(rank.topic(), task) {
                 tracing::warn!(task, %why, "stopped reading a partition, but the reader still has it assigned");
             }
         }
@@ -85,13 +85,13 @@ impl Fetcher {
 
     /// Pauses the inputs that the task has buffered enough of, and resumes the others.
     pub fn pause_or_resume(&mut self, task: &Task) -> Result<()> {
-        for rank in 0..self.layout.inputs.len() as Rank {
+        for rank in Rank::all(self.layout.inputs.len()) {
             let pause = task.holds_back(rank);
             let input = (rank, task.partition());
             if pause == self.paused.contains(&input) {
                 continue;
             }
-            self.reader.pause(rank, task.partition(), pause)?;
+            self.reader.pause(rank.topic(), task.partition(), pause)?;
             if pause {
                 self.paused.insert(input);
             } else {
@@ -159,7 +159,7 @@ impl Fetcher {
                 offset,
             } => {
                 if let Some(task) = self.assigned(tasks, partition) {
-                    task.prove_end(topic, offset, now.mono);
+                    task.prove_end(topic.rank(), offset, now.mono);
                 }
                 Ok(())
             }
@@ -169,8 +169,9 @@ impl Fetcher {
                 start,
                 end,
             } => {
-                let position = tasks.get(&partition).map(|task| task.position(topic));
-                self.out_of_range(topic, partition, position, start..end)
+                let rank = topic.rank();
+                let position = tasks.get(&partition).map(|task| task.position(rank));
+                self.out_of_range(rank, partition, position, start..end)
             }
         }
     }
@@ -202,8 +203,8 @@ impl Fetcher {
                 start = log.start,
                 "retention has removed records before they were processed: they are skipped"
             );
-            self.reader.unassign(rank, partition)?;
-            return self.reader.assign(rank, partition, log.start);
+            self.reader.unassign(rank.topic(), partition)?;
+            return self.reader.assign(rank.topic(), partition, log.start);
         }
         Err(Failure::Fatal(format!(
             "{topic}/{partition}: the next record to read is no longer in the topic (it holds {} to {}): retention has \

@@ -8,6 +8,8 @@ use rdkafka::{Offset as At, TopicPartitionList};
 
 #[test]
 fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
+    const OTHER: TopicIx = TopicIx(1);
+    const OUT: TopicIx = TopicIx(2);
     let rig = Rig::shared();
     let (lead, other, out) = (
         rig.topic("lead", 2).unwrap(),
@@ -22,8 +24,8 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
     // The offsets of `other`, which no member subscribes to, are committed too.
     let mut first = transaction(
         &kafka,
-        &[(2, 0, "k", "v"), (2, 1, "k1", ""), (2, 0, "k2", "v2")],
-        &[(0, 1, 7), (1, 0, 3)],
+        &[(OUT, 0, "k", "v"), (OUT, 1, "k1", ""), (OUT, 0, "k2", "v2")],
+        &[(LEAD, 1, 7), (OTHER, 0, 3)],
     );
     let name = Span::append(&mut first.bytes, b"origin");
     let value = Span::append(&mut first.bytes, &[0, 255]);
@@ -32,7 +34,7 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
     first.records[2].value = None;
     first.records[2].timestamp = 0;
     let done = commit(&mut *producer, first);
-    assert_eq!(done, Outcome::Committed(vec![(2, 0, 2), (2, 1, 1)]));
+    assert_eq!(done, Outcome::Committed(vec![(OUT, 0, 2), (OUT, 1, 1)]));
 
     let read = rig.read(&out).unwrap();
     let found: Vec<_> = read
@@ -51,7 +53,7 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
     assert_eq!(read[0].headers, [("origin".to_string(), vec![0, 255])]);
     // To librdkafka, 0 would mean "now".
     assert_eq!((read[0].timestamp, read[1].timestamp), (1_000, 1));
-    let of = [(0, 0), (0, 1), (1, 0), (1, 1)];
+    let of = [(LEAD, 0), (LEAD, 1), (OTHER, 0), (OTHER, 1)];
     assert_eq!(kafka.committed(&of).unwrap(), [None, Some(7), Some(3), None]);
 }
 
@@ -60,7 +62,7 @@ fn the_gate_refuses_an_old_assignment_counter_and_the_producer_goes_on() {
     let rig = Rig::shared();
     let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 1).unwrap());
     let kafka = kafka(rig, &[&lead, &out], &Rig::unique("group"), "a");
-    let mut old = transaction(&kafka, &[(1, 0, "k", "old")], &[(0, 0, 1)]);
+    let mut old = transaction(&kafka, &[(OUT, 0, "k", "old")], &[(LEAD, 0, 1)]);
     let (_group, _) = joined(&kafka);
     assert_ne!(old.assignment, kafka.assignment(), "an assignment raises the counter");
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
@@ -69,13 +71,13 @@ fn the_gate_refuses_an_old_assignment_counter_and_the_producer_goes_on() {
         matches!(&refused, Outcome::Aborted(why) if why.contains("assignment has changed")),
         "{refused:?}"
     );
-    assert_eq!(kafka.committed(&[(0, 0)]).unwrap(), [None]);
-    old = transaction(&kafka, &[(1, 0, "k", "new")], &[(0, 0, 2)]);
+    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [None]);
+    old = transaction(&kafka, &[(OUT, 0, "k", "new")], &[(LEAD, 0, 2)]);
     // After the aborted record and its marker.
-    assert_eq!(commit(&mut *producer, old), Outcome::Committed(vec![(1, 0, 3)]));
+    assert_eq!(commit(&mut *producer, old), Outcome::Committed(vec![(OUT, 0, 3)]));
     let values: Vec<_> = rig.read(&out).unwrap().iter().map(|record| record.text()).collect();
     assert_eq!(values, ["new"]);
-    assert_eq!(kafka.committed(&[(0, 0)]).unwrap(), [Some(2)]);
+    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [Some(2)]);
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn who_is_no_member_commits_nothing() {
     let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 1).unwrap());
     let kafka = kafka(rig, &[&lead, &out], &Rig::unique("group"), "a");
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
-    let early = transaction(&kafka, &[(1, 0, "k", "v")], &[(0, 0, 1)]);
+    let early = transaction(&kafka, &[(OUT, 0, "k", "v")], &[(LEAD, 0, 1)]);
     let refused = commit(&mut *producer, early);
     assert!(
         matches!(&refused, Outcome::Aborted(why) if why.contains("not a member")),
@@ -94,14 +96,14 @@ fn who_is_no_member_commits_nothing() {
     // Nor may a former member.
     let (mut group, _) = joined(&kafka);
     group.leave();
-    let late = transaction(&kafka, &[(1, 0, "k", "v")], &[(0, 0, 1)]);
+    let late = transaction(&kafka, &[(OUT, 0, "k", "v")], &[(LEAD, 0, 1)]);
     let refused = commit(&mut *producer, late);
     assert!(
         matches!(&refused, Outcome::Aborted(why) if why.contains("not a member")),
         "{refused:?}"
     );
     assert!(rig.read(&out).unwrap().is_empty());
-    assert_eq!(kafka.committed(&[(0, 0)]).unwrap(), [None]);
+    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [None]);
 }
 
 #[test]
@@ -113,7 +115,7 @@ fn a_new_producer_fences_the_older_one_with_its_id() {
     let id = Rig::unique("id");
     let mut older = kafka.producer(&id).unwrap();
     let mut newer = kafka.producer(&id).unwrap();
-    let of = |value| transaction(&kafka, &[(1, 0, "k", value)], &[(0, 0, 1)]);
+    let of = |value| transaction(&kafka, &[(OUT, 0, "k", value)], &[(LEAD, 0, 1)]);
     let fenced = commit(&mut *older, of("older"));
     assert!(matches!(fenced, Outcome::Ambiguous(_)), "{fenced:?}");
     assert!(matches!(commit(&mut *newer, of("newer")), Outcome::Committed(_)));
@@ -128,6 +130,7 @@ fn a_new_producer_fences_the_older_one_with_its_id() {
 
 #[test]
 fn a_record_that_the_broker_refuses_aborts_the_whole() {
+    const COMPACTED: TopicIx = TopicIx(2);
     let rig = Rig::shared();
     let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 1).unwrap());
     let compacted = Rig::unique("compacted");
@@ -135,20 +138,20 @@ fn a_record_that_the_broker_refuses_aborts_the_whole() {
     let kafka = kafka(rig, &[&lead, &out, &compacted], &Rig::unique("group"), "a");
     let (_group, _) = joined(&kafka);
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
-    let mut bad = transaction(&kafka, &[(1, 0, "k", "v"), (2, 0, "k", "v")], &[(0, 0, 1)]);
+    let mut bad = transaction(&kafka, &[(OUT, 0, "k", "v"), (COMPACTED, 0, "k", "v")], &[(LEAD, 0, 1)]);
     bad.records[1].key = None; // a compacted topic takes none without a key
     let refused = commit(&mut *producer, bad);
     assert!(
         matches!(&refused, Outcome::Aborted(why) if why.contains("not delivered")),
         "{refused:?}"
     );
-    let elsewhere = transaction(&kafka, &[(1, 5, "k", "v")], &[(0, 0, 1)]);
+    let elsewhere = transaction(&kafka, &[(OUT, 5, "k", "v")], &[(LEAD, 0, 1)]);
     let refused = commit(&mut *producer, elsewhere);
     assert!(
         matches!(&refused, Outcome::Aborted(why) if why.contains("no partition 5")),
         "{refused:?}"
     );
-    let good = transaction(&kafka, &[(1, 0, "k", "good")], &[(0, 0, 1)]);
+    let good = transaction(&kafka, &[(OUT, 0, "k", "good")], &[(LEAD, 0, 1)]);
     assert!(matches!(commit(&mut *producer, good), Outcome::Committed(_)));
     assert_eq!(rig.read(&out).unwrap().len(), 1);
 }
@@ -187,7 +190,7 @@ fn a_dangling_transaction_is_ended_by_its_heir_and_holds_offsets_back_until_then
     let kafka = kafka(rig, &[&lead, &out], &group, "a");
     let held_back = std::thread::scope(|scope| {
         let asked = scope.spawn(|| {
-            let offsets = kafka.committed(&[(0, 0)]).unwrap();
+            let offsets = kafka.committed(&[(LEAD, 0)]).unwrap();
             (offsets, Instant::now())
         });
         // Not a synchronisation: this leaves time for the call to return too early if it doesn't wait.
@@ -216,8 +219,11 @@ fn many_transactions_in_a_row_keep_the_order() {
     let mut next = 0;
     for _ in 0..30 {
         let values: Vec<String> = (next..next + 500).map(|number| number.to_string()).collect();
-        let records: Vec<_> = values.iter().map(|value| (1, next % 3, "k", value.as_str())).collect();
-        let done = commit(&mut *producer, transaction(&kafka, &records, &[(0, 0, next as i64)]));
+        let records: Vec<_> = values
+            .iter()
+            .map(|value| (OUT, next % 3, "k", value.as_str()))
+            .collect();
+        let done = commit(&mut *producer, transaction(&kafka, &records, &[(LEAD, 0, next as i64)]));
         assert!(matches!(done, Outcome::Committed(_)), "{done:?}");
         next += 500;
     }

@@ -19,7 +19,7 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
     rig.transaction(&id, &lead, &numbered(3), Ending::Abort).unwrap(); // 6-8, marker 9
     let proofs = Duration::from_millis(50);
     let mut reader = kafka.reader(proofs).unwrap();
-    reader.assign(0, 0, 0).unwrap();
+    reader.assign(LEAD, 0, 0).unwrap();
     let ends = |arrivals: &[Arrival]| {
         arrivals
             .iter()
@@ -34,7 +34,7 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
 
     // An open transaction. The end is before it, the high watermark after it.
     rig.transaction(&dying, &lead, &numbered(2), Ending::Death).unwrap(); // 10-11
-    assert_eq!(kafka.bounds(0, 0).unwrap(), (0, 12));
+    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (0, 12));
     let got = arrivals(&mut *reader, |got| ends(got) >= 3).unwrap();
     assert_eq!((offsets(&got, 0).len(), end(&got)), (0, Some(10)));
     // Records after it are also held back, until a new producer with its id ends it (marker 13).
@@ -44,11 +44,12 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
     let _heir = kafka.producer(&dying).unwrap();
     let got = arrivals(&mut *reader, |got| end(got) == Some(14)).unwrap();
     assert_eq!(offsets(&got, 0), [12]);
-    assert_eq!(kafka.bounds(0, 0).unwrap(), (0, 14));
+    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (0, 14));
 }
 
 #[test]
 fn records_come_as_they_were_written() {
+    const STAMPED: TopicIx = TopicIx(1);
     let rig = Rig::shared();
     let lead = rig.topic("lead", 1).unwrap();
     let stamped = Rig::unique("stamped");
@@ -66,8 +67,8 @@ fn records_come_as_they_were_written() {
     rig.produce(&lead, &[bare, null]).unwrap();
     rig.produce(&stamped, &[Record::new("k", "v").at(0).time(5)]).unwrap();
     let mut reader = kafka.reader(Duration::from_secs(5)).unwrap();
-    reader.assign(0, 0, 0).unwrap();
-    reader.assign(1, 0, 0).unwrap();
+    reader.assign(LEAD, 0, 0).unwrap();
+    reader.assign(STAMPED, 0, 0).unwrap();
     let got = arrivals(&mut *reader, |got| offsets(got, 0).len() == 3).unwrap();
     for arrival in got {
         let Arrival::Records(chunk) = arrival else { continue };
@@ -81,9 +82,12 @@ fn records_come_as_they_were_written() {
                 record.append_time,
             );
             match (chunk.topic, record.offset) {
-                (0, 0) => assert_eq!((seen, record.timestamp), ((0, 0, None, Some(vec![]), false), 77)),
-                (0, 1) => {
-                    assert_eq!((seen, record.timestamp), ((0, 1, Some(b"k".to_vec()), None, false), 78));
+                (LEAD, 0) => assert_eq!((seen, record.timestamp), ((LEAD, 0, None, Some(vec![]), false), 77)),
+                (LEAD, 1) => {
+                    assert_eq!(
+                        (seen, record.timestamp),
+                        ((LEAD, 1, Some(b"k".to_vec()), None, false), 78)
+                    );
                     let headers = &chunk.headers[record.headers.start as usize..record.headers.end as usize];
                     let pairs: Vec<_> = headers
                         .iter()
@@ -93,7 +97,7 @@ fn records_come_as_they_were_written() {
                 }
                 _ => {
                     assert!(record.append_time && record.timestamp > 1_600_000_000_000);
-                    assert_eq!(seen, (1, 0, Some(b"k".to_vec()), Some(b"v".to_vec()), true));
+                    assert_eq!(seen, (STAMPED, 0, Some(b"k".to_vec()), Some(b"v".to_vec()), true));
                 }
             }
         }
@@ -106,8 +110,8 @@ fn a_position_that_is_not_in_the_log_is_told_with_the_bounds() {
     let lead = rig.topic("lead", 2).unwrap();
     let kafka = kafka(rig, &[&lead], &Rig::unique("group"), "a");
     rig.produce(&lead, &numbered(10)).unwrap();
-    kafka.truncate(0, 0, 4).unwrap();
-    assert_eq!(kafka.bounds(0, 0).unwrap(), (4, 10));
+    kafka.truncate(LEAD, 0, 4).unwrap();
+    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (4, 10));
     let mut reader = kafka.reader(Duration::from_secs(5)).unwrap();
     let out = |got: &[Arrival]| {
         got.iter().find_map(|arrival| match arrival {
@@ -118,14 +122,14 @@ fn a_position_that_is_not_in_the_log_is_told_with_the_bounds() {
         })
     };
     for position in [2, 11] {
-        reader.assign(0, 0, position).unwrap();
+        reader.assign(LEAD, 0, position).unwrap();
         let got = arrivals(&mut *reader, |got| out(got).is_some()).unwrap();
         assert_eq!((out(&got), offsets(&got, 0).len()), (Some((0, 4, 10)), 0));
     }
-    reader.assign(0, 0, 4).unwrap();
+    reader.assign(LEAD, 0, 4).unwrap();
     let got = arrivals(&mut *reader, |got| offsets(got, 0).len() == 6).unwrap();
     assert_eq!(out(&got), None);
-    assert!(matches!(kafka.truncate(0, 0, 99), Err(Failure::Fatal(_))));
+    assert!(matches!(kafka.truncate(LEAD, 0, 99), Err(Failure::Fatal(_))));
 }
 
 /// Random pauses, resumptions, removals and moves to other offsets, over a log with gaps. What arrives for a partition
@@ -160,16 +164,16 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
         match (random(6), &mut state[partition]) {
             (0, slot) => {
                 let from = random(last as u64) as i64;
-                reader.assign(0, of, from).unwrap();
+                reader.assign(LEAD, of, from).unwrap();
                 *slot = Some((from, false));
             }
             (1, slot @ Some(_)) => {
-                reader.unassign(0, of).unwrap();
+                reader.unassign(LEAD, of).unwrap();
                 *slot = None;
             }
             (2 | 3, Some((_, paused))) => {
                 *paused = !*paused;
-                reader.pause(0, of, *paused).unwrap();
+                reader.pause(LEAD, of, *paused).unwrap();
             }
             _ => {}
         }
@@ -204,7 +208,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
     // Then everything is read to the end.
     for (partition, slot) in state.iter_mut().enumerate() {
         let (next, _) = slot.get_or_insert((0, false));
-        reader.assign(0, partition as i32, *next).unwrap();
+        reader.assign(LEAD, partition as i32, *next).unwrap();
     }
     let mut ended = [false; 3];
     arrivals(&mut *reader, |got| {
@@ -224,10 +228,10 @@ fn a_paused_partition_is_silent_and_others_go_on() {
     let lead = rig.topic("lead", 2).unwrap();
     let kafka = kafka(rig, &[&lead], &Rig::unique("group"), "a");
     let mut reader = kafka.reader(Duration::from_millis(50)).unwrap();
-    reader.assign(0, 0, 0).unwrap();
-    reader.assign(0, 1, 0).unwrap();
+    reader.assign(LEAD, 0, 0).unwrap();
+    reader.assign(LEAD, 1, 0).unwrap();
     arrivals(&mut *reader, |got| got.len() >= 2).unwrap();
-    reader.pause(0, 0, true).unwrap();
+    reader.pause(LEAD, 0, true).unwrap();
     rig.produce(&lead, &[Record::new("k", "held").at(0), Record::new("k", "free").at(1)])
         .unwrap();
     let mut proofs = 0;
@@ -240,7 +244,7 @@ fn a_paused_partition_is_silent_and_others_go_on() {
     })
     .unwrap();
     assert!(offsets(&got, 0).is_empty());
-    reader.pause(0, 0, false).unwrap();
+    reader.pause(LEAD, 0, false).unwrap();
     let got = arrivals(&mut *reader, |got| !offsets(got, 0).is_empty()).unwrap();
     assert_eq!(offsets(&got, 0), [0]);
 }

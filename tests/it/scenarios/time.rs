@@ -1,6 +1,7 @@
 //! Event time without races: watermarks, lateness, silence, and wrong clocks.
 
 use pelton::log::embedded::{Fetch, Record};
+use pelton::record::Rank;
 use pelton::record::journal::{Entry, Verdict};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stream, always, always_with, money};
 use std::time::Duration;
@@ -111,15 +112,15 @@ fn an_idle_partition() {
             }
             assert_eq!(stage.enriched(), ["m1 first"]);
             // Their watermark is that of the wallet, because of a journaled heartbeat. The wallet itself has none.
-            let mut ranks: Vec<u16> = stage.journal().into_iter().map(heartbeat).collect();
+            let mut ranks: Vec<Rank> = stage.journal().into_iter().map(heartbeat).collect();
             ranks.sort();
             ranks.dedup();
-            assert_eq!(ranks, [0, 1]);
+            assert_eq!(ranks, [Rank(0), Rank(1)]);
         },
     );
 }
 
-fn heartbeat(entry: Entry) -> u16 {
+fn heartbeat(entry: Entry) -> Rank {
     match entry {
         Entry::Heartbeat { rank, .. } => rank,
         other => panic!("no heartbeat: {other:?}"),
@@ -270,7 +271,7 @@ fn the_far_future() {
             assert_eq!(
                 stage.journal(),
                 [Entry::Verdict {
-                    rank: 2,
+                    rank: Rank(2),
                     offset,
                     verdict
                 }]

@@ -110,7 +110,7 @@ impl Pipeline {
         });
         let index = |topic: &String| self.layout.topics.iter().position(|known| known == topic);
         let place =
-            |((topic, partition), offset): (_, _)| (index(&topic).expect("an input") as TopicIx, partition, offset);
+            |((topic, partition), offset): (_, _)| (TopicIx::at(index(&topic).expect("an input")), partition, offset);
         let mut producer = log.producer("loader").expect("an id of its own");
         producer.submit(Transaction {
             offsets: offsets.into_iter().map(place).collect(),

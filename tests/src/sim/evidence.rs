@@ -106,7 +106,7 @@ pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
             true => world.beginnings.of(partition, rank),
             false => 0,
         };
-        let mut records = read(world, rank as TopicIx, partition);
+        let mut records = read(world, TopicIx::at(rank), partition);
         records.retain(|record| record.offset >= begins);
         task.partitions.push(records.into_iter().map(record).collect());
     }
@@ -250,7 +250,7 @@ pub fn written(world: &World) -> Offset {
 
 /// All partitions of all topics.
 fn places(world: &World) -> impl Iterator<Item = (TopicIx, i32)> {
-    (0..world.layout.topics.len() as TopicIx).flat_map(|topic| {
+    (0..world.layout.topics.len()).map(TopicIx::at).flat_map(|topic| {
         let partitions = match topic == world.layout.outputs {
             _ if topic == world.layout.control => 1,
             true => world.plan.output_partitions,

@@ -25,7 +25,7 @@ proptest! {
         for (offset, (what, time, rank, many)) in steps.into_iter().enumerate() {
             if what < 3 {
                 let time = time * [1, 500, 100_000][far as usize];
-                let entry = entry(time.max(w), rank, offset as Offset);
+                let entry = entry(time.max(w), Rank(rank), offset as Offset);
                 pushed.push(entry.key());
                 order.push(entry);
             } else {
@@ -70,7 +70,7 @@ fn the_room_of_a_live_stream_comes_to_rest() {
     let mut order = ReorderBuffer::default();
     let (mut taken, mut room) = (0, 0);
     for now in 0..600_000 {
-        order.push(entry(now, 0, now));
+        order.push(entry(now, Rank(0), now));
         taken += drain(&mut order, now - 1000);
         if now == 120_000 {
             room = order.room();
@@ -90,7 +90,7 @@ fn the_room_of_a_live_stream_comes_to_rest() {
 fn a_crowd_at_the_watermark_costs_nothing_while_it_waits() {
     let mut order = ReorderBuffer::default();
     for offset in 0..50_000 {
-        order.push(entry(7, 0, offset));
+        order.push(entry(7, Rank(0), offset));
         order.ready(7, 512);
     }
     let (room, moves) = (order.room(), order.moves);
@@ -115,8 +115,8 @@ fn the_room_of_a_long_backlog_comes_to_rest() {
     let day = 24 * 3600 * 1000;
     for step in 0..200_000 {
         let time = step * 100;
-        order.push(entry(time, 0, step));
-        order.push(entry(time + day, 1, step));
+        order.push(entry(time, Rank(0), step));
+        order.push(entry(time + day, Rank(1), step));
         drain(&mut order, time);
     }
     let waiting = order.len();

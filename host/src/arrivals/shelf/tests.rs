@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 3 * 40;
 /// A chunk with records of these sizes. `None` means a null key and a null value.
 fn chunk(rank: Rank, first: i64, sizes: &[Option<usize>]) -> Chunk {
     let mut chunk = Chunk {
-        topic: rank,
+        topic: rank.topic(),
         partition: 7,
         ..Chunk::default()
     };
@@ -65,7 +65,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0..RANKS as Rank, sizes()).prop_map(|(rank, sizes)| Step::Add(rank, sizes)),
+        3 => (0..RANKS, sizes()).prop_map(|(rank, sizes)| Step::Add(Rank::at(rank), sizes)),
         1 => prop::collection::vec((any::<usize>(), any::<bool>()), 1..20).prop_map(Step::Batch),
     ]
 }
@@ -116,8 +116,8 @@ proptest! {
                     }
                 }
             }
-            let spilled: usize = (0..RANKS).map(|rank| shelf.spilled(rank as Rank)).sum();
-            let all: usize = (0..RANKS).map(|rank| shelf.bytes(rank as Rank)).sum();
+            let spilled: usize = Rank::all(RANKS).map(|rank| shelf.spilled(rank)).sum();
+            let all: usize = Rank::all(RANKS).map(|rank| shelf.bytes(rank)).sum();
             prop_assert_eq!(in_memory(&shelf), all - spilled);
             prop_assert_eq!(in_memory(&whole), all);
             prop_assert!(in_memory(&shelf) <= bound, "{} of {bound}", in_memory(&shelf));
@@ -133,7 +133,7 @@ proptest! {
 /// Chunks of a hundred bytes with one record each, with a limit of a hundred: all but two are spilled.
 fn spilling(scratch: Scratch) -> (Shelf, Vec<u32>) {
     let mut shelf = Shelf::new(1, 100, scratch);
-    let places = (0..10).map(|offset| shelf.add(chunk(0, offset, &[Some(34)]), 1, false));
+    let places = (0..10).map(|offset| shelf.add(chunk(Rank(0), offset, &[Some(34)]), 1, false));
     let places = places.collect();
     (shelf, places)
 }
@@ -141,7 +141,7 @@ fn spilling(scratch: Scratch) -> (Shelf, Vec<u32>) {
 #[test]
 fn the_last_are_spilled_and_read_back_once() {
     let (mut shelf, places) = spilling(Scratch::on(tempfile::tempfile().unwrap()));
-    assert_eq!((shelf.bytes(0), shelf.spilled(0)), (10 * 102, 9 * 102));
+    assert_eq!((shelf.bytes(Rank(0)), shelf.spilled(Rank(0))), (10 * 102, 9 * 102));
     shelf.begin();
     assert!(
         shelf.bring(places[0]) && shelf.back.is_empty(),
@@ -154,32 +154,35 @@ fn the_last_are_spilled_and_read_back_once() {
     assert!(!shelf.bring(places[2]), "a batch reads back no more than the limit");
     shelf.begin();
     assert!(shelf.slots[places[1] as usize].away, "more than the limit is read back");
-    let spilled = shelf.spilled(0);
-    shelf.add(chunk(0, 10, &[Some(34)]), 1, true);
-    assert_eq!(shelf.spilled(0), spilled, "what is paused soon is not spilled");
+    let spilled = shelf.spilled(Rank(0));
+    shelf.add(chunk(Rank(0), 10, &[Some(34)]), 1, true);
+    assert_eq!(shelf.spilled(Rank(0)), spilled, "what is paused soon is not spilled");
     shelf.clear();
-    assert_eq!((shelf.bytes(0), shelf.spilled(0), shelf.scratch.end()), (0, 0, 0));
+    assert_eq!(
+        (shelf.bytes(Rank(0)), shelf.spilled(Rank(0)), shelf.scratch.end()),
+        (0, 0, 0)
+    );
 }
 
 #[test]
 fn a_full_disk_keeps_all_in_memory() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let (mut shelf, places) = spilling(Scratch::on(full));
-    assert_eq!((shelf.spilled(0), in_memory(&shelf)), (0, 10 * 102));
+    assert_eq!((shelf.spilled(Rank(0)), in_memory(&shelf)), (0, 10 * 102));
     assert!(shelf.trust.warned);
     for (offset, place) in places.into_iter().enumerate() {
         assert!(shelf.bring(place));
         assert_eq!(shelf.record(place, 0).offset(), offset as i64);
         shelf.done(place);
     }
-    assert!(!shelf.is_lost() && shelf.bytes(0) == 0);
+    assert!(!shelf.is_lost() && shelf.bytes(Rank(0)) == 0);
 }
 
 #[test]
 fn a_folder_that_cannot_be_made_keeps_all_in_memory() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (shelf, _) = spilling(Scratch::new(file.path().join("below a file")));
-    assert_eq!((shelf.spilled(0), in_memory(&shelf)), (0, 10 * 102));
+    assert_eq!((shelf.spilled(Rank(0)), in_memory(&shelf)), (0, 10 * 102));
 }
 
 /// If the file is cut or one of its bits is changed, none of it is used, and no file is used again.
@@ -206,8 +209,8 @@ fn what_cannot_be_read_back_is_lost() {
         shelf.clear();
         assert!(!shelf.is_lost());
         for offset in 0..10 {
-            shelf.add(chunk(0, offset, &[Some(34)]), 1, false);
+            shelf.add(chunk(Rank(0), offset, &[Some(34)]), 1, false);
         }
-        assert_eq!(shelf.spilled(0), 0, "the file is not trusted any more");
+        assert_eq!(shelf.spilled(Rank(0)), 0, "the file is not trusted any more");
     }
 }

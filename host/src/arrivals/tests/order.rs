@@ -36,7 +36,7 @@ struct Taker {
 
 impl Taker {
     fn arrive(&mut self, rank: usize, many: usize) {
-        let position = self.arrivals.position(rank as Rank);
+        let position = self.arrivals.position(Rank::at(rank));
         let unread = self.logs[rank].iter().filter(|(offset, _)| *offset >= position);
         let values: Vec<_> = unread.take(many).map(|(offset, time)| (*offset, *time)).collect();
         let values: Vec<_> = values.iter().map(|at| (at.0, at.1, at.0.to_le_bytes())).collect();
@@ -46,7 +46,7 @@ impl Taker {
             .collect();
         let arrived = self
             .arrivals
-            .push(chunk(rank as Rank, &records), &mut self.sources, WALL);
+            .push(chunk(Rank::at(rank), &records), &mut self.sources, WALL);
         assert!(arrived.verdicts.is_empty() && arrived.waits.is_none());
     }
 
@@ -62,7 +62,7 @@ impl Taker {
         }
         for next in plan.iter().take(taken) {
             let record = self.arrivals.record(next);
-            assert_eq!((record.topic(), record.offset()), (next.rank(), next.offset()));
+            assert_eq!((record.topic().rank(), record.offset()), (next.rank(), next.offset()));
             assert_eq!(record.value(), Some(next.offset().to_le_bytes().as_slice()));
             self.taken.push((next.time(), next.rank(), next.offset()));
             self.arrivals.take(next);
@@ -72,7 +72,7 @@ impl Taker {
     fn commit(&mut self) {
         let meta = self.arrivals.meta();
         for (rank, input) in meta.iter().enumerate() {
-            let position = self.arrivals.position(rank as Rank);
+            let position = self.arrivals.position(Rank::at(rank));
             let is_taken = |offset| self.taken.iter().any(|at| (usize::from(at.1), at.2) == (rank, offset));
             let mut arrived = self.logs[rank]
                 .iter()
@@ -101,7 +101,7 @@ impl Taker {
 /// The order by its definition.
 fn expected(logs: &[Vec<(Offset, Millis)>; 2]) -> Vec<(Millis, Rank, Offset)> {
     let mut all = vec![];
-    for (rank, log) in (0..).zip(logs) {
+    for (rank, log) in Rank::all(logs.len()).zip(logs) {
         let mut highest = NEVER;
         for (offset, time) in log {
             all.push(((*time).max(highest.saturating_sub(OUT_OF_ORDERNESS)), rank, *offset));
@@ -154,6 +154,6 @@ proptest! {
         }
         prop_assert_eq!(&task.taken, &expected(&task.logs));
         task.commit();
-        prop_assert_eq!((task.arrivals.buffered(0), task.arrivals.spilled(0)), (0, 0));
+        prop_assert_eq!((task.arrivals.buffered(Rank(0)), task.arrivals.spilled(Rank(0))), (0, 0));
     }
 }

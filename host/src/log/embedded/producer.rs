@@ -90,7 +90,7 @@ impl EmbeddedProducer {
             );
             let place = (record.topic, record.partition);
             // `numbers` has the topics of all records.
-            let topic = numbers[record.topic as usize].unwrap_or_default();
+            let topic = numbers[usize::from(record.topic)].unwrap_or_default();
             let appended = Record {
                 key: record.key.map(|key| key.of(bytes)),
                 value: record.value.map(|value| value.of(bytes)),
@@ -113,9 +113,9 @@ impl EmbeddedProducer {
     fn numbers(&self, state: &State, transaction: &Transaction) -> std::result::Result<Vec<Option<TopicNo>>, String> {
         let mut numbers = vec![None; self.topics.len()];
         for record in &transaction.records {
-            let number = &mut numbers[record.topic as usize];
+            let number = &mut numbers[usize::from(record.topic)];
             if number.is_none() {
-                let name = &self.topics[record.topic as usize];
+                let name = &self.topics[usize::from(record.topic)];
                 *number = Some(state.topic(name).map_err(|failure| failure.to_string())?);
             }
         }
@@ -143,7 +143,7 @@ impl EmbeddedProducer {
             .iter()
             .map(|(topic, partition, offset)| GroupOffset {
                 group: group.clone(),
-                topic: self.topics[*topic as usize].clone(),
+                topic: self.topics[usize::from(*topic)].clone(),
                 partition: *partition,
                 offset: *offset,
             });

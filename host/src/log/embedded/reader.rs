@@ -134,7 +134,7 @@ impl Reader for EmbeddedReader {
         let (cluster, topics, client) = (self.cluster.clone(), self.topics.clone(), self.client);
         let number = cluster.change(|state| {
             state.alive(client)?;
-            let number = state.topic(&topics[topic as usize])?;
+            let number = state.topic(&topics[usize::from(topic)])?;
             state.log(number, partition).map(|_| number)
         })?;
         self.assigned.retain(|a| (a.topic, a.partition) != (topic, partition));

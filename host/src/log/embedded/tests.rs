@@ -10,8 +10,8 @@ use crate::log::{Arrival, Membership, Outcome, Outgoing, Transaction};
 use crate::record::Span;
 
 /// The topics of the tests. `in` is the lead topic. Both have four partitions.
-const IN: TopicIx = 0;
-const OUT: TopicIx = 1;
+const IN: TopicIx = TopicIx(0);
+const OUT: TopicIx = TopicIx(1);
 
 /// No waiting, because the tests advance the clock.
 const NOW: Duration = Duration::ZERO;

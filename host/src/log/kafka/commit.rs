@@ -68,7 +68,7 @@ fn produce(open: &mut Open, shared: &Shared, transaction: &Transaction, places: 
     begin_reports(open);
     let mut message = Message::new();
     for (count, record) in transaction.records.iter().enumerate() {
-        let of_topic = &mut slots[record.topic as usize];
+        let of_topic = &mut slots[usize::from(record.topic)];
         if of_topic.is_empty() {
             open.topic(shared, record.topic, OFFSETS)?;
             of_topic.resize(open.topics[&record.topic].1.max(0) as usize, NONE);
@@ -89,7 +89,8 @@ fn produce(open: &mut Open, shared: &Shared, transaction: &Transaction, places: 
             if fault.code != RD_KAFKA_RESP_ERR__QUEUE_FULL || Instant::now() > deadline {
                 return Err(format!(
                     "producing to {}: {}",
-                    shared.topics[record.topic as usize], fault.text
+                    shared.topics[usize::from(record.topic)],
+                    fault.text
                 ));
             }
             // SAFETY: the client is live. Waits for a delivery.
@@ -207,7 +208,10 @@ impl Drop for Message {
 }
 
 fn no_partition(shared: &Shared, topic: TopicIx, partition: Partition) -> String {
-    format!("topic {} has no partition {partition}", shared.topics[topic as usize])
+    format!(
+        "topic {} has no partition {partition}",
+        shared.topics[usize::from(topic)]
+    )
 }
 
 /// Waits until every record is delivered.
@@ -268,7 +272,7 @@ fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(
     }
     let mut offsets = Partitions::new(transaction.offsets.len());
     for (topic, partition, offset) in &transaction.offsets {
-        offsets.add(&shared.names[*topic as usize], *partition, *offset);
+        offsets.add(&shared.names[usize::from(*topic)], *partition, *offset);
     }
     // SAFETY: all three are live; the error is taken over.
     let sent = unsafe {

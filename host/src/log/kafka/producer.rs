@@ -274,7 +274,7 @@ impl Open {
         if self.topics.contains_key(&index) {
             return Ok(());
         }
-        let name = &shared.topics[index as usize];
+        let name = &shared.topics[usize::from(index)];
         let topic =
             Topic::new(&self.client, name, shared.plain != Some(index)).map_err(|failure| failure.to_string())?;
         let mut metadata = std::ptr::null();

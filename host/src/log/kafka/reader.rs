@@ -201,7 +201,7 @@ impl KafkaReader {
             }
             code => {
                 let fault = Fault::of(code);
-                let name = &self.shared.topics[topic as usize];
+                let name = &self.shared.topics[usize::from(topic)];
                 Err(self.client.failure(&format!("reading {name} [{partition}]"), &fault))
             }
         }
@@ -248,7 +248,7 @@ impl KafkaReader {
         let mut ends = Partitions::new(self.slots.len());
         for ((topic, partition), _) in self.slots.iter().filter(|(_, slot)| slot.ended.is_some()) {
             let latest = rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i32;
-            ends.add(&self.shared.names[*topic as usize], *partition, latest as i64);
+            ends.add(&self.shared.names[usize::from(*topic)], *partition, latest as i64);
         }
         let answers = Queue::new(&self.client);
         // SAFETY: the client, the list and the queue are live; librdkafka copies the list and the options, and keeps the
@@ -287,7 +287,7 @@ impl KafkaReader {
                 let Some(topic) = self.shared.names.iter().position(|known| known.as_c_str() == name) else {
                     continue;
                 };
-                let place = (topic as TopicIx, end.partition);
+                let place = (TopicIx::at(topic), end.partition);
                 let ended = self.slots.get(&place).and_then(|slot| slot.ended);
                 if let (RD_KAFKA_RESP_ERR_NO_ERROR, Some(offset)) = (end.err, ended)
                     && end.offset <= offset
@@ -307,10 +307,10 @@ impl Reader for KafkaReader {
     fn assign(&mut self, topic: TopicIx, partition: Partition, from: Offset) -> Result<()> {
         assert!(from >= 0, "positions are numbers: {from}");
         self.unassign(topic, partition)?;
-        let name = &self.shared.names[topic as usize];
+        let name = &self.shared.names[usize::from(topic)];
         if !self.topics.iter().any(|(_, known)| *known == topic) {
             self.topics.push((
-                Topic::new(&self.client, &self.shared.topics[topic as usize], true)?,
+                Topic::new(&self.client, &self.shared.topics[usize::from(topic)], true)?,
                 topic,
             ));
         }
@@ -346,7 +346,7 @@ impl Reader for KafkaReader {
         if self.slots.remove(&(topic, partition)).is_none() {
             return Ok(());
         }
-        let list = Partitions::one(&self.shared.names[topic as usize], partition, 0);
+        let list = Partitions::one(&self.shared.names[usize::from(topic)], partition, 0);
         // SAFETY: the client and the list are live. It returns when the partition's version is raised: librdkafka drops
         // what it fetched for an older one.
         let gone = unsafe { Fault::taken(rd_kafka_incremental_unassign(self.client.raw, list.0)) };

@@ -13,7 +13,7 @@ use crate::binding::Layout;
 use crate::error::{Failure, Result};
 use crate::log::Arrival;
 use crate::record::journal::Entry;
-use crate::record::{Offset, Partition, StepKey, TopicIx};
+use crate::record::{Offset, Partition, Rank, StepKey, TopicIx};
 use crate::store::Stamp;
 use std::sync::Arc;
 
@@ -110,8 +110,8 @@ impl Rebuild {
     pub fn question(&mut self) -> Option<Question> {
         Some(match &self.part {
             Part::Offsets => {
-                let ranks = 0..self.layout.inputs.len() as TopicIx;
-                Question::Offsets(ranks.map(|rank| (rank, self.partition)).collect())
+                let ranks = Rank::all(self.layout.inputs.len());
+                Question::Offsets(ranks.map(|rank| (rank.topic(), self.partition)).collect())
             }
             Part::Changelog => Question::Bounds(self.layout.changelog, self.partition),
             Part::Store(_) => Question::Stamp,

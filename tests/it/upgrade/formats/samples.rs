@@ -7,7 +7,7 @@ use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Pro
 use pelton::record::encoding::{CONTROL, DELTA, Encoding, JOURNAL, META};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
 use pelton::record::watermark::Clock;
-use pelton::record::{Cell, FOREVER, StepKey};
+use pelton::record::{Cell, FOREVER, Rank, StepKey};
 use pelton::shadow::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
 use pelton::state::delta::{self, Change, Delta};
 use pelton::state::meta::{self, InputMeta, Meta, Names, Prepared};
@@ -49,7 +49,7 @@ fn timer() -> StepKey {
 fn record() -> StepKey {
     StepKey::Record {
         time: 1_608_076_800_000,
-        rank: 2,
+        rank: Rank(2),
         offset: 1_000_000,
     }
 }
@@ -62,17 +62,17 @@ fn journal() -> Vec<Entry> {
     let after = |anchor, sequence, what| Entry::After { anchor, sequence, what };
     vec![
         Entry::Heartbeat {
-            rank: 2,
+            rank: Rank(2),
             position: 10,
             time: -5,
         },
         Entry::Verdict {
-            rank: 0,
+            rank: Rank(0),
             offset: 3,
             verdict: Verdict::TooFarAhead,
         },
         Entry::Verdict {
-            rank: 1,
+            rank: Rank(1),
             offset: 4,
             verdict: Verdict::UnknownSchema(900),
         },
