@@ -6,10 +6,13 @@
 //! [`Embedded`] is the cluster. Tests and the demo write and read through it directly. [`Embedded::instance`] is the
 //! cluster behind the port, as one instance of a pipeline sees it.
 
+mod client;
 mod clock;
+mod cluster;
 mod direct;
 mod fate;
 mod group;
+mod members;
 mod membership;
 mod partition;
 mod producer;
@@ -17,9 +20,12 @@ mod reader;
 mod state;
 #[cfg(test)]
 mod tests;
+mod topic;
 mod transactions;
+mod txn;
 
 pub use clock::Clock;
+pub use cluster::Embedded;
 pub use direct::{Appender, OpenTransaction, Owned};
 pub use fate::{Call, Fate, Fates, Fetch, Limits, Truth, What};
 pub use partition::{Isolation, Record};
@@ -27,33 +33,14 @@ pub use partition::{Isolation, Record};
 use super::{Group, Log, Producer, Reader, TopicInfo, Topics};
 use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition, TopicIx};
-use parking_lot::{Condvar, Mutex, MutexGuard};
-use state::{Client, ClientNo, State};
-use std::sync::Arc;
+use client::{Client, ClientNo};
+use state::State;
 use std::time::Duration;
 
 /// How long `committed` waits for an open transaction before it returns `Retry`.
 const STABLE_WAIT: Duration = Duration::from_millis(100);
 
-/// A cluster in memory. Clones share the same cluster.
-#[derive(Clone)]
-pub struct Embedded(Arc<Shared>);
-
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
 impl Embedded {
-    /// An empty cluster. Local state that belongs to another `id` must be refused.
-    pub fn new(id: &str, clock: Clock) -> Embedded {
-        let state = Mutex::new(State::new(id.to_owned(), clock));
-        Embedded(Arc::new(Shared {
-            state,
-            changed: Condvar::new(),
-        }))
-    }
-
     /// The cluster as one instance sees it. Each call creates a new incarnation of the instance. The first topic is the
     /// lead topic, whose partitions are shared among the group.
     pub fn instance(&self, topics: Topics, group: &str, instance: &str) -> Instance {
@@ -75,38 +62,6 @@ impl Embedded {
             topics,
             client,
         }
-    }
-
-    /// Locks the state, and lets time-outs happen first.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.0.state.lock();
-        if state.tick() {
-            self.0.changed.notify_all();
-        }
-        state
-    }
-
-    /// Makes a change that others may be waiting for.
-    fn change<R>(&self, call: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self.lock();
-        let result = call(&mut state);
-        if state.waiting > 0 {
-            self.0.changed.notify_all();
-        }
-        result
-    }
-
-    /// Waits for a change or a time-out, but at most until the given time of the clock.
-    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, until: Duration) -> MutexGuard<'a, State> {
-        let until = state.next_timeout().map_or(until, |timeout| timeout.min(until));
-        let wait = until.saturating_sub(state.clock.now());
-        state.waiting += 1;
-        self.0.changed.wait_for(&mut state, wait);
-        state.waiting -= 1;
-        if state.tick() {
-            self.0.changed.notify_all();
-        }
-        state
     }
 }
 

@@ -4,7 +4,7 @@ use super::Embedded;
 use super::fate::{Fates, Limits};
 use super::partition::{Ending, FetchSize, Isolation, Record};
 use super::state::State;
-use super::transactions::{Hold, Markers};
+use super::txn::{Hold, Markers};
 use crate::error::{Failure, Result};
 use crate::log::{Chunk, Fetched};
 use crate::record::{Offset, Partition, Span};

@@ -1,7 +1,7 @@
 //! Group membership of one client of the embedded log.
 
 use super::Embedded;
-use super::state::ClientNo;
+use super::client::ClientNo;
 use crate::error::Result;
 use crate::log::{Group, Membership, Topics};
 use crate::record::Partition;

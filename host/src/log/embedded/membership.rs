@@ -4,125 +4,13 @@
 //! or was evicted. Every change of membership raises the generation. Offsets are accepted only from a current member
 //! that knows its id and the current generation. Fencing is by member, not by partition.
 
-use super::state::{ClientNo, State};
+use super::client::ClientNo;
+use super::members::{Member, SESSION_TIMEOUT};
+use super::state::State;
 use crate::error::{Failure, Result};
 use crate::log::Membership;
-use crate::record::{Offset, Partition};
-use std::collections::BTreeMap;
+use crate::record::Partition;
 use std::time::Duration;
-
-/// A member that has not polled for this long is evicted. It is Pelton's `session.timeout.ms`.
-pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A consumer group.
-#[derive(Default)]
-pub(super) struct Group {
-    pub generation: i32,
-    /// By instance, which is the static member id.
-    pub members: BTreeMap<String, Member>,
-    /// Topic that the members are subscribed to.
-    pub lead: String,
-    /// For each partition of the lead topic: the member that has it, even if it is asked to give it back.
-    holders: Vec<Option<String>>,
-    /// For each partition of the lead topic: the member that should have it.
-    targets: Vec<Option<String>>,
-    /// Committed offsets, by (topic, partition).
-    pub offsets: BTreeMap<(String, Partition), Offset>,
-}
-
-pub(super) struct Member {
-    /// A new one at each join.
-    pub id: u64,
-    last_seen: Duration,
-}
-
-/// Partitions of each member.
-type Load<'a> = BTreeMap<&'a str, Vec<usize>>;
-
-/// The member with the fewest partitions. Ties are broken by name, so that the same history gives the same assignment.
-fn least<'a>(load: &Load<'a>) -> Option<&'a str> {
-    load.iter().min_by_key(|(_, has)| has.len()).map(|(name, _)| *name)
-}
-
-/// The member with the most partitions.
-fn most<'a>(load: &Load<'a>) -> Option<&'a str> {
-    load.iter().max_by_key(|(_, has)| has.len()).map(|(name, _)| *name)
-}
-
-impl Group {
-    /// Spreads the partitions evenly. Members keep what they have, as long as nobody has two more than another.
-    fn rebalance(&mut self) {
-        self.generation += 1;
-        let mut load: Load<'_> = self.members.keys().map(|name| (name.as_str(), Vec::new())).collect();
-        let mut free = Vec::new();
-        for (partition, target) in self.targets.iter().enumerate() {
-            match target.as_ref().and_then(|name| load.get_mut(name.as_str())) {
-                Some(has) => has.push(partition),
-                None => free.push(partition),
-            }
-        }
-        for partition in free {
-            if let Some(has) = least(&load).and_then(|name| load.get_mut(name)) {
-                has.push(partition);
-            }
-        }
-        while let (Some(least), Some(most)) = (least(&load), most(&load))
-            && load[most].len() > load[least].len() + 1
-        {
-            if let Some(partition) = load.get_mut(most).and_then(Vec::pop)
-                && let Some(has) = load.get_mut(least)
-            {
-                has.push(partition);
-            }
-        }
-        let mut targets = vec![None; self.targets.len()];
-        for (name, has) in load {
-            for partition in has {
-                targets[partition] = Some(name.to_owned());
-            }
-        }
-        self.targets = targets;
-    }
-
-    /// Removes a member and frees its partitions.
-    fn remove(&mut self, instance: &str) {
-        if self.members.remove(instance).is_some() {
-            self.free(instance);
-            self.rebalance();
-        }
-    }
-
-    /// What the instance holds and must give back, except for what it was told already.
-    fn revoked(&self, instance: &str, told: &[Partition]) -> Vec<Partition> {
-        let is = |name: &Option<String>| name.as_deref() == Some(instance);
-        let places = self.holders.iter().zip(&self.targets).zip(0..);
-        places
-            .filter(|((holder, target), partition)| is(holder) && !is(target) && !told.contains(partition))
-            .map(|(_, partition)| partition)
-            .collect()
-    }
-
-    /// Gives the instance what it should have and nobody holds.
-    fn assign(&mut self, instance: &str) -> Vec<Partition> {
-        let mut assigned = vec![];
-        for ((holder, target), partition) in self.holders.iter_mut().zip(&self.targets).zip(0..) {
-            if holder.is_none() && target.as_deref() == Some(instance) {
-                *holder = Some(instance.to_owned());
-                assigned.push(partition);
-            }
-        }
-        assigned
-    }
-
-    /// Frees the partitions of this instance.
-    fn free(&mut self, instance: &str) {
-        for holder in &mut self.holders {
-            if holder.as_deref() == Some(instance) {
-                *holder = None;
-            }
-        }
-    }
-}
 
 impl State {
     /// Joins the client's group. If an earlier incarnation of the instance is a member, it is replaced and fenced.

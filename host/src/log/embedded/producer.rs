@@ -4,10 +4,12 @@
 //! any doubt is reported as a doubt.
 
 use super::Embedded;
+use super::client::ClientNo;
 use super::fate::{Fate, Truth, What};
 use super::partition::{Ending, Record};
-use super::state::{ClientNo, State, TopicNo};
-use super::transactions::{GroupOffset, Hold, Markers};
+use super::state::State;
+use super::topic::TopicNo;
+use super::txn::{GroupOffset, Hold, Markers};
 use crate::error::{Failure, Result};
 use crate::log::{Outcome, Producer, Topics, Transaction};
 use crate::record::{Offset, Partition, TopicIx};

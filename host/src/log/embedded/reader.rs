@@ -4,8 +4,10 @@
 //! is reported as soon as it is reached, and then again at the interval of the proofs.
 
 use super::Embedded;
+use super::client::ClientNo;
 use super::partition::{FetchSize, Isolation};
-use super::state::{ClientNo, State, TopicNo};
+use super::state::State;
+use super::topic::TopicNo;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Chunk, Reader, Topics};
 use crate::record::{Offset, Partition, TopicIx};

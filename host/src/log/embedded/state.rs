@@ -1,26 +1,17 @@
 //! The state of the cluster, under its lock: topics, clients, producers, groups.
 //!
-//! Rule: time matters only in [`State::tick`], which ends what has timed out. Everything else is the immediate effect
-//! of a call.
+//! Rule: everything here is the immediate effect of a call. What has timed out is ended by the [`cluster`](super::cluster).
 
+use super::client::{Client, ClientNo};
 use super::clock::Clock;
 use super::fate::{Call, Fate, Fates, Fetch, Limits, What};
-use super::membership::Group;
+use super::members::Group;
 use super::partition::{Log, ProducerNo, Record};
-use super::transactions::{Marker, TxnProducer};
+use super::topic::{Topic, TopicNo};
+use super::txn::{Marker, TxnProducer};
 use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition};
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
-
-/// Maximum size of a record, unless `max.message.bytes` says otherwise. This is Kafka's default.
-const MAX_MESSAGE_BYTES: usize = 1_048_588;
-
-/// Index of a topic in the cluster.
-pub(super) type TopicNo = usize;
-
-/// Index of a client, which is one incarnation of an instance.
-pub(super) type ClientNo = usize;
 
 pub(super) struct State {
     /// Id of the cluster.
@@ -47,70 +38,6 @@ pub(super) struct State {
     pub members: u64,
 }
 
-pub(super) struct Topic {
-    pub name: String,
-    pub id: String,
-    pub config: Vec<(String, String)>,
-    pub partitions: Vec<Log>,
-    /// Whether the cluster sets the timestamps.
-    pub append_time: bool,
-    max_message_bytes: usize,
-    retention_bytes: Option<usize>,
-}
-
-/// One incarnation of an instance, with what its client library would know.
-pub(super) struct Client {
-    pub group: String,
-    pub instance: String,
-    /// False once it was killed.
-    pub alive: bool,
-    /// The assignment counter.
-    pub assignment: u64,
-    /// Its member id and generation as it last heard them. `None` if it is not a member, or was lost.
-    pub member: Option<(u64, i32)>,
-    /// Whether it has joined and not left. A lost member joins again by itself.
-    pub joined: bool,
-    /// Partitions that it was told it has and that it has not released.
-    pub holds: Vec<Partition>,
-    /// Those of them that it was told to give back.
-    pub revoking: Vec<Partition>,
-}
-
-impl Topic {
-    fn new(name: &str, id: String, partitions: i32, config: &[(&str, &str)]) -> Topic {
-        let value = |key: &str| {
-            config
-                .iter()
-                .rev()
-                .find(|(name, _)| *name == key)
-                .map(|(_, value)| *value)
-        };
-        Topic {
-            name: name.to_owned(),
-            id,
-            config: config
-                .iter()
-                .map(|(key, value)| (key.to_string(), value.to_string()))
-                .collect(),
-            partitions: (0..partitions).map(|_| Log::default()).collect(),
-            append_time: value("message.timestamp.type") == Some("LogAppendTime"),
-            max_message_bytes: value("max.message.bytes")
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(MAX_MESSAGE_BYTES),
-            // -1, the default, does not parse, so records are kept for ever.
-            retention_bytes: value("retention.bytes").and_then(|n| n.parse().ok()),
-        }
-    }
-
-    /// The value of a setting, if it was given.
-    pub fn setting(&self, key: &str) -> Option<&str> {
-        self.config
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
 impl State {
     pub fn new(id: String, clock: Clock) -> State {
         State {
@@ -128,19 +55,6 @@ impl State {
             waiting: 0,
             members: 0,
         }
-    }
-
-    /// Ends transactions and members that have timed out. Returns whether there were any.
-    pub fn tick(&mut self) -> bool {
-        let now = self.clock.now();
-        let transactions = self.expire_transactions(now);
-        let members = self.expire_members(now);
-        transactions || members
-    }
-
-    /// When the next transaction or member times out.
-    pub fn next_timeout(&self) -> Option<Duration> {
-        self.transaction_deadlines().chain(self.member_deadlines()).min()
     }
 
     /// The index of the topic with this name.

@@ -8,6 +8,8 @@ mod transactions;
 use super::*;
 use crate::log::{Arrival, Membership, Outcome, Outgoing, Transaction};
 use crate::record::Span;
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// The topics of the tests. `in` is the lead topic. Both have four partitions.
 const IN: TopicIx = TopicIx(0);

@@ -4,61 +4,13 @@
 //! fenced, and its open transaction is aborted. One decision covers all partitions and the group's offsets, even if
 //! their markers are written later.
 
+use super::client::ClientNo;
 use super::partition::{Ending, ProducerNo, Record};
-use super::state::{ClientNo, State, TopicNo};
+use super::state::State;
+use super::topic::TopicNo;
+use super::txn::{GroupOffset, Hold, Marker, Markers, Open, Place, TxnProducer};
 use crate::record::{Offset, Partition};
 use std::time::Duration;
-
-/// The hold of a transactional id. Taking the id again raises the epoch, which ends this hold.
-#[derive(Clone, Copy)]
-pub(super) struct Hold {
-    pub producer: ProducerNo,
-    pub epoch: u32,
-}
-
-/// When the markers that carry a decision are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Markers {
-    AtOnce,
-    Later,
-}
-
-/// A transactional id and its current epoch.
-pub(super) struct TxnProducer {
-    pub id: String,
-    /// Raised whenever the id is taken, and when a transaction times out.
-    pub epoch: u32,
-    pub timeout: Duration,
-    open: Option<Open>,
-}
-
-/// An open transaction.
-struct Open {
-    deadline: Duration,
-    partitions: Vec<(TopicNo, Partition)>,
-    offsets: Vec<GroupOffset>,
-}
-
-/// An offset of a group, by names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct GroupOffset {
-    pub group: String,
-    pub topic: String,
-    pub partition: Partition,
-    pub offset: Offset,
-}
-
-/// A decision that is not yet written to one partition or to the offsets.
-pub(super) struct Marker {
-    producer: ProducerNo,
-    ending: Ending,
-    place: Place,
-}
-
-enum Place {
-    Partition(TopicNo, Partition),
-    Offsets(Vec<GroupOffset>),
-}
 
 impl State {
     /// Takes a transactional id: writes its outstanding markers, aborts its open transaction, and fences its producer.

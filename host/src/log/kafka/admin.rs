@@ -1,10 +1,11 @@
 //! Queries about topics, and changes to them.
 
-use super::QUERY_TIMEOUT;
 use super::client::{Client, c_string};
 use super::fault::{Fault, text};
+use super::millis::millis;
 use super::partitions::Partitions;
-use super::queue::{Event, Queue, millis};
+use super::queue::{Event, Queue};
+use super::shared::QUERY_TIMEOUT;
 use crate::error::{Failure, Result};
 use crate::log::TopicInfo;
 use crate::record::{Offset, Partition};

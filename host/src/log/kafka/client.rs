@@ -2,8 +2,8 @@
 //!
 //! Rule: a handle has one owner, which destroys it once. What librdkafka's callbacks use lives until then.
 
+use super::deliveries::Deliveries;
 use super::fault::{Fault, text};
-use super::producer::Deliveries;
 use crate::config::properties;
 use crate::error::{Failure, Result};
 use parking_lot::Mutex;

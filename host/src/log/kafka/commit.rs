@@ -3,11 +3,11 @@
 //! Rule: nothing is committed if a delivery has failed or the gate was not passed. The outcome is "aborted" only if the
 //! broker has confirmed it and no commit was ever requested. Everything else is "ambiguous".
 
-use super::fault::Fault;
+use super::fault::{Fault, last_error};
+use super::millis::millis;
+use super::open::Open;
 use super::partitions::Partitions;
-use super::producer::Open;
-use super::queue::{last_error, millis};
-use super::{Shared, TRANSACTION_TIMEOUT_MS};
+use super::shared::{Shared, TRANSACTION_TIMEOUT_MS};
 use crate::log::{Outcome, Transaction};
 use crate::record::{Offset, Partition, Span, TopicIx};
 use rdkafka_sys::rd_kafka_resp_err_t::*;

@@ -118,3 +118,9 @@ pub(super) unsafe fn text(raw: *const c_char) -> String {
     // SAFETY: not null; the caller's promise.
     unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
 }
+
+/// Why the last call of this thread that returned null or -1 has failed.
+pub(super) fn last_error() -> Fault {
+    // SAFETY: has no preconditions.
+    Fault::of(unsafe { rd_kafka_last_error() })
+}

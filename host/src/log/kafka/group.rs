@@ -3,17 +3,17 @@
 //! Rule: the assignment counter is raised before librdkafka or the caller hears of a change. A partition is given back
 //! only after `released`.
 
-use super::client::{Client, Kind};
-use super::fault::{Fault, text};
+use super::client::Kind;
+use super::fault::{Fault, last_error, text};
+use super::member::Member;
 use super::partitions::Partitions;
-use super::queue::{Event, Queue, last_error};
-use super::{COMMON, Shared};
+use super::queue::{Event, Queue};
+use super::shared::{COMMON, Shared};
 use crate::error::{Failure, Result};
 use crate::log::{Group, Membership};
 use crate::record::Partition;
 use rdkafka_sys::rd_kafka_resp_err_t::*;
 use rdkafka_sys::*;
-use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,47 +29,6 @@ const ANY_PARTITION: Partition = -1;
 
 /// Time-out of leaving the group.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The member's client. Only [`KafkaGroup`] reads its events. Every producer's gate reads its identity.
-pub(super) struct Member {
-    pub client: Client,
-}
-
-/// The member's identity in the group at one moment.
-pub(super) struct Identity(pub *mut rd_kafka_consumer_group_metadata_t);
-
-impl Member {
-    /// Asks librdkafka's own thread, so that the answer is not older than this call.
-    pub fn identity(&self) -> Option<Identity> {
-        // SAFETY: the client is live.
-        let raw = unsafe { rd_kafka_consumer_group_metadata(self.client.raw) };
-        (!raw.is_null()).then_some(Identity(raw))
-    }
-
-    /// Whether its partitions may already belong to another member.
-    pub fn is_lost(&self) -> bool {
-        // SAFETY: the client is live.
-        unsafe { rd_kafka_assignment_lost(self.client.raw) != 0 }
-    }
-}
-
-impl Identity {
-    /// Whether it is a member of a generation. The broker would accept offsets without generation and member id.
-    pub fn is_member(&self) -> bool {
-        // SAFETY: live; the member id ends with 0.
-        unsafe {
-            rd_kafka_consumer_group_metadata_generation_id(self.0) >= 0
-                && !CStr::from_ptr(rd_kafka_consumer_group_metadata_member_id(self.0)).is_empty()
-        }
-    }
-}
-
-impl Drop for Identity {
-    fn drop(&mut self) {
-        // SAFETY: ours, and not used afterwards.
-        unsafe { rd_kafka_consumer_group_metadata_destroy(self.0) }
-    }
-}
 
 /// Revoked partitions. They are given back together, when all of them are released.
 struct Revocation {

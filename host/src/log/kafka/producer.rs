@@ -6,12 +6,12 @@
 
 use super::client::{Client, Kind};
 use super::commit;
-use super::fault::{Fault, text};
-use super::queue::{Topic, millis};
-use super::{COMMON, Shared, TRANSACTION_TIMEOUT_MS};
+use super::fault::Fault;
+use super::millis::millis;
+use super::open::Open;
+use super::shared::{COMMON, Shared, TRANSACTION_TIMEOUT_MS};
 use crate::error::{Failure, Result};
 use crate::log::{Outcome, Producer, Transaction};
-use crate::record::{Offset, TopicIx};
 use rdkafka_sys::rd_kafka_resp_err_t::*;
 use rdkafka_sys::*;
 use std::collections::HashMap;
@@ -43,33 +43,6 @@ const PURGED: Duration = Duration::from_secs(5);
 
 /// Time-out of one attempt of `init_transactions`.
 const INIT_TRY: Duration = Duration::from_secs(5);
-
-/// The deliveries of one transaction.
-#[derive(Default)]
-pub(super) struct Deliveries {
-    /// For each slot, the offset after its last delivered record. Each message carries its slot.
-    pub next: Vec<Offset>,
-    /// The first failure.
-    pub failed: Option<String>,
-}
-
-impl Deliveries {
-    /// Called for each message from librdkafka's C code, so it must not panic.
-    #[inline]
-    pub fn report(&mut self, message: &rd_kafka_message_t) {
-        if message.err != RD_KAFKA_RESP_ERR_NO_ERROR {
-            self.failed.get_or_insert_with(|| Fault::of(message.err).text);
-        } else if let Some(next) = self.next.get_mut(message._private as usize) {
-            *next = (*next).max(message.offset + 1);
-        }
-    }
-}
-
-/// A handle after `init_transactions`. The topics are dropped before the client.
-pub(super) struct Open {
-    pub topics: HashMap<TopicIx, (Topic, i32)>,
-    pub client: Client,
-}
 
 /// Requests to the thread.
 enum Job {
@@ -263,43 +236,6 @@ fn connect(client: &Client) {
         let code = rd_kafka_metadata(client.raw, 0, std::ptr::null_mut(), &mut metadata, millis(INIT_TRY));
         if code == RD_KAFKA_RESP_ERR_NO_ERROR {
             rd_kafka_metadata_destroy(metadata);
-        }
-    }
-}
-
-impl Open {
-    /// Makes the topic's handle and gets its number of partitions. That is done before the first record, because a
-    /// transaction forgets records for a partition that librdkafka does not know yet.
-    pub fn topic(&mut self, shared: &Shared, index: TopicIx, wait: Duration) -> std::result::Result<(), String> {
-        if self.topics.contains_key(&index) {
-            return Ok(());
-        }
-        let name = &shared.topics[usize::from(index)];
-        let topic =
-            Topic::new(&self.client, name, shared.plain != Some(index)).map_err(|failure| failure.to_string())?;
-        let mut metadata = std::ptr::null();
-        // SAFETY: client and topic are live; what comes back is ours until it is destroyed, and has one topic, as asked.
-        let partitions = unsafe {
-            let code = rd_kafka_metadata(self.client.raw, 0, topic.0, &mut metadata, millis(wait));
-            Fault::check(code).map_err(|fault| format!("metadata of {name}: {}", fault.text))?;
-            let told = &*(*metadata).topics;
-            let result = Fault::check(told.err).map(|()| told.partition_cnt);
-            rd_kafka_metadata_destroy(metadata);
-            result.map_err(|fault| format!("topic {name}: {}", fault.text))?
-        };
-        self.topics.insert(index, (topic, partitions));
-        Ok(())
-    }
-
-    /// Why the handle can't be used any more, if so.
-    pub fn fatal(&self) -> Option<String> {
-        let mut why = [0; 512];
-        // SAFETY: the client is live, the buffer has the length that is told, and a text that ends with 0.
-        unsafe {
-            match rd_kafka_fatal_error(self.client.raw, why.as_mut_ptr(), why.len()) {
-                RD_KAFKA_RESP_ERR_NO_ERROR => None,
-                _ => Some(text(why.as_ptr())),
-            }
         }
     }
 }

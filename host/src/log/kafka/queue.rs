@@ -3,7 +3,8 @@
 //! Rule: they are dropped before their client. The order of a struct's fields makes sure of that.
 
 use super::client::{Client, c_string};
-use super::fault::{Fault, text};
+use super::fault::{Fault, last_error, text};
+use super::millis::millis;
 use crate::error::{Failure, Result};
 use rdkafka_sys::*;
 use std::time::Duration;
@@ -106,15 +107,4 @@ impl Drop for Topic {
         // SAFETY: ours, and not used afterwards.
         unsafe { rd_kafka_topic_destroy(self.0) }
     }
-}
-
-/// Why the last call of this thread that returned null or -1 has failed.
-pub(super) fn last_error() -> Fault {
-    // SAFETY: has no preconditions.
-    Fault::of(unsafe { rd_kafka_last_error() })
-}
-
-/// Milliseconds for librdkafka, rounded up. Never "for ever".
-pub(super) fn millis(wait: Duration) -> i32 {
-    i32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }

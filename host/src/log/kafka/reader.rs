@@ -9,10 +9,12 @@
 
 use super::client::Client;
 use super::copy;
-use super::fault::Fault;
+use super::fault::{Fault, last_error};
+use super::millis::millis;
 use super::partitions::Partitions;
-use super::queue::{Event, Queue, Topic, last_error, millis};
-use super::{QUERY_TIMEOUT, Shared};
+use super::queue::{Event, Queue, Topic};
+use super::shared::{QUERY_TIMEOUT, Shared};
+use super::slot::Slot;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Reader};
 use crate::record::{Offset, Partition, TopicIx};
@@ -32,22 +34,6 @@ const SLICE: Duration = Duration::from_millis(5);
 /// How much longer than `proofs` an answer may take. Its question waits for the fetch before it on the connection (100
 /// ms), twice at worst. An older answer proves nothing about now.
 const ANSWER: Duration = Duration::from_millis(300);
-
-/// The state of an assigned partition.
-struct Slot {
-    queue: Queue,
-    /// The next offset that may arrive.
-    next: Offset,
-    /// Whether it is paused, that is, not forwarded.
-    held: bool,
-    /// Whether something has arrived since it was assigned. Until then, librdkafka may still stop an earlier
-    /// assignment, and that also ends the forwarding.
-    settled: bool,
-    /// The end that it was read to, if nothing has come since.
-    ended: Option<Offset>,
-    /// Whether its position is out of range and the caller was not told yet.
-    out: bool,
-}
 
 /// A pending question about the ends of partitions.
 struct Question {

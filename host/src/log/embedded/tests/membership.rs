@@ -109,9 +109,9 @@ fn silence_beyond_the_session_timeout_evicts() {
     let (cluster, clock) = cluster();
     let mut a = joined(&cluster, "a");
     let (mut b, _) = join(&cluster, "b");
-    clock.advance(crate::log::embedded::membership::SESSION_TIMEOUT / 2);
+    clock.advance(crate::log::embedded::members::SESSION_TIMEOUT / 2);
     assert_eq!(change(&mut b), None);
-    clock.advance(crate::log::embedded::membership::SESSION_TIMEOUT / 2);
+    clock.advance(crate::log::embedded::members::SESSION_TIMEOUT / 2);
     assert_eq!(change(&mut b), Some(Assigned(vec![0, 1, 2, 3])));
     assert!(matches!(change(&mut a), Some(Lost(_))));
 }
