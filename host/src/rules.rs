@@ -7,7 +7,10 @@
 //! [`Sandbox`] is one instance of them, fast to make, one for each worker and version. [`verify`] checks what a call
 //! has returned before anything is applied.
 
+mod clock;
+mod compiled;
 mod engine;
+mod inside;
 mod load;
 mod refused;
 mod sandbox;
@@ -20,7 +23,8 @@ pub use crate::wit::{
     Action, Batch, Cell, Channel, Description, Effect, Effects, Found, Happening, Header, Input, Level, Lookup,
     Question, Read, Shape, Span, State, Store,
 };
-pub use engine::{Engine, Limits, Rules};
+pub use compiled::{Limits, Rules};
+pub use engine::Engine;
 pub use refused::Refused;
 pub use sandbox::Sandbox;
 pub use trap::{Kind, Trap};

@@ -17,6 +17,9 @@ pub use types::{
 use wasmtime::component::{Func, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result};
 
+/// The version of the WIT package that this host serves. Another patch version is compatible.
+pub const PACKAGE: &str = "0.1.0";
+
 /// A sandbox's view of state. It is moved in for each call and moved out afterwards, so no pointer is shared.
 pub trait State: Default + Send + 'static {
     /// Answers reads, with the state at the start of the batch. The reads are valid: their inputs and stores exist,

@@ -4,16 +4,13 @@
 //! can be imported.
 
 use super::{Description, Refused};
-use crate::wit::Channel;
+use crate::wit::{Channel, PACKAGE};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Engine, Module};
 use wit_component::ComponentEncoder;
-
-/// The version of the WIT package that this host serves. Another patch version is compatible.
-pub(super) const PACKAGE: &str = "0.1.0";
 
 /// The component in a file: the file itself, or made from a core module for wasm32-unknown-unknown.
 pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [u8]>, Refused> {

@@ -30,22 +30,22 @@ pub enum Refused {
     )]
     Import(String),
     /// An import has the wrong type.
-    #[error("the imports of the rules are not those of pelton:rules@{served}: {0}; build them with this host's rules.wit", served = super::load::PACKAGE)]
+    #[error("the imports of the rules are not those of pelton:rules@{served}: {0}; build them with this host's rules.wit", served = crate::wit::PACKAGE)]
     ImportType(String),
     /// It is made for another version of the WIT package.
     #[error(
         "the rules are built with pelton:rules@{found}, this host serves pelton:rules@{served}: build them with this host's \
-         rules.wit", served = super::load::PACKAGE
+         rules.wit", served = crate::wit::PACKAGE
     )]
     Package {
         /// The version that it names.
         found: String,
     },
     /// It lacks an export.
-    #[error("the rules don't export `{0}`: they must implement the world `rules` of pelton:rules@{served}", served = super::load::PACKAGE)]
+    #[error("the rules don't export `{0}`: they must implement the world `rules` of pelton:rules@{served}", served = crate::wit::PACKAGE)]
     Export(String),
     /// An export has the wrong type.
-    #[error("the exports of the rules are not those of pelton:rules@{served}: {0}; build them with this host's rules.wit", served = super::load::PACKAGE)]
+    #[error("the exports of the rules are not those of pelton:rules@{served}: {0}; build them with this host's rules.wit", served = crate::wit::PACKAGE)]
     ExportType(String),
     /// `describe` has trapped, or the rules can't start within their limits.
     #[error("the rules can't be started: {0}")]

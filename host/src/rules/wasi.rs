@@ -4,7 +4,7 @@
 //! to the log. Clocks, entropy, files and sockets trap when they are called, and the trap names the function.
 
 use super::Level;
-use super::sandbox::Inside;
+use super::inside::Inside;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType, Val};
 use wasmtime::{AsContextMut, Result, StoreContextMut};
