@@ -5,114 +5,40 @@
 //! only to its own names.
 #![expect(clippy::disallowed_methods, reason = "the HTTP server runs on a thread of its own")]
 
+mod health;
 mod prune;
+mod refused;
 mod rules;
 mod shadow;
+mod surface;
 #[cfg(test)]
 mod tests;
 
-pub use rules::WISH_HEADER;
+pub use health::{Health, TaskHealth, TaskState};
+pub use refused::Refused;
+pub use rules::{COMPONENT_TYPE, WISH_HEADER};
+pub use surface::Surface;
 
-use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Shadowing, Wish};
-use crate::metrics::Metrics;
-use crate::record::{Millis, Offset, Partition};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use refused::refuse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use surface::Shared;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 
 /// Maximum size of a component. A debug build of a guest has some 10 MiB.
 pub const COMPONENT_LIMIT: usize = 64 << 20;
 
-/// Content type of a component.
-pub const COMPONENT_TYPE: &str = "application/wasm";
-
 /// How long a stop waits for answers that are being sent.
 const STOP_WAIT: Duration = Duration::from_secs(2);
-
-/// What is served. The functions may block, because they run off the server's thread.
-#[derive(Clone)]
-pub struct Surface {
-    /// For `/metrics`.
-    pub metrics: Arc<Metrics>,
-    /// For `/health` and `GET /rules`. Must be quick.
-    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
-    /// For `GET /rules`. Must be quick.
-    pub deploys: Arc<dyn Fn() -> Deploys + Send + Sync>,
-    /// For `POST /rules`, one at a time. The error says why the deploy was refused; then the old rules keep running.
-    pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, String> + Send + Sync>,
-    /// For `POST /rules/cancel`. Returns what was cancelled, or why nothing was.
-    pub cancel: Arc<dyn Fn() -> Result<Cancelled, String> + Send + Sync>,
-    /// For `POST /rules/prune`. Returns what was or would be removed, or why nothing was.
-    pub prune: Arc<dyn Fn(Prune) -> Result<Vec<Pruned>, String> + Send + Sync>,
-    /// For `GET /rules/diff`. Must be quick. `None` if there has been no shadow.
-    pub shadow: Arc<dyn Fn() -> Option<Shadowing> + Send + Sync>,
-}
-
-/// The health of an instance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Health {
-    /// Whether everything is fine. If not, somebody should look, and the status is 503.
-    pub ok: bool,
-    /// Name of the pipeline.
-    pub pipeline: String,
-    /// Name of the instance.
-    pub instance: String,
-    /// Version of the rules that new tasks start with.
-    pub version: String,
-    /// What is wrong, or what the instance waits for.
-    pub message: Option<String>,
-    /// The tasks of this instance, by partition.
-    pub tasks: Vec<TaskHealth>,
-}
-
-/// The health of a task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskHealth {
-    /// Its partition.
-    pub partition: Partition,
-    /// What it is doing.
-    pub state: TaskState,
-    /// When it began to do this, in milliseconds since 1970.
-    pub since: Millis,
-    /// Version of the rules that it runs. Absent while it restores.
-    pub version: Option<String>,
-    /// Event time that it has reached, in milliseconds since 1970. Absent before its first record.
-    pub watermark: Option<Millis>,
-    /// For each stream, the committed offset: the first record that is not processed.
-    pub position: BTreeMap<String, Offset>,
-    /// Progress of its restore and what that waits for, or what is wrong with its rules or its local store.
-    pub message: Option<String>,
-}
-
-/// What a task is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskState {
-    /// It reads its changelog.
-    Restoring,
-    /// It processes records.
-    Running,
-    /// It takes no steps until somebody intervenes.
-    Stopped,
-}
-
-/// The body of a refusal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// Why it was refused, and what to do about it.
-    pub error: String,
-}
 
 /// A running server. It stops when it is dropped.
 pub struct Server {
@@ -168,13 +94,6 @@ impl Drop for Server {
     }
 }
 
-#[derive(Clone)]
-struct Shared {
-    surface: Surface,
-    /// Held by the deploy in progress.
-    deploying: Arc<Mutex<()>>,
-}
-
 fn router(surface: Surface, address: SocketAddr) -> Router {
     let router = Router::new()
         .route("/metrics", get(metrics))
@@ -217,10 +136,6 @@ async fn own_names_only(request: Request, next: Next) -> Response {
     } else {
         refuse(StatusCode::FORBIDDEN, "only localhost is served here")
     }
-}
-
-fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
-    (status, Json(Refused { error: why.into() })).into_response()
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

@@ -7,7 +7,9 @@ mod handles;
 #[cfg(test)]
 mod tests;
 
-pub use handles::{DeadLetter, LookupMetrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics, cpu_time};
+pub use handles::{
+    DeadLetter, FloatCounter, FloatGauge, LookupMetrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics, cpu_time,
+};
 
 use crate::config::Config;
 use crate::record::Partition;
@@ -19,13 +21,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
-
-/// A gauge in seconds, or of a ratio.
-pub type FloatGauge = Gauge<f64, AtomicU64>;
-
-/// A counter in seconds.
-pub type FloatCounter = Counter<f64, AtomicU64>;
 
 /// The metrics of one instance.
 pub struct Metrics {

@@ -2,18 +2,17 @@
 //!
 //! Rule: each default is written here once, and in `examples/*/pelton.toml` for readers. A test compares the two.
 
+use super::finding::Finding;
 use super::overlay::{fill, flatten_kafka, set};
+use super::pipeline::{Config, Format, Input, LogFormat, Lookup, OnDataLoss, Output, Start, TimeSource};
 use super::section::{Findings, Section};
-use super::tables::{epoch, kafka, lookup, rules, schemas, state, topics};
-use super::*;
+use super::tables::{CENTURY, FORMATS, SECOND, epoch, kafka, lookup, rules, schemas, state, topics};
+use crate::record::Millis;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-pub(super) const SECOND: Duration = Duration::from_secs(1);
-/// Longer durations are typing errors.
-pub(super) const CENTURY: Duration = Duration::from_secs(36_500 * 86_400);
-
-pub(super) const FORMATS: [(&str, Format); 2] = [("json", Format::Json), ("avro", Format::Avro)];
 
 /// Reads a file's text. Relative paths start from `folder`.
 pub(super) fn config(

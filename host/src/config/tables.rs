@@ -1,11 +1,17 @@
 //! The tables that depend on no other table, each read from its keys, with its defaults.
 
-use super::properties;
-use super::read::{CENTURY, FORMATS, SECOND};
+use super::finding::Finding;
+use super::pipeline::{Budget, Epoch, Format, Lookup, RulesFile, SchemaSource, State, Topics};
 use super::section::Section;
-use super::*;
+use super::{properties, units};
+use std::path::Path;
+use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+/// Longer durations are typing errors.
+pub(super) const CENTURY: Duration = Duration::from_secs(36_500 * 86_400);
+pub(super) const FORMATS: [(&str, Format); 2] = [("json", Format::Json), ("avro", Format::Avro)];
 const DAY: Duration = Duration::from_secs(86_400);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

@@ -3,6 +3,7 @@
 use super::read::{config, config_and_keys};
 use super::*;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const JSON: &str = include_str!("../../../examples/money-json/pelton.toml");
 const AVRO: &str = include_str!("../../../examples/money-avro/pelton.toml");

@@ -2,8 +2,9 @@
 //!
 //! Rule: every version that may still run stays. The pipeline decides which versions these are, not the request.
 
+use super::refused::refuse;
 use super::rules::{answer, is_json};
-use super::{Shared, refuse};
+use super::surface::Shared;
 use crate::deploy::api::Prune;
 use axum::body::Bytes;
 use axum::extract::State;

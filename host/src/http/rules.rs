@@ -3,7 +3,8 @@
 //! Rule: the answer to a deploy comes when it is decided. A request that changes something must have a content type
 //! that a page in a browser can't send without a preflight.
 
-use super::{COMPONENT_TYPE, Shared, refuse};
+use super::refused::refuse;
+use super::surface::Shared;
 use crate::deploy::api::{Deploys, Running, Wish};
 use axum::Json;
 use axum::body::Bytes;
@@ -13,6 +14,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Content type of a component.
+pub const COMPONENT_TYPE: &str = "application/wasm";
 
 /// Header of `POST /rules` with the rest of the [`Wish`], as JSON.
 pub const WISH_HEADER: &str = "pelton-deploy";

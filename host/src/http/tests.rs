@@ -1,7 +1,8 @@
 //! Tests over real HTTP on loopback.
 
 use super::*;
-use crate::deploy::api::Back;
+use crate::deploy::api::{Back, Deployed, Deploys, Wish};
+use crate::metrics::Metrics;
 use reqwest::Client;
 use std::sync::mpsc;
 

@@ -1,6 +1,5 @@
 //! Handles of metrics: plain counters, gauges and histograms that are cheap to clone and need no look-up.
 
-use super::{FloatCounter, FloatGauge};
 use crate::record::{Millis, NEVER};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -9,7 +8,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+/// A gauge in seconds, or of a ratio.
+pub type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// A counter in seconds.
+pub type FloatCounter = Counter<f64, AtomicU64>;
 
 /// Names and values of labels. A metric always has them in the same order.
 pub(super) type Labels = Vec<(&'static str, Label)>;

@@ -2,9 +2,10 @@
 
 use super::memory::Disk;
 use super::*;
-use crate::error::Failure;
-use crate::record::{Cell, FOREVER, Stay};
-use crate::state::rows::{Rows, hash};
+use crate::error::{Failure, Result};
+use crate::record::{Cell, FOREVER, Offset, Stay};
+use crate::state::delta::{Change, Delta};
+use crate::state::rows::{Dirty, Rows, hash};
 use std::collections::BTreeMap;
 
 fn stamp(offset: Offset) -> Stamp {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::record::Cell;
 use crate::state::rows::Rows;
+use crate::store::layout::STAMP;
 use crate::store::tests::{an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
+use std::path::Path;
 use std::process::Command;
 
 const CHILD: &str = "PELTON_TEST_STORE_CHILD";

@@ -5,7 +5,7 @@
 //! RocksDB itself would wait silently, and then opening or closing a task would wait too.
 #![expect(clippy::disallowed_methods, reason = "RocksDB blocks, so it has a thread of its own")]
 
-use super::{Db, failure, family, stamp};
+use super::db::{Db, failure, family, stamp};
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
 use crate::state::delta::Delta;
