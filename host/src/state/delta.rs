@@ -21,112 +21,28 @@
 //! 3 delete    key store entry                         7 answered      key lookup tag
 //! ```
 
+mod change;
+mod code;
 mod read;
 #[cfg(test)]
 mod tests;
 
+pub use change::Change;
 pub use read::{Changes, Torn, read};
 
-use crate::record::encoding::{DELTA, Unreadable};
+use crate::record::encoding::DELTA;
 use crate::record::{Cell, FOREVER, Millis};
+use code::{
+    ANSWERED, ASK, CANCEL_TIMER, DELETE, META, NAMES, PUT, SAME_KEY, SET_TIMER, SHORT_TIME, TIME_FOREVER, TIME_LONG,
+    TIME_SHORT,
+};
 
 /// Maximum size of a record, unless a single change is larger. It leaves room for the record's header below the
 /// broker's default limit of 1 MiB, and it is large enough that the cost of a record does not matter.
 pub const RECORD_MAX: usize = 512 * 1024;
 
-const META: u8 = 0;
-const NAMES: u8 = 1;
-const PUT: u8 = 2;
-const DELETE: u8 = 3;
-const SET_TIMER: u8 = 4;
-const CANCEL_TIMER: u8 = 5;
-const ASK: u8 = 6;
-const ANSWERED: u8 = 7;
-const KIND: u8 = 0b111;
-const SAME_KEY: u8 = 1 << 3;
-const TIME_SHORT: u8 = 0 << 4;
-const TIME_FOREVER: u8 = 1 << 4;
-const TIME_LONG: u8 = 2 << 4;
-const TIME: u8 = 0b11 << 4;
-
-/// Times within 2^47 ms of 1970 (some 4,400 years) take six bytes.
-const SHORT_TIME: i64 = 1 << 47;
-
 /// Upper limit for what a change takes besides its byte strings: head, time, two numbers of 16 bits and four lengths.
 const FIELDS_MAX: usize = 1 + 8 + 2 * 3 + 4 * 10;
-
-/// One change that was read. It borrows from its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change<'a> {
-    /// The task's meta.
-    Meta(&'a [u8]),
-    /// The names with permanent ids.
-    Names(&'a [u8]),
-    /// An entry has this value from now on.
-    Put {
-        /// The key of its row.
-        key: &'a [u8],
-        /// The permanent id of its store.
-        store: u16,
-        /// Empty for a store with a single value.
-        entry: &'a [u8],
-        /// What it is.
-        cell: Cell<'a>,
-    },
-    /// An entry is deleted.
-    Delete {
-        /// The key of its row.
-        key: &'a [u8],
-        /// The permanent id of its store.
-        store: u16,
-        /// Empty for a store with a single value.
-        entry: &'a [u8],
-    },
-    /// A timer is set.
-    SetTimer {
-        /// The key that it is for.
-        key: &'a [u8],
-        /// The time when it is due.
-        at: Millis,
-        /// The permanent id of its kind.
-        kind: u16,
-        /// The tag that it was set with.
-        tag: &'a [u8],
-    },
-    /// A timer is not set any more: it fired, or was cancelled or replaced.
-    CancelTimer {
-        /// The key that it was for.
-        key: &'a [u8],
-        /// The time when it was due.
-        at: Millis,
-        /// The permanent id of its kind.
-        kind: u16,
-        /// The tag that it was set with.
-        tag: &'a [u8],
-    },
-    /// A lookup is pending. It replaces one with the same key, lookup and tag.
-    Ask {
-        /// The key that asks.
-        key: &'a [u8],
-        /// The permanent id of the lookup.
-        lookup: u16,
-        /// The tag that it was asked with.
-        tag: &'a [u8],
-        /// The id of the question.
-        id: &'a [u8],
-        /// The rendered request.
-        request: &'a [u8],
-    },
-    /// A lookup is not pending any more.
-    Answered {
-        /// The key that asked.
-        key: &'a [u8],
-        /// The permanent id of the lookup.
-        lookup: u16,
-        /// The tag that it was asked with.
-        tag: &'a [u8],
-    },
-}
 
 /// The delta of one task and epoch while it is written. It can be reused after [`clear`](Delta::clear).
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! position.
 
 use super::TaskState;
-use super::sweep::Sweep;
+use super::sweep::{Sweep, Swept};
 use crate::record::encoding::Unreadable;
 use crate::record::{Millis, Offset, StepKey};
 use crate::state::delta::{Change, Delta};
@@ -21,13 +21,6 @@ const META_BYTES: usize = 128;
 /// state, and a restore reads at most two rounds. With 1, it would be at most 1 + 1 times the state, but every event
 /// would take a quarter more of the log.
 const CHANGES_PER_SWEPT: usize = 2;
-
-/// What an epoch changes besides rows, timers and lookups.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Aside {
-    pub names: Names,
-    pub sweep: Sweep,
-}
 
 /// The delta of an epoch that was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +141,14 @@ impl TaskState {
         swept.clear();
         let mut complete = None;
         let budget = (self.delta.bytes() + META_BYTES) / CHANGES_PER_SWEPT;
-        if self.sweep(budget, meta.last.time(), &mut swept) {
+        let mut state = Swept {
+            names: &self.aside.names,
+            rows: &mut self.view.rows,
+            timers: &self.timers,
+            lookups: &self.lookups,
+        };
+        let now = meta.last.time();
+        if self.aside.sweep.step(&mut state, budget, now, &mut swept) {
             complete = Some(meta.round);
             // At or before the first record of this delta, because records of aborted transactions may come in between.
             meta.round = changelog;

@@ -11,12 +11,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::TaskState;
 use crate::record::{Millis, StepKey};
 use crate::state::delta::Delta;
-use crate::state::lookups::LookupName;
-use crate::state::meta;
+use crate::state::lookups::{LookupName, Lookups};
+use crate::state::meta::{self, Names};
 use crate::state::rows::{Cursor, Rows};
+use crate::state::timers::Timers;
 use serde::{Deserialize, Serialize};
 
 /// A position in a round.
@@ -37,38 +37,44 @@ enum Part {
     Lookups,
 }
 
-impl TaskState {
+/// The state that the sweep writes.
+pub(super) struct Swept<'a> {
+    pub names: &'a Names,
+    pub rows: &'a mut Rows,
+    pub timers: &'a Timers,
+    pub lookups: &'a Lookups,
+}
+
+impl Sweep {
     /// Writes about `budget` bytes of the state as it is at `now`. Returns whether the round is complete.
-    pub(super) fn sweep(&mut self, budget: usize, now: Millis, into: &mut Delta) -> bool {
-        if self.aside.sweep.part == Part::Names {
-            into.names(&meta::encode(&self.aside.names));
-            self.aside.sweep.part = Part::Rows;
+    pub(super) fn step(&mut self, state: &mut Swept<'_>, budget: usize, now: Millis, into: &mut Delta) -> bool {
+        if self.part == Part::Names {
+            into.names(&meta::encode(state.names));
+            self.part = Part::Rows;
         }
-        if self.aside.sweep.part == Part::Rows && into.bytes() < budget {
-            self.sweep_rows(budget, now, into);
+        if self.part == Part::Rows && into.bytes() < budget {
+            self.rows(state.rows, budget, now, into);
         }
-        if self.aside.sweep.part == Part::Timers {
-            self.sweep_timers(budget, into);
+        if self.part == Part::Timers {
+            self.timers(state.timers, budget, into);
         }
-        self.aside.sweep.part == Part::Lookups && self.sweep_lookups(budget, into)
+        self.part == Part::Lookups && self.lookups(state.lookups, budget, into)
     }
 
-    fn sweep_rows(&mut self, budget: usize, now: Millis, into: &mut Delta) {
-        let sweep = &mut self.aside.sweep;
+    fn rows(&mut self, rows: &mut Rows, budget: usize, now: Millis, into: &mut Delta) {
         // If it can't be read, the rows start again, which is always correct.
-        let mut cursor = Cursor::decode(&sweep.rows).unwrap_or_default();
-        if self.view.rows.sweep(&mut cursor, budget - into.bytes(), now, into) {
-            sweep.part = Part::Timers;
-            sweep.rows = vec![];
+        let mut cursor = Cursor::decode(&self.rows).unwrap_or_default();
+        if rows.sweep(&mut cursor, budget - into.bytes(), now, into) {
+            self.part = Part::Timers;
+            self.rows = vec![];
         } else {
-            sweep.rows = cursor.encode();
+            self.rows = cursor.encode();
         }
     }
 
-    fn sweep_timers(&mut self, budget: usize, into: &mut Delta) {
-        let sweep = &mut self.aside.sweep;
+    fn timers(&mut self, timers: &Timers, budget: usize, into: &mut Delta) {
         let mut last = None;
-        for timer in self.timers.after(sweep.timer.as_ref()) {
+        for timer in timers.after(self.timer.as_ref()) {
             if into.bytes() >= budget {
                 break;
             }
@@ -77,25 +83,24 @@ impl TaskState {
             }
             last = Some(timer.clone());
         }
-        sweep.timer = last.or(sweep.timer.take());
-        if self.timers.after(sweep.timer.as_ref()).next().is_none() {
-            sweep.part = Part::Lookups;
-            sweep.timer = None;
+        self.timer = last.or(self.timer.take());
+        if timers.after(self.timer.as_ref()).next().is_none() {
+            self.part = Part::Lookups;
+            self.timer = None;
         }
     }
 
-    fn sweep_lookups(&mut self, budget: usize, into: &mut Delta) -> bool {
-        let sweep = &mut self.aside.sweep;
+    fn lookups(&mut self, lookups: &Lookups, budget: usize, into: &mut Delta) -> bool {
         let mut last = None;
-        for (name, pending) in self.lookups.after(sweep.lookup.as_ref()) {
+        for (name, pending) in lookups.after(self.lookup.as_ref()) {
             if into.bytes() >= budget {
                 break;
             }
             into.push(name.ask(pending));
             last = Some(name.clone());
         }
-        sweep.lookup = last.or(sweep.lookup.take());
-        self.lookups.after(sweep.lookup.as_ref()).next().is_none()
+        self.lookup = last.or(self.lookup.take());
+        lookups.after(self.lookup.as_ref()).next().is_none()
     }
 }
 

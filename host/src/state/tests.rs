@@ -1,10 +1,11 @@
 //! Tests that the deltas rebuild the state, whatever is written, sealed, committed and aborted.
 
 use super::*;
-use crate::record::{FOREVER, Offset, Rank, Span};
+use crate::record::{FOREVER, Millis, Offset, Rank, Span, StepKey};
+use crate::state::lookups::Pending;
 use crate::state::meta::{self, Meta};
 use crate::state::{delta, rows};
-use crate::wit::{Lookup, Shape, Store};
+use crate::wit::{Action, Description, Effect, Lookup, Shape, Store};
 use proptest::prelude::*;
 
 fn description() -> Description {

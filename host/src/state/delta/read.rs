@@ -1,7 +1,12 @@
 //! Reads records of the changelog, whose bytes may be anything.
 
-use super::*;
+use super::change::Change;
+use super::code::{
+    ASK, CANCEL_TIMER, DELETE, KIND, META, NAMES, PUT, SAME_KEY, SET_TIMER, TIME, TIME_FOREVER, TIME_LONG, TIME_SHORT,
+};
 use crate::error::Failure;
+use crate::record::encoding::{DELTA, Unreadable};
+use crate::record::{Cell, FOREVER, Millis};
 use thiserror::Error;
 
 /// A record that can't be read.

@@ -158,7 +158,7 @@ impl Arena {
     pub fn prefetch(&self, address: u32, lines: usize) {
         let start = self.start(address);
         for line in 0..lines {
-            super::prefetch(start.wrapping_add(line * UNIT));
+            super::prefetch::prefetch(start.wrapping_add(line * UNIT));
         }
     }
 

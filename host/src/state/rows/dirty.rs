@@ -5,8 +5,11 @@
 //! it or not; a row that was taken before is dirty for the next flush. So at the end of a flush, the store has every
 //! row as it was at the flush's start, or newer.
 
-use super::*;
-use crate::record::Span;
+use super::layer::DIRTY;
+use super::page;
+use super::prefetch::{AHEAD, prefetch};
+use super::table::{Rows, Slot};
+use crate::record::{Cell, Millis, Span};
 use crate::state::delta::Delta;
 
 /// How many rows a slice looks at. Most are clean. 16,384 cold slots take about 0.3 ms.

@@ -1,11 +1,44 @@
 //! Epochs of rows: writing to the open one, sealing, committing, aborting.
 
-use super::*;
+use super::arena;
+use super::layer::{DIRTY, Layer, MAP, Row, USED};
+use super::map::Map;
+use super::page;
+use super::prefetch::{AHEAD, prefetch};
+use super::table::{Rows, Slot};
+use crate::record::{Cell, Millis};
+
+/// Maximum size of a row in a page. A larger row is a map, because copying it would cost more than a tree.
+const PAGE_MAX: usize = arena::BLOCK_MAX;
+/// A map that has shrunk to this size becomes a page again. It is well below the limit, so that rows don't go back and
+/// forth.
+const PAGE_AGAIN: usize = PAGE_MAX / 2;
 
 /// Extra room in a fresh copy of a page, for one ordinary cell that the epoch may add.
 const SLACK: usize = 96;
 
 impl Rows {
+    /// Finds a row, or makes an empty one. A row that stays empty disappears with its epoch.
+    pub fn slot(&mut self, hash: u64, key: &[u8]) -> Slot {
+        if let Some(slot) = self.find(hash, key) {
+            return slot;
+        }
+        let slot = self.free_rows.pop().unwrap_or_else(|| {
+            self.rows.push(Row::default());
+            (self.rows.len() - 1) as u32
+        });
+        let open = self.empty(key);
+        self.rows[slot as usize] = Row {
+            hash,
+            open,
+            flags: USED,
+            ..Row::default()
+        };
+        self.opened.push(slot);
+        self.index.insert(hash, slot);
+        Slot(slot)
+    }
+
     /// Writes an entry in the open epoch.
     #[inline]
     pub fn put(&mut self, slot: Slot, store: u16, entry: &[u8], cell: Cell<'_>) {

@@ -1,6 +1,8 @@
 //! Reads a whole committed row.
 
-use super::*;
+use super::page;
+use super::table::{Rows, Slot};
+use crate::record::Cell;
 
 impl Rows {
     /// Visits every entry of a row as of the last commit, with its store. Expired entries may be among them.

@@ -39,7 +39,7 @@ impl Index {
     /// Prefetches the line where the search begins.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        super::prefetch(&raw const self.entries[self.home(tag(hash))]);
+        super::prefetch::prefetch(&raw const self.entries[self.home(tag(hash))]);
     }
 
     /// The slot with this hash for which `is` returns true.

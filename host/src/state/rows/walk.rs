@@ -1,8 +1,12 @@
 //! The walk of the sweep through rows. Its rule is in the module `sweep`.
 
-use super::*;
+use super::cursor::{Cursor, Turn};
+use super::prefetch::{AHEAD, prefetch};
+use super::table::{Rows, Slot};
+use super::{index, map, page};
+use crate::record::Millis;
 use crate::state::delta::Delta;
-use cursor::Turn;
+use std::ops::Bound;
 
 /// The share of the sweep in a delta.
 struct Share<'a> {
