@@ -25,6 +25,7 @@
 #![warn(missing_docs)]
 
 mod build;
+mod done;
 mod scenario;
 
 pub use build::build;
@@ -33,6 +34,7 @@ pub use pelton::testkit::Way;
 pub use scenario::{Scenario, Time};
 pub use serde_json::{Value, json};
 
+use done::done;
 use pelton::testkit::file::File;
 use pelton::testkit::play::play;
 use pelton::testkit::{self, Compiler, Setup, differences};
@@ -53,11 +55,6 @@ pub struct Pipeline {
 fn compiler() -> Compiler {
     static COMPILER: OnceLock<Compiler> = OnceLock::new();
     COMPILER.get_or_init(|| done(Compiler::new())).clone()
-}
-
-#[track_caller]
-fn done<T>(result: Result<T, String>) -> T {
-    result.unwrap_or_else(|why| panic!("{why}"))
 }
 
 impl Pipeline {

@@ -1,6 +1,6 @@
 //! A scenario for tests: it panics with a readable text if something is impossible or unexpected.
 
-use super::done;
+use super::done::done;
 use pelton::record::Millis;
 use pelton::service::Answer;
 use pelton::testkit::{self, differences, parse_time};

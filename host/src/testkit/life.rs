@@ -2,7 +2,8 @@
 //!
 //! Rule: its parts are those of production. Here they take turns in a fixed order on one thread.
 
-use super::{Stage, TURN};
+use super::run::TURN;
+use super::stage::Stage;
 use crate::binding::{Layout, Wiring};
 use crate::clock::Now;
 use crate::config::Config;
@@ -190,7 +191,7 @@ impl Stage {
         }
         change(&mut self.setup.config);
         self.layout = Arc::new(Layout::new(&self.setup.config, self.setup.partitions));
-        self.let_loose();
+        self.setup.let_loose(&self.cluster);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Reads the results of a stage: what was sent, refused, journaled and counted, and what the stores contain.
 
-use super::Stage;
+use super::stage::Stage;
 use crate::binding::Status;
 use crate::error::{Failure, Result};
 use crate::instance::driven::Instance;

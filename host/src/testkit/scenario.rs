@@ -3,45 +3,21 @@
 //! Rule: results are lines, one for each result, so that tests in Rust and scenario files compare the same text.
 
 mod lines;
+mod pipeline;
 
-use super::json::{Fields, Values, meant};
+pub use pipeline::Scenario;
+
+use super::json::{Fields, meant};
 use super::look::lossy;
 use super::script::Which;
-use super::{Setup, Stage, show_time};
+use super::show_time;
 use crate::config::Format;
-use crate::error::Failure;
 use crate::log::embedded::Owned;
 use crate::record::{Millis, murmur2};
 use crate::service::Answer;
+use pipeline::{Result, said, unknown};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-type Result<T> = std::result::Result<T, String>;
-
-/// A pipeline under test that speaks JSON.
-pub struct Scenario {
-    stage: Stage,
-    values: Values,
-    /// For each input: fields that its values get unless they have them.
-    bases: BTreeMap<String, Fields>,
-    /// The event time that the last `advance` set, since the start.
-    advanced: Millis,
-    swapped: bool,
-}
-
-fn said(failure: Failure) -> String {
-    failure.to_string()
-}
-
-/// The message for an unknown name, with the known ones: `there is no input 'x'; there are: a, b`.
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> String {
-    let known: Vec<&str> = known.map(String::as_str).collect();
-    match known.is_empty() {
-        true => format!("there is no {what} '{name}': there is none at all"),
-        false => format!("there is no {what} '{name}'; there are: {}", known.join(", ")),
-    }
-}
 
 /// A question that waits for its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,22 +29,6 @@ pub struct Question {
 }
 
 impl Scenario {
-    /// Starts the pipeline. Fails if something does not fit.
-    pub fn new(setup: Setup) -> Result<Scenario> {
-        Ok(Scenario {
-            stage: Stage::new(setup).map_err(said)?,
-            values: Values::default(),
-            bases: BTreeMap::new(),
-            advanced: 0,
-            swapped: false,
-        })
-    }
-
-    /// The pipeline.
-    pub fn stage(&mut self) -> &mut Stage {
-        &mut self.stage
-    }
-
     /// Gives every later value of this input these fields, unless it has them itself.
     pub fn base(&mut self, input: &str, value: &str) -> Result<()> {
         self.rank(input)?;
@@ -191,11 +151,6 @@ impl Scenario {
         let declared = lookups.iter().find(|declared| declared.name == lookup);
         let declared = declared.ok_or_else(|| unknown("lookup", lookup, lookups.iter().map(|known| &known.name)))?;
         self.values.datum(&declared.reply, &lossy(body))
-    }
-
-    /// Runs until everything is processed and committed.
-    pub fn settle(&mut self) -> Result<()> {
-        self.stage.settle().map_err(said)
     }
 
     /// Kills the process, so that everything open is lost, and starts it again.

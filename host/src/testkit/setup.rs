@@ -1,11 +1,11 @@
 //! The setup of a stage: the pipeline, its rules, and how to run it.
 
+use super::Compiler;
 use super::schemas::Declared;
-use super::{Compiler, Stage};
 use crate::binding::Wiring;
 use crate::config::{Config, SchemaSource};
 use crate::deploy::compile::limits;
-use crate::log::embedded::{Call, Fate, Fetch, Truth, What};
+use crate::log::embedded::{Call, Embedded, Fate, Fetch, Truth, What};
 use crate::record::Millis;
 use crate::registry::Schemas;
 use crate::registry::folder::Folder;
@@ -156,6 +156,32 @@ impl Setup {
         wiring.fresh = self.way == Way::OneByOne;
         Ok(wiring)
     }
+
+    /// Makes the cluster as unreliable as the way says.
+    pub(super) fn let_loose(&self, cluster: &Embedded) {
+        let Way::Restless(seed) = self.way else { return };
+        let mut dice = Dice::new(seed);
+        cluster.set_limits(Some(Box::new(move |_: Fetch<'_>| dice.below(5) as usize)));
+        if !self.restless {
+            return;
+        }
+        let mut dice = Dice::new(seed.wrapping_add(1000));
+        cluster.set_fates(Some(Box::new(move |call: Call<'_>| {
+            let truth = match dice.below(8) {
+                0 => Truth::Abort,
+                1 if call.what == What::Submit => Truth::Dangle,
+                _ => Truth::Commit,
+            };
+            let doubt = call.what == What::Submit && dice.below(6) == 0;
+            let polls = dice.below(3) as u32;
+            Fate {
+                truth,
+                doubt,
+                polls,
+                ..Fate::GOOD
+            }
+        })));
+    }
 }
 
 /// A random generator with a seed.
@@ -171,34 +197,5 @@ impl Dice {
     /// A random number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.0.u64(..n)
-    }
-}
-
-impl Stage {
-    /// Makes the log as unreliable as the way says.
-    pub(super) fn let_loose(&self) {
-        let Way::Restless(seed) = self.setup.way else { return };
-        let mut dice = Dice::new(seed);
-        self.cluster
-            .set_limits(Some(Box::new(move |_: Fetch<'_>| dice.below(5) as usize)));
-        if !self.setup.restless {
-            return;
-        }
-        let mut dice = Dice::new(seed.wrapping_add(1000));
-        self.cluster.set_fates(Some(Box::new(move |call: Call<'_>| {
-            let truth = match dice.below(8) {
-                0 => Truth::Abort,
-                1 if call.what == What::Submit => Truth::Dangle,
-                _ => Truth::Commit,
-            };
-            let doubt = call.what == What::Submit && dice.below(6) == 0;
-            let polls = dice.below(3) as u32;
-            Fate {
-                truth,
-                doubt,
-                polls,
-                ..Fate::GOOD
-            }
-        })));
     }
 }

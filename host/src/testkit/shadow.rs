@@ -3,7 +3,8 @@
 //! Rule: the shadow runs in the turns of the stage, so that every run is the same; or it is held, like one that can't
 //! keep up.
 
-use super::{Prepared, Stage};
+use super::Prepared;
+use super::stage::Stage;
 use crate::deploy::RulesSchedule;
 use crate::record::{Millis, Partition};
 use crate::shadow::{Bounds, Parts, Player, Report, Trial};

@@ -3,7 +3,7 @@
 use super::super::diff::word;
 use super::super::json::{Values, at_path, quoted};
 use super::super::{Letter, Stored, differences, show_time};
-use super::{Result, Scenario, said, unknown};
+use super::pipeline::{Result, Scenario, said, unknown};
 use crate::log::embedded::Owned;
 use crate::record::{FOREVER, Millis};
 use crate::rules::Shape;
