@@ -2,7 +2,7 @@
 //!
 //! Rule: it may run for days, so the log keeps only unprocessed inputs, and the last megabytes of the other topics.
 
-use crate::run::{Args, PARTITIONS};
+use crate::args::{Args, PARTITIONS};
 use crate::show::{Progress, Screen, Totals, grouped, readable};
 use crate::traffic::{Format, Parameters, Stream, Traffic};
 use anyhow::bail;

@@ -5,135 +5,29 @@
 //! is equal byte by byte.
 
 mod encode;
+mod item;
 mod make;
 mod parameters;
+mod planned;
 mod random;
 #[cfg(test)]
 mod tests;
 
 pub use encode::{Writer, iso, uuid};
-pub use parameters::Parameters;
+pub use item::{Item, Stream};
+pub use make::Made;
+pub use parameters::{Format, Millis, Parameters};
 pub use random::Random;
 
+use encode::USER;
+use make::Maker;
+use planned::{Again, Money, Planned, What};
 use random::Zipf;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// Milliseconds, either since 1970 or as a duration.
-pub type Millis = i64;
-
-/// Kinds of ids.
-const USER: u64 = 1;
-const SESSION: u64 = 2;
-const MONEY: u64 = 3;
-const OTHER: u64 = 4;
-
 /// Sessions with this bit are never opened.
 const NEVER_OPENED: u64 = 1 << 31;
-
-/// The encoding of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Byte 0, schema id, Avro datum.
-    Avro,
-    /// A JSON object.
-    Json,
-}
-
-/// An input of the money pipeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// `user-session-events`
-    Session,
-    /// `user-events`
-    User,
-    /// `wallet-events`
-    Wallet,
-}
-
-impl Stream {
-    /// All streams, by rank.
-    pub const ALL: [Stream; 3] = [Stream::Session, Stream::User, Stream::Wallet];
-
-    /// The topic of the stream.
-    pub fn topic(self) -> &'static str {
-        match self {
-            Stream::Session => "user-session-events",
-            Stream::User => "user-events",
-            Stream::Wallet => "wallet-events",
-        }
-    }
-}
-
-/// How many records of each kind were made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Made {
-    /// Money events, without repetitions.
-    pub money: u64,
-    /// Money events that were repeated soon.
-    pub duplicates: u64,
-    /// Money events that were repeated after the rules have forgotten them.
-    pub repeated: u64,
-    /// Sessions that were created.
-    pub sessions: u64,
-    /// Changes of users.
-    pub user_changes: u64,
-    /// Events that the rules ignore, including the closing ones.
-    pub ignored: u64,
-}
-
-impl Made {
-    /// Number of all records.
-    pub fn records(&self) -> u64 {
-        self.money + self.duplicates + self.repeated + self.sessions + self.user_changes + self.ignored
-    }
-}
-
-/// A record. Its buffers are reused for the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Item<'a> {
-    /// The stream that it belongs to.
-    pub stream: Stream,
-    /// By murmur2 of the key.
-    pub partition: i32,
-    /// The user's id.
-    pub key: &'a [u8],
-    /// Time of arrival.
-    pub timestamp: Millis,
-    /// The encoded event.
-    pub value: &'a [u8],
-}
-
-/// A record that is planned and not encoded. `user` is the number of the user, and `time` is the event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Planned {
-    user: u32,
-    time: Millis,
-    what: What,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
-    Money(Money),
-    Session(u64),
-    UserChange(u64),
-    Ignored(u8, u64),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Money {
-    number: u64,
-    session: Option<u64>,
-    old: bool,
-    again: Again,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Again {
-    No,
-    Soon,
-    Forgotten,
-}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct User {
@@ -160,9 +54,7 @@ pub struct Traffic {
     arrival: Millis,
     sequence: u64,
     closed: bool,
-    made: Made,
-    key: [u8; 36],
-    value: Vec<u8>,
+    maker: Maker,
 }
 
 impl Traffic {
@@ -190,16 +82,14 @@ impl Traffic {
             arrival: parameters.start,
             sequence: 0,
             closed: false,
-            made: Made::default(),
-            key: [0; 36],
-            value: Vec::with_capacity(512),
+            maker: Maker::new(&parameters),
             parameters,
         }
     }
 
     /// How many records were handed over so far.
     pub fn made(&self) -> Made {
-        self.made
+        self.maker.made
     }
 
     /// The next record, or `None` at the end.
@@ -237,7 +127,8 @@ impl Traffic {
             }
         }
         let planned = self.ready.pop_front()?;
-        Some(self.make(planned))
+        let partition = self.partition_of(planned.user);
+        Some(self.maker.make(planned, partition, self.arrival))
     }
 
     /// Whether everything was handed over.

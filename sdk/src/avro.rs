@@ -7,6 +7,7 @@
 mod array;
 mod decimal;
 mod decoder;
+mod field;
 mod malformed;
 mod map;
 mod wire;

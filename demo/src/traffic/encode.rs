@@ -1,10 +1,16 @@
 //! Encodes events in Avro, by the schemas of the contract, or in JSON. It is written independently of the host and the
 //! SDK, so that it can be used to test them.
 
+use super::parameters::{Format, Millis};
 use super::random::mix;
-use super::{Format, Millis};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Kinds of ids.
+pub const USER: u64 = 1;
+pub const SESSION: u64 = 2;
+pub const MONEY: u64 = 3;
+pub const OTHER: u64 = 4;
 
 /// A UUID as text, made from a kind and a number.
 pub fn uuid(kind: u64, number: u64) -> [u8; 36] {

@@ -2,9 +2,11 @@
 //!
 //! Rule: a record's content follows only from its plan.
 
-use super::encode::{Writer, uuid};
+use super::encode::{MONEY, OTHER, SESSION, USER, Writer, uuid};
+use super::item::{Item, Stream};
+use super::parameters::{Format, Millis, Parameters};
+use super::planned::{Again, Money, Planned, What};
 use super::random::{Random, mix};
-use super::{Again, Item, MONEY, Millis, Money, OTHER, Planned, SESSION, Stream, Traffic, USER, What};
 use crate::session_service::country;
 
 /// Ids of the contract's schemas.
@@ -16,9 +18,53 @@ const MONEY_TYPES: [&str; 6] = ["deposit", "withdrawal", "bet", "win", "refund",
 const CURRENCIES: [&str; 4] = ["EUR", "USD", "CAD", "SEK"];
 const COUNTRIES: [&str; 5] = ["CA", "DE", "FR", "SE", "MT"];
 
-impl Traffic {
+/// How many records of each kind were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Money events, without repetitions.
+    pub money: u64,
+    /// Money events that were repeated soon.
+    pub duplicates: u64,
+    /// Money events that were repeated after the rules have forgotten them.
+    pub repeated: u64,
+    /// Sessions that were created.
+    pub sessions: u64,
+    /// Changes of users.
+    pub user_changes: u64,
+    /// Events that the rules ignore, including the closing ones.
+    pub ignored: u64,
+}
+
+impl Made {
+    /// Number of all records.
+    pub fn records(&self) -> u64 {
+        self.money + self.duplicates + self.repeated + self.sessions + self.user_changes + self.ignored
+    }
+}
+
+/// Makes records of plans. Its buffers are reused for the next record.
+pub struct Maker {
+    seed: u64,
+    format: Format,
+    pub made: Made,
+    key: [u8; 36],
+    value: Vec<u8>,
+}
+
+impl Maker {
+    /// Of the traffic with these parameters.
+    pub fn new(parameters: &Parameters) -> Maker {
+        Maker {
+            seed: parameters.seed,
+            format: parameters.format,
+            made: Made::default(),
+            key: [0; 36],
+            value: Vec::with_capacity(512),
+        }
+    }
+
     /// Encodes a record into the buffers.
-    pub(super) fn make(&mut self, planned: Planned) -> Item<'_> {
+    pub fn make(&mut self, planned: Planned, partition: i32, arrival: Millis) -> Item<'_> {
         let Planned { user, time, what } = planned;
         self.key = uuid(USER, u64::from(user));
         let stream = match what {
@@ -27,19 +73,18 @@ impl Traffic {
             What::UserChange(number) => self.user_change(time, number),
             What::Ignored(kind, number) => self.ignored(time, kind, number),
         };
-        let partition = self.partition_of(user);
         Item {
             stream,
             partition,
             key: &self.key,
-            timestamp: self.arrival,
+            timestamp: arrival,
             value: &self.value,
         }
     }
 
     /// Begins the value of a record.
     fn begin(&mut self, schema: u32, branch: i64, name: &'static str) -> Writer<'_> {
-        Writer::begin(&mut self.value, self.parameters.format, schema, branch, name)
+        Writer::begin(&mut self.value, self.format, schema, branch, name)
     }
 
     fn money(&mut self, time: Millis, money: Money) -> Stream {
@@ -49,7 +94,7 @@ impl Traffic {
             Again::Forgotten => self.made.repeated += 1,
         }
         let key = self.key;
-        let mut random = Random::new(self.parameters.seed ^ mix(money.number));
+        let mut random = Random::new(self.seed ^ mix(money.number));
         let payment = random.below(2) == 0;
         let (branch, name, thing) = match payment {
             true => (0, "PaymentEvent", "paymentRelatedThing"),
@@ -88,7 +133,7 @@ impl Traffic {
 
     fn user_change(&mut self, time: Millis, number: u64) -> Stream {
         self.made.user_changes += 1;
-        let mut random = Random::new(self.parameters.seed ^ mix(number ^ OTHER << 56));
+        let mut random = Random::new(self.seed ^ mix(number ^ OTHER << 56));
         let (id, key) = (uuid(OTHER, number), self.key);
         if random.below(2) == 0 {
             let mut year = *b"1950";

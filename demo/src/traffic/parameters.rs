@@ -1,6 +1,16 @@
 //! Parameters of the traffic. The defaults are the benchmark's workload.
 
-use super::{Format, Millis};
+/// Milliseconds, either since 1970 or as a duration.
+pub type Millis = i64;
+
+/// The encoding of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Byte 0, schema id, Avro datum.
+    Avro,
+    /// A JSON object.
+    Json,
+}
 
 /// Parameters of the traffic. Shares are relative to the number of money events, and times are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]

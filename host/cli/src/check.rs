@@ -1,6 +1,7 @@
 //! `pelton check`: every mistake that can be found without running.
 
-use super::{FINDINGS, OK, errors, say};
+use super::exit::{FINDINGS, OK};
+use super::print::say;
 use pelton::config::{Config, Finding, SchemaSource};
 use pelton::instance::{preflight, schemas};
 use pelton::registry::Schemas;
@@ -114,4 +115,12 @@ fn topics(_: &Config) -> Vec<Finding> {
         "",
         "this build of pelton has no Kafka, so topics were not checked",
     )]
+}
+
+/// How many of them are errors.
+pub(super) fn errors(findings: &[Finding]) -> usize {
+    findings
+        .iter()
+        .filter(|finding| finding.level == pelton::config::Level::Error)
+        .count()
 }

@@ -6,27 +6,24 @@
 
 mod check;
 mod dev;
+mod exit;
 mod logging;
 mod new;
+mod print;
 mod rules;
 mod test;
 #[cfg(test)]
 mod tests;
 
+pub use exit::{FAILED, FINDINGS, OK, USAGE};
+
+use check::errors;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pelton::config::{Config, Finding, LogFormat};
+use pelton::config::{Config, LogFormat};
+use print::say;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
-
-/// Success.
-pub const OK: u8 = 0;
-/// Something must be fixed first.
-pub const FINDINGS: u8 = 1;
-/// Wrong usage.
-pub const USAGE: u8 = 2;
-/// A failure while it ran.
-pub const FAILED: u8 = 3;
 
 /// A stream processor for Kafka whose business rules are WebAssembly components.
 #[derive(Debug, Parser)]
@@ -132,12 +129,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: 
 const JSON: &str = include_str!("../../../examples/money-json/pelton.toml");
 const AVRO: &str = include_str!("../../../examples/money-avro/pelton.toml");
 
-/// Prints text. It is not an error if the reader is gone, as in `pelton config | head`.
-fn say(to: &mut dyn Write, text: &str) {
-    let _ = to.write_all(text.as_bytes());
-    let _ = to.flush();
-}
-
 fn run(file: File, log: Option<Log>, err: &mut dyn Write) -> u8 {
     let (config, findings) = Config::examine(&file.file, &file.sets);
     let Some(config) = config else {
@@ -163,11 +154,4 @@ fn run(file: File, log: Option<Log>, err: &mut dyn Write) -> u8 {
             FAILED
         }
     }
-}
-
-fn errors(findings: &[Finding]) -> usize {
-    findings
-        .iter()
-        .filter(|finding| finding.level == pelton::config::Level::Error)
-        .count()
 }

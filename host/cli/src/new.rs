@@ -3,7 +3,8 @@
 //! Rule: the files are those of `host/template` with names filled in. tests/it/new.rs builds and plays the result. An
 //! existing file is never overwritten.
 
-use super::{FAILED, FINDINGS, OK, say};
+use super::exit::{FAILED, FINDINGS, OK};
+use super::print::say;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -5,9 +5,11 @@
 
 pub(super) mod diff;
 mod show;
+mod target;
 pub(super) mod via;
 
-use super::{FINDINGS, OK, say};
+use super::exit::{FINDINGS, OK, Trouble};
+use super::print::say;
 use clap::{Args, Subcommand};
 use pelton::config::parse_duration;
 use pelton::deploy::api::{Back, Cancelled, Prune, Wish};
@@ -17,6 +19,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use target::Target;
 use via::Via;
 
 /// The commands.
@@ -120,24 +123,6 @@ pub(super) struct How {
     #[arg(long)]
     dry_run: bool,
 }
-
-/// The pipeline that a command is for.
-#[derive(Debug, Args)]
-pub(super) struct Target {
-    /// Address of a running instance (`http` in its file).
-    #[arg(long = "to", value_name = "URL", default_value = "http://127.0.0.1:9464")]
-    url: String,
-    /// The pipeline's file: use only Kafka, without asking an instance.
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Why a command failed, and its exit code.
-#[derive(Debug)]
-pub(super) struct Trouble(pub(super) u8, pub(super) String);
 
 fn event_time(text: &str) -> Result<Millis, String> {
     convert::instant(text).ok_or_else(|| "expected 2026-01-31T12:00:00Z, or milliseconds since 1970".into())

@@ -1,6 +1,7 @@
 //! `pelton test`: plays scenario files in every way.
 
-use super::{FINDINGS, OK, say};
+use super::exit::{FINDINGS, OK};
+use super::print::say;
 use clap::Args;
 use pelton::testkit::file::File;
 use pelton::testkit::play::{Problem, Report, play};

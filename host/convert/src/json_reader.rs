@@ -15,6 +15,7 @@
 //!   too.
 
 mod compile;
+mod op;
 mod scalar;
 
 pub(super) use scalar::millis;
@@ -22,11 +23,10 @@ pub(super) use scalar::millis;
 use super::datum::{Items, deeper, put_long};
 use super::gather::Gather;
 use super::json::{Raw, Text};
-use super::leaf::Leaf;
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable};
+use op::{Field, Named, Op, Union};
 use pelton_avro_schema::Schema;
 use scalar::{end_block, put_text};
-use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
@@ -35,55 +35,6 @@ type Result<T> = std::result::Result<T, Unreadable>;
 pub struct JsonReader {
     ops: Box<[Op]>,
     root: u32,
-}
-
-/// How to read a value. Numbers are indexes of other ops.
-#[derive(Debug)]
-enum Op {
-    Leaf(Leaf),
-    Enum {
-        symbols: Box<[Arc<str>]>,
-        default: Option<u32>,
-    },
-    Array(Items),
-    Map {
-        value: u32,
-    },
-    Record(Box<[Field]>),
-    Union(Union),
-}
-
-#[derive(Debug)]
-struct Field {
-    name: Arc<str>,
-    op: u32,
-    /// Whether its type accepts null.
-    nullable: bool,
-    /// The value to use when it is absent.
-    absent: Option<Box<[u8]>>,
-}
-
-/// The branches that accept each kind of JSON value, as (branch, op).
-#[derive(Debug, Default)]
-struct Union {
-    null: Option<u32>,
-    booleans: Vec<(u32, u32)>,
-    numbers: Vec<(u32, u32)>,
-    texts: Vec<(u32, u32)>,
-    arrays: Vec<(u32, u32)>,
-    maps: Vec<(u32, u32)>,
-    records: Vec<Named>,
-    /// Whether the member `type` names the record.
-    typed: bool,
-}
-
-#[derive(Debug)]
-struct Named {
-    full: Arc<str>,
-    /// The name without its namespace, unless another record of the union has the same.
-    short: Option<Arc<str>>,
-    branch: u32,
-    op: u32,
 }
 
 /// The members of an object that is a record.
@@ -97,7 +48,11 @@ struct Members<'a> {
 impl JsonReader {
     /// Compiles a reader for this schema (Avro JSON).
     pub fn new(schema: &str) -> std::result::Result<Self, Incompatible> {
-        compile::reader(&Schema::parse(schema)?)
+        let schema = Schema::parse(schema)?;
+        Ok(JsonReader {
+            ops: compile::ops(&schema)?,
+            root: schema.root(),
+        })
     }
 
     /// Converts a text that is exactly one value, and appends its datum.

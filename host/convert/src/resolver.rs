@@ -5,6 +5,7 @@
 //! schemas incompatible is for [`incompatibilities`] to say.
 
 mod compile;
+mod op;
 mod pair;
 
 pub use compile::incompatibilities;
@@ -12,8 +13,8 @@ pub use compile::incompatibilities;
 use super::datum::{Cursor, Items, Shapes, deeper, put_long, put_sized};
 use super::gather::Gather;
 use super::{Incompatible, MAX_DEPTH, MAX_OUT, Unreadable};
-use pelton_avro_schema::{Ix, Schema};
-use std::sync::Arc;
+use op::{Leaf, Move, Op, Reordered, Step};
+use pelton_avro_schema::Schema;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
@@ -25,88 +26,18 @@ pub struct Resolver {
     root: u32,
 }
 
-/// What to do with a value of the writer. Numbers are indexes of other ops.
-#[derive(Debug)]
-enum Op {
-    /// Copies the bytes.
-    Copy(Ix),
-    Leaf(Leaf),
-    Array(Items),
-    Map {
-        value: u32,
-    },
-    /// Fields that have the same order on both sides.
-    Record(Box<[Step]>),
-    Reordered(Reordered),
-    /// What to do for each branch of the writer's union.
-    Branches(Box<[u32]>),
-    /// Wraps the value in a branch of the reader's union.
-    Into {
-        branch: u32,
-        op: u32,
-    },
-    /// The reader has no type for it.
-    Never(Arc<str>),
-}
-
-/// A value without parts whose type differs between the two sides.
-#[derive(Debug)]
-enum Leaf {
-    /// Bytes that are text for the reader.
-    Text,
-    /// Bytes that are a decimal only for the reader.
-    Decimal {
-        precision: u32,
-        fixed: Option<u32>,
-    },
-    IntToFloat,
-    IntToDouble,
-    LongToFloat,
-    LongToDouble,
-    FloatToDouble,
-    /// The reader's symbol for each symbol of the writer, or `None` if the reader has neither it nor a default.
-    Enum(Box<[Option<u32>]>),
-}
-
-#[derive(Debug)]
-enum Step {
-    /// Consecutive fields with the same layout.
-    Copy(Box<[(Ix, Arc<str>)]>),
-    Skip(Ix, Arc<str>),
-    Convert(u32, Arc<str>),
-    Default(Box<[u8]>),
-}
-
-/// A record whose fields have different orders on the two sides.
-#[derive(Debug)]
-struct Reordered {
-    /// The fields, in the writer's order.
-    fields: Box<[Moved]>,
-    /// The defaults of the fields that the writer does not have, in the reader's order.
-    defaults: Box<[Option<Box<[u8]>>]>,
-}
-
-/// What becomes of a field of the writer.
-#[derive(Debug)]
-struct Moved {
-    name: Arc<str>,
-    what: Move,
-}
-
-#[derive(Debug)]
-enum Move {
-    Skip(Ix),
-    /// Goes to this field of the reader.
-    To(usize, u32),
-}
-
 impl Resolver {
     /// Compiles the conversion from `writer` to `reader` (both Avro JSON). Fails if no value could ever be read, or
     /// none that has some particular field.
     pub fn new(writer: &str, reader: &str) -> std::result::Result<Self, Incompatible> {
         let writer = Schema::parse(writer)?;
         let reader = Schema::parse(reader)?;
-        compile::resolver(&writer, &reader)
+        let (ops, root) = compile::ops(&writer, &reader)?;
+        Ok(Resolver {
+            shapes: Shapes::new(&writer),
+            ops,
+            root,
+        })
     }
 
     /// Whether every value of the writer is also the same value of the reader, so that bytes can be passed through.

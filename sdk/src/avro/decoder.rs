@@ -1,7 +1,7 @@
 //! Reads the primitives of Avro's binary encoding. The first byte of a varint is handled separately, because most
 //! lengths, counts and branches fit into it.
 
-use super::{Malformed, Wire};
+use super::Malformed;
 
 /// The part of the input that is not read yet.
 #[derive(Clone, Copy, Debug)]
@@ -26,21 +26,6 @@ impl<'a> Decoder<'a> {
     #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
-    }
-
-    /// Reads a field of a record. If it is malformed, the error says its name.
-    #[inline(always)]
-    pub fn field<T: Wire<'a>>(&mut self, name: &'static str) -> Result<T, Malformed> {
-        named(T::read(self), name)
-    }
-
-    /// Reads a field whose union has its null last.
-    #[inline(always)]
-    pub fn null_last<T: Wire<'a>>(&mut self, name: &'static str) -> Result<Option<T>, Malformed> {
-        match super::NullLast::read(self) {
-            Ok(value) => Ok(value.0),
-            Err(e) => Err(e.at(name)),
-        }
     }
 
     /// The next byte.
@@ -121,13 +106,5 @@ impl<'a> Decoder<'a> {
         } else {
             "a varint of 64 bits"
         }))
-    }
-}
-
-#[inline(always)]
-fn named<T>(read: Result<T, Malformed>, name: &'static str) -> Result<T, Malformed> {
-    match read {
-        Ok(value) => Ok(value),
-        Err(e) => Err(e.at(name)),
     }
 }

@@ -2,29 +2,19 @@
 //!
 //! Rule: one build at a time. An interrupted build has ended, with all its compilers, before anything else happens.
 
+use super::built::Built;
 use super::change::used;
 use super::project::Project;
 use super::saves::{Interrupt, Saves};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How often to check whether cargo has ended.
 const LOOK: Duration = Duration::from_millis(5);
-
-/// The result of a build.
-#[derive(Clone, Debug)]
-pub struct Built {
-    /// Path of the component.
-    pub path: PathBuf,
-    /// The bytes of the component.
-    pub component: Vec<u8>,
-    /// The files that it was built from.
-    pub used: BTreeSet<PathBuf>,
-}
 
 /// Why there is no component.
 #[derive(Debug)]
@@ -84,11 +74,6 @@ pub fn build(project: &Project, quiet: bool, saves: &mut Saves) -> Result<Built,
     Ok(Built { path, component, used })
 }
 
-/// The folder that cargo builds into, given a component in its TARGET/PROFILE/.
-pub fn target_folder(component: &Path) -> Option<PathBuf> {
-    component.ancestors().nth(3).map(Path::to_path_buf)
-}
-
 /// Ends a child process, which was started in its own group, together with the processes that it has started.
 pub fn end(child: &mut Child) {
     // SAFETY: our own child, and nobody has waited for it, so its pid, which is that of its group, is still its own.
@@ -111,6 +96,8 @@ fn component(said: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dev::built::target_folder;
+    use std::path::Path;
 
     #[test]
     fn the_component_is_the_last_artifact_that_is_one() {

@@ -3,15 +3,16 @@
 //! Rule: each step uses the result of the one before. Only rules that have passed all steps change what runs. If a save
 //! fails at some step, the next save tries again.
 
-use super::Dev;
-use super::build::{Built, Unbuilt, build};
+use super::args::Dev;
+use super::build::{Unbuilt, build};
+use super::built::Built;
 use super::change::Meaning;
 use super::demo::{Demo, Start, Unstarted};
 use super::project::{Fixed, Project, Stands};
 use super::saves::{Batch, Interrupt, Saves};
 use super::swap::{Live, Manner, Swapped, Wanted};
 use super::tell::Telling;
-use crate::rules::Trouble;
+use crate::exit::Trouble;
 use crate::rules::via::Via;
 use crate::test;
 use pelton::testkit::{Compiler, Scenario, Setup};

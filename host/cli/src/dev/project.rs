@@ -2,8 +2,8 @@
 //!
 //! Rule: paths are determined once, but the files are read again each time.
 
-use super::Dev;
-use super::build::{Built, target_folder};
+use super::args::Dev;
+use super::built::{Built, target_folder};
 use super::change::Sources;
 use crate::test;
 use pelton::config::{Config, SchemaSource};

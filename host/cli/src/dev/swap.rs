@@ -4,10 +4,10 @@
 //! - The pipeline is changed only in the ways that `pelton rules` offers.
 //! - A shadow of ours that does not take over is ended, unless `--hold` was given.
 
-use super::Dev;
+use super::args::Dev;
 use super::saves::{Interrupt, Saves};
 use super::tell::Telling;
-use crate::rules::Trouble;
+use crate::exit::Trouble;
 use crate::rules::diff;
 use crate::rules::via::Via;
 use pelton::deploy::api::{OneDeploy, Running, Shadowing, Wish};

@@ -1,7 +1,8 @@
 //! The two ways to reach a pipeline: the HTTP server of an instance, or only the brokers.
 
-use super::super::{FAILED, FINDINGS};
-use super::{Target, Trouble, show};
+use super::show;
+use super::target::Target;
+use crate::exit::{FAILED, FINDINGS, Trouble};
 use pelton::config::Config;
 use pelton::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Running, Shadowing, Wish};
 use pelton::deploy::client::{DeployClient, Keep};

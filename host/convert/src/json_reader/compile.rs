@@ -5,15 +5,13 @@
 use super::super::datum::Items;
 use super::super::default;
 use super::super::leaf::Leaf;
-use super::{Field, Incompatible, JsonReader, Named, Op, Union};
+use super::Incompatible;
+use super::op::{Field, Named, Op, Union};
 use pelton_avro_schema::{Ix, Kind, Logical, Schema};
 
-pub(super) fn reader(schema: &Schema) -> Result<JsonReader, Incompatible> {
-    let ops: Result<Box<[Op]>, _> = (0..schema.nodes().len() as Ix).map(|ix| op(schema, ix)).collect();
-    Ok(JsonReader {
-        ops: ops?,
-        root: schema.root(),
-    })
+/// The ops of a schema, by node.
+pub(super) fn ops(schema: &Schema) -> Result<Box<[Op]>, Incompatible> {
+    (0..schema.nodes().len() as Ix).map(|ix| op(schema, ix)).collect()
 }
 
 fn op(schema: &Schema, ix: Ix) -> Result<Op, Incompatible> {

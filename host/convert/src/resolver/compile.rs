@@ -4,10 +4,11 @@
 //! everything that is wrong. Findings within a branch of the writer's union, and missing symbols, are partial: other
 //! values can be read.
 
-use super::super::datum::{Items, Shapes};
+use super::super::datum::Items;
 use super::super::default;
+use super::Incompatible;
+use super::op::{Leaf, Move, Moved, Op, Reordered, Step};
 use super::pair::{Pair, same_name};
-use super::{Incompatible, Leaf, Move, Moved, Op, Reordered, Resolver, Step};
 use pelton_avro_schema::{Field, Ix, Kind, Logical, Schema};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,16 +27,13 @@ pub fn incompatibilities(writer: &str, reader: &str) -> Vec<Incompatible> {
     }
 }
 
-pub(super) fn resolver(writer: &Schema, reader: &Schema) -> Result<Resolver, Incompatible> {
+/// The ops that convert from `writer` to `reader`, and the first of them.
+pub(super) fn ops(writer: &Schema, reader: &Schema) -> Result<(Box<[Op]>, u32), Incompatible> {
     let mut compiler = Compiler::new(writer, reader);
     let root = compiler.pair(writer.root(), reader.root());
     match compiler.findings.into_iter().find(|finding| !finding.partial) {
         Some(finding) => Err(finding.what),
-        None => Ok(Resolver {
-            shapes: Shapes::new(writer),
-            ops: compiler.ops.into(),
-            root,
-        }),
+        None => Ok((compiler.ops.into(), root)),
     }
 }
 
@@ -212,7 +210,7 @@ impl<'a> Compiler<'a> {
                         Some(Box::default())
                     }
                     Err(error) => {
-                        self.find(error.why, false);
+                        self.find(error.why(), false);
                         Some(Box::default())
                     }
                 },
