@@ -186,35 +186,26 @@ fn functions_take_few_arguments() {
 
 #[test]
 fn files_import_downwards_in_each_folder() {
-    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let mut wrong = vec![];
     for folder in CRATES {
-        for (from, to) in Imports::of(folder).upwards() {
-            println!("{from} names {to}");
-            let module = to[folder.len()..].split(['/', '.']).next().unwrap_or_default();
-            *found.entry(format!("{folder}{module}")).or_default() += 1;
-        }
+        let imports = Imports::of(folder);
+        let upwards = imports.upwards().into_iter();
+        wrong.extend(upwards.map(|(from, to)| format!("{from} names {to}")));
     }
     none(
-        Limits::read().compare("up", &found, 1),
+        wrong,
         "`foo/bar.rs` should not name what `foo.rs` defines: move that into a file of its own, `foo/what.rs`",
     );
 }
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let mut wrong = vec![];
     for folder in CRATES {
-        for circle in Imports::of(folder).circles() {
-            println!("a circle: {circle:?}");
-            let first = circle.first().expect("a file");
-            let common = first.rsplit_once('/').map_or("", |(folder, _)| folder);
-            *found.entry(common.to_owned()).or_default() += circle.len();
-        }
+        let imports = Imports::of(folder);
+        wrong.extend(imports.circles().iter().map(|circle| format!("{circle:?}")));
     }
-    none(
-        Limits::read().compare("circle", &found, 1),
-        "move what they share into a file below both",
-    );
+    none(wrong, "move what they share into a file below them");
 }
 
 #[test]
