@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+/// How long a broker may take to answer after its start (2-5 s on an idle machine).
+pub const START_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// A running server.
 pub struct Server {
     child: Child,
@@ -118,7 +121,7 @@ impl Folder {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
-        let unique = super::Rig::unique(name);
+        let unique = super::unique::unique(name);
         let folder = std::env::temp_dir().join(format!("{prefix}{}-{unique}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         Ok(Folder(folder))

@@ -1,7 +1,8 @@
 //! A schema registry: Apicurio with its Confluent-compatible API, in memory.
 
-use super::process::{Folder, Server};
-use super::{START_TIMEOUT, free_ports, jars};
+use super::jars;
+use super::ports::free_ports;
+use super::process::{Folder, START_TIMEOUT, Server};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::process::Command;

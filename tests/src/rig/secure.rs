@@ -3,8 +3,9 @@
 //! Rule: its certificate and its user are made for this broker alone, and are removed with its folder. The rig's own
 //! clients use the plain listener, so that only Pelton uses the secured one.
 
+use super::broker::Rig;
+use super::ports::free_ports;
 use super::process::Folder;
-use super::{Rig, free_ports};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

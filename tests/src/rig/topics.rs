@@ -1,7 +1,7 @@
 //! What tests do with topics: create them, write to them, and read them to their end. It uses the rdkafka crate's
 //! clients, so that Pelton's own port is not judged by itself.
 
-use super::Rig;
+use super::broker::Rig;
 use anyhow::{Context, Result, bail};
 use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

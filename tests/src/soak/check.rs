@@ -3,7 +3,7 @@
 //! Rule: the auditor gets the inputs, the journal and the control topic from Kafka. Each output partition must have
 //! exactly the records that it expects, in that order, with time and key.
 
-use super::PARTITIONS;
+use super::options::PARTITIONS;
 use super::pipeline::Pipeline;
 use super::report::Report;
 use super::versions::Versions;

@@ -7,10 +7,10 @@
 //!   first half of the run is the warm-up. Of the second half, the first third is compared with the last one. The
 //!   smallest value of each is used, because allocators and compilations only ever add to it.
 
+use super::options::{PARTITIONS, Program};
 use super::outputs::Outputs;
 use super::pipeline::Pipeline;
 use super::swapping::Swapping;
-use super::{PARTITIONS, Program};
 use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, ensure};
 use pelton::deploy::api::Wish;

@@ -2,24 +2,13 @@
 //!
 //! Rule: it ends when it is killed, or when it is asked to stop, and then it must succeed. Any other end is an error.
 
-use super::PATIENCE;
+use super::options::{PARTITIONS, PATIENCE, Program};
 use super::pipeline::Pipeline;
 use crate::rig::Server;
 use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// How to start `pelton`.
-#[derive(Clone, Debug)]
-pub struct Program {
-    /// The executable.
-    pub path: PathBuf,
-    /// The arguments before pelton's own ones.
-    pub words: Vec<String>,
-    /// Where to keep the processes' logs. `None` removes them together with the pipeline.
-    pub logs: Option<PathBuf>,
-}
 
 /// A process of a pipeline.
 pub struct Instance<'p> {
@@ -122,5 +111,22 @@ impl<'p> Instance<'p> {
             std::fs::read_to_string(self.log())?
         );
         Ok(())
+    }
+}
+
+impl Pipeline<'_> {
+    /// Starts one process, and waits until it has all tasks.
+    pub fn one(&self) -> Result<Instance<'_>> {
+        let mut first = Instance::start(self, "a")?;
+        first.says(&format!("open task={}", PARTITIONS - 1))?;
+        Ok(first)
+    }
+
+    /// Starts two processes, and waits until they share the tasks.
+    pub fn two(&self) -> Result<[Instance<'_>; 2]> {
+        let first = self.one()?;
+        let mut second = Instance::start(self, "b")?;
+        second.says("open task=")?;
+        Ok([first, second])
     }
 }

@@ -4,9 +4,9 @@
 //! process writes the records of an epoch only when it commits that epoch. To find such a moment, the process is frozen
 //! again and again, just long enough to look.
 
-use super::PARTITIONS;
 use super::feed::Feed;
 use super::instance::Instance;
+use super::options::PARTITIONS;
 use super::pipeline::Pipeline;
 use crate::rig::Rig;
 use anyhow::{Result, bail, ensure};

@@ -2,8 +2,7 @@
 //!
 //! Rule: no output is kept in memory.
 
-use super::PARTITIONS;
-use super::PATIENCE;
+use super::options::{PARTITIONS, PATIENCE};
 use crate::rig::Rig;
 use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};

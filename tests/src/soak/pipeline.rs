@@ -2,8 +2,8 @@
 //!
 //! Rule: pipelines share only the broker. A replay also shares the inputs.
 
-use super::instance::{Instance, Program};
-use super::{PARTITIONS, versions};
+use super::options::{PARTITIONS, Program};
+use super::versions;
 use crate::rig::Rig;
 use anyhow::{Context, Result};
 use pelton::config::Config;
@@ -161,20 +161,5 @@ time_limit = "10s"
         Config::load(&self.file(), &[])
             .map_err(|findings| anyhow::anyhow!("{findings:?}"))
             .context("the pipeline's file")
-    }
-
-    /// Starts one process, and waits until it has all tasks.
-    pub fn one(&self) -> Result<Instance<'_>> {
-        let mut first = Instance::start(self, "a")?;
-        first.says(&format!("open task={}", PARTITIONS - 1))?;
-        Ok(first)
-    }
-
-    /// Starts two processes, and waits until they share the tasks.
-    pub fn two(&self) -> Result<[Instance<'_>; 2]> {
-        let first = self.one()?;
-        let mut second = Instance::start(self, "b")?;
-        second.says("open task=")?;
-        Ok([first, second])
     }
 }

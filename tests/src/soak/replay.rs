@@ -3,7 +3,7 @@
 //! Rule: the outputs are equal byte by byte in every partition, including keys and timestamps. (Offsets are not
 //! compared, because transaction markers take some.)
 
-use super::PARTITIONS;
+use super::options::PARTITIONS;
 use super::outputs::Outputs;
 use super::pipeline::Pipeline;
 use crate::rig::{Read, Record};

@@ -9,9 +9,9 @@
 
 use super::flat::{Sample, sample};
 use super::instance::Instance;
+use super::options::{PARTITIONS, Program};
 use super::outputs::Outputs;
 use super::pipeline::Pipeline;
-use super::{PARTITIONS, Program};
 use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, ensure};
 use pelton_demo::session_service::{Behaviour, SessionService};

@@ -5,10 +5,10 @@
 use super::feed::Feed;
 use super::instance::Instance;
 use super::killing;
+use super::options::{Options, PARTITIONS, PATIENCE};
 use super::pipeline::Pipeline;
 use super::report::Report;
 use super::versions::{self, Versions};
-use super::{Options, PARTITIONS, PATIENCE};
 use anyhow::{Result, ensure};
 use pelton::binding::Wiring;
 use pelton::deploy::api::{Back, Wish};

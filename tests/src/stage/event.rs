@@ -3,7 +3,7 @@
 //! Rule: the bytes are made here by hand, without the host's or the SDK's code, so that they can prove both right or
 //! wrong.
 
-use super::{Millis, START};
+use super::time::{Millis, START};
 use crate::auditor::Format;
 
 /// An input topic.

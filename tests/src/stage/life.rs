@@ -2,7 +2,8 @@
 //!
 //! Rule: an error of the testkit ends the test.
 
-use super::{Millis, START, Stage, alive};
+use super::pipeline::{Stage, alive};
+use super::time::{Millis, START};
 use pelton::config::Config;
 use pelton::error::Failure;
 use pelton::shadow::{Bounds, Report};

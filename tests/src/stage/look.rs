@@ -1,11 +1,15 @@
 //! Reads results from the stage, in the terms of the money pipeline.
 
-use super::{Cell, DeadLetter, Format, Output, START, Stage, alive, seen};
+use super::pipeline::{Stage, alive};
+use super::seen::{self, Cell, Output};
+use super::time::START;
+use crate::auditor::Format;
 use pelton::binding::Status;
 use pelton::log::embedded::Owned;
 use pelton::record::Partition;
 use pelton::record::journal::Entry;
 use pelton::service::Question;
+use pelton::testkit::Letter as DeadLetter;
 
 impl Stage {
     /// All committed outputs, in the order of the output's partitions.

@@ -1,6 +1,6 @@
 //! The content of the pipeline's topics, as tests see it.
 
-use super::{Millis, START};
+use super::time::{Millis, START};
 use crate::auditor::{Enriched, Format, read_enriched};
 use pelton::log::embedded::Owned;
 use std::fmt;

@@ -1,10 +1,11 @@
 //! Sets the stage up: the money pipeline, and the ways in which a scenario is run.
 
-use super::{START, Stage, Way};
+use super::pipeline::Stage;
+use super::time::START;
 use crate::auditor::Format;
 use pelton::config::Config;
 use pelton::registry::folder::Folder;
-use pelton::testkit::{self, Compiler};
+use pelton::testkit::{self, Compiler, Way};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
