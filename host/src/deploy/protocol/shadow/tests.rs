@@ -115,7 +115,7 @@ fn one_at_a_time_and_by_number() {
         over(1),
     ]);
     assert!(refused(&effects[2]).contains("is under way"));
-    assert!(refused(&effects[4]).contains("the next one is 2"));
+    assert!(refused(&effects[4]).contains("the next shadow is 2"));
     assert_eq!((&effects[5], &effects[6]), (&Effect::Changed, &Effect::None));
     let (_, effects) = read(vec![first, Record::Deploy(deploy(2, 2)), begin(1, 3)]);
     assert!(refused(&effects[2]).contains("deploy 2 is not decided"));
