@@ -115,8 +115,8 @@ fn phases(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Resu
     let cluster = start.check()?;
     let topics = start.topics()?;
     let rules = start.rules(compiling, topics)?;
-    let stores = start.recover(&cluster)?;
-    start.serve(rules, stores)
+    let local = start.recover(&cluster)?;
+    start.serve(rules, local)
 }
 
 /// The instance was told to stop before it was running.
@@ -148,6 +148,13 @@ struct Known {
     compile: Compile,
     first: Option<First>,
     reader: ControlReader,
+}
+
+/// The local state is open.
+struct Local {
+    stores: Option<Stores>,
+    /// Locked as long as the instance runs, so that no other process opens the stores.
+    _directory: Option<Directory>,
 }
 
 // The phases, in their order.
@@ -226,7 +233,7 @@ impl Start {
     }
 
     /// Opens the local state, and ends everything from earlier runs that holds the group's offsets back.
-    fn recover(&self, cluster: &str) -> anyhow::Result<Option<Stores>> {
+    fn recover(&self, cluster: &str) -> anyhow::Result<Local> {
         let config = &self.config;
         let directory = config
             .state
@@ -242,11 +249,14 @@ impl Start {
             }
             directory.remember_workers(config.workers as u32)?;
         }
-        stores(directory.as_ref())
+        Ok(Local {
+            stores: stores(directory.as_ref())?,
+            _directory: directory,
+        })
     }
 
     /// Runs the instance until it ends, or is told to.
-    fn serve(self, rules: Known, stores: Option<Stores>) -> anyhow::Result<()> {
+    fn serve(self, rules: Known, local: Local) -> anyhow::Result<()> {
         let Start { config, metrics, .. } = &self;
         let services =
             HttpServices::new(&config.lookups, self.runtime.handle(), metrics).map_err(anyhow::Error::msg)?;
@@ -259,7 +269,7 @@ impl Start {
             reader: rules.reader,
             log: self.log.clone(),
             schemas: rules.schemas,
-            stores,
+            stores: local.stores,
             services: Box::new(move || Box::new(services.share())),
             metrics: metrics.clone(),
         })?;
