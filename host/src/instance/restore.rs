@@ -53,7 +53,7 @@ enum Part {
     Inputs,
     /// Asking where the control topic ends.
     Control,
-    State(Rebuild),
+    State(Box<Rebuild>),
     /// Waiting for its version.
     Version(Box<Restored>),
     Over(Option<Result<Box<Task>>>),
@@ -179,7 +179,11 @@ impl Restore {
     }
 
     fn rebuild(&self) -> Part {
-        Part::State(Rebuild::begin(self.layout.clone(), self.partition, self.stored))
+        Part::State(Box::new(Rebuild::begin(
+            self.layout.clone(),
+            self.partition,
+            self.stored,
+        )))
     }
 
     /// Opens the task, if its version is available.

@@ -21,11 +21,14 @@ const STACK: usize = 512 << 10;
 pub struct Engine {
     clock: Arc<Ticking>,
     /// Compiled components by hash, while they are in use. Rules with other settings share the code.
-    made: Arc<Mutex<Vec<(Hash, Weak<Compiled>)>>>,
+    made: Arc<Mutex<Vec<Made>>>,
 }
 
 /// SHA-256 of a component.
 type Hash = [u8; 32];
+
+/// A component, and rules that use its code, as long as there are any.
+type Made = (Hash, Weak<Compiled>);
 
 impl Engine {
     /// A compiler for this machine, with its clock. Fails if the machine is not supported, or the thread can't be

@@ -41,10 +41,8 @@ impl Supervisor {
                 self.membership.assignment = assignment;
                 self.changed(change);
             }
-            (Phase::Member, Said::Unreachable(why)) => {
-                if is_due(&mut self.membership.said_away, self.clock.now()) {
-                    tracing::warn!(%why, "the group can't be reached");
-                }
+            (Phase::Member, Said::Unreachable(why)) if is_due(&mut self.membership.said_away, self.clock.now()) => {
+                tracing::warn!(%why, "the group can't be reached");
             }
             (Phase::Member, Said::Fenced(why)) => self.fenced(&why),
             (Phase::Leaving { .. }, Said::Left) => self.membership.phase = Phase::Leaving { left: true },
