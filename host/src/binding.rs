@@ -10,5 +10,5 @@ mod wiring;
 
 pub use layout::{InputLayout, Layout};
 pub use sources::{NoTime, Readers, Sources};
-pub use status::Status;
-pub use wiring::{Form, LookupWire, Misfit, OutputWire, ReplyForm, Wiring};
+pub use status::{Status, Trouble};
+pub use wiring::{Form, LookupWire, Misfit, Misfits, OutputWire, ReplyForm, Wiring};

@@ -22,7 +22,7 @@ pub use pipeline::{
     TimeSource, Topics,
 };
 pub use topics::OwnedTopic;
-pub use units::{parse_duration, parse_size};
+pub use units::parse_duration;
 
 use std::path::Path;
 

@@ -17,8 +17,10 @@ pub mod client;
 pub mod compile;
 pub mod protocol;
 pub mod reader;
+mod refused;
 mod schedule;
 pub mod status;
 pub mod view;
 
+pub use refused::DeployRefused;
 pub use schedule::{Prepare, RulesSchedule};

@@ -27,9 +27,11 @@ mod task_state;
 mod tests;
 pub mod timers;
 pub mod undo;
+mod unknown;
 mod view;
 
 pub use dump::Stored;
 pub use lifecycle::SealedDelta;
 pub use task_state::{Target, TaskState, Undeclared};
+pub use unknown::Unknown;
 pub use view::View;

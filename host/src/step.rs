@@ -28,12 +28,12 @@ pub use batch::BATCH_BYTES;
 pub use context::Context;
 pub use faults::Faults;
 pub use guest::Guest;
-pub use planned::{Planned, Refusal, What};
+pub use planned::{Cause, Planned, Refusal, What};
 pub use ports::{Call, Inputs, Made, Output, Question, RecordInput, Sink};
 pub use tally::Tally;
 
 use crate::metrics::{DeadLetter, cpu_time};
-use crate::rules::{Action, Effects, verify};
+use crate::rules::{Action, Effects, Trap, verify};
 use crate::state::Target;
 use crate::state::lookups::Pending;
 use batch::BatchBuilder;
@@ -58,11 +58,7 @@ enum Attempt {
     /// The batch is planned again, with at most this many steps.
     Shorter(usize),
     /// The call's only input is refused.
-    Refused {
-        why: String,
-        /// A trap refused it. Traps depend on the clock.
-        trapped: bool,
-    },
+    Refused(Cause, String),
 }
 
 impl<R, M> Default for Stepper<R, M> {
@@ -94,8 +90,8 @@ impl<R, M> Stepper<R, M> {
         match self.attempt(cx) {
             Attempt::Effects(effects) => self.apply(&effects, cx),
             Attempt::Shorter(limit) => self.limit = limit,
-            Attempt::Refused { why, trapped } => {
-                self.refuse(&why, trapped, cx);
+            Attempt::Refused(cause, why) => {
+                self.refuse(cause, &why, cx);
                 self.apply(&Effects::default(), cx);
             }
         }
@@ -117,10 +113,7 @@ impl<R, M> Stepper<R, M> {
                 // The inputs before the wrong one are fine. They are taken with the next batch, which ends before it.
                 Err(wrong) if wrong.input > 0 => Attempt::Shorter(wrong.input),
                 Err(_) if inputs > 1 => Attempt::Shorter(1),
-                Err(wrong) => Attempt::Refused {
-                    why: wrong.what,
-                    trapped: false,
-                },
+                Err(wrong) => Attempt::Refused(Cause::Effects, wrong.what),
             },
             Err(_) if inputs > 1 => Attempt::Shorter(inputs / 2),
             Err(_) => self.second_attempt(cx),
@@ -133,19 +126,15 @@ impl<R, M> Stepper<R, M> {
             Ok(effects) if verify(&effects, 1, cx.guest.wiring.rules.description()).is_ok() => {
                 Attempt::Effects(effects)
             }
-            Ok(_) => Attempt::Refused {
-                why: "the rules returned effects that can't be applied".to_owned(),
-                trapped: false,
-            },
-            Err(why) => Attempt::Refused { why, trapped: true },
+            Ok(_) => {
+                let why = "the rules returned effects that can't be applied";
+                Attempt::Refused(Cause::Effects, why.to_owned())
+            }
+            Err(trap) => Attempt::Refused(Cause::Trap, trap.to_string()),
         }
     }
 
-    fn call<P: Sink<Record = R, Mark = M>>(
-        &mut self,
-        patience: u32,
-        cx: &mut Context<'_, P>,
-    ) -> Result<Effects, String> {
+    fn call<P: Sink<Record = R, Mark = M>>(&mut self, patience: u32, cx: &mut Context<'_, P>) -> Result<Effects, Trap> {
         #[expect(
             clippy::disallowed_methods,
             reason = "for the metrics and the time budget of a version; what a step does depends on neither"
@@ -165,21 +154,18 @@ impl<R, M> Stepper<R, M> {
             trap: result.as_ref().err(),
         };
         cx.port.called(&call, cx.guest);
-        result.map_err(|trap| {
-            cx.guest.renew();
-            trap.to_string()
-        })
+        result.inspect_err(|_| cx.guest.renew())
     }
 
     /// Refuses the only input of the call.
-    fn refuse<P: Sink<Record = R, Mark = M>>(&mut self, why: &str, trapped: bool, cx: &mut Context<'_, P>) {
+    fn refuse<P: Sink<Record = R, Mark = M>>(&mut self, cause: Cause, why: &str, cx: &mut Context<'_, P>) {
         for planned in &mut self.plan {
             if planned.input.take().is_some() {
                 planned.refused = Some(Refusal {
                     kind: DeadLetter::Trap,
                     why: why.to_owned(),
                 });
-                cx.port.refused(planned, trapped, cx.state, cx.guest);
+                cx.port.refused(planned, cause, cx.state, cx.guest);
             }
         }
     }

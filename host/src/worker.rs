@@ -32,6 +32,7 @@ use crate::metrics::Part;
 use crate::record::Millis;
 use crate::task::Task;
 use std::time::Duration;
+use telemetry::Turn;
 use versions::Batch;
 
 /// How many batches of one task run before it is the next task's turn. 8 of 512 inputs take about 4 ms.
@@ -81,7 +82,7 @@ impl Worker {
         self.epochs.note_opened(now);
         let mut busy = false;
         for task in self.tasks.values_mut() {
-            let (mut ran, mut left) = (false, true);
+            let mut turn = Turn { ran: false, left: true };
             for _ in 0..BATCHES_A_TURN {
                 if !self.versions.may_run(task.deployed()) || self.epochs.is_overfull() {
                     break;
@@ -90,18 +91,19 @@ impl Worker {
                     .versions
                     .run(task, self.fetcher.sources(), self.epochs.open(), &self.telemetry)
                 {
-                    Batch::Ran => ran = true,
+                    Batch::Ran => turn.ran = true,
                     Batch::NothingLeft => {
-                        left = false;
+                        turn.left = false;
                         break;
                     }
                     Batch::NoRules => break,
                 }
             }
-            busy |= ran;
+            busy |= turn.ran;
             let held = task.is_held_back();
             self.telemetry.held(task.partition(), held, now);
-            self.telemetry.had_turn(task.partition(), ran, left || held, now);
+            turn.left |= held;
+            self.telemetry.had_turn(task.partition(), turn, now);
         }
         self.epochs.note_opened(now);
         if self.versions.stop_exceeded() {

@@ -101,22 +101,22 @@ fn arrivals(reader: &mut dyn Reader, mut enough: impl FnMut(&[Arrival]) -> bool)
 }
 
 /// The offsets of the records that have arrived for a partition.
-fn offsets(arrivals: &[Arrival], partition: Partition) -> Vec<Offset> {
+fn offsets(arrivals: &[Arrival], partition: Partition) -> Vec<i64> {
     let mut offsets = Vec::new();
     for arrival in arrivals {
         if let Arrival::Records(chunk) = arrival
             && chunk.partition == partition
         {
-            offsets.extend(chunk.records.iter().map(|record| record.offset));
+            offsets.extend(chunk.records.iter().map(|record| record.offset.0));
         }
     }
     offsets
 }
 
 /// The last end that was reported, if any.
-fn end(arrivals: &[Arrival]) -> Option<Offset> {
+fn end(arrivals: &[Arrival]) -> Option<i64> {
     arrivals.iter().rev().find_map(|arrival| match arrival {
-        Arrival::End { offset, .. } => Some(*offset),
+        Arrival::End { offset, .. } => Some(offset.0),
         _ => None,
     })
 }

@@ -6,7 +6,7 @@
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
 use pelton::deploy::protocol::{Decision, Deploy, Key, Record};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
-use pelton::record::{Rank, StepKey, VersionId};
+use pelton::record::{Offset, Rank, StepKey, VersionId};
 use pelton::state::lookups;
 use std::collections::{BTreeMap, HashMap};
 
@@ -67,14 +67,14 @@ pub fn journal(
         match Entry::decode(&entry).map_err(|why| why.to_string())? {
             Entry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
                 rank: rank.0,
-                next: position,
+                next: position.0,
                 time,
             }),
             Entry::Verdict {
                 rank,
                 offset,
                 verdict: Verdict::TooFarAhead,
-            } => task.too_far_ahead.push((rank.0, offset)),
+            } => task.too_far_ahead.push((rank.0, offset.0)),
             // Its bytes say so too.
             Entry::Verdict {
                 verdict: Verdict::UnknownSchema(_),
@@ -131,7 +131,7 @@ pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, String> {
             time: *time,
             what: StepWhat::Record {
                 rank: rank.0,
-                offset: *offset,
+                offset: offset.0,
             },
         },
         StepKey::Timer { time, key, tag, .. } => {
@@ -157,7 +157,7 @@ pub fn host_step(step: &auditor::StepKey) -> StepKey {
         StepWhat::Record { rank, offset } => StepKey::Record {
             time: step.time,
             rank: Rank(*rank),
-            offset: *offset,
+            offset: Offset(*offset),
         },
         StepWhat::SessionMissing { key, session, place } => StepKey::Timer {
             time: step.time,

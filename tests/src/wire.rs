@@ -72,9 +72,9 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
     let mut producer = kafka.producer(&Rig::unique("wire"))?;
     let mut reader = kafka.reader(Duration::from_secs(10))?;
     for partition in 0..PARTITIONS {
-        reader.assign(LEAD, partition, 0)?;
+        reader.assign(LEAD, partition, Offset::ZERO)?;
     }
-    let mut next = [0 as Offset; PARTITIONS as usize];
+    let mut next = [Offset::ZERO; PARTITIONS as usize];
     let (mut open, mut spare) = (Transaction::default(), Some(Transaction::default()));
     let (mut taken, mut done, mut bytes, mut commits) = (0, 0, 0, 0);
     let mut arrivals = Vec::new();
@@ -88,7 +88,8 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
                 take(&chunk, &mut open);
                 taken += chunk.records.len() as u64;
                 bytes += chunk.bytes.len() as u64;
-                next[chunk.partition as usize] = chunk.records.last().map_or(0, |last| last.offset + 1);
+                next[chunk.partition as usize] =
+                    chunk.records.last().map(|last| last.offset.next()).unwrap_or_default();
             }
         }
         let full = taken == records || open.bytes.len() >= ARENA;

@@ -3,6 +3,7 @@
 use super::*;
 use clap::CommandFactory;
 use parking_lot::Mutex;
+use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
 use pelton::http::{Health, Surface, TaskHealth, TaskState, serve};
 use pelton::instance::stop_signal;
@@ -173,7 +174,7 @@ fn rules_are_deployed_and_shown() {
             let bad = wish.component.as_ref().is_some_and(Vec::is_empty);
             sink.lock().push(wish);
             if bad {
-                Err("no world".into())
+                Err(DeployRefused::request("no world"))
             } else {
                 Ok(Deployed {
                     version: "new".into(),
@@ -327,9 +328,9 @@ fn what_was_withdrawn_is_shown() {
             taken: [(0, 1), (1, 2)].into(),
             shadow: None,
         }),
-        deploy: Arc::new(|_| Err("nobody asks".into())),
-        cancel: Arc::new(|| Err("nobody asks".into())),
-        prune: Arc::new(|_| Err("nobody asks".into())),
+        deploy: Arc::new(|_| Err(DeployRefused::request("nobody asks"))),
+        cancel: Arc::new(|| Err(DeployRefused::request("nobody asks"))),
+        prune: Arc::new(|_| Err(DeployRefused::request("nobody asks"))),
         shadow: Arc::new(|| None),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();

@@ -17,11 +17,6 @@ impl Incompatible {
         }
     }
 
-    /// Path in the schema, its fields joined by dots. Empty at the top.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// The reason, without the path.
     pub fn why(&self) -> &str {
         &self.why

@@ -140,7 +140,7 @@ impl Inbox {
             before,
             done: false,
         });
-        self.position = offset + 1;
+        self.position = offset.next();
         self.at_end = None;
         (placed, ticket)
     }

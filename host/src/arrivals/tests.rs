@@ -32,7 +32,6 @@ fn layout(inputs: &[Input], partitions: i32, buffer_bytes: usize, scratch: &std:
         inputs: inputs
             .iter()
             .map(|input| InputLayout {
-                name: input.name.clone(),
                 out_of_orderness: input.out_of_orderness,
                 max_ahead: input.max_ahead,
                 idle_after: input.idle_after,
@@ -54,11 +53,11 @@ fn layout(inputs: &[Input], partitions: i32, buffer_bytes: usize, scratch: &std:
 /// The meta of inputs that were never read.
 fn fresh(inputs: usize) -> Vec<InputMeta> {
     let meta = InputMeta {
-        next: 0,
+        next: Offset(0),
         clock: crate::record::watermark::Clock::START,
         heartbeats: vec![],
         verdicts: vec![],
-        read: 0,
+        read: Offset(0),
     };
     vec![meta; inputs]
 }
@@ -70,7 +69,7 @@ fn started(layout: &Arc<Layout>) -> Arrivals {
 }
 
 /// A chunk of records with these offsets, timestamps and values.
-fn chunk(rank: Rank, records: &[(Offset, Millis, &[u8])]) -> Chunk {
+fn chunk(rank: Rank, records: &[(i64, Millis, &[u8])]) -> Chunk {
     let mut chunk = Chunk {
         topic: rank.topic(),
         ..Chunk::default()
@@ -79,7 +78,7 @@ fn chunk(rank: Rank, records: &[(Offset, Millis, &[u8])]) -> Chunk {
         let key = Some(Span::append(&mut chunk.bytes, b"key"));
         let value = Some(Span::append(&mut chunk.bytes, value));
         chunk.records.push(Fetched {
-            offset: *offset,
+            offset: Offset(*offset),
             timestamp: *timestamp,
             append_time: false,
             key,
@@ -91,12 +90,12 @@ fn chunk(rank: Rank, records: &[(Offset, Millis, &[u8])]) -> Chunk {
 }
 
 /// Takes everything that is final, and returns the offsets.
-fn drain(arrivals: &mut Arrivals) -> Vec<Offset> {
+fn drain(arrivals: &mut Arrivals) -> Vec<i64> {
     let mut taken = vec![];
     arrivals.begin_batch();
     while let Some(next) = arrivals.peek(arrivals.watermark(), 0) {
         assert!(arrivals.load(&next), "nothing is spilled");
-        taken.push(next.offset());
+        taken.push(next.offset().0);
         arrivals.take(&next);
     }
     taken
@@ -149,7 +148,7 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
     let (registry, mut sources, mut arrivals, _) = avro();
     registry.knows(&[1]);
     let _ = arrivals.push(chunk(Rank(0), &[(0, 100, ONE)]), &mut sources, WALL);
-    arrivals.prove_end(Rank(0), 1, Duration::ZERO);
+    arrivals.prove_end(Rank(0), Offset(1), Duration::ZERO);
     *registry.0.lock() = None;
     let arrived = arrivals.push(
         chunk(Rank(0), &[(1, 101, ONE), (2, 102, TWO), (3, 103, ONE)]),
@@ -159,7 +158,7 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
     assert_eq!(arrived.waits.as_deref(), Some("it is away"));
     assert_eq!(
         (arrivals.position(Rank(0)), arrivals.len()),
-        (2, 2),
+        (Offset(2), 2),
         "the first of them has arrived"
     );
     let arrived = arrivals.push(chunk(Rank(0), &[(4, 300, ONE)]), &mut sources, WALL);
@@ -167,14 +166,14 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
     assert!(arrivals.waits_for_schema() && arrivals.holds_back(Rank(0)));
 
     // An input with waiting records is not silent, and not at its end.
-    arrivals.prove_end(Rank(0), 5, IDLE_AFTER);
+    arrivals.prove_end(Rank(0), Offset(5), IDLE_AFTER);
     let demand = Demand {
         timer: None,
         takeover: None,
         until: Millis::MAX,
     };
     assert_eq!(arrivals.beat(IDLE_AFTER, &demand), []);
-    assert_eq!(arrivals.position(Rank(0)), 2);
+    assert_eq!(arrivals.position(Rank(0)), Offset(2));
 
     let arrived = arrivals.retry(Rank(0), &mut sources, WALL).expect("it waits");
     assert!(arrived.waits.is_some() && arrivals.waits_for_schema());
@@ -184,7 +183,7 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
     }
     assert!(!arrivals.waits_for_schema() && !arrivals.holds_back(Rank(0)));
     assert_eq!(drain(&mut arrivals), [0, 1, 2, 3]);
-    assert_eq!(arrivals.position(Rank(0)), 5);
+    assert_eq!(arrivals.position(Rank(0)), Offset(5));
 }
 
 #[test]
@@ -193,7 +192,10 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
     registry.knows(&[1]);
     let records = [(0, 100, ONE), (1, 101, TWO), (2, WALL + 1001, ONE)];
     let arrived = arrivals.push(chunk(Rank(0), &records), &mut sources, WALL);
-    let verdicts = [(1, Verdict::UnknownSchema(2)), (2, Verdict::TooFarAhead)];
+    let verdicts = [
+        (Offset(1), Verdict::UnknownSchema(2)),
+        (Offset(2), Verdict::TooFarAhead),
+    ];
     assert_eq!(arrived.verdicts, verdicts);
     let meta = arrivals.meta();
     assert_eq!(meta[0].verdicts, verdicts);
@@ -215,9 +217,9 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
     assert_eq!(
         judged,
         [
-            (1, Some(verdicts[0].1.clone())),
-            (2, Some(verdicts[1].1.clone())),
-            (0, None)
+            (Offset(1), Some(verdicts[0].1.clone())),
+            (Offset(2), Some(verdicts[1].1.clone())),
+            (Offset(0), None)
         ]
     );
 }
@@ -236,15 +238,15 @@ fn heartbeats_of_silence_free_what_waits() {
     };
     let at = |seconds| Duration::from_secs(seconds);
     let prove = |arrivals: &mut Arrivals, now| {
-        arrivals.prove_end(Rank(0), 1, now);
-        arrivals.prove_end(Rank(1), 1, now);
+        arrivals.prove_end(Rank(0), Offset(1), now);
+        arrivals.prove_end(Rank(1), Offset(1), now);
     };
     prove(&mut arrivals, at(0));
     assert_eq!(arrivals.beat(at(29), &demand), [], "not silent for long enough");
     prove(&mut arrivals, at(30));
     let beat = |rank, time| Heartbeat {
         rank,
-        position: 1,
+        position: Offset(1),
         time,
     };
     assert_eq!(
@@ -261,7 +263,7 @@ fn heartbeats_of_silence_free_what_waits() {
     assert_eq!(drain(&mut arrivals), [0]);
     prove(&mut arrivals, at(33));
     assert_eq!(arrivals.beat(at(33), &demand), [], "nothing waits");
-    assert_eq!(arrivals.meta()[0].heartbeats, [(1, 1480)]);
+    assert_eq!(arrivals.meta()[0].heartbeats, [(Offset(1), 1480)]);
 }
 
 #[test]

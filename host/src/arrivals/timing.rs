@@ -65,17 +65,18 @@ pub fn timing(inbox: &Inbox, record: InputRecord<'_>, read: Result<Millis, NoTim
 mod tests {
     use super::*;
     use crate::log::{Chunk, Fetched};
+    use crate::record::Offset;
     use crate::record::watermark::Clock;
     use crate::state::meta::InputMeta;
 
     /// An input whose records below offset 5 were read before the last restart, with a verdict about record 3.
     fn inbox() -> Inbox {
         let meta = InputMeta {
-            next: 0,
+            next: Offset(0),
             clock: Clock::START,
             heartbeats: vec![],
-            verdicts: vec![(3, Verdict::TooFarAhead)],
-            read: 5,
+            verdicts: vec![(Offset(3), Verdict::TooFarAhead)],
+            read: Offset(5),
         };
         Inbox::new(0, &meta)
     }
@@ -83,7 +84,7 @@ mod tests {
     /// The record at `offset`, with this append time, if any.
     fn of(offset: i64, appended: Option<Millis>, read: Result<Millis, NoTime>) -> Timing {
         let records = vec![Fetched {
-            offset,
+            offset: Offset(offset),
             timestamp: appended.unwrap_or(-1),
             append_time: appended.is_some(),
             key: None,

@@ -40,8 +40,6 @@ pub struct Layout {
 /// One input.
 #[derive(Clone, Debug)]
 pub struct InputLayout {
-    /// Name of the stream.
-    pub name: String,
     /// As in [`crate::config::Input`].
     pub out_of_orderness: Millis,
     /// As in [`crate::config::Input`].
@@ -71,7 +69,6 @@ impl Layout {
             .inputs
             .iter()
             .map(|input| InputLayout {
-                name: input.name.clone(),
                 out_of_orderness: input.out_of_orderness,
                 max_ahead: input.max_ahead,
                 idle_after: input.idle_after,

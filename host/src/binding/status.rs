@@ -31,8 +31,6 @@ pub struct Status {
     pub rows: usize,
     /// Size of the state in bytes.
     pub state_bytes: usize,
-    /// Committed position in the changelog.
-    pub changelog: Offset,
     /// Bytes of changelog that a restore would read, which is about two rounds of the sweep.
     pub log_bytes: u64,
     /// The version of the rules.
@@ -47,6 +45,15 @@ pub struct Status {
     pub wants: Option<VersionId>,
     /// Why the local store can't take its state, if so. The worker fills this in.
     pub unstored: Option<Arc<str>>,
-    /// If its deploy exceeds a budget: why, and whether the task has stopped for that.
-    pub trouble: Option<(String, bool)>,
+    /// Its deploy exceeds a budget.
+    pub trouble: Option<Trouble>,
+}
+
+/// A deploy exceeds a budget in a task.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// Which budget, and why.
+    pub why: String,
+    /// Whether the task has stopped for that.
+    pub stopped: bool,
 }

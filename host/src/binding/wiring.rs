@@ -82,6 +82,15 @@ pub struct Misfit {
     pub why: String,
 }
 
+/// Everything about the rules that doesn't fit the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(.0))]
+pub struct Misfits(pub Vec<Misfit>);
+
+fn lines(misfits: &[Misfit]) -> String {
+    misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 impl Misfit {
     fn new(what: String, why: impl Display) -> Misfit {
         Misfit {
@@ -99,7 +108,7 @@ impl Wiring {
         config: &Config,
         schemas: Option<&dyn Schemas>,
         partitions: &[i32],
-    ) -> Result<Wiring, Vec<Misfit>> {
+    ) -> Result<Wiring, Misfits> {
         let mut misfits = vec![];
         let description = rules.description();
         let inputs = inputs(&description.inputs, config, &mut misfits);
@@ -122,7 +131,10 @@ impl Wiring {
         if let Err(why) = wiring.readers() {
             misfits.push(Misfit::new("an input's schema".into(), why));
         }
-        if misfits.is_empty() { Ok(wiring) } else { Err(misfits) }
+        match misfits.is_empty() {
+            true => Ok(wiring),
+            false => Err(Misfits(misfits)),
+        }
     }
 
     /// New readers for the inputs. Each worker needs its own.

@@ -63,7 +63,7 @@ impl DeployAgent {
                     self.under_way.remove(&version);
                     match made {
                         Ok(wiring) => _ = self.wirings.insert(version, wiring),
-                        Err(why) => _ = self.failed.insert(version, why),
+                        Err(why) => _ = self.failed.insert(version, why.to_string()),
                     }
                 }
             }
@@ -135,7 +135,7 @@ impl DeployAgent {
 
     /// Looks how the last transaction ended, and writes the records that are due.
     fn publish(&mut self, now: Now, tasks: &[Status]) -> Result<()> {
-        let id = format!("{}-{}-control", self.parts.name.0, self.parts.name.1);
+        let id = format!("{}-{}-control", self.parts.pipeline, self.parts.instance);
         if let Some(publisher) = &mut self.publisher {
             if self.in_flight {
                 let Some((_, outcome)) = publisher.outcome(Duration::ZERO) else {
@@ -144,7 +144,7 @@ impl DeployAgent {
                 self.in_flight = false;
                 match outcome {
                     Outcome::Committed(ends) => {
-                        self.written = ends.iter().map(|(_, _, end)| *end).max().unwrap_or(self.written);
+                        self.written = ends.iter().map(|end| end.offset).max().unwrap_or(self.written);
                     }
                     Outcome::Aborted(why) => tracing::warn!(
                         why,

@@ -4,13 +4,9 @@
 //! version could not read it after a rollback. A one-way deploy allows the latter. (The compiler checks world, imports
 //! and names. Each task checks its pending timers and lookups.)
 
-use crate::binding::Wiring;
 use crate::deploy::api::Finding;
 use crate::deploy::protocol::{Control, Declared, State, Store};
-use crate::record::VersionId;
-use crate::rules::Version;
 use pelton_convert::incompatibilities;
-use std::sync::Arc;
 
 /// All findings about a version that would follow the committed ones.
 pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
@@ -173,18 +169,6 @@ fn first(writer: &str, reader: &str) -> Option<String> {
     }
     let why = incompatibilities(writer, reader).into_iter().next();
     why.map(|why| why.to_string())
-}
-
-/// Checks that the fetched component is the one that the author has announced.
-pub fn is(version: &VersionId, wiring: Arc<Wiring>) -> Result<Arc<Wiring>, String> {
-    let made = wiring.rules.version();
-    match made.0 == *version {
-        true => Ok(wiring),
-        false => Err(format!(
-            "the component on the control topic makes version {made}, and {} was announced",
-            Version(*version)
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -11,30 +11,31 @@ mod deploy_client;
 mod prune;
 mod shadow;
 
-pub use deploy_client::{DeployClient, lines};
+pub use deploy_client::DeployClient;
 pub use prune::Keep;
 
+use super::DeployRefused;
 use super::batch::ControlBatch;
 use super::reader::ControlReader;
 use crate::deploy::api::{Cancelled, Deployed, Wish};
 use crate::deploy::protocol::{Control, Decision, Deploy, Known, Record, State};
 use crate::record::{Millis, Number};
 use crate::rules::Version;
-use deploy_client::{NO_DEPLOY, SLACK, WAIT, patiently};
+use deploy_client::{Result, SLACK, WAIT, no_cancel, no_deploy, patiently};
 use std::time::Instant;
 
 impl DeployClient {
     /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it
     /// was refused.
-    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed, String> {
+    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed> {
         let mut reader = self.read()?;
         let control = reader.control().clone();
-        let newest = control.newest().ok_or(NO_DEPLOY)?;
+        let newest = control.newest().ok_or_else(no_deploy)?;
         if let Some(open) = control.open() {
             let Deploy { number, author, .. } = &open.deploy;
-            return Err(format!(
+            return Err(DeployRefused::Request(format!(
                 "deploy {number} (by {author}) is not decided yet: see `pelton rules status`, or `pelton rules cancel`"
-            ));
+            )));
         }
         if let Some(duration) = wish.shadow {
             return self.begin_shadow(reader, wish, duration);
@@ -71,12 +72,15 @@ impl DeployClient {
         match reader.control().known(number) {
             Some(known) if known.deploy.nonce == own => {}
             Some(known) => {
-                return Err(format!(
+                return Err(DeployRefused::Overtaken(format!(
                     "{} deployed at the same time and was first; look at `pelton rules status`, then deploy again",
                     known.deploy.author
-                ));
+                )));
             }
-            None => return Err("the deploy did not reach the control topic; deploy again".into()),
+            None => {
+                let why = "the deploy did not reach the control topic; deploy again";
+                return Err(DeployRefused::Topic(why.into()));
+            }
         }
         let at = self.decided(&mut reader, number, progress)?;
         Ok(Deployed {
@@ -91,19 +95,20 @@ impl DeployClient {
         reader: &mut ControlReader,
         number: Number,
         progress: &mut dyn FnMut(&Known, &Control),
-    ) -> Result<Millis, String> {
+    ) -> Result<Millis> {
         let begun = Instant::now();
         let mut given_up = false;
         let mut told = None;
         loop {
-            let known = reader.control().known(number).ok_or("the deploy is gone")?;
+            let known = reader.control().known(number);
+            let known = known.ok_or_else(|| DeployRefused::Over("the deploy is gone".into()))?;
             if told.as_ref() != Some(known) {
                 told = Some(known.clone());
                 progress(known, reader.control());
             }
             match &known.state {
                 State::Committed(at) => return Ok(*at),
-                State::Cancelled(why) | State::Withdrawn(_, why) => return Err(why.clone()),
+                State::Cancelled(why) | State::Withdrawn(_, why) => return Err(DeployRefused::Over(why.clone())),
                 State::Open => {}
             }
             if !given_up && begun.elapsed() > self.limit + SLACK {
@@ -118,7 +123,7 @@ impl DeployClient {
     }
 
     /// Cancels the undecided deploy. If there is none, ends the shadow.
-    pub fn cancel(&self) -> Result<Cancelled, String> {
+    pub fn cancel(&self) -> Result<Cancelled> {
         let mut reader = self.read()?;
         let Some(open) = reader.control().open() else {
             return self.cancel_shadow(reader);
@@ -128,12 +133,14 @@ impl DeployClient {
         patiently(|| reader.catch_up(WAIT))?;
         match reader.control().known(number).map(|known| &known.state) {
             Some(State::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
-            Some(State::Committed(at)) => Err(format!("deploy {number} was committed just before, from {at} on")),
-            _ => Err("the cancel did not reach the control topic; try again".into()),
+            Some(State::Committed(at)) => Err(DeployRefused::Overtaken(format!(
+                "deploy {number} was committed just before, from {at} on"
+            ))),
+            _ => Err(no_cancel()),
         }
     }
 
-    fn decide(&self, number: Number, decision: Decision) -> Result<(), String> {
+    fn decide(&self, number: Number, decision: Decision) -> Result<()> {
         let wall = crate::clock::wall();
         let mut batch = ControlBatch::default();
         batch.record(

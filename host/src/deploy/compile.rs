@@ -3,24 +3,46 @@
 //! Rule: it does not run on the workers' threads. Every instance with the same file comes to the same verdict on a
 //! component.
 
-use super::checks;
 use super::reader::Fetch;
-use crate::binding::Wiring;
+use crate::binding::{Misfits, Wiring};
 use crate::config::Config;
 use crate::deploy::protocol::{Declared, Store};
 use crate::error::Failure;
 use crate::record::VersionId;
 use crate::registry::Schemas;
-use crate::rules::{Engine, Limits, Shape};
+use crate::rules::{Engine, Limits, Refused, Shape, Version};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SendError, Sender, channel};
 use std::time::Duration;
+use thiserror::Error;
 
 /// Compiles a component with its settings (JSON), and binds it to the pipeline. The error lists everything that does
 /// not fit.
-pub type Compile = Arc<dyn Fn(&[u8], &str) -> Result<Arc<Wiring>, String> + Send + Sync>;
+pub type Compile = Arc<dyn Fn(&[u8], &str) -> Result<Arc<Wiring>, Unfit> + Send + Sync>;
+
+/// Why a component can't be made rules of this pipeline.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Unfit {
+    /// It can't be used as rules.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The pipeline has no place for something that the rules use.
+    #[error(transparent)]
+    Misfits(#[from] Misfits),
+    /// It could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] Failure),
+    /// It is not the component that the author of the deploy sent.
+    #[error("the component on the control topic makes version {made}, and {announced} was announced")]
+    OtherVersion {
+        /// The version of what was fetched.
+        made: Version,
+        /// The version that the deploy names.
+        announced: Version,
+    },
+}
 
 /// Starts a compilation, which blocks for seconds. Fails if that is not possible now.
 pub type Start = Box<dyn FnMut(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send>;
@@ -36,12 +58,9 @@ pub fn compiler(
     partitions: Vec<i32>,
 ) -> Compile {
     Arc::new(move |component, settings| {
-        let rules = engine
-            .compile(component, settings, limits(&config))
-            .map_err(|why| why.to_string())?;
-        Wiring::new(rules, &config, schemas.as_deref(), &partitions)
-            .map(Arc::new)
-            .map_err(|misfits| misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        let rules = engine.compile(component, settings, limits(&config))?;
+        let wiring = Wiring::new(rules, &config, schemas.as_deref(), &partitions)?;
+        Ok(Arc::new(wiring))
     })
 }
 
@@ -125,6 +144,18 @@ pub fn hash(component: &[u8]) -> [u8; 32] {
     Sha256::digest(component).into()
 }
 
+/// Makes sure that the fetched component is the one that the author sent.
+fn expected(wiring: Arc<Wiring>, announced: &VersionId) -> Result<Arc<Wiring>, Unfit> {
+    let made = wiring.rules.version();
+    match made.0 == *announced {
+        true => Ok(wiring),
+        false => Err(Unfit::OtherVersion {
+            made,
+            announced: Version(*announced),
+        }),
+    }
+}
+
 /// A version that must be fetched and compiled.
 pub struct Job {
     pub version: VersionId,
@@ -145,7 +176,7 @@ pub enum Told {
     /// The component was fetched.
     Fetched(VersionId, Arc<Vec<u8>>),
     /// The version was compiled, or can't be, for this reason.
-    Compiled(VersionId, Result<Arc<Wiring>, String>),
+    Compiled(VersionId, Result<Arc<Wiring>, Unfit>),
     /// The topic could not be read, for this reason. Try again.
     Again(VersionId, String),
 }
@@ -162,10 +193,10 @@ impl Job {
             Ok(component) => {
                 let _ = tell.send(Told::Fetched(version, component.clone()));
                 let made = compile(&component, &self.settings);
-                Told::Compiled(version, made.and_then(|wiring| checks::is(&version, wiring)))
+                Told::Compiled(version, made.and_then(|wiring| expected(wiring, &version)))
             }
             Err(Failure::Retry(why)) => Told::Again(version, why),
-            Err(other) => Told::Compiled(version, Err(other.to_string())),
+            Err(other) => Told::Compiled(version, Err(other.into())),
         };
         // If nobody listens, the instance is ending.
         let _ = tell.send(told);

@@ -71,7 +71,7 @@ impl ControlReader {
     fn take(&mut self, chunk: &Chunk) -> Result<bool> {
         let mut changed = false;
         for record in &chunk.records {
-            self.position = record.offset + 1;
+            self.position = record.offset.next();
             let key = record.key.map_or(&[][..], |key| key.of(&chunk.bytes));
             let value = record.value.map(|value| value.of(&chunk.bytes));
             match (Key::decode(key), value) {
@@ -150,8 +150,8 @@ pub struct Fetch {
 impl Fetch {
     /// Fetches the component, which blocks. On [`Retry`](Failure::Retry), read the topic further and fetch again.
     pub fn run(self, wait: Duration) -> Result<Vec<u8>> {
-        let first = self.wanted.values().copied().min().unwrap_or(0);
-        let last = self.wanted.values().copied().max().unwrap_or(0);
+        let first = self.wanted.values().copied().min().unwrap_or_default();
+        let last = self.wanted.values().copied().max().unwrap_or_default();
         let mut reader = self.log.reader(PROOFS)?;
         reader.assign(self.layout.control, 0, first)?;
         let mut pieces: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
@@ -172,7 +172,7 @@ impl Fetch {
                     }
                 };
                 for record in &chunk.records {
-                    position = record.offset + 1;
+                    position = record.offset.next();
                     let key = record.key.map_or(&[][..], |key| key.of(&chunk.bytes));
                     if let Key::Chunk(component, number) = Key::decode(key)
                         && component == self.component

@@ -5,6 +5,7 @@
 
 use super::refused::refuse;
 use super::surface::Shared;
+use crate::deploy::DeployRefused;
 use crate::deploy::api::{Deploys, Running, Wish};
 use axum::Json;
 use axum::body::Bytes;
@@ -105,10 +106,10 @@ pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Response> {
     }
 }
 
-pub(super) fn answer<T: Serialize>(result: Result<Result<T, String>, tokio::task::JoinError>) -> Response {
+pub(super) fn answer<T: Serialize>(result: Result<Result<T, DeployRefused>, tokio::task::JoinError>) -> Response {
     match result {
         Ok(Ok(done)) => Json(done).into_response(),
-        Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why),
+        Ok(Err(why)) => refuse(StatusCode::UNPROCESSABLE_ENTITY, why.to_string()),
         Err(panic) => {
             tracing::error!(%panic, "a deploy failed because of a bug in Pelton; the old rules keep running");
             refuse(

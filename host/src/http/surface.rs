@@ -3,6 +3,7 @@
 //! Rule: the server knows nothing of an instance but these functions.
 
 use super::health::Health;
+use crate::deploy::DeployRefused;
 use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Shadowing, Wish};
 use crate::metrics::Metrics;
 use std::sync::Arc;
@@ -18,11 +19,11 @@ pub struct Surface {
     /// For `GET /rules`. Must be quick.
     pub deploys: Arc<dyn Fn() -> Deploys + Send + Sync>,
     /// For `POST /rules`, one at a time. The error says why the deploy was refused; then the old rules keep running.
-    pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, String> + Send + Sync>,
+    pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, DeployRefused> + Send + Sync>,
     /// For `POST /rules/cancel`. Returns what was cancelled, or why nothing was.
-    pub cancel: Arc<dyn Fn() -> Result<Cancelled, String> + Send + Sync>,
+    pub cancel: Arc<dyn Fn() -> Result<Cancelled, DeployRefused> + Send + Sync>,
     /// For `POST /rules/prune`. Returns what was or would be removed, or why nothing was.
-    pub prune: Arc<dyn Fn(Prune) -> Result<Vec<Pruned>, String> + Send + Sync>,
+    pub prune: Arc<dyn Fn(Prune) -> Result<Vec<Pruned>, DeployRefused> + Send + Sync>,
     /// For `GET /rules/diff`. Must be quick. `None` if there has been no shadow.
     pub shadow: Arc<dyn Fn() -> Option<Shadowing> + Send + Sync>,
 }

@@ -1,8 +1,10 @@
 //! Tests over real HTTP on loopback.
 
 use super::*;
+use crate::deploy::DeployRefused;
 use crate::deploy::api::{Back, Deployed, Deploys, Wish};
 use crate::metrics::Metrics;
+use crate::record::Offset;
 use reqwest::Client;
 use std::sync::mpsc;
 
@@ -13,12 +15,12 @@ fn task(state: TaskState) -> TaskHealth {
         since: 1_000,
         version: Some("old".into()),
         watermark: Some(1_500),
-        position: [("wallet".to_string(), 7)].into(),
+        position: [("wallet".to_string(), Offset(7))].into(),
         message: None,
     }
 }
 
-fn surface(deploy: impl Fn(Wish) -> Result<Deployed, String> + Send + Sync + 'static, ok: bool) -> Surface {
+fn surface(deploy: impl Fn(Wish) -> Result<Deployed, DeployRefused> + Send + Sync + 'static, ok: bool) -> Surface {
     let metrics = Metrics::new(vec!["wallet".into()], vec![], vec![]);
     metrics.task(2).events_in[0].inc_by(41);
     let state = if ok { TaskState::Running } else { TaskState::Stopped };
@@ -35,8 +37,8 @@ fn surface(deploy: impl Fn(Wish) -> Result<Deployed, String> + Send + Sync + 'st
         health: Arc::new(move || health.clone()),
         deploys: Arc::new(Deploys::default),
         deploy: Arc::new(deploy),
-        cancel: Arc::new(|| Err("no deploy is under way".into())),
-        prune: Arc::new(|_| Err("nobody asks".into())),
+        cancel: Arc::new(|| Err(DeployRefused::request("no deploy is under way"))),
+        prune: Arc::new(|_| Err(DeployRefused::request("nobody asks"))),
         shadow: Arc::new(|| None),
     }
 }
@@ -45,8 +47,8 @@ fn start(surface: Surface) -> Server {
     serve("127.0.0.1:0".parse().unwrap(), surface).unwrap()
 }
 
-fn refusing(_: Wish) -> Result<Deployed, String> {
-    Err("the component imports wasi:nn".into())
+fn refusing(_: Wish) -> Result<Deployed, DeployRefused> {
+    Err(DeployRefused::request("the component imports wasi:nn"))
 }
 
 /// Status and body of a request.
@@ -132,7 +134,7 @@ fn a_deploy_gets_its_bytes_and_settings() {
 
 #[test]
 fn what_is_wrong_is_refused_before_the_deploy() {
-    let deploy = |_| -> Result<Deployed, String> { panic!("a bug") };
+    let deploy = |_| -> Result<Deployed, DeployRefused> { panic!("a bug") };
     let server = start(surface(deploy, true));
     assert_eq!(
         call(post(&server, vec![1]).header(WISH_HEADER, r#"{"settings":[]}"#)).0,

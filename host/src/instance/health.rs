@@ -4,7 +4,7 @@
 
 use super::running::Running;
 use super::tasks::{Doing, Standing};
-use crate::binding::Status;
+use crate::binding::{Status, Trouble};
 use crate::config::Config;
 use crate::deploy::protocol::{Control, Way};
 use crate::http::{Health, TaskHealth, TaskState};
@@ -21,7 +21,7 @@ fn waits_for_rules(status: &Status, control: &Control) -> bool {
 
 /// What is wrong with its rules.
 fn trouble(status: &Status, control: &Control) -> Option<String> {
-    let (why, stopped) = status.trouble.as_ref()?;
+    let Trouble { why, stopped } = status.trouble.as_ref()?;
     let number = status.deployed;
     let then = match (control.way_back(number), stopped) {
         (Way::Stop, _) => {

@@ -80,7 +80,7 @@ impl Restore {
             stored,
             part: Part::Inputs,
             starts: vec![],
-            control: 0,
+            control: Offset::ZERO,
             again: AGAIN,
             why: None,
             pauses: false,

@@ -114,7 +114,10 @@ impl Log for Instance {
     }
 
     fn bounds(&self, topic: TopicIx, partition: Partition) -> Result<(Offset, Offset)> {
-        self.call(|state| Ok(state.log(state.topic(self.name(topic))?, partition)?.bounds()))
+        self.call(|state| {
+            let bounds = state.log(state.topic(self.name(topic))?, partition)?.bounds();
+            Ok((bounds.start, bounds.end))
+        })
     }
 
     fn committed(&self, of: &[(TopicIx, Partition)]) -> Result<Vec<Option<Offset>>> {

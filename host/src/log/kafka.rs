@@ -129,7 +129,7 @@ impl Log for Kafka {
             let fault = match Fault::check(code).and_then(|()| list.check()) {
                 Ok(()) => {
                     let offsets = list.elements().iter().map(|element| element.offset);
-                    return Ok(offsets.map(|offset| (offset >= 0).then_some(offset)).collect());
+                    return Ok(offsets.map(|offset| (offset >= 0).then_some(Offset(offset))).collect());
                 }
                 Err(fault) => fault,
             };

@@ -43,12 +43,23 @@ pub struct Transaction {
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is in the log. Contains the offset after its last record, for each topic and partition that it wrote to.
-    Committed(Vec<(TopicIx, Partition, Offset)>),
+    /// It is in the log. Contains where it ends, for each topic and partition that it wrote to.
+    Committed(Vec<End>),
     /// It is certainly not in the log, for this reason. The producer can go on.
     Aborted(String),
     /// It is not known whether it is in the log, for this reason. [`Producer::renew`], then read the changelog to its end.
     Ambiguous(String),
+}
+
+/// Where a transaction ends in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Index of the topic.
+    pub topic: TopicIx,
+    /// The partition.
+    pub partition: Partition,
+    /// The offset after its last record there.
+    pub offset: Offset,
 }
 
 /// A transactional producer: one transaction in flight, committed in the background.

@@ -156,11 +156,6 @@ impl TaskMetrics {
             self.event_time_lag_seconds.set((now as f64 - watermark as f64) / 1e3);
         }
     }
-
-    /// The counter for this reason.
-    pub fn dead_letter(&self, kind: DeadLetter) -> &Counter {
-        &self.dead_letters[kind as usize]
-    }
 }
 
 /// The parts of a worker's CPU time.

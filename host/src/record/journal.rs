@@ -134,12 +134,12 @@ mod tests {
         for entry in [
             Entry::Heartbeat {
                 rank: Rank(2),
-                position: 10,
+                position: Offset(10),
                 time: -5,
             },
             Entry::Verdict {
                 rank: Rank(0),
-                offset: 3,
+                offset: Offset(3),
                 verdict: Verdict::UnknownSchema(9),
             },
             Entry::After {

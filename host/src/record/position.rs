@@ -2,9 +2,9 @@
 //!
 //! Rule: a task takes its steps in the order of their [`StepKey`], and nothing else decides that order.
 
+use super::address::{Offset, Rank};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::fmt;
 
 /// Event time: milliseconds since 1970.
 pub type Millis = i64;
@@ -14,82 +14,6 @@ pub const NEVER: Millis = i64::MIN;
 
 /// An expiry that never comes.
 pub const FOREVER: Millis = i64::MAX;
-
-/// Position in a partition of a topic.
-pub type Offset = i64;
-
-/// Number of a partition; also the number of its task.
-pub type Partition = i32;
-
-/// Index into the pipeline's [`Topics`](crate::log::Topics).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(transparent)]
-pub struct TopicIx(pub u16);
-
-/// An input's place in the configuration, which decides between records of the same time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-#[repr(transparent)]
-pub struct Rank(pub u16);
-
-impl TopicIx {
-    /// The topic at this index of the pipeline's topics.
-    #[inline]
-    pub fn at(index: usize) -> TopicIx {
-        TopicIx(index as u16)
-    }
-
-    /// The rank of the input whose topic this is. Only the first topics are inputs.
-    #[inline]
-    pub fn rank(self) -> Rank {
-        Rank(self.0)
-    }
-}
-
-impl Rank {
-    /// The rank of the input at this index of the configuration.
-    #[inline]
-    pub fn at(index: usize) -> Rank {
-        Rank(index as u16)
-    }
-
-    /// The ranks of this many inputs.
-    pub fn all(inputs: usize) -> impl Iterator<Item = Rank> + Clone + use<> {
-        (0..inputs).map(Rank::at)
-    }
-
-    /// The topic of this input. The inputs are the first topics, by rank.
-    #[inline]
-    pub fn topic(self) -> TopicIx {
-        TopicIx(self.0)
-    }
-}
-
-impl From<TopicIx> for usize {
-    #[inline]
-    fn from(topic: TopicIx) -> usize {
-        usize::from(topic.0)
-    }
-}
-
-impl From<Rank> for usize {
-    #[inline]
-    fn from(rank: Rank) -> usize {
-        usize::from(rank.0)
-    }
-}
-
-impl fmt::Display for TopicIx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Rank {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Number of a deploy. The first one is 1.
 pub type Number = u64;

@@ -69,9 +69,4 @@ impl Rules {
     pub fn description(&self) -> &Description {
         &self.0.description
     }
-
-    /// The limits of each sandbox.
-    pub fn limits(&self) -> Limits {
-        self.0.limits
-    }
 }

@@ -4,7 +4,7 @@
 
 use super::compiled::{Compiled, Rules};
 use super::inside::Inside;
-use super::{Batch, Description, Effects, Found, Kind, Read, Refused, Trap, Version};
+use super::{Batch, Description, Effects, Found, Kind, Read, Refused, Trap};
 use crate::wit::{self, State};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -69,11 +69,6 @@ impl<S: State> Sandbox<S> {
             self.dead = true;
             self.store.data_mut().trap(error)
         })
-    }
-
-    /// The version of its rules.
-    pub fn version(&self) -> Version {
-        self.compiled.version
     }
 }
 

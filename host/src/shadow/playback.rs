@@ -16,7 +16,7 @@ use crate::rules::{Action, Effects};
 use crate::state::TaskState;
 use crate::state::lookups::{self, LookupName};
 use crate::step::{
-    BATCH_BYTES, Call, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, What,
+    BATCH_BYTES, Call, Cause, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, What,
 };
 
 /// What a shadow remembers between tapes.
@@ -247,7 +247,7 @@ impl Sink for Playback<'_> {
         seen.shadow_inputs += call.inputs as u64;
     }
 
-    fn refused(&mut self, planned: &Planned, _: bool, state: &TaskState, _: &mut Guest) {
+    fn refused(&mut self, planned: &Planned, _: Cause, state: &TaskState, _: &mut Guest) {
         let why = planned.refused.as_ref().map_or("", |refusal| &refusal.why);
         let taken = Taken {
             planned,

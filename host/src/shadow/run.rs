@@ -10,6 +10,7 @@ use super::tape::Tape;
 use super::trial::Trial;
 use crate::binding::Sources;
 use crate::record::{Cell, FOREVER, Millis, NEVER, Partition, StepKey};
+use crate::rules::Trap;
 use crate::shadow::{Report, Standing};
 use crate::state::TaskState;
 use crate::state::delta::Change;
@@ -30,8 +31,8 @@ pub struct Shadow {
 
 impl Shadow {
     /// The shadow of a task that begins here.
-    pub fn new(task: Partition, trial: &Trial, begin: Begin) -> Result<Shadow, String> {
-        let guest = Guest::new(trial.wiring.clone()).map_err(|trap| trap.to_string())?;
+    pub fn new(task: Partition, trial: &Trial, begin: Begin) -> Result<Shadow, Trap> {
+        let guest = Guest::new(trial.wiring.clone())?;
         let state = TaskState::copied(begin.names, &begin.timers, begin.lookups);
         let last = begin.last.time();
         let ends = (begin.last != StepKey::Start).then(|| last.saturating_add(trial.duration));

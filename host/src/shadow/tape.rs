@@ -95,7 +95,6 @@ pub enum What {
     },
     Reply {
         lookup: u16,
-        tag: Span,
         id: Span,
         /// Its number among the journaled inputs after the last step.
         sequence: u64,
@@ -106,7 +105,6 @@ pub enum What {
 /// A row as of P.
 #[derive(Debug)]
 pub struct Image {
-    pub hash: u64,
     pub key: Span,
     pub cells: Range<u32>,
 }
@@ -157,7 +155,6 @@ impl Tape {
                 },
                 step::What::Reply { name, id, ending } => What::Reply {
                     lookup: name.lookup,
-                    tag: Span::append(&mut self.bytes, &name.tag),
                     id: Span::append(&mut self.bytes, id),
                     // Replies come first in a batch.
                     sequence: sequence + number as u64,
@@ -257,7 +254,6 @@ impl Tape {
                 });
             }
             self.rows.push(Image {
-                hash: step.hash,
                 key: key_span,
                 cells: first..self.cells.len() as u32,
             });

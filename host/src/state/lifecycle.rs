@@ -13,6 +13,7 @@ use crate::state::lookups::{LookupName, Pending};
 use crate::state::meta::{self, Meta, Names};
 use crate::state::rows::{self, Dirty};
 use crate::state::timers::TimerName;
+use thiserror::Error;
 
 /// The part of the sweep's budget for the meta. It is about the size of a meta with three inputs.
 const META_BYTES: usize = 128;
@@ -21,6 +22,11 @@ const META_BYTES: usize = 128;
 /// state, and a restore reads at most two rounds. With 1, it would be at most 1 + 1 times the state, but every event
 /// would take a quarter more of the log.
 const CHANGES_PER_SWEPT: usize = 2;
+
+/// The keys of this state were placed by another hash than this version of Pelton's.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("its keys were placed by '{0}', and this version of Pelton places them by '{here}'", here = rows::HASH)]
+pub struct OtherHash(String);
 
 /// The delta of an epoch that was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,17 +56,13 @@ impl TaskState {
 
     /// Opens the restored state. `sweep` is the sweep's position in the meta. Fails if keys were placed by another
     /// hash.
-    pub fn open(&mut self, sweep: &[u8]) -> Result<(), String> {
+    pub fn open(&mut self, sweep: &[u8]) -> Result<(), OtherHash> {
         let names = &mut self.aside.names;
         if names.hash.is_empty() {
             names.hash = rows::HASH.to_owned();
         }
         if names.hash != rows::HASH {
-            return Err(format!(
-                "its keys were placed by '{}', and this version of Pelton places them by '{}'",
-                names.hash,
-                rows::HASH
-            ));
+            return Err(OtherHash(names.hash.clone()));
         }
         // If it can't be read, the round starts again, which is always correct.
         self.aside.sweep = meta::decode(sweep).unwrap_or_default();

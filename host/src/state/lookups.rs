@@ -156,7 +156,7 @@ impl Lookups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Rank;
+    use crate::record::{Offset, Rank};
 
     #[test]
     fn the_same_question_again_is_still_found() {
@@ -182,9 +182,9 @@ mod tests {
             rank: Rank(0),
             offset,
         };
-        let (first, second) = (id(&step(1), 0, 0), id(&step(2), 0, 0));
+        let (first, second) = (id(&step(Offset(1)), 0, 0), id(&step(Offset(2)), 0, 0));
         assert_ne!(first, second);
-        assert_ne!(first, id(&step(1), 0, 1));
+        assert_ne!(first, id(&step(Offset(1)), 0, 1));
         lookups.ask(
             name.clone(),
             Pending {

@@ -9,6 +9,7 @@ use super::lookups::{LookupName, Lookups, Pending};
 use super::meta::Names;
 use super::rows::{Rows, ScanRange, Slot};
 use super::timers::{TimerName, Timers};
+use super::unknown::Unknown;
 use super::view::{StoreIds, View};
 use crate::record::{Cell, Millis, StepKey};
 use crate::wit::{Action, Description, Effect};
@@ -106,23 +107,19 @@ impl TaskState {
 
     /// Checks that these rules declare everything that is pending. The error names the first thing that they don't
     /// declare.
-    pub fn accepts(&self, description: &Description) -> Result<(), String> {
+    pub fn accepts(&self, description: &Description) -> Result<(), Unknown> {
         for timer in self.timers.iter() {
             if let StepKey::Timer { kind, .. } = timer {
                 let name = self.timer_name(*kind);
                 if !description.timers.iter().any(|known| known == name) {
-                    return Err(format!(
-                        "timers of kind '{name}' are pending, and these rules don't declare it"
-                    ));
+                    return Err(Unknown::Timers(name.to_owned()));
                 }
             }
         }
         for (lookup, _) in self.lookups.iter() {
             let name = self.lookup_name(lookup.lookup);
             if !description.lookups.iter().any(|known| known.name == name) {
-                return Err(format!(
-                    "lookups '{name}' are pending, and these rules don't declare it"
-                ));
+                return Err(Unknown::Lookups(name.to_owned()));
             }
         }
         Ok(())

@@ -122,14 +122,14 @@ impl World {
             prepared: None,
             sweep: vec![],
             follows: None,
-            round: 0,
+            round: Offset(0),
         };
         World {
             state,
             log: vec![],
             sealed: None,
             committed,
-            end: 0,
+            end: Offset(0),
             now: 0,
             questions: 0,
         }
@@ -226,7 +226,7 @@ impl World {
         meta.last = StepKey::Record {
             time: self.now,
             rank: Rank(0),
-            offset: 0,
+            offset: Offset(0),
         };
         let mut records = vec![];
         let delta = self
@@ -247,7 +247,7 @@ impl World {
         };
         self.state.commit(logged.last);
         self.committed = meta;
-        self.end += logged.records.len() as Offset;
+        self.end = Offset(self.end.0 + logged.records.len() as i64);
         self.log.push(logged);
         if let Some(start) = delta.complete {
             // The log before the round is not needed.
@@ -345,7 +345,7 @@ fn an_effect_is_read_only_as_far_as_it_goes() {
 fn other_hashes_are_refused() {
     let mut state = TaskState::default();
     state.aside.names.hash = "fnv".into();
-    let why = state.open(&[]).unwrap_err();
+    let why = state.open(&[]).unwrap_err().to_string();
     assert!(why.contains("'fnv'") && why.contains(rows::HASH), "{why}");
 }
 

@@ -123,7 +123,7 @@ impl BatchBuilder {
         };
         let mut input = empty(Happening::Event, time);
         (input.source, input.rank) = (*source, read.rank.0);
-        (input.late, input.offset) = (read.late, read.offset as u64);
+        (input.late, input.offset) = (read.late, read.offset.0 as u64);
         let bytes = &mut self.batch.bytes;
         let start = bytes.len();
         match read.value {

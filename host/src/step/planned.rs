@@ -70,6 +70,15 @@ impl<R, M> Planned<R, M> {
     }
 }
 
+/// What refuses the only input of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A trap, which depends on the clock.
+    Trap,
+    /// Effects that can't be applied.
+    Effects,
+}
+
 /// Why an input is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -3,7 +3,7 @@
 //! Rule: a port says where inputs come from and where effects go. It decides nothing about batches, the next step, or
 //! which effects are applied.
 
-use super::{Planned, Refusal};
+use super::{Cause, Planned, Refusal};
 use crate::binding::Sources;
 use crate::record::{Offset, Rank};
 use crate::rules::{Effect, Effects, Header, Trap};
@@ -47,12 +47,11 @@ pub trait Sink: Inputs {
     /// Called after each call of the rules.
     fn called(&mut self, call: &Call<'_>, guest: &mut Guest);
 
-    /// The only input of a call is refused. `trapped` says that a trap refused it, which depends on the clock, and not
-    /// effects that can't be applied.
+    /// The only input of a call is refused.
     fn refused(
         &mut self,
         planned: &Planned<Self::Record, Self::Mark>,
-        trapped: bool,
+        cause: Cause,
         state: &TaskState,
         guest: &mut Guest,
     );

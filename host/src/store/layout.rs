@@ -11,6 +11,8 @@
 //!
 //! Numbers are big-endian, so rows are sorted by their hashes.
 
+use crate::record::Offset;
+
 use super::Stamp;
 use crate::error::{Failure, Result};
 use crate::record::encoding::{STORED, Unreadable};
@@ -39,7 +41,7 @@ pub fn aside_key(flush: u64, n: u32) -> Vec<u8> {
 pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
     let mut bytes = vec![STORED.newest];
     bytes.extend_from_slice(&flush.to_be_bytes());
-    bytes.extend_from_slice(&stamp.offset.to_be_bytes());
+    bytes.extend_from_slice(&stamp.offset.0.to_be_bytes());
     bytes.extend_from_slice(&(stamp.cluster.len() as u16).to_be_bytes());
     bytes.extend_from_slice(stamp.cluster.as_bytes());
     bytes.extend_from_slice(stamp.topic.as_bytes());
@@ -61,7 +63,7 @@ fn fields(rest: &[u8]) -> Option<(Stamp, u64)> {
     let stamp = Stamp {
         cluster: text(cluster)?,
         topic: text(topic)?,
-        offset: i64::from_be_bytes(*offset),
+        offset: Offset(i64::from_be_bytes(*offset)),
     };
     Some((stamp, u64::from_be_bytes(*flush)))
 }

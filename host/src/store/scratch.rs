@@ -115,6 +115,7 @@ impl Scratch {
     }
 
     /// Position of the end of the last extent.
+    #[cfg(test)]
     pub fn end(&self) -> u64 {
         self.end
     }

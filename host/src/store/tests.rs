@@ -8,11 +8,11 @@ use crate::state::delta::{Change, Delta};
 use crate::state::rows::{Dirty, Rows, hash};
 use std::collections::BTreeMap;
 
-fn stamp(offset: Offset) -> Stamp {
+fn stamp(offset: i64) -> Stamp {
     Stamp {
         cluster: "cluster".to_owned(),
         topic: "topic".to_owned(),
-        offset,
+        offset: Offset(offset),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn slices(store: &mut dyn Store, rows: &mut Rows) {
     }
 }
 
-pub(super) fn finish(store: &mut dyn Store, offset: Offset) -> Result<Stamp> {
+pub(super) fn finish(store: &mut dyn Store, offset: i64) -> Result<Stamp> {
     store.finish(3, stamp(offset));
     loop {
         if let Some((task, result)) = store.flushed() {

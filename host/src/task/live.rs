@@ -21,7 +21,7 @@ use crate::record::{StepKey, murmur2};
 use crate::rules::{Action, Effects, Kind};
 use crate::service;
 use crate::state::{TaskState, lookups};
-use crate::step::{Call, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
+use crate::step::{Call, Cause, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
 use plan::step_of;
 
 impl Live<'_> {
@@ -147,9 +147,9 @@ impl Sink for Live<'_> {
         }
     }
 
-    fn refused(&mut self, planned: &Planned, trapped: bool, _: &TaskState, guest: &mut Guest) {
+    fn refused(&mut self, planned: &Planned, cause: Cause, _: &TaskState, guest: &mut Guest) {
         let reason = planned.refused.as_ref().map_or("", |refusal| &refusal.why);
-        if trapped {
+        if cause == Cause::Trap {
             let (step, sequence) = self.journal_name(planned);
             let entry = Journaled::Trapped {
                 step,

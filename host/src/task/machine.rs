@@ -12,15 +12,16 @@ use crate::binding::{Layout, Status, Wiring};
 use crate::deploy::RulesSchedule;
 use crate::error::Failure;
 use crate::record::journal::Ending;
-use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey, VersionId};
+use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey};
 use crate::rules::Version;
 use crate::service::Question;
 use crate::shadow::Link;
 use crate::state::delta::Delta;
 use crate::state::meta::Meta;
 use crate::state::rows::Dirty;
-use crate::state::{Stored, TaskState};
+use crate::state::{Stored, TaskState, Unknown};
 use crate::step::{Stepper, Tally};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// One task. It consists of parts, and passes data from one to the other.
@@ -55,9 +56,9 @@ impl Task {
         mut restored: Restored,
         starts: &[Offset],
     ) -> Result<Task, Failure> {
-        let fatal = |why: String| Failure::Fatal(format!("task {partition}: {why}"));
+        let fatal = |why: &dyn Display| Failure::Fatal(format!("task {partition}: {why}"));
         let (deploy, wiring) = rules.opening(restored.meta.as_ref()).map_err(|version| {
-            fatal(format!(
+            fatal(&format_args!(
                 "its rules {} are not at hand: they are neither on the control topic nor in the file",
                 Version(version)
             ))
@@ -66,10 +67,10 @@ impl Task {
         let version = wiring.rules.version().0;
         let Beginning { meta, journal } = Beginning::of(&mut restored, &layout, First { deploy, version }, starts);
         let mut state = restored.state;
-        state.open(&meta.sweep).map_err(fatal)?;
+        state.open(&meta.sweep).map_err(|why| fatal(&why))?;
         state
             .accepts(wiring.rules.description())
-            .map_err(|why| fatal(format!("{why}, although they set it")))?;
+            .map_err(|why| fatal(&format_args!("{why}, although they set it")))?;
         let progress = Progress::committed(&meta);
         let committed = Snapshot {
             meta,
@@ -159,11 +160,6 @@ impl Task {
     /// Returns, once, whether the end of a journal has been committed. Then the pending questions may be asked.
     pub fn take_resumed(&mut self) -> bool {
         self.schedule.take_may_ask()
-    }
-
-    /// The version that the next steps need, if it is not compiled.
-    pub fn wants(&self) -> Option<VersionId> {
-        self.schedule.wants()
     }
 
     /// Its partition number.
@@ -260,7 +256,6 @@ impl Task {
             lookups: self.state.lookups().len(),
             rows: self.state.rows().len(),
             state_bytes: self.state.rows().bytes(),
-            changelog: self.ledger.changelog(),
             log_bytes: self.ledger.log_bytes(),
             version: self.wiring.rules.version().0,
             deployed: self.schedule.deployed(),
@@ -293,7 +288,7 @@ impl Task {
     }
 
     /// Checks that these rules declare everything that is pending.
-    pub fn accepts(&self, wiring: &Wiring) -> Result<(), String> {
+    pub fn accepts(&self, wiring: &Wiring) -> Result<(), Unknown> {
         self.state.accepts(wiring.rules.description())
     }
 

@@ -13,12 +13,14 @@
 //!
 //! A schedule only decides, and remembers its decisions. The task applies them to its state and to the topics.
 
+mod held;
 mod life;
 mod replay;
 mod stride;
 #[cfg(test)]
 mod tests;
 
+pub use held::CantHold;
 pub use replay::{Preset, Replay};
 pub use stride::Moment;
 
@@ -127,16 +129,14 @@ impl Schedule {
 
     /// Whether the task may hold for this deploy. `last` is the time of its last step. Returns the version that must
     /// know everything that is pending, or `None` if it need not. The error says why the task may not hold.
-    pub fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<Option<&Wiring>, String> {
+    pub fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<Option<&Wiring>, CantHold> {
         if self.follows_journal() {
-            return Err("it is still following its journal; deploy again when it has reached the end".into());
+            return Err(CantHold::FollowsJournal);
         }
         if let Some(at) = prepare.at
             && last >= at
         {
-            return Err(format!(
-                "it has come to {last} already, which is not before {at}; name a later time, or none"
-            ));
+            return Err(CantHold::Passed { last, at });
         }
         let wiring = self.rules.wirings.get(&prepare.version);
         Ok(wiring.filter(|_| !prepare.drop_timers).map(Arc::as_ref))

@@ -9,7 +9,7 @@ use super::Task;
 use super::epoch::{Epoch, Piece};
 use super::ledger::Snapshot;
 use super::live::Live;
-use super::schedule::Moment;
+use super::schedule::{CantHold, Moment};
 use super::undeclared::Letters;
 use crate::arrivals::{Arrived, Demand, Heartbeat};
 use crate::binding::{Sources, Wiring};
@@ -137,11 +137,9 @@ impl Task {
         self.tell(&Record::Answer { number, task, position }, epoch);
     }
 
-    fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<(), String> {
+    fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<(), CantHold> {
         match self.schedule.may_hold(prepare, last)? {
-            Some(wiring) => self
-                .accepts(wiring)
-                .map_err(|why| format!("{why}; declare it, wait until none is pending, or deploy with --drop-timers")),
+            Some(wiring) => Ok(self.accepts(wiring)?),
             None => Ok(()),
         }
     }
@@ -157,7 +155,7 @@ impl Task {
         let own = nonce(&[
             b"task",
             &self.partition.to_be_bytes(),
-            &self.ledger.changelog().to_be_bytes(),
+            &self.ledger.changelog().0.to_be_bytes(),
         ]);
         let (key, value) = (record.key(&own), record.value());
         epoch.write(Piece {

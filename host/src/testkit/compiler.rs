@@ -1,6 +1,6 @@
 //! A compiler of rules that remembers them, so that each component is compiled once for all scenarios.
 
-use crate::rules::{Engine, Limits, Rules};
+use crate::rules::{Engine, Limits, Refused, Rules};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Compiler(Arc<Inner>);
 struct Inner {
     engine: Engine,
     /// The rules, or why they were refused.
-    compiled: Mutex<HashMap<Key, Result<Rules, String>>>,
+    compiled: Mutex<HashMap<Key, Result<Rules, Refused>>>,
 }
 
 impl Compiler {
@@ -29,16 +29,14 @@ impl Compiler {
     }
 
     /// Compiles the rules of a component, or says why they are refused.
-    pub fn compile(&self, component: &[u8], settings: &serde_json::Value, limits: Limits) -> Result<Rules, String> {
+    pub fn compile(&self, component: &[u8], settings: &serde_json::Value, limits: Limits) -> Result<Rules, Refused> {
         let settings = settings.to_string();
         let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
         // The lock is held during the compilation, so that another test with the same rules waits for it.
         let mut compiled = self.0.compiled.lock();
         let known = compiled.entry(key);
-        let compile = || {
-            let rules = self.0.engine.compile(component, &settings, limits);
-            rules.map_err(|why| why.to_string())
-        };
-        known.or_insert_with(compile).clone()
+        known
+            .or_insert_with(|| self.0.engine.compile(component, &settings, limits))
+            .clone()
     }
 }

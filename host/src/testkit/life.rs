@@ -16,7 +16,7 @@ use crate::instance::driven::Instance;
 use crate::instance::seat::Round;
 use crate::instance::site::Site;
 use crate::log::Log;
-use crate::record::{Millis, NEVER, Partition};
+use crate::record::{Millis, NEVER, Offset, Partition};
 use crate::store::memory::Disk;
 use crate::task::Task;
 use crate::task::restore::Restoring;
@@ -114,7 +114,11 @@ impl Stage {
 
     /// Checks new rules or settings as a deploy does. Fails if they are refused; then the old ones keep running.
     pub fn prepare(&mut self, component: &[u8], settings: Value) -> Result<Prepared> {
-        let wiring = Arc::new(self.setup.wire(component, &settings).map_err(Failure::Fatal)?);
+        let wiring = Arc::new(
+            self.setup
+                .wire(component, &settings)
+                .map_err(|why| Failure::Fatal(why.to_string()))?,
+        );
         let earlier: Vec<_> = self.declared.iter().map(Arc::as_ref).collect();
         let findings = compare(&earlier, &declared(&wiring), false).into_iter();
         let errors = findings.filter(|finding| finding.error);
@@ -127,7 +131,7 @@ impl Stage {
         for partition in 0..self.setup.partitions {
             let task = self.life.as_ref().and_then(|life| life.task(partition));
             task.map_or(Ok(()), |task| task.accepts(&wiring))
-                .map_err(Failure::Fatal)?;
+                .map_err(|why| Failure::Fatal(why.to_string()))?;
         }
         Ok(Prepared {
             wiring,
@@ -275,7 +279,7 @@ impl Stage {
                 break restored;
             }
         };
-        let starts = vec![0; self.layout.inputs.len()];
+        let starts = vec![Offset::ZERO; self.layout.inputs.len()];
         Task::open(partition, self.layout.clone(), self.schedule.clone(), restored, &starts)
     }
 }

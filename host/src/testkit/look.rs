@@ -6,7 +6,7 @@ use crate::error::{Failure, Result};
 use crate::instance::driven::Instance;
 use crate::log::embedded::{Isolation, Owned};
 use crate::record::journal::Entry;
-use crate::record::{Millis, Partition, StepKey};
+use crate::record::{Millis, Offset, Partition, StepKey};
 use crate::state::Stored;
 use crate::task::Task;
 use std::collections::BTreeMap;
@@ -204,7 +204,7 @@ impl Stage {
     pub fn outcome(&self) -> Result<Outcome> {
         let of = |output| -> Result<Vec<Sent>> {
             let mut sent = self.sent(output)?;
-            sent.iter_mut().for_each(|sent| sent.record.offset = 0);
+            sent.iter_mut().for_each(|sent| sent.record.offset = Offset::ZERO);
             sent.sort_by(|a, b| a.record.key.cmp(&b.record.key));
             Ok(sent)
         };

@@ -13,7 +13,7 @@ use super::script::Which;
 use super::show_time;
 use crate::config::Format;
 use crate::log::embedded::Owned;
-use crate::record::{Millis, murmur2};
+use crate::record::{Millis, Offset, murmur2};
 use crate::service::Answer;
 use pipeline::{Result, said, unknown};
 use serde_json::Value;
@@ -80,7 +80,7 @@ impl Scenario {
         let setup = self.stage.setup();
         let partition = murmur2::partition(key, setup.partitions);
         let record = Owned {
-            offset: 0,
+            offset: Offset::ZERO,
             timestamp,
             key: Some(key.to_vec()),
             value,

@@ -4,7 +4,7 @@ use super::Compiler;
 use super::schemas::Declared;
 use crate::binding::Wiring;
 use crate::config::{Config, SchemaSource};
-use crate::deploy::compile::limits;
+use crate::deploy::compile::{Unfit, limits};
 use crate::log::embedded::{Call, Embedded, Fate, Fetch, Truth, What};
 use crate::record::Millis;
 use crate::registry::Schemas;
@@ -134,7 +134,8 @@ impl Setup {
         let schemas: Arc<dyn Schemas> = match &config.schemas {
             Some(SchemaSource::Folder(path)) => Arc::new(Folder::open(path).map_err(|why| why.to_string())?),
             _ => {
-                let rules = compiler.compile(&component, &config.rules.settings, limits(&config))?;
+                let rules = compiler.compile(&component, &config.rules.settings, limits(&config));
+                let rules = rules.map_err(|why| why.to_string())?;
                 Arc::new(Declared::new(&config, rules.description()))
             }
         };
@@ -142,12 +143,10 @@ impl Setup {
     }
 
     /// Compiles rules and binds them to the pipeline. The error says everything that does not fit.
-    pub(super) fn wire(&self, component: &[u8], settings: &Value) -> Result<Wiring, String> {
+    pub(super) fn wire(&self, component: &[u8], settings: &Value) -> Result<Wiring, Unfit> {
         let rules = self.compiler.compile(component, settings, limits(&self.config))?;
         let outputs = vec![self.output_partitions; self.config.outputs.len()];
-        let wiring = Wiring::new(rules, &self.config, self.schemas.as_deref(), &outputs);
-        let mut wiring =
-            wiring.map_err(|misfits| misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        let mut wiring = Wiring::new(rules, &self.config, self.schemas.as_deref(), &outputs)?;
         wiring.batch = match self.way {
             Way::Burst => wiring.batch,
             Way::OneByOne => 1,

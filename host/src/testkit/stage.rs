@@ -59,7 +59,7 @@ impl Stage {
         }
         let wiring = setup
             .wire(&setup.component, &config.rules.settings)
-            .map_err(Failure::Fatal)?;
+            .map_err(|why| Failure::Fatal(why.to_string()))?;
         let dice = match setup.way {
             Way::Restless(seed) if setup.restless => Some(Dice::new(seed.wrapping_add(2000))),
             _ => None,

@@ -11,8 +11,7 @@ use super::Worker;
 use super::epochs::{CommittingEpoch, Decided};
 use crate::clock::Now;
 use crate::error::Result;
-use crate::log::Outcome;
-use crate::record::{Offset, Partition, TopicIx};
+use crate::log::{End, Outcome};
 
 impl Worker {
     /// Seals the open epoch and hands it to the producer, if it is time and the epoch before it is decided.
@@ -59,7 +58,7 @@ impl Worker {
 
     /// Memory follows the log: what the tasks had sealed becomes their committed state. `ends` says where the
     /// transaction ends in each partition that it wrote to.
-    fn commit_tasks(&mut self, epoch: &CommittingEpoch, ends: &[(TopicIx, Partition, Offset)], now: Now) {
+    fn commit_tasks(&mut self, epoch: &CommittingEpoch, ends: &[End], now: Now) {
         for partition in &epoch.tasks {
             let end = self.epochs.changelog_end(ends, *partition);
             if let (Some(task), Some(end)) = (self.tasks.get_mut(partition), end) {

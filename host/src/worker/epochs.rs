@@ -20,7 +20,7 @@ mod tests;
 use crate::clock::Now;
 use crate::config;
 use crate::error::{Failure, Result};
-use crate::log::{Outcome, Producer, Transaction};
+use crate::log::{End, Outcome, Producer, Transaction};
 use crate::record::{Offset, Partition, TopicIx};
 use crate::service::Question;
 use crate::task::{Epoch, Moment, Task};
@@ -255,9 +255,9 @@ impl Epochs {
     }
 
     /// Where a committed transaction ends in the changelog of a task, if it wrote to it.
-    pub fn changelog_end(&self, ends: &[(TopicIx, Partition, Offset)], task: Partition) -> Option<Offset> {
-        let of_task = |end: &&(TopicIx, Partition, Offset)| (end.0, end.1) == (self.changelog, task);
-        ends.iter().find(of_task).map(|(_, _, end)| *end)
+    pub fn changelog_end(&self, ends: &[End], task: Partition) -> Option<Offset> {
+        let of_task = |end: &&End| (end.topic, end.partition) == (self.changelog, task);
+        ends.iter().find(of_task).map(|end| end.offset)
     }
 
     /// Notes that an epoch is committed. Returns how long that took since it was handed over.

@@ -199,8 +199,8 @@ impl Fetcher {
             tracing::error!(
                 topic,
                 partition,
-                ?position,
-                start = log.start,
+                position = position.map(|position| position.0),
+                start = log.start.0,
                 "retention has removed records before they were processed: they are skipped"
             );
             self.reader.unassign(rank.topic(), partition)?;

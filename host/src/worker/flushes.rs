@@ -27,7 +27,7 @@ use std::time::Duration;
 const SLICE_BYTES: usize = 1 << 20;
 
 /// The least number of records to delete at once, because each deletion is a call to the broker.
-const CUT_RECORDS: Offset = 64;
+const CUT_RECORDS: i64 = 64;
 
 /// The time until a failed wipe is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -153,7 +153,7 @@ impl Flushes {
                 stamped: None,
                 begun: task.changelog(),
                 complete: None,
-                cut: 0,
+                cut: Offset::ZERO,
             });
             if let Some(complete) = task.take_complete() {
                 progress.complete = Some(complete);
@@ -227,7 +227,11 @@ impl Flushes {
 
     /// The cheap questions come first, because this is asked for every task in every turn.
     fn is_due(&self, task: &Task) -> bool {
-        let begun = self.tasks.get(&task.partition()).map_or(0, |progress| progress.begun);
+        let begun = self
+            .tasks
+            .get(&task.partition())
+            .map(|progress| progress.begun)
+            .unwrap_or_default();
         // Counted in bytes, because a changelog record can have anything between a few KiB and 512 KiB.
         task.changelog() > begun
             && task.unflushed() >= self.flush_bytes
@@ -285,7 +289,7 @@ impl Flushes {
             let Some(complete) = progress.complete else { continue };
             // A restart without stored state reads from the log's start, which is then the start of the round.
             let needed = progress.stamped.map_or(complete, |stamped| complete.min(stamped));
-            if needed >= progress.cut + CUT_RECORDS {
+            if needed.since(progress.cut) >= CUT_RECORDS {
                 progress.cut = needed;
                 self.truncations.push((*partition, needed));
             }

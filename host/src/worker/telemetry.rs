@@ -19,6 +19,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// name.
 const VERSIONS: usize = 16;
 
+/// A task's turn.
+#[derive(Clone, Copy)]
+pub struct Turn {
+    /// Whether it took steps.
+    pub ran: bool,
+    /// Whether it left work.
+    pub left: bool,
+}
+
 /// The metrics of a worker and of its tasks.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
@@ -124,8 +133,9 @@ impl Telemetry {
         }
     }
 
-    /// Notes that a task had its turn, whether it took steps, and whether work was left.
-    pub fn had_turn(&mut self, task: Partition, ran: bool, left: bool, now: Now) {
+    /// Notes that a task had its turn.
+    pub fn had_turn(&mut self, task: Partition, turn: Turn, now: Now) {
+        let Turn { ran, left } = turn;
         if ran && let Some(since) = self.left.remove(&task) {
             self.worker
                 .pause_seconds
@@ -201,7 +211,7 @@ impl Telemetry {
             gauge.set(*bytes as i64);
         }
         for (gauge, position) in metrics.position.iter().zip(&status.positions) {
-            gauge.set(*position);
+            gauge.set(position.0);
         }
         let rules = rules(&mut self.rules, &self.metrics, task.wiring());
         for (counter, misses) in rules.misses.iter().zip(task.take_misses()) {

@@ -7,7 +7,7 @@
 //!   to it. The open epoch is dropped, so that the rules that replace it process those inputs again.
 
 use super::telemetry::Telemetry;
-use crate::binding::{Sources, Status};
+use crate::binding::{Sources, Status, Trouble};
 use crate::deploy::RulesSchedule;
 use crate::record::{Number, Partition};
 use crate::rules::Trap;
@@ -115,10 +115,16 @@ impl Versions {
 
     /// Adds to a task's status whether its rules are over a budget, and why.
     pub fn add_trouble(&self, task: &Task, status: &mut Status) {
-        let stopped = self.stopped.get(&status.deployed).map(|why| (why.clone(), true));
+        let stopped = self.stopped.get(&status.deployed).map(|why| Trouble {
+            why: why.clone(),
+            stopped: true,
+        });
         let over = || {
             let guest = self.find(task).map(|index| &self.instances[index])?;
-            guest.faults.over().then(|| (guest.faults.why(), false))
+            guest.faults.over().then(|| Trouble {
+                why: guest.faults.why(),
+                stopped: false,
+            })
         };
         status.trouble = stopped.or_else(over);
     }

@@ -124,9 +124,7 @@ impl Fleet {
             let settings: Value = serde_json::from_str(settings).expect("settings are JSON");
             let rules = compiler().compile(component, &settings, limits(&config))?;
             let outputs = vec![PARTITIONS; config.outputs.len()];
-            Wiring::new(rules, &config, None, &outputs)
-                .map(Arc::new)
-                .map_err(|misfits| misfits.iter().map(ToString::to_string).collect())
+            Ok(Arc::new(Wiring::new(rules, &config, None, &outputs)?))
         })
     }
 

@@ -3,6 +3,7 @@
 
 use super::fleet::{Fleet, PARTITIONS, eventually, long, short};
 use super::{deploy, has_tasks, two, version, wish};
+use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Cancelled, Shadowing, Wish};
 use pelton::deploy::status::shadow_here;
 use pelton::instance::Running;
@@ -92,6 +93,8 @@ fn it_is_cancelled() {
     let a = fleet.start("a");
     has_tasks(&a, 4);
     let none = a.client().cancel().expect_err("nothing to cancel");
+    assert!(matches!(none, DeployRefused::Request(_)), "{none}");
+    let none = none.to_string();
     assert!(none.contains("no deploy and no shadow is under way"), "{none}");
     assert_eq!(begin(&a, wish(short())), Ok(1));
     begun(&a);

@@ -11,11 +11,11 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     let (mut group, _) = joined(&kafka);
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
     let mut reader = kafka.reader(Duration::from_millis(50)).unwrap();
-    reader.assign(LEAD, 0, 0).unwrap();
+    reader.assign(LEAD, 0, Offset(0)).unwrap();
     rig.produce(&lead, &[Record::new("k", "0"), Record::new("k", "1")])
         .unwrap();
     arrivals(&mut *reader, |got| offsets(got, 0) == [0, 1]).unwrap();
-    let before = transaction(&kafka, &[(OUT, 0, "k", "before")], &[(LEAD, 0, 1)]);
+    let before = transaction(&kafka, &[(OUT, 0, "k", "before")], &[(LEAD, 0, Offset(1))]);
     assert!(matches!(commit(&mut *producer, before), Outcome::Committed(_)));
 
     // An orderly stop: a broker that is killed right after a commit does not always keep it (docs/operations.md).
@@ -33,7 +33,7 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     };
     assert!(why.contains(&broker), "{why}");
     assert!(matches!(kafka.bounds(LEAD, 0), Err(Failure::Retry(why)) if why.contains(&broker)));
-    let during = transaction(&kafka, &[(OUT, 0, "k", "during")], &[(LEAD, 0, 2)]);
+    let during = transaction(&kafka, &[(OUT, 0, "k", "during")], &[(LEAD, 0, Offset(2))]);
     let doubt = commit(&mut *producer, during);
     assert!(matches!(doubt, Outcome::Ambiguous(_)), "{doubt:?}");
     got.retain(|arrival| matches!(arrival, Arrival::Records(_)));
@@ -73,7 +73,7 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
             }
             Err(other) => panic!("{other}"),
         }
-        let after = transaction(&kafka, &[(OUT, 0, "k", "after")], &[(LEAD, 0, 3)]);
+        let after = transaction(&kafka, &[(OUT, 0, "k", "after")], &[(LEAD, 0, Offset(3))]);
         match commit(&mut *producer, after) {
             Outcome::Committed(_) => break,
             Outcome::Aborted(_) => {}
@@ -82,5 +82,5 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     }
     let values: Vec<_> = rig.read(&out).unwrap().iter().map(|record| record.text()).collect();
     assert_eq!(values, ["before", "after"]);
-    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [Some(3)]);
+    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [Some(Offset(3))]);
 }

@@ -12,7 +12,7 @@ fn a_partition_changes_hands_only_when_it_is_released() {
     let (mut ours, assigned) = joined(&first);
     assert_eq!(assigned, [0, 1, 2, 3]);
     let mut producer = first.producer(&Rig::unique("id")).unwrap();
-    let open = transaction(&first, &[(OUT, 0, "k", "too late")], &[(LEAD, 0, 1)]);
+    let open = transaction(&first, &[(OUT, 0, "k", "too late")], &[(LEAD, 0, Offset(1))]);
 
     let mut theirs = second.join().unwrap();
     let deadline = Instant::now() + PATIENCE;
@@ -39,7 +39,7 @@ fn a_partition_changes_hands_only_when_it_is_released() {
     }
     // What began before is refused. What begins now is not, because this member is alive.
     assert!(matches!(commit(&mut *producer, open), Outcome::Aborted(_)));
-    let now = transaction(&first, &[(OUT, 0, "k", "in time")], &[(LEAD, 0, 1)]);
+    let now = transaction(&first, &[(OUT, 0, "k", "in time")], &[(LEAD, 0, Offset(1))]);
     assert!(matches!(commit(&mut *producer, now), Outcome::Committed(_)));
 
     ours.released(&revoked[1..]).unwrap();

@@ -19,7 +19,7 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
     rig.transaction(&id, &lead, &numbered(3), Ending::Abort).unwrap(); // 6-8, marker 9
     let proofs = Duration::from_millis(50);
     let mut reader = kafka.reader(proofs).unwrap();
-    reader.assign(LEAD, 0, 0).unwrap();
+    reader.assign(LEAD, 0, Offset(0)).unwrap();
     let ends = |arrivals: &[Arrival]| {
         arrivals
             .iter()
@@ -34,7 +34,7 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
 
     // An open transaction. The end is before it, the high watermark after it.
     rig.transaction(&dying, &lead, &numbered(2), Ending::Death).unwrap(); // 10-11
-    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (0, 12));
+    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (Offset(0), Offset(12)));
     let got = arrivals(&mut *reader, |got| ends(got) >= 3).unwrap();
     assert_eq!((offsets(&got, 0).len(), end(&got)), (0, Some(10)));
     // Records after it are also held back, until a new producer with its id ends it (marker 13).
@@ -44,7 +44,7 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
     let _heir = kafka.producer(&dying).unwrap();
     let got = arrivals(&mut *reader, |got| end(got) == Some(14)).unwrap();
     assert_eq!(offsets(&got, 0), [12]);
-    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (0, 14));
+    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (Offset(0), Offset(14)));
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn records_come_as_they_were_written() {
     rig.produce(&lead, &[bare, null]).unwrap();
     rig.produce(&stamped, &[Record::new("k", "v").at(0).time(5)]).unwrap();
     let mut reader = kafka.reader(Duration::from_secs(5)).unwrap();
-    reader.assign(LEAD, 0, 0).unwrap();
-    reader.assign(STAMPED, 0, 0).unwrap();
+    reader.assign(LEAD, 0, Offset(0)).unwrap();
+    reader.assign(STAMPED, 0, Offset(0)).unwrap();
     let got = arrivals(&mut *reader, |got| offsets(got, 0).len() == 3).unwrap();
     for arrival in got {
         let Arrival::Records(chunk) = arrival else { continue };
@@ -76,12 +76,12 @@ fn records_come_as_they_were_written() {
             let text = |span: &Option<Span>| span.map(|span| span.of(&chunk.bytes).to_vec());
             let seen = (
                 chunk.topic,
-                record.offset,
+                record.offset.0,
                 text(&record.key),
                 text(&record.value),
                 record.append_time,
             );
-            match (chunk.topic, record.offset) {
+            match (chunk.topic, record.offset.0) {
                 (LEAD, 0) => assert_eq!((seen, record.timestamp), ((LEAD, 0, None, Some(vec![]), false), 77)),
                 (LEAD, 1) => {
                     assert_eq!(
@@ -110,26 +110,26 @@ fn a_position_that_is_not_in_the_log_is_told_with_the_bounds() {
     let lead = rig.topic("lead", 2).unwrap();
     let kafka = kafka(rig, &[&lead], &Rig::unique("group"), "a");
     rig.produce(&lead, &numbered(10)).unwrap();
-    kafka.truncate(LEAD, 0, 4).unwrap();
-    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (4, 10));
+    kafka.truncate(LEAD, 0, Offset(4)).unwrap();
+    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (Offset(4), Offset(10)));
     let mut reader = kafka.reader(Duration::from_secs(5)).unwrap();
     let out = |got: &[Arrival]| {
         got.iter().find_map(|arrival| match arrival {
             Arrival::OutOfRange {
                 partition, start, end, ..
-            } => Some((*partition, *start, *end)),
+            } => Some((*partition, start.0, end.0)),
             _ => None,
         })
     };
     for position in [2, 11] {
-        reader.assign(LEAD, 0, position).unwrap();
+        reader.assign(LEAD, 0, Offset(position)).unwrap();
         let got = arrivals(&mut *reader, |got| out(got).is_some()).unwrap();
         assert_eq!((out(&got), offsets(&got, 0).len()), (Some((0, 4, 10)), 0));
     }
-    reader.assign(LEAD, 0, 4).unwrap();
+    reader.assign(LEAD, 0, Offset(4)).unwrap();
     let got = arrivals(&mut *reader, |got| offsets(got, 0).len() == 6).unwrap();
     assert_eq!(out(&got), None);
-    assert!(matches!(kafka.truncate(LEAD, 0, 99), Err(Failure::Fatal(_))));
+    assert!(matches!(kafka.truncate(LEAD, 0, Offset(99)), Err(Failure::Fatal(_))));
 }
 
 /// Random pauses, resumptions, removals and moves to other offsets, over a log with gaps. What arrives for a partition
@@ -164,7 +164,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
         match (random(6), &mut state[partition]) {
             (0, slot) => {
                 let from = random(last as u64) as i64;
-                reader.assign(LEAD, of, from).unwrap();
+                reader.assign(LEAD, of, Offset(from)).unwrap();
                 *slot = Some((from, false));
             }
             (1, slot @ Some(_)) => {
@@ -187,15 +187,15 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
                         .expect("of an assigned partition");
                     for record in &chunk.records {
                         let expected = if *next == 100 { 101 } else { *next }; // the marker
-                        assert_eq!(record.offset, expected, "partition {}", chunk.partition);
-                        *next = record.offset + 1;
+                        assert_eq!(record.offset.0, expected, "partition {}", chunk.partition);
+                        *next = record.offset.next().0;
                         seen += 1;
                     }
                 }
                 Arrival::End { partition, offset, .. } => {
                     let (next, _) = state[*partition as usize].expect("of an assigned partition");
                     assert_eq!(
-                        (*offset, next),
+                        (offset.0, next),
                         (last + 1, last + 1),
                         "an end only when all has arrived"
                     );
@@ -208,7 +208,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
     // Then everything is read to the end.
     for (partition, slot) in state.iter_mut().enumerate() {
         let (next, _) = slot.get_or_insert((0, false));
-        reader.assign(LEAD, partition as i32, *next).unwrap();
+        reader.assign(LEAD, partition as i32, Offset(*next)).unwrap();
     }
     let mut ended = [false; 3];
     arrivals(&mut *reader, |got| {
@@ -228,8 +228,8 @@ fn a_paused_partition_is_silent_and_others_go_on() {
     let lead = rig.topic("lead", 2).unwrap();
     let kafka = kafka(rig, &[&lead], &Rig::unique("group"), "a");
     let mut reader = kafka.reader(Duration::from_millis(50)).unwrap();
-    reader.assign(LEAD, 0, 0).unwrap();
-    reader.assign(LEAD, 1, 0).unwrap();
+    reader.assign(LEAD, 0, Offset(0)).unwrap();
+    reader.assign(LEAD, 1, Offset(0)).unwrap();
     arrivals(&mut *reader, |got| got.len() >= 2).unwrap();
     reader.pause(LEAD, 0, true).unwrap();
     rig.produce(&lead, &[Record::new("k", "held").at(0), Record::new("k", "free").at(1)])

@@ -127,9 +127,7 @@ impl Line {
         Arc::new(move |component, settings| {
             let settings: Value = serde_json::from_str(settings).expect("settings are JSON");
             let rules = compiler().compile(component, &settings, limits(&config))?;
-            Wiring::new(rules, &config, Some(&Bytes), &[PARTITIONS])
-                .map(Arc::new)
-                .map_err(|misfits| misfits.iter().map(ToString::to_string).collect())
+            Ok(Arc::new(Wiring::new(rules, &config, Some(&Bytes), &[PARTITIONS])?))
         })
     }
 
@@ -190,7 +188,8 @@ impl Line {
 
     /// Deploys a version.
     pub fn deploy(&self, wish: Wish) -> Result<Deployed, String> {
-        self.running().client().deploy(wish, &mut |_, _| {})
+        let deployed = self.running().client().deploy(wish, &mut |_, _| {});
+        deployed.map_err(|why| why.to_string())
     }
 
     /// Deploys other settings of the running component, from where the tasks are.
@@ -235,7 +234,8 @@ impl Line {
         eventually("all is processed", || {
             let statuses = self.running().statuses();
             let at = |partition: usize| statuses.iter().find(|status| status.partition as usize == partition);
-            (0..ends.len()).all(|partition| at(partition).is_some_and(|status| status.positions[0] >= ends[partition]))
+            (0..ends.len())
+                .all(|partition| at(partition).is_some_and(|status| status.positions[0].0 >= ends[partition]))
         });
     }
 
@@ -289,7 +289,7 @@ impl Line {
             records.pop();
             for record in records
                 .into_iter()
-                .filter(|record| !letters.contains(&(partition, record.offset)))
+                .filter(|record| !letters.contains(&(partition, record.offset.0)))
             {
                 let (key, value) = (record.key.expect("a key"), record.value.expect("a value")[5..].to_vec());
                 if let Some(before) = held.insert(key.clone(), value) {
@@ -302,7 +302,7 @@ impl Line {
 
     /// The ends of the changelogs.
     pub fn changelogs(&self) -> Vec<i64> {
-        let end = |partition| self.cluster.offsets(&self.changelog(), partition).expect("a topic").1;
+        let end = |partition| self.cluster.offsets(&self.changelog(), partition).expect("a topic").1.0;
         (0..PARTITIONS).map(end).collect()
     }
 
@@ -310,7 +310,7 @@ impl Line {
     pub fn written_behind(&self, ends: &[i64]) -> usize {
         let of = |(partition, end): (Partition, &i64)| {
             let records = self.read(&self.changelog(), partition).into_iter();
-            let behind = records.filter(|record| record.offset >= *end);
+            let behind = records.filter(|record| record.offset.0 >= *end);
             behind
                 .map(|record| record.value.map_or(0, |value| value.len()))
                 .sum::<usize>()

@@ -3,7 +3,7 @@
 use pelton::config::{Format as Written, Input, TimeSource};
 use pelton::log::embedded::{Call, Fate, Fates, Record, Truth, What};
 use pelton::record::journal::Entry;
-use pelton::record::{Rank, StepKey};
+use pelton::record::{Offset, Rank, StepKey};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Way, bytes, money};
 use std::sync::Arc;
@@ -159,7 +159,7 @@ fn a_trap_costs_its_own_input() {
             else {
                 panic!("{journal:?}")
             };
-            let (time, rank, offset) = (START + 2, Rank(0), 2);
+            let (time, rank, offset) = (START + 2, Rank(0), Offset(2));
             assert_eq!((step, sequence), (&StepKey::Record { time, rank, offset }, &None));
             assert_eq!(
                 (pelton::rules::Version(*version).to_string(), &**reason),

@@ -2,7 +2,7 @@
 
 use pelton::config::{Config, OnDataLoss};
 use pelton::error::Failure;
-use pelton::record::Stay;
+use pelton::record::{Offset, Stay};
 use pelton::store::Store;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, always, always_with, money};
@@ -356,7 +356,7 @@ fn the_changelog_is_cut() {
                 churn(stage, round * MINUTE);
             }
             let (start, _, end) = stage.cluster.offsets("money-changelog", 0).expect("a topic");
-            assert!(start > 0, "nothing was cut of {end}");
+            assert!(start > Offset::ZERO, "nothing was cut of {end}");
             let state = stage.state();
             stage.crash();
             stage.start();

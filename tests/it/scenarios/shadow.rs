@@ -2,6 +2,8 @@
 
 mod harm;
 
+use pelton::record::Offset;
+
 use pelton::log::embedded::{Call, Fate, Fates, Truth, What};
 use pelton::shadow::{Counts, Field, Kind, Report, Standing};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, always, money};
@@ -101,7 +103,10 @@ fn a_change_of_settings_is_named() {
         (Kind::Timer, "session_missing")
     );
     let input = &difference.input;
-    assert_eq!((input.topic.as_deref(), input.offset), (Some("wallet-events"), Some(3)));
+    assert_eq!(
+        (input.topic.as_deref(), input.offset),
+        (Some("wallet-events"), Some(Offset(3)))
+    );
     assert_eq!((input.key.as_str(), input.time), ("u2", START + MINUTE));
     let due = |live: &str, shadow: &str| Field {
         path: "(due)".into(),

@@ -1,8 +1,8 @@
 //! Unreadable input goes to the dead letters, keeps its place in the order, and costs no other input anything.
 
 use pelton::log::embedded::Record;
-use pelton::record::Rank;
 use pelton::record::journal::{Entry, Verdict};
+use pelton::record::{Offset, Rank};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{
     Event, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Stream, always, always_with, long, money,
@@ -130,7 +130,7 @@ fn an_unknown_schema_id() {
             let mut value = good(Format::Avro);
             value[4] = 99;
             refused(stage, Some(b"u1"), Some(&value), "99");
-            let (rank, offset, verdict) = (Rank(2), 1, Verdict::UnknownSchema(99));
+            let (rank, offset, verdict) = (Rank(2), Offset(1), Verdict::UnknownSchema(99));
             assert_eq!(stage.journal(), [Entry::Verdict { rank, offset, verdict }]);
         }
     });

@@ -138,7 +138,7 @@ impl Pipeline {
 
     fn task(&self, partition: Partition, parameters: &Parameters) -> Result<Task, String> {
         let record = |record: Owned| auditor::Record {
-            offset: record.offset,
+            offset: record.offset.0,
             key: record.key,
             value: record.value,
             appended: None,

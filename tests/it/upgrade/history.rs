@@ -4,6 +4,8 @@
 //! start was cut off; timers, open questions, and waiting records; verdicts, dead letters, and aborted transactions; a
 //! deploy that was taken over, an undecided one, and a shadow.
 
+use pelton::record::Offset;
+
 use super::continuation::{after_shadowed, after_waiting};
 use super::pipeline::{PARTITIONS, Pipeline, Process, component, fixture, user};
 use super::{formats, topics};
@@ -51,7 +53,8 @@ pub fn deploy(pipeline: &Pipeline, settings: Value, at: Millis) -> Result<Deploy
         at: Some(START + at),
         ..Wish::default()
     };
-    pipeline.author("somebody").deploy(wish, &mut |_, _| {})
+    let deployed = pipeline.author("somebody").deploy(wish, &mut |_, _| {});
+    deployed.map_err(|why| why.to_string())
 }
 
 /// Starts a shadow with these settings for eighty seconds of event time, and waits until every task has begun.
@@ -123,7 +126,7 @@ fn begin(pipeline: &Pipeline) {
     for round in 0..ROUNDS {
         let at = round * SECOND;
         let (start, end) = pipeline.changelog(0);
-        if start > 0 {
+        if start > Offset::ZERO {
             return;
         }
         for partition in (0..PARTITIONS).filter(|partition| *partition == 0 || round % 10 == 0) {

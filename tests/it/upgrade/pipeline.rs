@@ -135,11 +135,9 @@ impl Pipeline {
         let config = self.config.clone();
         Arc::new(move |component, settings| {
             before();
-            let settings: Value = serde_json::from_str(settings).map_err(|why| why.to_string())?;
+            let settings: Value = serde_json::from_str(settings).expect("settings are JSON");
             let rules = compiler().compile(component, &settings, limits(&config))?;
-            Wiring::new(rules, &config, None, &[PARTITIONS])
-                .map(Arc::new)
-                .map_err(|misfits| format!("{misfits:?}"))
+            Ok(Arc::new(Wiring::new(rules, &config, None, &[PARTITIONS])?))
         })
     }
 

@@ -136,10 +136,13 @@ pub fn load(pipeline: &Pipeline, text: &str, component: &[u8]) -> Offsets {
                     topic,
                     partition: number(partition) as Partition,
                 };
-                place.fill(number(start), &records, number(end));
+                place.fill(Offset(number(start)), &records, Offset(number(end)));
             }
             ["offset", topic, partition, offset] => {
-                offsets.insert((topic.to_owned(), number(partition) as Partition), number(offset));
+                offsets.insert(
+                    (topic.to_owned(), number(partition) as Partition),
+                    Offset(number(offset)),
+                );
             }
             _ => panic!("not a line of topics: {line:?}"),
         }
@@ -158,7 +161,7 @@ fn record(line: &str, component: &[u8]) -> (Owned, bool) {
         (name.to_owned(), bytes(value, component).unwrap_or_default())
     };
     let record = Owned {
-        offset: offset.parse().expect("an offset"),
+        offset: Offset(offset.parse().expect("an offset")),
         timestamp: timestamp.parse().expect("a time"),
         key: bytes(key, component),
         value: bytes(value, component),
@@ -177,7 +180,7 @@ struct Place<'a> {
 impl Place<'_> {
     /// Fills the partition. Everything before `start` is gone.
     fn fill(&self, start: Offset, records: &[(Owned, bool)], end: Offset) {
-        let gone = (0..start).map(|offset| (nothing(offset), false));
+        let gone = (0..start.0).map(|offset| (nothing(Offset(offset)), false));
         let records: Vec<(Owned, bool)> = gone.chain(records.iter().cloned()).collect();
         let ends = marked(&records, end);
         let cluster = &self.pipeline.cluster;
@@ -220,7 +223,7 @@ impl Place<'_> {
         }
         let (_, _, is) = cluster.offsets(self.topic, self.partition).expect("a topic");
         assert_eq!(is, end, "the end of {}/{}", self.topic, self.partition);
-        if start > 0 {
+        if start > Offset::ZERO {
             cluster
                 .truncate(self.topic, self.partition, start)
                 .expect("a topic that may be cut");
@@ -257,7 +260,7 @@ fn marked(records: &[(Owned, bool)], end: Offset) -> BTreeMap<usize, Vec<Option<
             false => unmarked.push(index),
         }
         let next = records.get(index + 1).map_or(end, |(record, _)| record.offset);
-        let markers = (record.offset + 1..next).map(|_| match std::mem::take(&mut aborted) {
+        let markers = (record.offset.next().0..next.0).map(|_| match std::mem::take(&mut aborted) {
             true => None,
             false => Some(unmarked.pop().expect("a marker ends a transaction with a record")),
         });

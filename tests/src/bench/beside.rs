@@ -35,7 +35,10 @@ impl Beside {
                 shadow: Some(DURATION.as_millis() as i64),
                 ..Wish::default()
             };
-            begins.deploy(wish, &mut |_, _| {}).map(|_| ())
+            begins
+                .deploy(wish, &mut |_, _| {})
+                .map(drop)
+                .map_err(|why| why.to_string())
         });
         Beside { client, thread }
     }
@@ -43,6 +46,7 @@ impl Beside {
     /// What the shadow has found so far.
     pub fn end(self) -> Result<Shadowing, String> {
         self.thread.join().map_err(|_| "the author has panicked".to_owned())??;
-        self.client.diff()?.ok_or_else(|| "no shadow has run".to_owned())
+        let seen = self.client.diff().map_err(|why| why.to_string())?;
+        seen.ok_or_else(|| "no shadow has run".to_owned())
     }
 }

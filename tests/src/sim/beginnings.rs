@@ -20,7 +20,10 @@ pub struct Beginnings {
 impl Beginnings {
     /// The first record that a task reads.
     pub fn of(&self, partition: i32, rank: usize) -> Offset {
-        self.taken.get(&partition).map_or(0, |beginning| beginning[rank])
+        self.taken
+            .get(&partition)
+            .map(|beginning| beginning[rank])
+            .unwrap_or_default()
     }
 }
 

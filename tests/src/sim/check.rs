@@ -5,6 +5,8 @@
 //! - The changelog, read from its start, rebuilds the state that the auditor expects. It is also the state that the
 //!   task has in memory.
 
+use pelton::record::Offset;
+
 use super::decided;
 use super::evidence::{self, Evidence};
 use super::state;
@@ -100,7 +102,7 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
         match restoring.step(Duration::ZERO) {
             Ok(None) => {}
             Ok(Some(restored)) => {
-                let starts = vec![0; world.config.inputs.len()];
+                let starts = vec![Offset::ZERO; world.config.inputs.len()];
                 let (layout, schedule) = (world.layout.clone(), world.all_versions());
                 let task = Task::open(partition, layout, schedule, restored, &starts);
                 return task.map(Some).map_err(|why| format!("task {partition}: {why}"));

@@ -97,14 +97,14 @@ pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
     for rank in 0..world.config.inputs.len() {
         let append_time = world.plan.append_time[rank];
         let record = |record: Owned| Record {
-            offset: record.offset,
+            offset: record.offset.0,
             appended: append_time.then_some(record.timestamp),
             key: record.key,
             value: record.value,
         };
         let begins = match world.plan.latest[rank] {
             true => world.beginnings.of(partition, rank),
-            false => 0,
+            false => Offset::ZERO,
         };
         let mut records = read(world, TopicIx::at(rank), partition);
         records.retain(|record| record.offset >= begins);
@@ -242,9 +242,9 @@ pub fn offsets(world: &World, topic: TopicIx, partition: i32) -> (Offset, Offset
 }
 
 /// How much was written to all topics, including markers.
-pub fn written(world: &World) -> Offset {
+pub fn written(world: &World) -> i64 {
     places(world)
-        .map(|(topic, partition)| offsets(world, topic, partition).2)
+        .map(|(topic, partition)| offsets(world, topic, partition).2.0)
         .sum()
 }
 

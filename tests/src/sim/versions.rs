@@ -5,10 +5,10 @@ use parking_lot::Mutex;
 use pelton::binding::Wiring;
 use pelton::config::Config;
 use pelton::deploy::agent::First;
-use pelton::deploy::compile::Compile;
+use pelton::deploy::compile::{Compile, Unfit};
 use pelton::record::VersionId;
 use pelton::registry::Schemas;
-use pelton::rules::{Engine, Limits, Rules, Version};
+use pelton::rules::{self, Engine, Limits, Rules, Version};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -186,11 +186,11 @@ impl Bench {
     pub fn compile(&self) -> Compile {
         let (shared, refused) = (self.shared.clone(), self.refused.clone());
         Arc::new(move |component, settings| {
-            let version = of(&Version::of(component, settings).0).ok_or("nobody knows this version")?;
+            let version = of(&Version::of(component, settings).0).ok_or_else(|| unfit("nobody knows this version"))?;
             let mut refused = refused.lock();
             if refused.now == Some(version) {
                 refused.ever = true;
-                return Err("this instance does not like it".into());
+                return Err(unfit("this instance does not like it"));
             }
             drop(refused);
             Ok(shared.wiring(version))
@@ -206,4 +206,9 @@ impl Shared {
         };
         self.wired[version].get_or_init(wire).clone()
     }
+}
+
+/// A verdict on a version that every instance could have.
+fn unfit(why: &str) -> Unfit {
+    rules::Refused::Settings(why.into()).into()
 }

@@ -6,7 +6,7 @@ use crate::auditor::Format;
 use pelton::config::Config;
 use pelton::error::Failure;
 use pelton::log::embedded::{Embedded, Owned};
-use pelton::record::{Partition, murmur2};
+use pelton::record::{Offset, Partition, murmur2};
 use pelton::service::Answer;
 use pelton::testkit::{self, Script, Which};
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Stage {
     }
 
     /// Appends an event to its topic. Returns its offset.
-    pub fn put(&mut self, event: impl Into<Event>) -> i64 {
+    pub fn put(&mut self, event: impl Into<Event>) -> Offset {
         let event = event.into();
         let partition = murmur2::partition(event.user.as_bytes(), self.partitions());
         let bytes = event.bytes(self.format);
@@ -67,9 +67,9 @@ impl Stage {
     }
 
     /// Appends any record to an input topic. Returns its offset.
-    pub fn raw(&mut self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) -> i64 {
+    pub fn raw(&mut self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) -> Offset {
         let record = Owned {
-            offset: 0,
+            offset: Offset::ZERO,
             timestamp: self.engine.clock().wall(),
             key: key.map(<[u8]>::to_vec),
             value: value.map(<[u8]>::to_vec),
@@ -175,22 +175,22 @@ impl Stage {
 
 impl User<'_> {
     /// Opens a session.
-    pub fn session(self, id: &str, country: &str, at: Millis) -> i64 {
+    pub fn session(self, id: &str, country: &str, at: Millis) -> Offset {
         self.stage.put(session(self.id, id, country, at))
     }
 
     /// Sets the birth year.
-    pub fn birth_date(self, year: &str, at: Millis) -> i64 {
+    pub fn birth_date(self, year: &str, at: Millis) -> Offset {
         self.stage.put(birth_date(self.id, year, at))
     }
 
     /// Sets the country that the user lives in.
-    pub fn address(self, country: &str, at: Millis) -> i64 {
+    pub fn address(self, country: &str, at: Millis) -> Offset {
         self.stage.put(address(self.id, country, at))
     }
 
     /// Money without a session. For any other money, use [`money`].
-    pub fn money(self, id: &str, at: Millis) -> i64 {
+    pub fn money(self, id: &str, at: Millis) -> Offset {
         self.stage.put(money(self.id, id, at))
     }
 }

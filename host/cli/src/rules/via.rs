@@ -103,7 +103,7 @@ impl Via {
         match self {
             Via::Kafka { author, .. } => {
                 let none = "no shadow has run yet; `pelton rules deploy FILE --shadow 1h` starts one";
-                let seen = author.diff().map_err(|why| Trouble(FAILED, why))?;
+                let seen = author.diff().map_err(|why| Trouble(FAILED, why.to_string()))?;
                 seen.ok_or_else(|| Trouble(FINDINGS, none.into()))
             }
             Via::Http { url, client } => {
@@ -119,7 +119,7 @@ impl Via {
     /// Cancels the deploy or shadow in progress.
     pub fn cancel(&self) -> Result<Cancelled, Trouble> {
         match self {
-            Via::Kafka { author, .. } => author.cancel().map_err(|why| Trouble(FINDINGS, why)),
+            Via::Kafka { author, .. } => author.cancel().map_err(|why| Trouble(FINDINGS, why.to_string())),
             Via::Http { url, client } => {
                 let request = client.post(format!("{url}/rules/cancel"));
                 let request = request.header("content-type", "application/json").body("{}");
@@ -137,7 +137,9 @@ impl Via {
                     also: wish.also,
                     ran_within: *ran_within,
                 };
-                author.prune(&keep, wish.dry_run).map_err(|why| Trouble(FINDINGS, why))
+                author
+                    .prune(&keep, wish.dry_run)
+                    .map_err(|why| Trouble(FINDINGS, why.to_string()))
             }
             Via::Http { url, client } => {
                 let request = client.post(format!("{url}/rules/prune"));
@@ -152,7 +154,7 @@ impl Via {
     pub fn status(&self) -> Result<Running, Trouble> {
         match self {
             Via::Kafka { author, tasks, .. } => {
-                let reader = author.read().map_err(|why| Trouble(FAILED, why))?;
+                let reader = author.read().map_err(|why| Trouble(FAILED, why.to_string()))?;
                 let control = reader.control();
                 let version = |number| {
                     control

@@ -2,10 +2,10 @@ use super::*;
 use crate::record::{Offset, Rank};
 use proptest::prelude::*;
 
-fn entry(time: Millis, rank: Rank, offset: Offset) -> Waiting {
+fn entry(time: Millis, rank: Rank, offset: i64) -> Waiting {
     Waiting {
         time,
-        offset,
+        offset: Offset(offset),
         ticket: 0,
         slot: 0,
         index: 0,
@@ -25,7 +25,7 @@ proptest! {
         for (offset, (what, time, rank, many)) in steps.into_iter().enumerate() {
             if what < 3 {
                 let time = time * [1, 500, 100_000][far as usize];
-                let entry = entry(time.max(w), Rank(rank), offset as Offset);
+                let entry = entry(time.max(w), Rank(rank), offset as i64);
                 pushed.push(entry.key());
                 order.push(entry);
             } else {

@@ -3,7 +3,7 @@
 //! Rule: reading gives exactly what was written, or an error. A checksum stays in memory.
 
 use crate::log::{Chunk, Fetched};
-use crate::record::Span;
+use crate::record::{Offset, Span};
 use crate::store::scratch::{Extent, Scratch};
 use std::io;
 use xxhash_rust::xxh3::Xxh3;
@@ -33,7 +33,7 @@ impl Packed {
     pub fn write(scratch: &mut Scratch, chunk: &Chunk) -> io::Result<Packed> {
         let mut head = Vec::with_capacity(chunk.records.len() * RECORD + chunk.headers.len() * HEADER);
         for record in &chunk.records {
-            head.extend(record.offset.to_le_bytes());
+            head.extend(record.offset.0.to_le_bytes());
             head.extend(record.timestamp.to_le_bytes());
             head.push(
                 flag(record.append_time, APPEND_TIME)
@@ -88,7 +88,7 @@ impl Packed {
 fn record(at: &[u8; RECORD]) -> Fetched {
     let flags = at[16];
     Fetched {
-        offset: i64::from_le_bytes(array(at, 0)),
+        offset: Offset(i64::from_le_bytes(array(at, 0))),
         timestamp: i64::from_le_bytes(array(at, 8)),
         append_time: flags & APPEND_TIME != 0,
         key: (flags & KEY != 0).then(|| span(at, 17)),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::log::Fetched;
-use crate::record::Span;
+use crate::record::{Offset, Span};
 use proptest::prelude::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -25,7 +25,7 @@ fn chunk(rank: Rank, first: i64, sizes: &[Option<usize>]) -> Chunk {
         let from = chunk.headers.len() as u32;
         chunk.headers.extend(name.map(|name| (name, name)));
         chunk.records.push(Fetched {
-            offset,
+            offset: Offset(offset),
             timestamp: offset - 5,
             append_time: offset % 2 == 0,
             key,
@@ -172,7 +172,7 @@ fn a_full_disk_keeps_all_in_memory() {
     assert!(shelf.trust.warned);
     for (offset, place) in places.into_iter().enumerate() {
         assert!(shelf.bring(place));
-        assert_eq!(shelf.record(place, 0).offset(), offset as i64);
+        assert_eq!(shelf.record(place, 0).offset(), Offset(offset as i64));
         shelf.done(place);
     }
     assert!(!shelf.is_lost() && shelf.bytes(Rank(0)) == 0);

@@ -39,7 +39,7 @@ impl Taker {
         let position = self.arrivals.position(Rank::at(rank));
         let unread = self.logs[rank].iter().filter(|(offset, _)| *offset >= position);
         let values: Vec<_> = unread.take(many).map(|(offset, time)| (*offset, *time)).collect();
-        let values: Vec<_> = values.iter().map(|at| (at.0, at.1, at.0.to_le_bytes())).collect();
+        let values: Vec<_> = values.iter().map(|at| (at.0.0, at.1, at.0.0.to_le_bytes())).collect();
         let records: Vec<_> = values
             .iter()
             .map(|(at, time, value)| (*at, *time, value.as_slice()))
@@ -63,7 +63,7 @@ impl Taker {
         for next in plan.iter().take(taken) {
             let record = self.arrivals.record(next);
             assert_eq!((record.topic().rank(), record.offset()), (next.rank(), next.offset()));
-            assert_eq!(record.value(), Some(next.offset().to_le_bytes().as_slice()));
+            assert_eq!(record.value(), Some(next.offset().0.to_le_bytes().as_slice()));
             self.taken.push((next.time(), next.rank(), next.offset()));
             self.arrivals.take(next);
         }
@@ -117,7 +117,7 @@ fn log() -> impl Strategy<Value = Vec<(Offset, Millis)>> {
         let mut offset = -1;
         let place = |(gap, time)| {
             offset += gap;
-            (offset, time)
+            (Offset(offset), time)
         };
         records.into_iter().map(place).collect()
     })

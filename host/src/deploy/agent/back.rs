@@ -11,7 +11,7 @@ use crate::deploy::protocol::{Control, Decision, Record, Way};
 pub fn decision(control: &Control, instance: &str, tasks: &[Status]) -> Option<Record> {
     let due = |task: &&Status| control.way_back(task.deployed) == Way::Back;
     let mut over = tasks.iter().filter(due);
-    let (task, why) = over.find_map(|task| Some((task, &task.trouble.as_ref()?.0)))?;
+    let (task, why) = over.find_map(|task| Some((task, &task.trouble.as_ref()?.why)))?;
     let (partition, number) = (task.partition, task.deployed);
     let why = format!("instance '{instance}', task {partition}: {why}");
     let decision = Decision::Withdraw(why);

@@ -56,8 +56,10 @@ pub struct Parts {
     pub layout: Arc<Layout>,
     /// What was read from the topic so far.
     pub reader: ControlReader,
-    /// Names of the pipeline and of the instance.
-    pub name: (String, String),
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Name of the instance.
+    pub instance: String,
     pub compile: Compile,
     /// `None` if there is a deploy already.
     pub first: Option<First>,
@@ -137,17 +139,12 @@ impl DeployAgent {
             publisher: None,
             in_flight: false,
             renew: false,
-            written: 0,
+            written: Offset::ZERO,
             orders_made: 0,
             open: None,
             shadow: Held::default(),
             parts,
         }
-    }
-
-    /// Adds a version that was compiled elsewhere.
-    pub fn know(&mut self, wiring: Arc<Wiring>) {
-        self.wirings.insert(wiring.rules.version().0, wiring);
     }
 
     /// What its tasks must do.

@@ -25,7 +25,7 @@ impl DeployAgent {
             self.first(now, &mut batch);
             return batch;
         }
-        if let Some(decision) = back::decision(&self.control, &self.parts.name.1, tasks) {
+        if let Some(decision) = back::decision(&self.control, &self.parts.instance, tasks) {
             self.decide(now, &decision, &mut batch);
             return batch;
         }
@@ -51,7 +51,7 @@ impl DeployAgent {
             now.mono.saturating_sub(since) >= limit + grace
         };
         let decision = if let Some(why) = self.failed.get(&version) {
-            let why = format!("it does not fit instance '{}': {why}", self.parts.name.1);
+            let why = format!("it does not fit instance '{}': {why}", self.parts.instance);
             Some(Decision::Cancel(why))
         } else if let (Some(Record::Decision { decision, .. }), Some(since)) = (due, due_since) {
             late(since, Duration::ZERO).then_some(decision)
@@ -74,8 +74,8 @@ impl DeployAgent {
             (false, false) => return batch,
         };
         let report = Report { stage, tasks: mine };
-        if open.reports.get(&self.parts.name.1) != Some(&report) {
-            let instance = self.parts.name.1.clone();
+        if open.reports.get(&self.parts.instance) != Some(&report) {
+            let instance = self.parts.instance.clone();
             let record = Record::Report {
                 number,
                 instance,
@@ -91,7 +91,7 @@ impl DeployAgent {
     fn decide(&mut self, now: Now, decision: &Record, batch: &mut ControlBatch) {
         self.orders_made += 1;
         let own = nonce(&[
-            self.parts.name.1.as_bytes(),
+            self.parts.instance.as_bytes(),
             &now.wall.to_be_bytes(),
             &self.orders_made.to_be_bytes(),
             &self.control.last().to_be_bytes(),
@@ -125,7 +125,7 @@ impl DeployAgent {
     fn first(&self, now: Now, batch: &mut ControlBatch) {
         let Some(first) = &self.parts.first else { return };
         let component = hash(&first.component);
-        let instance = &self.parts.name.1;
+        let instance = &self.parts.instance;
         let deploy = Deploy {
             number: 1,
             nonce: nonce(&[instance.as_bytes(), &now.wall.to_be_bytes()]),

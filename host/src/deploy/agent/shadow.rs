@@ -37,7 +37,7 @@ impl DeployAgent {
                     number: wanted.number(),
                     wiring: wiring.clone(),
                     duration: wanted.shadow.duration,
-                    instance: self.parts.name.1.clone(),
+                    instance: self.parts.instance.clone(),
                     layout: self.parts.layout.clone(),
                     inputs: self.parts.inputs.clone(),
                     schemas: self.parts.schemas.clone(),
@@ -64,7 +64,7 @@ impl DeployAgent {
             return;
         };
         let (number, version) = (known.number(), known.shadow.deploy.version);
-        let (layout, instance) = (self.parts.layout.clone(), self.parts.name.1.clone());
+        let (layout, instance) = (self.parts.layout.clone(), self.parts.instance.clone());
         let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
         let mut say = |said: Said| batch.record(&layout, &Record::Shadow(said), &own, now.wall);
         if let Some(why) = self.failed.get(&version) {

@@ -3,6 +3,7 @@
 //! Rule: rules are written to the topic only after they have compiled and passed the checks.
 
 use crate::binding::Layout;
+use crate::deploy::DeployRefused;
 use crate::deploy::api::{Back, Finding, Wish};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::checks;
@@ -25,9 +26,15 @@ pub(super) const AWAY: Duration = Duration::from_secs(60);
 /// How much longer the author waits than the instances, which cancel an undecided deploy after the limit.
 pub(super) const SLACK: Duration = Duration::from_secs(15);
 
-/// The error if there is no deploy yet.
-pub(super) const NO_DEPLOY: &str =
-    "there is no deploy yet; the first instance that runs deploys the rules that its file names";
+pub(super) type Result<T> = std::result::Result<T, DeployRefused>;
+
+pub(super) fn no_deploy() -> DeployRefused {
+    DeployRefused::request("there is no deploy yet; the first instance that runs deploys the rules that its file names")
+}
+
+pub(super) fn no_cancel() -> DeployRefused {
+    DeployRefused::Topic("the cancel did not reach the control topic; try again".into())
+}
 
 /// Deploys rules to one pipeline.
 pub struct DeployClient {
@@ -63,7 +70,7 @@ pub(super) struct Candidate {
 
 impl DeployClient {
     /// Reads the topic up to its current end.
-    pub fn read(&self) -> Result<ControlReader, String> {
+    pub fn read(&self) -> Result<ControlReader> {
         patiently(|| {
             let mut reader = ControlReader::begin(self.log.clone(), self.layout.clone())?;
             reader.catch_up(WAIT)?;
@@ -72,12 +79,12 @@ impl DeployClient {
     }
 
     /// Compiles what is wanted, and checks it against what ran. The error lists the findings that keep it out.
-    pub(super) fn checked(&self, control: &Control, wanted: Wanted, wish: &Wish) -> Result<Candidate, String> {
+    pub(super) fn checked(&self, control: &Control, wanted: Wanted, wish: &Wish) -> Result<Candidate> {
         let wiring = (self.compile)(&wanted.component, &wanted.settings)?;
         let declared = declared(&wiring);
         let findings = checks::check(control, &declared, wish.one_way);
         if findings.iter().any(|finding| finding.error) {
-            return Err(lines(&findings));
+            return Err(DeployRefused::Findings(findings));
         }
         Ok(Candidate {
             component: wanted.component,
@@ -122,7 +129,7 @@ impl DeployClient {
         component: &[u8],
         deploy: Deploy,
         record: impl FnOnce(Deploy) -> Record,
-    ) -> Result<(), String> {
+    ) -> Result<()> {
         let (own, written, hash) = (deploy.nonce, deploy.written, deploy.component);
         let mut batch = ControlBatch::default();
         if !reader.has(&hash, component.len() as u64) {
@@ -134,7 +141,7 @@ impl DeployClient {
     }
 
     /// The component and the settings that a request asks for.
-    pub(super) fn wanted(&self, reader: &ControlReader, newest: &Known, wish: &Wish) -> Result<Wanted, String> {
+    pub(super) fn wanted(&self, reader: &ControlReader, newest: &Known, wish: &Wish) -> Result<Wanted> {
         let control = reader.control();
         let base = match wish.back {
             None if wish.promote => promoted(reader)?,
@@ -142,31 +149,34 @@ impl DeployClient {
             Some(Back::Before) => control
                 .before(newest.deploy.number)
                 .map(|known| &known.deploy)
-                .ok_or("there is no earlier version to go back to")?,
+                .ok_or_else(|| DeployRefused::request("there is no earlier version to go back to"))?,
             Some(Back::To(number)) => control
                 .known(number)
                 .filter(|known| matches!(known.state, State::Committed(_) | State::Withdrawn(..)))
                 .map(|known| &known.deploy)
-                .ok_or(format!("deploy {number} was never committed: see `pelton rules list`"))?,
+                .ok_or_else(|| {
+                    DeployRefused::Request(format!("deploy {number} was never committed: see `pelton rules list`"))
+                })?,
         };
         let component = match &wish.component {
             Some(component) => component.clone(),
             None => {
-                let fetch = reader
-                    .fetch(base)
-                    .ok_or("its component is no longer on the control topic, because it was pruned; deploy its file")?;
-                fetch.run(WAIT).map_err(|why| why.to_string())?
+                let pruned = "its component is no longer on the control topic, because it was pruned; deploy its file";
+                let fetch = reader.fetch(base).ok_or_else(|| DeployRefused::request(pruned))?;
+                fetch.run(WAIT)?
             }
         };
         let mut settings = match &wish.settings {
             Some(settings) => settings.clone(),
-            None => serde_json::from_str(&base.settings)
-                .map_err(|why| format!("the settings of deploy {} are not valid JSON: {why}", base.number))?,
+            None => serde_json::from_str(&base.settings).map_err(|why| {
+                let number = base.number;
+                DeployRefused::Request(format!("the settings of deploy {number} are not valid JSON: {why}"))
+            })?,
         };
         if !wish.set.is_empty() {
             let object = settings
                 .as_object_mut()
-                .ok_or("the running settings are not an object")?;
+                .ok_or_else(|| DeployRefused::request("the running settings are not an object"))?;
             object.extend(wish.set.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         let settings = settings.to_string();
@@ -188,7 +198,7 @@ impl DeployClient {
     }
 
     /// Writes a batch. If the outcome is in doubt, the caller sees it on the topic.
-    pub(super) fn publish(&self, batch: ControlBatch) -> Result<(), String> {
+    pub(super) fn publish(&self, batch: ControlBatch) -> Result<()> {
         let mut publisher = patiently(|| self.log.publisher(&format!("{}-author", self.pipeline)))?;
         publisher.submit(batch.transaction());
         let begun = Instant::now();
@@ -196,11 +206,16 @@ impl DeployClient {
             match publisher.outcome(WAIT) {
                 Some((_, Outcome::Committed(_))) => return Ok(()),
                 Some((_, Outcome::Aborted(why))) => {
-                    return Err(format!("the control topic could not be written: {why}"));
+                    let why = format!("the control topic could not be written: {why}");
+                    return Err(DeployRefused::Topic(why));
                 }
                 // Another author may have taken the transactional id. The records may still have been written.
                 Some((_, Outcome::Ambiguous(_))) => return patiently(|| publisher.renew()),
-                None if begun.elapsed() > AWAY => return Err("the control topic could not be written in time".into()),
+                None if begun.elapsed() > AWAY => {
+                    return Err(DeployRefused::Topic(
+                        "the control topic could not be written in time".into(),
+                    ));
+                }
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
         }
@@ -208,25 +223,20 @@ impl DeployClient {
 }
 
 /// The deploy of the running shadow, whose component and settings should take over now.
-fn promoted(reader: &ControlReader) -> Result<&Deploy, String> {
+fn promoted(reader: &ControlReader) -> Result<&Deploy> {
     let under_way = reader.control().shadows().under_way();
-    let known = under_way.ok_or("no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one")?;
+    let none = "no shadow is running; `pelton rules deploy FILE --shadow 1h` starts one";
+    let known = under_way.ok_or_else(|| DeployRefused::request(none))?;
     Ok(&known.shadow.deploy)
 }
 
 /// Retries until it succeeds, or until the brokers have been away for too long.
-pub(super) fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T, String> {
+pub(super) fn patiently<T>(mut call: impl FnMut() -> crate::error::Result<T>) -> Result<T> {
     let begun = Instant::now();
     loop {
         match call() {
-            Err(Failure::Retry(why)) if begun.elapsed() > AWAY => return Err(why),
-            Err(Failure::Retry(_)) => std::thread::sleep(WAIT),
-            other => return other.map_err(|why| why.to_string()),
+            Err(Failure::Retry(_)) if begun.elapsed() <= AWAY => std::thread::sleep(WAIT),
+            other => return Ok(other?),
         }
     }
-}
-
-/// The findings, one per line.
-pub fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -6,6 +6,7 @@
 
 use super::DeployClient;
 use crate::clock::wall;
+use crate::deploy::DeployRefused;
 use crate::deploy::api::Pruned;
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::{Control, Known, Record, State};
@@ -37,15 +38,17 @@ struct Prunable {
 
 impl DeployClient {
     /// Removes what is not needed. If `dry_run`, only says what that is.
-    pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Pruned>, String> {
+    pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Vec<Pruned>, DeployRefused> {
         let reader = self.read()?;
         let control = reader.control();
         if let Some(open) = control.open() {
             let number = open.deploy.number;
-            return Err(format!("deploy {number} is not decided yet; prune once it is"));
+            let why = format!("deploy {number} is not decided yet; prune once it is");
+            return Err(DeployRefused::Request(why));
         }
         if let Some(unknown) = keep.also.iter().find(|number| control.known(**number).is_none()) {
-            return Err(format!("there is no deploy {unknown}: see `pelton rules list`"));
+            let why = format!("there is no deploy {unknown}: see `pelton rules list`");
+            return Err(DeployRefused::Request(why));
         }
         let now = wall();
         let mut prunable = prunable(control, self.layout.partitions, keep, now);

@@ -3,7 +3,8 @@
 //! Rule: like a deploy, everything goes through the control topic. The shadow has started when every instance has
 //! compiled and checked it. From then on nobody waits for it.
 
-use super::deploy_client::{AWAY, DeployClient, NO_DEPLOY, SLACK, WAIT, patiently};
+use super::deploy_client::{AWAY, DeployClient, Result, SLACK, WAIT, no_cancel, no_deploy, patiently};
+use crate::deploy::DeployRefused;
 use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::Record;
@@ -16,25 +17,24 @@ use std::time::Instant;
 
 impl DeployClient {
     /// Checks the rules, starts the shadow, and waits until every instance is ready. The error says why it was refused.
-    pub(super) fn begin_shadow(
-        &self,
-        mut reader: ControlReader,
-        wish: Wish,
-        duration: Millis,
-    ) -> Result<Deployed, String> {
+    pub(super) fn begin_shadow(&self, mut reader: ControlReader, wish: Wish, duration: Millis) -> Result<Deployed> {
         let control = reader.control().clone();
-        let newest = control.newest().ok_or(NO_DEPLOY)?;
+        let newest = control.newest().ok_or_else(no_deploy)?;
         if duration <= 0 {
-            return Err("the duration of a shadow must be more than zero".into());
+            return Err(DeployRefused::request(
+                "the duration of a shadow must be more than zero",
+            ));
         }
         if wish.at.is_some() {
-            return Err("a shadow always begins now; leave out the event time".into());
+            return Err(DeployRefused::request(
+                "a shadow always begins now; leave out the event time",
+            ));
         }
         if let Some(under_way) = control.shadows().under_way() {
-            return Err(format!(
+            return Err(DeployRefused::Request(format!(
                 "shadow {} is still running; `pelton rules promote` lets it take over, `pelton rules cancel` ends it",
                 under_way.number()
-            ));
+            )));
         }
         let wanted = self.wanted(&reader, newest, &wish)?;
         let candidate = self.checked(&control, wanted, &wish)?;
@@ -56,20 +56,22 @@ impl DeployClient {
             Record::Shadow(Said::Begin(Shadow { deploy, duration }))
         })?;
         if ours(&reader, number, &own).is_none() {
-            return Err("someone else deployed at the same time and was first; see `pelton rules status`".into());
+            let why = "someone else deployed at the same time and was first; see `pelton rules status`";
+            return Err(DeployRefused::Overtaken(why.into()));
         }
         self.begun(&mut reader, number, &own)?;
         Ok(deployed)
     }
 
     /// Waits until every task has an instance that is ready for the shadow.
-    fn begun(&self, reader: &mut ControlReader, number: u64, own: &[u8; 16]) -> Result<(), String> {
+    fn begun(&self, reader: &mut ControlReader, number: u64, own: &[u8; 16]) -> Result<()> {
         let begun = Instant::now();
         let mut given_up = false;
         loop {
-            let last = ours(reader, number, own).ok_or("another shadow has begun in the meantime")?;
+            let another = || DeployRefused::Overtaken("another shadow has begun in the meantime".into());
+            let last = ours(reader, number, own).ok_or_else(another)?;
             if let Some(why) = &last.over {
-                return Err(why.clone());
+                return Err(DeployRefused::Over(why.clone()));
             }
             if last.covered(self.layout.partitions as usize) {
                 return Ok(());
@@ -84,23 +86,23 @@ impl DeployClient {
     }
 
     /// Ends the running shadow, and returns its number.
-    pub(super) fn cancel_shadow(&self, mut reader: ControlReader) -> Result<Cancelled, String> {
-        let under_way = reader.control().shadows().under_way().ok_or(
-            "no deploy and no shadow is under way. A deploy that is committed can't be cancelled: `pelton rules rollback` \
-             deploys the one before",
-        )?;
+    pub(super) fn cancel_shadow(&self, mut reader: ControlReader) -> Result<Cancelled> {
+        let Some(under_way) = reader.control().shadows().under_way() else {
+            return Err(DeployRefused::request(
+                "no deploy and no shadow is under way. A deploy that is committed can't be cancelled: `pelton rules rollback` \
+                 deploys the one before",
+            ));
+        };
         let number = under_way.number();
         self.end_shadow(number, format!("cancelled by {}", self.name))?;
         patiently(|| reader.catch_up(WAIT))?;
         match reader.control().shadows().under_way() {
-            Some(under_way) if under_way.number() == number => {
-                Err("the cancel did not reach the control topic; try again".into())
-            }
+            Some(under_way) if under_way.number() == number => Err(no_cancel()),
             _ => Ok(Cancelled::Shadow(number)),
         }
     }
 
-    fn end_shadow(&self, number: u64, why: String) -> Result<(), String> {
+    fn end_shadow(&self, number: u64, why: String) -> Result<()> {
         let wall = crate::clock::wall();
         let mut batch = ControlBatch::default();
         let record = Record::Shadow(Said::Over(number, why));
@@ -109,7 +111,7 @@ impl DeployClient {
     }
 
     /// The results of the last shadow that are on the topic, if there was one.
-    pub fn diff(&self) -> Result<Option<Shadowing>, String> {
+    pub fn diff(&self) -> Result<Option<Shadowing>> {
         let reader = self.read()?;
         Ok(status::shadow(reader.control(), self.layout.partitions as usize))
     }

@@ -21,8 +21,6 @@ pub struct Control {
     deploys: Vec<Arc<Known>>,
     /// For each task, the last deploy that it has taken over. A task without an entry runs the first deploy.
     taken: BTreeMap<Partition, Number>,
-    /// The components of all deploys up to this one were removed.
-    pruned: Number,
     shadows: Shadows,
 }
 
@@ -33,7 +31,6 @@ impl Control {
             tasks,
             deploys: vec![],
             taken: BTreeMap::new(),
-            pruned: 0,
             shadows: Shadows::default(),
         }
     }
@@ -86,10 +83,8 @@ impl Control {
                 self.taken.insert(task, number);
                 Effect::Changed
             }
-            Record::Pruned { number } => {
-                self.pruned = self.pruned.max(number);
-                Effect::Changed
-            }
+            // It is for people. Whether a component is there shows when it is fetched.
+            Record::Pruned { .. } => Effect::None,
             Record::Shadow(said) => {
                 let undecided = self.open().map(|open| open.deploy.number);
                 self.shadows.apply(said, undecided)
@@ -209,11 +204,6 @@ impl Control {
     /// The last deploy that a task has taken over.
     pub fn taken(&self, task: Partition) -> Number {
         self.taken.get(&task).copied().unwrap_or(1)
-    }
-
-    /// The components of deploys up to this one were removed, unless a later deploy has the same component.
-    pub fn pruned(&self) -> Number {
-        self.pruned
     }
 
     /// The commit, if it is due because every task holds and has said where.

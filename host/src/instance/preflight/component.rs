@@ -66,7 +66,7 @@ pub fn wiring(
             };
             Finding::error(key, "", misfit.why)
         };
-        misfits.into_iter().map(finding).collect()
+        misfits.0.into_iter().map(finding).collect()
     })
 }
 

@@ -82,7 +82,7 @@ impl World {
         Stamp {
             cluster: cluster.into(),
             topic: topic.unwrap().unwrap().id,
-            offset: 0,
+            offset: Offset(0),
         }
     }
 }
@@ -200,7 +200,7 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
     for cut in 1..=3 {
         // It knows where the log begins, and then that changes.
         let read = world.drive(&mut work, |question| matches!(question, Question::Read(..)));
-        world.cluster.truncate(changelog, TASK, cut).unwrap();
+        world.cluster.truncate(changelog, TASK, Offset(cut)).unwrap();
         let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
         work.0.answer(answer);
         assert!(
@@ -209,7 +209,7 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
         );
     }
     let read = world.drive(&mut work, |question| matches!(question, Question::Read(..)));
-    world.cluster.truncate(changelog, TASK, 4).unwrap();
+    world.cluster.truncate(changelog, TASK, Offset(4)).unwrap();
     let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
     work.0.answer(answer);
     assert!(matches!(
@@ -233,5 +233,5 @@ fn inputs_begin_where_the_file_says() {
     world.site.config = Arc::new(config);
     let mut work = world.restore(1);
     world.drive(&mut work, |question| matches!(question, Question::Offsets(_)));
-    assert_eq!(work.0.starts, [0, 1, 0]);
+    assert_eq!(work.0.starts, [0, 1, 0].map(Offset));
 }

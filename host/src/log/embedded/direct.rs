@@ -114,11 +114,11 @@ impl Embedded {
     ) -> Result<Range<Offset>> {
         self.change(|state| {
             let topic = state.topic(topic)?;
-            let first = state.log(topic, partition)?.bounds().1;
+            let first = state.log(topic, partition)?.bounds().end;
             for record in records {
                 state.append(topic, partition, record, None)?;
             }
-            Ok(first..state.log(topic, partition)?.bounds().1)
+            Ok(first..state.log(topic, partition)?.bounds().end)
         })
     }
 
@@ -145,7 +145,7 @@ impl Embedded {
         let state = self.lock();
         let log = state.log(state.topic(topic)?, partition)?;
         let mut chunk = Chunk::default();
-        log.fetch(log.bounds().0, FetchSize::ALL, isolation, &mut chunk);
+        log.fetch(log.bounds().start, FetchSize::ALL, isolation, &mut chunk);
         Ok(chunk.records.iter().map(|record| Owned::new(&chunk, record)).collect())
     }
 
@@ -153,11 +153,11 @@ impl Embedded {
     pub fn last(&self, topic: &str, partition: Partition) -> Result<Option<Owned>> {
         /// Long enough for the markers at the end of a partition: each transaction ends with one, also if it was
         /// aborted.
-        const BACK: Offset = 64;
+        const BACK: i64 = 64;
         let state = self.lock();
         let log = state.log(state.topic(topic)?, partition)?;
         let mut chunk = Chunk::default();
-        let from = log.bounds().0.max(log.stable() - BACK);
+        let from = log.bounds().start.max(Offset(log.stable().0 - BACK));
         log.fetch(from, FetchSize::ALL, Isolation::Uncommitted, &mut chunk);
         Ok(chunk.records.last().map(|record| Owned::new(&chunk, record)))
     }
@@ -166,7 +166,7 @@ impl Embedded {
     pub fn offsets(&self, topic: &str, partition: Partition) -> Result<(Offset, Offset, Offset)> {
         let state = self.lock();
         let log = state.log(state.topic(topic)?, partition)?;
-        Ok((log.bounds().0, log.stable(), log.bounds().1))
+        Ok((log.bounds().start, log.stable(), log.bounds().end))
     }
 
     /// The group's committed offsets, by (topic, partition). Offsets in open transactions are not included.
@@ -245,8 +245,8 @@ pub(super) fn truncate(state: &mut State, topic: &str, partition: Partition, bef
         )));
     }
     let log = state.log_mut(no, partition)?;
-    if before > log.bounds().1 {
-        let end = log.bounds().1;
+    if before > log.bounds().end {
+        let end = log.bounds().end;
         return Err(Failure::Fatal(format!(
             "partition {partition} of {topic} ends at {end}, before {before}"
         )));

@@ -2,13 +2,9 @@
 //!
 //! Rule: without a hook, everything succeeds at once. A hook can only choose outcomes that a real cluster may have.
 
-use crate::record::Partition;
-
 /// A transactional call that is about to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The instance that calls.
-    pub instance: &'a str,
     /// Its transactional id.
     pub transactional_id: &'a str,
     /// The kind of call.
@@ -67,15 +63,11 @@ impl Fate {
 /// Decides the fate of each transactional call. It runs under the cluster's lock, so it must not call the cluster.
 pub type Fates = Box<dyn FnMut(Call<'_>) -> Fate + Send>;
 
-/// A fetch that is about to be made from one partition.
+/// A fetch that is about to be made from one partition of a topic.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch<'a> {
-    /// The instance that fetches.
-    pub instance: &'a str,
     /// The topic that it fetches from.
     pub topic: &'a str,
-    /// The partition that it fetches from.
-    pub partition: Partition,
 }
 
 /// Decides the maximum number of records of a fetch. At 0 it returns nothing, not even a proof of the end. It runs

@@ -7,6 +7,7 @@
 use crate::log::{Chunk, Fetched};
 use crate::record::{Offset, Span};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Size of a segment, in bytes of records. Positions in it fit into u32.
 const SEGMENT: usize = 1 << 20;
@@ -113,8 +114,8 @@ pub(super) struct Log {
 
 impl Log {
     /// First offset that is still in the log, and the high watermark.
-    pub fn bounds(&self) -> (Offset, Offset) {
-        (self.start, self.end)
+    pub fn bounds(&self) -> Range<Offset> {
+        self.start..self.end
     }
 
     /// Last stable offset: where a committed reader must stop.
@@ -163,7 +164,7 @@ impl Log {
                 segment.bytes.extend_from_slice(value);
             }
         }
-        self.end += 1;
+        self.end = self.end.next();
         offset
     }
 
@@ -182,7 +183,7 @@ impl Log {
                 }
             }
         }
-        self.end += 1;
+        self.end = self.end.next();
     }
 
     /// Removes all records before an offset.
@@ -243,7 +244,7 @@ impl Log {
                     return position;
                 }
                 segment.copy(run, next, chunk);
-                position = segment.entries[next - 1].offset + 1;
+                position = segment.entries[next - 1].offset.next();
             }
         }
         position.max(end)

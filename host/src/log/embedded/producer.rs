@@ -11,8 +11,7 @@ use super::state::State;
 use super::topic::TopicNo;
 use super::txn::{GroupOffset, Hold, Markers};
 use crate::error::{Failure, Result};
-use crate::log::{Outcome, Producer, Topics, Transaction};
-use crate::record::{Offset, Partition, TopicIx};
+use crate::log::{End, Outcome, Producer, Topics, Transaction};
 use std::time::Duration;
 
 /// The `transaction.timeout.ms` of Pelton's producers.
@@ -38,7 +37,7 @@ struct Flight {
     /// How many more polls return nothing.
     polls: u32,
     /// For each partition, the offset after the last record.
-    ends: Vec<(TopicIx, Partition, Offset)>,
+    ends: Vec<End>,
     outcome: Option<Outcome>,
 }
 
@@ -90,7 +89,6 @@ impl EmbeddedProducer {
                     .iter()
                     .map(|(name, value)| (name.of(bytes), value.of(bytes))),
             );
-            let place = (record.topic, record.partition);
             // `numbers` has the topics of all records.
             let topic = numbers[usize::from(record.topic)].unwrap_or_default();
             let appended = Record {
@@ -99,13 +97,15 @@ impl EmbeddedProducer {
                 timestamp: record.timestamp,
                 headers: &headers,
             };
-            let after = state.write(self.hold, topic, place.1, appended)? + 1;
-            match ends
-                .iter_mut()
-                .find(|(topic, partition, _)| (*topic, *partition) == place)
-            {
-                Some((_, _, end)) => *end = after,
-                None => ends.push((place.0, place.1, after)),
+            let after = state.write(self.hold, topic, record.partition, appended)?.next();
+            let is_of = |end: &&mut End| (end.topic, end.partition) == (record.topic, record.partition);
+            match ends.iter_mut().find(is_of) {
+                Some(end) => end.offset = after,
+                None => ends.push(End {
+                    topic: record.topic,
+                    partition: record.partition,
+                    offset: after,
+                }),
             }
         }
         Ok(())
@@ -205,7 +205,7 @@ impl Producer for EmbeddedProducer {
         );
         let cluster = self.cluster.clone();
         let flight = cluster.change(|state| {
-            let fate = state.fate(self.client, &self.id, What::Submit);
+            let fate = state.fate(&self.id, What::Submit);
             let mut flight = Flight {
                 transaction,
                 fate,
@@ -249,7 +249,7 @@ impl Producer for EmbeddedProducer {
 /// Takes the transactional id, as `init_transactions` does.
 fn init(state: &mut State, client: ClientNo, id: &str) -> Result<Hold> {
     state.alive(client)?;
-    let fate = state.fate(client, id, What::Init);
+    let fate = state.fate(id, What::Init);
     let unanswered = || Failure::Retry(format!("no answer to the init of transactional id {id}"));
     if fate.truth != Truth::Commit {
         return Err(unanswered());

@@ -11,6 +11,7 @@ use super::topic::TopicNo;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Chunk, Reader, Topics};
 use crate::record::{Offset, Partition, TopicIx};
+use std::ops::Range;
 use std::time::Duration;
 
 /// About how many bytes a poll takes from one partition. A second-level cache can hold them.
@@ -70,18 +71,12 @@ impl EmbeddedReader {
 
 impl Assigned {
     /// Takes the available records.
-    fn poll(
-        &mut self,
-        state: &mut State,
-        client: ClientNo,
-        proofs: Duration,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<()> {
+    fn poll(&mut self, state: &mut State, proofs: Duration, arrivals: &mut Vec<Arrival>) -> Result<()> {
         if self.paused || self.lost {
             return Ok(());
         }
         let (topic, partition) = (self.topic, self.partition);
-        let (start, end) = state.log(self.number, partition)?.bounds();
+        let Range { start, end } = state.log(self.number, partition)?.bounds();
         if self.position < start || self.position > end {
             self.lost = true;
             arrivals.push(Arrival::OutOfRange {
@@ -93,7 +88,7 @@ impl Assigned {
             return Ok(());
         }
         let size = FetchSize {
-            records: state.limit(client, self.number, partition),
+            records: state.limit(self.number),
             bytes: FETCH_BYTES,
         };
         if size.records == 0 {
@@ -173,7 +168,7 @@ impl Reader for EmbeddedReader {
             self.turn = self.turn.wrapping_add(1);
             for i in 0..count {
                 let at = (self.turn.wrapping_add(i)) % count;
-                self.assigned[at].poll(&mut state, self.client, self.proofs, arrivals)?;
+                self.assigned[at].poll(&mut state, self.proofs, arrivals)?;
             }
             if arrivals.len() > before || state.clock.now() >= until || !state.clock.passes() {
                 return Ok(());

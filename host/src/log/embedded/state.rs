@@ -160,26 +160,16 @@ impl State {
     }
 
     /// What the hook decides for a call.
-    pub fn fate(&mut self, client: ClientNo, transactional_id: &str, what: What) -> Fate {
-        let instance = &self.clients[client].instance;
-        self.fates.as_mut().map_or(Fate::GOOD, |decide| {
-            decide(Call {
-                instance,
-                transactional_id,
-                what,
-            })
-        })
+    pub fn fate(&mut self, transactional_id: &str, what: What) -> Fate {
+        let call = Call { transactional_id, what };
+        self.fates.as_mut().map_or(Fate::GOOD, |decide| decide(call))
     }
 
     /// The maximum number of records for a fetch.
-    pub fn limit(&mut self, client: ClientNo, topic: TopicNo, partition: Partition) -> usize {
-        let (instance, topic) = (&self.clients[client].instance, &self.topics[topic].name);
-        self.limits.as_mut().map_or(usize::MAX, |decide| {
-            decide(Fetch {
-                instance,
-                topic,
-                partition,
-            })
-        })
+    pub fn limit(&mut self, topic: TopicNo) -> usize {
+        let topic = &self.topics[topic].name;
+        self.limits
+            .as_mut()
+            .map_or(usize::MAX, |decide| decide(Fetch { topic }))
     }
 }

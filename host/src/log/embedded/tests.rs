@@ -47,7 +47,7 @@ fn joined(cluster: &Embedded, name: &str) -> Joined {
 
 impl Joined {
     /// A transaction with one record for partition 0 of `out`, and an offset for partition 0 of `in`.
-    fn transaction(&self, value: &str, offset: Offset) -> Transaction {
+    fn transaction(&self, value: &str, offset: i64) -> Transaction {
         let mut transaction = Transaction {
             assignment: self.log.assignment(),
             ..Transaction::default()
@@ -61,11 +61,11 @@ impl Joined {
             value,
             headers: 0..0,
         });
-        transaction.offsets.push((IN, 0, offset));
+        transaction.offsets.push((IN, 0, Offset(offset)));
         transaction
     }
 
-    fn submit(&mut self, value: &str, offset: Offset) -> Option<Outcome> {
+    fn submit(&mut self, value: &str, offset: i64) -> Option<Outcome> {
         let transaction = self.transaction(value, offset);
         self.producer.submit(transaction);
         self.outcome()
@@ -75,12 +75,13 @@ impl Joined {
         self.producer.outcome(NOW).map(|(_, outcome)| outcome)
     }
 
-    fn offset(&self) -> Result<Option<Offset>> {
-        self.log.committed(&[(IN, 0)]).map(|offsets| offsets[0])
+    fn offset(&self) -> Result<Option<i64>> {
+        let committed = self.log.committed(&[(IN, 0)])?[0];
+        Ok(committed.map(|offset| offset.0))
     }
 }
 
-fn append(cluster: &Embedded, value: &str) -> Offset {
+fn append(cluster: &Embedded, value: &str) -> i64 {
     cluster
         .append(
             "out",
@@ -93,6 +94,13 @@ fn append(cluster: &Embedded, value: &str) -> Offset {
             },
         )
         .unwrap()
+        .0
+}
+
+/// Start offset, last stable offset and end of partition 0 of `out`.
+fn offsets(cluster: &Embedded) -> (i64, i64, i64) {
+    let (start, stable, end) = cluster.offsets("out", 0).unwrap();
+    (start.0, stable.0, end.0)
 }
 
 /// The values of partition 0 of `out` that committed readers see.
@@ -105,16 +113,16 @@ fn values(cluster: &Embedded) -> Vec<String> {
 }
 
 /// Polls once. Returns (offset, value) of the records, and the proved end.
-fn poll(reader: &mut dyn Reader) -> (Vec<(Offset, String)>, Option<Offset>) {
+fn poll(reader: &mut dyn Reader) -> (Vec<(i64, String)>, Option<i64>) {
     let (mut records, mut proof, mut arrivals) = (Vec::new(), None, Vec::new());
     reader.poll(NOW, &mut arrivals).unwrap();
     for arrival in arrivals {
         match arrival {
             Arrival::Records(chunk) => records.extend(chunk.records.iter().map(|record| {
                 let value = record.value.map_or(&b""[..], |value| value.of(&chunk.bytes));
-                (record.offset, String::from_utf8(value.to_vec()).unwrap())
+                (record.offset.0, String::from_utf8(value.to_vec()).unwrap())
             })),
-            Arrival::End { offset, .. } => proof = Some(offset),
+            Arrival::End { offset, .. } => proof = Some(offset.0),
             Arrival::OutOfRange { .. } => panic!("out of range"),
         }
     }

@@ -8,7 +8,7 @@ use super::millis::millis;
 use super::open::Open;
 use super::partitions::Partitions;
 use super::shared::{Shared, TRANSACTION_TIMEOUT_MS};
-use crate::log::{Outcome, Transaction};
+use crate::log::{End, Outcome, Transaction};
 use crate::record::{Offset, Partition, Span, TopicIx};
 use rdkafka_sys::rd_kafka_resp_err_t::*;
 use rdkafka_sys::rd_kafka_vtype_t::*;
@@ -39,11 +39,21 @@ const NONE: u32 = u32::MAX;
 /// The partitions that a transaction has written to.
 type Places = Vec<(TopicIx, Partition)>;
 
-/// Runs the transaction to its end. Also returns whether the end was slow.
-pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -> (Outcome, bool) {
+/// A transaction that was run to its end.
+pub(super) struct Ended {
+    pub outcome: Outcome,
+    /// Whether the commit or abort took so long that it may have been sent more than once.
+    pub slow: bool,
+}
+
+/// Runs the transaction to its end.
+pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Ended {
     // SAFETY: the client is live; the error is taken over.
     if let Err(fault) = unsafe { Fault::taken(rd_kafka_begin_transaction(open.client.raw)) } {
-        return (Outcome::Ambiguous(format!("can't begin: {}", fault.text)), true);
+        return Ended {
+            outcome: Outcome::Ambiguous(format!("can't begin: {}", fault.text)),
+            slow: true,
+        };
     }
     let mut places = Places::new();
     let ready = produce(open, shared, transaction, &mut places)
@@ -58,7 +68,10 @@ pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -
         Ok(()) => commit(open, &places),
         Err(why) => abort(open, why),
     };
-    (outcome, ended.elapsed() > SLOW)
+    Ended {
+        outcome,
+        slow: ended.elapsed() > SLOW,
+    }
 }
 
 /// Hands all records to librdkafka. Values stay in the arena.
@@ -79,7 +92,7 @@ fn produce(open: &mut Open, shared: &Shared, transaction: &Transaction, places: 
             *slot = places.len() as u32;
             places.push((record.topic, record.partition));
             // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
-            unsafe { open.client.deliveries() }.next.push(0);
+            unsafe { open.client.deliveries() }.next.push(Offset::ZERO);
             message.topic(open.topics[&record.topic].0.0);
         } else if count == 0 || transaction.records[count - 1].topic != record.topic {
             message.topic(open.topics[&record.topic].0.0);
@@ -272,7 +285,7 @@ fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(
     }
     let mut offsets = Partitions::new(transaction.offsets.len());
     for (topic, partition, offset) in &transaction.offsets {
-        offsets.add(&shared.names[usize::from(*topic)], *partition, *offset);
+        offsets.add(&shared.names[usize::from(*topic)], *partition, offset.0);
     }
     // SAFETY: all three are live; the error is taken over.
     let sent = unsafe {
@@ -294,10 +307,11 @@ fn commit(open: &mut Open, places: &Places) -> Outcome {
     }
     // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
     let next: &[Offset] = &unsafe { open.client.deliveries() }.next;
-    let ends = places
-        .iter()
-        .zip(next)
-        .map(|(&(topic, partition), &next)| (topic, partition, next));
+    let ends = places.iter().zip(next).map(|(&(topic, partition), &offset)| End {
+        topic,
+        partition,
+        offset,
+    });
     Outcome::Committed(ends.collect())
 }
 

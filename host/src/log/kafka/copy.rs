@@ -1,7 +1,7 @@
 //! Copies fetched messages into a chunk. A run of records gets one arena of exactly the right size.
 
 use crate::log::{Chunk, Fetched};
-use crate::record::{Partition, Span, TopicIx};
+use crate::record::{Offset, Partition, Span, TopicIx};
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
 use rdkafka_sys::*;
 use std::ffi::CStr;
@@ -40,7 +40,7 @@ pub(super) unsafe fn chunk(topic: TopicIx, partition: Partition, run: &[*mut rd_
             let value = copy(&mut chunk.bytes, from.payload as *const u8, from.len);
             let headers = first..chunk.headers.len() as u32;
             chunk.records.push(Fetched {
-                offset: from.offset,
+                offset: Offset(from.offset),
                 timestamp,
                 append_time: kind == rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME,
                 key,

@@ -21,7 +21,7 @@ impl Deliveries {
         if message.err != RD_KAFKA_RESP_ERR_NO_ERROR {
             self.failed.get_or_insert_with(|| Fault::of(message.err).text);
         } else if let Some(next) = self.next.get_mut(message._private as usize) {
-            *next = (*next).max(message.offset + 1);
+            *next = (*next).max(Offset(message.offset).next());
         }
     }
 }

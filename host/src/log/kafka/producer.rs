@@ -170,7 +170,7 @@ impl Thread {
             return Outcome::Ambiguous("the producer must be renewed first".into());
         };
         let before = open.client.troubles();
-        let (outcome, slow) = commit::run(open, &self.shared, transaction);
+        let commit::Ended { outcome, slow } = commit::run(open, &self.shared, transaction);
         open.client.serve();
         self.suspect = slow || open.client.troubles() != before;
         if let Outcome::Ambiguous(_) = outcome {

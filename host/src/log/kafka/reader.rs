@@ -140,12 +140,12 @@ impl KafkaReader {
             return;
         };
         // SAFETY: as above; `next` leaves out what arrived before (librdkafka's positions are not exact in all versions).
-        let stale = |message: &&*mut rd_kafka_message_t| unsafe { (***message).offset < slot.next };
+        let stale = |message: &&*mut rd_kafka_message_t| unsafe { Offset((***message).offset) < slot.next };
         let skipped = self.batch[from..to].iter().take_while(stale).count();
         let run = &self.batch[from + skipped..to];
         let Some(&last) = run.last() else { return };
         // SAFETY: as above.
-        slot.next = unsafe { (*last).offset } + 1;
+        slot.next = Offset(unsafe { (*last).offset }).next();
         slot.settled = true;
         slot.ended = None;
         // SAFETY: as above: all of them are live.
@@ -154,7 +154,7 @@ impl KafkaReader {
 
     /// Handles a message that is not a record.
     fn told(&mut self, message: &rd_kafka_message_t, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
-        let (partition, offset) = (message.partition, message.offset);
+        let (partition, offset) = (message.partition, Offset(message.offset));
         let topic = self.index(message.rkt);
         let slot = topic.and_then(|topic| self.slots.get_mut(&(topic, partition)));
         let (Some(topic), Some(slot)) = (topic, slot) else {
@@ -276,7 +276,7 @@ impl KafkaReader {
                 let place = (TopicIx::at(topic), end.partition);
                 let ended = self.slots.get(&place).and_then(|slot| slot.ended);
                 if let (RD_KAFKA_RESP_ERR_NO_ERROR, Some(offset)) = (end.err, ended)
-                    && end.offset <= offset
+                    && end.offset <= offset.0
                 {
                     arrivals.push(Arrival::End {
                         topic: place.0,
@@ -291,7 +291,7 @@ impl KafkaReader {
 
 impl Reader for KafkaReader {
     fn assign(&mut self, topic: TopicIx, partition: Partition, from: Offset) -> Result<()> {
-        assert!(from >= 0, "positions are numbers: {from}");
+        assert!(from >= Offset::ZERO, "positions are numbers: {from}");
         self.unassign(topic, partition)?;
         let name = &self.shared.names[usize::from(topic)];
         if !self.topics.iter().any(|(_, known)| *known == topic) {
@@ -312,7 +312,7 @@ impl Reader for KafkaReader {
             rd_kafka_queue_forward(queue.0, self.own.0);
             Fault::taken(rd_kafka_incremental_assign(
                 self.client.raw,
-                Partitions::one(name, partition, from).0,
+                Partitions::one(name, partition, from.0).0,
             ))
         };
         assigned.map_err(|fault| self.client.failure("assigning", &fault))?;

@@ -98,7 +98,7 @@ impl Shared {
         };
         let asked = || format!("bounds of {} [{partition}]", self.topics[usize::from(topic)]);
         Fault::check(code).map_err(|fault| client.failure(&asked(), &fault))?;
-        Ok((low, high))
+        Ok((Offset(low), Offset(high)))
     }
 
     /// The group member, if this process has joined.

@@ -45,18 +45,6 @@ impl Dirty {
         self.records.bytes() + self.keys.len()
     }
 
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Removes all rows, but keeps the memory.
-    pub fn clear(&mut self) {
-        self.records.clear();
-        self.rows.clear();
-        self.keys.clear();
-    }
-
     /// Each row, as (hash, key, record). The record is `None` if the row is deleted.
     pub fn rows(&self) -> impl Iterator<Item = (u64, &[u8], Option<&[u8]>)> {
         let rows = self.rows.iter().zip(self.records.records());

@@ -138,7 +138,7 @@ impl Rows {
         let open = match below.map() {
             None => self.copy(below),
             Some(map) => {
-                let changes = Map::new(&self.map(map).key, false);
+                let changes = Map::changes(&self.map(map).key);
                 self.add_map(changes)
             }
         };
@@ -192,7 +192,7 @@ impl Rows {
     /// Converts a page to a map.
     fn to_map(&self, layer: Layer) -> Map {
         let page = self.arena.block(layer.0);
-        let mut map = Map::new(page::key(page), true);
+        let mut map = Map::whole(page::key(page));
         for place in 0..page::count(page) {
             let (store, entry, cell) = page::at_place(page, place);
             if self.time < cell.expires {
@@ -206,7 +206,7 @@ impl Rows {
     pub(super) fn empty(&mut self, key: &[u8]) -> Layer {
         let size = page::empty_cost(key) + SLACK;
         if size > PAGE_MAX / 4 {
-            return self.add_map(Map::new(key, true));
+            return self.add_map(Map::whole(key));
         }
         let page = self.arena.take(size);
         page::init(self.arena.block_mut(page), key);
@@ -263,7 +263,7 @@ impl Rows {
             let committed = row.committed.map().expect("changes of a map lie over a map");
             let committed = self.map_mut(committed);
             committed.merge(changes);
-            committed.prune(time, false);
+            committed.prune_when_paid(time);
         } else {
             self.drop_layer(row.committed);
             self.rows[slot as usize].committed = layer;
@@ -334,7 +334,7 @@ impl Rows {
             let (committed, time) = (row.committed, self.time);
             let was_empty = self.has_nothing(committed);
             match committed.map() {
-                Some(map) => self.map_mut(map).prune(time, true),
+                Some(map) => self.map_mut(map).prune(time),
                 None if page::soonest(self.arena.block(committed.0)) <= time => {
                     let size = page::live(self.arena.block(committed.0));
                     self.rows[slot as usize].committed = self.rebuild(committed, size);

@@ -54,7 +54,17 @@ pub enum Known<'a> {
 }
 
 impl Map {
-    pub fn new(key: &[u8], whole: bool) -> Self {
+    /// All entries of a row.
+    pub fn whole(key: &[u8]) -> Self {
+        Self::new(key, true)
+    }
+
+    /// What an epoch has changed in a row.
+    pub fn changes(key: &[u8]) -> Self {
+        Self::new(key, false)
+    }
+
+    fn new(key: &[u8], whole: bool) -> Self {
         Self {
             key: key.into(),
             whole,
@@ -130,9 +140,16 @@ impl Map {
         }
     }
 
-    /// Drops expired entries, if `force` or if enough was written since the last time to pay for it.
-    pub fn prune(&mut self, now: Millis, force: bool) {
-        if now < self.soonest || !force && self.writes < self.cells / 2 + 64 {
+    /// Drops expired entries, if enough was written since the last time to pay for it.
+    pub fn prune_when_paid(&mut self, now: Millis) {
+        if self.writes >= self.cells / 2 + 64 {
+            self.prune(now);
+        }
+    }
+
+    /// Drops expired entries.
+    pub fn prune(&mut self, now: Millis) {
+        if now < self.soonest {
             return;
         }
         self.writes = 0;

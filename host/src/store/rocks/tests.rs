@@ -1,7 +1,7 @@
 //! Tests of RocksDB as a store: its contract, a process that dies, a directory in use, a full disk.
 
 use super::*;
-use crate::record::Cell;
+use crate::record::{Cell, Offset};
 use crate::state::rows::Rows;
 use crate::store::layout::STAMP;
 use crate::store::tests::{an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
@@ -64,7 +64,7 @@ fn a_process_that_dies_leaves_its_last_stamp() {
     let mut store = rocks.store();
     assert_eq!(
         store.open(3, Stay(1)).unwrap().map(|stamp| stamp.offset),
-        Some(7),
+        Some(Offset(7)),
         "{output:?}"
     );
     let (rows, tags) = load(&mut store);
@@ -182,6 +182,6 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     change(&mut rows, &[("a", Some("1"))]);
     begin(&mut store, &["x"]);
     slices(&mut store, &mut rows);
-    assert_eq!(finish(&mut store, 8).map(|stamp| stamp.offset), Ok(8));
+    assert_eq!(finish(&mut store, 8).map(|stamp| stamp.offset.0), Ok(8));
     assert_eq!(load(&mut store), (pairs(&[("a", "1")]), vec!["x".to_owned()]));
 }

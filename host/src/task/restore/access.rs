@@ -158,7 +158,7 @@ impl Access {
         let polled = reading.reader.poll(wait, arrivals);
         for arrival in arrivals.iter() {
             let next = match arrival {
-                Arrival::Records(chunk) if chunk.topic == topic => chunk.records.last().map(|last| last.offset + 1),
+                Arrival::Records(chunk) if chunk.topic == topic => chunk.records.last().map(|last| last.offset.next()),
                 Arrival::End { offset, .. } => Some(*offset),
                 Arrival::OutOfRange { .. } => {
                     reading.next = None;

@@ -99,7 +99,7 @@ impl Rebuild {
     pub fn progress(&self) -> f64 {
         match &self.part {
             Part::Replays(span) if span.end > span.start => {
-                (span.position - span.start) as f64 / (span.end - span.start) as f64
+                span.position.since(span.start) as f64 / span.end.since(span.start) as f64
             }
             Part::Replays(_) | Part::Journal | Part::Reads(_) | Part::Done => 1.0,
             _ => 0.0,
@@ -206,9 +206,9 @@ impl Rebuild {
         }
         tracing::warn!(
             task = self.partition,
-            stamp = stamp.offset,
-            log_start = bounds.start,
-            log_end = bounds.end,
+            stamp = stamp.offset.0,
+            log_start = bounds.start.0,
+            log_end = bounds.end.0,
             "the stored state does not match the changelog; wiping it and restoring from the changelog"
         );
         Part::Wipes(bounds)
@@ -237,8 +237,8 @@ impl Rebuild {
         state.stored = Some(stamp.offset);
         tracing::info!(
             task = self.partition,
-            stamp = stamp.offset,
-            log_end = bounds.end,
+            stamp = stamp.offset.0,
+            log_end = bounds.end.0,
             "loaded the stored state; reading the changelog from its stamp on"
         );
         Ok(self.replay(bounds))
@@ -319,8 +319,8 @@ impl Rebuild {
                 tracing::error!(
                     task = self.partition,
                     rank,
-                    meta = input.next,
-                    group = ?offset,
+                    meta = input.next.0,
+                    group = offset.map(|offset| offset.0),
                     "the group's committed offset differs from the changelog's meta, which is right; was it reset by hand?"
                 );
             }
@@ -354,7 +354,7 @@ impl Span {
                         {
                             value(bytes.of(&chunk.bytes))?;
                         }
-                        self.position = record.offset + 1;
+                        self.position = record.offset.next();
                     }
                 }
                 Arrival::End { offset, .. } => self.position = self.position.max(*offset),

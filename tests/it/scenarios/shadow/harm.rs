@@ -1,5 +1,7 @@
 //! A shadow costs the live rules nothing, however much it differs, traps, or falls behind.
 
+use pelton::record::Offset;
+
 use super::super::faults::{datum, flow, odd, put, sent};
 use pelton::shadow::{Bounds, Counts, Difference, Field, Kind, Origin, Standing};
 use pelton_tests::stage::{HOUR, SECOND, START, Stage, Way};
@@ -43,7 +45,7 @@ fn oddly(what: &str) -> impl FnOnce(&mut Stage) {
 fn outcome(stage: &Stage) -> impl PartialEq + std::fmt::Debug + use<> {
     let topic = |name: &str| {
         let mut records = stage.committed(name, 0);
-        records.iter_mut().for_each(|record| record.offset = 0);
+        records.iter_mut().for_each(|record| record.offset = Offset::ZERO);
         records
     };
     (
@@ -73,7 +75,7 @@ fn one_difference_in_100_000_events() {
         what: "record".into(),
         topic: Some("in".into()),
         partition: 0,
-        offset: Some(2 + 66_666 + 1000),
+        offset: Some(Offset(2 + 66_666 + 1000)),
         key: "u666".into(),
         time: START + 2 * SECOND + 67_666,
     };
@@ -100,7 +102,7 @@ fn traps_do_no_harm() {
         panic!("{report:#?}")
     };
     assert!(trapped.reason.contains("no reason at all"), "{}", trapped.reason);
-    assert_eq!((trapped.count, trapped.first.offset), (2002, Some(2)));
+    assert_eq!((trapped.count, trapped.first.offset), (2002, Some(Offset(2))));
     let sent = stage.committed("money-enriched-events", 0).len() as u64;
     assert!(sent >= 1000);
     assert_eq!(

@@ -7,7 +7,7 @@ use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Pro
 use pelton::record::encoding::{CONTROL, DELTA, Encoding, JOURNAL, META};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
 use pelton::record::watermark::Clock;
-use pelton::record::{Cell, FOREVER, Rank, StepKey};
+use pelton::record::{Cell, FOREVER, Offset, Rank, StepKey};
 use pelton::shadow::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
 use pelton::state::delta::{self, Change, Delta};
 use pelton::state::meta::{self, InputMeta, Meta, Names, Prepared};
@@ -50,7 +50,7 @@ fn record() -> StepKey {
     StepKey::Record {
         time: 1_608_076_800_000,
         rank: Rank(2),
-        offset: 1_000_000,
+        offset: Offset(1_000_000),
     }
 }
 
@@ -63,17 +63,17 @@ fn journal() -> Vec<Entry> {
     vec![
         Entry::Heartbeat {
             rank: Rank(2),
-            position: 10,
+            position: Offset(10),
             time: -5,
         },
         Entry::Verdict {
             rank: Rank(0),
-            offset: 3,
+            offset: Offset(3),
             verdict: Verdict::TooFarAhead,
         },
         Entry::Verdict {
             rank: Rank(1),
-            offset: 4,
+            offset: Offset(4),
             verdict: Verdict::UnknownSchema(900),
         },
         after(record(), 0, reply(Ending::Body(b"{}".to_vec()))),
@@ -107,21 +107,24 @@ fn meta() -> Meta {
         fingerprint: 0x0123_4567_89ab_cdef,
         inputs: vec![
             InputMeta {
-                next: 12,
+                next: Offset(12),
                 clock: Clock {
                     highest: 1_608_076_800_000,
                     heartbeat: -6,
                 },
-                heartbeats: vec![(12, -3), (20, 1_608_076_800_000)],
-                verdicts: vec![(13, Verdict::TooFarAhead), (14, Verdict::UnknownSchema(7))],
-                read: 30,
+                heartbeats: vec![(Offset(12), -3), (Offset(20), 1_608_076_800_000)],
+                verdicts: vec![
+                    (Offset(13), Verdict::TooFarAhead),
+                    (Offset(14), Verdict::UnknownSchema(7)),
+                ],
+                read: Offset(30),
             },
             InputMeta {
-                next: 0,
+                next: Offset(0),
                 clock: Clock::START,
                 heartbeats: vec![],
                 verdicts: vec![],
-                read: 0,
+                read: Offset(0),
             },
         ],
         last: timer(),
@@ -134,8 +137,8 @@ fn meta() -> Meta {
             until: 1_608_076_900_000,
         }),
         sweep: vec![1, 2, 3],
-        follows: Some(77),
-        round: 66,
+        follows: Some(Offset(77)),
+        round: Offset(66),
     }
 }
 
@@ -228,7 +231,7 @@ fn report() -> Report {
         what: "record".into(),
         topic: Some("wallet-events".into()),
         partition: 1,
-        offset: Some(5),
+        offset: Some(Offset(5)),
         key: "a key".into(),
         time: 1_608_076_800_000,
     };

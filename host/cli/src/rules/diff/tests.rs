@@ -1,7 +1,10 @@
 //! Tests what is said about a shadow, over HTTP and as text.
 
+use pelton::record::Offset;
+
 use super::*;
 use parking_lot::Mutex;
+use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Cancelled, Deployed, Deploys, Wish};
 use pelton::http::{Health, Surface, serve};
 use pelton::metrics::Metrics;
@@ -22,7 +25,7 @@ fn shadowing() -> Shadowing {
         what: "record".into(),
         topic: Some("wallet-events".into()),
         partition: 1,
-        offset: Some(17),
+        offset: Some(Offset(17)),
         key: "u1".into(),
         time: 3_000,
     };
@@ -244,7 +247,7 @@ fn the_commands() {
             })
         }),
         cancel: Arc::new(|| Ok(Cancelled::Shadow(3))),
-        prune: Arc::new(|_| Err("nobody asks".into())),
+        prune: Arc::new(|_| Err(DeployRefused::request("nobody asks"))),
         shadow: Arc::new(move || shown.lock().clone()),
     };
     let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();

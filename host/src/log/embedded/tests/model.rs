@@ -54,17 +54,17 @@ impl Model {
     }
 
     /// The visible records, and where they end.
-    fn visible(&self, partition: usize) -> (Vec<(Offset, String)>, Offset) {
+    fn visible(&self, partition: usize) -> (Vec<(i64, String)>, i64) {
         let mut seen = Vec::new();
         for (offset, place) in self.partitions[partition].iter().enumerate() {
             match place {
-                Place::Record(Some(t), _) if self.ends[*t].is_none() => return (seen, offset as Offset),
+                Place::Record(Some(t), _) if self.ends[*t].is_none() => return (seen, offset as i64),
                 Place::Record(Some(t), _) if self.ends[*t] == Some(false) => {}
-                Place::Record(_, value) => seen.push((offset as Offset, value.clone())),
+                Place::Record(_, value) => seen.push((offset as i64, value.clone())),
                 Place::Marker => {}
             }
         }
-        (seen, self.partitions[partition].len() as Offset)
+        (seen, self.partitions[partition].len() as i64)
     }
 }
 
@@ -79,8 +79,8 @@ proptest! {
         let hook = limit.clone();
         cluster.set_limits(Some(Box::new(move |_| *hook.lock())));
         let mut reader = instance(&cluster, "r").reader(long).unwrap();
-        reader.assign(OUT, 0, 0).unwrap();
-        reader.assign(OUT, 1, 0).unwrap();
+        reader.assign(OUT, 0, Offset(0)).unwrap();
+        reader.assign(OUT, 1, Offset(0)).unwrap();
 
         let mut model = Model::default();
         let mut open: [Option<(OpenTransaction, usize)>; 3] = [None, None, None];
@@ -95,12 +95,12 @@ proptest! {
                         prop_assert!(chunk.records.len() <= at_most);
                         read[chunk.partition as usize].extend(chunk.records.iter().map(|record| {
                             let value = record.value.unwrap().of(&chunk.bytes).to_vec();
-                            (record.offset, String::from_utf8(value).unwrap())
+                            (record.offset.0, String::from_utf8(value).unwrap())
                         }));
                     }
                     Arrival::End { partition, offset, .. } => {
                         let (visible, end) = model.visible(partition as usize);
-                        prop_assert_eq!(offset, end);
+                        prop_assert_eq!(offset.0, end);
                         prop_assert_eq!(&read[partition as usize], &visible);
                     }
                     Arrival::OutOfRange { .. } => prop_assert!(false, "out of range"),
@@ -121,7 +121,7 @@ proptest! {
                     let transaction = match by {
                         None => {
                             let appended = cluster.appending(|log| log.append("out", to, record)).unwrap();
-                            prop_assert_eq!(appended, model.partitions[to as usize].len() as Offset);
+                            prop_assert_eq!(appended.0, model.partitions[to as usize].len() as i64);
                             None
                         }
                         Some(by) => {
@@ -130,7 +130,7 @@ proptest! {
                                 (cluster.transaction(&format!("t{by}"), long).unwrap(), model.ends.len() - 1)
                             });
                             let appended = transaction.append("out", to, record).unwrap();
-                            prop_assert_eq!(appended, model.partitions[to as usize].len() as Offset);
+                            prop_assert_eq!(appended.0, model.partitions[to as usize].len() as i64);
                             Some(*of)
                         }
                     };

@@ -1,6 +1,7 @@
 //! Tests of transactions: visibility, fencing, time-outs, fates.
 
 use super::*;
+use crate::log::End;
 
 fn fate(cluster: &Embedded, fate: Fate) {
     let mut once = Some(fate);
@@ -15,11 +16,18 @@ fn a_commit_shows_records_and_offsets_together() {
     let (cluster, _) = cluster();
     let mut a = joined(&cluster, "a");
     assert_eq!(a.offset(), Ok(None));
-    assert_eq!(a.submit("x", 5), Some(Outcome::Committed(vec![(OUT, 0, 1)])));
+    assert_eq!(
+        a.submit("x", 5),
+        Some(Outcome::Committed(vec![End {
+            topic: OUT,
+            partition: 0,
+            offset: Offset(1)
+        }]))
+    );
     assert_eq!((values(&cluster), a.offset()), (vec!["x".to_owned()], Ok(Some(5))));
     // The marker of the transaction has offset 1.
     assert_eq!(append(&cluster, "y"), 2);
-    assert_eq!(cluster.group_offsets("group")[&("in".to_owned(), 0)], 5);
+    assert_eq!(cluster.group_offsets("group")[&("in".to_owned(), 0)], Offset(5));
 }
 
 #[test]
@@ -36,7 +44,7 @@ fn an_abort_shows_nothing_but_takes_offsets() {
     assert!(matches!(a.submit("x", 5), Some(Outcome::Aborted(_))));
     assert_eq!((values(&cluster), a.offset()), (vec![], Ok(None)));
     assert_eq!(cluster.read_all("out", 0, Isolation::Uncommitted).unwrap().len(), 1);
-    assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 2, 2));
+    assert_eq!(offsets(&cluster), (0, 2, 2));
     assert!(matches!(a.submit("x", 5), Some(Outcome::Committed(_))));
 }
 
@@ -80,11 +88,11 @@ fn an_abandoned_transaction_holds_readers_and_offsets_until_its_timeout() {
     assert!(matches!(a.submit("x", 5), Some(Outcome::Ambiguous(_))));
     append(&cluster, "y");
     assert_eq!(
-        cluster.offsets("out", 0).unwrap(),
+        offsets(&cluster),
         (0, 0, 2),
         "the high watermark counts what is uncommitted"
     );
-    assert_eq!(a.log.bounds(OUT, 0), Ok((0, 2)));
+    assert_eq!(a.log.bounds(OUT, 0), Ok((Offset(0), Offset(2))));
     assert!(values(&cluster).is_empty());
     assert!(matches!(a.offset(), Err(Failure::Retry(_))));
     clock.advance(Duration::from_millis(9_999));
@@ -101,7 +109,7 @@ fn taking_an_id_again_aborts_and_fences() {
     assert_eq!(old.submit("x", 5), None, "held by its fate");
     assert!(values(&cluster).is_empty());
     let mut new = instance(&cluster, "a").producer("group-a").unwrap();
-    assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 2, 2), "aborted at once");
+    assert_eq!(offsets(&cluster), (0, 2, 2), "aborted at once");
     assert!(matches!(old.outcome(), Some(Outcome::Ambiguous(why)) if why.contains("fenced")));
     assert!(new.outcome(NOW).is_none());
     assert!(values(&cluster).is_empty());
@@ -121,7 +129,7 @@ fn a_timed_out_producer_is_fenced() {
         Err(Failure::Fenced(_))
     ));
     assert!(matches!(transaction.commit(), Err(Failure::Fenced(_))));
-    assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 2, 2));
+    assert_eq!(offsets(&cluster), (0, 2, 2));
 }
 
 #[test]
@@ -143,7 +151,7 @@ fn late_markers_hold_each_place_on_its_own() {
         Ok(Some(5)),
         "the offsets are there before the records can be read"
     );
-    assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 0, 1));
+    assert_eq!(offsets(&cluster), (0, 0, 1));
     assert_eq!(cluster.unsettled(), 1);
     // The next transaction of the id waits for the markers of the last one.
     assert!(matches!(a.submit("y", 6), Some(Outcome::Committed(_))));
@@ -161,9 +169,9 @@ fn the_dead_fail_and_what_they_have_open_dangles() {
     assert!(matches!(a.outcome(), Some(Outcome::Ambiguous(_))));
     assert!(reader.poll(NOW, &mut Vec::new()).is_err() && a.group.poll(NOW).is_err() && a.producer.renew().is_err());
     assert!(a.log.bounds(IN, 0).is_err() && a.log.cluster().is_err());
-    assert_eq!(cluster.offsets("out", 0).unwrap().1, 0);
+    assert_eq!(offsets(&cluster).1, 0);
     clock.advance(producer::TRANSACTION_TIMEOUT);
-    assert_eq!(cluster.offsets("out", 0).unwrap(), (0, 2, 2));
+    assert_eq!(offsets(&cluster), (0, 2, 2));
 }
 
 #[test]

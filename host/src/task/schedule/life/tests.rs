@@ -1,5 +1,6 @@
 use super::*;
 use crate::deploy::protocol::Withdrawn;
+use crate::record::Offset;
 use crate::record::journal::{Entry, Happening};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -42,7 +43,9 @@ fn journal() -> Replay {
         sequence: 0,
         what,
     };
-    Replay::new(vec![entry], 7, 1).1.expect("a journal with an entry")
+    Replay::new(vec![entry], Offset(7), 1)
+        .1
+        .expect("a journal with an entry")
 }
 
 fn uninformed() -> Life {
