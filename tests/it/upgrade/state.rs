@@ -13,15 +13,18 @@ use std::fmt::Write;
 /// The key, the id of the store, and the entry.
 type Place = (Vec<u8>, u16, Vec<u8>);
 
+/// Key, kind or lookup, and tag.
+type Named = (Vec<u8>, u16, Vec<u8>);
+
 /// The state of a task.
 #[derive(Default)]
 struct State {
     /// The expiry, the id of the schema, and the value.
     entries: BTreeMap<Place, (Millis, u16, Vec<u8>)>,
-    /// By key, kind and tag: the due time.
-    timers: BTreeMap<(Vec<u8>, u16, Vec<u8>), Millis>,
-    /// By key, lookup and tag: the id and the request.
-    lookups: BTreeMap<(Vec<u8>, u16, Vec<u8>), (Vec<u8>, Vec<u8>)>,
+    /// The due time.
+    timers: BTreeMap<Named, Millis>,
+    /// The id and the request.
+    lookups: BTreeMap<Named, (Vec<u8>, Vec<u8>)>,
     names: Names,
     meta: Option<Meta>,
 }
@@ -69,7 +72,7 @@ pub fn of(records: impl Iterator<Item = Vec<u8>>) -> String {
     let bytes = |bytes: &[u8]| shown(Some(bytes));
     let mut text = String::new();
     let mut line = |line: String| writeln!(text, "{line}").expect("text");
-    let next: Vec<_> = meta.inputs.iter().map(|input| input.next).collect();
+    let next: Vec<_> = meta.inputs.iter().map(|input| input.next.0).collect();
     line(format!(
         "at {:?}, {} behind it, deploy {}, holds for {:?}, next {next:?}",
         meta.last.time(),

@@ -13,14 +13,16 @@ use pelton::state::delta::{self, Change, Delta};
 use pelton::state::meta::{self, InputMeta, Meta, Names, Prepared};
 use std::sync::Arc;
 
+/// Whether bytes have the same meaning as those of a sample.
+type Means = dyn Fn(&[u8]) -> bool;
+
 /// A value in its format.
 pub struct Sample {
     pub name: String,
     /// `None` if its version is not the first byte.
     pub format: Option<Encoding>,
     pub bytes: Vec<u8>,
-    /// Whether bytes have the same meaning.
-    pub means: Box<dyn Fn(&[u8]) -> bool>,
+    pub means: Box<Means>,
 }
 
 fn sample(
