@@ -3,7 +3,8 @@
 //! Rule: every wait here ends when the instances have done what the auditor requires, and all of it is committed. So
 //! neither what happens next nor the results depend on how fast the machine is.
 
-use super::pipeline::{PARTITIONS, Pipeline, Process};
+use super::fixture::PARTITIONS;
+use super::pipeline::{Pipeline, Process};
 use crate::deploys::fleet::eventually;
 use pelton::binding::Status;
 use pelton::deploy::protocol::Record;

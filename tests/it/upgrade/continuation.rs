@@ -3,9 +3,10 @@
 //! Rule: it is the same for every version, so it may only be changed together with the fixture. Each part waits until
 //! everything before it is at rest.
 
-use super::history::{country, deploy, each, far_ahead, reply, settings, shadow, three, through};
+use super::actions::{country, deploy, each, far_ahead, reply, settings, shadow, three, through};
+use super::fixture::PARTITIONS;
 use super::outcome;
-use super::pipeline::{PARTITIONS, Pipeline, Process, user};
+use super::pipeline::{Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::protocol::State;
 use pelton::service::Answer;

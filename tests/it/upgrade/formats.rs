@@ -7,6 +7,7 @@
 
 mod samples;
 
+use super::fixture;
 use pelton::record::encoding::{ALL, CONTROL, Encoding, STORED};
 use samples::{Sample, samples};
 
@@ -22,12 +23,12 @@ pub fn text() -> String {
 /// When a format gets its next number, this compares with the fixture of that version: see the README.
 #[test]
 fn each_format_is_written_as_before() {
-    super::same(&text(), &super::text("formats"));
+    fixture::same(&text(), &fixture::text("formats"));
 }
 
 /// The values of the fixture, with their names.
 fn kept() -> Vec<(String, Vec<u8>)> {
-    let text = super::text("formats");
+    let text = fixture::text("formats");
     let kept = text.lines().map(|line| {
         let (name, hex) = line.split_once('\t').expect("a name and its bytes");
         let digits = (0..hex.len()).step_by(2).map(|at| &hex[at..at + 2]);
@@ -50,7 +51,7 @@ fn each_format_is_read_as_before() {
 /// The version in which the fixture's Pelton has written a format.
 fn released(format: Encoding) -> u8 {
     if format == STORED {
-        // The unit tests of the store have its bytes.
+        // It is in the fixture's RocksDB, which `stored` opens.
         return 1;
     }
     let (kept, samples) = (kept(), samples());

@@ -2,22 +2,21 @@
 //!
 //! Rule: it leaves one of everything that an upgrade may find: state of all kinds, expired and not; a changelog whose
 //! start was cut off; timers, open questions, and waiting records; verdicts, dead letters, and aborted transactions; a
-//! deploy that was taken over, an undecided one, and a shadow.
+//! deploy that was taken over, an undecided one, and a shadow; a local store that has one of each of these.
 
-use pelton::record::Offset;
-
+use super::actions::{country, deploy, each, far_ahead, reply, settings, shadow, three, through};
 use super::continuation::{after_shadowed, after_waiting};
-use super::pipeline::{PARTITIONS, Pipeline, Process, component, fixture, user};
+use super::disk::{Disk, Stored};
+use super::fixture::{OURS, PARTITIONS, component, folder};
+use super::pipeline::{Pipeline, Process, user};
 use super::{formats, topics};
 use crate::deploys::fleet::eventually;
 use parking_lot::Mutex;
-use pelton::deploy::api::{Deployed, Wish};
 use pelton::log::embedded::{Fate, Record, Truth, What};
+use pelton::record::{Offset, Partition};
 use pelton::service::Answer;
-use pelton::shadow::Standing;
-use pelton::testkit::Which;
-use pelton_tests::stage::{Event, MINUTE, Millis, SECOND, START, Stream, address, birth_date, money, session};
-use serde_json::{Value, json};
+use pelton_tests::stage::{MINUTE, Millis, SECOND, START, Stream, address, birth_date, money, session};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -26,98 +25,12 @@ use std::time::Duration;
 /// The most rounds of the first part.
 const ROUNDS: i64 = 400;
 
-/// The settings of a version. Each one marks its outputs.
-pub fn settings(label: &str, dedup: Millis, pending: Millis) -> Value {
-    json!({
-        "dedup_ttl": format!("{dedup}ms"),
-        "session_ttl": "86400000ms",
-        "pending_ttl": format!("{pending}ms"),
-        "label": label,
-    })
-}
+/// The number of users whose state changes in a round of [`store`].
+const CHANGES: usize = 2;
 
 /// The settings of the second version.
 fn two() -> Value {
     settings("two-", 10 * SECOND, MINUTE)
-}
-
-/// The settings of the third version.
-pub fn three() -> Value {
-    settings("three-", 5 * SECOND, 40 * SECOND)
-}
-
-/// Deploys these settings for this time, and waits until all tasks have taken them over.
-pub fn deploy(pipeline: &Pipeline, settings: Value, at: Millis) -> Result<Deployed, String> {
-    let wish = Wish {
-        settings: Some(settings),
-        at: Some(START + at),
-        ..Wish::default()
-    };
-    let deployed = pipeline.author("somebody").deploy(wish, &mut |_, _| {});
-    deployed.map_err(|why| why.to_string())
-}
-
-/// Starts a shadow with these settings for eighty seconds of event time, and waits until every task has begun.
-pub fn shadow(pipeline: &Pipeline, settings: Value) {
-    let wish = Wish {
-        settings: Some(settings),
-        shadow: Some(80 * SECOND),
-        ..Wish::default()
-    };
-    let author = pipeline.author("somebody");
-    author.deploy(wish, &mut |_, _| {}).expect("it begins");
-    eventually("all tasks begin", || {
-        let seen = author.diff().expect("it is read").expect("it is there");
-        seen.tasks.len() == PARTITIONS as usize
-    });
-}
-
-/// The number of tasks that have completed the shadow, according to the topic.
-pub fn through(pipeline: &Pipeline) -> usize {
-    let seen = pipeline.author("somebody").diff();
-    let seen = seen.expect("it is read").expect("it is there");
-    let through = seen
-        .tasks
-        .values()
-        .filter(|report| report.standing == Standing::Through);
-    through.count()
-}
-
-/// Lets the session service answer all open questions for a session.
-pub fn reply(pipeline: &Pipeline, processes: &[&Process], session: &str, answer: Answer) {
-    let which = Which {
-        service: None,
-        end: format!("/{session}"),
-    };
-    assert!(pipeline.script.always(which, answer) > 0, "nobody asks for {session}");
-    pipeline.script.be_silent();
-    pipeline.rest(processes);
-}
-
-/// A reply with this country.
-pub fn country(code: &str) -> Answer {
-    Answer::Body(format!("{{\"clientCountryCode\":\"{code}\"}}").into_bytes())
-}
-
-/// Adds an event in each partition, made from its user.
-pub fn each(pipeline: &Pipeline, event: impl Fn(&str) -> Event) {
-    for partition in 0..PARTITIONS {
-        pipeline.put(event(&user(partition, 1)));
-    }
-}
-
-/// Adds a record whose time is ahead of every clock.
-pub fn far_ahead(pipeline: &Pipeline, partition: i32) {
-    let user = user(partition, 1);
-    let value = json!({
-        "type": "OtherUserEvent",
-        "id": "far",
-        "userId": user,
-        "processedAt": "2999-01-01T00:00:00.000Z",
-        "somethingUtil": "util",
-    });
-    let value = value.to_string();
-    pipeline.raw(Stream::User, partition, Some(user.as_bytes()), Some(value.as_bytes()));
 }
 
 /// Makes small epochs until the start of task 0's changelog is cut off, which proves that a round of the sweep is
@@ -221,7 +134,32 @@ fn what_is_open(pipeline: &Pipeline, a: &Process) {
     each(pipeline, |user| money(user, "m11", 700 * SECOND).session("s1").into());
     each(pipeline, |user| session(user, "s6", "FI", 705 * SECOND));
     each(pipeline, |user| address(user, "FI", 706 * SECOND));
+    // A verdict that is not carried out yet.
+    (0..PARTITIONS).for_each(|partition| far_ahead(pipeline, partition));
     pipeline.rest(&[a]);
+    for task in 0..PARTITIONS {
+        store(pipeline, task, 690 * SECOND, &Stored::has_one_of_everything);
+    }
+    pipeline.rest(&[a]);
+}
+
+/// Changes of state, until the local store has what is asked for: it is written when as much has changed as there is.
+fn store(pipeline: &Pipeline, task: Partition, at: Millis, what: &dyn Fn(&Stored) -> bool) {
+    let disk = pipeline.disk.as_ref().expect("it has one");
+    for round in 1..ROUNDS {
+        if what(&disk.look(OURS, task)) {
+            println!("task {task}: stored after {round} rounds");
+            return;
+        }
+        let (_, end) = pipeline.changelog(task);
+        let at = at + round;
+        for number in 0..CHANGES {
+            pipeline.put(address(&user(task, 2 + number), "SE", at));
+        }
+        pipeline.flow(&[task], at);
+        eventually("an epoch", || pipeline.changelog(task).1 > end);
+    }
+    panic!("task {task}: it is never stored: {:#?}", disk.look(OURS, task));
 }
 
 /// A shadow that is complete in task 0, and has not seen anything in task 1.
@@ -230,7 +168,9 @@ fn shadowed(pipeline: &Pipeline, a: &Process) {
     for (id, at) in [("m12", 720), ("m12", 728), ("m13", 735)] {
         each(pipeline, |user| money(user, id, at * SECOND).session("s1").into());
     }
-    pipeline.flow(&[0], 760 * SECOND);
+    pipeline.flow(&[0], 775 * SECOND);
+    // As the one before, which is carried out now.
+    far_ahead(pipeline, 0);
     pipeline.rest(&[a]);
     eventually("it is through in task 0", || through(pipeline) > 0);
     assert_eq!(through(pipeline), 1, "in task 1 it runs");
@@ -260,6 +200,10 @@ fn undecided(pipeline: &Pipeline) {
             let reader = pipeline.author("a reader").read().expect("a control topic");
             reader.control().open().is_some_and(|open| open.answers.len() == 1)
         });
+        let holds = |stored: &Stored| stored.meta.as_ref().is_some_and(|meta| meta.prepared.is_some());
+        store(pipeline, 0, 780 * SECOND, &|stored| {
+            stored.has_one_of_everything() && holds(stored)
+        });
         for (id, at) in [("m20", 880), ("m21", 899), ("m21", 903)] {
             each(pipeline, |user| money(user, id, at * SECOND).session("s1").into());
         }
@@ -275,12 +219,20 @@ fn undecided(pipeline: &Pipeline) {
 
 /// Writes the fixture.
 pub fn make() {
-    let folder = fixture();
+    let folder = folder();
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("room for a fixture");
-    let rules = std::fs::read(env!("GUEST_ENRICH_WASM")).expect("tests/build.rs has made it");
-    std::fs::write(folder.join("rules.wasm"), rules).expect("room for a fixture");
+    let rules = folder.join("rules.wasm");
+    if !rules.exists() {
+        std::fs::copy(env!("GUEST_ENRICH_WASM"), rules).expect("tests/build.rs has made it");
+    }
     let component = component();
-    let pipeline = Pipeline::new();
+    let mut pipeline = Pipeline::new();
+    pipeline.disk = Some(Disk::new());
+    let keep = |pipeline: &Pipeline, name: &str| {
+        write(&format!("{name}.topics"), &topics::dump(pipeline, &component));
+        let disk = pipeline.disk.as_ref().expect("it has one");
+        disk.keep(OURS, &format!("{name}.state"));
+    };
     let a = pipeline.start("a");
     begin(&pipeline);
     other_rules(&pipeline, &a);
@@ -288,9 +240,9 @@ pub fn make() {
     what_is_open(&pipeline, &a);
     shadowed(&pipeline, &a);
     pipeline.kill(a);
-    write("shadowed.topics", &topics::dump(&pipeline, &component));
+    keep(&pipeline, "shadowed");
     undecided(&pipeline);
-    write("waiting.topics", &topics::dump(&pipeline, &component));
+    keep(&pipeline, "waiting");
     write("shadowed.expected", &after_shadowed(&Pipeline::load("shadowed.topics")));
     write("waiting.expected", &after_waiting(&Pipeline::load("waiting.topics")));
     write("formats", &formats::text());

@@ -5,7 +5,8 @@
 //! because the markers between records depend on when epochs were committed. For the same reason the changelog is
 //! replaced by the state that it rebuilds.
 
-use super::pipeline::{PARTITIONS, Pipeline};
+use super::fixture::PARTITIONS;
+use super::pipeline::Pipeline;
 use super::state;
 use super::topics::shown;
 use pelton::deploy::protocol::State;
@@ -37,7 +38,7 @@ pub fn of(pipeline: &Pipeline) -> String {
         }
     }
     for task in 0..PARTITIONS {
-        let records = pipeline.committed(&config.changelog_topic(), task).into_iter();
+        let records = pipeline.changes(task).into_iter();
         let state = state::of(records.map(|record| record.value.unwrap_or_default()));
         write!(text, "== state of task {task}\n{state}").expect("text");
     }

@@ -2,6 +2,11 @@
 //!
 //! Rule: only the log and the session service are replaced. Its file and its rules are those of the fixture.
 
+#[cfg(feature = "rocks")]
+use super::disk::Disk;
+#[cfg(feature = "rocks")]
+use super::fixture::OURS;
+use super::fixture::{CLUSTER, PARTITIONS, component, config, text};
 use super::topics;
 use crate::deploys::fleet::eventually;
 use pelton::binding::{Layout, Wiring};
@@ -10,7 +15,7 @@ use pelton::deploy::agent::First;
 use pelton::deploy::client::DeployClient;
 use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
-use pelton::instance::{Parts, Running};
+use pelton::instance::{Parts, Running, Stores};
 use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
 use pelton::log::{Log, Membership, Outcome, Transaction};
 use pelton::metrics::Metrics;
@@ -19,35 +24,11 @@ use pelton::testkit::Script;
 use pelton_tests::stage::{Event, Format, Millis, SECOND, START, Stream, compiler, nothing};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The number of partitions of every topic except the control topic.
-pub const PARTITIONS: i32 = 2;
-
-/// Id of the cluster.
-const CLUSTER: &str = "upgrade";
-
 /// `out_of_orderness` in the fixture's file.
 const DISORDER: Millis = 20 * SECOND;
-
-/// The folder of the fixture. `PELTON_FIXTURE` sets another one.
-pub fn fixture() -> PathBuf {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/0.1");
-    std::env::var_os("PELTON_FIXTURE").map_or(ours, PathBuf::from)
-}
-
-/// The rules of the fixture. They are a file, because other compilers make other bytes of the same source.
-pub fn component() -> Vec<u8> {
-    let path = fixture().join("rules.wasm");
-    std::fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
-}
-
-/// The file of the pipeline.
-pub fn config() -> Config {
-    Config::load(&fixture().join("pelton.toml"), &[]).unwrap_or_else(|findings| panic!("{findings:?}"))
-}
 
 /// The log and the session service of the pipeline.
 pub struct Pipeline {
@@ -56,6 +37,11 @@ pub struct Pipeline {
     pub layout: Arc<Layout>,
     /// The answers of the session service.
     pub script: Script,
+    /// The data directories of its instances. None: they have no local stores.
+    #[cfg(feature = "rocks")]
+    pub disk: Option<Disk>,
+    /// What was deleted from the changelogs before this offset because a local store stands for it, by task.
+    cut: BTreeMap<Partition, (Offset, Vec<Owned>)>,
 }
 
 /// A running instance.
@@ -88,6 +74,9 @@ impl Pipeline {
         Pipeline {
             layout: Arc::new(Layout::new(&config, PARTITIONS)),
             script: Script::default(),
+            #[cfg(feature = "rocks")]
+            disk: None,
+            cut: BTreeMap::new(),
             cluster,
             config,
         }
@@ -96,9 +85,46 @@ impl Pipeline {
     /// A pipeline with the topics and the group's offsets from a file of the fixture.
     pub fn load(name: &str) -> Pipeline {
         let pipeline = Pipeline::new();
-        let offsets = topics::load(&pipeline, &super::text(name), &component());
+        let offsets = topics::load(&pipeline, &text(name), &component());
         pipeline.commit_offsets(offsets);
         pipeline
+    }
+
+    /// The fixture's topics and data directory, `NAME.topics` and `NAME.state`. What the store stands for is deleted
+    /// from the changelogs, so that a store that is wiped or not used is missed.
+    #[cfg(feature = "rocks")]
+    pub fn load_stored(name: &str) -> Pipeline {
+        let mut pipeline = Pipeline::load(&format!("{name}.topics"));
+        let state = format!("{name}.state");
+        for task in 0..PARTITIONS {
+            let stamp = Disk::of(&state)
+                .stored(OURS, task)
+                .stamp
+                .expect("a stamp of each task")
+                .offset;
+            let (start, end) = pipeline.changelog(task);
+            assert!(start < stamp && stamp < end, "task {task}: {start} < {stamp} < {end}");
+            let changelog = pipeline.config.changelog_topic();
+            let mut gone = pipeline.committed(&changelog, task);
+            gone.retain(|record| record.offset < stamp);
+            pipeline.cut.insert(task, (stamp, gone));
+            let cut = pipeline.cluster.truncate(&changelog, task, stamp);
+            cut.expect("a topic that may be cut");
+        }
+        pipeline.disk = Some(Disk::of(&state));
+        pipeline
+    }
+
+    /// The local store of an instance that starts.
+    #[cfg(feature = "rocks")]
+    fn stores(&self, instance: &str) -> Option<Stores> {
+        self.disk.as_ref().map(|disk| disk.start(instance))
+    }
+
+    /// This build has no local store.
+    #[cfg(not(feature = "rocks"))]
+    fn stores(&self, _instance: &str) -> Option<Stores> {
+        None
     }
 
     /// Sets the group's offsets, as a member of the group.
@@ -161,7 +187,7 @@ impl Pipeline {
             first: Some(First::new(component(), &settings, wiring)),
             log,
             schemas: None,
-            stores: None,
+            stores: self.stores(instance),
             services: Box::new(move || script.services()),
             metrics: Arc::new(Metrics::of(&config)),
             config: Arc::new(config),
@@ -173,6 +199,7 @@ impl Pipeline {
     }
 
     /// The start and the end of a task's changelog.
+    #[cfg(feature = "rocks")]
     pub fn changelog(&self, task: Partition) -> (Offset, Offset) {
         let offsets = self.cluster.offsets(&self.config.changelog_topic(), task);
         let (start, _, end) = offsets.expect("a changelog");
@@ -180,9 +207,14 @@ impl Pipeline {
     }
 
     /// Kills the process, as SIGKILL does.
+    #[cfg(feature = "rocks")]
     pub fn kill(&self, process: Process) {
-        self.cluster.kill(&process.name);
+        let name = process.name.clone();
+        self.cluster.kill(&name);
         drop(process);
+        if let Some(disk) = &self.disk {
+            disk.kill(&name);
+        }
     }
 
     /// A client that deploys without an instance.
@@ -229,6 +261,18 @@ impl Pipeline {
     /// Makes everything before this time final.
     pub fn flow_to(&self, at: Millis) {
         self.flow(&[0, 1], at);
+    }
+
+    /// The committed records of a task's changelog, with those that only the local store stands for.
+    pub fn changes(&self, task: Partition) -> Vec<Owned> {
+        let (start, _) = self.changelog(task);
+        // Pelton itself cuts the changelog only once a round of the sweep has written all of the state again. Then what
+        // is left is enough, and what was cut before would bring back entries whose deletes are gone.
+        let cut = self.cut.get(&task).filter(|(until, _)| *until == start);
+        cut.into_iter()
+            .flat_map(|(_, records)| records.clone())
+            .chain(self.committed(&self.config.changelog_topic(), task))
+            .collect()
     }
 
     /// The committed records of a topic.
