@@ -32,4 +32,4 @@ pub use player::Player;
 pub use report::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
 pub use run::Shadow;
 pub use tape::Tape;
-pub use trial::{Parts, Trial};
+pub use trial::{Plan, Trial};

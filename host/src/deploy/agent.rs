@@ -223,7 +223,7 @@ impl DeployAgent {
         });
         let shadow = self.trial();
         let old = &self.schedule;
-        let runs = |schedule: &Option<Arc<Trial>>| schedule.as_ref().map(|trial| trial.number);
+        let runs = |schedule: &Option<Arc<Trial>>| schedule.as_ref().map(|trial| trial.plan.number);
         let withdrawn = control.withdrawn();
         let same = old.decided == decided
             && old.prepare == prepare

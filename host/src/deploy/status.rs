@@ -48,7 +48,7 @@ pub fn shadow(control: &Control, of: usize) -> Option<Shadowing> {
 /// The same, with what an instance knows about its own tasks.
 pub fn shadow_here(control: &Control, of: usize, trial: Option<&Trial>) -> Option<Shadowing> {
     let mut shadowing = shadow(control, of)?;
-    if let Some(trial) = trial.filter(|trial| trial.number == shadowing.number) {
+    if let Some(trial) = trial.filter(|trial| trial.plan.number == shadowing.number) {
         shadowing.tasks.extend(trial.reports());
         sum(&mut shadowing);
     }

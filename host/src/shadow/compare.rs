@@ -75,7 +75,7 @@ pub struct Comparison {
 impl Comparison {
     /// Compares a shadow with the rules that are live when it begins.
     pub fn new(task: Partition, trial: &Trial, live: Arc<Wiring>) -> Comparison {
-        let (old, new) = (live.rules.description(), trial.wiring.rules.description());
+        let (old, new) = (live.rules.description(), trial.plan.wiring.rules.description());
         let place = |at: Option<usize>| at.map(|at| at as u16);
         let mut notes = vec![];
         let mut note = |what: &str, name: &str, old: Option<&String>, new: &String| {
@@ -99,13 +99,13 @@ impl Comparison {
         }
         Comparison {
             report: Report {
-                instance: trial.instance.clone(),
-                duration: trial.duration,
+                instance: trial.plan.instance.clone(),
+                duration: trial.plan.duration,
                 notes,
                 ..Report::default()
             },
             task,
-            topics: trial.layout.topics.clone(),
+            topics: trial.plan.layout.topics.clone(),
             outputs: new
                 .outputs
                 .iter()
@@ -132,7 +132,7 @@ impl Comparison {
                     )
                 })
                 .collect(),
-            shadow: trial.wiring.clone(),
+            shadow: trial.plan.wiring.clone(),
             live,
             resolvers: BTreeMap::new(),
             writers: BTreeMap::new(),

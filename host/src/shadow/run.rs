@@ -32,13 +32,13 @@ pub struct Shadow {
 impl Shadow {
     /// The shadow of a task that begins here.
     pub fn new(task: Partition, trial: &Trial, begin: Begin) -> Result<Shadow, Trap> {
-        let guest = Guest::new(trial.wiring.clone())?;
+        let guest = Guest::new(trial.plan.wiring.clone())?;
         let state = TaskState::copied(begin.names, &begin.timers, begin.lookups);
         let last = begin.last.time();
-        let ends = (begin.last != StepKey::Start).then(|| last.saturating_add(trial.duration));
+        let ends = (begin.last != StepKey::Start).then(|| last.saturating_add(trial.plan.duration));
         let mut shadow = Shadow {
             guest,
-            sources: Sources::new(&trial.inputs, trial.schemas.clone()),
+            sources: Sources::new(&trial.plan.inputs, trial.plan.schemas.clone()),
             state,
             stepper: Stepper::default(),
             place: Place {
@@ -47,10 +47,10 @@ impl Shadow {
                 orphans: vec![],
             },
             ends,
-            duration: trial.duration,
+            duration: trial.plan.duration,
             compare: Comparison::new(task, trial, begin.live),
         };
-        shadow.state.bind(trial.wiring.rules.description());
+        shadow.state.bind(trial.plan.wiring.rules.description());
         shadow.compare.report.from = shadow.ends.map(|_| last);
         shadow.commit();
         Ok(shadow)

@@ -16,20 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A shadow on one instance.
 pub struct Trial {
-    /// The shadow's number.
-    pub number: Number,
-    /// Its rules.
-    pub wiring: Arc<Wiring>,
-    /// How long it runs, in event time of each task.
-    pub duration: Millis,
-    /// Name of the instance.
-    pub instance: String,
-    /// The layout of the pipeline.
-    pub layout: Arc<Layout>,
-    /// The inputs.
-    pub inputs: Vec<Input>,
-    /// Where the inputs' schemas come from.
-    pub schemas: Option<Arc<dyn Schemas>>,
+    /// What runs.
+    pub plan: Plan,
     /// How much memory it may take.
     pub bounds: Bounds,
     queued: Arc<Queued>,
@@ -44,44 +32,29 @@ struct State {
     over: AtomicBool,
 }
 
-/// What a trial is made from.
-pub struct Parts {
-    /// As in [`Trial`].
+/// What runs in a trial.
+pub struct Plan {
+    /// The shadow's number.
     pub number: Number,
-    /// As in [`Trial`].
+    /// Its rules.
     pub wiring: Arc<Wiring>,
-    /// As in [`Trial`].
+    /// How long it runs, in event time of each task.
     pub duration: Millis,
-    /// As in [`Trial`].
+    /// Name of the instance.
     pub instance: String,
-    /// As in [`Trial`].
+    /// The layout of the pipeline.
     pub layout: Arc<Layout>,
-    /// As in [`Trial`].
+    /// The inputs.
     pub inputs: Vec<Input>,
-    /// As in [`Trial`].
+    /// Where the inputs' schemas come from.
     pub schemas: Option<Arc<dyn Schemas>>,
 }
 
 impl Trial {
     /// A trial that has not begun in any task.
-    pub fn new(parts: Parts, bounds: Bounds) -> Trial {
-        let Parts {
-            number,
-            wiring,
-            duration,
-            instance,
-            layout,
-            inputs,
-            schemas,
-        } = parts;
+    pub fn new(plan: Plan, bounds: Bounds) -> Trial {
         Trial {
-            number,
-            wiring,
-            duration,
-            instance,
-            layout,
-            inputs,
-            schemas,
+            plan,
             queued: Arc::new(Queued::new(bounds.queue)),
             bounds,
             state: State::default(),
@@ -132,8 +105,8 @@ impl Trial {
     /// Begins the shadow in this task.
     pub(super) fn begin(&self, task: Partition, begin: Begin) -> Arc<Feed> {
         let report = Report {
-            instance: self.instance.clone(),
-            duration: self.duration,
+            instance: self.plan.instance.clone(),
+            duration: self.plan.duration,
             ..Report::default()
         };
         let feed = Arc::new(Feed::new(begin, report, self.queued.clone()));

@@ -7,7 +7,7 @@ use super::Prepared;
 use super::stage::Stage;
 use crate::deploy::RulesSchedule;
 use crate::record::{Millis, Partition};
-use crate::shadow::{Bounds, Parts, Player, Report, Trial};
+use crate::shadow::{Bounds, Plan, Player, Report, Trial};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ impl Stage {
     /// Runs these rules as a shadow in every task, for this long in the task's event time. Replaces an earlier shadow.
     pub fn shadow(&mut self, prepared: Prepared, duration: Millis, bounds: Bounds) {
         let config = &self.setup.config;
-        let parts = Parts {
-            number: self.schedule.shadow.as_ref().map_or(1, |last| last.number + 1),
+        let plan = Plan {
+            number: self.schedule.shadow.as_ref().map_or(1, |last| last.plan.number + 1),
             wiring: prepared.wiring,
             duration,
             instance: config.instance.clone(),
@@ -24,7 +24,7 @@ impl Stage {
             inputs: config.inputs.clone(),
             schemas: self.setup.schemas.clone(),
         };
-        let trial = Arc::new(Trial::new(parts, bounds));
+        let trial = Arc::new(Trial::new(plan, bounds));
         self.player = Some((Player::new(trial.clone()), false));
         let mut schedule = RulesSchedule::clone(&self.schedule);
         schedule.shadow = Some(trial);

@@ -13,7 +13,7 @@ use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::shadow::{Known, Said};
 use crate::deploy::protocol::{Record, Report as Progress, Stage, nonce};
 use crate::record::Partition;
-use crate::shadow::{Bounds, Parts, Report, Standing, Trial};
+use crate::shadow::{Bounds, Plan, Report, Standing, Trial};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl DeployAgent {
     pub(super) fn trial(&mut self) -> Option<Arc<Trial>> {
         let wanted = self.control.shadows().under_way();
         let number = wanted.map(Known::number);
-        if let Some(old) = self.shadow.trial.take_if(|old| Some(old.number) != number) {
+        if let Some(old) = self.shadow.trial.take_if(|old| Some(old.plan.number) != number) {
             old.end();
             self.shadow.told.clear();
         }
@@ -33,7 +33,7 @@ impl DeployAgent {
             && let Some(wiring) = self.wirings.get(&wanted.shadow.deploy.version)
         {
             let trial = Trial::new(
-                Parts {
+                Plan {
                     number: wanted.number(),
                     wiring: wiring.clone(),
                     duration: wanted.shadow.duration,
