@@ -1,7 +1,7 @@
-//! The author of a deploy: reads the topic, checks the rules, writes a deploy, and waits until it is decided.
+//! The client that makes a deploy: it reads the topic, checks the rules, writes a deploy, and waits until it is decided.
 //!
 //! Rule: everything goes through the control topic. So a deploy works in the same way from a running instance and from
-//! a command that only uses the brokers. If the author dies, the instances decide without it.
+//! a command that only uses the brokers. If the client dies, the instances decide without it.
 #![expect(
     clippy::disallowed_methods,
     reason = "a deploy waits for its decision until a deadline"

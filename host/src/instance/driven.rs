@@ -279,7 +279,7 @@ pub struct Carriage<'a> {
 
 impl Carriage<'_> {
     /// Runs a round of the control topic: takes what tasks and authors say, and reports what follows from it. If the
-    /// schedule has changed, `tell` is called before the board lets a task open with it. Fails if the log does not answer.
+    /// schedule has changed, `tell` is called before the view lets a task open with it. Fails if the log does not answer.
     pub fn turn(self, now: Now, wait: Duration, tell: &mut dyn FnMut(&Arc<RulesSchedule>)) -> Result<()> {
         let Carriage { agent, view, tasks } = self;
         if agent.step(now, wait, &tasks.running(), &view.wanted())? {

@@ -141,7 +141,7 @@ fn seats(site: &Site, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Re
         .collect()
 }
 
-/// Makes the author of deploys for this instance.
+/// Makes the client of deploys for this instance.
 fn deploys(parts: &Parts) -> DeployClient {
     DeployClient {
         log: parts.log.clone(),

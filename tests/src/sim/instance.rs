@@ -122,7 +122,7 @@ impl Life {
     }
 }
 
-/// The carrier of an instance that starts with the rules of its file.
+/// The deploy agent of an instance that starts with the rules of its file.
 fn agent(parts: &Parts, jobs: &Jobs) -> Result<DeployAgent> {
     let Parts {
         config, layout, log, ..

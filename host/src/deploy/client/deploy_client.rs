@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 /// Maximum duration of each wait for the topic.
 pub(super) const WAIT: Duration = Duration::from_millis(50);
 
-/// How long brokers may be silent before the author gives up.
+/// How long brokers may be silent before the client gives up.
 pub(super) const AWAY: Duration = Duration::from_secs(60);
 
-/// How much longer the author waits than the instances, which cancel an undecided deploy after the limit.
+/// How much longer the client waits than the instances, which cancel an undecided deploy after the limit.
 pub(super) const SLACK: Duration = Duration::from_secs(15);
 
 pub(super) type Result<T> = std::result::Result<T, DeployRefused>;

@@ -1,4 +1,4 @@
-//! The author of a shadow, which lets rules run beside the live ones.
+//! The client of a shadow, which lets rules run beside the live ones.
 //!
 //! Rule: like a deploy, everything goes through the control topic. The shadow has started when every instance has
 //! compiled and checked it. From then on nobody waits for it.
