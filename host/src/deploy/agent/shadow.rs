@@ -90,6 +90,10 @@ impl DeployAgent {
         let reports = trial.reports();
         for (task, report) in &reports {
             let told = known.tasks.get(task);
+            // The instance that has the task now reports on it. Otherwise two would overwrite each other's reports for ever.
+            if !mine.contains(task) && told.is_some_and(|told| told.instance != instance) {
+                continue;
+            }
             let at = self.shadow.told.get(task);
             let soon = told.is_none_or(|told| told.standing != report.standing)
                 || at.is_none_or(|at| now.mono.saturating_sub(*at) >= TELL_EVERY);
