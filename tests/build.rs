@@ -1,18 +1,19 @@
 //! Builds the guests of the tests, as a rule author would, in their own target folder.
 //!
 //! The tests find them by `env!("GUEST_ODD_WASM")` and `env!("GUEST_ENRICH_WASM")`; later versions of the latter by
-//! `env!("GUEST_COUNTED_WASM")` and `env!("GUEST_RESIDENT_WASM")`.
+//! `env!("GUEST_COUNTED_WASM")`, `env!("GUEST_RESIDENT_WASM")` and `env!("GUEST_FRAGILE_WASM")`.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Package, feature, file, and the variable with the path of a copy.
-const GUESTS: [(&str, &str, &str, &str); 4] = [
+const GUESTS: [(&str, &str, &str, &str); 5] = [
     ("guest-odd", "", "guest_odd", "GUEST_ODD_WASM"),
     ("guest-enrich", "", "guest_enrich", "GUEST_ENRICH_WASM"),
     ("guest-enrich", "counted", "guest_enrich", "GUEST_COUNTED_WASM"),
     ("guest-enrich", "resident", "guest_enrich", "GUEST_RESIDENT_WASM"),
+    ("guest-enrich", "fragile", "guest_enrich", "GUEST_FRAGILE_WASM"),
 ];
 
 const TARGET: &str = "wasm32-unknown-unknown";

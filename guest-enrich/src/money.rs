@@ -19,6 +19,8 @@ impl Enrich {
         let Some(money) = Money::of(&event) else {
             return self.ignored.add(ctx, 1);
         };
+        #[cfg(feature = "fragile")]
+        assert_ne!(money.money_type, "win", "so much money");
         if self.seen.touch(ctx, money.id) {
             return self.duplicates.add(ctx, 1);
         }

@@ -4,7 +4,7 @@
 //! `tests/it/tidy.rs` checks both.
 //!
 //! ```text
-//! pure      error wit record state                     no I/O, no async, no clock, no thread
+//! pure      fault error wit record state               no I/O, no async, no clock, no thread
 //! setting   config clock metrics                       what is asked for, what time it is, what is counted
 //! ports     log registry rules service store           a trait where there are two real implementations
 //! task      binding arrivals step shadow deploy task   one partition: from its records to their effects
@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod deploy;
 pub mod error;
+pub mod fault;
 pub mod http;
 pub mod instance;
 pub mod log;

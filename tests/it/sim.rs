@@ -1,18 +1,22 @@
 //! Runs the simulator with many seeds.
 
+#[cfg(feature = "faults")]
+mod faults;
+
 use parking_lot::Mutex;
 use pelton_tests::sim::{Failure, Kind, Report, run};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The usual seeds. `PELTON_SEEDS=from..to` runs others.
-const SEEDS: std::ops::Range<u64> = 0..300;
+/// The usual seeds of each kind, 1,100 in all. `PELTON_SEEDS=from..to` runs others.
+const SEEDS: std::ops::Range<u64> = 0..220;
 
 /// The machine has two cores.
 const THREADS: usize = 2;
 
-fn seeds() -> std::ops::Range<u64> {
+/// The seeds that the environment names, or else these.
+fn seeds_or(usual: std::ops::Range<u64>) -> std::ops::Range<u64> {
     let Ok(text) = std::env::var("PELTON_SEEDS") else {
-        return SEEDS;
+        return usual;
     };
     let (from, to) = text.split_once("..").expect("PELTON_SEEDS=from..to");
     from.parse().expect("a number")..to.parse().expect("a number")
@@ -33,8 +37,18 @@ fn unrest_ends_as_the_auditor_says() {
     all(Kind::Unrest);
 }
 
+#[test]
+fn shadows_end_as_the_auditor_says() {
+    all(Kind::Shadows);
+}
+
+#[test]
+fn withdrawals_end_as_the_auditor_says() {
+    all(Kind::Withdrawals);
+}
+
 fn all(kind: Kind) {
-    let seeds = seeds();
+    let seeds = seeds_or(SEEDS);
     let next = AtomicU64::new(seeds.start);
     let failures = Mutex::new(Vec::<Failure>::new());
     let total = Mutex::new(Report::default());
@@ -83,6 +97,18 @@ fn unrest() {
     repeat(Kind::Unrest);
 }
 
+/// The same, of a run with shadows.
+#[test]
+fn shadow() {
+    repeat(Kind::Shadows);
+}
+
+/// The same, of a run with withdrawals.
+#[test]
+fn withdrawal() {
+    repeat(Kind::Withdrawals);
+}
+
 fn repeat(kind: Kind) {
     let seed = std::env::var("PELTON_SEED").map_or(0, |seed| seed.parse().expect("a number"));
     if std::env::var_os("PELTON_TRACE").is_some() {
@@ -94,6 +120,8 @@ fn repeat(kind: Kind) {
         plan.traffic.clear();
         println!("{plan:#?}");
     }
+    #[cfg(feature = "faults")]
+    faults::turn_on();
     match run(kind, seed) {
         Ok(report) => println!("{report:?}"),
         Err(failure) => panic!("{failure}"),
@@ -103,7 +131,7 @@ fn repeat(kind: Kind) {
 /// Only the seed decides.
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for kind in [Kind::One, Kind::Deploys, Kind::Unrest] {
+    for kind in Kind::ALL {
         for seed in 0..10 {
             if let (Ok(once), Ok(twice)) = (run(kind, seed), run(kind, seed)) {
                 assert_eq!(once, twice, "{kind:?}, seed {seed}");

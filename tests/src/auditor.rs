@@ -4,22 +4,25 @@
 //! at once. It is written for clarity, so everything is a sorted list.
 
 mod deploys;
+mod journal;
 mod order;
 mod output;
 mod parameters;
 mod read;
 mod rules;
 mod step;
+mod takeover;
 mod task;
 #[cfg(test)]
 mod tests;
 
-pub use deploys::{Decided, Said, Takeover, decide, takeovers};
+pub use deploys::{Decided, Said, decide};
 pub use output::{DeadLetter, Output, Refusal};
 pub use parameters::{Code, Deployed, Format, Parameters, Settings};
 pub use read::{Decimal, Enriched, Event, Money, UserInfo, read, read_enriched};
 pub use rules::{Counters, State};
 pub use step::{Millis, NEVER, Place, StepKey, StepWhat};
+pub use takeover::Takeover;
 pub use task::{Answer, Heartbeat, Record, Reply, Task};
 
 use std::collections::BTreeMap;
@@ -53,7 +56,7 @@ pub fn audit(task: &Task, parameters: &Parameters) -> Expected {
 pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -> Option<Answer>) -> Expected {
     let (records, watermark) = order::order(task, parameters);
     let (ready, waiting): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record.place.time < watermark);
-    let mut rules = rules::Rules::new(parameters);
+    let mut rules = rules::Rules::new(parameters, task);
     let mut expected = Expected {
         watermark,
         waiting: waiting.into_iter().map(|record| record.place).collect(),
@@ -83,6 +86,10 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
                     place: record.place,
                     refusal,
                 }),
+                Ok((_, event)) if rules.traps(&step, &event) => expected.dead_letters.push(DeadLetter {
+                    place: record.place,
+                    refusal: Refusal::Trapped,
+                }),
                 Ok((key, event)) => rules.event(&step, &key, event, record.late),
             }
         }
@@ -90,7 +97,7 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
             rules.reply(&step, &reply.asked_by, &reply.answer, reply.deploy);
         }
         if let Some(answer) = rules.asked_at(&step).and_then(|session| service(&session)) {
-            rules.reply(&step, &step, &answer, deploys::of(&parameters.deploys, step.time));
+            rules.reply(&step, &step, &answer, rules.deploy_of(&step));
         }
         expected.steps.push(step);
     }
@@ -98,4 +105,11 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
     expected.users = rules.users;
     expected.counters = rules.counters;
     expected
+}
+
+/// Checks that the journal's take-overs and traps are those that the steps require. Returns the deploy that the task took
+/// over last.
+pub fn compare_journal(task: &Task, expected: &Expected, parameters: &Parameters) -> Result<u64, String> {
+    journal::compare_traps(task, &expected.dead_letters)?;
+    journal::compare_takeovers(task, &expected.steps, expected.watermark, parameters)
 }

@@ -5,7 +5,9 @@
 //!
 //! At the end all faults are lifted, and the content of the topics is compared with the auditor: see `check`.
 
+mod acts;
 mod beginnings;
+mod budgets;
 mod check;
 mod client;
 mod decided;
@@ -13,6 +15,7 @@ mod deploying;
 mod dice;
 mod evidence;
 mod instance;
+mod letting_go;
 mod mortal;
 mod patience;
 mod plan;
@@ -22,6 +25,7 @@ mod service;
 mod setup;
 mod state;
 mod traffic;
+mod trials;
 mod trouble;
 mod versions;
 mod world;
@@ -43,15 +47,24 @@ pub enum Kind {
     Deploys,
     /// Instances join and leave all the time, and more goes wrong meanwhile.
     Unrest,
+    /// As with unrest, and shadows run.
+    Shadows,
+    /// As with unrest, and versions are deployed that are withdrawn.
+    Withdrawals,
 }
 
 impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 5] = [Kind::One, Kind::Deploys, Kind::Unrest, Kind::Shadows, Kind::Withdrawals];
+
     /// The plan that a seed decides.
     pub fn plan(self, seed: u64) -> Plan {
         match self {
             Kind::One => Plan::of(seed),
             Kind::Deploys => Plan::with_deploys(seed),
             Kind::Unrest => Plan::with_unrest(seed),
+            Kind::Shadows => Plan::with_shadows(seed),
+            Kind::Withdrawals => Plan::with_withdrawals(seed),
         }
     }
 
@@ -61,6 +74,8 @@ impl Kind {
             Kind::One => "sim::one",
             Kind::Deploys => "sim::deploy",
             Kind::Unrest => "sim::unrest",
+            Kind::Shadows => "sim::shadow",
+            Kind::Withdrawals => "sim::withdrawal",
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The content of the journals and the control topic, in the auditor's terms.
 //!
-//! Rule: this uses only the host's decoders, and its names for the state of the money rules. The rules are never at
-//! fault here, so a withdrawal is an error.
+//! Rule: this uses only the host's decoders, and its names for the state of the money rules.
 
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
 use pelton::deploy::protocol::{Decision, Deploy, Key, Record};
@@ -33,7 +32,7 @@ pub fn control(
             Record::Decision { number, decision } => match decision {
                 Decision::Commit(at) => Said::Commit { number, at },
                 Decision::Cancel(_) => Said::Cancel { number },
-                Decision::Withdraw(why) => return Err(format!("deploy {number} was withdrawn: {why:?}")),
+                Decision::Withdraw(_) => Said::Withdraw { number },
             },
             _ => continue,
         });
@@ -97,6 +96,11 @@ pub fn journal(
                 let behind = step(&anchor)?;
                 task.takeovers.push(Takeover { behind, number });
             }
+            Entry::Trapped {
+                step: trapped,
+                sequence: None,
+                ..
+            } => task.trapped.extend(step(&trapped)?),
             other => return Err(format!("an unexpected journal entry: {other:?}")),
         }
     }

@@ -8,7 +8,7 @@ use crate::task::Task;
 use std::sync::Arc;
 
 /// One assignment of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     /// The partition.
     pub partition: Partition,

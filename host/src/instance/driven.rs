@@ -17,7 +17,8 @@ use crate::deploy::RulesSchedule;
 use crate::deploy::agent::DeployAgent;
 use crate::deploy::view::DeployView;
 use crate::error::Result;
-use crate::record::{Offset, Partition, Stay};
+use crate::fault::fault;
+use crate::record::{Offset, Partition};
 use crate::task::Task;
 use crate::task::restore::{Access, Answer, Question};
 use std::collections::VecDeque;
@@ -129,6 +130,12 @@ impl Instance {
         self.restores.len()
     }
 
+    /// The task that a restore is for, and the question that is about to be asked for it.
+    pub fn restoring(&self, index: usize) -> (Claim, Option<&Question>) {
+        let working = &self.restores[index];
+        (working.claim(), working.asked.as_ref())
+    }
+
     /// Moves a restore on: it asks, its question is answered, or it gets the answer. Returns false if it can only wait.
     pub fn restore(&mut self, index: usize) -> bool {
         let working = &mut self.restores[index];
@@ -231,8 +238,8 @@ impl Instance {
         self.seats().find_map(|seat| seat.worker().task(partition))
     }
 
-    /// The stays whose tasks must be closed by workers.
-    pub fn awaits(&self) -> Vec<Stay> {
+    /// The tasks that workers must close.
+    pub fn awaits(&self) -> Vec<Claim> {
         self.supervisor.awaits()
     }
 
@@ -282,7 +289,7 @@ impl Carriage<'_> {
     /// schedule has changed, `tell` is called before the view lets a task open with it. Fails if the log does not answer.
     pub fn turn(self, now: Now, wait: Duration, tell: &mut dyn FnMut(&Arc<RulesSchedule>)) -> Result<()> {
         let Carriage { agent, view, tasks } = self;
-        if agent.step(now, wait, &tasks.running(), &view.wanted())? {
+        if agent.step(now, wait, &tasks.running(), &view.wanted())? && !fault!("schedule-not-told") {
             tell(agent.schedule());
         }
         view.tell(agent);

@@ -13,6 +13,7 @@ use crate::binding::Layout;
 use crate::config::{Config, Start};
 use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
+use crate::fault::fault;
 use crate::record::{Offset, Partition, Stay, TopicIx};
 use crate::task::restore::{Answer, Question, Rebuild};
 use crate::task::{Restored, Task};
@@ -138,7 +139,7 @@ impl Restore {
     pub fn answer(&mut self, answer: Result<Answer>) {
         match self.go_on(answer) {
             Ok(()) => self.why = None,
-            Err(Failure::Retry(why)) => {
+            Err(Failure::Retry(why)) if !fault!("no-retry") => {
                 if self.why.as_ref() != Some(&why) {
                     tracing::warn!(task = self.partition, %why, "the restore can't continue yet");
                 }
@@ -146,7 +147,7 @@ impl Restore {
                 self.pauses = true;
             }
             // The previous owner of the task may truncate the changelog while it is read. What is left is complete.
-            Err(Failure::Corrupted(why)) if self.again > 0 => {
+            Err(Failure::Corrupted(why)) if self.again > 0 && !fault!("no-second-restore") => {
                 tracing::warn!(task = self.partition, %why, "starting the restore again");
                 self.again -= 1;
                 self.part = self.rebuild();
@@ -161,6 +162,7 @@ impl Restore {
                 let (first, end) = bounds(answer)?;
                 let start = match self.config.inputs[self.starts.len()].start {
                     Start::Earliest => first,
+                    Start::Latest if fault!("latest-is-earliest") => first,
                     Start::Latest => end,
                 };
                 self.starts.push(start);

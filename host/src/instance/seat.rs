@@ -9,6 +9,7 @@ use super::supervisor::Event;
 use super::tasks::Tasks;
 use crate::clock::Now;
 use crate::error::{Failure, Result};
+use crate::fault::fault;
 use crate::record::{Partition, Stay};
 use crate::worker::Worker;
 use std::collections::BTreeMap;
@@ -75,6 +76,10 @@ impl Seat {
             Command::Close(claims, assignment) => {
                 let partitions = self.expect(&claims);
                 self.worker.close(&partitions, assignment);
+                if fault!("closed-before-decided") {
+                    self.closing.clear();
+                    self.closed.extend(claims);
+                }
             }
             Command::Lose(claims, assignment) => {
                 let partitions = self.expect(&claims);

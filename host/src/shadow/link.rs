@@ -7,6 +7,7 @@
 use super::feed::{Begin, Feed};
 use super::known::Known;
 use super::{Tape, Trial};
+use crate::fault::fault;
 use crate::record::{Millis, Partition, StepKey};
 use crate::state::rows::Rows;
 use crate::step::Tally;
@@ -122,8 +123,12 @@ impl Link {
     /// Drops the tapes of the sealed and the open epoch.
     pub fn abort(&mut self) {
         self.sealed = None;
-        self.open.clear();
-        if let Phase::Begins(_) = self.phase {
+        if !fault!("shadow-keeps-dropped-tape") {
+            self.open.clear();
+        }
+        if let Phase::Begins(_) = self.phase
+            && !fault!("shadow-begins-with-dropped-epoch")
+        {
             self.phase = Phase::Wanted;
         }
     }
@@ -141,7 +146,11 @@ impl Link {
     pub fn settle(&mut self, last: &StepKey, sequence: u64) {
         let Some(tape) = self.doubt.take() else { return };
         match &self.phase {
-            Phase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => _ = feed.push(tape),
+            Phase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => {
+                if !fault!("shadow-misses-doubtful-epoch") {
+                    _ = feed.push(tape);
+                }
+            }
             // The epoch was dropped, so its rows will come again with the repeated one.
             _ => {
                 for row in &tape.rows {

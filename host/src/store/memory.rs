@@ -82,6 +82,25 @@ impl Disk {
         }
     }
 
+    /// How many records are stored for a task.
+    pub fn records(&self, task: Partition) -> usize {
+        let contents = self.contents();
+        contents
+            .tasks
+            .get(&task)
+            .map_or(0, |stored| stored.flushed.len() + stored.tail.len())
+    }
+
+    /// Damages a row of each task for which `damages` says so.
+    pub fn damage(&self, damages: &mut dyn FnMut() -> bool) {
+        for stored in self.contents().tasks.values_mut() {
+            let mut rows = stored.flushed.range_mut(vec![ROW]..vec![ROW + 1]);
+            if let Some((_, record)) = rows.next().filter(|_| damages()) {
+                *record = vec![0xff; 8];
+            }
+        }
+    }
+
     /// While it is full, flushes and wipes fail.
     pub fn set_full(&self, full: bool) {
         self.contents().full = full;

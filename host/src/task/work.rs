@@ -15,6 +15,7 @@ use crate::arrivals::{Arrived, Demand, Heartbeat};
 use crate::binding::{Sources, Wiring};
 use crate::deploy::protocol::{Committed, Decision, Record, nonce};
 use crate::deploy::{Prepare, RulesSchedule};
+use crate::fault::fault;
 use crate::log::Chunk;
 use crate::metrics::DeadLetter;
 use crate::record::journal::{Entry, Happening};
@@ -116,7 +117,9 @@ impl Task {
         }
         // It may have been told this while it followed its journal.
         if let Some((instead, wiring)) = self.schedule.instead() {
-            self.journal_rules(instead, epoch);
+            if !fault!("way-back-not-journaled") {
+                self.journal_rules(instead, epoch);
+            }
             self.take_over(instead.number, wiring, epoch);
         }
     }
@@ -269,8 +272,11 @@ impl Task {
         if let Some(old) = self.shadow.take() {
             old.end("it is over");
         }
-        if let Some(trial) = wanted.filter(|trial| !trial.has_begun(self.partition)) {
-            self.shadow = Some(Box::new(Link::new(trial.clone(), self.partition)));
+        if let Some(trial) = wanted.filter(|trial| !trial.has_begun(self.partition)).cloned() {
+            if fault!("shadow-goes-live") {
+                self.bind(trial.plan.wiring.clone());
+            }
+            self.shadow = Some(Box::new(Link::new(trial, self.partition)));
             // A shadow starts at the end of an epoch. This makes that happen soon, even if no step comes.
             epoch.touched.insert(self.partition);
         }

@@ -1,12 +1,12 @@
-//! Deploys: the outcome of the control topic, and the deploy that each step belongs to.
+//! Deploys: the outcome of the control topic.
 //!
 //! Rule: this follows the sentences of the protocol, applied to the whole topic at once:
 //! - A deploy counts if its number is the next one and no earlier deploy is undecided.
 //! - The first commit or cancel after it decides it. A commit needs earlier answers of all tasks, each from before the
 //!   deploy's time. A deploy without a time applies right after the latest of the answers.
-//! - A step belongs to the committed deploy with the highest number whose time is not after the step's.
+//! - The first withdrawal of a committed deploy counts. The first deploy is never withdrawn.
 
-use super::{Deployed, Millis, NEVER, Settings, StepKey};
+use super::{Deployed, Millis, NEVER, Settings};
 use std::collections::BTreeMap;
 
 /// A record of the control topic that may decide something.
@@ -42,12 +42,18 @@ pub enum Said {
         /// Which deploy.
         number: u64,
     },
+    /// Takes a committed deploy back.
+    Withdraw {
+        /// Which deploy.
+        number: u64,
+    },
 }
 
 /// The outcome of the deploys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// The committed deploys, by number. The first is the one in the pipeline's file.
+    /// The committed deploys, by number, including those that were withdrawn later. The first is the one in the
+    /// pipeline's file.
     pub committed: Vec<Deployed>,
     /// The cancelled deploys.
     pub cancelled: Vec<u64>,
@@ -57,15 +63,6 @@ pub struct Decided {
     pub refused: u64,
     /// How many decisions came after the one that counted.
     pub too_late: u64,
-}
-
-/// A take-over in a task's journal: from here on, the rules of this deploy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Takeover {
-    /// The step that it comes right after. `None` if it comes before the first step.
-    pub behind: Option<StepKey>,
-    /// Which deploy.
-    pub number: u64,
 }
 
 /// Reads the topic, for this number of tasks. Fails if a deploy was committed that must not have been.
@@ -85,11 +82,7 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
                 None,
             ) => {
                 last = 1;
-                decided.committed.push(Deployed {
-                    number: 1,
-                    at: NEVER,
-                    settings: settings.clone(),
-                });
+                decided.commit(1, NEVER, settings);
             }
             (Said::Deploy { number, .. }, None) => {
                 last = *number;
@@ -98,16 +91,13 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
             (Said::Commit { number: of, at: from }, Some(Said::Deploy { number, at, settings })) if of == number => {
                 let begun = open.take().unwrap_or_default();
                 justified(*number, *at, *from, &said[begun..place], tasks)?;
-                decided.committed.push(Deployed {
-                    number: *number,
-                    at: *from,
-                    settings: settings.clone(),
-                });
+                decided.commit(*number, *from, settings);
             }
             (Said::Cancel { number: of }, Some(Said::Deploy { number, .. })) if of == number => {
                 open = None;
                 decided.cancelled.push(*number);
             }
+            (Said::Withdraw { number }, _) => decided.withdraw(*number),
             (Said::Commit { .. } | Said::Cancel { .. }, _) => decided.too_late += 1,
             _ => {}
         }
@@ -146,62 +136,32 @@ fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks
     Ok(())
 }
 
-/// The deploy that a step of this time belongs to. `deploys` are all committed ones. Without any, it is the first
-/// deploy.
-pub(super) fn of(deploys: &[Deployed], time: Millis) -> u64 {
-    let not_after = deploys.iter().filter(|deploy| deploy.at <= time);
-    not_after.map(|deploy| deploy.number).max().unwrap_or(1)
-}
-
-/// Checks that the journal's take-overs are those that the steps require. `watermark` is the task's; a final step that
-/// is not taken yet is before it.
-pub fn takeovers(
-    takeovers: &[Takeover],
-    steps: &[StepKey],
-    watermark: Millis,
-    deploys: &[Deployed],
-) -> Result<(), String> {
-    let mut journal = takeovers.iter().peekable();
-    let mut taken = 1;
-    // The journal's last take-over may come before a step that is not taken yet.
-    let behind = std::iter::once(None).chain(steps.iter().map(Some));
-    let next = steps.iter().map(Some).chain(std::iter::once(None));
-    for (behind, next) in behind.zip(next) {
-        while let Some(takeover) = journal.next_if(|takeover| takeover.behind.as_ref() == behind) {
-            let number = takeover.number;
-            let at = deploys
-                .iter()
-                .find(|deploy| deploy.number == number)
-                .map(|deploy| deploy.at);
-            let in_time = |at: Millis| next.map_or(at < watermark, |next| at <= next.time);
-            if number <= taken || !at.is_some_and(in_time) {
-                return Err(format!(
-                    "the journal has deploy {number} take over behind {behind:?}, after deploy {taken}; it holds from {at:?} on, and \
-                     the next step is {next:?}"
-                ));
-            }
-            taken = number;
-        }
-        if let Some(next) = next {
-            let must = of(deploys, next.time);
-            if taken != must {
-                return Err(format!(
-                    "by the journal the step {next:?}, behind {behind:?}, is of deploy {taken}, and it belongs to deploy {must} of \
-                     {deploys:?}; the journal goes on with {:?}",
-                    journal.peek()
-                ));
-            }
-        }
+impl Decided {
+    fn commit(&mut self, number: u64, at: Millis, settings: &Settings) {
+        self.committed.push(Deployed {
+            number,
+            at,
+            settings: settings.clone(),
+            withdrawn: None,
+        });
     }
-    match journal.next() {
-        Some(takeover) => Err(format!("the journal has {takeover:?}, and there is no such step")),
-        None => Ok(()),
+
+    fn withdraw(&mut self, number: u64) {
+        let before = self
+            .committed
+            .iter()
+            .filter(|deploy| deploy.withdrawn.is_some())
+            .count();
+        let holds = |deploy: &&mut Deployed| deploy.number == number && number > 1 && deploy.withdrawn.is_none();
+        match self.committed.iter_mut().find(holds) {
+            Some(deploy) => deploy.withdrawn = Some(before),
+            None => self.too_late += 1,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::StepWhat;
     use super::*;
 
     fn deploy(number: u64, at: Option<Millis>) -> Said {
@@ -219,11 +179,6 @@ mod tests {
 
     fn commit(at: Millis) -> Said {
         Said::Commit { number: 2, at }
-    }
-
-    fn step(time: Millis) -> StepKey {
-        let what = StepWhat::Record { rank: 0, offset: time };
-        StepKey { time, what }
     }
 
     #[test]
@@ -248,27 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_names_each_change_of_version_in_its_place() {
-        let deployed = |number, at| Deployed {
-            number,
-            at,
-            settings: Settings::default(),
-        };
-        let deploys = [deployed(2, 50), deployed(4, 20)];
-        let steps = [step(10), step(20), step(60)];
-        let at = |behind: Millis, number| Takeover {
-            behind: Some(step(behind)),
-            number,
-        };
-        // The higher number applies, from its earlier time on.
-        assert_eq!(takeovers(&[at(10, 4)], &steps, 100, &deploys), Ok(()));
-        for wrong in [
-            vec![],
-            vec![at(20, 4)],
-            vec![at(10, 4), at(20, 2)],
-            vec![at(10, 2), at(10, 4)],
-        ] {
-            assert!(takeovers(&wrong, &steps, 100, &deploys).is_err(), "{wrong:?}");
-        }
+    fn what_was_committed_is_withdrawn_once_and_the_first_never() {
+        let all = [deploy(1, None), deploy(2, None), answer(0, 10), answer(1, 7)];
+        let withdraw = |number| Said::Withdraw { number };
+        let more = [withdraw(2), commit(11), withdraw(1), withdraw(2), withdraw(2)];
+        let decided = decide(&[&all[..], &more].concat(), 2).expect("justified");
+        let withdrawn: Vec<_> = decided.committed.iter().map(|deploy| deploy.withdrawn).collect();
+        assert_eq!((withdrawn, decided.too_late), (vec![None, Some(0)], 3));
     }
 }

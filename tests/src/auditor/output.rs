@@ -14,6 +14,8 @@ pub enum Refusal {
     Undecodable,
     /// Its time is too far in the future.
     TooFarAhead,
+    /// The rules trap on it.
+    Trapped,
 }
 
 /// A refused record.

@@ -43,6 +43,8 @@ pub struct Deployed {
     pub at: Millis,
     /// The settings of its rules.
     pub settings: Settings,
+    /// Which of the withdrawals took it back, counted from 0. `None` if it was not withdrawn.
+    pub withdrawn: Option<usize>,
 }
 
 /// The settings of the rules. The fields are those of [`Parameters`].
@@ -71,6 +73,26 @@ pub enum Code {
     Counted,
     /// Money without a known session gets the country that its user lives in.
     Resident,
+    /// Traps on money that was won.
+    Fragile,
+}
+
+impl Parameters {
+    /// The settings of a deploy's rules.
+    pub fn settings(&self, deploy: u64) -> Settings {
+        let its = self.deploys.iter().find(|known| known.number == deploy);
+        its.map_or_else(|| self.first(), |deploy| deploy.settings.clone())
+    }
+
+    fn first(&self) -> Settings {
+        Settings {
+            dedup_ttl: self.dedup_ttl,
+            session_ttl: self.session_ttl,
+            pending_ttl: self.pending_ttl,
+            label: self.label.clone(),
+            code: self.code,
+        }
+    }
 }
 
 impl Default for Parameters {

@@ -1,8 +1,8 @@
 //! The rules of the money pipeline, as `guest-enrich` implements them.
 
 use super::{
-    Answer, Code, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, UserInfo,
-    deploys,
+    Answer, Code, Enriched, Event, Millis, Money, Output, Parameters, Place, Settings, StepKey, StepWhat, Task,
+    UserInfo,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,8 +50,7 @@ pub struct Counters {
 
 pub(super) struct Rules<'a> {
     parameters: &'a Parameters,
-    /// The settings of the first deploy.
-    first: Settings,
+    task: &'a Task,
     /// The timers of the money that waits for its session.
     timers: BTreeSet<StepKey>,
     /// The user of each step that has asked.
@@ -61,34 +60,34 @@ pub(super) struct Rules<'a> {
     pub counters: Counters,
 }
 
-impl Rules<'_> {
-    pub fn new(parameters: &Parameters) -> Rules<'_> {
+impl<'a> Rules<'a> {
+    pub fn new(parameters: &'a Parameters, task: &'a Task) -> Rules<'a> {
         Rules {
-            first: Settings {
-                dedup_ttl: parameters.dedup_ttl,
-                session_ttl: parameters.session_ttl,
-                pending_ttl: parameters.pending_ttl,
-                label: parameters.label.clone(),
-                code: parameters.code,
-            },
             timers: BTreeSet::new(),
             asking: BTreeMap::new(),
             parameters,
+            task,
             users: BTreeMap::new(),
             outputs: Vec::new(),
             counters: Counters::default(),
         }
     }
 
-    /// The deploy that a step of this time belongs to, and its settings.
-    fn at(&self, time: Millis) -> (u64, Settings) {
-        let number = deploys::of(&self.parameters.deploys, time);
-        (number, self.settings(number))
+    /// The deploy that a step belongs to.
+    pub fn deploy_of(&self, step: &StepKey) -> u64 {
+        self.task.deploy_of(&self.parameters.deploys, step)
     }
 
-    fn settings(&self, number: u64) -> Settings {
-        let its = self.parameters.deploys.iter().find(|deploy| deploy.number == number);
-        its.map_or(&self.first, |deploy| &deploy.settings).clone()
+    /// The deploy that a step belongs to, and its settings.
+    fn at(&self, step: &StepKey) -> (u64, Settings) {
+        let number = self.deploy_of(step);
+        (number, self.parameters.settings(number))
+    }
+
+    /// Whether the rules of this step trap on the event.
+    pub fn traps(&self, step: &StepKey, event: &Event) -> bool {
+        let won = matches!(event, Event::Money(money) if money.kind == "win");
+        won && self.at(step).1.code == Code::Fragile
     }
 
     /// The timer that is due next.
@@ -105,7 +104,7 @@ impl Rules<'_> {
 
     pub fn event(&mut self, step: &StepKey, key: &[u8], event: Event, late: bool) {
         let now = step.time;
-        let (deploy, settings) = self.at(now);
+        let (deploy, settings) = self.at(step);
         let state = self.users.entry(key.to_vec()).or_default();
         match event {
             Event::Ignored { .. } => self.counters.ignored += 1,
@@ -149,7 +148,7 @@ impl Rules<'_> {
             rank,
             offset,
         };
-        let (deploy, settings) = self.at(now);
+        let (deploy, settings) = self.at(step);
         let state = self.users.entry(key.to_vec()).or_default();
         let expires = now.saturating_add(settings.dedup_ttl);
         if state
@@ -195,7 +194,7 @@ impl Rules<'_> {
             return;
         };
         self.timers.remove(step);
-        let (_, settings) = self.at(step.time);
+        let (_, settings) = self.at(step);
         let state = self.users.entry(key.clone()).or_default();
         if let Some((mut enriched, _)) = state.pending.remove(&(session.clone(), *place)) {
             enriched.user = enriched.user.map(|user| settings.code.reads(user));
@@ -230,7 +229,7 @@ impl Rules<'_> {
 
     fn send(&mut self, step: &StepKey, key: &[u8], mut value: Enriched, looked_up: bool, deploy: u64) {
         let (step, key, timestamp) = (step.clone(), key.to_vec(), step.time);
-        let settings = self.settings(deploy);
+        let settings = self.parameters.settings(deploy);
         value.money.kind.insert_str(0, &settings.label);
         value.user = value.user.map(|user| settings.code.reads(user));
         if settings.code == Code::Resident && value.session_country.is_none() {

@@ -1,7 +1,8 @@
 //! Everything that a task has read.
 
-use super::deploys::Takeover;
+use super::parameters::Deployed;
 use super::step::{Millis, StepKey};
+use super::takeover::{self, Takeover};
 
 /// A record of an input partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,8 +63,17 @@ pub struct Task {
     pub replies: Vec<Reply>,
     /// The take-overs, in the journal's order.
     pub takeovers: Vec<Takeover>,
+    /// The steps on which the rules trapped, in the journal's order.
+    pub trapped: Vec<StepKey>,
     /// (rank, offset) of the records that the journal says were too far ahead of the wall clock.
     pub too_far_ahead: Vec<(u16, i64)>,
     /// The last step that is taken. `None` means every final step.
     pub until: Option<StepKey>,
+}
+
+impl Task {
+    /// The deploy that a step belongs to. `deploys` are the committed ones after the first.
+    pub fn deploy_of(&self, deploys: &[Deployed], step: &StepKey) -> u64 {
+        takeover::of_step(&self.takeovers, deploys, step)
+    }
 }

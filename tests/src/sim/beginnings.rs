@@ -5,7 +5,7 @@
 //! those beginnings.
 
 use super::world::{World, Wrong};
-use pelton::record::{Offset, StepKey};
+use pelton::record::{Offset, StepKey, TopicIx};
 use std::collections::BTreeMap;
 
 /// The possible beginnings of the tasks.
@@ -29,12 +29,12 @@ impl Beginnings {
 
 impl World {
     /// Notes where the tasks of an instance begin that have not taken a step.
-    pub(super) fn note_beginnings(&mut self, number: usize) {
+    pub(super) fn note_beginnings(&mut self, number: usize) -> Result<(), Wrong> {
         if !self.plan.latest.contains(&true) {
-            return;
+            return Ok(());
         }
         let Some(life) = &self.processes[number].life else {
-            return;
+            return Ok(());
         };
         for partition in 0..self.plan.partitions {
             let Some(task) = life.instance.task(partition) else {
@@ -46,10 +46,35 @@ impl World {
             }
             let beginning: Vec<_> = meta.inputs.iter().map(|input| input.next).collect();
             let seen = self.beginnings.seen.entry(partition).or_default();
-            if !seen.contains(&beginning) {
-                seen.push(beginning);
+            if seen.contains(&beginning) {
+                continue;
             }
+            let ends = &self.processes[number].ends;
+            for (rank, begins) in beginning.iter().enumerate().filter(|(rank, _)| self.plan.latest[*rank]) {
+                let ended = ends[rank][partition as usize];
+                // It may have been committed by an earlier owner, or have moved on from there without a step.
+                let goes_on = seen.iter().any(|seen| seen[rank] <= *begins);
+                if *begins < ended && !goes_on {
+                    return Err(format!(
+                        "task {partition} begins at {begins} of an input that ended at {ended} when its instance started"
+                    ));
+                }
+            }
+            seen.push(beginning);
         }
+        Ok(())
+    }
+
+    /// Notes where the inputs end while an instance starts.
+    pub(super) fn note_ends(&mut self, number: usize) -> Result<(), Wrong> {
+        let mut ends = vec![];
+        for rank in 0..self.plan.latest.len() {
+            let of_input = (0..self.plan.partitions).map(|partition| self.outside.bounds(TopicIx::at(rank), partition));
+            let of_input: Result<Vec<_>, _> = of_input.map(|bounds| bounds.map(|(_, end)| end)).collect();
+            ends.push(of_input.map_err(|why| why.to_string())?);
+        }
+        self.processes[number].ends = ends;
+        Ok(())
     }
 
     /// Checks a task for each of its possible beginnings, until one is right.

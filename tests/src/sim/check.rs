@@ -5,15 +5,18 @@
 //! - The changelog, read from its start, rebuilds the state that the auditor expects. It is also the state that the
 //!   task has in memory.
 
-use pelton::record::Offset;
-
 use super::decided;
 use super::evidence::{self, Evidence};
 use super::state;
+use super::trials;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Expected};
 use crate::told;
 use pelton::error::Failure;
+use pelton::log::embedded::Owned;
+use pelton::record::{Offset, StepKey};
+use pelton::service::LookupId;
+use pelton::state::lookups;
 use pelton::task::Task;
 use pelton::task::restore::Restoring;
 use std::time::Duration;
@@ -41,14 +44,14 @@ fn look_from(world: &mut World, partition: i32) -> Result<bool, Wrong> {
         None => return Err(format!("task {partition} has state, and has taken no step")),
         until => task.until = until,
     }
-    let expected = auditor::audit(&task, &evidence::parameters(world)?);
-    check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
+    let expected = audited(world, &task).map_err(|why| of_task(partition, why))?;
     check_state(&rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
     check_offsets(world, &rebuilt)?;
     let evidence = Evidence::of(world, partition)?;
     evidence
         .check(&expected, false)
         .map_err(|why| of_task(partition, why))?;
+    trials::look(world, partition, &task, &expected).map_err(|why| of_task(partition, why))?;
     Ok(true)
 }
 
@@ -59,6 +62,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     }
     evidence::nothing_else(world)?;
     decided::end(world)?;
+    trials::end(world)?;
     world.report.fingerprint = evidence::fingerprint(world);
     Ok(())
 }
@@ -70,8 +74,7 @@ fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
         None => return Err(format!("task {partition}: its changelog can't be read at the end")),
     };
     let task = evidence::task(world, partition)?;
-    let expected = auditor::audit(&task, &evidence::parameters(world)?);
-    check_versions(world, &task, &expected).map_err(|why| of_task(partition, why))?;
+    let expected = audited(world, &task).map_err(|why| of_task(partition, why))?;
     let evidence = Evidence::of(world, partition)?;
     evidence.check(&expected, true).map_err(|why| of_task(partition, why))?;
     check_state(&rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
@@ -85,10 +88,19 @@ fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
             "task {partition}: its meta is {open:?}, in the changelog {rebuilt:?}"
         ));
     }
+    trials::look(world, partition, &task, &expected).map_err(|why| of_task(partition, why))?;
     world.report.outputs += expected.outputs.len() as u64;
     world.report.dead_letters += expected.dead_letters.len() as u64;
     world.report.journaled += evidence.journaled;
     Ok(())
+}
+
+/// What a task must have done according to its inputs. Checks that its journal agrees.
+fn audited(world: &World, task: &auditor::Task) -> Result<Expected, Wrong> {
+    let parameters = evidence::parameters(world)?;
+    let expected = auditor::audit(task, &parameters);
+    auditor::compare_journal(task, &expected, &parameters)?;
+    Ok(expected)
 }
 
 fn of_task(partition: i32, why: Wrong) -> Wrong {
@@ -118,6 +130,35 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
     Err(format!("task {partition}: its restore does not end"))
 }
 
+/// Checks that asked questions are pending in committed state: their ids are in the changelog.
+pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), Wrong> {
+    // Checks only one of them, because reading a changelog is slow.
+    let Some((partition, id)) = asked.into_iter().next() else {
+        return Ok(());
+    };
+    let holds = |record: &Owned| {
+        let value = record.value.as_deref().unwrap_or_default();
+        value.windows(id.len()).any(|window| window == &*id)
+    };
+    if evidence::read(world, world.layout.changelog, partition)
+        .iter()
+        .rev()
+        .any(holds)
+    {
+        return Ok(());
+    }
+    // An instance that the group considers dead asks again what the task's new owner has done with, and cut off.
+    match lookups::asked_by(&id) {
+        Some((step, ..)) if has_committed(world, partition, &step)? => Ok(()),
+        _ => Err(format!("task {partition} has asked {id:?}, and has not committed that")),
+    }
+}
+
+/// Whether a task has committed this step. Also true if nobody can tell now, because a transaction is open in it.
+fn has_committed(world: &World, partition: i32, step: &StepKey) -> Result<bool, Wrong> {
+    Ok(rebuild(world, partition)?.is_none_or(|task| task.committed().last >= *step))
+}
+
 /// Checks stores, timers, pending lookups and the last step.
 fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
     let last = told::step(&task.committed().last)?;
@@ -130,12 +171,6 @@ fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<(), Wron
     let is = state::state_of(task)?;
     let must = state::state_expected(expected);
     same(&format!("{which}, its state"), &is, &must)
-}
-
-/// Checks that the journal names each version where it takes over.
-fn check_versions(world: &World, task: &auditor::Task, expected: &Expected) -> Result<(), Wrong> {
-    let deploys = evidence::parameters(world)?.deploys;
-    auditor::takeovers(&task.takeovers, &expected.steps, expected.watermark, &deploys)
 }
 
 /// Checks that the group's offsets are those of the meta.

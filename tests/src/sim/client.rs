@@ -3,13 +3,14 @@
 //! Rule: it does what `deploy/client.rs` does, but without its waits. What it writes depends on what it has read. It
 //! does not wait for the decision: the instances decide without it.
 
+use super::acts::{Act, Dawdle, Which};
 use super::mortal::{Fuse, Mortal};
-use super::plan::{Act, Dawdle, Which};
-use super::versions;
+use super::versions::{self, DEPLOYED, FRAGILE};
 use super::world::{World, Wrong};
 use pelton::deploy::batch::ControlBatch;
-use pelton::deploy::compile::{declared, hash};
-use pelton::deploy::protocol::{Decision, Deploy, Known, Record, State, nonce};
+use pelton::deploy::compile::declared;
+use pelton::deploy::protocol::shadow::{Said, Shadow};
+use pelton::deploy::protocol::{Control, Decision, Deploy, Known, Record, State, nonce};
 use pelton::deploy::reader::ControlReader;
 use pelton::error::{Failure, Result};
 use pelton::log::{Log, Outcome, Producer};
@@ -117,50 +118,78 @@ impl DeployClient {
 
 /// What to write. Empty if there is nothing that can be done.
 fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> ControlBatch {
-    let mut batch = ControlBatch::default();
     let control = reader.control();
-    let wall = world.clock.wall();
-    let own = nonce(&[name.as_bytes()]);
-    if act.which == Which::Cancel {
-        if let Some(open) = control.open() {
-            let (number, decision) = (open.deploy.number, Decision::Cancel(format!("{name} wants it so")));
-            batch.record(&world.layout, &Record::Decision { number, decision }, &own, wall);
+    let said = match act.which {
+        Which::Cancel => control.open().map(|open| Record::Decision {
+            number: open.deploy.number,
+            decision: Decision::Cancel(format!("{name} wants it so")),
+        }),
+        Which::EndShadow => {
+            let under_way = control.shadows().under_way();
+            under_way.map(|known| Record::Shadow(Said::Over(known.number(), format!("{name} wants it so"))))
         }
-        return batch;
-    }
-    let (Some(newest), None) = (control.newest(), control.open()) else {
-        return batch;
+        Which::Shadow { version, duration } => begin(version, name, world, control).map(|deploy| {
+            let shadow = Shadow { deploy, duration };
+            Record::Shadow(Said::Begin(shadow))
+        }),
+        _ => deploy(act, name, world, control).map(Record::Deploy),
     };
-    let Some(version) = wanted(act, newest, control.before(newest.deploy.number)) else {
-        return batch;
+    let mut batch = ControlBatch::default();
+    let Some(record) = said else { return batch };
+    let wall = world.clock.wall();
+    let deploy = match &record {
+        Record::Deploy(deploy) => Some(deploy),
+        Record::Shadow(Said::Begin(shadow)) => Some(&shadow.deploy),
+        _ => None,
     };
-    if versions::id(version) == newest.deploy.version {
-        return batch;
+    if let Some(deploy) = deploy.filter(|deploy| !reader.has(&deploy.component, deploy.bytes))
+        && let Some(version) = versions::of(&deploy.version)
+    {
+        batch.component(&world.layout, &deploy.component, versions::component(version), wall);
     }
-    let component = versions::component(version);
-    let deploy = Deploy {
-        number: control.last() + 1,
-        nonce: own,
-        version: versions::id(version),
-        component: hash(component),
-        bytes: component.len() as u64,
-        settings: versions::settings(version).to_string(),
-        at: act.from,
-        one_way: false,
-        drop_timers: false,
-        author: name.to_owned(),
-        written: wall,
-        declared: declared(&world.bench.wiring(version)),
-    };
-    if !reader.has(&deploy.component, deploy.bytes) {
-        batch.component(&world.layout, &deploy.component, component, wall);
-    }
-    batch.record(&world.layout, &Record::Deploy(deploy), &own, wall);
+    batch.record(&world.layout, &record, &nonce(&[name.as_bytes()]), wall);
     batch
 }
 
+/// The deploy to write, if there is anything to deploy.
+fn deploy(act: &Act, name: &str, world: &World, control: &Control) -> Option<Deploy> {
+    let newest = control.newest().filter(|_| control.open().is_none())?;
+    let version = wanted(act, newest, control)?;
+    (versions::id(version) != newest.deploy.version).then(|| Deploy {
+        at: act.from,
+        ..record(control.last() + 1, version, name, world)
+    })
+}
+
+/// The deploy of the shadow to begin, if one may begin. Without a `version` it runs the live one.
+fn begin(version: Option<usize>, name: &str, world: &World, control: &Control) -> Option<Deploy> {
+    let (newest, shadows) = (control.newest()?, control.shadows());
+    let may = control.open().is_none() && shadows.under_way().is_none();
+    let version = version
+        .or_else(|| versions::of(&newest.deploy.version))
+        .filter(|_| may)?;
+    Some(record(shadows.count() + 1, version, name, world))
+}
+
+fn record(number: u64, version: usize, name: &str, world: &World) -> Deploy {
+    Deploy {
+        number,
+        nonce: nonce(&[name.as_bytes()]),
+        version: versions::id(version),
+        component: versions::component_hash(version),
+        bytes: versions::component(version).len() as u64,
+        settings: versions::settings(version).to_string(),
+        at: None,
+        one_way: false,
+        drop_timers: false,
+        author: name.to_owned(),
+        written: world.clock.wall(),
+        declared: declared(&world.bench.wiring(version)),
+    }
+}
+
 /// The version to deploy.
-fn wanted(act: &Act, newest: &Known, before: Option<&Known>) -> Option<usize> {
+fn wanted(act: &Act, newest: &Known, control: &Control) -> Option<usize> {
     let of = |known: &Known| -> Option<usize> {
         let id: &VersionId = &known.deploy.version;
         matches!(known.state, State::Committed(_)).then(|| versions::of(id))?
@@ -169,11 +198,13 @@ fn wanted(act: &Act, newest: &Known, before: Option<&Known>) -> Option<usize> {
         Which::Version(version) => Some(version),
         Which::Settings(of_version) => {
             let component = newest.deploy.component;
-            let mut same = versions::DEPLOYED.filter(|version| hash(versions::component(*version)) == component);
+            let all = DEPLOYED.chain(FRAGILE);
+            let mut same = all.filter(|version| versions::component_hash(*version) == component);
             let count = same.clone().count();
             same.nth(of_version % count)
         }
-        Which::Back => before.and_then(of),
-        Which::Cancel => None,
+        Which::Back => control.before(newest.deploy.number).and_then(of),
+        Which::Promote => versions::of(&control.shadows().under_way()?.shadow.deploy.version),
+        Which::Cancel | Which::EndShadow | Which::Shadow { .. } => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Gives the authors of deploys their turns. Also handles an instance that a version does not fit.
 
+use super::acts::{Act, Which};
 use super::client::DeployClient;
-use super::plan::Which;
 use super::world::{World, Wrong};
 
 impl World {
@@ -34,11 +34,16 @@ impl World {
         Ok(())
     }
 
-    fn begin(&mut self, act: super::plan::Act) {
+    fn begin(&mut self, act: Act) {
         if self.trace {
             println!("{:?} somebody deploys: {act:?}", self.clock.now());
         }
-        if let (Some(by), Which::Version(version)) = (act.refused_by, act.which) {
+        let version = match act.which {
+            Which::Version(version) => Some(version),
+            Which::Shadow { version, .. } => version,
+            _ => None,
+        };
+        if let (Some(by), Some(version)) = (act.refused_by, version) {
             let count = self.processes.len();
             self.processes[by % count].bench.refuse(Some(version));
         }

@@ -21,6 +21,7 @@ use pelton::instance::site::Site;
 use pelton::log::Log;
 use pelton::metrics::Metrics;
 use pelton::registry::Schemas;
+use pelton::shadow::{Player, Trial};
 use pelton::store::memory::Disk;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct Life {
     agent: DeployAgent,
     jobs: Jobs,
     pub desks: Vec<Desk>,
+    /// Of the shadow that was there last.
+    player: Option<Player>,
 }
 
 impl Life {
@@ -76,6 +79,7 @@ impl Life {
             agent,
             jobs,
             desks: parts.desks,
+            player: None,
         })
     }
 
@@ -91,6 +95,24 @@ impl Life {
     pub fn compile(&self) -> bool {
         let job = self.jobs.lock().pop_front();
         job.map(|job| job()).is_some()
+    }
+
+    /// One round of the shadow's thread. Returns whether something was played.
+    pub fn play(&mut self) -> bool {
+        let Some(trial) = self.agent.shadow() else {
+            self.player = None;
+            return false;
+        };
+        let same = |player: &Player| Arc::ptr_eq(player.trial(), trial);
+        if !self.player.as_ref().is_some_and(same) {
+            self.player = Some(Player::new(trial.clone()));
+        }
+        self.player.as_mut().is_some_and(Player::play)
+    }
+
+    /// The shadow that runs in its tasks, if there is one.
+    pub fn shadow(&self) -> Option<&Arc<Trial>> {
+        self.agent.shadow()
     }
 
     /// One round of a worker's thread. Returns whether something was done.
@@ -138,7 +160,7 @@ fn agent(parts: &Parts, jobs: &Jobs) -> Result<DeployAgent> {
         first: Some(parts.bench.first(parts.file)),
         limit: config.rules.deploy_limit,
         inputs: config.inputs.clone(),
-        schemas: None,
+        schemas: parts.schemas.clone(),
         play: None,
         start: Box::new(move |job| {
             queue.lock().push_back(job);

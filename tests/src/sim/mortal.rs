@@ -1,9 +1,11 @@
-//! A process that can die in any call to the log: before the call is made, or right after it.
+//! A process that can die in any call to the log: before the call is made, or right after it. Some of its questions are not
+//! answered.
 //!
 //! Rule: the effects of a call that was made stay. Every call after the death fails, as for a killed process.
 
+use super::dice::Dice;
 use parking_lot::{Mutex, MutexGuard};
-use pelton::error::Result;
+use pelton::error::{Failure, Result};
 use pelton::log::embedded::Embedded;
 use pelton::log::{Arrival, Group, Log, Membership, Outcome, Producer, Reader, TopicInfo, Transaction};
 use pelton::record::{Offset, Partition, TopicIx};
@@ -20,6 +22,10 @@ struct Inside {
     /// How many calls are left, and whether the last one is still made.
     left: Option<(usize, bool)>,
     dead: bool,
+    /// How often a question is not answered.
+    silence: Option<(Dice, f64)>,
+    /// The partitions that it has given back to the group, until somebody looks.
+    released: Vec<Partition>,
 }
 
 impl Fuse {
@@ -30,7 +36,31 @@ impl Fuse {
             instance: instance.to_owned(),
             left: None,
             dead: false,
+            silence: None,
+            released: vec![],
         })))
+    }
+
+    /// The fuse of the process that runs in its place after its death.
+    #[must_use]
+    pub fn another(&self) -> Fuse {
+        let (cluster, instance, silence) = {
+            let mut inside = self.lock();
+            (inside.cluster.clone(), inside.instance.clone(), inside.silence.take())
+        };
+        let fuse = Fuse::new(&cluster, &instance);
+        fuse.lock().silence = silence;
+        fuse
+    }
+
+    /// From now on this share of its questions is not answered.
+    pub fn silence(&self, dice: Dice, share: f64) {
+        self.lock().silence = Some((dice, share));
+    }
+
+    /// The partitions that it has given back to the group since the last call.
+    pub fn take_released(&self) -> Vec<Partition> {
+        std::mem::take(&mut self.lock().released)
     }
 
     /// Lets the process die in the call after this number of calls. `made` says whether that call is still made.
@@ -38,9 +68,11 @@ impl Fuse {
         self.lock().left = Some((calls, made));
     }
 
-    /// The process doesn't die after all.
+    /// The process doesn't die after all, and all of its questions are answered.
     pub fn put_out(&self) {
-        self.lock().left = None;
+        let mut inside = self.lock();
+        inside.left = None;
+        inside.silence = None;
     }
 
     /// Whether the process is dead.
@@ -74,6 +106,17 @@ impl Fuse {
         result
     }
 
+    fn ask<R>(&self, question: impl FnOnce() -> Result<R>) -> Result<R> {
+        let unanswered = match &mut self.lock().silence {
+            Some((dice, share)) => dice.chance(*share),
+            None => false,
+        };
+        match unanswered {
+            true => Err(Failure::Retry("nobody answers".to_owned())),
+            false => self.call(question),
+        }
+    }
+
     fn die(&self) {
         let mut inside = self.lock();
         inside.left = None;
@@ -100,11 +143,11 @@ impl<T> Mortal<T> {
 
 impl Log for Mortal<Arc<dyn Log>> {
     fn cluster(&self) -> Result<String> {
-        self.fuse.call(|| self.inner.cluster())
+        self.fuse.ask(|| self.inner.cluster())
     }
 
     fn topic(&self, name: &str) -> Result<Option<TopicInfo>> {
-        self.fuse.call(|| self.inner.topic(name))
+        self.fuse.ask(|| self.inner.topic(name))
     }
 
     fn create(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> Result<()> {
@@ -112,11 +155,11 @@ impl Log for Mortal<Arc<dyn Log>> {
     }
 
     fn bounds(&self, topic: TopicIx, partition: Partition) -> Result<(Offset, Offset)> {
-        self.fuse.call(|| self.inner.bounds(topic, partition))
+        self.fuse.ask(|| self.inner.bounds(topic, partition))
     }
 
     fn committed(&self, of: &[(TopicIx, Partition)]) -> Result<Vec<Option<Offset>>> {
-        self.fuse.call(|| self.inner.committed(of))
+        self.fuse.ask(|| self.inner.committed(of))
     }
 
     fn truncate(&self, topic: TopicIx, partition: Partition, before: Offset) -> Result<()> {
@@ -187,6 +230,7 @@ impl Group for Mortal<Box<dyn Group>> {
     }
 
     fn released(&mut self, partitions: &[Partition]) -> Result<()> {
+        self.fuse.lock().released.extend(partitions);
         self.fuse.call(|| self.inner.released(partitions))
     }
 

@@ -1,8 +1,9 @@
 //! Everything that is decided before a run begins: settings, traffic, and how rough the world is.
 
+use super::acts::{self, Act};
 use super::dice::Dice;
-use super::traffic::{self, Arrival, START, Shape};
-use super::versions::{DEPLOYED, FILES};
+use super::traffic::{self, Arrival, Shape};
+use super::versions::FILES;
 use crate::auditor::{Format, Millis};
 use std::time::Duration;
 
@@ -41,16 +42,30 @@ pub struct Plan {
     pub instances: Vec<usize>,
     /// `rules.deploy_limit` in the config.
     pub deploy_limit: Duration,
+    /// How many inputs a deploy may cost, and of how many.
+    pub budget: (usize, u64),
     /// By instance: how often a compilation gets its turn when it could. If there are fewer, they repeat.
     pub compiles: Vec<f64>,
     /// By instance: how often the thread of the control topic gets its turn when it could.
     pub carries: Vec<f64>,
+    /// How often a supervisor gets its turn when it could.
+    pub supervises: f64,
+    /// How often a changelog that is to be cut is cut, when it could be.
+    pub cuts: f64,
+    /// How often a question that a restore asks the cluster takes long to answer.
+    pub slow_cluster: f64,
+    /// How often a question that a restore asks the disk takes long to answer.
+    pub slow_disk: f64,
+    /// The instances start this long after the first record.
+    pub starts_late: Millis,
     /// The deploys, in order.
     pub acts: Vec<Act>,
     /// By rank: whether tasks that have never committed begin at the end of the input.
     pub latest: [bool; 3],
     /// The longest time for which a process is frozen.
     pub longest_freeze: Millis,
+    /// The longest time for which a worker is stuck.
+    pub longest_stuck: Millis,
     /// Whether instances have a disk.
     pub disk: bool,
     /// Whether the service always gives the same answer to the same question.
@@ -90,45 +105,10 @@ pub struct Chaos {
     pub looks: f64,
     /// A process will die within one of its next calls to the log.
     pub fuses: f64,
-}
-
-/// How long an author waits before it writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dawdle {
-    /// For this many turns.
-    Turns(usize),
-    /// Until the open deploy is decided, so that the author comes too late.
-    UntilDecided,
-}
-
-/// One deploy.
-#[derive(Clone, Debug)]
-pub struct Act {
-    /// When it begins, in milliseconds since the start.
-    pub at: Millis,
-    /// What is deployed.
-    pub which: Which,
-    /// The time from which it applies. `None` means now.
-    pub from: Option<Millis>,
-    /// The wait between reading and writing.
-    pub dawdles: Dawdle,
-    /// The author dies in the call after this number of calls. The flag says whether that call is still made.
-    pub dies: Option<(usize, bool)>,
-    /// An instance that the version does not fit while the deploy is under way.
-    pub refused_by: Option<usize>,
-}
-
-/// What an author deploys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// A version.
-    Version(usize),
-    /// The component that runs, with one of the other settings.
-    Settings(usize),
-    /// The previous version.
-    Back,
-    /// Nothing: the deploy under way is cancelled.
-    Cancel,
+    /// A row of some of a process's stored tasks is damaged.
+    pub damage: f64,
+    /// The share of questions to the cluster that get no answer.
+    pub silence: f64,
 }
 
 impl Plan {
@@ -175,12 +155,19 @@ impl Plan {
             flush_bytes: dice.pick(&[1, 1_000, 10_000, 1 << 30]),
             files: vec![dice.below(FILES.end)],
             deploy_limit: Duration::from_secs(60),
+            budget: (20, 10_000),
             compiles: vec![0.5],
             carries: vec![1.0],
+            supervises: 1.0,
+            cuts: 1.0,
+            slow_cluster: 0.0,
+            slow_disk: 0.0,
+            starts_late: 0,
             acts: vec![],
             instances: (0..dice.between(1..=2)).map(|_| dice.between(1..=2) as usize).collect(),
             latest: [false; 3],
             longest_freeze: 15_000,
+            longest_stuck: 100_000,
             disk: dice.chance(0.7),
             steady: false,
             chaos: Chaos {
@@ -197,6 +184,8 @@ impl Plan {
                 aborted_inputs: rough(dice, 0.3),
                 looks: 0.01,
                 fuses: 0.0,
+                damage: 0.0,
+                silence: 0.0,
             },
             traffic: traffic::make(&shape, dice),
         };
@@ -230,24 +219,20 @@ impl Plan {
         plan.out_of_orderness = [out_of_orderness; 3];
         plan.traffic = traffic::make(&shape, dice);
         plan.instances = (0..dice.between(1..=3)).map(|_| dice.between(1..=2) as usize).collect();
-        plan.deploy(dice, shape.span, grain);
+        plan.acts = acts::deploys(dice, shape.span, grain);
+        plan.deploy(dice);
         plan.chaos.fuses = rough(dice, 0.01);
-        plan.can_be_replayed();
         plan
     }
 
-    /// Adds deploys of other versions, at times that are multiples of `grain`.
-    fn deploy(&mut self, dice: &mut Dice, span: Millis, grain: Millis) {
+    /// Decides how slow the instances are with deploys.
+    fn deploy(&mut self, dice: &mut Dice) {
         self.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3, 0.02])).collect();
         self.carries = (0..3).map(|_| dice.pick(&[1.0, 1.0, 0.1, 0.03])).collect();
         self.deploy_limit = Duration::from_millis(dice.pick(&[500, 5_000, 60_000, 60_000, 60_000]));
         if dice.chance(0.2) {
             self.files = vec![dice.below(FILES.end), dice.below(FILES.end)];
         }
-        self.acts = acts(dice, span, grain);
-    }
-
-    fn can_be_replayed(&mut self) {
         if self.is_replayed() {
             // A replay happens after its inputs, whose append times are lost. So are the gaps that the run itself has
             // drawn.
@@ -260,17 +245,93 @@ impl Plan {
     /// deadlines, and processes are frozen for minutes. Changelogs are cut while they are read, and inputs begin at
     /// their end.
     pub fn with_unrest(seed: u64) -> Plan {
-        let mut plan = Plan::of(seed);
-        // Different draws from those of the other plans.
         let dice = &mut Dice::new(seed ^ 0x0057_a75e);
-        let rough = |dice: &mut Dice, share: f64| dice.pick(&[0.0, share / 5.0, share]);
+        let (mut plan, span, grain) = Plan::restless(seed, dice, &[5_000, 30_000, 120_000]);
+        if dice.chance(0.2) {
+            plan.restores_badly();
+        }
+        if dice.chance(0.3) {
+            let acts = acts::deploys(dice, span, grain);
+            plan.deploys_too(acts, dice);
+        }
+        plan
+    }
+
+    /// Most disks are damaged and slow, and the group considers instances dead all the time. So restores are abandoned while
+    /// they wait for a disk, and others of the same task overtake them.
+    fn restores_badly(&mut self) {
+        self.disk = true;
+        self.slow_disk = 0.3;
+        self.flush_bytes = 1;
+        self.chaos = Chaos {
+            kills: 0.0005,
+            evictions: 0.01,
+            damage: 0.02,
+            looks: self.chaos.looks,
+            ..Chaos::default()
+        };
+    }
+
+    /// The plan of a seed with unrest and shadows.
+    pub fn with_shadows(seed: u64) -> Plan {
+        let dice = &mut Dice::new(seed ^ 0x5bad_0e55);
+        let (mut plan, span, grain) = Plan::restless(seed, dice, &[30_000, 120_000]);
+        let acts = acts::shadows(dice, span, grain);
+        plan.deploys_too(acts, dice);
+        plan.deploys_soon(dice);
+        if dice.chance(0.5) {
+            // A task that moves ends its shadow.
+            plan.chaos = Chaos {
+                kills: plan.chaos.kills / 5.0,
+                stops: plan.chaos.stops / 5.0,
+                evictions: plan.chaos.evictions / 5.0,
+                fences: 0.0,
+                fuses: 0.0,
+                ..plan.chaos
+            };
+        }
+        plan
+    }
+
+    /// The plan of a seed with unrest and with deploys that trap more often than their budget allows.
+    pub fn with_withdrawals(seed: u64) -> Plan {
+        let dice = &mut Dice::new(seed ^ 0x0017_d2a3);
+        let (mut plan, span, grain) = Plan::restless(seed, dice, &[30_000, 120_000]);
+        let acts = acts::withdrawals(dice, span, grain);
+        plan.deploys_too(acts, dice);
+        plan.deploys_soon(dice);
+        plan.budget = (
+            dice.pick(&[1, 2, 5, 20]),
+            dice.pick(&[10, 1_000_000, 1_000_000, 1_000_000]),
+        );
+        plan
+    }
+
+    /// Adds deploys. Inputs start at their start then, so that it is known what a deploy must have done.
+    fn deploys_too(&mut self, acts: Vec<Act>, dice: &mut Dice) {
+        self.acts = acts;
+        self.deploy(dice);
+        self.latest = [false; 3];
+        self.chaos.fuses = rarely(dice, 0.005);
+    }
+
+    /// Makes the instances fast enough that most deploys are committed while there is traffic.
+    fn deploys_soon(&mut self, dice: &mut Dice) {
+        self.compiles = (0..3).map(|_| dice.pick(&[1.0, 0.3])).collect();
+        self.carries = (0..3).map(|_| dice.pick(&[1.0, 1.0, 0.1])).collect();
+        self.deploy_limit = Duration::from_millis(dice.pick(&[5_000, 60_000, 60_000, 60_000]));
+    }
+
+    /// A plan with unrest, the milliseconds over which its records arrive, and of what their times are multiples.
+    fn restless(seed: u64, dice: &mut Dice, spans: &[Millis]) -> (Plan, Millis, Millis) {
+        let mut plan = Plan::of(seed);
         let shape = Shape {
             format: plan.format,
             partitions: plan.partitions,
             empty: i32::from(dice.chance(0.1)),
             records: dice.between(30..=200) as usize,
             users: dice.between(2..=6) as usize,
-            span: dice.pick(&[5_000, 30_000, 120_000]),
+            span: dice.pick(spans),
             phases: dice.pick(&[0, 0, 3]),
             disorder: dice.pick(&[0, 100, 5_000]),
             grain: dice.pick(&[1, 1_000]),
@@ -287,21 +348,24 @@ impl Plan {
         plan.epoch = Duration::from_millis(dice.pick(&[1, 10, 50]));
         plan.flush_bytes = dice.pick(&[1, 1_000]);
         plan.chaos = Chaos {
-            kills: rough(dice, 0.003),
+            kills: rarely(dice, 0.003),
             stops: dice.pick(&[0.001, 0.005]),
-            evictions: rough(dice, 0.005),
-            fences: rough(dice, 0.003),
-            freezes: rough(dice, 0.003),
-            stuck: rough(dice, 0.002),
+            evictions: rarely(dice, 0.005),
+            fences: rarely(dice, 0.003),
+            freezes: rarely(dice, 0.003),
+            stuck: rarely(dice, 0.002),
+            silence: rarely(dice, 0.2),
+            damage: rarely(dice, 0.002),
             ..plan.chaos
         };
-        if dice.chance(0.3) {
-            plan.deploy(dice, shape.span, shape.grain);
-            plan.latest = [false; 3];
-            plan.chaos.fuses = rough(dice, 0.005);
-            plan.can_be_replayed();
-        }
-        plan
+        plan.cuts = dice.pick(&[1.0, 0.1, 0.01]);
+        plan.supervises = dice.pick(&[1.0, 1.0, 0.05]);
+        plan.slow_cluster = dice.pick(&[0.0, 0.05]);
+        plan.slow_disk = dice.pick(&[0.0, 0.1, 0.3]);
+        plan.starts_late = dice.pick(&[0, shape.span / 4]);
+        // An instance that is busy counts only a part of the time that passes.
+        plan.longest_stuck = dice.pick(&[100_000, 10_000_000]);
+        (plan, shape.span, shape.grain)
     }
 
     /// Whether the run is repeated from its inputs and its journal.
@@ -310,47 +374,7 @@ impl Plan {
     }
 }
 
-/// Deploys within this many milliseconds, at times that are multiples of `grain` like those of the events.
-fn acts(dice: &mut Dice, span: Millis, grain: Millis) -> Vec<Act> {
-    let mut acts = vec![];
-    for _ in 0..dice.pick(&[1, 1, 2, 2, 3, 5]) {
-        let at = dice.between(0..=span);
-        let act = Act {
-            at,
-            which: match dice.below(6) {
-                0 => Which::Back,
-                1 => Which::Settings(dice.below(16)),
-                _ => Which::Version(dice.between(DEPLOYED.start as i64..=DEPLOYED.end as i64 - 1) as usize),
-            },
-            from: dice.chance(0.6).then(|| {
-                let from = START + at + dice.between(-3_000..=span / 2);
-                from.div_euclid(grain) * grain
-            }),
-            dawdles: Dawdle::Turns(dice.pick(&[0, 0, 5, 30])),
-            dies: dice.chance(0.2).then(|| (dice.below(12), dice.chance(0.5))),
-            refused_by: dice.chance(0.1).then(|| dice.below(3)),
-        };
-        if dice.chance(0.2) {
-            // Another author at the same time.
-            let other = dice.between(DEPLOYED.start as i64..=DEPLOYED.end as i64 - 1) as usize;
-            acts.push(Act {
-                which: Which::Version(other),
-                refused_by: None,
-                ..act.clone()
-            });
-        }
-        if dice.chance(0.3) {
-            acts.push(Act {
-                at: at + dice.between(0..=3_000),
-                which: Which::Cancel,
-                from: None,
-                dawdles: dice.pick(&[Dawdle::Turns(0), Dawdle::Turns(20), Dawdle::UntilDecided]),
-                dies: None,
-                refused_by: None,
-            });
-        }
-        acts.push(act);
-    }
-    acts.sort_by_key(|act| act.at);
-    acts
+/// How often something goes wrong in a run with unrest: this often, less often, or never.
+fn rarely(dice: &mut Dice, share: f64) -> f64 {
+    dice.pick(&[0.0, share / 5.0, share])
 }

@@ -10,8 +10,11 @@ use super::service::Desk;
 use super::versions::Bench;
 use super::world::{World, Wrong};
 use pelton::error::Failure;
+use pelton::instance::command::Claim;
 use pelton::log::Log;
+use pelton::record::Offset;
 use pelton::store::memory::Disk;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +30,10 @@ pub(super) struct Process {
     pub compiles: f64,
     /// How often the thread of its control topic gets its turn when it could.
     pub carries: f64,
+    /// How often its supervisor gets its turn when it could.
+    pub supervises: f64,
+    /// How often the thread that cuts changelogs gets its turn when it could.
+    pub cuts: f64,
     pub bench: Bench,
     /// Decides when it dies in a call.
     pub fuse: Fuse,
@@ -34,7 +41,11 @@ pub(super) struct Process {
     pub frozen_until: Duration,
     /// By worker.
     pub stuck_until: [Duration; 2],
+    /// Restores whose question is not answered before this time.
+    pub hung: BTreeMap<Claim, Duration>,
     pub patience: Patience,
+    /// By rank and partition: where the inputs ended when it started.
+    pub ends: Vec<Vec<Offset>>,
 }
 
 impl World {
@@ -42,8 +53,11 @@ impl World {
         let process = &mut self.processes[number];
         let Some(life) = &mut process.life else { return Ok(()) };
         let now = self.clock.now();
+        let before = life.instance.awaits();
         let ended = life.instance.supervise(now);
         process.patience.step(now, &life.instance.awaits());
+        self.check_closed(number, &before)?;
+        let process = &mut self.processes[number];
         let failure = ended.as_ref().and_then(|ended| ended.as_ref().err());
         if process.patience.judge(failure)? {
             self.report.deadlines += 1;
@@ -93,8 +107,11 @@ impl World {
         }
         match Life::start(parts, process.workers_ever) {
             Ok(life) => {
+                self.budgets.begin(number);
                 process.life = Some(life);
                 process.patience.forget();
+                process.hung.clear();
+                self.note_ends(number)?;
             }
             Err(Failure::Retry(_)) => {}
             Err(why) => self.ended(number, &why)?,

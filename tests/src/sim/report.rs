@@ -27,6 +27,12 @@ pub struct Report {
     pub cancelled: u64,
     /// Deploys that did not count.
     pub refused: u64,
+    /// Deploys that were withdrawn after they had been committed.
+    pub withdrawn: u64,
+    /// Shadows that began.
+    pub shadows: u64,
+    /// Steps that the last shadows took.
+    pub shadowed: u64,
     /// Decisions that came too late to count.
     pub too_late: u64,
     /// Take-overs in tasks.
@@ -54,6 +60,9 @@ impl Report {
         self.committed += other.committed;
         self.cancelled += other.cancelled;
         self.refused += other.refused;
+        self.withdrawn += other.withdrawn;
+        self.shadows += other.shadows;
+        self.shadowed += other.shadowed;
         self.too_late += other.too_late;
         self.takeovers += other.takeovers;
         self.fuses += other.fuses;

@@ -1,6 +1,7 @@
 //! Creates a world: its topics, rules, and places for instances.
 
 use super::beginnings::Beginnings;
+use super::budgets::Budgets;
 use super::dice::Dice;
 use super::mortal::Fuse;
 use super::patience::Patience;
@@ -17,6 +18,7 @@ use pelton::log::embedded::{Clock, Embedded, Isolation, Record};
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::store::memory::Disk;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,14 +69,21 @@ impl World {
             file: plan.files[number % plan.files.len()],
             compiles: plan.compiles[number % plan.compiles.len()],
             carries: plan.carries[number % plan.carries.len()],
+            supervises: plan.supervises,
+            cuts: plan.cuts,
             bench: bench.another(),
             fuse: Fuse::new(&cluster, &number.to_string()),
             life: None,
             frozen_until: Duration::ZERO,
             stuck_until: [Duration::ZERO; 2],
+            hung: BTreeMap::new(),
             patience: Patience::default(),
+            ends: vec![],
         });
-        let processes = processes.collect();
+        let processes: Vec<_> = processes.collect();
+        for process in &processes {
+            process.fuse.silence(dice.fork(), plan.chaos.silence);
+        }
         let outside = Arc::new(cluster.instance(layout.topics.clone(), &config.name, "outside"));
         let world = World {
             traffic: plan.traffic.iter().cloned().collect(),
@@ -93,6 +102,7 @@ impl World {
             processes,
             outside,
             beginnings: Beginnings::default(),
+            budgets: Budgets::default(),
             trace: std::env::var_os("PELTON_TRACE").is_some(),
         };
         world.set_hooks(dice);
@@ -143,6 +153,12 @@ fn config(plan: &Plan) -> Config {
     }
     config.rules.batch = plan.batch;
     config.rules.deploy_limit = plan.deploy_limit;
+    config.rules.budget = config::Budget {
+        faults: plan.budget.0,
+        window: plan.budget.1,
+        // A machine that is overloaded must not decide anything.
+        time: Duration::ZERO,
+    };
     config.state.flush_bytes = plan.flush_bytes;
     config.epoch = config::Epoch {
         interval: plan.epoch,

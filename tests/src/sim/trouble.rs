@@ -5,7 +5,6 @@
 
 use super::check;
 use super::dice::Dice;
-use super::mortal::Fuse;
 use super::plan::Chaos;
 use super::world::{World, Wrong};
 use pelton::log::embedded::{Call, Fate, Fetch, Truth, What};
@@ -21,7 +20,7 @@ impl World {
             process.frozen_until = Duration::ZERO;
             process.stuck_until = [Duration::ZERO; 2];
             process.fuse.put_out();
-            (process.compiles, process.carries) = (1.0, 1.0);
+            (process.compiles, process.carries, process.cuts) = (1.0, 1.0, 1.0);
             if let Some(disk) = &process.disk {
                 disk.set_full(false);
             }
@@ -42,6 +41,11 @@ impl World {
         {
             disk.set_full(self.dice.chance(0.5));
         }
+        if self.dice.chance(chaos.damage)
+            && let Some(disk) = &self.processes[number].disk
+        {
+            disk.damage(&mut || self.dice.chance(0.5));
+        }
         let mut what = "";
         if self.dice.chance(chaos.kills) {
             what = "is killed";
@@ -51,6 +55,7 @@ impl World {
             if let Some(life) = &mut process.life {
                 what = "is told to stop";
                 life.instance.stop();
+                process.patience.stop();
             }
         } else if self.dice.chance(chaos.evictions) {
             what = "is evicted";
@@ -58,6 +63,7 @@ impl World {
         } else if self.dice.chance(chaos.fences) {
             what = "is fenced";
             self.cluster.fence(&self.processes[number].name);
+            self.processes[number].patience.fence();
         } else if self.dice.chance(chaos.fuses) {
             let (calls, made) = (self.dice.below(30), self.dice.chance(0.5));
             self.processes[number].fuse.light(calls, made);
@@ -67,7 +73,10 @@ impl World {
             self.processes[number].frozen_until = clock + length;
         } else if self.dice.chance(chaos.stuck) {
             what = "has a worker that is stuck";
-            let (worker, length) = (self.dice.below(2), self.dice.between(1..=100_000) as u64);
+            let (worker, length) = (
+                self.dice.below(2),
+                self.dice.between(1..=self.plan.longest_stuck) as u64,
+            );
             self.processes[number].stuck_until[worker] = clock + Duration::from_millis(length);
         }
         if !what.is_empty() {
@@ -83,7 +92,7 @@ impl World {
     pub(super) fn kill(&mut self, number: usize) {
         let process = &mut self.processes[number];
         self.cluster.kill(&process.name);
-        process.fuse = Fuse::new(&self.cluster, &process.name);
+        process.fuse = process.fuse.another();
         if process.life.take().is_some()
             && let Some(disk) = &process.disk
         {

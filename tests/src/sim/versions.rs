@@ -1,11 +1,11 @@
 //! Versions of the money rules: components and settings. They are compiled once for all seeds.
 
-use crate::auditor::Millis;
+use crate::auditor::{Code, Millis, Settings};
 use parking_lot::Mutex;
 use pelton::binding::Wiring;
 use pelton::config::Config;
 use pelton::deploy::agent::First;
-use pelton::deploy::compile::{Compile, Unfit};
+use pelton::deploy::compile::{Compile, Unfit, hash};
 use pelton::record::VersionId;
 use pelton::registry::Schemas;
 use pelton::rules::{self, Engine, Limits, Rules, Version};
@@ -22,36 +22,52 @@ struct Made {
     pending: Millis,
     /// Written in each output.
     label: &'static str,
-    /// Whether it uses the other component, which behaves the same.
-    other: bool,
+    component: Component,
+}
+
+/// The files that versions are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Component {
+    /// The money rules.
+    Money,
+    /// Different bytes that behave the same.
+    Other,
+    /// The money rules, but they trap on money that was won.
+    Fragile,
 }
 
 /// Each version is compiled separately, so there are only a few. The first has the settings of the pipeline's own file.
-const VERSIONS: [Made; 9] = [
-    made(60_000, 86_400_000, 3_600_000, "", false),
-    made(10_000, 30_000, 5_000, "", false),
-    made(1_000, 5_000, 20_000, "", false),
-    made(30_000, 20_000, 1_000, "", false),
-    made(60_000, 86_400_000, 3_600_000, "a-", false),
-    made(10_000, 30_000, 5_000, "b-", false),
-    made(1_000, 5_000, 20_000, "c-", true),
-    made(30_000, 20_000, 1_000, "d-", true),
-    made(10_000, 30_000, 5_000, "e-", true),
+const VERSIONS: [Made; 12] = [
+    made(60_000, 86_400_000, 3_600_000, "", Component::Money),
+    made(10_000, 30_000, 5_000, "", Component::Money),
+    made(1_000, 5_000, 20_000, "", Component::Money),
+    made(30_000, 20_000, 1_000, "", Component::Money),
+    made(60_000, 86_400_000, 3_600_000, "a-", Component::Money),
+    made(10_000, 30_000, 5_000, "b-", Component::Money),
+    made(1_000, 5_000, 20_000, "c-", Component::Other),
+    made(30_000, 20_000, 1_000, "d-", Component::Other),
+    made(10_000, 30_000, 5_000, "e-", Component::Other),
+    made(10_000, 30_000, 5_000, "f-", Component::Fragile),
+    made(60_000, 86_400_000, 3_600_000, "g-", Component::Fragile),
+    made(1_000, 5_000, 20_000, "h-", Component::Fragile),
 ];
 
 /// The versions that may be in a pipeline's file.
 pub const FILES: Range<usize> = 0..4;
 
-/// The versions that are deployed. Each one marks its outputs.
-pub const DEPLOYED: Range<usize> = 4..VERSIONS.len();
+/// The versions that are deployed and never trap. Each one marks its outputs.
+pub const DEPLOYED: Range<usize> = 4..9;
 
-const fn made(dedup: Millis, session: Millis, pending: Millis, label: &'static str, other: bool) -> Made {
+/// The versions that are deployed and trap.
+pub const FRAGILE: Range<usize> = 9..VERSIONS.len();
+
+const fn made(dedup: Millis, session: Millis, pending: Millis, label: &'static str, component: Component) -> Made {
     Made {
         dedup,
         session,
         pending,
         label,
-        other,
+        component,
     }
 }
 
@@ -59,17 +75,50 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("this ma
 
 static RULES: [OnceLock<Rules>; VERSIONS.len()] = [const { OnceLock::new() }; VERSIONS.len()];
 
-/// The file of the money rules, and the same file with an additional section: different bytes, but the same code.
-static COMPONENTS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-    let file = env!("GUEST_ENRICH_WASM");
-    let wasm = std::fs::read(file).unwrap_or_else(|e| panic!("{file}: {e}"));
+/// The components, in the order of [`Component`]. The second is the first with an additional section: different bytes, but
+/// the same code.
+static COMPONENTS: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
+    let read = |file| std::fs::read(file).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let wasm = read(env!("GUEST_ENRICH_WASM"));
     let section = [0, 6, 5, b'o', b't', b'h', b'e', b'r'];
-    [wasm.clone(), [&wasm[..], &section].concat()]
+    [
+        wasm.clone(),
+        [&wasm[..], &section].concat(),
+        read(env!("GUEST_FRAGILE_WASM")),
+    ]
 });
+
+static HASHES: LazyLock<[[u8; 32]; 3]> = LazyLock::new(|| COMPONENTS.each_ref().map(|component| hash(component)));
 
 /// The component of a version.
 pub fn component(version: usize) -> &'static [u8] {
-    &COMPONENTS[usize::from(VERSIONS[version].other)]
+    &COMPONENTS[VERSIONS[version].component as usize]
+}
+
+/// Its SHA-256.
+pub fn component_hash(version: usize) -> [u8; 32] {
+    HASHES[VERSIONS[version].component as usize]
+}
+
+/// The settings of a version, as the auditor has them.
+pub fn does(version: usize) -> Settings {
+    let Made {
+        dedup,
+        session,
+        pending,
+        label,
+        component,
+    } = VERSIONS[version];
+    Settings {
+        dedup_ttl: dedup,
+        session_ttl: session,
+        pending_ttl: pending,
+        label: label.to_owned(),
+        code: match component {
+            Component::Fragile => Code::Fragile,
+            Component::Money | Component::Other => Code::Plain,
+        },
+    }
 }
 
 /// The settings of a version, as the file has them.

@@ -2,12 +2,14 @@
 //!
 //! Rule: only draws from the seed decide what happens, so the same seed gives the same run.
 
+use super::acts::Act;
 use super::beginnings::Beginnings;
+use super::budgets::Budgets;
 use super::check;
 use super::client::DeployClient;
 use super::dice::Dice;
 use super::evidence;
-use super::plan::{Act, Plan};
+use super::plan::Plan;
 use super::process::Process;
 use super::report::Report;
 use super::traffic::START;
@@ -19,6 +21,7 @@ use pelton::deploy::RulesSchedule;
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Record};
 use pelton::registry::Schemas;
+use pelton::task::restore::Question;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +35,7 @@ const ROUGH_STEPS: u64 = 40_000;
 /// The most rounds of the good part. In each of them, everyone gets a turn.
 const GOOD_ROUNDS: u64 = 30_000;
 
-/// A run ends after this many rounds without any write, if nothing is left to do.
+/// A run ends after this many rounds without any write, and then as many in which nothing is left to do.
 const QUIET_ROUNDS: u64 = 12;
 
 /// The world of one run.
@@ -58,6 +61,7 @@ pub struct World {
     /// The log, for checks from the outside.
     pub outside: Arc<dyn Log>,
     pub(super) beginnings: Beginnings,
+    pub(super) budgets: Budgets,
     pub(super) trace: bool,
 }
 
@@ -72,6 +76,7 @@ impl World {
 
     /// The rough part: anything may happen.
     fn rough(&mut self) -> Result<(), Wrong> {
+        self.clock.advance(Duration::from_millis(self.plan.starts_late as u64));
         let mut idle = 0;
         for _ in 0..ROUGH_STEPS {
             if self.traffic.is_empty() && self.dice.chance(0.0005) {
@@ -93,7 +98,7 @@ impl World {
 
     /// The good part: runs until nothing is left to do.
     fn good(&mut self) -> Result<(), Wrong> {
-        let (mut quiet, mut written) = (0, 0);
+        let (mut quiet, mut through, mut written) = (0, 0, 0);
         for _ in 0..GOOD_ROUNDS {
             self.report.steps += 1;
             while self.cluster.unsettled() > 0 {
@@ -105,7 +110,12 @@ impl World {
             }
             let before = std::mem::replace(&mut written, evidence::written(self));
             quiet = if written == before { quiet + 1 } else { 0 };
-            if quiet >= QUIET_ROUNDS && self.waits_for().is_empty() {
+            // A task that opens only now still has to commit its first epoch.
+            through = match quiet >= QUIET_ROUNDS && self.waits_for().is_empty() {
+                true => through + 1,
+                false => 0,
+            };
+            if through >= QUIET_ROUNDS {
                 return Ok(());
             }
             // Longer than any epoch, and shorter than a session.
@@ -122,7 +132,8 @@ impl World {
     fn round(&mut self, number: usize) -> Result<(), Wrong> {
         self.start(number)?;
         if let Some(life) = &mut self.processes[number].life {
-            life.instance.member();
+            let done = life.instance.member();
+            self.check_released(number, done)?;
         }
         self.supervise(number)?;
         let now = self.now();
@@ -139,7 +150,8 @@ impl World {
             while life.desks[index].answer(false) {}
             done = done.and(life.work(index, now).map(drop));
         }
-        self.note_beginnings(number);
+        while life.play() {}
+        self.note_turn(number)?;
         done.or_else(|why| self.ended(number, &why))
     }
 
@@ -223,21 +235,13 @@ impl World {
             mono: self.clock.now(),
             wall: self.clock.wall(),
         };
-        match self.dice.below(15) {
+        match self.dice.below(16) {
+            0 | 1 if !self.dice.chance(process.supervises) => Ok(false),
             0 | 1 => {
                 self.supervise(number)?;
                 Ok(false)
             }
-            2 | 3 if life.instance.restores() > 0 => {
-                let restores = life.instance.restores();
-                let index = self.dice.below(restores);
-                for _ in 0..self.dice.pick(&[1, 1, 5, 20]) {
-                    if !life.instance.restore(index) || life.instance.restores() < restores {
-                        break;
-                    }
-                }
-                Ok(true)
-            }
+            2 | 3 if life.instance.restores() > 0 => self.step_restore(number, now),
             4 => {
                 let desk = self.dice.below(life.desks.len());
                 Ok(life.desks[desk].answer(true))
@@ -247,8 +251,10 @@ impl World {
                 if let Some(what) = done.filter(|_| self.trace) {
                     println!("{:?} instance {number} {what}", now.mono);
                 }
+                self.check_released(number, done)?;
                 Ok(done.is_some())
             }
+            8 if !self.dice.chance(process.cuts) => Ok(false),
             8 => {
                 let cut = life.instance.cut();
                 self.report.cuts += u64::from(cut);
@@ -259,9 +265,49 @@ impl World {
                 let carried = life.carry(now);
                 carried.or_else(|why| self.ended(number, &why)).map(|()| false)
             }
+            10 => Ok(life.play()),
             6 => Ok(self.dice.chance(process.compiles) && life.compile()),
             _ => self.step_worker(number, now),
         }
+    }
+
+    /// Gives one of a process's restores some turns, until one of its questions takes long. Returns whether something was
+    /// done.
+    fn step_restore(&mut self, number: usize, now: Now) -> Result<bool, Wrong> {
+        let process = &mut self.processes[number];
+        let Some(life) = &mut process.life else {
+            return Ok(false);
+        };
+        let restores = life.instance.restores();
+        let index = self.dice.below(restores);
+        for _ in 0..self.dice.pick(&[1, 1, 5, 20]) {
+            let (claim, question) = life.instance.restoring(index);
+            if process.hung.get(&claim).is_some_and(|until| *until > now.mono) {
+                return Ok(false);
+            }
+            let slow = match question {
+                Some(Question::Stamp | Question::Load(_) | Question::Wipe) => self.plan.slow_disk,
+                _ => self.plan.slow_cluster,
+            };
+            if self.dice.chance(slow) {
+                let longest = self.dice.pick(&[10, 1_000, 60_000]);
+                let length = Duration::from_millis(self.dice.between(1..=longest) as u64);
+                process.hung.insert(claim, now.mono + length);
+                return Ok(false);
+            }
+            let records = || process.disk.as_ref().map(|disk| disk.records(claim.partition));
+            let (before, open) = (records(), life.instance.task(claim.partition).is_some());
+            let goes_on = life.instance.restore(index);
+            if open && records() != before {
+                return Err(format!(
+                    "the restore for {claim:?} has changed what is stored of a task that is open"
+                ));
+            }
+            if !goes_on || life.instance.restores() < restores {
+                break;
+            }
+        }
+        Ok(true)
     }
 
     /// Gives one of a process's workers a turn. Returns whether something was done.
@@ -283,12 +329,18 @@ impl World {
                 true
             }
         };
-        self.note_beginnings(number);
+        self.note_turn(number)?;
         // What is already decided may not be visible yet.
         if self.cluster.unsettled() == 0 {
-            evidence::are_committed(self, asked)?;
+            check::are_committed(self, asked)?;
         }
         Ok(busy)
+    }
+
+    /// Notes what is seen after a turn of a worker.
+    fn note_turn(&mut self, number: usize) -> Result<(), Wrong> {
+        self.note_deploys(number);
+        self.note_beginnings(number)
     }
 
     /// Lets time pass: a little, or more if nobody has had anything to do for some steps.

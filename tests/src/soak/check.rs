@@ -79,6 +79,11 @@ pub fn all(
     let said = told::control(control.into_iter(), |deploy| versions.of(deploy)).map_err(anyhow::Error::msg)?;
     let decided = auditor::decide(&said, PARTITIONS as usize).map_err(anyhow::Error::msg)?;
     ensure!(decided.open.is_none(), "deploy {:?} is not decided", decided.open);
+    let withdrawn = decided.committed.iter().find(|deploy| deploy.withdrawn.is_some());
+    ensure!(
+        withdrawn.is_none(),
+        "{withdrawn:?} was withdrawn, and its rules are never at fault"
+    );
     ensure!(
         decided.committed.len() == report.committed() + 1,
         "{} swaps were reported as committed, and on the control topic there are {}",
@@ -96,13 +101,7 @@ pub fn all(
         let wrong = |why: String| anyhow::anyhow!("task {partition}: {why}");
         told::journal(&mut task, entries, &parameters, |version| known.contains(version)).map_err(wrong)?;
         let expected = audit(&task, &parameters);
-        auditor::takeovers(
-            &task.takeovers,
-            &expected.steps,
-            expected.watermark,
-            &parameters.deploys,
-        )
-        .map_err(wrong)?;
+        auditor::compare_journal(&task, &expected, &parameters).map_err(wrong)?;
         ensure!(
             expected.dead_letters.is_empty(),
             "task {partition}: dead letters are expected"

@@ -17,6 +17,7 @@ use super::message::Request;
 use super::partitions::{Supervisor, Why};
 use super::standing::{Phase, is_due};
 use crate::error::Failure;
+use crate::fault::fault;
 use crate::instance::member::{self, Heard, Said};
 use crate::log::Membership;
 use std::time::Duration;
@@ -64,7 +65,9 @@ impl Supervisor {
                     return;
                 }
                 tracing::info!(?partitions, "assigned");
-                self.tell_all();
+                if !fault!("workers-not-told-of-change") {
+                    self.tell_all();
+                }
                 for partition in partitions {
                     let stay = self.next_stay();
                     self.happens(partition, Happens::Assigned(stay));
@@ -102,7 +105,9 @@ impl Supervisor {
             handover.ends_here();
         }
         let all = self.partitions.keys().copied().collect();
-        self.let_go(all, Happens::Lost, Why::Fenced);
+        if !fault!("fenced-keeps-tasks") {
+            self.let_go(all, Happens::Lost, Why::Fenced);
+        }
     }
 
     /// Handles the request to stop: every task commits its open epoch.
@@ -122,7 +127,7 @@ impl Supervisor {
         let closed = self.partitions.values().all(|holding| holding.awaited().is_none());
         match self.membership.phase {
             Phase::Leaving { left: true } if closed && self.stopping => self.end(Ok(())),
-            Phase::Leaving { left: true } if closed => {
+            Phase::Leaving { left: true } if closed || fault!("joins-before-closed") => {
                 self.membership.phase = Phase::Joining;
                 self.requests.push(Request::Member(member::Request::Join));
             }

@@ -8,6 +8,7 @@ use crate::instance::tasks::Tasks;
 use crate::log::Membership;
 use crate::metrics::Metrics;
 use crate::record::Partition;
+use crate::record::Stay;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -36,6 +36,7 @@
 use super::replay::Replay;
 use crate::deploy::RulesSchedule;
 use crate::deploy::protocol::{self, Committed};
+use crate::fault::fault;
 use crate::record::{FOREVER, Millis, NEVER, Number, StepKey, VersionId};
 use crate::state::meta::Prepared;
 
@@ -91,7 +92,8 @@ pub enum Course {
 impl Course {
     /// The course of a task that has taken over `deployed` and holds for `prepared`.
     pub fn of(rules: &RulesSchedule, deployed: Number, prepared: Option<Prepared>) -> Course {
-        if let Some(withdrawn) = rules.withdrawn.iter().find(|one| one.number == deployed) {
+        let withdrawn = rules.withdrawn.iter().find(|one| one.number == deployed);
+        if let Some(withdrawn) = withdrawn.filter(|_| !fault!("withdrawal-ignored")) {
             let instead = withdrawn.instead;
             return Course::Withdrawn { instead };
         }
