@@ -18,8 +18,8 @@ mod units;
 pub(crate) use finding::without_password;
 pub use finding::{Finding, Level};
 pub use pipeline::{
-    Budget, Config, Epoch, Format, Input, LogFormat, Lookup, OnDataLoss, Output, RulesFile, SchemaSource, Start, State,
-    TimeSource, Topics,
+    Budget, Config, EpochConfig, Format, InputConfig, LogFormat, LookupConfig, OnDataLoss, OutputConfig, RulesFile,
+    SchemaSource, StartAt, StateConfig, TimeSource, TopicsConfig,
 };
 pub use topics::OwnedTopic;
 pub use units::parse_duration;

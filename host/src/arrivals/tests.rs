@@ -2,7 +2,7 @@ mod order;
 
 use super::*;
 use crate::binding::InputLayout;
-use crate::config::{Format, Input, OnDataLoss, Start, TimeSource};
+use crate::config::{Format, InputConfig, OnDataLoss, StartAt, TimeSource};
 use crate::log::Fetched;
 use crate::record::{Span, TopicIx};
 use crate::registry::{NoSchema, Schemas};
@@ -12,8 +12,8 @@ const OUT_OF_ORDERNESS: Millis = 20;
 const IDLE_AFTER: Duration = Duration::from_secs(30);
 const WALL: Millis = 1_000_000;
 
-fn input(format: Format) -> Input {
-    Input {
+fn input(format: Format) -> InputConfig {
+    InputConfig {
         name: "events".into(),
         topic: "events".into(),
         format,
@@ -21,12 +21,12 @@ fn input(format: Format) -> Input {
         out_of_orderness: OUT_OF_ORDERNESS,
         max_ahead: 1000,
         idle_after: IDLE_AFTER,
-        start: Start::Earliest,
+        start: StartAt::Earliest,
         on_data_loss: OnDataLoss::Stop,
     }
 }
 
-fn layout(inputs: &[Input], partitions: i32, buffer_bytes: usize, scratch: &std::path::Path) -> Arc<Layout> {
+fn layout(inputs: &[InputConfig], partitions: i32, buffer_bytes: usize, scratch: &std::path::Path) -> Arc<Layout> {
     Arc::new(Layout {
         topics: inputs.iter().map(|input| input.topic.clone()).collect(),
         inputs: inputs

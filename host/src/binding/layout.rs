@@ -40,13 +40,13 @@ pub struct Layout {
 /// One input.
 #[derive(Clone, Debug)]
 pub struct InputLayout {
-    /// As in [`crate::config::Input`].
+    /// As in [`crate::config::InputConfig`].
     pub out_of_orderness: Millis,
-    /// As in [`crate::config::Input`].
+    /// As in [`crate::config::InputConfig`].
     pub max_ahead: Millis,
-    /// As in [`crate::config::Input`].
+    /// As in [`crate::config::InputConfig`].
     pub idle_after: Duration,
-    /// As in [`crate::config::Input`].
+    /// As in [`crate::config::InputConfig`].
     pub on_data_loss: OnDataLoss,
 }
 

@@ -3,7 +3,7 @@
 //! Rule: the event time is read with the writer's schema, so the order never depends on the rules. The reasons why a
 //! record can't be read are made here, and are meant for people.
 
-use crate::config::{Format, Input, TimeSource};
+use crate::config::{Format, InputConfig, TimeSource};
 use crate::log::InputRecord;
 use crate::record::{Millis, Rank};
 use crate::registry::{NoSchema, Schemas};
@@ -45,7 +45,7 @@ pub enum NoTime {
 
 impl Sources {
     /// The sources of a pipeline's inputs, by rank.
-    pub fn new(inputs: &[Input], schemas: Option<Arc<dyn Schemas>>) -> Sources {
+    pub fn new(inputs: &[InputConfig], schemas: Option<Arc<dyn Schemas>>) -> Sources {
         let inputs = inputs
             .iter()
             .map(|input| Source {
@@ -181,7 +181,7 @@ const RESOLVERS: usize = 256;
 
 impl Readers {
     /// `schemas` are those that the rules declare for the inputs, by rank.
-    pub fn new(inputs: &[Input], schemas: Vec<Option<String>>) -> Result<Readers, String> {
+    pub fn new(inputs: &[InputConfig], schemas: Vec<Option<String>>) -> Result<Readers, String> {
         let mut readers = vec![];
         for (input, schema) in inputs.iter().zip(schemas) {
             let json = match (&schema, input.format) {
@@ -239,7 +239,7 @@ impl Readers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{OnDataLoss, Start};
+    use crate::config::{OnDataLoss, StartAt};
     use std::time::Duration;
 
     /// A registry in which every id is the same schema.
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_topic_of_many_schemas_keeps_few_conversions() {
-        let inputs = [Input {
+        let inputs = [InputConfig {
             name: "events".into(),
             topic: "events".into(),
             format: Format::Avro,
@@ -269,7 +269,7 @@ mod tests {
             out_of_orderness: 0,
             max_ahead: 0,
             idle_after: Duration::ZERO,
-            start: Start::Earliest,
+            start: StartAt::Earliest,
             on_data_loss: OnDataLoss::Stop,
         }];
         let mut sources = Sources::new(&inputs, Some(Arc::new(Ints)));

@@ -4,7 +4,7 @@
 //! nothing can be missing.
 
 use super::Readers;
-use crate::config::{Budget, Config, Format, Input};
+use crate::config::{Budget, Config, Format, InputConfig};
 use crate::record::TopicIx;
 use crate::registry::Schemas;
 use crate::rules::{Channel, Lookup, Rules, Store};
@@ -29,7 +29,7 @@ pub struct Wiring {
     pub budget: Budget,
     /// Whether each call gets a new instance. Tests use it, because a guest's memory must not matter.
     pub fresh: bool,
-    configured: Vec<Input>,
+    configured: Vec<InputConfig>,
 }
 
 /// An output.

@@ -18,19 +18,19 @@ pub struct Config {
     /// Where schemas come from. Without it, all topics must be JSON.
     pub schemas: Option<SchemaSource>,
     /// Inputs in the order of the file. Their index is their rank.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<InputConfig>,
     /// Outputs by index.
-    pub outputs: Vec<Output>,
+    pub outputs: Vec<OutputConfig>,
     /// Lookups by index.
-    pub lookups: Vec<Lookup>,
+    pub lookups: Vec<LookupConfig>,
     /// The rules and their limits.
     pub rules: RulesFile,
     /// Local state.
-    pub state: State,
+    pub state: StateConfig,
     /// Commit pace and bounds.
-    pub epoch: Epoch,
+    pub epoch: EpochConfig,
     /// The topics that Pelton owns.
-    pub topics: Topics,
+    pub topics: TopicsConfig,
     /// Address for metrics, health and `pelton rules`, if they are served.
     pub http: Option<std::net::SocketAddr>,
     /// Format of the log on standard error.
@@ -48,7 +48,7 @@ pub enum LogFormat {
 
 /// An input topic.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
+pub struct InputConfig {
     /// Name of the stream in the rules.
     pub name: String,
     /// Name of the Kafka topic.
@@ -64,7 +64,7 @@ pub struct Input {
     /// A partition that has been silent for this long is idle.
     pub idle_after: Duration,
     /// Where to start reading if the group has no offset and the task has no state.
-    pub start: Start,
+    pub start: StartAt,
     /// What to do if records are gone that the task has not read.
     pub on_data_loss: OnDataLoss,
 }
@@ -99,7 +99,7 @@ pub enum TimeSource {
 
 /// Where a new group begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum StartAt {
     /// At the first record in the topic.
     Earliest,
     /// After the last record in the topic.
@@ -108,7 +108,7 @@ pub enum Start {
 
 /// An output topic.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Output {
+pub struct OutputConfig {
     /// Its name in the rules.
     pub name: String,
     /// Name of the Kafka topic.
@@ -119,7 +119,7 @@ pub struct Output {
 
 /// An external service.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lookup {
+pub struct LookupConfig {
     /// Its name in the rules.
     pub name: String,
     /// URL with placeholders `{field}`, which are filled from the request's fields, percent-encoded.
@@ -186,7 +186,7 @@ pub struct Budget {
 
 /// Local state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
+pub struct StateConfig {
     /// Data directory of this instance. Without it, state is in memory only, and each start restores it from the changelog.
     pub dir: Option<PathBuf>,
     /// A task is flushed to disk when its unflushed changelog reaches this size, or the size of its state if that is
@@ -198,13 +198,13 @@ pub struct State {
 
 /// When epochs are committed, and how much may wait.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Epoch {
+pub struct EpochConfig {
     /// Time after which an open epoch is committed.
     pub interval: Duration,
     /// An epoch that has written this many bytes is committed earlier.
     pub bytes: usize,
     /// Memory for fetched records that wait for the watermark, for each input of a task. An input that exceeds it is
-    /// paused. The slowest input is never paused; its excess goes to a scratch file, in [`State::dir`] or else in the
+    /// paused. The slowest input is never paused; its excess goes to a scratch file, in [`StateConfig::dir`] or else in the
     /// system's temporary folder.
     pub buffer_bytes: usize,
     /// The broker aborts a transaction that is open for this long (`transaction.timeout.ms`). Another instance takes over after
@@ -214,7 +214,7 @@ pub struct Epoch {
 
 /// The topics that Pelton owns: PIPELINE-changelog, -journal, -control, -dead-letters.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Topics {
+pub struct TopicsConfig {
     /// Retention of the journal. It should be kept as long as the inputs.
     pub journal_retention: Duration,
     /// Retention of the dead letters.

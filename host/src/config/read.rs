@@ -4,7 +4,9 @@
 
 use super::finding::Finding;
 use super::overlay::{fill, flatten_kafka, set};
-use super::pipeline::{Config, Format, Input, LogFormat, Lookup, OnDataLoss, Output, Start, TimeSource};
+use super::pipeline::{
+    Config, Format, InputConfig, LogFormat, LookupConfig, OnDataLoss, OutputConfig, StartAt, TimeSource,
+};
 use super::section::{Findings, Section};
 use super::tables::{CENTURY, FORMATS, SECOND, epoch, kafka, lookup, rules, schemas, state, topics};
 use crate::record::Millis;
@@ -75,7 +77,7 @@ fn read(mut root: Section, folder: &Path) -> Config {
     let kafka = kafka(root.table("kafka"));
     let schemas = schemas(root.table("schemas"), folder);
     let defaults = Defaults::read(root.table("defaults"));
-    let inputs: Vec<Input> = root
+    let inputs: Vec<InputConfig> = root
         .tables("inputs")
         .into_iter()
         .map(|(name, at)| input(name, at, &defaults))
@@ -87,12 +89,12 @@ fn read(mut root: Section, folder: &Path) -> Config {
             "there are no inputs; add a table [inputs.NAME] with its topic for each stream that the rules read",
         );
     }
-    let outputs: Vec<Output> = root
+    let outputs: Vec<OutputConfig> = root
         .tables("outputs")
         .into_iter()
         .map(|(name, at)| output(name, at, &defaults))
         .collect();
-    let lookups: Vec<Lookup> = root
+    let lookups: Vec<LookupConfig> = root
         .tables("lookups")
         .into_iter()
         .map(|(name, at)| lookup(name, at))
@@ -159,13 +161,13 @@ fn address(root: &mut Section) -> Option<std::net::SocketAddr> {
 /// Defaults for every input or output that does not set the key itself.
 struct Defaults {
     format: Format,
-    input: Input,
+    input: InputConfig,
 }
 
 impl Defaults {
     fn read(mut at: Section) -> Self {
         let format = at.choice("format", &FORMATS, Format::Json);
-        let plain = Input {
+        let plain = InputConfig {
             name: String::new(),
             topic: String::new(),
             format,
@@ -173,7 +175,7 @@ impl Defaults {
             out_of_orderness: 5_000,
             max_ahead: 3_600_000,
             idle_after: 30 * SECOND,
-            start: Start::Earliest,
+            start: StartAt::Earliest,
             on_data_loss: OnDataLoss::Stop,
         };
         let input = common(&mut at, plain);
@@ -183,7 +185,7 @@ impl Defaults {
 }
 
 /// The keys that `[defaults]` and `[inputs.*]` share, without the format.
-fn common(at: &mut Section, otherwise: Input) -> Input {
+fn common(at: &mut Section, otherwise: InputConfig) -> InputConfig {
     let millis = |duration: Duration| duration.as_millis() as Millis;
     let back = |millis: Millis| Duration::from_millis(millis as u64);
     let time = at.text("time").map(|text| match text.as_str() {
@@ -198,7 +200,7 @@ fn common(at: &mut Section, otherwise: Input) -> Input {
             }
         },
     });
-    Input {
+    InputConfig {
         time: time.unwrap_or(otherwise.time),
         out_of_orderness: millis(at.duration(
             "out_of_orderness",
@@ -209,7 +211,7 @@ fn common(at: &mut Section, otherwise: Input) -> Input {
         idle_after: at.duration("idle_after", 100 * MILLISECOND..=CENTURY, otherwise.idle_after),
         start: at.choice(
             "start",
-            &[("earliest", Start::Earliest), ("latest", Start::Latest)],
+            &[("earliest", StartAt::Earliest), ("latest", StartAt::Latest)],
             otherwise.start,
         ),
         on_data_loss: at.choice(
@@ -221,13 +223,13 @@ fn common(at: &mut Section, otherwise: Input) -> Input {
     }
 }
 
-fn input(name: String, mut at: Section, defaults: &Defaults) -> Input {
+fn input(name: String, mut at: Section, defaults: &Defaults) -> InputConfig {
     let topic = at.required("topic", "topic = \"wallet-events\"");
     topic_part(&at, "topic", &topic);
     let format = at.choice("format", &FORMATS, defaults.format);
     let input = common(
         &mut at,
-        Input {
+        InputConfig {
             name,
             topic,
             format,
@@ -238,12 +240,12 @@ fn input(name: String, mut at: Section, defaults: &Defaults) -> Input {
     input
 }
 
-fn output(name: String, mut at: Section, defaults: &Defaults) -> Output {
+fn output(name: String, mut at: Section, defaults: &Defaults) -> OutputConfig {
     let topic = at.required("topic", "topic = \"money-enriched-events\"");
     topic_part(&at, "topic", &topic);
     let format = at.choice("format", &FORMATS, defaults.format);
     at.finish();
-    Output { name, topic, format }
+    OutputConfig { name, topic, format }
 }
 
 /// Checks that involve several keys.

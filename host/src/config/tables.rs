@@ -1,7 +1,7 @@
 //! The tables that depend on no other table, each read from its keys, with its defaults.
 
 use super::finding::Finding;
-use super::pipeline::{Budget, Epoch, Format, Lookup, RulesFile, SchemaSource, State, Topics};
+use super::pipeline::{Budget, EpochConfig, Format, LookupConfig, RulesFile, SchemaSource, StateConfig, TopicsConfig};
 use super::section::Section;
 use super::{properties, units};
 use std::path::Path;
@@ -94,7 +94,7 @@ fn web_address(at: &Section, key: &str, text: &str) {
     }
 }
 
-pub(super) fn lookup(name: String, mut at: Section) -> Lookup {
+pub(super) fn lookup(name: String, mut at: Section) -> LookupConfig {
     let url = at.required("url", "url = \"http://localhost:8080/sessions/{userSessionId}\"");
     if !url.is_empty() {
         match without_places(&url) {
@@ -107,7 +107,7 @@ pub(super) fn lookup(name: String, mut at: Section) -> Lookup {
         }
     }
     let headers = headers(at.table("headers"));
-    let lookup = Lookup {
+    let lookup = LookupConfig {
         name,
         url,
         headers,
@@ -195,8 +195,8 @@ fn json(value: toml::Value) -> serde_json::Value {
     }
 }
 
-pub(super) fn state(mut at: Section, folder: &Path) -> State {
-    let state = State {
+pub(super) fn state(mut at: Section, folder: &Path) -> StateConfig {
+    let state = StateConfig {
         dir: at.text("dir").map(|dir| folder.join(dir)),
         flush_bytes: at.size("flush_bytes", MIB..=1024 * GIB, 256 * MIB),
         compress: at.choice("compression", &[("none", false), ("producer", true)], false),
@@ -205,8 +205,8 @@ pub(super) fn state(mut at: Section, folder: &Path) -> State {
     state
 }
 
-pub(super) fn epoch(mut at: Section) -> Epoch {
-    let epoch = Epoch {
+pub(super) fn epoch(mut at: Section) -> EpochConfig {
+    let epoch = EpochConfig {
         interval: at.duration("interval", MILLISECOND..=60 * SECOND, 50 * MILLISECOND),
         bytes: at.size("bytes", 64 * KIB..=GIB, 16 * MIB) as usize,
         buffer_bytes: at.size("buffer_bytes", 64 * KIB..=64 * GIB, 32 * MIB) as usize,
@@ -225,8 +225,8 @@ pub(super) fn epoch(mut at: Section) -> Epoch {
     epoch
 }
 
-pub(super) fn topics(mut at: Section) -> Topics {
-    let topics = Topics {
+pub(super) fn topics(mut at: Section) -> TopicsConfig {
+    let topics = TopicsConfig {
         journal_retention: at.duration("journal_retention", 60 * SECOND..=CENTURY, 7 * DAY),
         dead_letter_retention: at.duration("dead_letter_retention", 60 * SECOND..=CENTURY, 30 * DAY),
     };

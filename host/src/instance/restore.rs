@@ -10,7 +10,7 @@
 mod tests;
 
 use crate::binding::Layout;
-use crate::config::{Config, Start};
+use crate::config::{Config, StartAt};
 use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::fault::fault;
@@ -161,9 +161,9 @@ impl Restore {
             Part::Inputs => {
                 let (first, end) = bounds(answer)?;
                 let start = match self.config.inputs[self.starts.len()].start {
-                    Start::Earliest => first,
-                    Start::Latest if fault!("latest-is-earliest") => first,
-                    Start::Latest => end,
+                    StartAt::Earliest => first,
+                    StartAt::Latest if fault!("latest-is-earliest") => first,
+                    StartAt::Latest => end,
                 };
                 self.starts.push(start);
                 if self.starts.len() == self.config.inputs.len() {

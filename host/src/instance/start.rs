@@ -346,7 +346,7 @@ fn own_topics(config: &Config, log: &dyn Log) -> Result<i32> {
 
 /// Number of each output's partitions, by index.
 pub fn output_partitions(config: &Config, log: &dyn Log) -> anyhow::Result<Vec<i32>> {
-    let partitions = |output: &crate::config::Output| {
+    let partitions = |output: &crate::config::OutputConfig| {
         let info = log.topic(&output.topic)?;
         Ok(info
             .with_context(|| format!("there is no topic '{}'", output.topic))?

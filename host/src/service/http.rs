@@ -11,7 +11,7 @@ mod call;
 mod tests;
 
 use super::{Answer, Question, Reply, Services};
-use crate::config::Lookup;
+use crate::config::LookupConfig;
 use crate::metrics::{LookupMetrics, Metrics};
 use crate::record::Partition;
 use breaker::{Breaker, Change, Leave};
@@ -52,7 +52,7 @@ struct Asked {
 
 /// One service, shared by all workers.
 struct Service {
-    config: Lookup,
+    config: LookupConfig,
     client: Client,
     room: Arc<Semaphore>,
     breaker: Mutex<Breaker>,
@@ -62,7 +62,7 @@ struct Service {
 
 impl HttpServices {
     /// The lookups of the config, by index. Calls run on `runtime`. Fails if the HTTP client can't be made (TLS).
-    pub fn new(lookups: &[Lookup], runtime: &Handle, metrics: &Metrics) -> Result<HttpServices, String> {
+    pub fn new(lookups: &[LookupConfig], runtime: &Handle, metrics: &Metrics) -> Result<HttpServices, String> {
         let mut services = Vec::new();
         let mut queues = Vec::new();
         for (index, config) in lookups.iter().enumerate() {
@@ -132,7 +132,7 @@ impl Services for HttpServices {
     }
 }
 
-fn client(config: &Lookup) -> Result<Client, String> {
+fn client(config: &LookupConfig) -> Result<Client, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
         let name = HeaderName::from_bytes(name.as_bytes())

@@ -5,7 +5,7 @@
 use super::bounds::{Bounds, Queued};
 use super::feed::{Begin, Feed};
 use crate::binding::{Layout, Wiring};
-use crate::config::Input;
+use crate::config::InputConfig;
 use crate::record::{Millis, Number, Partition};
 use crate::registry::Schemas;
 use crate::shadow::Report;
@@ -45,7 +45,7 @@ pub struct Plan {
     /// The layout of the pipeline.
     pub layout: Arc<Layout>,
     /// The inputs.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<InputConfig>,
     /// Where the inputs' schemas come from.
     pub schemas: Option<Arc<dyn Schemas>>,
 }

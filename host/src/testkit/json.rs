@@ -2,7 +2,7 @@
 //!
 //! Rule: numbers keep their digits. Nothing becomes a floating-point number, so that amounts are compared exactly.
 
-use crate::config::{Format, Input, Output, TimeSource};
+use crate::config::{Format, InputConfig, OutputConfig, TimeSource};
 use crate::record::Millis;
 use crate::registry::Schemas;
 use pelton_convert::{JsonReader, JsonWriter, write_millis};
@@ -59,7 +59,7 @@ impl Values {
     /// for it.
     pub fn input(
         &self,
-        input: &Input,
+        input: &InputConfig,
         schemas: Option<&dyn Schemas>,
         declared: Option<&str>,
         texts: Vec<String>,
@@ -85,7 +85,7 @@ impl Values {
     }
 
     /// Decodes a value of an output's topic to JSON text.
-    pub fn output(&self, output: &Output, schemas: Option<&dyn Schemas>, value: &[u8]) -> Result<String, String> {
+    pub fn output(&self, output: &OutputConfig, schemas: Option<&dyn Schemas>, value: &[u8]) -> Result<String, String> {
         match (output.format, value) {
             (Format::Json, _) => String::from_utf8(value.to_vec()).map_err(|why| why.to_string()),
             (Format::Avro, [0, a, b, c, d, datum @ ..]) => {

@@ -48,7 +48,7 @@ const OUTCOME_WITHIN: Duration = Duration::from_millis(1);
 pub struct Epochs {
     producer: Box<dyn Producer>,
     changelog: TopicIx,
-    pace: config::Epoch,
+    pace: config::EpochConfig,
     /// The assignment counter under which the next epoch is sealed.
     assignment: u64,
     open: Epoch,
@@ -96,7 +96,7 @@ pub struct Decided {
 
 impl Epochs {
     /// Starts without an open epoch. A new worker counts as idle.
-    pub fn new(producer: Box<dyn Producer>, changelog: TopicIx, pace: config::Epoch, assignment: u64) -> Epochs {
+    pub fn new(producer: Box<dyn Producer>, changelog: TopicIx, pace: config::EpochConfig, assignment: u64) -> Epochs {
         Epochs {
             producer,
             changelog,

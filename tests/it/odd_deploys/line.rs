@@ -6,7 +6,7 @@
 
 use crate::deploys::fleet::eventually;
 use pelton::binding::{Layout, Wiring};
-use pelton::config::{Budget, Config, Format as Written, Input, TimeSource};
+use pelton::config::{Budget, Config, Format as Written, InputConfig, TimeSource};
 use pelton::deploy::agent::First;
 use pelton::deploy::api::{Deployed, Wish};
 use pelton::deploy::compile::{Compile, limits};
@@ -80,7 +80,7 @@ impl Line {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-avro/pelton.toml");
         let sets = ["workers=1", "http=off", "instance=a", "epoch.interval=10ms"].map(String::from);
         let mut config = Config::load(&file, &sets).unwrap_or_else(|findings| panic!("{findings:?}"));
-        config.inputs = vec![Input {
+        config.inputs = vec![InputConfig {
             name: "in".to_owned(),
             topic: "in".to_owned(),
             format: Written::Avro,

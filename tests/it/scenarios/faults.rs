@@ -1,6 +1,6 @@
 //! Rules misbehave and epochs fail. Each of these costs what it must, and nothing else.
 
-use pelton::config::{Format as Written, Input, TimeSource};
+use pelton::config::{Format as Written, InputConfig, TimeSource};
 use pelton::log::embedded::{Call, Fate, Fates, Record, Truth, What};
 use pelton::record::journal::Entry;
 use pelton::record::{Offset, Rank, StepKey};
@@ -38,7 +38,7 @@ pub(super) fn odd(what: &str, way: Way) -> Setup {
     let config = &mut setup.config;
     config.rules.settings = serde_json::json!({ "do": what });
     config.rules.time_limit = Duration::from_millis(50);
-    config.inputs = vec![Input {
+    config.inputs = vec![InputConfig {
         name: "in".to_owned(),
         topic: "in".to_owned(),
         format: Written::Avro,

@@ -148,7 +148,7 @@ fn config(plan: &Plan) -> Config {
         input.max_ahead = plan.max_ahead;
         input.idle_after = plan.idle_after;
         if plan.latest[rank] {
-            input.start = config::Start::Latest;
+            input.start = config::StartAt::Latest;
         }
     }
     config.rules.batch = plan.batch;
@@ -160,7 +160,7 @@ fn config(plan: &Plan) -> Config {
         time: Duration::ZERO,
     };
     config.state.flush_bytes = plan.flush_bytes;
-    config.epoch = config::Epoch {
+    config.epoch = config::EpochConfig {
         interval: plan.epoch,
         bytes: plan.epoch_bytes,
         buffer_bytes: plan.buffer_bytes,

@@ -4,7 +4,7 @@
 
 use super::components::Components;
 use crate::binding::{Layout, Wiring};
-use crate::config::Input;
+use crate::config::InputConfig;
 use crate::deploy::RulesSchedule;
 use crate::deploy::compile::{Compile, Start, Told, declared};
 use crate::deploy::protocol::{Control, Declared};
@@ -66,7 +66,7 @@ pub struct Parts {
     /// A deploy that is not decided within this time is cancelled.
     pub limit: Duration,
     /// The inputs, and where their schemas come from.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<InputConfig>,
     pub schemas: Option<Arc<dyn Schemas>>,
     /// Starts the thread for a shadow. If `None`, shadows don't run here.
     pub play: Option<Play>,

@@ -222,7 +222,7 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
 fn inputs_begin_where_the_file_says() {
     let mut world = World::new();
     let mut config = Config::clone(&world.site.config);
-    config.inputs[1].start = Start::Latest;
+    config.inputs[1].start = StartAt::Latest;
     for input in &config.inputs {
         let record = Record {
             value: Some(b"{}"),

@@ -87,8 +87,8 @@ fn rig() -> Rig {
     }
 }
 
-fn lookup() -> Lookup {
-    Lookup {
+fn lookup() -> LookupConfig {
+    LookupConfig {
         name: "session".into(),
         url: String::new(),
         headers: vec![("x-token".into(), "t".into())],
@@ -104,7 +104,7 @@ fn lookup() -> Lookup {
 }
 
 impl Rig {
-    fn services(&self, lookup: Lookup) -> HttpServices {
+    fn services(&self, lookup: LookupConfig) -> HttpServices {
         HttpServices::new(&[lookup], self.runtime.handle(), &self.metrics).unwrap()
     }
 
@@ -175,7 +175,7 @@ fn a_retry_goes_through() {
 #[test]
 fn a_time_out_is_tried_again_and_ends() {
     let rig = rig();
-    let mut services = rig.services(Lookup {
+    let mut services = rig.services(LookupConfig {
         timeout: Duration::from_millis(50),
         ..lookup()
     });
@@ -275,7 +275,7 @@ fn calls_at_a_time_are_bounded_for_all_workers() {
 #[test]
 fn what_is_forgotten_is_not_called() {
     let rig = rig();
-    let mut services = rig.services(Lookup {
+    let mut services = rig.services(LookupConfig {
         in_flight: 1,
         ..lookup()
     });
@@ -302,7 +302,7 @@ fn what_is_forgotten_is_not_called() {
 
 /// A service whose breaker three failures have opened, with this pause.
 fn opened(rig: &Rig, breaker_pause: Duration) -> HttpServices {
-    let mut services = rig.services(Lookup {
+    let mut services = rig.services(LookupConfig {
         retries: 0,
         breaker_failures: 3,
         breaker_pause,

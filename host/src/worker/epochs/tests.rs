@@ -24,7 +24,7 @@ impl Producer for Scripted {
     }
 }
 
-const PACE: config::Epoch = config::Epoch {
+const PACE: config::EpochConfig = config::EpochConfig {
     interval: Duration::from_millis(50),
     bytes: 1000,
     buffer_bytes: 0,
