@@ -14,7 +14,7 @@ mod surface;
 #[cfg(test)]
 mod tests;
 
-pub use health::{Health, TaskHealth, TaskState};
+pub use health::{Health, TaskCondition, TaskHealth};
 pub use refused::Refused;
 pub use rules::{COMPONENT_TYPE, WISH_HEADER};
 pub use surface::Surface;

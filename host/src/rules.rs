@@ -1,6 +1,6 @@
 //! The port to the rules: compiles a component, describes it, and runs it on batches.
 //!
-//! Rule: a trap or a refused component never harms the worker. A guest reads state only through [`State::get_many`],
+//! Rule: a trap or a refused component never harms the worker. A guest reads state only through [`StateReader::get_many`],
 //! and its only answer is effects.
 //!
 //! [`Engine::compile`] checks a component and makes [`Rules`] of it. That is slow, so workers don't do it. A
@@ -21,7 +21,7 @@ mod wasi;
 
 pub use crate::wit::{
     Action, Batch, Cell, Channel, Description, Effect, Effects, Found, Happening, Header, Input, Level, Lookup,
-    Question, Read, Shape, Span, State, Store,
+    Question, Read, Shape, Span, StateReader, Store,
 };
 pub use compiled::{Limits, Rules};
 pub use engine::Engine;

@@ -16,7 +16,7 @@ mod bounds;
 mod compare;
 mod feed;
 mod fields;
-mod known;
+mod key_set;
 mod link;
 mod playback;
 mod player;

@@ -21,7 +21,7 @@ use wasmtime::{AsContextMut, Result};
 pub const PACKAGE: &str = "0.1.0";
 
 /// A sandbox's view of state. It is moved in for each call and moved out afterwards, so no pointer is shared.
-pub trait State: Default + Send + 'static {
+pub trait StateReader: Default + Send + 'static {
     /// Answers reads, with the state at the start of the batch. The reads are valid: their inputs and stores exist,
     /// their spans are within `bytes`, and pages are of maps. If it fails, the call traps with this text.
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;

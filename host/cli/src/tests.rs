@@ -5,7 +5,7 @@ use clap::CommandFactory;
 use parking_lot::Mutex;
 use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
-use pelton::http::{Health, Surface, TaskHealth, TaskState, serve};
+use pelton::http::{Health, Surface, TaskCondition, TaskHealth, serve};
 use pelton::instance::stop_signal;
 use pelton::metrics::Metrics;
 use std::sync::Arc;
@@ -308,7 +308,7 @@ fn what_was_withdrawn_is_shown() {
             message: None,
             tasks: vec![TaskHealth {
                 partition: 0,
-                state: TaskState::Running,
+                state: TaskCondition::Running,
                 since: 0,
                 version: Some("v1".into()),
                 watermark: None,

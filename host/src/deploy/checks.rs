@@ -5,7 +5,7 @@
 //! and names. Each task checks its pending timers and lookups.)
 
 use crate::deploy::api::Finding;
-use crate::deploy::protocol::{Control, Declared, State, Store};
+use crate::deploy::protocol::{Control, Declared, DeployState, Store};
 use pelton_convert::incompatibilities;
 
 /// All findings about a version that would follow the committed ones.
@@ -13,7 +13,7 @@ pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
     // Withdrawn versions have written state too. The running version comes last.
     let running = control.newest();
     let ever = control.deploys().filter(|known| {
-        let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
+        let ran = matches!(known.state, DeployState::Committed(_) | DeployState::Withdrawn(..));
         ran && running.is_none_or(|running| running.deploy.number != known.deploy.number)
     });
     let mut earlier: Vec<&Declared> = vec![];

@@ -18,7 +18,7 @@ use super::DeployRefused;
 use super::batch::ControlBatch;
 use super::reader::ControlReader;
 use crate::deploy::api::{Cancelled, Deployed, Wish};
-use crate::deploy::protocol::{Control, Decision, Deploy, Known, Record, State};
+use crate::deploy::protocol::{Control, Decision, Deploy, DeployState, KnownDeploy, Record};
 use crate::record::{Millis, Number};
 use crate::rules::Version;
 use deploy_client::{Result, SLACK, WAIT, no_cancel, no_deploy, patiently};
@@ -27,7 +27,7 @@ use std::time::Instant;
 impl DeployClient {
     /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it
     /// was refused.
-    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&Known, &Control)) -> Result<Deployed> {
+    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&KnownDeploy, &Control)) -> Result<Deployed> {
         let mut reader = self.read()?;
         let control = reader.control().clone();
         let newest = control.newest().ok_or_else(no_deploy)?;
@@ -94,7 +94,7 @@ impl DeployClient {
         &self,
         reader: &mut ControlReader,
         number: Number,
-        progress: &mut dyn FnMut(&Known, &Control),
+        progress: &mut dyn FnMut(&KnownDeploy, &Control),
     ) -> Result<Millis> {
         let begun = Instant::now();
         let mut given_up = false;
@@ -107,9 +107,11 @@ impl DeployClient {
                 progress(known, reader.control());
             }
             match &known.state {
-                State::Committed(at) => return Ok(*at),
-                State::Cancelled(why) | State::Withdrawn(_, why) => return Err(DeployRefused::Over(why.clone())),
-                State::Open => {}
+                DeployState::Committed(at) => return Ok(*at),
+                DeployState::Cancelled(why) | DeployState::Withdrawn(_, why) => {
+                    return Err(DeployRefused::Over(why.clone()));
+                }
+                DeployState::Open => {}
             }
             if !given_up && begun.elapsed() > self.limit + SLACK {
                 given_up = true;
@@ -132,8 +134,8 @@ impl DeployClient {
         self.decide(number, Decision::Cancel(format!("cancelled by {}", self.name)))?;
         patiently(|| reader.catch_up(WAIT))?;
         match reader.control().known(number).map(|known| &known.state) {
-            Some(State::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
-            Some(State::Committed(at)) => Err(DeployRefused::Overtaken(format!(
+            Some(DeployState::Cancelled(_)) => Ok(Cancelled::Deploy(number)),
+            Some(DeployState::Committed(at)) => Err(DeployRefused::Overtaken(format!(
                 "deploy {number} was committed just before, from {at} on"
             ))),
             _ => Err(no_cancel()),

@@ -31,5 +31,5 @@ mod withdrawn;
 pub use control::{Control, next};
 pub use deploy::{Declared, Deploy, Report, Stage, Store};
 pub use record::{CHUNK_BYTES, Decision, Key, Record, nonce};
-pub use state::{Committed, Effect, Known, State};
+pub use state::{Committed, DeployState, Effect, KnownDeploy};
 pub use withdrawn::{Way, Withdrawn};

@@ -3,7 +3,7 @@
 //! Rule: it only uses [`Control`], so an instance and a command that reads the brokers say the same.
 
 use crate::deploy::api::{Deploys, OneDeploy, Shadowing};
-use crate::deploy::protocol::{Control, Known, Stage, State};
+use crate::deploy::protocol::{Control, DeployState, KnownDeploy, Stage};
 use crate::record::{Millis, Partition};
 use crate::rules::Version;
 use crate::shadow::{Seen, Trial};
@@ -74,15 +74,15 @@ fn time(at: Millis) -> Option<Millis> {
 }
 
 /// The status of one deploy.
-pub fn one(known: &Known) -> OneDeploy {
+pub fn one(known: &KnownDeploy) -> OneDeploy {
     let deploy = &known.deploy;
     let (state, at, why) = match &known.state {
-        State::Open => ("open", deploy.at, None),
-        State::Committed(at) => ("committed", time(*at), None),
-        State::Cancelled(why) => ("cancelled", None, Some(why.clone())),
-        State::Withdrawn(at, why) => ("withdrawn", time(*at), Some(why.clone())),
+        DeployState::Open => ("open", deploy.at, None),
+        DeployState::Committed(at) => ("committed", time(*at), None),
+        DeployState::Cancelled(why) => ("cancelled", None, Some(why.clone())),
+        DeployState::Withdrawn(at, why) => ("withdrawn", time(*at), Some(why.clone())),
     };
-    let open = known.state == State::Open;
+    let open = known.state == DeployState::Open;
     OneDeploy {
         number: deploy.number,
         version: Version(deploy.version).to_string(),

@@ -27,7 +27,7 @@ pub struct TaskHealth {
     /// Its partition.
     pub partition: Partition,
     /// What it is doing.
-    pub state: TaskState,
+    pub state: TaskCondition,
     /// When it began to do this, in milliseconds since 1970.
     pub since: Millis,
     /// Version of the rules that it runs. Absent while it restores.
@@ -43,7 +43,7 @@ pub struct TaskHealth {
 /// What a task is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TaskState {
+pub enum TaskCondition {
     /// It reads its changelog.
     Restoring,
     /// It processes records.

@@ -8,7 +8,7 @@ use crate::record::Offset;
 use reqwest::Client;
 use std::sync::mpsc;
 
-fn task(state: TaskState) -> TaskHealth {
+fn task(state: TaskCondition) -> TaskHealth {
     TaskHealth {
         partition: 2,
         state,
@@ -23,7 +23,11 @@ fn task(state: TaskState) -> TaskHealth {
 fn surface(deploy: impl Fn(Wish) -> Result<Deployed, DeployRefused> + Send + Sync + 'static, ok: bool) -> Surface {
     let metrics = Metrics::new(vec!["wallet".into()], vec![], vec![]);
     metrics.task(2).events_in[0].inc_by(41);
-    let state = if ok { TaskState::Running } else { TaskState::Stopped };
+    let state = if ok {
+        TaskCondition::Running
+    } else {
+        TaskCondition::Stopped
+    };
     let health = Health {
         ok,
         pipeline: "money".into(),

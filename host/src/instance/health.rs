@@ -7,7 +7,7 @@ use super::tasks::{Doing, Standing};
 use crate::binding::{Status, Trouble};
 use crate::config::Config;
 use crate::deploy::protocol::{Control, Way};
-use crate::http::{Health, TaskHealth, TaskState};
+use crate::http::{Health, TaskCondition, TaskHealth};
 use crate::record::{NEVER, Partition};
 use crate::rules::Version;
 use std::collections::BTreeMap;
@@ -84,9 +84,9 @@ fn of_task(standing: &Standing, task: Partition, config: &Config, control: &Cont
     TaskHealth {
         partition: task,
         state: match &standing.now {
-            Doing::Runs(status) if waits_for_rules(status, control) => TaskState::Stopped,
-            Doing::Runs(_) => TaskState::Running,
-            Doing::Restores { .. } => TaskState::Restoring,
+            Doing::Runs(status) if waits_for_rules(status, control) => TaskCondition::Stopped,
+            Doing::Runs(_) => TaskCondition::Running,
+            Doing::Restores { .. } => TaskCondition::Restoring,
         },
         since: since.map_or(0, |since| since.as_millis() as i64),
         version: status.map(|status| Version(status.version).to_string()),

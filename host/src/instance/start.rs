@@ -135,14 +135,14 @@ struct Start {
 }
 
 /// The topics exist, and fit the config.
-struct Topics {
+struct CheckedTopics {
     layout: Arc<Layout>,
     /// Partitions of the outputs, by index.
     outputs: Vec<i32>,
 }
 
 /// The deployed rules are known, and so are those in the file.
-struct Known {
+struct DeployedRules {
     layout: Arc<Layout>,
     schemas: Option<Arc<dyn Schemas>>,
     compile: Compile,
@@ -183,17 +183,17 @@ impl Start {
     }
 
     /// Makes sure that the pipeline's own topics exist.
-    fn topics(&self) -> anyhow::Result<Topics> {
+    fn topics(&self) -> anyhow::Result<CheckedTopics> {
         let partitions = self.patiently(|| own_topics(&self.config, self.log.as_ref()))?;
-        Ok(Topics {
+        Ok(CheckedTopics {
             layout: Arc::new(Layout::new(&self.config, partitions)),
             outputs: output_partitions(&self.config, self.log.as_ref())?,
         })
     }
 
     /// Reads the control topic, and waits until the file's rules are compiled and bound.
-    fn rules(&self, compiling: Compiling, topics: Topics) -> anyhow::Result<Known> {
-        let Topics { layout, outputs } = topics;
+    fn rules(&self, compiling: Compiling, topics: CheckedTopics) -> anyhow::Result<DeployedRules> {
+        let CheckedTopics { layout, outputs } = topics;
         let schemas = schemas(&self.config, self.runtime.handle())?;
         if let Some(schemas) = &schemas {
             self.patiently(|| preflight::answers(&self.config, schemas.as_ref()))?;
@@ -223,7 +223,7 @@ impl Start {
         if empty {
             passed("the rules don't fit", findings)?;
         }
-        Ok(Known {
+        Ok(DeployedRules {
             layout,
             compile: compiler(engine, self.config.clone(), schemas.clone(), outputs),
             schemas,
@@ -256,7 +256,7 @@ impl Start {
     }
 
     /// Runs the instance until it ends, or is told to.
-    fn serve(self, rules: Known, local: Local) -> anyhow::Result<()> {
+    fn serve(self, rules: DeployedRules, local: Local) -> anyhow::Result<()> {
         let Start { config, metrics, .. } = &self;
         let services =
             HttpServices::new(&config.lookups, self.runtime.handle(), metrics).map_err(anyhow::Error::msg)?;

@@ -34,7 +34,7 @@ use super::{Group, Log, Producer, Reader, TopicInfo, Topics};
 use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition, TopicIx};
 use client::{Client, ClientNo};
-use state::State;
+use state::ClusterState;
 use std::time::Duration;
 
 /// How long `committed` waits for an open transaction before it returns `Retry`.
@@ -85,7 +85,7 @@ impl Instance {
     }
 
     /// Makes a call of this instance. It fails once the instance was killed.
-    fn call<R>(&self, call: impl FnOnce(&mut State) -> Result<R>) -> Result<R> {
+    fn call<R>(&self, call: impl FnOnce(&mut ClusterState) -> Result<R>) -> Result<R> {
         self.cluster.change(|state| {
             state.alive(self.client)?;
             call(state)

@@ -40,7 +40,7 @@ pub struct Confluent {
     base: Url,
     client: Client,
     runtime: Handle,
-    known: Mutex<Known>,
+    known: Mutex<SchemaCache>,
 }
 
 /// How many ids of our own schemas are remembered: 256 texts of 30 KB are 8 MB. At this number, all are forgotten. Each
@@ -49,7 +49,7 @@ const OWN_IDS: usize = 256;
 
 /// What the registry has answered. An id means one schema for ever, and so does a schema's id within a topic.
 #[derive(Default)]
-struct Known {
+struct SchemaCache {
     /// Has no limit, because the inputs' producers use a limited number of schemas. If one were forgotten while the
     /// registry is away, its records would have to wait.
     by_id: HashMap<u32, Arc<str>>,
@@ -59,7 +59,7 @@ struct Known {
     unknown: HashMap<u32, (Instant, String)>,
 }
 
-impl Known {
+impl SchemaCache {
     fn learn_id(&mut self, key: (String, String), id: u32) {
         if self.ids.len() >= OWN_IDS {
             self.ids.clear();
@@ -103,7 +103,7 @@ impl Confluent {
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, SchemaCache> {
         self.known.lock()
     }
 

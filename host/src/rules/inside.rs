@@ -3,7 +3,7 @@
 //! Rule: whatever ends a call from inside is noted here, because wasmtime would keep only its text.
 
 use super::{Description, Found, Kind, Level, Read, Trap, Version, verify};
-use crate::wit::{self, State};
+use crate::wit::{self, StateReader};
 use std::any::Any;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -21,14 +21,14 @@ const MAX_LINE: usize = 4096;
 /// Wasmtime's message if a guest passes more data than [`Store::set_hostcall_fuel`](wasmtime::Store::set_hostcall_fuel) allows.
 const TOO_MUCH: &str = "too much data is being copied between the host and the guest";
 
-/// [`State`] without its type, so that a component is linked only once for all types of state.
+/// [`StateReader`] without its type, so that a component is linked only once for all types of state.
 trait AnyState: Any + Send {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String>;
 }
 
-impl<S: State> AnyState for S {
+impl<S: StateReader> AnyState for S {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String> {
-        State::get_many(self, reads, bytes)
+        StateReader::get_many(self, reads, bytes)
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Inside {
 
 impl Inside {
     /// The data of an instance that runs no call yet. `memory` is the limit of its memory.
-    pub(super) fn new<S: State>(description: Arc<Description>, version: Version, memory: usize) -> Inside {
+    pub(super) fn new<S: StateReader>(description: Arc<Description>, version: Version, memory: usize) -> Inside {
         Inside {
             state: Box::new(S::default()),
             inputs: None,
@@ -78,7 +78,7 @@ impl Inside {
         self.inputs = None;
     }
 
-    pub(super) fn exchange<S: State>(&mut self, state: &mut S) {
+    pub(super) fn exchange<S: StateReader>(&mut self, state: &mut S) {
         let any: &mut dyn Any = &mut *self.state;
         // `Sandbox::<S>::new` has made the box, and nothing replaces it.
         let own = any.downcast_mut::<S>().expect("the sandbox's own type of state");

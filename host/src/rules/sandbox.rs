@@ -5,12 +5,12 @@
 use super::compiled::{Compiled, Rules};
 use super::inside::Inside;
 use super::{Batch, Description, Effects, Found, Kind, Read, Refused, Trap};
-use crate::wit::{self, State};
+use crate::wit::{self, StateReader};
 use std::sync::Arc;
 use wasmtime::Store;
 
 /// One instance of rules. `S` is its view of state.
-pub struct Sandbox<S: State> {
+pub struct Sandbox<S: StateReader> {
     store: Store<Inside>,
     rules: wit::Rules,
     /// Keeps the clock for time limits running.
@@ -19,7 +19,7 @@ pub struct Sandbox<S: State> {
     state: std::marker::PhantomData<S>,
 }
 
-impl<S: State> Sandbox<S> {
+impl<S: StateReader> Sandbox<S> {
     /// Makes an instance and describes it, so that it is ready for batches.
     pub fn new(rules: &Rules) -> Result<Self, Trap> {
         let compiled = rules.0.clone();
@@ -88,7 +88,7 @@ pub(super) fn describe(compiled: &Compiled) -> Result<Description, Refused> {
 }
 
 /// A store with the limits for `describe`.
-fn open<S: State>(compiled: &Compiled) -> Store<Inside> {
+fn open<S: StateReader>(compiled: &Compiled) -> Store<Inside> {
     let inside = Inside::new::<S>(compiled.description.clone(), compiled.version, compiled.limits.memory);
     let mut store = Store::new(&compiled.clock.engine, inside);
     store.limiter(|inside| inside);
@@ -101,7 +101,7 @@ fn open<S: State>(compiled: &Compiled) -> Store<Inside> {
 #[derive(Default)]
 struct Nothing;
 
-impl State for Nothing {
+impl StateReader for Nothing {
     fn get_many(&mut self, _: &[Read], _: &[u8]) -> Result<Found, String> {
         Err("there is no state".into())
     }

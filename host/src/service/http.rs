@@ -14,7 +14,7 @@ use super::{Answer, Question, Reply, Services};
 use crate::config::LookupConfig;
 use crate::metrics::{LookupMetrics, Metrics};
 use crate::record::Partition;
-use breaker::{Breaker, Change, Leave};
+use breaker::{Breaker, BreakerChange, Leave};
 use call::{Next, Tries, Try};
 use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -296,8 +296,8 @@ impl Out<'_> {
         let reached = !matches!(ended, Try::Failed(_));
         let Service { config, metrics, .. } = self.service;
         match self.service.breaker().done(leave, reached, Instant::now()) {
-            Change::None => {}
-            Change::Opened => {
+            BreakerChange::None => {}
+            BreakerChange::Opened => {
                 metrics.breaker_open.set(1);
                 let Try::Failed(why) = ended else {
                     unreachable!("only failures open a breaker")
@@ -310,7 +310,7 @@ impl Out<'_> {
                     "too many failures in a row; not calling the service for a while"
                 );
             }
-            Change::Closed => {
+            BreakerChange::Closed => {
                 metrics.breaker_open.set(0);
                 tracing::info!(lookup = config.name, "the service answers again");
             }

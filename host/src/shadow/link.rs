@@ -5,7 +5,7 @@
 //! epoch.
 
 use super::feed::{Begin, Feed};
-use super::known::Known;
+use super::key_set::KeySet;
 use super::{Tape, Trial};
 use crate::fault::fault;
 use crate::record::{Millis, Partition, StepKey};
@@ -27,7 +27,7 @@ pub struct Link {
     /// Tape for the epoch after the open one.
     spare: Tape,
     /// Keys whose rows the shadow has.
-    known: Known,
+    known: KeySet,
     /// The reason for the shadow's end if this is dropped.
     why: &'static str,
 }
@@ -52,7 +52,7 @@ impl Link {
             sealed: None,
             doubt: None,
             spare: Tape::default(),
-            known: Known::default(),
+            known: KeySet::default(),
             why: "its task has left this instance",
         }
     }

@@ -7,7 +7,7 @@
 //! - A row comes with the first step of its key after the shadow's beginning P. Only steps of a key write its row, so
 //!   the row that is committed before that step's epoch is the row as of P.
 
-use super::known::Known;
+use super::key_set::KeySet;
 use crate::arrivals::{Arrivals, Waiting};
 use crate::record::journal::Ending;
 use crate::record::{Cell, Millis, NEVER, Offset, Rank, Span, StepKey};
@@ -234,7 +234,7 @@ impl Tape {
     }
 
     /// Adds the rows of keys that are not in `known`, as committed before this epoch's own writes.
-    pub fn ship(&mut self, rows: &Rows, known: &mut Known) {
+    pub fn ship(&mut self, rows: &Rows, known: &mut KeySet) {
         for step in &self.steps {
             let key = step.key.of(&self.bytes);
             if !known.add(key) {

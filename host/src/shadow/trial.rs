@@ -21,11 +21,11 @@ pub struct Trial {
     /// How much memory it may take.
     pub bounds: Bounds,
     queued: Arc<Queued>,
-    state: State,
+    state: TrialState,
 }
 
 #[derive(Default)]
-struct State {
+struct TrialState {
     feeds: Mutex<BTreeMap<Partition, Arc<Feed>>>,
     /// Tasks that have run it before.
     had: Mutex<BTreeSet<Partition>>,
@@ -57,7 +57,7 @@ impl Trial {
             plan,
             queued: Arc::new(Queued::new(bounds.queue)),
             bounds,
-            state: State::default(),
+            state: TrialState::default(),
         }
     }
 

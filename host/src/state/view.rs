@@ -5,7 +5,7 @@
 
 use crate::record::{Millis, Span};
 use crate::state::rows::{Rows, ScanRange, Slot};
-use crate::wit::State;
+use crate::wit::StateReader;
 use crate::wit::{Cell, Found, Question, Read};
 use pelton_convert::Resolver;
 
@@ -57,7 +57,7 @@ impl View {
     }
 }
 
-impl State for View {
+impl StateReader for View {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> Result<Found, String> {
         self.calls += 1;
         let mut found = Found {

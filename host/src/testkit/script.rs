@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 /// The script. Clones share it. It outlives the instances that ask.
 #[derive(Clone, Default)]
-pub struct Script(Arc<Mutex<State>>);
+pub struct Script(Arc<Mutex<ScriptState>>);
 
 #[derive(Default)]
-struct State {
+struct ScriptState {
     /// Questions of the current instance that are not answered.
     open: Vec<Question>,
     /// Answers that were not fetched yet.
@@ -39,7 +39,7 @@ impl Which {
     }
 }
 
-impl State {
+impl ScriptState {
     fn answer(&mut self, question: Question, answer: Answer) {
         let Question { task, id, .. } = question;
         self.replies.push(Reply { task, id, answer });
@@ -47,7 +47,7 @@ impl State {
 }
 
 impl Script {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ScriptState> {
         self.0.lock()
     }
 

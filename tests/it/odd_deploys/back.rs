@@ -3,8 +3,8 @@
 use super::line::{Line, doing};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::api::Wish;
-use pelton::deploy::protocol::State;
-use pelton::http::TaskState;
+use pelton::deploy::protocol::DeployState;
+use pelton::http::TaskCondition;
 use serde_json::json;
 
 /// The reason is visible. The version can be deployed again by hand, and is withdrawn again.
@@ -104,7 +104,7 @@ fn nobody_goes_back_twice() {
     let control = line.running().view().control();
     assert!(matches!(
         control.known(2).expect("it is there").state,
-        State::Committed(_)
+        DeployState::Committed(_)
     ));
     assert_eq!(line.version(), second);
 }
@@ -126,7 +126,7 @@ fn one_way_stops_until_there_are_others() {
         let health = line.health();
         let said = |task: &pelton::http::TaskHealth| task.message.clone().unwrap_or_default();
         let stopped =
-            |task: &pelton::http::TaskHealth| task.state == TaskState::Stopped && said(task).contains("one-way");
+            |task: &pelton::http::TaskHealth| task.state == TaskCondition::Stopped && said(task).contains("one-way");
         !health.ok && health.tasks.iter().all(stopped)
     });
     assert!(line.dead_letters().len() <= 6);

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use pelton::record::Span;
 use pelton::rules::{Batch, Cell, Engine, Found, Happening, Input, Limits, Read, Rules};
-use pelton::wit::State;
+use pelton::wit::StateReader;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Memory {
     }
 }
 
-impl State for Memory {
+impl StateReader for Memory {
     fn get_many(&mut self, reads: &[Read], _: &[u8]) -> Result<Found, String> {
         self.calls += 1;
         if self.broken {

@@ -8,7 +8,7 @@ use super::fixture::PARTITIONS;
 use super::outcome;
 use super::pipeline::{Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
-use pelton::deploy::protocol::State;
+use pelton::deploy::protocol::DeployState;
 use pelton::service::Answer;
 use pelton::shadow::Standing;
 use pelton_tests::stage::{MINUTE, SECOND, Stream, address, money, session};
@@ -42,7 +42,7 @@ pub fn after_waiting(pipeline: &Pipeline) -> String {
     eventually("the deploy is decided", || {
         let reader = pipeline.author("a reader").read().expect("a control topic");
         let known = reader.control().known(3).map(|known| known.state.clone());
-        matches!(known, Some(State::Committed(_)))
+        matches!(known, Some(DeployState::Committed(_)))
     });
     what_waited(pipeline, &a);
     taken_over(pipeline, &a);

@@ -9,7 +9,7 @@ use super::fixture::PARTITIONS;
 use super::pipeline::Pipeline;
 use super::state;
 use super::topics::shown;
-use pelton::deploy::protocol::State;
+use pelton::deploy::protocol::DeployState;
 use std::fmt::Write;
 
 /// The results of this pipeline.
@@ -56,10 +56,10 @@ fn control(pipeline: &Pipeline) -> String {
     let control = reader.control();
     for known in control.deploys() {
         let state = match &known.state {
-            State::Open => "open".into(),
-            State::Committed(at) => format!("committed from {at} on"),
-            State::Cancelled(why) => format!("cancelled: {why}"),
-            State::Withdrawn(at, why) => format!("withdrawn, from {at} on: {why}"),
+            DeployState::Open => "open".into(),
+            DeployState::Committed(at) => format!("committed from {at} on"),
+            DeployState::Cancelled(why) => format!("cancelled: {why}"),
+            DeployState::Withdrawn(at, why) => format!("withdrawn, from {at} on: {why}"),
         };
         writeln!(
             text,

@@ -9,8 +9,8 @@ use super::versions::{self, DEPLOYED, FRAGILE};
 use super::world::{World, Wrong};
 use pelton::deploy::batch::ControlBatch;
 use pelton::deploy::compile::declared;
-use pelton::deploy::protocol::shadow::{Said, Shadow};
-use pelton::deploy::protocol::{Control, Decision, Deploy, Known, Record, State, nonce};
+use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
+use pelton::deploy::protocol::{Control, Decision, Deploy, DeployState, KnownDeploy, Record, nonce};
 use pelton::deploy::reader::ControlReader;
 use pelton::error::{Failure, Result};
 use pelton::log::{Log, Outcome, Producer};
@@ -126,11 +126,11 @@ fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> Contro
         }),
         Which::EndShadow => {
             let under_way = control.shadows().under_way();
-            under_way.map(|known| Record::Shadow(Said::Over(known.number(), format!("{name} wants it so"))))
+            under_way.map(|known| Record::Shadow(ShadowRecord::Over(known.number(), format!("{name} wants it so"))))
         }
         Which::Shadow { version, duration } => begin(version, name, world, control).map(|deploy| {
             let shadow = Shadow { deploy, duration };
-            Record::Shadow(Said::Begin(shadow))
+            Record::Shadow(ShadowRecord::Begin(shadow))
         }),
         _ => deploy(act, name, world, control).map(Record::Deploy),
     };
@@ -139,7 +139,7 @@ fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> Contro
     let wall = world.clock.wall();
     let deploy = match &record {
         Record::Deploy(deploy) => Some(deploy),
-        Record::Shadow(Said::Begin(shadow)) => Some(&shadow.deploy),
+        Record::Shadow(ShadowRecord::Begin(shadow)) => Some(&shadow.deploy),
         _ => None,
     };
     if let Some(deploy) = deploy.filter(|deploy| !reader.has(&deploy.component, deploy.bytes))
@@ -189,10 +189,10 @@ fn record(number: u64, version: usize, name: &str, world: &World) -> Deploy {
 }
 
 /// The version to deploy.
-fn wanted(act: &Act, newest: &Known, control: &Control) -> Option<usize> {
-    let of = |known: &Known| -> Option<usize> {
+fn wanted(act: &Act, newest: &KnownDeploy, control: &Control) -> Option<usize> {
+    let of = |known: &KnownDeploy| -> Option<usize> {
         let id: &VersionId = &known.deploy.version;
-        matches!(known.state, State::Committed(_)).then(|| versions::of(id))?
+        matches!(known.state, DeployState::Committed(_)).then(|| versions::of(id))?
     };
     match act.which {
         Which::Version(version) => Some(version),

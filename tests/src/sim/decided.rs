@@ -5,7 +5,7 @@ use super::versions;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Code, Decided, Deployed, Said};
 use crate::told;
-use pelton::deploy::protocol::State;
+use pelton::deploy::protocol::DeployState;
 use pelton::deploy::reader::ControlReader;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     }
     let cancelled = |number: &u64| {
         let known = control.known(*number);
-        known.is_some_and(|known| matches!(known.state, State::Cancelled(_)))
+        known.is_some_and(|known| matches!(known.state, DeployState::Cancelled(_)))
     };
     if let Some(number) = decided.cancelled.iter().find(|number| !cancelled(number)) {
         return Err(format!("deploy {number} is cancelled, and the host does not know it"));

@@ -7,7 +7,7 @@ use super::world::{World, Wrong};
 use crate::auditor::{self, Enriched, Expected, Record, Refusal};
 use crate::told;
 use pelton::deploy::protocol::Record as Control;
-use pelton::deploy::protocol::shadow::Said;
+use pelton::deploy::protocol::shadow::ShadowRecord;
 use pelton::log::embedded::{Isolation, Owned};
 use pelton::record::{Offset, TopicIx};
 use pelton::shadow::Report;
@@ -262,7 +262,7 @@ pub fn fingerprint(world: &World) -> u64 {
 
 /// What a shadow has cost is another time each time.
 fn without_nanos(value: Vec<u8>) -> Vec<u8> {
-    let Ok(Control::Shadow(Said::Seen(number, task, json))) = Control::decode(&value) else {
+    let Ok(Control::Shadow(ShadowRecord::Seen(number, task, json))) = Control::decode(&value) else {
         return value;
     };
     let Ok(mut report) = Report::read(&json) else {
@@ -270,7 +270,7 @@ fn without_nanos(value: Vec<u8>) -> Vec<u8> {
     };
     (report.seen.live_nanos, report.seen.shadow_nanos) = (0, 0);
     let json = serde_json::to_vec(&report).expect("it was read from JSON");
-    Control::Shadow(Said::Seen(number, task, json)).value()
+    Control::Shadow(ShadowRecord::Seen(number, task, json)).value()
 }
 
 fn text(bytes: &[u8]) -> String {

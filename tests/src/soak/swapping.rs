@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use pelton::binding::Wiring;
 use pelton::deploy::api::{Back, Wish};
 use pelton::deploy::client::DeployClient;
-use pelton::deploy::protocol::{Control, Known, State};
+use pelton::deploy::protocol::{Control, DeployState, KnownDeploy};
 use pelton_demo::traffic::Random;
 use serde_json::json;
 use std::sync::Arc;
@@ -169,7 +169,7 @@ impl<'p> Swapping<'p> {
             let number = known.deploy.number;
             open = client.read().is_ok_and(|now| {
                 let known = now.control().known(number);
-                known.is_some_and(|known| known.state == State::Open)
+                known.is_some_and(|known| known.state == DeployState::Open)
             });
             report.kills += 1;
             trouble = victim.again().err();
@@ -226,6 +226,6 @@ impl<'p> Swapping<'p> {
 }
 
 /// Whether some tasks hold for it, but not all of them.
-fn is_under_way(known: &Known) -> bool {
-    known.state == State::Open && (1..PARTITIONS as usize).contains(&known.answers.len())
+fn is_under_way(known: &KnownDeploy) -> bool {
+    known.state == DeployState::Open && (1..PARTITIONS as usize).contains(&known.answers.len())
 }

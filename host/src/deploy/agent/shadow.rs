@@ -10,7 +10,7 @@ use super::DeployAgent;
 use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::batch::ControlBatch;
-use crate::deploy::protocol::shadow::{Known, Said};
+use crate::deploy::protocol::shadow::{KnownShadow, ShadowRecord};
 use crate::deploy::protocol::{Record, Report as Progress, Stage, nonce};
 use crate::record::Partition;
 use crate::shadow::{Bounds, Plan, Report, Standing, Trial};
@@ -24,7 +24,7 @@ impl DeployAgent {
     /// The shadow that the tasks must run, if its rules are compiled.
     pub(super) fn trial(&mut self) -> Option<Arc<Trial>> {
         let wanted = self.control.shadows().under_way();
-        let number = wanted.map(Known::number);
+        let number = wanted.map(KnownShadow::number);
         if let Some(old) = self.shadow.trial.take_if(|old| Some(old.plan.number) != number) {
             old.end();
             self.shadow.told.clear();
@@ -66,9 +66,9 @@ impl DeployAgent {
         let (number, version) = (known.number(), known.shadow.deploy.version);
         let (layout, instance) = (self.parts.layout.clone(), self.parts.instance.clone());
         let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
-        let mut say = |said: Said| batch.record(&layout, &Record::Shadow(said), &own, now.wall);
+        let mut say = |said: ShadowRecord| batch.record(&layout, &Record::Shadow(said), &own, now.wall);
         if let Some(why) = self.failed.get(&version) {
-            return say(Said::Over(
+            return say(ShadowRecord::Over(
                 number,
                 format!("it does not fit instance '{instance}': {why}"),
             ));
@@ -84,7 +84,7 @@ impl DeployAgent {
             tasks: mine.clone(),
         };
         if known.instances.get(&instance) != Some(&progress) {
-            say(Said::Progress(number, instance.clone(), progress));
+            say(ShadowRecord::Progress(number, instance.clone(), progress));
         }
         let Some(trial) = &self.shadow.trial else { return };
         let reports = trial.reports();
@@ -99,7 +99,7 @@ impl DeployAgent {
                 || at.is_none_or(|at| now.mono.saturating_sub(*at) >= TELL_EVERY);
             if told != Some(report) && soon {
                 self.shadow.told.insert(*task, now.mono);
-                say(Said::Seen(number, *task, json(report)));
+                say(ShadowRecord::Seen(number, *task, json(report)));
             }
         }
         // Reports about tasks that are here now, from other instances or from before a restart of this one.
@@ -111,7 +111,7 @@ impl DeployAgent {
                     why: Some(format!("its task has left instance '{}'", told.instance)),
                     ..told.clone()
                 };
-                say(Said::Seen(number, *task, json(&report)));
+                say(ShadowRecord::Seen(number, *task, json(&report)));
             }
         }
     }

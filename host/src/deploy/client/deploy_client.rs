@@ -8,7 +8,7 @@ use crate::deploy::api::{Back, Finding, Wish};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::checks;
 use crate::deploy::compile::{Compile, declared, hash};
-use crate::deploy::protocol::{Control, Declared, Deploy, Known, Record, State, nonce};
+use crate::deploy::protocol::{Control, Declared, Deploy, DeployState, KnownDeploy, Record, nonce};
 use crate::deploy::reader::ControlReader;
 use crate::error::Failure;
 use crate::log::{Log, Outcome};
@@ -141,7 +141,7 @@ impl DeployClient {
     }
 
     /// The component and the settings that a request asks for.
-    pub(super) fn wanted(&self, reader: &ControlReader, newest: &Known, wish: &Wish) -> Result<Wanted> {
+    pub(super) fn wanted(&self, reader: &ControlReader, newest: &KnownDeploy, wish: &Wish) -> Result<Wanted> {
         let control = reader.control();
         let base = match wish.back {
             None if wish.promote => promoted(reader)?,
@@ -152,7 +152,7 @@ impl DeployClient {
                 .ok_or_else(|| DeployRefused::request("there is no earlier version to go back to"))?,
             Some(Back::To(number)) => control
                 .known(number)
-                .filter(|known| matches!(known.state, State::Committed(_) | State::Withdrawn(..)))
+                .filter(|known| matches!(known.state, DeployState::Committed(_) | DeployState::Withdrawn(..)))
                 .map(|known| &known.deploy)
                 .ok_or_else(|| {
                     DeployRefused::Request(format!("deploy {number} was never committed: see `pelton rules list`"))

@@ -9,7 +9,7 @@ use crate::clock::wall;
 use crate::deploy::DeployRefused;
 use crate::deploy::api::Pruned;
 use crate::deploy::batch::ControlBatch;
-use crate::deploy::protocol::{Control, Known, Record, State};
+use crate::deploy::protocol::{Control, DeployState, KnownDeploy, Record};
 use crate::record::{Millis, Number, Partition};
 use crate::rules::Version;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +77,7 @@ fn prunable(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> Vec<Prun
     let of = |number: &Number| control.known(*number).map(|known| known.deploy.component);
     let needed: BTreeSet<[u8; 32]> = kept.iter().filter_map(of).collect();
     let mut prunable: BTreeMap<[u8; 32], Prunable> = BTreeMap::new();
-    for Known { deploy, .. } in control.deploys() {
+    for KnownDeploy { deploy, .. } in control.deploys() {
         if needed.contains(&deploy.component) {
             continue;
         }
@@ -99,16 +99,16 @@ fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Num
     let mut until = now;
     for known in control.deploys().rev() {
         let number = known.deploy.number;
-        let ran = matches!(known.state, State::Committed(_) | State::Withdrawn(..));
+        let ran = matches!(known.state, DeployState::Committed(_) | DeployState::Withdrawn(..));
         // Keeps at least the running version and the one before it.
-        if matches!(known.state, State::Committed(_)) && versions.len() < keep.last.max(2) {
+        if matches!(known.state, DeployState::Committed(_)) && versions.len() < keep.last.max(2) {
             versions.insert(known.deploy.version);
         }
         let since = now.saturating_sub(keep.ran_within.as_millis() as Millis);
         if versions.contains(&known.deploy.version) || (ran && until > since) {
             kept.insert(number);
         }
-        if let State::Committed(at) | State::Withdrawn(at, _) = known.state {
+        if let DeployState::Committed(at) | DeployState::Withdrawn(at, _) = known.state {
             until = known.deploy.written.max(at);
         }
     }

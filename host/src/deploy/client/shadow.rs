@@ -8,7 +8,7 @@ use crate::deploy::DeployRefused;
 use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::Record;
-use crate::deploy::protocol::shadow::{Known, Said, Shadow};
+use crate::deploy::protocol::shadow::{KnownShadow, Shadow, ShadowRecord};
 use crate::deploy::reader::ControlReader;
 use crate::deploy::status;
 use crate::record::Millis;
@@ -53,7 +53,7 @@ impl DeployClient {
         let deploy = self.record(number, &candidate, &wish);
         let own = deploy.nonce;
         self.announce(&mut reader, &candidate.component, deploy, |deploy| {
-            Record::Shadow(Said::Begin(Shadow { deploy, duration }))
+            Record::Shadow(ShadowRecord::Begin(Shadow { deploy, duration }))
         })?;
         if ours(&reader, number, &own).is_none() {
             let why = "someone else deployed at the same time and was first; see `pelton rules status`";
@@ -105,7 +105,7 @@ impl DeployClient {
     fn end_shadow(&self, number: u64, why: String) -> Result<()> {
         let wall = crate::clock::wall();
         let mut batch = ControlBatch::default();
-        let record = Record::Shadow(Said::Over(number, why));
+        let record = Record::Shadow(ShadowRecord::Over(number, why));
         batch.record(&self.layout, &record, &self.own(wall), wall);
         self.publish(batch)
     }
@@ -118,7 +118,7 @@ impl DeployClient {
 }
 
 /// The shadow of this number, if it is the last one and this author's.
-fn ours<'a>(reader: &'a ControlReader, number: u64, own: &[u8; 16]) -> Option<&'a Known> {
+fn ours<'a>(reader: &'a ControlReader, number: u64, own: &[u8; 16]) -> Option<&'a KnownShadow> {
     let last = reader.control().shadows().last()?;
     (last.number() == number && last.shadow.deploy.nonce == *own).then_some(last)
 }

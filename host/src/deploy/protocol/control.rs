@@ -5,7 +5,7 @@
 use super::deploy::{Deploy, Stage};
 use super::record::{Decision, Record};
 use super::shadow::Shadows;
-use super::state::{Committed, Effect, Known, State};
+use super::state::{Committed, DeployState, Effect, KnownDeploy};
 use crate::record::{NEVER, Number, Partition, VersionId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ pub struct Control {
     tasks: usize,
     /// The deploys, by number from 1 on, shared by all copies of the state. They are never removed, as on the topic.
     /// Each is a line of history, and deploys with the same declarations share them.
-    deploys: Vec<Arc<Known>>,
+    deploys: Vec<Arc<KnownDeploy>>,
     /// For each task, the last deploy that it has taken over. A task without an entry runs the first deploy.
     taken: BTreeMap<Partition, Number>,
     shadows: Shadows,
@@ -44,15 +44,17 @@ impl Control {
                     return Effect::None;
                 };
                 known.state = match (decision, &known.state) {
-                    (Decision::Commit(at), State::Open) => State::Committed(at),
-                    (Decision::Cancel(why), State::Open) => State::Cancelled(why),
+                    (Decision::Commit(at), DeployState::Open) => DeployState::Committed(at),
+                    (Decision::Cancel(why), DeployState::Open) => DeployState::Cancelled(why),
                     // The first deploy can't be withdrawn, because there is nothing before it.
-                    (Decision::Withdraw(why), State::Committed(at)) if number > 1 => State::Withdrawn(*at, why),
+                    (Decision::Withdraw(why), DeployState::Committed(at)) if number > 1 => {
+                        DeployState::Withdrawn(*at, why)
+                    }
                     _ => return Effect::None,
                 };
                 match known.state {
-                    State::Committed(_) => self.shadows.ended(format!("deploy {number} was committed")),
-                    State::Withdrawn(..) => self.shadows.ended(format!("deploy {number} was withdrawn")),
+                    DeployState::Committed(_) => self.shadows.ended(format!("deploy {number} was committed")),
+                    DeployState::Withdrawn(..) => self.shadows.ended(format!("deploy {number} was withdrawn")),
                     _ => {}
                 }
                 Effect::Changed
@@ -105,15 +107,15 @@ impl Control {
             ));
         }
         let state = match deploy.number {
-            1 => State::Committed(NEVER),
-            _ => State::Open,
+            1 => DeployState::Committed(NEVER),
+            _ => DeployState::Open,
         };
         // Most deploys only change settings, so they share their schemas, which are by far the largest part.
         let mut earlier = self.deploys.iter().rev().map(|known| &known.deploy.declared);
         if let Some(same) = earlier.find(|earlier| **earlier == deploy.declared) {
             deploy.declared = same.clone();
         }
-        self.deploys.push(Arc::new(Known {
+        self.deploys.push(Arc::new(KnownDeploy {
             deploy,
             state,
             answers: BTreeMap::new(),
@@ -129,41 +131,43 @@ impl Control {
     }
 
     /// The deploy with this number.
-    pub fn known(&self, number: Number) -> Option<&Known> {
+    pub fn known(&self, number: Number) -> Option<&KnownDeploy> {
         let known = self.deploys.get(usize::try_from(number.checked_sub(1)?).ok()?);
         known.map(Arc::as_ref)
     }
 
-    fn known_mut(&mut self, number: Number) -> Option<&mut Known> {
+    fn known_mut(&mut self, number: Number) -> Option<&mut KnownDeploy> {
         let known = self.deploys.get_mut(usize::try_from(number.checked_sub(1)?).ok()?);
         known.map(Arc::make_mut)
     }
 
-    fn open_mut(&mut self, number: Number) -> Option<&mut Known> {
-        self.known_mut(number).filter(|known| known.state == State::Open)
+    fn open_mut(&mut self, number: Number) -> Option<&mut KnownDeploy> {
+        self.known_mut(number).filter(|known| known.state == DeployState::Open)
     }
 
     /// All valid deploys, in order.
-    pub fn deploys(&self) -> impl DoubleEndedIterator<Item = &Known> {
+    pub fn deploys(&self) -> impl DoubleEndedIterator<Item = &KnownDeploy> {
         self.deploys.iter().map(Arc::as_ref)
     }
 
     /// The undecided deploy. Only the last one can be undecided.
-    pub fn open(&self) -> Option<&Known> {
-        self.deploys().next_back().filter(|known| known.state == State::Open)
+    pub fn open(&self) -> Option<&KnownDeploy> {
+        self.deploys()
+            .next_back()
+            .filter(|known| known.state == DeployState::Open)
     }
 
     /// The committed deploy with the highest number, which runs or will run.
-    pub fn newest(&self) -> Option<&Known> {
-        let committed = |known: &&Known| matches!(known.state, State::Committed(_));
+    pub fn newest(&self) -> Option<&KnownDeploy> {
+        let committed = |known: &&KnownDeploy| matches!(known.state, DeployState::Committed(_));
         self.deploys().rev().find(committed)
     }
 
     /// The last committed deploy before this one with another version. A rollback goes to it.
-    pub fn before(&self, number: Number) -> Option<&Known> {
+    pub fn before(&self, number: Number) -> Option<&KnownDeploy> {
         let version = self.known(number)?.deploy.version;
-        let earlier = |known: &&Known| {
-            matches!(known.state, State::Committed(_))
+        let earlier = |known: &&KnownDeploy| {
+            matches!(known.state, DeployState::Committed(_))
                 && known.deploy.number < number
                 && known.deploy.version != version
         };
@@ -172,8 +176,8 @@ impl Control {
 
     /// All committed deploys, in order.
     pub fn committed(&self) -> Vec<Committed> {
-        let committed = |known: &Known| match known.state {
-            State::Committed(at) => Some(Committed {
+        let committed = |known: &KnownDeploy| match known.state {
+            DeployState::Committed(at) => Some(Committed {
                 number: known.deploy.number,
                 version: known.deploy.version,
                 at,

@@ -5,7 +5,7 @@
 //! topic, so each has a key of its own for ever.
 
 use super::deploy::{Deploy, Report};
-use super::shadow::Said;
+use super::shadow::ShadowRecord;
 use crate::record::encoding::{CONTROL, Unreadable};
 use crate::record::{Millis, Number, Partition};
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ pub enum Record {
         number: Number,
     },
     /// A record about a shadow.
-    Shadow(Said),
+    Shadow(ShadowRecord),
 }
 
 /// A decision about a deploy.

@@ -25,7 +25,7 @@ pub struct Shadow {
 
 /// A record about a shadow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Said {
+pub enum ShadowRecord {
     /// It begins.
     Begin(Shadow),
     /// It is over, for this reason.
@@ -38,7 +38,7 @@ pub enum Said {
 
 /// The last valid shadow.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Known {
+pub struct KnownShadow {
     /// The shadow as its author wrote it.
     pub shadow: Shadow,
     /// Why it is over, if it is.
@@ -54,26 +54,26 @@ pub struct Known {
 pub struct Shadows {
     /// Number of valid shadows so far.
     count: Number,
-    last: Option<Known>,
+    last: Option<KnownShadow>,
 }
 
-impl Said {
+impl ShadowRecord {
     /// The key of the record: see [`Record::key`](super::Record::key).
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
         let numbered =
             |kind: u8, number: Number, rest: &[u8]| [&[b's', kind], &number.to_be_bytes()[..], rest].concat();
         match self {
-            Said::Begin(shadow) => numbered(b'b', shadow.deploy.number, &shadow.deploy.nonce),
-            Said::Over(number, _) => numbered(b'o', *number, nonce),
-            Said::Progress(number, instance, _) => numbered(b'r', *number, instance.as_bytes()),
+            ShadowRecord::Begin(shadow) => numbered(b'b', shadow.deploy.number, &shadow.deploy.nonce),
+            ShadowRecord::Over(number, _) => numbered(b'o', *number, nonce),
+            ShadowRecord::Progress(number, instance, _) => numbered(b'r', *number, instance.as_bytes()),
             // The reports of a shadow replace those of the shadow before, because they are the largest records of the
             // topic.
-            Said::Seen(_, task, _) => numbered(b't', 0, &task.to_be_bytes()),
+            ShadowRecord::Seen(_, task, _) => numbered(b't', 0, &task.to_be_bytes()),
         }
     }
 }
 
-impl Known {
+impl KnownShadow {
     /// The number of the shadow.
     pub fn number(&self) -> Number {
         self.shadow.deploy.number
@@ -89,22 +89,22 @@ impl Known {
 
 impl Shadows {
     /// Applies the next record. `undecided` is the number of the undecided deploy, if there is one.
-    pub fn apply(&mut self, said: Said, undecided: Option<Number>) -> Effect {
+    pub fn apply(&mut self, said: ShadowRecord, undecided: Option<Number>) -> Effect {
         match said {
-            Said::Begin(shadow) => return self.begin(shadow, undecided),
-            Said::Over(number, why) => {
+            ShadowRecord::Begin(shadow) => return self.begin(shadow, undecided),
+            ShadowRecord::Over(number, why) => {
                 let Some(known) = self.under_way_mut(number) else {
                     return Effect::None;
                 };
                 known.over = Some(why);
             }
-            Said::Progress(number, instance, progress) => {
+            ShadowRecord::Progress(number, instance, progress) => {
                 let Some(known) = self.under_way_mut(number) else {
                     return Effect::None;
                 };
                 known.instances.insert(instance, progress);
             }
-            Said::Seen(number, task, json) => {
+            ShadowRecord::Seen(number, task, json) => {
                 // The last report of a task may come after the record that has ended the shadow.
                 let known = self.last.as_mut().filter(|known| known.number() == number);
                 let Some(known) = known else { return Effect::None };
@@ -137,7 +137,7 @@ impl Shadows {
             ));
         }
         self.count = number;
-        self.last = Some(Known {
+        self.last = Some(KnownShadow {
             shadow,
             over: None,
             instances: BTreeMap::new(),
@@ -160,16 +160,16 @@ impl Shadows {
     }
 
     /// The last valid shadow.
-    pub fn last(&self) -> Option<&Known> {
+    pub fn last(&self) -> Option<&KnownShadow> {
         self.last.as_ref()
     }
 
     /// The running shadow. It counts as running until it is over, even if all tasks have finished it.
-    pub fn under_way(&self) -> Option<&Known> {
+    pub fn under_way(&self) -> Option<&KnownShadow> {
         self.last.as_ref().filter(|known| known.over.is_none())
     }
 
-    fn under_way_mut(&mut self, number: Number) -> Option<&mut Known> {
+    fn under_way_mut(&mut self, number: Number) -> Option<&mut KnownShadow> {
         let known = self.last.as_mut();
         known.filter(|known| known.over.is_none() && known.number() == number)
     }

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 /// A deploy with its current state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Known {
+pub struct KnownDeploy {
     /// The deploy as its author wrote it.
     pub deploy: Deploy,
     /// Whether and how it is decided.
-    pub state: State,
+    pub state: DeployState,
     /// The tasks that hold for it, each with its position.
     pub answers: BTreeMap<Partition, Millis>,
     /// How far each instance has come with it, by the instance's name.
@@ -23,7 +23,7 @@ pub struct Known {
 
 /// The state of a deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum DeployState {
     /// It is not decided.
     Open,
     /// It is committed, and takes over at this time.

@@ -210,7 +210,9 @@ impl Task {
         let control = read(log, self.read);
         let position = self.steps.last().map_or(NEVER, |(time, _)| *time);
         if let Some((number, _)) = self.holds
-            && control.known(number).is_some_and(|known| known.state != State::Open)
+            && control
+                .known(number)
+                .is_some_and(|known| known.state != DeployState::Open)
         {
             self.holds = None;
         }

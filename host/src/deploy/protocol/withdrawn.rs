@@ -9,7 +9,7 @@
 //! - A version that tasks went back to is not withdrawn in turn. What traps in both versions is a property of the
 //!   input, and tasks must not go back and forth.
 
-use super::{Committed, Control, State};
+use super::{Committed, Control, DeployState};
 use crate::record::{Number, VersionId};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ impl Control {
         let standing = self.committed();
         let withdrawn = self
             .deploys()
-            .filter(|known| matches!(known.state, State::Withdrawn(..)));
+            .filter(|known| matches!(known.state, DeployState::Withdrawn(..)));
         withdrawn
             .map(|known| Withdrawn {
                 number: known.deploy.number,
@@ -58,7 +58,7 @@ impl Control {
         let newest = self.newest().map_or(0, |newest| newest.deploy.number);
         let mut later = self.deploys().rev().take_while(|known| known.deploy.number > newest);
         later.find_map(|known| match &known.state {
-            State::Withdrawn(_, why) => Some((known.deploy.number, why.as_str())),
+            DeployState::Withdrawn(_, why) => Some((known.deploy.number, why.as_str())),
             _ => None,
         })
     }
@@ -87,9 +87,9 @@ impl Control {
                 .any(|one| one.instead.is_some_and(|to| to.number == number))
         };
         match (&known.state, self.instead(number, standing)) {
-            (State::Committed(_), _) if number == 1 || come_back_to() => Way::On,
-            (State::Committed(_), Some(_)) => Way::Back,
-            (State::Committed(_), None) if known.deploy.one_way => Way::Stop,
+            (DeployState::Committed(_), _) if number == 1 || come_back_to() => Way::On,
+            (DeployState::Committed(_), Some(_)) => Way::Back,
+            (DeployState::Committed(_), None) if known.deploy.one_way => Way::Stop,
             _ => Way::On,
         }
     }
@@ -97,7 +97,7 @@ impl Control {
     /// The deploy with which tasks continue if this one is withdrawn. `standing` has all committed deploys.
     fn instead(&self, number: Number, standing: &[Committed]) -> Option<Committed> {
         let known = self.known(number)?;
-        let ever = |state: &State| matches!(state, State::Committed(_) | State::Withdrawn(..));
+        let ever = |state: &DeployState| matches!(state, DeployState::Committed(_) | DeployState::Withdrawn(..));
         let one_way = self.deploys().rev().find(|one| {
             let deploy = &one.deploy;
             deploy.number <= number && deploy.one_way && ever(&one.state)

@@ -3,7 +3,7 @@
 use super::Embedded;
 use super::fate::{Fates, Limits};
 use super::partition::{Ending, FetchSize, Isolation, Record};
-use super::state::State;
+use super::state::ClusterState;
 use super::txn::{Hold, Markers};
 use crate::error::{Failure, Result};
 use crate::log::{Chunk, Fetched};
@@ -45,7 +45,7 @@ impl Owned {
 }
 
 /// Appends many records under one lock: see [`Embedded::appending`].
-pub struct Appender<'a>(&'a mut State);
+pub struct Appender<'a>(&'a mut ClusterState);
 
 impl Appender<'_> {
     /// Appends a record outside of any transaction.
@@ -237,7 +237,7 @@ impl Embedded {
 }
 
 /// Removes records as DeleteRecords does.
-pub(super) fn truncate(state: &mut State, topic: &str, partition: Partition, before: Offset) -> Result<()> {
+pub(super) fn truncate(state: &mut ClusterState, topic: &str, partition: Partition, before: Offset) -> Result<()> {
     let no = state.topic(topic)?;
     if state.topics[no].setting("cleanup.policy") == Some("compact") {
         return Err(Failure::Fatal(format!(

@@ -6,13 +6,13 @@
 
 use super::client::ClientNo;
 use super::members::{Member, SESSION_TIMEOUT};
-use super::state::State;
+use super::state::ClusterState;
 use crate::error::{Failure, Result};
 use crate::log::Membership;
 use crate::record::Partition;
 use std::time::Duration;
 
-impl State {
+impl ClusterState {
     /// Joins the client's group. If an earlier incarnation of the instance is a member, it is replaced and fenced.
     pub fn join(&mut self, client: ClientNo, lead: &str) {
         self.members += 1;

@@ -7,7 +7,7 @@ use super::Embedded;
 use super::client::ClientNo;
 use super::fate::{Fate, Truth, What};
 use super::partition::{Ending, Record};
-use super::state::State;
+use super::state::ClusterState;
 use super::topic::TopicNo;
 use super::txn::{GroupOffset, Hold, Markers};
 use crate::error::{Failure, Result};
@@ -57,7 +57,7 @@ impl EmbeddedProducer {
     }
 
     /// Does everything up to the point where the hook may delay it.
-    fn start(&self, state: &mut State, flight: &mut Flight) -> std::result::Result<(), Outcome> {
+    fn start(&self, state: &mut ClusterState, flight: &mut Flight) -> std::result::Result<(), Outcome> {
         state
             .alive(self.client)
             .map_err(|failure| Outcome::Ambiguous(failure.to_string()))?;
@@ -76,7 +76,7 @@ impl EmbeddedProducer {
         }
     }
 
-    fn produce(&self, state: &mut State, flight: &mut Flight) -> std::result::Result<(), String> {
+    fn produce(&self, state: &mut ClusterState, flight: &mut Flight) -> std::result::Result<(), String> {
         let Flight { transaction, ends, .. } = flight;
         let numbers = self.numbers(state, transaction)?;
         let bytes = &transaction.bytes;
@@ -112,7 +112,11 @@ impl EmbeddedProducer {
     }
 
     /// The cluster's indexes of the topics that the transaction writes to.
-    fn numbers(&self, state: &State, transaction: &Transaction) -> std::result::Result<Vec<Option<TopicNo>>, String> {
+    fn numbers(
+        &self,
+        state: &ClusterState,
+        transaction: &Transaction,
+    ) -> std::result::Result<Vec<Option<TopicNo>>, String> {
         let mut numbers = vec![None; self.topics.len()];
         for record in &transaction.records {
             let number = &mut numbers[usize::from(record.topic)];
@@ -125,7 +129,7 @@ impl EmbeddedProducer {
     }
 
     /// Checks that the member is alive and its assignment is the one that the epoch began with, and sends the offsets.
-    fn gate(&self, state: &mut State, transaction: &Transaction) -> std::result::Result<(), String> {
+    fn gate(&self, state: &mut ClusterState, transaction: &Transaction) -> std::result::Result<(), String> {
         if !self.gated {
             return Ok(());
         }
@@ -153,7 +157,7 @@ impl EmbeddedProducer {
     }
 
     /// Aborts before the end was requested. That is certain, unless another producer has taken the id.
-    fn abort(&self, state: &mut State, why: String) -> Outcome {
+    fn abort(&self, state: &mut ClusterState, why: String) -> Outcome {
         match state.end(self.hold, Ending::Abort, Markers::AtOnce) {
             Ok(()) => Outcome::Aborted(why),
             Err(fenced) => Outcome::Ambiguous(fenced),
@@ -161,7 +165,7 @@ impl EmbeddedProducer {
     }
 
     /// Makes the truth happen.
-    fn finish(&self, state: &mut State, flight: &mut Flight) -> Outcome {
+    fn finish(&self, state: &mut ClusterState, flight: &mut Flight) -> Outcome {
         let Fate {
             truth,
             doubt,
@@ -247,7 +251,7 @@ impl Producer for EmbeddedProducer {
 }
 
 /// Takes the transactional id, as `init_transactions` does.
-fn init(state: &mut State, client: ClientNo, id: &str) -> Result<Hold> {
+fn init(state: &mut ClusterState, client: ClientNo, id: &str) -> Result<Hold> {
     state.alive(client)?;
     let fate = state.fate(id, What::Init);
     let unanswered = || Failure::Retry(format!("no answer to the init of transactional id {id}"));

@@ -6,7 +6,7 @@
 use super::Embedded;
 use super::client::ClientNo;
 use super::partition::{FetchSize, Isolation};
-use super::state::State;
+use super::state::ClusterState;
 use super::topic::TopicNo;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Chunk, Reader, Topics};
@@ -71,7 +71,7 @@ impl EmbeddedReader {
 
 impl Assigned {
     /// Takes the available records.
-    fn poll(&mut self, state: &mut State, proofs: Duration, arrivals: &mut Vec<Arrival>) -> Result<()> {
+    fn poll(&mut self, state: &mut ClusterState, proofs: Duration, arrivals: &mut Vec<Arrival>) -> Result<()> {
         if self.paused || self.lost {
             return Ok(());
         }

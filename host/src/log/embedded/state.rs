@@ -13,7 +13,7 @@ use crate::error::{Failure, Result};
 use crate::record::{Offset, Partition};
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) struct State {
+pub(super) struct ClusterState {
     /// Id of the cluster.
     pub id: String,
     pub clock: Clock,
@@ -38,9 +38,9 @@ pub(super) struct State {
     pub members: u64,
 }
 
-impl State {
-    pub fn new(id: String, clock: Clock) -> State {
-        State {
+impl ClusterState {
+    pub fn new(id: String, clock: Clock) -> ClusterState {
+        ClusterState {
             id,
             clock,
             topics: Vec::new(),

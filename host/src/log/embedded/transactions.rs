@@ -6,13 +6,13 @@
 
 use super::client::ClientNo;
 use super::partition::{Ending, ProducerNo, Record};
-use super::state::State;
+use super::state::ClusterState;
 use super::topic::TopicNo;
 use super::txn::{GroupOffset, Hold, Marker, Markers, Open, Place, TxnProducer};
 use crate::record::{Offset, Partition};
 use std::time::Duration;
 
-impl State {
+impl ClusterState {
     /// Takes a transactional id: writes its outstanding markers, aborts its open transaction, and fences its producer.
     pub fn take_id(&mut self, id: &str, timeout: Duration) -> Hold {
         let no = match self.ids.get(id) {

@@ -161,7 +161,7 @@ fn trouble_is_not_an_answer() {
 
 #[test]
 fn the_ids_of_own_schemas_are_bounded() {
-    let mut known = Known::default();
+    let mut known = SchemaCache::default();
     for id in 0..3 * OWN_IDS as u32 {
         known.learn_id(("out".into(), id.to_string()), id);
         assert!(known.ids.len() <= OWN_IDS);

@@ -21,13 +21,13 @@ use tokio::time::Instant;
 pub(super) struct Breaker {
     limit: u32,
     pause: Duration,
-    state: State,
+    state: BreakerState,
     /// Raised at each change of state. Calls that were admitted before don't count any more.
     generation: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     /// Calls are made. Contains the number of consecutive failures.
     Closed(u32),
     /// No call is made before this time.
@@ -45,7 +45,7 @@ pub(super) struct Leave {
 
 /// How the state has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum BreakerChange {
     /// Not at all.
     None,
     /// It has opened, for the first time or again.
@@ -61,7 +61,7 @@ impl Breaker {
         Breaker {
             limit,
             pause,
-            state: State::Closed(0),
+            state: BreakerState::Closed(0),
             generation: 0,
         }
     }
@@ -69,9 +69,9 @@ impl Breaker {
     /// Permission to call, unless the breaker is open.
     pub fn admit(&mut self, now: Instant) -> Option<Leave> {
         match self.state {
-            State::Closed(_) => {}
-            State::Open(until) if now >= until => self.change(State::Probing),
-            State::Open(_) | State::Probing => return None,
+            BreakerState::Closed(_) => {}
+            BreakerState::Open(until) if now >= until => self.change(BreakerState::Probing),
+            BreakerState::Open(_) | BreakerState::Probing => return None,
         }
         Some(Leave {
             generation: self.generation,
@@ -79,40 +79,40 @@ impl Breaker {
     }
 
     /// Ends a call. `reached` says whether the service has answered, whatever the answer was.
-    pub fn done(&mut self, leave: Leave, reached: bool, now: Instant) -> Change {
+    pub fn done(&mut self, leave: Leave, reached: bool, now: Instant) -> BreakerChange {
         if leave.generation != self.generation {
-            return Change::None;
+            return BreakerChange::None;
         }
         match (self.state, reached) {
-            (State::Closed(_), true) => {
-                self.state = State::Closed(0);
-                Change::None
+            (BreakerState::Closed(_), true) => {
+                self.state = BreakerState::Closed(0);
+                BreakerChange::None
             }
-            (State::Closed(failures), false) if failures + 1 < self.limit => {
-                self.state = State::Closed(failures + 1);
-                Change::None
+            (BreakerState::Closed(failures), false) if failures + 1 < self.limit => {
+                self.state = BreakerState::Closed(failures + 1);
+                BreakerChange::None
             }
-            (State::Probing, true) => {
-                self.change(State::Closed(0));
-                Change::Closed
+            (BreakerState::Probing, true) => {
+                self.change(BreakerState::Closed(0));
+                BreakerChange::Closed
             }
-            (State::Closed(_) | State::Probing, false) => {
-                self.change(State::Open(now + self.pause));
-                Change::Opened
+            (BreakerState::Closed(_) | BreakerState::Probing, false) => {
+                self.change(BreakerState::Open(now + self.pause));
+                BreakerChange::Opened
             }
             // Opening begins a new generation, and no call of it is admitted.
-            (State::Open(_), _) => unreachable!("a leave of an open breaker"),
+            (BreakerState::Open(_), _) => unreachable!("a leave of an open breaker"),
         }
     }
 
     /// Ends a call that was given up without a result, so that another one may probe.
     pub fn given_up(&mut self, leave: Leave, now: Instant) {
-        if leave.generation == self.generation && self.state == State::Probing {
-            self.change(State::Open(now));
+        if leave.generation == self.generation && self.state == BreakerState::Probing {
+            self.change(BreakerState::Open(now));
         }
     }
 
-    fn change(&mut self, state: State) {
+    fn change(&mut self, state: BreakerState) {
         self.state = state;
         self.generation += 1;
     }
@@ -187,7 +187,7 @@ mod tests {
                     Op::Done { which, reached } if !out.is_empty() => {
                         let (call, began, leave) = out.swap_remove(which % out.len());
                         let change = breaker.done(leave, reached, at);
-                        let mut expected = Change::None;
+                        let mut expected = BreakerChange::None;
                         if began == period {
                             let open = match &mut model {
                                 Model::Closed { results } => {
@@ -202,10 +202,10 @@ mod tests {
                             };
                             if open {
                                 (model, period) = (Model::Open { since: now, pause: PAUSE }, period + 1);
-                                expected = Change::Opened;
+                                expected = BreakerChange::Opened;
                             } else if matches!(model, Model::Probing { .. }) {
                                 (model, period) = (Model::Closed { results: vec![] }, period + 1);
-                                expected = Change::Closed;
+                                expected = BreakerChange::Closed;
                             }
                         }
                         prop_assert_eq!(change, expected);

@@ -46,11 +46,11 @@ pub struct Map {
 }
 
 /// What a map knows about an entry.
-pub enum Known<'a> {
+pub enum MapEntry<'a> {
     Cell(Cell<'a>),
     Gone,
-    /// It knows nothing: look in the layer below.
-    No,
+    /// Look in the layer below.
+    Unknown,
 }
 
 impl Map {
@@ -95,12 +95,12 @@ impl Map {
         self.key.len() + self.live + self.cells * CELL_COST
     }
 
-    pub fn get(&self, store: u16, entry: &[u8]) -> Known<'_> {
+    pub fn get(&self, store: u16, entry: &[u8]) -> MapEntry<'_> {
         match self.store(store).and_then(|cells| cells.get(entry)) {
-            Some(Some(held)) => Known::Cell(held.cell()),
-            Some(None) => Known::Gone,
-            None if self.whole => Known::Gone,
-            None => Known::No,
+            Some(Some(held)) => MapEntry::Cell(held.cell()),
+            Some(None) => MapEntry::Gone,
+            None if self.whole => MapEntry::Gone,
+            None => MapEntry::Unknown,
         }
     }
 

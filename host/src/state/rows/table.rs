@@ -5,7 +5,7 @@
 use super::arena::Arena;
 use super::index::Index;
 use super::layer::{Layer, Row};
-use super::map::{Known, Map};
+use super::map::{Map, MapEntry};
 use super::page;
 use super::prefetch::prefetch;
 use crate::record::{Cell, Millis, NEVER};
@@ -180,9 +180,9 @@ impl Rows {
         for layer in layers.iter().filter(|layer| layer.is_some()) {
             match layer.map().map(|map| self.map(map).get(store, entry)) {
                 None => return page::get(self.arena.block(layer.0), store, entry),
-                Some(Known::Cell(cell)) => return Some(cell),
-                Some(Known::Gone) => return None,
-                Some(Known::No) => {}
+                Some(MapEntry::Cell(cell)) => return Some(cell),
+                Some(MapEntry::Gone) => return None,
+                Some(MapEntry::Unknown) => {}
             }
         }
         None

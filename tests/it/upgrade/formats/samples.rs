@@ -2,7 +2,7 @@
 //!
 //! Rule: a value never changes, because the fixture has its bytes.
 
-use pelton::deploy::protocol::shadow::{Said, Shadow};
+use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
 use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Progress, Stage, Store};
 use pelton::record::encoding::{CONTROL, DELTA, Encoding, JOURNAL, META};
 use pelton::record::journal::{Ending, Entry, Happening, Verdict};
@@ -215,10 +215,10 @@ fn control() -> Vec<Record> {
         },
         Record::Taken { task: 3, number: 2 },
         Record::Pruned { number: 1 },
-        Record::Shadow(Said::Begin(begin)),
-        Record::Shadow(Said::Over(1, "why".into())),
-        Record::Shadow(Said::Progress(1, "a".into(), progress(Stage::Ready))),
-        Record::Shadow(Said::Seen(1, 3, b"{}".to_vec())),
+        Record::Shadow(ShadowRecord::Begin(begin)),
+        Record::Shadow(ShadowRecord::Over(1, "why".into())),
+        Record::Shadow(ShadowRecord::Progress(1, "a".into(), progress(Stage::Ready))),
+        Record::Shadow(ShadowRecord::Seen(1, 3, b"{}".to_vec())),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Tests how records about shadows change the state.
 
-use super::super::{Control, Decision, Record, State};
+use super::super::{Control, Decision, DeployState, Record};
 use super::*;
 use crate::shadow::Seen;
 
@@ -22,14 +22,14 @@ fn deploy(number: Number, nonce: u8) -> Deploy {
 }
 
 fn begin(number: Number, nonce: u8) -> Record {
-    Record::Shadow(Said::Begin(Shadow {
+    Record::Shadow(ShadowRecord::Begin(Shadow {
         deploy: deploy(number, nonce),
         duration: 1000,
     }))
 }
 
 fn over(number: Number) -> Record {
-    Record::Shadow(Said::Over(number, "enough".into()))
+    Record::Shadow(ShadowRecord::Over(number, "enough".into()))
 }
 
 fn seen(number: Number, task: Partition, steps: u64) -> Record {
@@ -41,7 +41,7 @@ fn seen(number: Number, task: Partition, steps: u64) -> Record {
         ..Report::default()
     };
     let json = serde_json::to_vec(&report).expect("plain data");
-    Record::Shadow(Said::Seen(number, task, json))
+    Record::Shadow(ShadowRecord::Seen(number, task, json))
 }
 
 fn ready(number: Number, instance: &str, tasks: &[Partition]) -> Record {
@@ -49,7 +49,7 @@ fn ready(number: Number, instance: &str, tasks: &[Partition]) -> Record {
         stage: Stage::Ready,
         tasks: tasks.to_vec(),
     };
-    Record::Shadow(Said::Progress(number, instance.into(), progress))
+    Record::Shadow(ShadowRecord::Progress(number, instance.into(), progress))
 }
 
 fn commit(number: Number) -> Record {
@@ -135,7 +135,10 @@ fn other_rules_end_it() {
     control.apply(Record::Deploy(deploy(3, 9)));
     control.apply(commit(3));
     assert!(control.shadows().under_way().is_none());
-    assert_eq!(control.known(3).map(|known| &known.state), Some(&State::Committed(5)));
+    assert_eq!(
+        control.known(3).map(|known| &known.state),
+        Some(&DeployState::Committed(5))
+    );
     control.apply(seen(1, 1, 4));
     let last = control.shadows().last().expect("it is known");
     assert_eq!(last.over.as_deref(), Some("deploy 3 was committed"));
@@ -148,7 +151,7 @@ fn other_rules_end_it() {
 /// During an upgrade, instances of two versions of Pelton may share a pipeline.
 #[test]
 fn a_report_of_another_version_is_refused_in_words() {
-    let said = |json: &str| Record::Shadow(Said::Seen(1, 0, json.into()));
+    let said = |json: &str| Record::Shadow(ShadowRecord::Seen(1, 0, json.into()));
     let begun = vec![Record::Deploy(deploy(1, 1)), begin(1, 9)];
     let last = |json| {
         let (control, mut effects) = read([begun.clone(), vec![said(json)]].concat());

@@ -10,12 +10,12 @@ const PER_KEY: usize = 64;
 
 /// A set of keys that counts its memory.
 #[derive(Default)]
-pub struct Known {
+pub struct KeySet {
     keys: HashSet<Box<[u8]>>,
     bytes: usize,
 }
 
-impl Known {
+impl KeySet {
     /// Adds a key. Returns whether it was new.
     pub fn add(&mut self, key: &[u8]) -> bool {
         if self.keys.contains(key) {
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn counts_each_key_once() {
-        let mut known = Known::default();
+        let mut known = KeySet::default();
         assert!(known.add(b"one") && known.add(b"three") && !known.add(b"one"));
         assert_eq!(known.bytes(), 8 + 2 * PER_KEY);
         known.remove(b"one");
