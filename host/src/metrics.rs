@@ -8,7 +8,7 @@ mod handles;
 mod tests;
 
 pub use handles::{
-    DeadLetter, FloatCounter, FloatGauge, LookupMetrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics, cpu_time,
+    DeadLetterReason, FloatCounter, FloatGauge, LookupMetrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics, cpu_time,
 };
 
 use crate::config::Config;
@@ -196,7 +196,7 @@ impl Metrics {
             events_out: each(&all.events_out, &outputs),
             watermark_seconds: all.watermark.get_or_create_owned(&task),
             event_time_lag_seconds: all.event_time_lag.get_or_create_owned(&task),
-            dead_letters: DeadLetter::ALL.map(|kind| {
+            dead_letters: DeadLetterReason::ALL.map(|kind| {
                 all.dead_letters
                     .get_or_create_owned(&dead_letter_labels(partition, kind))
             }),
@@ -232,7 +232,9 @@ impl Metrics {
                     by("stream", &self.streams)
                 }
                 "events_out" => by("output", &self.outputs),
-                "dead_letters" => DeadLetter::ALL.map(|kind| dead_letter_labels(partition, kind)).into(),
+                "dead_letters" => DeadLetterReason::ALL
+                    .map(|kind| dead_letter_labels(partition, kind))
+                    .into(),
                 _ => vec![vec![partition_label(partition)]],
             }
         });
@@ -325,6 +327,6 @@ fn partition_label(partition: Partition) -> (&'static str, Label) {
     ("partition", Label::Number(i64::from(partition)))
 }
 
-fn dead_letter_labels(partition: Partition, kind: DeadLetter) -> Labels {
+fn dead_letter_labels(partition: Partition, kind: DeadLetterReason) -> Labels {
     vec![partition_label(partition), ("reason", Label::Word(kind.name()))]
 }

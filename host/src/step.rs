@@ -28,11 +28,11 @@ pub use batch::BATCH_BYTES;
 pub use context::Context;
 pub use faults::Faults;
 pub use guest::Guest;
-pub use planned::{Cause, Planned, Refusal, What};
+pub use planned::{Cause, PlannedStep, Refusal, StepInput};
 pub use ports::{Call, Inputs, Made, Output, Question, RecordInput, Sink};
 pub use tally::Tally;
 
-use crate::metrics::{DeadLetter, cpu_time};
+use crate::metrics::{DeadLetterReason, cpu_time};
 use crate::rules::{Action, Effects, Trap, verify};
 use crate::state::Target;
 use crate::state::lookups::Pending;
@@ -46,7 +46,7 @@ pub const PATIENCE: u32 = 10;
 /// Takes steps, batch after batch. `R` and `M` are what the port keeps about a step.
 pub struct Stepper<R, M> {
     batch: BatchBuilder,
-    plan: Vec<Planned<R, M>>,
+    plan: Vec<PlannedStep<R, M>>,
     /// The most steps in the next batch. A trap halves it, and a success doubles it.
     limit: usize,
 }
@@ -162,7 +162,7 @@ impl<R, M> Stepper<R, M> {
         for planned in &mut self.plan {
             if planned.input.take().is_some() {
                 planned.refused = Some(Refusal {
-                    kind: DeadLetter::Trap,
+                    kind: DeadLetterReason::Trap,
                     why: why.to_owned(),
                 });
                 cx.port.refused(planned, cause, cx.state, cx.guest);
@@ -184,7 +184,7 @@ impl<R, M> Stepper<R, M> {
                 range = range_of(effects, next, input);
                 next = range.end;
                 if let Err(refusal) = check::check(effects, range.clone(), &cx.guest.wiring) {
-                    if refusal.kind == DeadLetter::Trap {
+                    if refusal.kind == DeadLetterReason::Trap {
                         cx.port.fault(&refusal.why, cx.guest);
                     }
                     planned.refused = Some(refusal);
@@ -192,9 +192,9 @@ impl<R, M> Stepper<R, M> {
                 }
             }
             match &planned.what {
-                What::Timer(due) => cx.state.take_timer(due),
-                What::Reply { name, .. } => cx.state.take_lookup(name),
-                What::Record(_) | What::Elsewhere(_) => {}
+                StepInput::Timer(due) => cx.state.take_timer(due),
+                StepInput::Reply { name, .. } => cx.state.take_lookup(name),
+                StepInput::Record(_) | StepInput::Elsewhere(_) => {}
             }
             cx.port.take(planned, cx.state);
             let made = Made { effects, range };
@@ -215,7 +215,7 @@ fn range_of(effects: &Effects, start: usize, input: u32) -> Range<usize> {
 /// Applies the effects of a step. They have been checked.
 fn apply_effects<P: Sink>(
     batch: &BatchBuilder,
-    planned: &Planned<P::Record, P::Mark>,
+    planned: &PlannedStep<P::Record, P::Mark>,
     made: &Made<'_>,
     cx: &mut Context<'_, P>,
 ) {

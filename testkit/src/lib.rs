@@ -35,7 +35,7 @@ pub use scenario::{Scenario, Time};
 pub use serde_json::{Value, json};
 
 use done::done;
-use pelton::testkit::file::File;
+use pelton::testkit::file::ScenarioFile;
 use pelton::testkit::play::play;
 use pelton::testkit::{self, Compiler, Setup, differences};
 use std::path::{Path, PathBuf};
@@ -145,7 +145,7 @@ impl Pipeline {
         let mut problems = String::new();
         for path in files {
             let text = done(std::fs::read_to_string(&path).map_err(unreadable));
-            let lines: Vec<String> = match File::parse(&text) {
+            let lines: Vec<String> = match ScenarioFile::parse(&text) {
                 Err(wrong) => wrong.iter().map(ToString::to_string).collect(),
                 Ok(file) => {
                     let found = play(&file, &setup, folder, self.seed, false).problems.into_iter();

@@ -4,7 +4,7 @@
 
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
 use pelton::deploy::protocol::{Decision, Deploy, Key, Record};
-use pelton::record::journal::{Ending, Entry, Happening, Verdict};
+use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
 use pelton::record::{Offset, Rank, StepKey, VersionId};
 use pelton::state::lookups;
 use std::collections::{BTreeMap, HashMap};
@@ -63,30 +63,30 @@ pub fn journal(
     let mut replies = vec![];
     let mut taken = 1;
     for entry in entries {
-        match Entry::decode(&entry).map_err(|why| why.to_string())? {
-            Entry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
+        match JournalEntry::decode(&entry).map_err(|why| why.to_string())? {
+            JournalEntry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
                 rank: rank.0,
                 next: position.0,
                 time,
             }),
-            Entry::Verdict {
+            JournalEntry::Verdict {
                 rank,
                 offset,
                 verdict: Verdict::TooFarAhead,
             } => task.too_far_ahead.push((rank.0, offset.0)),
             // Its bytes say so too.
-            Entry::Verdict {
+            JournalEntry::Verdict {
                 verdict: Verdict::UnknownSchema(_),
                 ..
             } => {}
-            Entry::After {
+            JournalEntry::After {
                 anchor,
-                what: Happening::Reply { id, answer },
+                what: JournalInput::Reply { id, answer },
                 ..
             } => replies.push((anchor, id, answer, taken)),
-            Entry::After {
+            JournalEntry::After {
                 anchor,
-                what: Happening::Rules { version, number },
+                what: JournalInput::Rules { version, number },
                 ..
             } => {
                 taken = number;
@@ -96,7 +96,7 @@ pub fn journal(
                 let behind = step(&anchor)?;
                 task.takeovers.push(Takeover { behind, number });
             }
-            Entry::Trapped {
+            JournalEntry::Trapped {
                 step: trapped,
                 sequence: None,
                 ..
@@ -117,9 +117,9 @@ pub fn journal(
             anchor,
             asked_by: asked_by.ok_or("a reply to a question that no step has asked")?,
             answer: match answer {
-                Ending::Body(body) => Answer::Body(body),
-                Ending::Absent => Answer::Absent,
-                Ending::Unavailable => Answer::Unavailable,
+                LookupEnding::Body(body) => Answer::Body(body),
+                LookupEnding::Absent => Answer::Absent,
+                LookupEnding::Unavailable => Answer::Unavailable,
             },
             deploy,
         });

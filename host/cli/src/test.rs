@@ -3,7 +3,7 @@
 use super::exit::{FINDINGS, OK};
 use super::print::say;
 use clap::Args;
-use pelton::testkit::file::File;
+use pelton::testkit::file::ScenarioFile;
 use pelton::testkit::play::{Problem, Report, play};
 use pelton::testkit::{Compiler, Setup, Way};
 use serde_json::json;
@@ -163,7 +163,7 @@ pub(super) fn one(setup: &Setup, path: PathBuf, seed: u64, update: bool) -> Play
         ..Report::default()
     };
     let mut written = false;
-    let report = match std::fs::read_to_string(&path).map(|text| (File::parse(&text), text)) {
+    let report = match std::fs::read_to_string(&path).map(|text| (ScenarioFile::parse(&text), text)) {
         Err(why) => problem(0, format!("it can't be read: {why}")),
         Ok((Err(wrong), _)) => Report {
             problems: wrong

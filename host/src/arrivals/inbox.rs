@@ -34,14 +34,14 @@ pub struct Inbox {
     verdicts: Vec<(Offset, Verdict)>,
     /// All records from the first unprocessed one on, in offset order. There is no limit for them: each takes 32 bytes,
     /// and an input that is ahead of others is paused when it exceeds `epoch.buffer_bytes`.
-    unprocessed: VecDeque<Entry>,
+    unprocessed: VecDeque<InboxEntry>,
     /// Ticket of the first of `unprocessed`.
     base: Ticket,
     at_end: Option<AtEnd>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct InboxEntry {
     offset: Offset,
     /// The clock just before the record.
     before: Clock,
@@ -135,7 +135,7 @@ impl Inbox {
         let before = self.clock;
         let placed = self.clock.place(time, self.out_of_orderness);
         let ticket = self.base + self.unprocessed.len() as u64;
-        self.unprocessed.push_back(Entry {
+        self.unprocessed.push_back(InboxEntry {
             offset,
             before,
             done: false,

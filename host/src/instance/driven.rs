@@ -9,7 +9,7 @@ use super::member::{self, Member};
 use super::restore::{Next, Restore};
 use super::seat::{Round, Seat};
 use super::site::Site;
-use super::supervisor::{Event, Request, Supervisor};
+use super::supervisor::{Supervisor, SupervisorEvent, SupervisorRequest};
 use super::tasks::Tasks;
 use crate::binding::Status;
 use crate::clock::Now;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// An instance whose parts get their turns from a driver.
-pub struct Instance {
+pub struct DrivenInstance {
     site: Site,
     supervisor: Supervisor,
     member: Member,
@@ -34,8 +34,8 @@ pub struct Instance {
     restores: Vec<Working>,
     view: Arc<DeployView>,
     tasks: Tasks,
-    events: VecDeque<Event>,
-    asked: VecDeque<member::Request>,
+    events: VecDeque<SupervisorEvent>,
+    asked: VecDeque<member::MemberRequest>,
     cuts: VecDeque<(Partition, Offset)>,
 }
 
@@ -51,13 +51,13 @@ struct Working {
     abandoned: bool,
 }
 
-impl Instance {
+impl DrivenInstance {
     /// Starts with these workers and joins the group.
-    pub fn start(site: Site, seats: Vec<Seat>, view: Arc<DeployView>) -> Result<Instance> {
+    pub fn start(site: Site, seats: Vec<Seat>, view: Arc<DeployView>) -> Result<DrivenInstance> {
         let tasks = Tasks::default();
         let before = site.log.assignment();
         let (config, metrics) = (site.config.clone(), site.metrics.clone());
-        Ok(Instance {
+        Ok(DrivenInstance {
             supervisor: Supervisor::new(config, view.clone(), tasks.clone(), metrics, before),
             member: Member::join(site.log.clone())?,
             seats: seats.into_iter().map(|seat| (seat, VecDeque::new())).collect(),
@@ -73,7 +73,7 @@ impl Instance {
 
     /// Tells the instance to stop.
     pub fn stop(&mut self) {
-        self.events.push_back(Event::Stop);
+        self.events.push_back(SupervisorEvent::Stop);
     }
 
     /// Runs a step of the supervisor. If it has ended, returns how.
@@ -81,10 +81,10 @@ impl Instance {
         let step = self.supervisor.step(now, &mut self.events.drain(..));
         for request in step.requests {
             match request {
-                Request::Worker(worker, command) => self.seats[worker].1.push_back(command),
-                Request::Member(request) => self.asked.push_back(request),
-                Request::Truncate(partition, before) => self.cuts.push_back((partition, before)),
-                Request::Restore(claim) => {
+                SupervisorRequest::Worker(worker, command) => self.seats[worker].1.push_back(command),
+                SupervisorRequest::Member(request) => self.asked.push_back(request),
+                SupervisorRequest::Truncate(partition, before) => self.cuts.push_back((partition, before)),
+                SupervisorRequest::Restore(claim) => {
                     let (restore, access) = self.site.restore(claim);
                     self.restores.push(Working {
                         restore,
@@ -94,7 +94,7 @@ impl Instance {
                         abandoned: false,
                     });
                 }
-                Request::Abandon(claim) => {
+                SupervisorRequest::Abandon(claim) => {
                     let abandoned = self.restores.iter_mut().filter(|working| working.claim() == claim);
                     abandoned.for_each(|working| working.abandoned = true);
                 }
@@ -108,9 +108,9 @@ impl Instance {
         let (what, heard) = match self.asked.pop_front() {
             Some(request) => {
                 let what = match &request {
-                    member::Request::Release(_) => "releases",
-                    member::Request::Leave => "leaves",
-                    member::Request::Join => "joins",
+                    member::MemberRequest::Release(_) => "releases",
+                    member::MemberRequest::Leave => "leaves",
+                    member::MemberRequest::Join => "joins",
                 };
                 (Some(what), self.member.request(request))
             }
@@ -118,8 +118,8 @@ impl Instance {
         };
         let event = match heard {
             Ok(None) => return what,
-            Ok(Some(heard)) => Event::Group(heard),
-            Err(why) => Event::Failed(why),
+            Ok(Some(heard)) => SupervisorEvent::Group(heard),
+            Err(why) => SupervisorEvent::Failed(why),
         };
         self.events.push_back(event);
         what.or(Some("hears"))
@@ -156,7 +156,7 @@ impl Instance {
         if let Some(answer) = working.heard.take() {
             working.restore.answer(answer);
             let (read, why) = working.restore.progress();
-            let restores = Event::Restores(working.claim(), read, why.map(str::to_owned));
+            let restores = SupervisorEvent::Restores(working.claim(), read, why.map(str::to_owned));
             self.events.push_back(restores);
         }
         match working.restore.step(&self.view) {
@@ -168,7 +168,7 @@ impl Instance {
             Next::Done(task) => {
                 let claim = working.claim();
                 self.restores.remove(index);
-                self.events.push_back(Event::Restored(claim, task));
+                self.events.push_back(SupervisorEvent::Restored(claim, task));
             }
         }
         true

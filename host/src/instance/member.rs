@@ -14,12 +14,12 @@ use std::time::Duration;
 
 /// A request to the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum MemberRequest {
     /// These partitions are closed, so that others may have them.
     Release(Vec<Partition>),
-    /// Leave the group. [`Said::Left`] is the answer.
+    /// Leave the group. [`MemberEvent::Left`] is the answer.
     Leave,
-    /// Join the group again. [`Said::Joined`] is the answer.
+    /// Join the group again. [`MemberEvent::Joined`] is the answer.
     Join,
 }
 
@@ -31,12 +31,12 @@ pub struct Heard {
     /// The assignment counter after this.
     pub assignment: u64,
     /// What is reported.
-    pub said: Said,
+    pub said: MemberEvent,
 }
 
 /// What the group reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum MemberEvent {
     /// The assignment has changed.
     Changed(Membership),
     /// No broker answers. It will continue when one does.
@@ -52,12 +52,15 @@ pub enum Said {
 impl Heard {
     /// Whether it says that no broker answers.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.said, Said::Unreachable(_))
+        matches!(self.said, MemberEvent::Unreachable(_))
     }
 
     /// Whether it is about partitions that must be released.
     pub fn wants_release(&self) -> bool {
-        matches!(self.said, Said::Changed(Membership::Revoked(_) | Membership::Lost(_)))
+        matches!(
+            self.said,
+            MemberEvent::Changed(Membership::Revoked(_) | Membership::Lost(_))
+        )
     }
 }
 
@@ -84,9 +87,9 @@ impl Member {
     }
 
     /// Does what is requested. Fails if the instance can't go on.
-    pub fn request(&mut self, request: Request) -> Result<Option<Heard>> {
+    pub fn request(&mut self, request: MemberRequest) -> Result<Option<Heard>> {
         match request {
-            Request::Release(partitions) => {
+            MemberRequest::Release(partitions) => {
                 let released = self.group.as_mut().map(|group| group.released(&partitions));
                 match released {
                     Some(Err(Failure::Fenced(why))) => Ok(self.was_fenced(why)),
@@ -94,18 +97,18 @@ impl Member {
                     Some(Ok(())) | None => Ok(None),
                 }
             }
-            Request::Leave => {
+            MemberRequest::Leave => {
                 if let Some(mut group) = self.group.take() {
                     group.leave();
                 }
-                Ok(Some(self.heard(Said::Left)))
+                Ok(Some(self.heard(MemberEvent::Left)))
             }
-            Request::Join => {
+            MemberRequest::Join => {
                 self.group = None;
                 self.group = Some(self.log.join()?);
                 self.number += 1;
                 self.fenced = false;
-                Ok(Some(self.heard(Said::Joined)))
+                Ok(Some(self.heard(MemberEvent::Joined)))
             }
         }
     }
@@ -116,8 +119,8 @@ impl Member {
             return Ok(None);
         };
         match group.poll(wait) {
-            Ok(change) => Ok(change.map(|change| self.heard(Said::Changed(change)))),
-            Err(Failure::Retry(why)) => Ok(Some(self.heard(Said::Unreachable(why)))),
+            Ok(change) => Ok(change.map(|change| self.heard(MemberEvent::Changed(change)))),
+            Err(Failure::Retry(why)) => Ok(Some(self.heard(MemberEvent::Unreachable(why)))),
             Err(Failure::Fenced(why)) => Ok(self.was_fenced(why)),
             Err(other) => Err(other),
         }
@@ -130,10 +133,10 @@ impl Member {
 
     fn was_fenced(&mut self, why: String) -> Option<Heard> {
         let first = !std::mem::replace(&mut self.fenced, true);
-        first.then(|| self.heard(Said::Fenced(why)))
+        first.then(|| self.heard(MemberEvent::Fenced(why)))
     }
 
-    fn heard(&self, said: Said) -> Heard {
+    fn heard(&self, said: MemberEvent) -> Heard {
         Heard {
             membership: self.number,
             assignment: self.log.assignment(),

@@ -5,7 +5,7 @@
 #![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 use super::command::{Claim, Command};
-use super::supervisor::Event;
+use super::supervisor::SupervisorEvent;
 use super::tasks::Tasks;
 use crate::clock::Now;
 use crate::error::{Failure, Result};
@@ -92,7 +92,13 @@ impl Seat {
     }
 
     /// Runs a round of the worker's loop, and adds what must be reported.
-    pub fn turn(&mut self, now: Now, wait: Duration, tasks: &Tasks, events: &mut Vec<Event>) -> Result<Round> {
+    pub fn turn(
+        &mut self,
+        now: Now,
+        wait: Duration,
+        tasks: &Tasks,
+        events: &mut Vec<SupervisorEvent>,
+    ) -> Result<Round> {
         let round = match self.worker.turn(now, wait) {
             Ok(true) => Round::Busy,
             Ok(false) => Round::Idle,
@@ -108,10 +114,10 @@ impl Seat {
         self.take_closed();
         if !self.closed.is_empty() {
             self.closed.iter().for_each(|claim| tasks.gone(claim.partition));
-            events.push(Event::Closed(std::mem::take(&mut self.closed)));
+            events.push(SupervisorEvent::Closed(std::mem::take(&mut self.closed)));
         }
         let cuts = self.worker.take_truncations().into_iter();
-        events.extend(cuts.map(|(partition, before)| Event::Truncate(partition, before)));
+        events.extend(cuts.map(|(partition, before)| SupervisorEvent::Truncate(partition, before)));
         if now.mono - self.told >= STATUS_EVERY {
             self.told = now.mono;
             self.worker.status().into_iter().for_each(|status| tasks.runs(status));

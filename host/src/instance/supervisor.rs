@@ -2,7 +2,7 @@
 //!
 //! Rules:
 //! - It is driven: [`Supervisor::step`] gets events, and returns what must be done. It has no thread, no channel and no
-//!   clock, and calls nothing that may wait. Whatever may wait is a [`Request`], and its answer is an [`Event`].
+//!   clock, and calls nothing that may wait. Whatever may wait is a [`SupervisorRequest`], and its answer is an [`SupervisorEvent`].
 //! - Requests and answers about a partition carry its stay, which identifies the assignment. Answers about an older
 //!   stay are dropped. A table says what each event means for a partition: see `holding`.
 //! - A revoked partition is released only after its worker has said that the task is closed. If no answer comes in
@@ -22,7 +22,7 @@ mod standing;
 mod tests;
 
 pub use clock::STRIDE;
-pub use message::{Event, Request, Step};
+pub use message::{StepResult, SupervisorEvent, SupervisorRequest};
 pub use partitions::{CLOSE_DEADLINE, STOP_DEADLINE, Supervisor};
 
 use super::command::{Claim, Command};
@@ -38,7 +38,7 @@ use std::time::Duration;
 
 impl Supervisor {
     /// Takes events, then looks at what is due. `now` must always be from the same monotonic clock.
-    pub fn step(&mut self, now: Duration, events: &mut dyn Iterator<Item = Event>) -> Step {
+    pub fn step(&mut self, now: Duration, events: &mut dyn Iterator<Item = SupervisorEvent>) -> StepResult {
         self.clock.tick(now);
         for event in events {
             self.hear(event);
@@ -49,7 +49,7 @@ impl Supervisor {
         self.say_what_restores();
         let waits = self.handovers.iter().map(|handover| handover.deadline);
         let waits = waits.map(|deadline| deadline.saturating_sub(self.clock.ran()).min(STRIDE));
-        Step {
+        StepResult {
             requests: std::mem::take(&mut self.requests),
             next: waits.min().unwrap_or(SAY_EVERY),
             ended: match &self.membership.phase {
@@ -81,24 +81,26 @@ impl Supervisor {
         self.membership.phase == Phase::Member && self.handovers.is_empty() && self.partitions.values().all(open)
     }
 
-    fn hear(&mut self, event: Event) {
+    fn hear(&mut self, event: SupervisorEvent) {
         match event {
-            Event::Group(heard) => self.hear_group(heard),
-            Event::Closed(claims) => {
+            SupervisorEvent::Group(heard) => self.hear_group(heard),
+            SupervisorEvent::Closed(claims) => {
                 for claim in claims {
                     self.happens(claim.partition, Happens::Closed(claim.stay));
                 }
             }
-            Event::Restored(claim, task) => self.restored(claim, task),
-            Event::Restores(claim, read, why) => {
+            SupervisorEvent::Restored(claim, task) => self.restored(claim, task),
+            SupervisorEvent::Restores(claim, read, why) => {
                 if self.holding(claim.partition) == Holding::Restoring(claim.stay) {
                     self.metrics.task(claim.partition).restored_ratio.set(read);
                     self.tasks.restores(claim.partition, read, why.as_deref());
                 }
             }
-            Event::Truncate(partition, before) => self.requests.push(Request::Truncate(partition, before)),
-            Event::Failed(failure) => self.end(Err(failure)),
-            Event::Stop => self.stop(),
+            SupervisorEvent::Truncate(partition, before) => {
+                self.requests.push(SupervisorRequest::Truncate(partition, before))
+            }
+            SupervisorEvent::Failed(failure) => self.end(Err(failure)),
+            SupervisorEvent::Stop => self.stop(),
         }
     }
 

@@ -17,10 +17,10 @@ mod thread;
 
 use super::command::Command;
 use super::driven::Carriage;
-use super::member::{Member, Request as Asked};
+use super::member::{Member, MemberRequest};
 use super::seat::{Round, SAY_EVERY, Seat};
 use super::site::Site;
-use super::supervisor::{Event, Request, Supervisor};
+use super::supervisor::{Supervisor, SupervisorEvent, SupervisorRequest};
 use super::tasks::Tasks;
 use crate::clock::{Now, wall};
 use crate::deploy::RulesSchedule;
@@ -73,7 +73,7 @@ pub struct Crew {
 
 /// The threads of a running instance.
 pub struct Threads {
-    events: Sender<Event>,
+    events: Sender<SupervisorEvent>,
     stop: Arc<AtomicBool>,
     supervisor: Option<JoinHandle<Result<()>>>,
     control: Option<JoinHandle<()>>,
@@ -135,7 +135,7 @@ impl Threads {
     /// Tells the instance to stop, and waits until it has. Succeeds at once if it has ended before.
     pub fn stop(&mut self) -> Result<()> {
         self.stop.store(true, Ordering::Release);
-        let _ = self.events.send(Event::Stop);
+        let _ = self.events.send(SupervisorEvent::Stop);
         let Some(supervisor) = self.supervisor.take() else {
             return Ok(());
         };
@@ -151,9 +151,9 @@ impl Threads {
 /// Drives the supervisor on its thread.
 struct Driver {
     supervisor: Supervisor,
-    inbox: Receiver<Event>,
+    inbox: Receiver<SupervisorEvent>,
     workers: Vec<(Sender<Command>, JoinHandle<()>)>,
-    group: Sender<Asked>,
+    group: Sender<MemberRequest>,
     pool: Pool,
 }
 
@@ -185,19 +185,19 @@ impl Driver {
     }
 
     /// If the receiver is gone, it has reported why, and that ends the instance. So errors don't matter here.
-    fn pass_on(&mut self, request: Request) {
+    fn pass_on(&mut self, request: SupervisorRequest) {
         match request {
-            Request::Worker(worker, command) => _ = self.workers[worker].0.send(command),
-            Request::Member(request) => _ = self.group.send(request),
-            Request::Restore(claim) => self.pool.restore(claim),
-            Request::Abandon(claim) => self.pool.abandon(claim),
-            Request::Truncate(partition, before) => self.pool.cut(partition, before),
+            SupervisorRequest::Worker(worker, command) => _ = self.workers[worker].0.send(command),
+            SupervisorRequest::Member(request) => _ = self.group.send(request),
+            SupervisorRequest::Restore(claim) => self.pool.restore(claim),
+            SupervisorRequest::Abandon(claim) => self.pool.abandon(claim),
+            SupervisorRequest::Truncate(partition, before) => self.pool.cut(partition, before),
         }
     }
 }
 
 /// Runs the group's thread.
-fn hear(mut member: Member, asked: &Receiver<Asked>, events: &Sender<Event>) -> Result<()> {
+fn hear(mut member: Member, asked: &Receiver<MemberRequest>, events: &Sender<SupervisorEvent>) -> Result<()> {
     let mut releases = false;
     let mut away = false;
     loop {
@@ -221,13 +221,13 @@ fn hear(mut member: Member, asked: &Receiver<Asked>, events: &Sender<Event>) -> 
         away = heard.as_ref().is_some_and(|heard| heard.is_unreachable());
         if let Some(heard) = heard {
             releases |= heard.wants_release();
-            let _ = events.send(Event::Group(heard));
+            let _ = events.send(SupervisorEvent::Group(heard));
         }
     }
 }
 
 /// Runs a worker's thread.
-fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<Event>, tasks: &Tasks) -> Result<()> {
+fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<SupervisorEvent>, tasks: &Tasks) -> Result<()> {
     let start = Instant::now();
     let mut says = vec![];
     loop {
@@ -350,7 +350,7 @@ fn stand_back() {
 /// Starts a thread. If it fails or panics, the supervisor gets an event.
 fn told_of(
     name: &str,
-    events: Sender<Event>,
+    events: Sender<SupervisorEvent>,
     work: impl FnOnce() -> Result<()> + Send + 'static,
 ) -> Result<JoinHandle<()>> {
     let whose = name.to_owned();
@@ -360,7 +360,7 @@ fn told_of(
             Ok(Err(failure)) => failure,
             Err(panic) => Failure::Fatal(format!("{whose} panicked: {}", panic_text(panic.as_ref()))),
         };
-        let _ = events.send(Event::Failed(failed));
+        let _ = events.send(SupervisorEvent::Failed(failed));
     })
 }
 

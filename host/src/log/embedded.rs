@@ -27,7 +27,7 @@ mod txn;
 pub use clock::Clock;
 pub use cluster::Embedded;
 pub use direct::{Appender, OpenTransaction, Owned};
-pub use fate::{Call, Fate, Fates, Fetch, Limits, Truth, What};
+pub use fate::{CallKind, Fate, Fates, FetchCall, FetchLimits, Truth, TxnCall};
 pub use partition::{Isolation, Record};
 
 use super::{Group, Log, Producer, Reader, TopicInfo, Topics};
@@ -43,7 +43,7 @@ const STABLE_WAIT: Duration = Duration::from_millis(100);
 impl Embedded {
     /// The cluster as one instance sees it. Each call creates a new incarnation of the instance. The first topic is the
     /// lead topic, whose partitions are shared among the group.
-    pub fn instance(&self, topics: Topics, group: &str, instance: &str) -> Instance {
+    pub fn instance(&self, topics: Topics, group: &str, instance: &str) -> EmbeddedInstance {
         let client = self.change(|state| {
             state.clients.push(Client {
                 group: group.to_owned(),
@@ -57,7 +57,7 @@ impl Embedded {
             });
             state.clients.len() - 1
         });
-        Instance {
+        EmbeddedInstance {
             cluster: self.clone(),
             topics,
             client,
@@ -66,13 +66,13 @@ impl Embedded {
 }
 
 /// One incarnation of an instance of a pipeline.
-pub struct Instance {
+pub struct EmbeddedInstance {
     cluster: Embedded,
     topics: Topics,
     client: ClientNo,
 }
 
-impl Instance {
+impl EmbeddedInstance {
     fn name(&self, topic: TopicIx) -> &str {
         &self.topics[usize::from(topic)]
     }
@@ -93,7 +93,7 @@ impl Instance {
     }
 }
 
-impl Log for Instance {
+impl Log for EmbeddedInstance {
     fn cluster(&self) -> Result<String> {
         self.call(|state| Ok(state.id.clone()))
     }

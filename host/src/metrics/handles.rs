@@ -54,7 +54,7 @@ pub(super) fn each<M: Clone>(series: &Series<M>, labels: &[Labels]) -> Vec<M> {
 
 /// Why an input goes to the dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadLetter {
+pub enum DeadLetterReason {
     /// It can't be decoded, or its schema id or its type is unknown.
     Unreadable,
     /// It has no key.
@@ -73,30 +73,30 @@ pub enum DeadLetter {
     Dropped,
 }
 
-impl DeadLetter {
+impl DeadLetterReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [DeadLetter; 8] = [
-        DeadLetter::Unreadable,
-        DeadLetter::NoKey,
-        DeadLetter::NoValue,
-        DeadLetter::TooFarAhead,
-        DeadLetter::Rejected,
-        DeadLetter::Trap,
-        DeadLetter::TooLarge,
-        DeadLetter::Dropped,
+    pub const ALL: [DeadLetterReason; 8] = [
+        DeadLetterReason::Unreadable,
+        DeadLetterReason::NoKey,
+        DeadLetterReason::NoValue,
+        DeadLetterReason::TooFarAhead,
+        DeadLetterReason::Rejected,
+        DeadLetterReason::Trap,
+        DeadLetterReason::TooLarge,
+        DeadLetterReason::Dropped,
     ];
 
     /// The value of the label `reason`.
     pub fn name(self) -> &'static str {
         match self {
-            DeadLetter::Unreadable => "unreadable",
-            DeadLetter::NoKey => "no_key",
-            DeadLetter::NoValue => "no_value",
-            DeadLetter::TooFarAhead => "too_far_ahead",
-            DeadLetter::Rejected => "rejected",
-            DeadLetter::Trap => "trap",
-            DeadLetter::TooLarge => "too_large",
-            DeadLetter::Dropped => "dropped",
+            DeadLetterReason::Unreadable => "unreadable",
+            DeadLetterReason::NoKey => "no_key",
+            DeadLetterReason::NoValue => "no_value",
+            DeadLetterReason::TooFarAhead => "too_far_ahead",
+            DeadLetterReason::Rejected => "rejected",
+            DeadLetterReason::Trap => "trap",
+            DeadLetterReason::TooLarge => "too_large",
+            DeadLetterReason::Dropped => "dropped",
         }
     }
 }
@@ -123,7 +123,7 @@ pub struct TaskMetrics {
     /// Set by [`watermark`](TaskMetrics::watermark).
     pub event_time_lag_seconds: FloatGauge,
     /// Inputs sent to the dead letters, by number of the reason.
-    pub dead_letters: [Counter; DeadLetter::ALL.len()],
+    pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
     /// Batches that were cut.
     pub cuts: Counter,
     /// Calls of the rules that trapped.

@@ -26,7 +26,7 @@ fn every_metric_is_shown_with_its_name() {
     task.position[1].set(14);
     task.events_out[0].inc_by(15);
     task.watermark(1_500, 3_750);
-    task.dead_letters[DeadLetter::TooFarAhead as usize].inc_by(16);
+    task.dead_letters[DeadLetterReason::TooFarAhead as usize].inc_by(16);
     task.cuts.inc_by(17);
     task.traps.inc_by(18);
     task.rules_faults.inc_by(35);

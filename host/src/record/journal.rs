@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// A journaled input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entry {
+pub enum JournalEntry {
     /// Moves a partition's watermark although no record came. It applies before the record at `position`.
     Heartbeat {
         /// Rank of the input.
@@ -36,7 +36,7 @@ pub enum Entry {
         /// Counts from 0.
         sequence: u64,
         /// The input.
-        what: Happening,
+        what: JournalInput,
     },
     /// The rules trapped on this step twice, so it went to the dead letters.
     Trapped {
@@ -53,13 +53,13 @@ pub enum Entry {
 
 /// An input that can come after a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Happening {
+pub enum JournalInput {
     /// A lookup has ended.
     Reply {
         /// Id of the lookup.
         id: Box<[u8]>,
         /// How it ended.
-        answer: Ending,
+        answer: LookupEnding,
     },
     /// The rules are this version from here on.
     Rules {
@@ -72,7 +72,7 @@ pub enum Happening {
 
 /// How a lookup ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
+pub enum LookupEnding {
     /// The reply's body as it came, not decoded.
     Body(Vec<u8>),
     /// The service answered that there is nothing.
@@ -99,7 +99,7 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-impl Entry {
+impl JournalEntry {
     /// Appends the entry in the format of the topic.
     pub fn encode(&self, into: &mut Vec<u8>) {
         into.push(JOURNAL.newest);
@@ -109,7 +109,7 @@ impl Entry {
     }
 
     /// Decodes an entry of the topic.
-    pub fn decode(bytes: &[u8]) -> Result<Entry, Unreadable> {
+    pub fn decode(bytes: &[u8]) -> Result<JournalEntry, Unreadable> {
         let (_, rest) = JOURNAL.open(bytes)?;
         JOURNAL.read(rest)
     }
@@ -127,35 +127,35 @@ mod tests {
             kind: 1,
             tag: (*b"t").into(),
         };
-        let reply = Happening::Reply {
+        let reply = JournalInput::Reply {
             id: (*b"id").into(),
-            answer: Ending::Body(b"{}".to_vec()),
+            answer: LookupEnding::Body(b"{}".to_vec()),
         };
         for entry in [
-            Entry::Heartbeat {
+            JournalEntry::Heartbeat {
                 rank: Rank(2),
                 position: Offset(10),
                 time: -5,
             },
-            Entry::Verdict {
+            JournalEntry::Verdict {
                 rank: Rank(0),
                 offset: Offset(3),
                 verdict: Verdict::UnknownSchema(9),
             },
-            Entry::After {
+            JournalEntry::After {
                 anchor: anchor.clone(),
                 sequence: 1,
                 what: reply,
             },
-            Entry::After {
+            JournalEntry::After {
                 anchor: StepKey::Start,
                 sequence: 0,
-                what: Happening::Rules {
+                what: JournalInput::Rules {
                     version: [3; 32],
                     number: 2,
                 },
             },
-            Entry::Trapped {
+            JournalEntry::Trapped {
                 step: anchor,
                 sequence: None,
                 version: [1; 32],
@@ -164,9 +164,11 @@ mod tests {
         ] {
             let mut bytes = vec![];
             entry.encode(&mut bytes);
-            assert_eq!(Entry::decode(&bytes), Ok(entry));
+            assert_eq!(JournalEntry::decode(&bytes), Ok(entry));
         }
-        let newer = Entry::decode(&[9, 1]).expect_err("an unknown version").to_string();
+        let newer = JournalEntry::decode(&[9, 1])
+            .expect_err("an unknown version")
+            .to_string();
         assert!(newer.starts_with("a journal entry has format version 9"), "{newer}");
     }
 }

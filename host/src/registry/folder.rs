@@ -12,11 +12,11 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    schemas: BTreeMap<u32, Entry>,
+    schemas: BTreeMap<u32, FolderEntry>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct FolderEntry {
     topic: String,
     text: Arc<str>,
     /// Equal for schemas that differ only in white space, the order of attributes, or documentation.
@@ -43,7 +43,7 @@ impl Folder {
             let text = std::fs::read_to_string(&at).map_err(|error| unreadable(&at, error))?;
             let fingerprint = convert::fingerprint(&text)
                 .map_err(|error| NoSchema::Invalid(format!("{} is no Avro schema: {error}", at.display())))?;
-            let entry = Entry {
+            let entry = FolderEntry {
                 topic,
                 text: text.into(),
                 fingerprint,

@@ -9,7 +9,7 @@
 mod items;
 
 use super::fields::{differing, field, short};
-use super::tape::{Tape, What as Live};
+use super::tape::{Tape, TapedInput};
 use super::trial::Trial;
 use crate::binding::Wiring;
 use crate::log::Topics;
@@ -17,7 +17,7 @@ use crate::record::{FOREVER, Partition, StepKey};
 use crate::rules::Effect;
 use crate::shadow::{Counts, Difference, Field, Kind, Origin, Report, Trapped};
 use crate::state::meta::Names;
-use crate::step::{self, Made, What};
+use crate::step::{self, Made, StepInput};
 use items::{Item, Side, items, kind, lossy};
 use pelton_convert::{JsonWriter, Resolver, iso};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 /// A step of the shadow. A record's handle is its index on the tape. The mark is the index of the live step at this
 /// place, if there is one.
-pub type Planned = step::Planned<usize, Option<usize>>;
+pub type ShadowStep = step::PlannedStep<usize, Option<usize>>;
 
 /// Maximum number of reported differences of a task. With ten fields of two values with 200 characters each, a report
 /// has at most 40 KiB, which fits into a record of the control topic.
@@ -38,7 +38,7 @@ const REASONS: usize = 10;
 /// A step that the shadow has taken.
 #[derive(Clone, Copy)]
 pub struct Taken<'a> {
-    pub planned: &'a Planned,
+    pub planned: &'a ShadowStep,
     /// The steps of the live rules.
     pub tape: &'a Tape,
     /// The names of timers and lookups, by permanent id.
@@ -146,7 +146,7 @@ impl Comparison {
         let (mut theirs, mut dead) = (0..0, &b""[..]);
         if let Some(step) = planned.mark.map(|live| &tape.steps[live]) {
             seen.steps += 1;
-            seen.records += u64::from(matches!(step.what, Live::Record { .. }));
+            seen.records += u64::from(matches!(step.what, TapedInput::Record { .. }));
             theirs = step.effects.start as usize..step.effects.end as usize;
             dead = step.dead.of(&tape.bytes);
         }
@@ -348,18 +348,18 @@ impl Comparison {
         };
         let name = |names: &[String], id: u16| names.get(usize::from(id)).cloned().unwrap_or_default();
         match (live, &planned.what) {
-            (Some(Live::Record { rank, offset, .. }), _) => {
+            (Some(TapedInput::Record { rank, offset, .. }), _) => {
                 origin.what = "record".into();
                 origin.topic = self.topics.get(usize::from(*rank)).cloned();
                 origin.offset = Some(*offset);
             }
-            (Some(Live::Timer { kind, .. }), _) | (_, What::Timer(StepKey::Timer { kind, .. })) => {
+            (Some(TapedInput::Timer { kind, .. }), _) | (_, StepInput::Timer(StepKey::Timer { kind, .. })) => {
                 origin.what = format!("timer {}", name(&names.timers, *kind));
             }
-            (Some(Live::Reply { lookup, .. }), _) => {
+            (Some(TapedInput::Reply { lookup, .. }), _) => {
                 origin.what = format!("reply of {}", name(&names.lookups, *lookup));
             }
-            (_, What::Reply { name: lookup, .. }) => {
+            (_, StepInput::Reply { name: lookup, .. }) => {
                 origin.what = format!("no reply of {}", name(&names.lookups, lookup.lookup));
             }
             _ => {}
@@ -369,17 +369,17 @@ impl Comparison {
 }
 
 /// The key of a step.
-fn key<'a>(planned: &'a Planned, tape: &'a Tape) -> &'a [u8] {
+fn key<'a>(planned: &'a ShadowStep, tape: &'a Tape) -> &'a [u8] {
     match (&planned.what, planned.mark) {
-        (What::Timer(StepKey::Timer { key, .. }), _) => key,
-        (What::Reply { name, .. }, _) => &name.key,
+        (StepInput::Timer(StepKey::Timer { key, .. }), _) => key,
+        (StepInput::Reply { name, .. }, _) => &name.key,
         (_, Some(live)) => tape.steps[live].key.of(&tape.bytes),
         _ => &[],
     }
 }
 
 /// Why the shadow refuses an input. Empty if it does not.
-fn refusal(planned: &Planned) -> &[u8] {
+fn refusal(planned: &ShadowStep) -> &[u8] {
     planned.refused.as_ref().map_or(&[], |refusal| refusal.why.as_bytes())
 }
 

@@ -6,17 +6,17 @@
 //! - If the live rules ask the same question at the same step, the shadow's question gets the live id, and so the live
 //!   answer. All other questions get no answer. The same is true for one that only the live rules repeat.
 
-use super::compare::{Comparison, Planned, Taken};
-use super::tape::{self, Step, Tape, What as Live};
+use super::compare::{Comparison, ShadowStep, Taken};
+use super::tape::{self, Tape, TapedInput, TapedStep};
 use crate::binding::Sources;
-use crate::metrics::DeadLetter;
-use crate::record::journal::Ending;
+use crate::metrics::DeadLetterReason;
+use crate::record::journal::LookupEnding;
 use crate::record::{Millis, StepKey};
 use crate::rules::{Action, Effects};
 use crate::state::TaskState;
 use crate::state::lookups::{self, LookupName};
 use crate::step::{
-    BATCH_BYTES, Call, Cause, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, What,
+    BATCH_BYTES, Call, Cause, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, StepInput,
 };
 
 /// What a shadow remembers between tapes.
@@ -66,31 +66,31 @@ impl<'a> Playback<'a> {
         }
     }
 
-    fn step(&self, planned: &Planned) -> Option<&'a Step> {
+    fn step(&self, planned: &ShadowStep) -> Option<&'a TapedStep> {
         planned.mark.map(|live| &self.tape.steps[live])
     }
 
     /// What a live step is in the shadow.
-    fn happens(&self, at: usize, own: Option<&StepKey>, state: &TaskState) -> What<usize> {
+    fn happens(&self, at: usize, own: Option<&StepKey>, state: &TaskState) -> StepInput<usize> {
         let step = &self.tape.steps[at];
         match &step.what {
-            Live::Record { .. } => What::Record(at),
-            Live::Timer { .. } => match (tape::timer_of(step, self.tape), own) {
-                (Some(live), Some(own)) if live == *own => What::Timer(live),
-                (live, _) => What::Elsewhere(live),
+            TapedInput::Record { .. } => StepInput::Record(at),
+            TapedInput::Timer { .. } => match (tape::timer_of(step, self.tape), own) {
+                (Some(live), Some(own)) if live == *own => StepInput::Timer(live),
+                (live, _) => StepInput::Elsewhere(live),
             },
-            Live::Reply { id, ending, .. } => match state.lookups().find(id.of(&self.tape.bytes)) {
-                Some((name, pending)) => What::Reply {
+            TapedInput::Reply { id, ending, .. } => match state.lookups().find(id.of(&self.tape.bytes)) {
+                Some((name, pending)) => StepInput::Reply {
                     name: name.clone(),
                     id: pending.id.clone(),
                     ending: ending.clone(),
                 },
-                None => What::Elsewhere(None),
+                None => StepInput::Elsewhere(None),
             },
         }
     }
 
-    fn plan_steps(&self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+    fn plan_steps(&self, state: &TaskState, limit: usize, plan: &mut Vec<ShadowStep>) {
         let Part::Steps { mut at, end, until } = self.part else {
             return;
         };
@@ -103,32 +103,32 @@ impl<'a> Playback<'a> {
                 (None, _) => own.time() < until,
                 (Some(_), Some(live)) => *own < live,
                 // At the same time, a record comes before a timer.
-                (Some(step), None) if matches!(step.what, Live::Record { .. }) => own.time() < step.time,
+                (Some(step), None) if matches!(step.what, TapedInput::Record { .. }) => own.time() < step.time,
                 // A reply comes right after the step before it.
                 (Some(_), None) => false,
             };
             if let Some(due) = own.next_if(before) {
-                plan.push(Planned::new(What::Timer(due.clone()), None, due.time()));
+                plan.push(ShadowStep::new(StepInput::Timer(due.clone()), None, due.time()));
                 continue;
             }
             let Some(step) = step else { break };
-            if let Live::Record { value: Some(value), .. } = &step.what {
+            if let TapedInput::Record { value: Some(value), .. } = &step.what {
                 bytes += value.len as usize;
             }
             let what = self.happens(at, own.peek().copied(), state);
-            if let What::Timer(_) = what {
+            if let StepInput::Timer(_) = what {
                 own.next();
             }
-            plan.push(Planned::new(what, Some(at), step.time));
+            plan.push(ShadowStep::new(what, Some(at), step.time));
             at += 1;
         }
     }
 
     /// The questions of the live rules at a step.
-    fn asked_live(&self, step: &Step, state: &TaskState) -> Vec<Asked> {
+    fn asked_live(&self, step: &TapedStep, state: &TaskState) -> Vec<Asked> {
         let mut asked = vec![];
         let sequence = match &step.what {
-            Live::Reply { sequence, .. } => sequence + 1,
+            TapedInput::Reply { sequence, .. } => sequence + 1,
             _ => 0,
         };
         let (tape, live) = (self.tape, &self.compare.live);
@@ -164,19 +164,19 @@ impl Inputs for Playback<'_> {
     /// of time.
     const FIRST_PATIENCE: u32 = PATIENCE;
 
-    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<ShadowStep>) {
         let Part::Unanswered(ids) = &mut self.part else {
             return self.plan_steps(state, limit, plan);
         };
         ids.retain(|id| state.lookups().find(id).is_some());
         let pending = ids.iter().filter_map(|id| Some((id, state.lookups().find(id)?.0)));
         plan.extend(pending.take(limit).map(|(id, name)| {
-            let what = What::Reply {
+            let what = StepInput::Reply {
                 name: name.clone(),
                 id: id.clone(),
-                ending: Ending::Unavailable,
+                ending: LookupEnding::Unavailable,
             };
-            Planned::new(what, None, self.place.last)
+            ShadowStep::new(what, None, self.place.last)
         }));
     }
 
@@ -187,7 +187,7 @@ impl Inputs for Playback<'_> {
     fn read(&self, record: &usize, _: &mut Sources) -> Result<RecordInput<'_>, Refusal> {
         let step = &self.tape.steps[*record];
         match &step.what {
-            Live::Record {
+            TapedInput::Record {
                 rank,
                 offset,
                 late,
@@ -202,14 +202,14 @@ impl Inputs for Playback<'_> {
             }),
             // Rules don't see it, so the reason is the live one.
             _ => Err(Refusal {
-                kind: DeadLetter::Unreadable,
+                kind: DeadLetterReason::Unreadable,
                 why: String::from_utf8_lossy(step.dead.of(&self.tape.bytes)).into_owned(),
             }),
         }
     }
 
     fn headers(&self, record: &usize, mut each: impl FnMut(&[u8], &[u8])) {
-        let Live::Record { headers, .. } = &self.tape.steps[*record].what else {
+        let TapedInput::Record { headers, .. } = &self.tape.steps[*record].what else {
             return;
         };
         for (name, value) in &self.tape.record_headers[headers.start as usize..headers.end as usize] {
@@ -217,24 +217,24 @@ impl Inputs for Playback<'_> {
         }
     }
 
-    fn known_trap(&self, _: &Planned) -> Option<&str> {
+    fn known_trap(&self, _: &ShadowStep) -> Option<&str> {
         None
     }
 
-    fn take(&mut self, planned: &Planned, state: &TaskState) {
+    fn take(&mut self, planned: &ShadowStep, state: &TaskState) {
         self.place.last = self.place.last.max(planned.time);
         self.asked.clear();
         let Some(step) = self.step(planned) else { return };
         match &step.what {
-            Live::Record { rank, offset, .. } => {
+            TapedInput::Record { rank, offset, .. } => {
                 self.place.live = StepKey::Record {
                     time: step.time,
                     rank: *rank,
                     offset: *offset,
                 }
             }
-            Live::Timer { .. } => self.place.live = tape::timer_of(step, self.tape).unwrap_or(StepKey::Start),
-            Live::Reply { .. } => {}
+            TapedInput::Timer { .. } => self.place.live = tape::timer_of(step, self.tape).unwrap_or(StepKey::Start),
+            TapedInput::Reply { .. } => {}
         }
         self.asked = self.asked_live(step, state);
     }
@@ -247,7 +247,7 @@ impl Sink for Playback<'_> {
         seen.shadow_inputs += call.inputs as u64;
     }
 
-    fn refused(&mut self, planned: &Planned, _: Cause, state: &TaskState, _: &mut Guest) {
+    fn refused(&mut self, planned: &ShadowStep, _: Cause, state: &TaskState, _: &mut Guest) {
         let why = planned.refused.as_ref().map_or("", |refusal| &refusal.why);
         let taken = Taken {
             planned,
@@ -259,14 +259,14 @@ impl Sink for Playback<'_> {
 
     fn fault(&mut self, _: &str, _: &mut Guest) {}
 
-    fn begin(&mut self, _: &[Planned], _: usize, _: &mut Guest) {}
+    fn begin(&mut self, _: &[ShadowStep], _: usize, _: &mut Guest) {}
 
     fn cut(&mut self) {}
 
     /// A shadow has no effect outside: its outputs are only compared.
     fn output(&mut self, _: &Output<'_>, _: &Guest) {}
 
-    fn ask(&mut self, question: &Question<'_>, _: &Planned, _: &Guest) -> Box<[u8]> {
+    fn ask(&mut self, question: &Question<'_>, _: &ShadowStep, _: &Guest) -> Box<[u8]> {
         let same = |asked: &Asked| asked.name == *question.name && asked.request == question.request;
         if let Some(live) = self.asked.iter().position(same) {
             return self.asked.remove(live).id;
@@ -281,7 +281,7 @@ impl Sink for Playback<'_> {
 
     fn count(&mut self, _: u16, _: u64) {}
 
-    fn done(&mut self, planned: &Planned, made: &Made<'_>, state: &TaskState, _: &Guest) {
+    fn done(&mut self, planned: &ShadowStep, made: &Made<'_>, state: &TaskState, _: &Guest) {
         // Only the live rules ask these questions again. A pending lookup with the same name gets no answer any more.
         for asked in self.asked.drain(..) {
             let pending = state.lookups().get(&asked.name);
@@ -301,5 +301,5 @@ impl Sink for Playback<'_> {
         }
     }
 
-    fn end(&mut self, _: &[Planned], _: &Effects) {}
+    fn end(&mut self, _: &[ShadowStep], _: &Effects) {}
 }

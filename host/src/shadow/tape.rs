@@ -9,7 +9,7 @@
 
 use super::key_set::KeySet;
 use crate::arrivals::{Arrivals, Waiting};
-use crate::record::journal::Ending;
+use crate::record::journal::LookupEnding;
 use crate::record::{Cell, Millis, NEVER, Offset, Rank, Span, StepKey};
 use crate::rules::{Effect, Effects, Header};
 use crate::state::rows::Rows;
@@ -17,13 +17,13 @@ use crate::step;
 use std::ops::Range;
 
 /// A step of a live task.
-pub type Planned = step::Planned<Waiting, ()>;
+pub type LiveStep = step::PlannedStep<Waiting, ()>;
 
 /// What a shadow gets about one epoch. Spans are in `bytes`; those of rows and cells are in `images`.
 #[derive(Debug)]
 pub struct Tape {
     pub bytes: Vec<u8>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<TapedStep>,
     /// Effects of the live rules.
     pub effects: Vec<Effect>,
     /// Headers of the effects. `of` is the index of the effect.
@@ -66,8 +66,8 @@ impl Default for Tape {
 
 /// A step of the live task.
 #[derive(Debug)]
-pub struct Step {
-    pub what: What,
+pub struct TapedStep {
+    pub what: TapedInput,
     pub time: Millis,
     pub hash: u64,
     pub key: Span,
@@ -79,7 +79,7 @@ pub struct Step {
 
 /// The kinds of steps.
 #[derive(Debug)]
-pub enum What {
+pub enum TapedInput {
     Record {
         rank: Rank,
         offset: Offset,
@@ -98,7 +98,7 @@ pub enum What {
         id: Span,
         /// Its number among the journaled inputs after the last step.
         sequence: u64,
-        ending: Ending,
+        ending: LookupEnding,
     },
 }
 
@@ -120,18 +120,18 @@ pub struct Shipped {
 }
 
 /// The key of a live step.
-fn key<'a>(planned: &'a Planned, arrivals: &'a Arrivals) -> &'a [u8] {
+fn key<'a>(planned: &'a LiveStep, arrivals: &'a Arrivals) -> &'a [u8] {
     match &planned.what {
-        step::What::Record(record) => arrivals.record(record).key().unwrap_or_default(),
-        step::What::Timer(StepKey::Timer { key, .. }) => key,
-        step::What::Reply { name, .. } => &name.key,
-        step::What::Timer(_) | step::What::Elsewhere(_) => &[],
+        step::StepInput::Record(record) => arrivals.record(record).key().unwrap_or_default(),
+        step::StepInput::Timer(StepKey::Timer { key, .. }) => key,
+        step::StepInput::Reply { name, .. } => &name.key,
+        step::StepInput::Timer(_) | step::StepInput::Elsewhere(_) => &[],
     }
 }
 
 /// The timer that a step is.
-pub fn timer_of(step: &Step, tape: &Tape) -> Option<StepKey> {
-    let What::Timer { kind, tag } = &step.what else {
+pub fn timer_of(step: &TapedStep, tape: &Tape) -> Option<StepKey> {
+    let TapedInput::Timer { kind, tag } = &step.what else {
         return None;
     };
     Some(StepKey::Timer {
@@ -144,16 +144,16 @@ pub fn timer_of(step: &Step, tape: &Tape) -> Option<StepKey> {
 
 impl Tape {
     /// Writes the steps of a batch before it is applied. `sequence` is the number of its first reply.
-    pub fn begin(&mut self, plan: &[Planned], arrivals: &Arrivals, sequence: u64) {
+    pub fn begin(&mut self, plan: &[LiveStep], arrivals: &Arrivals, sequence: u64) {
         self.batch = self.steps.len();
         for (number, planned) in plan.iter().enumerate() {
             let what = match &planned.what {
-                step::What::Record(record) => self.record(record, arrivals),
-                step::What::Timer(StepKey::Timer { kind, tag, .. }) => What::Timer {
+                step::StepInput::Record(record) => self.record(record, arrivals),
+                step::StepInput::Timer(StepKey::Timer { kind, tag, .. }) => TapedInput::Timer {
                     kind: *kind,
                     tag: Span::append(&mut self.bytes, tag),
                 },
-                step::What::Reply { name, id, ending } => What::Reply {
+                step::StepInput::Reply { name, id, ending } => TapedInput::Reply {
                     lookup: name.lookup,
                     id: Span::append(&mut self.bytes, id),
                     // Replies come first in a batch.
@@ -161,13 +161,13 @@ impl Tape {
                     ending: ending.clone(),
                 },
                 // Only timers are planned as timers, and a live task plans nothing that happens elsewhere.
-                step::What::Timer(_) | step::What::Elsewhere(_) => What::Timer {
+                step::StepInput::Timer(_) | step::StepInput::Elsewhere(_) => TapedInput::Timer {
                     kind: u16::MAX,
                     tag: Span::default(),
                 },
             };
             let key = Span::append(&mut self.bytes, key(planned, arrivals));
-            self.steps.push(Step {
+            self.steps.push(TapedStep {
                 what,
                 time: planned.time,
                 hash: planned.hash,
@@ -178,7 +178,7 @@ impl Tape {
         }
     }
 
-    fn record(&mut self, waiting: &Waiting, arrivals: &Arrivals) -> What {
+    fn record(&mut self, waiting: &Waiting, arrivals: &Arrivals) -> TapedInput {
         let record = arrivals.record(waiting);
         let value = record.value().map(|value| Span::append(&mut self.bytes, value));
         let first = self.record_headers.len() as u32;
@@ -187,7 +187,7 @@ impl Tape {
             let value = Span::append(&mut self.bytes, value);
             self.record_headers.push((name, value));
         }
-        What::Record {
+        TapedInput::Record {
             rank: waiting.rank(),
             offset: waiting.offset(),
             late: waiting.is_late(),
@@ -198,7 +198,7 @@ impl Tape {
     }
 
     /// Keeps the steps of the batch that were taken, and adds their effects.
-    pub fn taken(&mut self, taken: &[Planned], effects: &Effects) {
+    pub fn taken(&mut self, taken: &[LiveStep], effects: &Effects) {
         self.steps.truncate(self.batch + taken.len());
         let (base, first) = (self.bytes.len() as u32, self.effects.len() as u32);
         self.bytes.extend_from_slice(&effects.bytes);
@@ -264,7 +264,7 @@ impl Tape {
     pub fn size(&self) -> usize {
         self.bytes.len()
             + self.images.len()
-            + self.steps.len() * size_of::<Step>()
+            + self.steps.len() * size_of::<TapedStep>()
             + self.effects.len() * size_of::<Effect>()
             + self.cells.len() * size_of::<Shipped>()
             + self.rows.len() * size_of::<Image>()

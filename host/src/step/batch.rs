@@ -3,10 +3,10 @@
 //! Rule: a key that occurs more than once is stored once in the batch's bytes. The inputs of the state's batch are the
 //! same, in the same order.
 
-use super::{Context, Inputs, Planned, Refusal, What};
+use super::{Context, Inputs, PlannedStep, Refusal, StepInput};
 use crate::binding::ReplyForm;
-use crate::metrics::DeadLetter;
-use crate::record::journal::Ending;
+use crate::metrics::DeadLetterReason;
+use crate::record::journal::LookupEnding;
 use crate::record::{Millis, Span, StepKey};
 use crate::rules::{Batch, Happening, Header, Input};
 use crate::state::rows;
@@ -47,7 +47,7 @@ impl BatchBuilder {
     }
 
     /// Makes a batch of the planned steps. It leaves out steps that the rules don't see or that can't be read.
-    pub fn build<P: Inputs>(&mut self, plan: &mut [Planned<P::Record, P::Mark>], cx: &mut Context<'_, P>) {
+    pub fn build<P: Inputs>(&mut self, plan: &mut [PlannedStep<P::Record, P::Mark>], cx: &mut Context<'_, P>) {
         self.batch.inputs.clear();
         self.batch.headers.clear();
         self.batch.bytes.clear();
@@ -63,7 +63,7 @@ impl BatchBuilder {
         for planned in plan {
             if let Some(why) = cx.port.known_trap(planned) {
                 planned.refused = Some(Refusal {
-                    kind: DeadLetter::Trap,
+                    kind: DeadLetterReason::Trap,
                     why: why.to_owned(),
                 });
                 continue;
@@ -83,13 +83,13 @@ impl BatchBuilder {
     /// The input of a step without its key, if the rules see the step.
     fn input<P: Inputs>(
         &mut self,
-        planned: &Planned<P::Record, P::Mark>,
+        planned: &PlannedStep<P::Record, P::Mark>,
         cx: &mut Context<'_, P>,
     ) -> Result<Option<Input>, Refusal> {
         let unknown = |what: &str| unreadable(format!("the rules don't know this {what}"));
         match &planned.what {
-            What::Record(record) => self.record(record, planned.time, cx),
-            What::Timer(StepKey::Timer { kind, tag, .. }) => {
+            StepInput::Record(record) => self.record(record, planned.time, cx),
+            StepInput::Timer(StepKey::Timer { kind, tag, .. }) => {
                 let mut input = empty(Happening::Timer, planned.time);
                 // Rules that don't know a pending kind are refused when they are bound to the task.
                 let kind = cx.state.declared_timer(*kind);
@@ -97,8 +97,8 @@ impl BatchBuilder {
                 input.tag = Span::append(&mut self.batch.bytes, tag);
                 Ok(Some(input))
             }
-            What::Timer(_) => Err(unreadable("not a timer".into())),
-            What::Reply { name, ending, .. } => {
+            StepInput::Timer(_) => Err(unreadable("not a timer".into())),
+            StepInput::Reply { name, ending, .. } => {
                 let mut input = empty(Happening::Unavailable, planned.time);
                 let lookup = cx.state.declared_lookup(name.lookup);
                 let lookup = lookup.ok_or_else(|| unknown("lookup"))?;
@@ -107,7 +107,7 @@ impl BatchBuilder {
                 (input.what, input.value) = self.ending(ending, &cx.guest.wiring.lookups[lookup].reply);
                 Ok(Some(input))
             }
-            What::Elsewhere(_) => Ok(None),
+            StepInput::Elsewhere(_) => Ok(None),
         }
     }
 
@@ -145,13 +145,13 @@ impl BatchBuilder {
         Ok(Some(input))
     }
 
-    fn ending(&mut self, ending: &Ending, form: &ReplyForm) -> (Happening, Span) {
+    fn ending(&mut self, ending: &LookupEnding, form: &ReplyForm) -> (Happening, Span) {
         let bytes = &mut self.batch.bytes;
         let start = bytes.len();
         match ending {
-            Ending::Absent => (Happening::Absent, Span::default()),
-            Ending::Unavailable => (Happening::Unavailable, Span::default()),
-            Ending::Body(body) => {
+            LookupEnding::Absent => (Happening::Absent, Span::default()),
+            LookupEnding::Unavailable => (Happening::Unavailable, Span::default()),
+            LookupEnding::Body(body) => {
                 if form.read(body, bytes).is_ok() {
                     return (Happening::Answer, span_from(start, bytes));
                 }
@@ -162,7 +162,7 @@ impl BatchBuilder {
     }
 
     /// Puts the key into the batch, unless it is there already, and tells the state whose input this is.
-    fn place_key<P: Inputs>(&mut self, planned: &Planned<P::Record, P::Mark>, cx: &mut Context<'_, P>) -> Span {
+    fn place_key<P: Inputs>(&mut self, planned: &PlannedStep<P::Record, P::Mark>, cx: &mut Context<'_, P>) -> Span {
         let key = key(planned, cx.port);
         let row = cx.state.add_input(planned.hash, key, planned.time).index();
         if row >= self.keys.len() {
@@ -178,12 +178,12 @@ impl BatchBuilder {
 }
 
 /// The key of the state that a step belongs to. Empty for a step that happens elsewhere.
-pub fn key<'a, P: Inputs>(planned: &'a Planned<P::Record, P::Mark>, port: &'a P) -> &'a [u8] {
+pub fn key<'a, P: Inputs>(planned: &'a PlannedStep<P::Record, P::Mark>, port: &'a P) -> &'a [u8] {
     match &planned.what {
-        What::Record(record) => port.key(record),
-        What::Timer(StepKey::Timer { key, .. }) => key,
-        What::Reply { name, .. } => &name.key,
-        What::Timer(_) | What::Elsewhere(_) => &[],
+        StepInput::Record(record) => port.key(record),
+        StepInput::Timer(StepKey::Timer { key, .. }) => key,
+        StepInput::Reply { name, .. } => &name.key,
+        StepInput::Timer(_) | StepInput::Elsewhere(_) => &[],
     }
 }
 
@@ -202,7 +202,7 @@ fn empty(what: Happening, time: Millis) -> Input {
 }
 
 fn unreadable(why: String) -> Refusal {
-    let kind = DeadLetter::Unreadable;
+    let kind = DeadLetterReason::Unreadable;
     Refusal { kind, why }
 }
 

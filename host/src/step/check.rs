@@ -4,7 +4,7 @@
 
 use super::Refusal;
 use crate::binding::Wiring;
-use crate::metrics::DeadLetter;
+use crate::metrics::DeadLetterReason;
 use crate::rules::{Action, Effects};
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub fn check(effects: &Effects, range: Range<usize>, wiring: &Wiring) -> Result<
             Action::Ask => (&wiring.lookups[on].valid, "request"),
             Action::Reject => {
                 return Err(Refusal {
-                    kind: DeadLetter::Rejected,
+                    kind: DeadLetterReason::Rejected,
                     why: String::from_utf8_lossy(effect.value.of(&effects.bytes)).into_owned(),
                 });
             }
@@ -27,7 +27,7 @@ pub fn check(effects: &Effects, range: Range<usize>, wiring: &Wiring) -> Result<
         };
         // Only the spans that an effect uses have been verified. The others may contain anything.
         valid.check(effect.value.of(&effects.bytes)).map_err(|e| Refusal {
-            kind: DeadLetter::Trap,
+            kind: DeadLetterReason::Trap,
             why: format!("the rules made an {what} that is not of its schema: {e}"),
         })?;
     }

@@ -2,16 +2,16 @@
 //!
 //! Rule: a plan is only a plan. Before a step is taken, it must still be the next one.
 
-use crate::metrics::DeadLetter;
-use crate::record::journal::Ending;
+use crate::metrics::DeadLetterReason;
+use crate::record::journal::LookupEnding;
 use crate::record::{Millis, StepKey};
 use crate::state::TaskState;
 use crate::state::lookups::LookupName;
 
 /// A step of the current batch.
-pub struct Planned<R, M> {
+pub struct PlannedStep<R, M> {
     /// What happens in it.
-    pub what: What<R>,
+    pub what: StepInput<R>,
     /// What the port notes about it.
     pub mark: M,
     /// Its event time.
@@ -25,7 +25,7 @@ pub struct Planned<R, M> {
 }
 
 /// What happens in a step.
-pub enum What<R> {
+pub enum StepInput<R> {
     /// A record, identified by the port's handle.
     Record(R),
     /// A timer is due.
@@ -37,16 +37,16 @@ pub enum What<R> {
         /// The id of its question.
         id: Box<[u8]>,
         /// How it ended.
-        ending: Ending,
+        ending: LookupEnding,
     },
     /// Nothing in this task. In the other task, this timer, or a reply; every timer up to it comes first.
     Elsewhere(Option<StepKey>),
 }
 
-impl<R, M> Planned<R, M> {
+impl<R, M> PlannedStep<R, M> {
     /// A step that is not refused so far.
-    pub fn new(what: What<R>, mark: M, time: Millis) -> Planned<R, M> {
-        Planned {
+    pub fn new(what: StepInput<R>, mark: M, time: Millis) -> PlannedStep<R, M> {
+        PlannedStep {
             what,
             mark,
             time,
@@ -61,11 +61,11 @@ impl<R, M> Planned<R, M> {
         let first = state.timers().first();
         match &self.what {
             // A record comes before a timer of the same time.
-            What::Record(_) => first.is_none_or(|timer| self.time <= timer.time()),
-            What::Timer(due) => first == Some(due),
-            What::Reply { id, .. } => state.lookups().find(id).is_some(),
-            What::Elsewhere(Some(due)) => first.is_none_or(|timer| timer > due),
-            What::Elsewhere(None) => true,
+            StepInput::Record(_) => first.is_none_or(|timer| self.time <= timer.time()),
+            StepInput::Timer(due) => first == Some(due),
+            StepInput::Reply { id, .. } => state.lookups().find(id).is_some(),
+            StepInput::Elsewhere(Some(due)) => first.is_none_or(|timer| timer > due),
+            StepInput::Elsewhere(None) => true,
         }
     }
 }
@@ -83,7 +83,7 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The kind of reason.
-    pub kind: DeadLetter,
+    pub kind: DeadLetterReason,
     /// For people to read.
     pub why: String,
 }

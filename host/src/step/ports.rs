@@ -3,7 +3,7 @@
 //! Rule: a port says where inputs come from and where effects go. It decides nothing about batches, the next step, or
 //! which effects are applied.
 
-use super::{Cause, Planned, Refusal};
+use super::{Cause, PlannedStep, Refusal};
 use crate::binding::Sources;
 use crate::record::{Offset, Rank};
 use crate::rules::{Effect, Effects, Header, Trap};
@@ -24,7 +24,7 @@ pub trait Inputs {
     const FIRST_PATIENCE: u32;
 
     /// Adds the next steps to an empty plan, in their order and at most `limit` of them.
-    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned<Self::Record, Self::Mark>>);
+    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<PlannedStep<Self::Record, Self::Mark>>);
 
     /// The key of a record. Empty if it has none.
     fn key(&self, record: &Self::Record) -> &[u8];
@@ -36,10 +36,10 @@ pub trait Inputs {
     fn headers(&self, record: &Self::Record, each: impl FnMut(&[u8], &[u8]));
 
     /// The reason why this step is refused without a call, if it is known to trap.
-    fn known_trap(&self, planned: &Planned<Self::Record, Self::Mark>) -> Option<&str>;
+    fn known_trap(&self, planned: &PlannedStep<Self::Record, Self::Mark>) -> Option<&str>;
 
     /// Notes that the step is taken. It is now the last one.
-    fn take(&mut self, planned: &Planned<Self::Record, Self::Mark>, state: &TaskState);
+    fn take(&mut self, planned: &PlannedStep<Self::Record, Self::Mark>, state: &TaskState);
 }
 
 /// Takes the effects, except those that change the state.
@@ -50,7 +50,7 @@ pub trait Sink: Inputs {
     /// The only input of a call is refused.
     fn refused(
         &mut self,
-        planned: &Planned<Self::Record, Self::Mark>,
+        planned: &PlannedStep<Self::Record, Self::Mark>,
         cause: Cause,
         state: &TaskState,
         guest: &mut Guest,
@@ -60,7 +60,7 @@ pub trait Sink: Inputs {
     fn fault(&mut self, why: &str, guest: &mut Guest);
 
     /// A batch with this many inputs is about to be applied.
-    fn begin(&mut self, plan: &[Planned<Self::Record, Self::Mark>], inputs: usize, guest: &mut Guest);
+    fn begin(&mut self, plan: &[PlannedStep<Self::Record, Self::Mark>], inputs: usize, guest: &mut Guest);
 
     /// The rest of the batch is dropped, because another step comes first now.
     fn cut(&mut self);
@@ -69,17 +69,27 @@ pub trait Sink: Inputs {
     fn output(&mut self, output: &Output<'_>, guest: &Guest);
 
     /// Takes a lookup. Returns the id that its reply will have.
-    fn ask(&mut self, question: &Question<'_>, planned: &Planned<Self::Record, Self::Mark>, guest: &Guest)
-    -> Box<[u8]>;
+    fn ask(
+        &mut self,
+        question: &Question<'_>,
+        planned: &PlannedStep<Self::Record, Self::Mark>,
+        guest: &Guest,
+    ) -> Box<[u8]>;
 
     /// Adds to a counter.
     fn count(&mut self, counter: u16, by: u64);
 
     /// The effects of a step have been applied.
-    fn done(&mut self, planned: &Planned<Self::Record, Self::Mark>, made: &Made<'_>, state: &TaskState, guest: &Guest);
+    fn done(
+        &mut self,
+        planned: &PlannedStep<Self::Record, Self::Mark>,
+        made: &Made<'_>,
+        state: &TaskState,
+        guest: &Guest,
+    );
 
     /// The batch has been applied, up to these steps.
-    fn end(&mut self, taken: &[Planned<Self::Record, Self::Mark>], effects: &Effects);
+    fn end(&mut self, taken: &[PlannedStep<Self::Record, Self::Mark>], effects: &Effects);
 }
 
 /// A record as the rules may see it.

@@ -1,7 +1,7 @@
 //! Counts what a task did in an epoch, for the metrics. The counts are reported when the epoch is committed, and
 //! dropped if the epoch is dropped.
 
-use crate::metrics::DeadLetter;
+use crate::metrics::DeadLetterReason;
 
 /// The counts of one epoch. A vector grows when it gets a new index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Tally {
     /// Records written, by the index of the output in the config.
     pub outputs: Vec<u64>,
     /// Inputs that went to the dead letters, by kind of reason.
-    pub dead_letters: [u64; DeadLetter::ALL.len()],
+    pub dead_letters: [u64; DeadLetterReason::ALL.len()],
     /// The rules' own counters, by index.
     pub counts: Vec<u64>,
     /// Batches that were cut short because another step had become due first.

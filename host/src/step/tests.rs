@@ -1,7 +1,7 @@
 //! Tests of those parts of the stepper that need no rules to run.
 
 use super::*;
-use crate::record::journal::Ending;
+use crate::record::journal::LookupEnding;
 use crate::record::{Span, StepKey};
 use crate::rules::{Effect, Header};
 use crate::state::TaskState;
@@ -73,17 +73,17 @@ fn a_step_is_next_until_a_timer_comes_before_it() {
         let timers: Vec<StepKey> = timers.iter().map(|time| timer(*time)).collect();
         TaskState::copied(Default::default(), &timers, vec![])
     };
-    let is_next = |what: What<()>, time, timers: &[i64]| Planned::new(what, (), time).is_next(&state(timers));
+    let is_next = |what: StepInput<()>, time, timers: &[i64]| PlannedStep::new(what, (), time).is_next(&state(timers));
     // A record comes before a timer of the same time, and after an earlier one.
-    assert!(is_next(What::Record(()), 5, &[]) && is_next(What::Record(()), 5, &[5]));
-    assert!(!is_next(What::Record(()), 5, &[4]));
+    assert!(is_next(StepInput::Record(()), 5, &[]) && is_next(StepInput::Record(()), 5, &[5]));
+    assert!(!is_next(StepInput::Record(()), 5, &[4]));
     // A timer is next only if it is still the first.
-    assert!(is_next(What::Timer(timer(5)), 5, &[5]));
-    assert!(!is_next(What::Timer(timer(5)), 5, &[6]) && !is_next(What::Timer(timer(5)), 5, &[]));
+    assert!(is_next(StepInput::Timer(timer(5)), 5, &[5]));
+    assert!(!is_next(StepInput::Timer(timer(5)), 5, &[6]) && !is_next(StepInput::Timer(timer(5)), 5, &[]));
     // What happens elsewhere comes after every timer up to it.
-    assert!(is_next(What::Elsewhere(None), 5, &[1]));
-    assert!(is_next(What::Elsewhere(Some(timer(5))), 5, &[6]));
-    assert!(!is_next(What::Elsewhere(Some(timer(5))), 5, &[5]));
-    let (name, id, ending) = (LookupName::new(b"", 0, b""), [].into(), Ending::Absent);
-    assert!(!is_next(What::Reply { name, id, ending }, 5, &[]), "nobody asks");
+    assert!(is_next(StepInput::Elsewhere(None), 5, &[1]));
+    assert!(is_next(StepInput::Elsewhere(Some(timer(5))), 5, &[6]));
+    assert!(!is_next(StepInput::Elsewhere(Some(timer(5))), 5, &[5]));
+    let (name, id, ending) = (LookupName::new(b"", 0, b""), [].into(), LookupEnding::Absent);
+    assert!(!is_next(StepInput::Reply { name, id, ending }, 5, &[]), "nobody asks");
 }

@@ -4,7 +4,7 @@
 //! the transaction; questions and counts wait here.
 
 use crate::log::{Outgoing, Transaction};
-use crate::record::journal::Entry;
+use crate::record::journal::JournalEntry;
 use crate::record::{Partition, Span, TopicIx};
 use crate::service::Question;
 use std::collections::BTreeSet;
@@ -73,7 +73,7 @@ impl Epoch {
     }
 
     /// Journals one decision of a task.
-    pub fn journal(&mut self, topic: TopicIx, task: Partition, timestamp: i64, entry: &Entry) {
+    pub fn journal(&mut self, topic: TopicIx, task: Partition, timestamp: i64, entry: &JournalEntry) {
         let mut bytes = vec![];
         entry.encode(&mut bytes);
         self.write(Piece {

@@ -10,24 +10,25 @@ mod dead_letter;
 mod plan;
 mod port;
 
-pub use port::{Live, Planned};
+pub use port::LivePort;
 
 use super::epoch::Piece;
 use crate::arrivals::Waiting;
 use crate::binding::{Form, NoTime, Sources};
-use crate::metrics::DeadLetter;
-use crate::record::journal::{Entry as Journaled, Happening as Journal, Verdict};
+use crate::metrics::DeadLetterReason;
+use crate::record::journal::{JournalEntry, JournalInput, Verdict};
 use crate::record::{StepKey, murmur2};
 use crate::rules::{Action, Effects, Kind};
 use crate::service;
+use crate::shadow::tape::LiveStep;
 use crate::state::{TaskState, lookups};
-use crate::step::{Call, Cause, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, Tally, What};
+use crate::step::{Call, Cause, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, StepInput, Tally};
 use plan::step_of;
 
-impl Live<'_> {
+impl LivePort<'_> {
     /// The name of a step in the journal. For a reply this is the last step, and the reply's number after it. For any
     /// other step it is the step itself.
-    fn journal_name(&self, planned: &Planned) -> (StepKey, Option<u64>) {
+    fn journal_name(&self, planned: &LiveStep) -> (StepKey, Option<u64>) {
         match step_of(planned) {
             Some(step) => (step, None),
             None => (self.progress.last().clone(), Some(self.progress.sequence())),
@@ -39,10 +40,10 @@ impl Live<'_> {
         let record = self.arrivals.record(waiting);
         let verdict = self.arrivals.verdict(waiting);
         let kind = match (record.key(), record.value(), verdict) {
-            (_, _, Some(Verdict::TooFarAhead)) => DeadLetter::TooFarAhead,
-            (None, _, _) => DeadLetter::NoKey,
-            (_, None, _) => DeadLetter::NoValue,
-            _ => DeadLetter::Unreadable,
+            (_, _, Some(Verdict::TooFarAhead)) => DeadLetterReason::TooFarAhead,
+            (None, _, _) => DeadLetterReason::NoKey,
+            (_, None, _) => DeadLetterReason::NoValue,
+            _ => DeadLetterReason::Unreadable,
         };
         let why = match verdict {
             Some(verdict) => verdict.to_string(),
@@ -56,13 +57,13 @@ impl Live<'_> {
     }
 }
 
-impl Inputs for Live<'_> {
+impl Inputs for LivePort<'_> {
     type Record = Waiting;
     type Mark = ();
 
     const FIRST_PATIENCE: u32 = 1;
 
-    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+    fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<LiveStep>) {
         self.arrivals.begin_batch();
         self.plan_replies(state, limit, plan);
         self.plan_order(state, limit, plan);
@@ -93,13 +94,13 @@ impl Inputs for Live<'_> {
         }
     }
 
-    fn known_trap(&self, planned: &Planned) -> Option<&str> {
+    fn known_trap(&self, planned: &LiveStep) -> Option<&str> {
         self.schedule.trapped_before(|| Some(self.journal_name(planned)))
     }
 
-    fn take(&mut self, planned: &Planned, _: &TaskState) {
+    fn take(&mut self, planned: &LiveStep, _: &TaskState) {
         match &planned.what {
-            What::Record(record) => {
+            StepInput::Record(record) => {
                 let rank = usize::from(record.rank());
                 Tally::add(&mut self.tally.records, rank, 1);
                 if record.is_late() {
@@ -107,13 +108,13 @@ impl Inputs for Live<'_> {
                 }
                 self.progress.step(record.step());
             }
-            What::Timer(step) => self.progress.step(step.clone()),
-            What::Reply { id, ending, .. } => {
+            StepInput::Timer(step) => self.progress.step(step.clone()),
+            StepInput::Reply { id, ending, .. } => {
                 if !self.schedule.take_given(id) {
-                    let entry = Journaled::After {
+                    let entry = JournalEntry::After {
                         anchor: self.progress.last().clone(),
                         sequence: self.progress.sequence(),
-                        what: Journal::Reply {
+                        what: JournalInput::Reply {
                             id: id.clone(),
                             answer: ending.clone(),
                         },
@@ -123,12 +124,12 @@ impl Inputs for Live<'_> {
                 }
                 self.schedule.take_reply();
             }
-            What::Elsewhere(_) => {}
+            StepInput::Elsewhere(_) => {}
         }
     }
 }
 
-impl Sink for Live<'_> {
+impl Sink for LivePort<'_> {
     fn called(&mut self, call: &Call<'_>, guest: &mut Guest) {
         self.tally.calls += 1;
         self.tally.inputs += call.inputs as u64;
@@ -147,11 +148,11 @@ impl Sink for Live<'_> {
         }
     }
 
-    fn refused(&mut self, planned: &Planned, cause: Cause, _: &TaskState, guest: &mut Guest) {
+    fn refused(&mut self, planned: &LiveStep, cause: Cause, _: &TaskState, guest: &mut Guest) {
         let reason = planned.refused.as_ref().map_or("", |refusal| &refusal.why);
         if cause == Cause::Trap {
             let (step, sequence) = self.journal_name(planned);
-            let entry = Journaled::Trapped {
+            let entry = JournalEntry::Trapped {
                 step,
                 sequence,
                 version: guest.wiring.rules.version().0,
@@ -171,7 +172,7 @@ impl Sink for Live<'_> {
         }
     }
 
-    fn begin(&mut self, plan: &[Planned], inputs: usize, guest: &mut Guest) {
+    fn begin(&mut self, plan: &[LiveStep], inputs: usize, guest: &mut Guest) {
         guest.faults.handed(inputs);
         if let Some(tape) = self.shadow.as_mut().and_then(|shadow| shadow.tape()) {
             tape.begin(plan, self.arrivals, self.progress.sequence());
@@ -214,10 +215,10 @@ impl Sink for Live<'_> {
         }
     }
 
-    fn ask(&mut self, question: &Question<'_>, planned: &Planned, guest: &Guest) -> Box<[u8]> {
+    fn ask(&mut self, question: &Question<'_>, planned: &LiveStep, guest: &Guest) -> Box<[u8]> {
         // A record or a timer asks as number 0. A reply asks by its own number after the last step, starting at 1.
         let sequence = match planned.what {
-            What::Reply { .. } => self.progress.sequence() + 1,
+            StepInput::Reply { .. } => self.progress.sequence() + 1,
             _ => 0,
         };
         let id = lookups::id(self.progress.last(), sequence, question.number);
@@ -236,18 +237,18 @@ impl Sink for Live<'_> {
         Tally::add(&mut self.tally.counts, usize::from(counter), by);
     }
 
-    fn done(&mut self, planned: &Planned, _: &Made<'_>, state: &TaskState, guest: &Guest) {
+    fn done(&mut self, planned: &LiveStep, _: &Made<'_>, state: &TaskState, guest: &Guest) {
         if let Some(refusal) = &planned.refused {
             self.dead_letter(planned, refusal, state, guest);
         }
         match &planned.what {
-            What::Record(record) => self.arrivals.take(record),
-            What::Reply { .. } => self.progress.journaled(),
-            What::Timer(_) | What::Elsewhere(_) => {}
+            StepInput::Record(record) => self.arrivals.take(record),
+            StepInput::Reply { .. } => self.progress.journaled(),
+            StepInput::Timer(_) | StepInput::Elsewhere(_) => {}
         }
     }
 
-    fn end(&mut self, taken: &[Planned], effects: &Effects) {
+    fn end(&mut self, taken: &[LiveStep], effects: &Effects) {
         if let Some(tape) = self.shadow.as_mut().and_then(|shadow| shadow.tape()) {
             tape.taken(taken, effects);
         }

@@ -11,7 +11,7 @@ use crate::arrivals::{Arrivals, Waiting};
 use crate::binding::{Layout, Status, Wiring};
 use crate::deploy::RulesSchedule;
 use crate::error::Failure;
-use crate::record::journal::Ending;
+use crate::record::journal::LookupEnding;
 use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey};
 use crate::rules::Version;
 use crate::service::Question;
@@ -213,7 +213,7 @@ impl Task {
     }
 
     /// Takes the result of a lookup. It is dropped if the lookup is no longer pending.
-    pub fn offer(&mut self, id: Box<[u8]>, ending: Ending) {
+    pub fn offer(&mut self, id: Box<[u8]>, ending: LookupEnding) {
         if self.state.lookups().find(&id).is_some() {
             self.schedule.offer(id, ending);
         }

@@ -27,7 +27,7 @@ pub use stride::Moment;
 use crate::binding::Wiring;
 use crate::deploy::protocol::Committed;
 use crate::deploy::{Prepare, RulesSchedule};
-use crate::record::journal::{Ending, Happening};
+use crate::record::journal::{JournalInput, LookupEnding};
 use crate::record::{FOREVER, Millis, Number, Offset, StepKey, VersionId};
 use crate::state::meta::{Meta, Prepared};
 use life::{Course, Life};
@@ -60,7 +60,7 @@ pub struct Offered {
     /// Id of the lookup.
     pub id: Box<[u8]>,
     /// The result.
-    pub ending: Ending,
+    pub ending: LookupEnding,
 }
 
 /// A take-over that the journal demands here.
@@ -233,12 +233,12 @@ impl Schedule {
             && let Some(happening) = journal.next_after(last)
         {
             match happening {
-                Happening::Reply { id, answer } => {
+                JournalInput::Reply { id, answer } => {
                     let (id, ending) = (id.clone(), answer.clone());
                     journal.give(id.clone());
                     self.replies.push_back(Offered { id, ending });
                 }
-                Happening::Rules { version, number } => {
+                JournalInput::Rules { version, number } => {
                     let (version, number) = (*version, *number);
                     let wiring = self.rules.wirings.get(&version).cloned();
                     if wiring.is_none() && self.rules.knows(version) {
@@ -310,7 +310,7 @@ impl Schedule {
     }
 
     /// Offers a reply. Each lookup has only one.
-    pub fn offer(&mut self, id: Box<[u8]>, ending: Ending) {
+    pub fn offer(&mut self, id: Box<[u8]>, ending: LookupEnding) {
         if !self.replies.iter().any(|known| known.id == id) {
             self.replies.push_back(Offered { id, ending });
         }

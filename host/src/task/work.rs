@@ -8,7 +8,7 @@
 use super::Task;
 use super::epoch::{Epoch, Piece};
 use super::ledger::Snapshot;
-use super::live::Live;
+use super::live::LivePort;
 use super::schedule::{CantHold, Moment};
 use super::undeclared::Letters;
 use crate::arrivals::{Arrived, Demand, Heartbeat};
@@ -17,8 +17,8 @@ use crate::deploy::protocol::{Committed, Decision, Record, nonce};
 use crate::deploy::{Prepare, RulesSchedule};
 use crate::fault::fault;
 use crate::log::Chunk;
-use crate::metrics::DeadLetter;
-use crate::record::journal::{Entry, Happening};
+use crate::metrics::DeadLetterReason;
+use crate::record::journal::{JournalEntry, JournalInput};
 use crate::record::{Millis, Number, Offset, Rank, StepKey};
 use crate::shadow::{Begin, Link};
 use crate::state::meta::Meta;
@@ -58,7 +58,7 @@ impl Task {
     fn arrived(&mut self, arrived: Arrived, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
         let rank = arrived.rank;
         for (offset, verdict) in arrived.verdicts {
-            let entry = Entry::Verdict { rank, offset, verdict };
+            let entry = JournalEntry::Verdict { rank, offset, verdict };
             epoch.journal(self.layout.journal, self.partition, wall, &entry);
         }
         if arrived.foreign > 0 {
@@ -98,7 +98,7 @@ impl Task {
 
     fn journal_heartbeats(&self, heartbeats: Vec<Heartbeat>, wall: Millis, epoch: &mut Epoch) {
         for Heartbeat { rank, position, time } in heartbeats {
-            let entry = Entry::Heartbeat { rank, position, time };
+            let entry = JournalEntry::Heartbeat { rank, position, time };
             epoch.journal(self.layout.journal, self.partition, wall, &entry);
         }
     }
@@ -223,11 +223,11 @@ impl Task {
 
     /// Journals that this version takes over here.
     fn journal_rules(&self, next: Committed, epoch: &mut Epoch) {
-        let what = Happening::Rules {
+        let what = JournalInput::Rules {
             version: next.version,
             number: next.number,
         };
-        let entry = Entry::After {
+        let entry = JournalEntry::After {
             anchor: self.progress.last().clone(),
             sequence: self.progress.sequence(),
             what,
@@ -250,7 +250,7 @@ impl Task {
             version: wiring.rules.version(),
         };
         let dropped = letters.write(&undeclared, epoch);
-        self.ledger.tally().dead_letters[DeadLetter::Dropped as usize] += dropped;
+        self.ledger.tally().dead_letters[DeadLetterReason::Dropped as usize] += dropped;
         self.bind(wiring);
         self.progress.journaled();
         let counters = |of: &Wiring| of.rules.description().counters.clone();
@@ -292,7 +292,7 @@ impl Task {
         if !self.schedule.may_step() {
             return false;
         }
-        let mut port = Live {
+        let mut port = LivePort {
             partition: self.partition,
             layout: &self.layout,
             arrivals: &mut self.arrivals,

@@ -39,27 +39,27 @@ A TIME counts from the start (2026-01-01T00:00:00Z): 0s, 1m30s. A VALUE is JSON.
 
 /// A parsed scenario file.
 #[derive(Clone, Debug)]
-pub struct File {
+pub struct ScenarioFile {
     /// Its lines.
     pub lines: Vec<String>,
     /// Its steps.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ScenarioStep>,
 }
 
 /// A step of a file.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct ScenarioStep {
     /// Index of its line.
     pub line: usize,
     /// Indexes of its indented lines.
     pub body: Range<usize>,
     /// What the step does.
-    pub what: What,
+    pub what: StepAction,
 }
 
 /// The kinds of steps.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum StepAction {
     /// Sets fields of all later values of an input.
     Base { input: String, value: String },
     /// Sends a record.
@@ -74,7 +74,11 @@ pub enum What {
     /// Lets time pass by the clock.
     Wait(Duration),
     /// Answers a lookup.
-    Reply { lookup: String, end: String, answer: Reply },
+    Reply {
+        lookup: String,
+        end: String,
+        answer: ScriptedReply,
+    },
     /// Kills the process and starts it again.
     Crash,
     /// Stops the process and starts it again.
@@ -91,7 +95,7 @@ pub enum What {
 
 /// How a service replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum ScriptedReply {
     /// With this body.
     Body(String),
     /// With the answer that there is nothing.
@@ -119,24 +123,24 @@ pub enum Look {
 
 /// A line that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadableLine {
     /// Counted from 1.
     pub line: usize,
     /// Why, and what to do about it.
     pub why: String,
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for UnreadableLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.why)
     }
 }
 
-impl std::error::Error for Unreadable {}
+impl std::error::Error for UnreadableLine {}
 
-impl File {
+impl ScenarioFile {
     /// Parses the text of a file. The error lists everything that is wrong.
-    pub fn parse(text: &str) -> Result<File, Vec<Unreadable>> {
+    pub fn parse(text: &str) -> Result<ScenarioFile, Vec<UnreadableLine>> {
         let lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
         let (mut steps, mut wrong) = (vec![], vec![]);
         let mut at = 0;
@@ -149,7 +153,7 @@ impl File {
             }
             if text.starts_with(char::is_whitespace) {
                 let why = "an indented line belongs to a step above it, and there is none".to_owned();
-                wrong.push(Unreadable { line: line + 1, why });
+                wrong.push(UnreadableLine { line: line + 1, why });
                 continue;
             }
             // The body ends with the last indented line. Empty lines after it are between steps.
@@ -163,21 +167,21 @@ impl File {
             at = end;
             let body = line + 1..end;
             match what(text, &lines[body.clone()]) {
-                Ok(what) => steps.push(Step { line, body, what }),
-                Err(why) => wrong.push(Unreadable { line: line + 1, why }),
+                Ok(what) => steps.push(ScenarioStep { line, body, what }),
+                Err(why) => wrong.push(UnreadableLine { line: line + 1, why }),
             }
         }
         if wrong.is_empty() {
-            Ok(File { lines, steps })
+            Ok(ScenarioFile { lines, steps })
         } else {
             Err(wrong)
         }
     }
 }
 
-impl Step {
+impl ScenarioStep {
     /// Its indented lines without comments.
-    pub fn expected(&self, file: &File) -> Vec<String> {
+    pub fn expected(&self, file: &ScenarioFile) -> Vec<String> {
         let lines = file.lines[self.body.clone()].iter().map(|line| line.trim().to_owned());
         lines
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -203,7 +207,7 @@ const STEPS: [&str; 14] = [
 ];
 
 /// Parses a step from its line and the lines that belong to it.
-fn what(head: &str, body: &[String]) -> Result<What, String> {
+fn what(head: &str, body: &[String]) -> Result<StepAction, String> {
     let name = head.split_whitespace().next().unwrap_or_default();
     // An expectation's indented lines are results. Those of other steps just continue the line.
     let looks = ["expect", "dead-letters", "state", "timers", "counters", "questions"].contains(&name);
@@ -213,7 +217,7 @@ fn what(head: &str, body: &[String]) -> Result<What, String> {
         false => [&[head.to_owned()], body].concat().join("\n"),
     };
     let words = words(&text)?;
-    match happening(&words)?.or_else(|| look(&words).map(What::Look)) {
+    match happening(&words)?.or_else(|| look(&words).map(StepAction::Look)) {
         Some(what) => Ok(what),
         None if STEPS.contains(&name) => Err(usage(name)),
         None => Err(unknown(name)),
@@ -221,33 +225,33 @@ fn what(head: &str, body: &[String]) -> Result<What, String> {
 }
 
 /// A step in which something happens. `None` if these words are not one.
-fn happening(words: &[&str]) -> Result<Option<What>, String> {
+fn happening(words: &[&str]) -> Result<Option<StepAction>, String> {
     Ok(Some(match words[..] {
-        ["base", input, value] => What::Base {
+        ["base", input, value] => StepAction::Base {
             input: unquoted(input),
             value: value.to_owned(),
         },
-        ["send", input, key, at, value] => What::Send {
+        ["send", input, key, at, value] => StepAction::Send {
             input: unquoted(input),
             key: unquoted(key),
             at: time(at)?,
             value: (value != "null").then(|| value.to_owned()),
         },
-        ["advance", at] => What::Advance(time(at)?),
+        ["advance", at] => StepAction::Advance(time(at)?),
         ["wait", by] => {
-            What::Wait(parse_duration(by).ok_or_else(|| format!("{by}: expected a duration, such as 30s"))?)
+            StepAction::Wait(parse_duration(by).ok_or_else(|| format!("{by}: expected a duration, such as 30s"))?)
         }
-        ["reply", lookup, end, answer] => What::Reply {
+        ["reply", lookup, end, answer] => StepAction::Reply {
             lookup: unquoted(lookup),
             end: if end == "*" { String::new() } else { unquoted(end) },
             answer: match answer {
-                "absent" => Reply::Absent,
-                "unavailable" => Reply::Unavailable,
-                body => Reply::Body(body.to_owned()),
+                "absent" => ScriptedReply::Absent,
+                "unavailable" => ScriptedReply::Unavailable,
+                body => ScriptedReply::Body(body.to_owned()),
             },
         },
-        ["crash"] => What::Crash,
-        ["restart"] => What::Restart,
+        ["crash"] => StepAction::Crash,
+        ["restart"] => StepAction::Restart,
         ["swap", file] => swap(file, None, false)?,
         ["swap", file, "refused"] => swap(file, None, true)?,
         ["swap", file, settings] => swap(file, Some(settings), false)?,
@@ -256,12 +260,12 @@ fn happening(words: &[&str]) -> Result<Option<What>, String> {
     }))
 }
 
-fn swap(file: &str, settings: Option<&str>, refused: bool) -> Result<What, String> {
+fn swap(file: &str, settings: Option<&str>, refused: bool) -> Result<StepAction, String> {
     let object = |text: &str| {
         let parsed = serde_json::from_str(text).ok().filter(Value::is_object);
         parsed.ok_or_else(|| format!("{text}: expected the settings as a JSON object"))
     };
-    Ok(What::Swap {
+    Ok(StepAction::Swap {
         file: (file != "same").then(|| unquoted(file)),
         settings: settings.map(object).transpose()?,
         refused,

@@ -12,7 +12,7 @@ use crate::deploy::compile::declared;
 use crate::deploy::{Prepare, RulesSchedule};
 use crate::error::{Failure, Result};
 use crate::instance::Stores;
-use crate::instance::driven::Instance;
+use crate::instance::driven::DrivenInstance;
 use crate::instance::seat::Round;
 use crate::instance::site::Site;
 use crate::log::Log;
@@ -76,7 +76,7 @@ impl Stage {
         let mut seat = site.seat(0, producer, services)?;
         seat.worker_mut().set_schedule(self.schedule.clone());
         self.view.fix(self.schedule.clone());
-        self.life = Some(Instance::start(site, vec![seat], self.view.clone())?);
+        self.life = Some(DrivenInstance::start(site, vec![seat], self.view.clone())?);
         Ok(())
     }
 
@@ -204,7 +204,7 @@ impl Stage {
         Ok(self.life()?.seat(0).worker_mut())
     }
 
-    pub(super) fn life(&mut self) -> Result<&mut Instance> {
+    pub(super) fn life(&mut self) -> Result<&mut DrivenInstance> {
         let none = || Failure::Fatal("no instance runs: start it first".into());
         self.life.as_mut().ok_or_else(none)
     }

@@ -3,9 +3,9 @@
 use super::stage::Stage;
 use crate::binding::Status;
 use crate::error::{Failure, Result};
-use crate::instance::driven::Instance;
+use crate::instance::driven::DrivenInstance;
 use crate::log::embedded::{Isolation, Owned};
-use crate::record::journal::Entry;
+use crate::record::journal::JournalEntry;
 use crate::record::{Millis, Offset, Partition, StepKey};
 use crate::state::Stored;
 use crate::task::Task;
@@ -124,11 +124,11 @@ impl Stage {
     }
 
     /// All entries of the journal.
-    pub fn journal(&self) -> Result<Vec<Entry>> {
+    pub fn journal(&self) -> Result<Vec<JournalEntry>> {
         let strange = |what: &dyn std::fmt::Display| Failure::Fatal(format!("in the journal: {what}"));
         let entry = |record: Owned| {
             let value = record.value.unwrap_or_default();
-            Entry::decode(&value).map_err(|why| strange(&why))
+            JournalEntry::decode(&value).map_err(|why| strange(&why))
         };
         let entries = self.all_committed(&self.setup.config.journal_topic())?;
         entries.into_iter().map(entry).collect()
@@ -169,7 +169,7 @@ impl Stage {
 
     /// The status of the tasks.
     pub fn status(&self) -> Vec<Status> {
-        self.life.as_ref().map(Instance::status).unwrap_or_default()
+        self.life.as_ref().map(DrivenInstance::status).unwrap_or_default()
     }
 
     /// The content of the stores, as the changelog alone rebuilds it.

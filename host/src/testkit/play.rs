@@ -4,7 +4,7 @@
 //! unexpected ones. The first way shows what the rules do. If another way differs, the rules are not deterministic.
 
 use super::diff::meaning;
-use super::file::{File, Look, Reply, Step, What};
+use super::file::{Look, ScenarioFile, ScenarioStep, ScriptedReply, StepAction};
 use super::{Scenario, Setup, Way, differences};
 use crate::service::Answer;
 use std::collections::BTreeMap;
@@ -43,11 +43,11 @@ struct Run {
 
 /// Plays a file in every way. `folder` has the files for its swaps, `seed` is the seed of the first random way, and
 /// `update` says whether to also make the text that would hold.
-pub fn play(file: &File, setup: &Setup, folder: &Path, seed: u64, update: bool) -> Report {
+pub fn play(file: &ScenarioFile, setup: &Setup, folder: &Path, seed: u64, update: bool) -> Report {
     let mut report = Report::default();
     let mut first: Option<Run> = None;
     // After a crash, idleness is measured again. So a file that waits by the clock gets only random cuts.
-    let waits = file.steps.iter().any(|step| matches!(step.what, What::Wait(_)));
+    let waits = file.steps.iter().any(|step| matches!(step.what, StepAction::Wait(_)));
     for way in Way::all(seed) {
         let setup = Setup {
             way,
@@ -93,7 +93,7 @@ pub fn play(file: &File, setup: &Setup, folder: &Path, seed: u64, update: bool) 
 }
 
 /// The differences from what the file expects.
-fn compare(file: &File, run: &Run) -> Vec<Problem> {
+fn compare(file: &ScenarioFile, run: &Run) -> Vec<Problem> {
     let mut problems = vec![];
     for (index, step) in file.steps.iter().enumerate() {
         let Some(came) = run.looks.get(&index) else { continue };
@@ -116,7 +116,7 @@ fn compare(file: &File, run: &Run) -> Vec<Problem> {
 }
 
 /// The differences from the first run.
-fn same(file: &File, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
+fn same(file: &ScenarioFile, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
     let differ = |line: usize, head: &str, text: String| Problem {
         line,
         text: format!(
@@ -128,7 +128,7 @@ fn same(file: &File, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
     let restless = matches!(way, Way::Restless(_));
     for (index, step) in file.steps.iter().enumerate() {
         // Counters belong to a process, and count only epochs that it knows to be committed.
-        if matches!(step.what, What::Look(Look::Counters)) && restless {
+        if matches!(step.what, StepAction::Look(Look::Counters)) && restless {
             continue;
         }
         let none = vec![];
@@ -146,7 +146,7 @@ fn same(file: &File, first: &Run, run: &Run, way: Way) -> Vec<Problem> {
 }
 
 /// The file's text with the actual results in place of the expected ones, where they differ.
-fn updated(file: &File, run: &Run) -> String {
+fn updated(file: &ScenarioFile, run: &Run) -> String {
     let mut text = String::new();
     let mut at = 0;
     for (index, step) in file.steps.iter().enumerate() {
@@ -170,7 +170,7 @@ fn updated(file: &File, run: &Run) -> String {
 }
 
 /// Plays the file once. Fails at a step that can't be done.
-fn run(file: &File, setup: Setup, folder: &Path) -> Result<Run, Problem> {
+fn run(file: &ScenarioFile, setup: Setup, folder: &Path) -> Result<Run, Problem> {
     let begun = Scenario::new(setup);
     let mut scenario = begun.map_err(|text| Problem { line: 1, text })?;
     let mut player = Player {
@@ -214,29 +214,34 @@ struct Player<'a> {
 const DEAD_LETTERS: &str = "\0";
 
 impl Player<'_> {
-    fn step(&mut self, scenario: &mut Scenario, file: &File, step: &Step) -> Result<Option<Vec<String>>, String> {
+    fn step(
+        &mut self,
+        scenario: &mut Scenario,
+        file: &ScenarioFile,
+        step: &ScenarioStep,
+    ) -> Result<Option<Vec<String>>, String> {
         match &step.what {
-            What::Base { input, value } => scenario.base(input, value)?,
-            What::Send { input, key, at, value } => scenario.send(input, key, *at, value.as_deref())?,
-            What::Advance(at) => scenario.advance_to(*at)?,
-            What::Wait(by) => scenario.wait(*by)?,
-            What::Reply { lookup, end, answer } => {
+            StepAction::Base { input, value } => scenario.base(input, value)?,
+            StepAction::Send { input, key, at, value } => scenario.send(input, key, *at, value.as_deref())?,
+            StepAction::Advance(at) => scenario.advance_to(*at)?,
+            StepAction::Wait(by) => scenario.wait(*by)?,
+            StepAction::Reply { lookup, end, answer } => {
                 let answer = match answer {
-                    Reply::Body(body) => Answer::Body(body.clone().into_bytes()),
-                    Reply::Absent => Answer::Absent,
-                    Reply::Unavailable => Answer::Unavailable,
+                    ScriptedReply::Body(body) => Answer::Body(body.clone().into_bytes()),
+                    ScriptedReply::Absent => Answer::Absent,
+                    ScriptedReply::Unavailable => Answer::Unavailable,
                 };
                 scenario.reply(lookup, end, answer)?;
             }
-            What::Crash => {
+            StepAction::Crash => {
                 self.count(scenario);
                 scenario.crash()?;
             }
-            What::Restart => {
+            StepAction::Restart => {
                 self.count(scenario);
                 scenario.restart()?;
             }
-            What::Swap {
+            StepAction::Swap {
                 file: component,
                 settings,
                 refused,
@@ -259,7 +264,7 @@ impl Player<'_> {
                     (swapped, false) => swapped?,
                 }
             }
-            What::Look(look) => return self.look(scenario, look).map(Some),
+            StepAction::Look(look) => return self.look(scenario, look).map(Some),
         }
         Ok(None)
     }

@@ -5,7 +5,7 @@ use super::schemas::Declared;
 use crate::binding::Wiring;
 use crate::config::{Config, SchemaSource};
 use crate::deploy::compile::{Unfit, limits};
-use crate::log::embedded::{Call, Embedded, Fate, Fetch, Truth, What};
+use crate::log::embedded::{CallKind, Embedded, Fate, FetchCall, Truth, TxnCall};
 use crate::record::Millis;
 use crate::registry::Schemas;
 use crate::registry::folder::Folder;
@@ -160,18 +160,18 @@ impl Setup {
     pub(super) fn let_loose(&self, cluster: &Embedded) {
         let Way::Restless(seed) = self.way else { return };
         let mut dice = Dice::new(seed);
-        cluster.set_limits(Some(Box::new(move |_: Fetch<'_>| dice.below(5) as usize)));
+        cluster.set_limits(Some(Box::new(move |_: FetchCall<'_>| dice.below(5) as usize)));
         if !self.restless {
             return;
         }
         let mut dice = Dice::new(seed.wrapping_add(1000));
-        cluster.set_fates(Some(Box::new(move |call: Call<'_>| {
+        cluster.set_fates(Some(Box::new(move |call: TxnCall<'_>| {
             let truth = match dice.below(8) {
                 0 => Truth::Abort,
-                1 if call.what == What::Submit => Truth::Dangle,
+                1 if call.what == CallKind::Submit => Truth::Dangle,
                 _ => Truth::Commit,
             };
-            let doubt = call.what == What::Submit && dice.below(6) == 0;
+            let doubt = call.what == CallKind::Submit && dice.below(6) == 0;
             let polls = dice.below(3) as u32;
             Fate {
                 truth,

@@ -8,7 +8,7 @@ use crate::deploy::compile::declared;
 use crate::deploy::protocol::Declared;
 use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
-use crate::instance::driven::Instance;
+use crate::instance::driven::DrivenInstance;
 use crate::log::embedded::{Clock, Embedded, Owned, Record};
 use crate::metrics::Metrics;
 use crate::record::{Millis, Offset, Partition};
@@ -29,7 +29,7 @@ pub struct Stage {
     pub(super) script: Script,
     /// Shared data that its tasks need to open.
     pub(super) view: Arc<DeployView>,
-    pub(super) life: Option<Instance>,
+    pub(super) life: Option<DrivenInstance>,
     pub(super) dice: Option<Dice>,
     /// Runs the shadow, unless the flag says that it is held.
     pub(super) player: Option<(Player, bool)>,

@@ -4,7 +4,7 @@
 //! still wanted.
 
 use crate::record::Partition;
-use crate::record::journal::Ending;
+use crate::record::journal::LookupEnding;
 use crate::service::{Answer, Question, Reply, Services};
 use crate::task::Task;
 use std::collections::BTreeMap;
@@ -55,10 +55,10 @@ impl Calls {
     }
 }
 
-fn ending(answer: Answer) -> Ending {
+fn ending(answer: Answer) -> LookupEnding {
     match answer {
-        Answer::Body(body) => Ending::Body(body),
-        Answer::Absent => Ending::Absent,
-        Answer::Unavailable => Ending::Unavailable,
+        Answer::Body(body) => LookupEnding::Body(body),
+        Answer::Absent => LookupEnding::Absent,
+        Answer::Unavailable => LookupEnding::Unavailable,
     }
 }

@@ -1,6 +1,6 @@
 //! New rules take over between two steps.
 
-use pelton::record::journal::{Entry, Happening};
+use pelton::record::journal::{JournalEntry, JournalInput};
 use pelton_tests::stage::{
     DAY, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Stream, Way, always, always_with, money,
 };
@@ -28,8 +28,8 @@ fn with_another_timer() -> Vec<u8> {
 /// The versions in the journal.
 fn versions(stage: &Stage) -> Vec<String> {
     let version = |entry| match entry {
-        Entry::After {
-            what: Happening::Rules { version, .. },
+        JournalEntry::After {
+            what: JournalInput::Rules { version, .. },
             ..
         } => Some(pelton::rules::Version(version).to_string()),
         _ => None,
@@ -207,7 +207,9 @@ fn a_time_passes_in_silence() {
         stage.flow_to(1);
         let beats = |stage: &Stage| {
             let entries = stage.journal().into_iter();
-            entries.filter(|entry| matches!(entry, Entry::Heartbeat { .. })).count()
+            entries
+                .filter(|entry| matches!(entry, JournalEntry::Heartbeat { .. }))
+                .count()
         };
         // What was waiting has come out. Nothing moves event time any more.
         stage.advance(Duration::from_secs(120));

@@ -1,8 +1,8 @@
 //! Rules misbehave and epochs fail. Each of these costs what it must, and nothing else.
 
 use pelton::config::{Format as Written, InputConfig, TimeSource};
-use pelton::log::embedded::{Call, Fate, Fates, Record, Truth, What};
-use pelton::record::journal::Entry;
+use pelton::log::embedded::{CallKind, Fate, Fates, Record, Truth, TxnCall};
+use pelton::record::journal::JournalEntry;
 use pelton::record::{Offset, Rank, StepKey};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Way, bytes, money};
@@ -149,7 +149,7 @@ fn a_trap_costs_its_own_input() {
             );
             let journal = stage.journal();
             let [
-                Entry::Trapped {
+                JournalEntry::Trapped {
                     step,
                     sequence,
                     version,
@@ -299,9 +299,9 @@ fn rules_that_always_trap() {
 /// The first transactions end like this, and all later ones succeed.
 fn fates(mut script: Vec<Fate>) -> Option<Fates> {
     script.reverse();
-    Some(Box::new(move |call: Call<'_>| match call.what {
-        What::Submit => script.pop().unwrap_or(Fate::GOOD),
-        What::Init => Fate::GOOD,
+    Some(Box::new(move |call: TxnCall<'_>| match call.what {
+        CallKind::Submit => script.pop().unwrap_or(Fate::GOOD),
+        CallKind::Init => Fate::GOOD,
     }))
 }
 

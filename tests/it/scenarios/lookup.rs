@@ -1,7 +1,7 @@
 //! The external service: it is asked after the commit, calls are retried, and its reply is taken once. The first of
 //! these tests use real HTTP.
 
-use pelton::log::embedded::{Call, Fate, What};
+use pelton::log::embedded::{CallKind, Fate, TxnCall};
 use pelton::metrics::Metrics;
 use pelton::service::http::HttpServices;
 use pelton::service::{Answer, Reply, Services};
@@ -213,7 +213,13 @@ fn nobody_is_asked_before_the_commit() {
         polls: 10,
         ..Fate::GOOD
     };
-    let fates = move |call: Call<'_>| if call.what == What::Submit { slow } else { Fate::GOOD };
+    let fates = move |call: TxnCall<'_>| {
+        if call.what == CallKind::Submit {
+            slow
+        } else {
+            Fate::GOOD
+        }
+    };
     stage.cluster.set_fates(Some(Box::new(fates)));
     stage.put(money("u1", "m1", 0).session("s1").old());
     for stream in pelton_tests::stage::Stream::ALL {

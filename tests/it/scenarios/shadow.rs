@@ -4,7 +4,7 @@ mod harm;
 
 use pelton::record::Offset;
 
-use pelton::log::embedded::{Call, Fate, Fates, Truth, What};
+use pelton::log::embedded::{CallKind, Fate, Fates, Truth, TxnCall};
 use pelton::shadow::{Counts, Field, Kind, Report, Standing};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, always, money};
 use serde_json::{Value, json};
@@ -178,8 +178,8 @@ fn it_ends_by_itself() {
 fn each_step_is_compared_once() {
     let first = |truth: Truth, doubt: bool| -> Fates {
         let mut left = 3;
-        Box::new(move |call: Call<'_>| {
-            if call.what != What::Submit || left == 0 {
+        Box::new(move |call: TxnCall<'_>| {
+            if call.what != CallKind::Submit || left == 0 {
                 return Fate::GOOD;
             }
             left -= 1;

@@ -4,7 +4,7 @@
 //! Rule: before each restart the changelog is cut up to the stamp. So only the disk has what comes before it.
 
 use pelton::config::Config;
-use pelton::log::embedded::{Fate, What};
+use pelton::log::embedded::{CallKind, Fate};
 use pelton::record::Stay;
 use pelton::state::delta::Delta;
 use pelton::store::Store;
@@ -48,7 +48,7 @@ impl World {
         let doubt = Arc::new(AtomicBool::new(false));
         let armed = doubt.clone();
         stage.cluster.set_fates(Some(Box::new(move |call| Fate {
-            doubt: call.what == What::Submit && armed.swap(false, Ordering::Relaxed),
+            doubt: call.what == CallKind::Submit && armed.swap(false, Ordering::Relaxed),
             ..Fate::GOOD
         })));
         World {

@@ -1,8 +1,8 @@
 //! Event time without races: watermarks, lateness, silence, and wrong clocks.
 
-use pelton::log::embedded::{Fetch, Record};
+use pelton::log::embedded::{FetchCall, Record};
 use pelton::record::Rank;
-use pelton::record::journal::{Entry, Verdict};
+use pelton::record::journal::{JournalEntry, Verdict};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stream, always, always_with, money};
 use std::time::Duration;
 
@@ -120,9 +120,9 @@ fn an_idle_partition() {
     );
 }
 
-fn heartbeat(entry: Entry) -> Rank {
+fn heartbeat(entry: JournalEntry) -> Rank {
     match entry {
-        Entry::Heartbeat { rank, .. } => rank,
+        JournalEntry::Heartbeat { rank, .. } => rank,
         other => panic!("no heartbeat: {other:?}"),
     }
 }
@@ -230,7 +230,7 @@ fn all_empty() {
 fn a_slow_fetch_is_no_silence() {
     let mut stage = Setup::money(Format::Avro).start();
     stage.flow_to(0);
-    let slow = |fetch: Fetch<'_>| {
+    let slow = |fetch: FetchCall<'_>| {
         if fetch.topic == Stream::Wallet.topic() {
             0
         } else {
@@ -270,7 +270,7 @@ fn the_far_future() {
             let verdict = Verdict::TooFarAhead;
             assert_eq!(
                 stage.journal(),
-                [Entry::Verdict {
+                [JournalEntry::Verdict {
                     rank: Rank(2),
                     offset,
                     verdict

@@ -1,7 +1,7 @@
 //! Unreadable input goes to the dead letters, keeps its place in the order, and costs no other input anything.
 
 use pelton::log::embedded::Record;
-use pelton::record::journal::{Entry, Verdict};
+use pelton::record::journal::{JournalEntry, Verdict};
 use pelton::record::{Offset, Rank};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{
@@ -131,7 +131,7 @@ fn an_unknown_schema_id() {
             value[4] = 99;
             refused(stage, Some(b"u1"), Some(&value), "99");
             let (rank, offset, verdict) = (Rank(2), Offset(1), Verdict::UnknownSchema(99));
-            assert_eq!(stage.journal(), [Entry::Verdict { rank, offset, verdict }]);
+            assert_eq!(stage.journal(), [JournalEntry::Verdict { rank, offset, verdict }]);
         }
     });
 }

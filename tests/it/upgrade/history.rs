@@ -12,7 +12,7 @@ use super::pipeline::{Pipeline, Process, user};
 use super::{formats, topics};
 use crate::deploys::fleet::eventually;
 use parking_lot::Mutex;
-use pelton::log::embedded::{Fate, Record, Truth, What};
+use pelton::log::embedded::{CallKind, Fate, Record, Truth};
 use pelton::record::{Offset, Partition};
 use pelton::service::Answer;
 use pelton_tests::stage::{MINUTE, Millis, SECOND, START, Stream, address, birth_date, money, session};
@@ -103,7 +103,7 @@ fn what_goes_wrong(pipeline: &Pipeline, a: &Process) {
     }
     let mut aborted = false;
     pipeline.cluster.set_fates(Some(Box::new(move |call| {
-        let ours = call.what == What::Submit && call.transactional_id == "money-a-0";
+        let ours = call.what == CallKind::Submit && call.transactional_id == "money-a-0";
         match ours && !std::mem::replace(&mut aborted, true) {
             true => Fate {
                 truth: Truth::Abort,

@@ -15,7 +15,7 @@ use pelton::deploy::reader::ControlReader;
 use pelton::deploy::view::DeployView;
 use pelton::error::{Failure, Result};
 use pelton::instance::Stores;
-use pelton::instance::driven::Instance;
+use pelton::instance::driven::DrivenInstance;
 use pelton::instance::seat::Round;
 use pelton::instance::site::Site;
 use pelton::log::Log;
@@ -45,7 +45,7 @@ pub struct Parts {
 
 /// A running instance.
 pub struct Life {
-    pub instance: Instance,
+    pub instance: DrivenInstance,
     agent: DeployAgent,
     jobs: Jobs,
     pub desks: Vec<Desk>,
@@ -75,7 +75,7 @@ impl Life {
         let seats = desks.map(|(index, desk)| site.seat(index, site.producer(index)?, desk.handle()));
         let seats = seats.collect::<Result<_>>()?;
         Ok(Life {
-            instance: Instance::start(site, seats, Arc::<DeployView>::default())?,
+            instance: DrivenInstance::start(site, seats, Arc::<DeployView>::default())?,
             agent,
             jobs,
             desks: parts.desks,

@@ -7,7 +7,7 @@ use super::check;
 use super::dice::Dice;
 use super::plan::Chaos;
 use super::world::{World, Wrong};
-use pelton::log::embedded::{Call, Fate, Fetch, Truth, What};
+use pelton::log::embedded::{CallKind, Fate, FetchCall, Truth, TxnCall};
 use std::time::Duration;
 
 impl World {
@@ -110,7 +110,7 @@ impl World {
             fates, slow, fetches, ..
         } = self.plan.chaos;
         let mut calls = dice.fork();
-        self.cluster.set_fates(Some(Box::new(move |call: Call<'_>| {
+        self.cluster.set_fates(Some(Box::new(move |call: TxnCall<'_>| {
             let bad = calls.chance(fates);
             let late = calls.chance(slow);
             let polls = if late { calls.below(20) as u32 } else { 0 };
@@ -120,14 +120,14 @@ impl World {
                     false => Truth::Commit,
                 },
                 doubt: bad && calls.chance(0.6),
-                polls: if call.what == What::Submit { polls } else { 0 },
+                polls: if call.what == CallKind::Submit { polls } else { 0 },
                 gate_early: calls.chance(0.3),
                 markers_late: late && calls.chance(0.3),
             }
         })));
         if fetches > 0.0 {
             self.cluster
-                .set_limits(Some(Box::new(move |_: Fetch<'_>| match dice.chance(fetches) {
+                .set_limits(Some(Box::new(move |_: FetchCall<'_>| match dice.chance(fetches) {
                     true => dice.below(5),
                     false => usize::MAX,
                 })));

@@ -7,7 +7,7 @@ use crate::auditor::Format;
 use pelton::binding::Status;
 use pelton::log::embedded::Owned;
 use pelton::record::Partition;
-use pelton::record::journal::Entry;
+use pelton::record::journal::JournalEntry;
 use pelton::service::Question;
 use pelton::testkit::Letter as DeadLetter;
 
@@ -35,7 +35,7 @@ impl Stage {
     }
 
     /// All journal entries.
-    pub fn journal(&self) -> Vec<Entry> {
+    pub fn journal(&self) -> Vec<JournalEntry> {
         alive(self.engine.journal())
     }
 

@@ -13,12 +13,12 @@
 //! Rule: what is reported while it leaves, or about a membership that is over, changes nothing.
 
 use super::holding::Happens;
-use super::message::Request;
+use super::message::SupervisorRequest;
 use super::partitions::{Supervisor, Why};
 use super::standing::{Phase, is_due};
 use crate::error::Failure;
 use crate::fault::fault;
-use crate::instance::member::{self, Heard, Said};
+use crate::instance::member::{self, Heard, MemberEvent};
 use crate::log::Membership;
 use std::time::Duration;
 
@@ -33,22 +33,24 @@ impl Supervisor {
             assignment,
             said,
         } = heard;
-        let joined = said == Said::Joined && self.membership.phase == Phase::Joining;
+        let joined = said == MemberEvent::Joined && self.membership.phase == Phase::Joining;
         if membership != self.membership.number && !joined {
             return;
         }
         match (self.membership.phase.clone(), said) {
-            (Phase::Member, Said::Changed(change)) => {
+            (Phase::Member, MemberEvent::Changed(change)) => {
                 self.membership.assignment = assignment;
                 self.changed(change);
             }
-            (Phase::Member, Said::Unreachable(why)) if is_due(&mut self.membership.said_away, self.clock.now()) => {
+            (Phase::Member, MemberEvent::Unreachable(why))
+                if is_due(&mut self.membership.said_away, self.clock.now()) =>
+            {
                 tracing::warn!(%why, "the group can't be reached");
             }
-            (Phase::Member, Said::Fenced(why)) => self.fenced(&why),
-            (Phase::Leaving { .. }, Said::Left) => self.membership.phase = Phase::Leaving { left: true },
-            (Phase::Going, Said::Left) => self.end(Ok(())),
-            (Phase::Joining, Said::Joined) => {
+            (Phase::Member, MemberEvent::Fenced(why)) => self.fenced(&why),
+            (Phase::Leaving { .. }, MemberEvent::Left) => self.membership.phase = Phase::Leaving { left: true },
+            (Phase::Going, MemberEvent::Left) => self.end(Ok(())),
+            (Phase::Joining, MemberEvent::Joined) => {
                 self.membership.number = membership;
                 self.membership.assignment = assignment;
                 self.membership.phase = Phase::Member;
@@ -98,7 +100,8 @@ impl Supervisor {
         self.membership.fenced = Some(now);
         tracing::warn!(%why, "fenced: this instance leaves the group and joins again");
         // The gate closes first, and then open epochs are dropped.
-        self.requests.push(Request::Member(member::Request::Leave));
+        self.requests
+            .push(SupervisorRequest::Member(member::MemberRequest::Leave));
         self.membership.phase = Phase::Leaving { left: false };
         // The group does not take what was to be released. But it must still be closed in time.
         for handover in &mut self.handovers {
@@ -129,11 +132,13 @@ impl Supervisor {
             Phase::Leaving { left: true } if closed && self.stopping => self.end(Ok(())),
             Phase::Leaving { left: true } if closed || fault!("joins-before-closed") => {
                 self.membership.phase = Phase::Joining;
-                self.requests.push(Request::Member(member::Request::Join));
+                self.requests
+                    .push(SupervisorRequest::Member(member::MemberRequest::Join));
             }
             Phase::Member if closed && self.stopping => {
                 self.membership.phase = Phase::Going;
-                self.requests.push(Request::Member(member::Request::Leave));
+                self.requests
+                    .push(SupervisorRequest::Member(member::MemberRequest::Leave));
             }
             _ => {}
         }

@@ -8,7 +8,7 @@ use crate::task::Task;
 use std::time::Duration;
 
 /// An event for the supervisor.
-pub enum Event {
+pub enum SupervisorEvent {
     /// The group reports something.
     Group(Heard),
     /// Workers have closed tasks.
@@ -26,23 +26,23 @@ pub enum Event {
 }
 
 /// A request from the supervisor.
-pub enum Request {
+pub enum SupervisorRequest {
     /// Give this command to the worker with this number.
     Worker(usize, Command),
-    /// Restore this partition. [`Event::Restored`] is the answer.
+    /// Restore this partition. [`SupervisorEvent::Restored`] is the answer.
     Restore(Claim),
     /// This restore is not wanted any more.
     Abandon(Claim),
     /// Make this request to the group.
-    Member(member::Request),
+    Member(member::MemberRequest),
     /// Truncate the changelog of a task. If it fails, the next round of its sweep requests it again.
     Truncate(Partition, Offset),
 }
 
 /// The result of a step.
-pub struct Step {
+pub struct StepResult {
     /// Must be done in this order.
-    pub requests: Vec<Request>,
+    pub requests: Vec<SupervisorRequest>,
     /// The next step is due after this time, or when there is an event.
     pub next: Duration,
     /// If everything is over: it has left the group, or why it can't go on.

@@ -4,7 +4,7 @@
 
 use super::clock::DrivenClock;
 use super::holding::{Follows, Happens, Holding, Way};
-use super::message::Request;
+use super::message::SupervisorRequest;
 use super::standing::{Phase, Standing};
 use crate::config::Config;
 use crate::deploy::view::DeployView;
@@ -41,7 +41,7 @@ pub struct Supervisor {
     pub(super) stay: Stay,
     pub(super) clock: DrivenClock,
     pub(super) stopping: bool,
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<SupervisorRequest>,
 }
 
 /// Partitions that are released or dropped when the workers have closed them.
@@ -155,12 +155,14 @@ impl Supervisor {
             restore,
         } = follows;
         if let Some(stay) = abandon {
-            self.requests.push(Request::Abandon(Claim { partition, stay }));
+            self.requests
+                .push(SupervisorRequest::Abandon(Claim { partition, stay }));
             self.view.forget(partition);
             self.tasks.gone(partition);
         }
         if let Some(stay) = restore {
-            self.requests.push(Request::Restore(Claim { partition, stay }));
+            self.requests
+                .push(SupervisorRequest::Restore(Claim { partition, stay }));
             self.tasks.waits(partition);
         }
         // A partition that we have is assigned again, so it was lost in between without notice.
@@ -180,8 +182,8 @@ impl Supervisor {
             if open && !fault!("released-before-closed") {
                 self.handovers.push(handover);
             } else if handover.why == Why::Changed {
-                let release = member::Request::Release(handover.partitions);
-                self.requests.push(Request::Member(release));
+                let release = member::MemberRequest::Release(handover.partitions);
+                self.requests.push(SupervisorRequest::Member(release));
             }
         }
     }
@@ -207,7 +209,7 @@ impl Supervisor {
     }
 
     pub(super) fn tell(&mut self, worker: usize, command: Command) {
-        self.requests.push(Request::Worker(worker, command));
+        self.requests.push(SupervisorRequest::Worker(worker, command));
     }
 
     pub(super) fn tell_all(&mut self) {

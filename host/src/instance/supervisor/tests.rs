@@ -3,7 +3,7 @@
 use super::membership::RIVAL;
 use super::*;
 use crate::config::Config;
-use crate::instance::member::{Heard, Said};
+use crate::instance::member::{Heard, MemberEvent};
 use crate::instance::tasks::Tasks;
 use crate::log::Membership;
 use crate::metrics::Metrics;
@@ -30,7 +30,7 @@ fn driven() -> Driven {
 }
 
 impl Driven {
-    fn told(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<String> {
+    fn told(&mut self, events: impl IntoIterator<Item = SupervisorEvent>) -> Vec<String> {
         let step = self.supervisor.step(self.now, &mut events.into_iter());
         step.requests.iter().map(show).collect()
     }
@@ -60,7 +60,7 @@ impl Driven {
     }
 }
 
-fn show(request: &Request) -> String {
+fn show(request: &SupervisorRequest) -> String {
     let claims = |claims: &[Claim]| {
         let shown = claims
             .iter()
@@ -68,50 +68,68 @@ fn show(request: &Request) -> String {
         shown.collect::<Vec<_>>().join(" ")
     };
     match request {
-        Request::Worker(worker, Command::Open(_, stay, at)) => format!("{worker} open @{} under {at}", stay.0),
-        Request::Worker(worker, Command::Reassigned(at)) => format!("{worker} reassigned under {at}"),
-        Request::Worker(worker, Command::Close(which, at)) => format!("{worker} close {} under {at}", claims(which)),
-        Request::Worker(worker, Command::Lose(which, at)) => format!("{worker} lose {} under {at}", claims(which)),
-        Request::Worker(worker, Command::SetSchedule(_)) => format!("{worker} order"),
-        Request::Restore(claim) => format!("restore {}", claims(&[*claim])),
-        Request::Abandon(claim) => format!("abandon {}", claims(&[*claim])),
-        Request::Member(request) => format!("{request:?}"),
-        Request::Truncate(partition, before) => format!("cut {partition} before {before}"),
+        SupervisorRequest::Worker(worker, Command::Open(_, stay, at)) => {
+            format!("{worker} open @{} under {at}", stay.0)
+        }
+        SupervisorRequest::Worker(worker, Command::Reassigned(at)) => format!("{worker} reassigned under {at}"),
+        SupervisorRequest::Worker(worker, Command::Close(which, at)) => {
+            format!("{worker} close {} under {at}", claims(which))
+        }
+        SupervisorRequest::Worker(worker, Command::Lose(which, at)) => {
+            format!("{worker} lose {} under {at}", claims(which))
+        }
+        SupervisorRequest::Worker(worker, Command::SetSchedule(_)) => format!("{worker} order"),
+        SupervisorRequest::Restore(claim) => format!("restore {}", claims(&[*claim])),
+        SupervisorRequest::Abandon(claim) => format!("abandon {}", claims(&[*claim])),
+        SupervisorRequest::Member(request) => format!("{request:?}"),
+        SupervisorRequest::Truncate(partition, before) => format!("cut {partition} before {before}"),
     }
 }
 
-fn heard(membership: u64, assignment: u64, said: Said) -> Event {
-    Event::Group(Heard {
+fn heard(membership: u64, assignment: u64, said: MemberEvent) -> SupervisorEvent {
+    SupervisorEvent::Group(Heard {
         membership,
         assignment,
         said,
     })
 }
 
-fn assigned(assignment: u64, partitions: &[Partition]) -> Event {
-    heard(0, assignment, Said::Changed(Membership::Assigned(partitions.to_vec())))
+fn assigned(assignment: u64, partitions: &[Partition]) -> SupervisorEvent {
+    heard(
+        0,
+        assignment,
+        MemberEvent::Changed(Membership::Assigned(partitions.to_vec())),
+    )
 }
 
-fn revoked(assignment: u64, partitions: &[Partition]) -> Event {
-    heard(0, assignment, Said::Changed(Membership::Revoked(partitions.to_vec())))
+fn revoked(assignment: u64, partitions: &[Partition]) -> SupervisorEvent {
+    heard(
+        0,
+        assignment,
+        MemberEvent::Changed(Membership::Revoked(partitions.to_vec())),
+    )
 }
 
-fn lost(assignment: u64, partitions: &[Partition]) -> Event {
-    heard(0, assignment, Said::Changed(Membership::Lost(partitions.to_vec())))
+fn lost(assignment: u64, partitions: &[Partition]) -> SupervisorEvent {
+    heard(
+        0,
+        assignment,
+        MemberEvent::Changed(Membership::Lost(partitions.to_vec())),
+    )
 }
 
-fn fenced() -> Event {
-    heard(0, 9, Said::Fenced("somebody".into()))
+fn fenced() -> SupervisorEvent {
+    heard(0, 9, MemberEvent::Fenced("somebody".into()))
 }
 
-fn closed(partition: Partition, stay: u64) -> Event {
+fn closed(partition: Partition, stay: u64) -> SupervisorEvent {
     let stay = Stay(stay);
-    Event::Closed(vec![Claim { partition, stay }])
+    SupervisorEvent::Closed(vec![Claim { partition, stay }])
 }
 
-fn failed(partition: Partition, stay: u64) -> Event {
+fn failed(partition: Partition, stay: u64) -> SupervisorEvent {
     let stay = Stay(stay);
-    Event::Restored(Claim { partition, stay }, Err(Failure::Fatal("no task".into())))
+    SupervisorEvent::Restored(Claim { partition, stay }, Err(Failure::Fatal("no task".into())))
 }
 
 #[test]
@@ -230,12 +248,12 @@ fn told_to_stop_it_closes_everything_then_leaves_then_ends() {
     let mut driven = driven();
     driven.runs(&[0, 1]);
     driven.told([assigned(7, &[2])]);
-    let wants = driven.told([Event::Stop]);
+    let wants = driven.told([SupervisorEvent::Stop]);
     assert_eq!(wants, ["abandon 2@3", "0 close 0@1 under 7", "1 close 1@2 under 7"]);
     assert_eq!(driven.told([closed(0, 1), assigned(8, &[3])]), [""; 0]);
     assert_eq!(driven.told([closed(1, 2)]), ["Leave"]);
     assert_eq!(driven.ended(), None);
-    driven.told([heard(0, 9, Said::Left)]);
+    driven.told([heard(0, 9, MemberEvent::Left)]);
     assert_eq!(driven.ended(), Some(Ok(())));
 }
 
@@ -243,7 +261,7 @@ fn told_to_stop_it_closes_everything_then_leaves_then_ends() {
 fn a_stop_that_takes_too_long_says_so() {
     let mut driven = driven();
     driven.runs(&[0]);
-    driven.told([Event::Stop]);
+    driven.told([SupervisorEvent::Stop]);
     assert_eq!(driven.runs_for(STOP_DEADLINE - Duration::from_millis(1)), None);
     let ended = driven.runs_for(Duration::from_millis(1));
     assert!(matches!(ended, Some(Err(Failure::Fatal(why))) if why.contains("told to stop")));
@@ -260,7 +278,7 @@ fn fenced_it_leaves_drops_everything_and_joins_again() {
         assert_eq!(wants, ["Leave", "0 lose 0@1 under 8", "1 lose 1@2 under 8"]);
         // Further reports of the old membership have no effect.
         assert_eq!(driven.told([assigned(9, &[5]), lost(9, &[0])]), [""; 0]);
-        let left = heard(0, 10, Said::Left);
+        let left = heard(0, 10, MemberEvent::Left);
         let joins = match left_first {
             true => {
                 assert_eq!(driven.told([left]), [""; 0]);
@@ -272,9 +290,9 @@ fn fenced_it_leaves_drops_everything_and_joins_again() {
             }
         };
         assert_eq!(joins, ["Join"], "and nothing is released: it is nobody's");
-        driven.told([heard(1, 11, Said::Joined)]);
+        driven.told([heard(1, 11, MemberEvent::Joined)]);
         assert_eq!(driven.told([assigned(12, &[0])]), [""; 0], "of the membership before");
-        let again = heard(1, 12, Said::Changed(Membership::Assigned(vec![0])));
+        let again = heard(1, 12, MemberEvent::Changed(Membership::Assigned(vec![0])));
         let wants = driven.told([again]);
         assert_eq!(wants, ["0 reassigned under 12", "1 reassigned under 12", "restore 0@3"]);
     }
@@ -284,10 +302,10 @@ fn fenced_it_leaves_drops_everything_and_joins_again() {
 fn fenced_twice_within_a_minute_it_ends() {
     for (after, ends) in [(RIVAL - Duration::from_millis(1), true), (RIVAL, false)] {
         let mut driven = driven();
-        driven.told([fenced(), heard(0, 3, Said::Left)]);
-        driven.told([heard(1, 4, Said::Joined)]);
+        driven.told([fenced(), heard(0, 3, MemberEvent::Left)]);
+        driven.told([heard(1, 4, MemberEvent::Joined)]);
         driven.now += after;
-        driven.told([heard(1, 4, Said::Fenced("somebody".into()))]);
+        driven.told([heard(1, 4, MemberEvent::Fenced("somebody".into()))]);
         let ended = driven.ended();
         assert_eq!(matches!(ended, Some(Err(Failure::Fenced(_)))), ends, "{ended:?}");
     }
@@ -297,8 +315,8 @@ fn fenced_twice_within_a_minute_it_ends() {
 fn told_to_stop_while_it_is_fenced_it_does_not_join_again() {
     let mut driven = driven();
     driven.runs(&[0]);
-    driven.told([fenced(), Event::Stop]);
-    assert_eq!(driven.told([heard(0, 9, Said::Left)]), [""; 0]);
+    driven.told([fenced(), SupervisorEvent::Stop]);
+    assert_eq!(driven.told([heard(0, 9, MemberEvent::Left)]), [""; 0]);
     driven.told([closed(0, 1)]);
     assert_eq!(driven.ended(), Some(Ok(())));
 }
@@ -306,11 +324,11 @@ fn told_to_stop_while_it_is_fenced_it_does_not_join_again() {
 #[test]
 fn told_to_stop_while_it_joins_it_leaves_again() {
     let mut driven = driven();
-    driven.told([fenced(), heard(0, 3, Said::Left), Event::Stop]);
+    driven.told([fenced(), heard(0, 3, MemberEvent::Left), SupervisorEvent::Stop]);
     let mut driven_late = driven_after_join();
-    assert_eq!(driven_late.told([Event::Stop]), [""; 0]);
-    assert_eq!(driven_late.told([heard(1, 4, Said::Joined)]), ["Leave"]);
-    driven_late.told([heard(1, 5, Said::Left)]);
+    assert_eq!(driven_late.told([SupervisorEvent::Stop]), [""; 0]);
+    assert_eq!(driven_late.told([heard(1, 4, MemberEvent::Joined)]), ["Leave"]);
+    driven_late.told([heard(1, 5, MemberEvent::Left)]);
     assert_eq!(driven_late.ended(), Some(Ok(())));
     assert_eq!(driven.ended(), Some(Ok(())), "it had left already");
 }
@@ -318,7 +336,7 @@ fn told_to_stop_while_it_joins_it_leaves_again() {
 fn driven_after_join() -> Driven {
     let mut driven = driven();
     assert_eq!(
-        driven.told([fenced(), heard(0, 3, Said::Left)]),
+        driven.told([fenced(), heard(0, 3, MemberEvent::Left)]),
         ["Leave", "0 reassigned under 1", "1 reassigned under 1", "Join"]
     );
     driven
@@ -327,7 +345,7 @@ fn driven_after_join() -> Driven {
 #[test]
 fn whoever_fails_ends_the_instance_and_the_first_reason_counts() {
     let mut driven = driven();
-    let failure = |why: &str| Event::Failed(Failure::Fatal(why.into()));
+    let failure = |why: &str| SupervisorEvent::Failed(Failure::Fatal(why.into()));
     driven.told([failure("first"), failure("second")]);
     assert_eq!(driven.ended(), Some(Err(Failure::Fatal("first".into()))));
 }

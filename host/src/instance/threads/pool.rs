@@ -16,7 +16,7 @@ use crate::error::{Failure, Result};
 use crate::instance::command::Claim;
 use crate::instance::restore::{Next, Restore};
 use crate::instance::site::Site;
-use crate::instance::supervisor::Event;
+use crate::instance::supervisor::SupervisorEvent;
 use crate::record::{Offset, Partition, Stay};
 use crate::task::Task;
 use crate::task::restore::Access;
@@ -93,12 +93,12 @@ struct Thread {
     shared: Arc<Shared>,
     site: Site,
     view: Arc<DeployView>,
-    events: Sender<Event>,
+    events: Sender<SupervisorEvent>,
 }
 
 impl Pool {
     /// Starts the threads.
-    pub fn start(site: &Site, view: &Arc<DeployView>, events: &Sender<Event>) -> Result<Pool> {
+    pub fn start(site: &Site, view: &Arc<DeployView>, events: &Sender<SupervisorEvent>) -> Result<Pool> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             more: Condvar::new(),
@@ -252,7 +252,7 @@ impl Thread {
 
     fn done(&self, claim: Claim, task: Result<Box<Task>>) {
         self.shared.leave(claim.stay);
-        let _ = self.events.send(Event::Restored(claim, task));
+        let _ = self.events.send(SupervisorEvent::Restored(claim, task));
     }
 
     /// Works on a restore until it ends or must wait.
@@ -266,7 +266,7 @@ impl Thread {
             if work.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
                 work.said = Some(Instant::now());
                 let (read, why) = work.restore.progress();
-                let restores = Event::Restores(claim, read, why.map(str::to_owned));
+                let restores = SupervisorEvent::Restores(claim, read, why.map(str::to_owned));
                 let _ = self.events.send(restores);
             }
             match next {
@@ -299,7 +299,7 @@ impl Thread {
                     "a cut of the changelog of task {partition} panicked: {}",
                     panic_text(panic.as_ref())
                 );
-                let _ = self.events.send(Event::Failed(Failure::Fatal(why)));
+                let _ = self.events.send(SupervisorEvent::Failed(Failure::Fatal(why)));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Direct access to the cluster, without the port, for the demo, tests and the simulator.
 
 use super::Embedded;
-use super::fate::{Fates, Limits};
-use super::partition::{Ending, FetchSize, Isolation, Record};
+use super::fate::{Fates, FetchLimits};
+use super::partition::{FetchSize, Isolation, Record, TxnEnding};
 use super::state::ClusterState;
 use super::txn::{Hold, Markers};
 use crate::error::{Failure, Result};
@@ -74,15 +74,15 @@ impl OpenTransaction {
 
     /// Readers see its records from now on.
     pub fn commit(self) -> Result<()> {
-        self.end(Ending::Commit)
+        self.end(TxnEnding::Commit)
     }
 
     /// Nobody sees its records.
     pub fn abort(self) -> Result<()> {
-        self.end(Ending::Abort)
+        self.end(TxnEnding::Abort)
     }
 
-    fn end(self, ending: Ending) -> Result<()> {
+    fn end(self, ending: TxnEnding) -> Result<()> {
         self.cluster
             .change(|state| state.end(self.hold, ending, Markers::AtOnce).map_err(Failure::Fenced))
     }
@@ -231,7 +231,7 @@ impl Embedded {
     }
 
     /// Lets the hook limit each fetch from now on. `None` means no limits.
-    pub fn set_limits(&self, limits: Option<Limits>) {
+    pub fn set_limits(&self, limits: Option<FetchLimits>) {
         self.change(|state| state.limits = limits);
     }
 }

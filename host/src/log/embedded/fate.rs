@@ -4,16 +4,16 @@
 
 /// A transactional call that is about to be made.
 #[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
+pub struct TxnCall<'a> {
     /// Its transactional id.
     pub transactional_id: &'a str,
     /// The kind of call.
-    pub what: What,
+    pub what: CallKind,
 }
 
 /// The kinds of transactional calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum CallKind {
     /// `init_transactions`, by `Log::producer` or `Producer::renew`.
     Init,
     /// `Producer::submit`.
@@ -61,15 +61,15 @@ impl Fate {
 }
 
 /// Decides the fate of each transactional call. It runs under the cluster's lock, so it must not call the cluster.
-pub type Fates = Box<dyn FnMut(Call<'_>) -> Fate + Send>;
+pub type Fates = Box<dyn FnMut(TxnCall<'_>) -> Fate + Send>;
 
 /// A fetch that is about to be made from one partition of a topic.
 #[derive(Clone, Copy, Debug)]
-pub struct Fetch<'a> {
+pub struct FetchCall<'a> {
     /// The topic that it fetches from.
     pub topic: &'a str,
 }
 
 /// Decides the maximum number of records of a fetch. At 0 it returns nothing, not even a proof of the end. It runs
 /// under the cluster's lock, so it must not call the cluster.
-pub type Limits = Box<dyn FnMut(Fetch<'_>) -> usize + Send>;
+pub type FetchLimits = Box<dyn FnMut(FetchCall<'_>) -> usize + Send>;

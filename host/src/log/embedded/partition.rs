@@ -43,13 +43,13 @@ impl Record<'_> {
 struct Segment {
     /// The records without gaps between them: key, value, name and value of each header.
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
     /// Lengths of the name and value of each header.
     headers: Vec<(u32, u32)>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct IndexEntry {
     offset: Offset,
     timestamp: i64,
     /// Position of its first byte in the segment.
@@ -67,7 +67,7 @@ struct Entry {
 
 /// How a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum TxnEnding {
     /// Readers see its records.
     Commit,
     /// Nobody sees its records.
@@ -102,7 +102,7 @@ impl FetchSize {
 
 /// The log of one partition.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(super) struct PartitionLog {
     /// First offset that is still in the log.
     start: Offset,
     /// High watermark.
@@ -112,7 +112,7 @@ pub(super) struct Log {
     open: Vec<(ProducerNo, Offset)>,
 }
 
-impl Log {
+impl PartitionLog {
     /// First offset that is still in the log, and the high watermark.
     pub fn bounds(&self) -> Range<Offset> {
         self.start..self.end
@@ -146,7 +146,7 @@ impl Log {
             self.open.push((producer, offset));
         }
         if let Some(segment) = self.segments.back_mut() {
-            segment.entries.push(Entry {
+            segment.entries.push(IndexEntry {
                 offset,
                 timestamp: record.timestamp,
                 at: segment.bytes.len() as u32,
@@ -169,12 +169,12 @@ impl Log {
     }
 
     /// Writes the marker that ends the producer's open transaction, if it has one here.
-    pub fn end_transaction(&mut self, producer: ProducerNo, ending: Ending) {
+    pub fn end_transaction(&mut self, producer: ProducerNo, ending: TxnEnding) {
         let Some(at) = self.open.iter().position(|(open, _)| *open == producer) else {
             return;
         };
         let (_, first) = self.open.swap_remove(at);
-        if ending == Ending::Abort {
+        if ending == TxnEnding::Abort {
             let segment = self.segment_of(first);
             for segment in self.segments.iter_mut().skip(segment) {
                 let from = segment.entries.partition_point(|entry| entry.offset < first);

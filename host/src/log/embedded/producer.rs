@@ -5,8 +5,8 @@
 
 use super::Embedded;
 use super::client::ClientNo;
-use super::fate::{Fate, Truth, What};
-use super::partition::{Ending, Record};
+use super::fate::{CallKind, Fate, Truth};
+use super::partition::{Record, TxnEnding};
 use super::state::ClusterState;
 use super::topic::TopicNo;
 use super::txn::{GroupOffset, Hold, Markers};
@@ -158,7 +158,7 @@ impl EmbeddedProducer {
 
     /// Aborts before the end was requested. That is certain, unless another producer has taken the id.
     fn abort(&self, state: &mut ClusterState, why: String) -> Outcome {
-        match state.end(self.hold, Ending::Abort, Markers::AtOnce) {
+        match state.end(self.hold, TxnEnding::Abort, Markers::AtOnce) {
             Ok(()) => Outcome::Aborted(why),
             Err(fenced) => Outcome::Ambiguous(fenced),
         }
@@ -183,8 +183,8 @@ impl EmbeddedProducer {
             return Outcome::Ambiguous("the producer died in the middle".to_owned());
         }
         let ending = match truth {
-            Truth::Commit => Ending::Commit,
-            Truth::Abort | Truth::Dangle => Ending::Abort,
+            Truth::Commit => TxnEnding::Commit,
+            Truth::Abort | Truth::Dangle => TxnEnding::Abort,
         };
         let markers = match markers_late {
             true => Markers::Later,
@@ -193,7 +193,7 @@ impl EmbeddedProducer {
         match state.end(self.hold, ending, markers) {
             Err(fenced) => Outcome::Ambiguous(fenced),
             Ok(()) if doubt => Outcome::Ambiguous("no answer to the end of the transaction".to_owned()),
-            Ok(()) if ending == Ending::Commit => Outcome::Committed(std::mem::take(&mut flight.ends)),
+            Ok(()) if ending == TxnEnding::Commit => Outcome::Committed(std::mem::take(&mut flight.ends)),
             Ok(()) => Outcome::Aborted("the cluster has refused the transaction".to_owned()),
         }
     }
@@ -209,7 +209,7 @@ impl Producer for EmbeddedProducer {
         );
         let cluster = self.cluster.clone();
         let flight = cluster.change(|state| {
-            let fate = state.fate(&self.id, What::Submit);
+            let fate = state.fate(&self.id, CallKind::Submit);
             let mut flight = Flight {
                 transaction,
                 fate,
@@ -253,7 +253,7 @@ impl Producer for EmbeddedProducer {
 /// Takes the transactional id, as `init_transactions` does.
 fn init(state: &mut ClusterState, client: ClientNo, id: &str) -> Result<Hold> {
     state.alive(client)?;
-    let fate = state.fate(id, What::Init);
+    let fate = state.fate(id, CallKind::Init);
     let unanswered = || Failure::Retry(format!("no answer to the init of transactional id {id}"));
     if fate.truth != Truth::Commit {
         return Err(unanswered());

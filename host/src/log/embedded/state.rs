@@ -4,9 +4,9 @@
 
 use super::client::{Client, ClientNo};
 use super::clock::Clock;
-use super::fate::{Call, Fate, Fates, Fetch, Limits, What};
+use super::fate::{CallKind, Fate, Fates, FetchCall, FetchLimits, TxnCall};
 use super::members::Group;
-use super::partition::{Log, ProducerNo, Record};
+use super::partition::{PartitionLog, ProducerNo, Record};
 use super::topic::{Topic, TopicNo};
 use super::txn::{Marker, TxnProducer};
 use crate::error::{Failure, Result};
@@ -31,7 +31,7 @@ pub(super) struct ClusterState {
     pub markers: Vec<Marker>,
     pub groups: BTreeMap<String, Group>,
     pub fates: Option<Fates>,
-    pub limits: Option<Limits>,
+    pub limits: Option<FetchLimits>,
     /// Number of threads that wait for a change.
     pub waiting: usize,
     /// Number of member ids given so far.
@@ -66,7 +66,7 @@ impl ClusterState {
     }
 
     /// The log of a partition. Fails if the topic has no such partition.
-    pub fn log(&self, topic: TopicNo, partition: Partition) -> Result<&Log> {
+    pub fn log(&self, topic: TopicNo, partition: Partition) -> Result<&PartitionLog> {
         let topic = &self.topics[topic];
         usize::try_from(partition)
             .ok()
@@ -80,7 +80,7 @@ impl ClusterState {
             })
     }
 
-    pub fn log_mut(&mut self, topic: TopicNo, partition: Partition) -> Result<&mut Log> {
+    pub fn log_mut(&mut self, topic: TopicNo, partition: Partition) -> Result<&mut PartitionLog> {
         self.log(topic, partition)?;
         // `log` has checked both indexes.
         Ok(&mut self.topics[topic].partitions[partition as usize])
@@ -106,7 +106,7 @@ impl ClusterState {
     pub fn delete(&mut self, name: &str) {
         if let Some(no) = self.names.remove(name) {
             for log in &mut self.topics[no].partitions {
-                *log = Log::default();
+                *log = PartitionLog::default();
             }
             for group in self.groups.values_mut() {
                 group.offsets.retain(|(topic, _), _| topic != name);
@@ -160,8 +160,8 @@ impl ClusterState {
     }
 
     /// What the hook decides for a call.
-    pub fn fate(&mut self, transactional_id: &str, what: What) -> Fate {
-        let call = Call { transactional_id, what };
+    pub fn fate(&mut self, transactional_id: &str, what: CallKind) -> Fate {
+        let call = TxnCall { transactional_id, what };
         self.fates.as_mut().map_or(Fate::GOOD, |decide| decide(call))
     }
 
@@ -170,6 +170,6 @@ impl ClusterState {
         let topic = &self.topics[topic].name;
         self.limits
             .as_mut()
-            .map_or(usize::MAX, |decide| decide(Fetch { topic }))
+            .map_or(usize::MAX, |decide| decide(FetchCall { topic }))
     }
 }

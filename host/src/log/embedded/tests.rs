@@ -26,13 +26,13 @@ fn cluster() -> (Embedded, Clock) {
     (cluster, clock)
 }
 
-fn instance(cluster: &Embedded, name: &str) -> Instance {
+fn instance(cluster: &Embedded, name: &str) -> EmbeddedInstance {
     cluster.instance(Arc::from(["in".to_owned(), "out".to_owned()]), "group", name)
 }
 
 /// An instance that has joined and taken its changes, with a producer.
 struct Joined {
-    log: Instance,
+    log: EmbeddedInstance,
     group: Box<dyn Group>,
     producer: Box<dyn Producer>,
 }

@@ -1,6 +1,6 @@
 //! A topic of the cluster: its settings and its partitions.
 
-use super::partition::Log;
+use super::partition::PartitionLog;
 
 /// Maximum size of a record, unless `max.message.bytes` says otherwise. This is Kafka's default.
 const MAX_MESSAGE_BYTES: usize = 1_048_588;
@@ -12,7 +12,7 @@ pub(super) struct Topic {
     pub name: String,
     pub id: String,
     pub config: Vec<(String, String)>,
-    pub partitions: Vec<Log>,
+    pub partitions: Vec<PartitionLog>,
     /// Whether the cluster sets the timestamps.
     pub append_time: bool,
     pub max_message_bytes: usize,
@@ -35,7 +35,7 @@ impl Topic {
                 .iter()
                 .map(|(key, value)| (key.to_string(), value.to_string()))
                 .collect(),
-            partitions: (0..partitions).map(|_| Log::default()).collect(),
+            partitions: (0..partitions).map(|_| PartitionLog::default()).collect(),
             append_time: value("message.timestamp.type") == Some("LogAppendTime"),
             max_message_bytes: value("max.message.bytes")
                 .and_then(|n| n.parse().ok())

@@ -5,7 +5,7 @@
 //! their markers are written later.
 
 use super::client::ClientNo;
-use super::partition::{Ending, ProducerNo, Record};
+use super::partition::{ProducerNo, Record, TxnEnding};
 use super::state::ClusterState;
 use super::topic::TopicNo;
 use super::txn::{GroupOffset, Hold, Marker, Markers, Open, Place, TxnProducer};
@@ -30,7 +30,7 @@ impl ClusterState {
             }
         };
         self.settle_all(no);
-        self.decide(no, Ending::Abort, Markers::AtOnce);
+        self.decide(no, TxnEnding::Abort, Markers::AtOnce);
         let producer = &mut self.producers[no as usize];
         producer.timeout = timeout;
         producer.epoch += 1;
@@ -81,7 +81,7 @@ impl ClusterState {
     }
 
     /// Ends the open transaction.
-    pub fn end(&mut self, hold: Hold, ending: Ending, markers: Markers) -> Result<(), String> {
+    pub fn end(&mut self, hold: Hold, ending: TxnEnding, markers: Markers) -> Result<(), String> {
         self.open(hold)?;
         self.decide(hold.producer, ending, markers);
         Ok(())
@@ -113,7 +113,7 @@ impl ClusterState {
             Place::Partition(topic, partition) => {
                 self.topics[topic].partitions[partition as usize].end_transaction(producer, ending);
             }
-            Place::Offsets(offsets) if ending == Ending::Commit => {
+            Place::Offsets(offsets) if ending == TxnEnding::Commit => {
                 for GroupOffset {
                     group,
                     topic,
@@ -146,7 +146,7 @@ impl ClusterState {
                 .is_some_and(|open| open.deadline <= now)
             {
                 self.producers[no].epoch += 1;
-                self.decide(no as ProducerNo, Ending::Abort, Markers::AtOnce);
+                self.decide(no as ProducerNo, TxnEnding::Abort, Markers::AtOnce);
                 expired = true;
             }
         }
@@ -180,7 +180,7 @@ impl ClusterState {
     }
 
     /// Decides the open transaction, if there is one.
-    fn decide(&mut self, no: ProducerNo, ending: Ending, markers: Markers) {
+    fn decide(&mut self, no: ProducerNo, ending: TxnEnding, markers: Markers) {
         if let Some(open) = self.producers[no as usize].open.take() {
             let marker = |place| Marker {
                 producer: no,

@@ -1,6 +1,6 @@
 //! A transactional id, its open transaction, and the decisions about it that are not written everywhere yet.
 
-use super::partition::{Ending, ProducerNo};
+use super::partition::{ProducerNo, TxnEnding};
 use super::topic::TopicNo;
 use crate::record::{Offset, Partition};
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(super) struct GroupOffset {
 /// A decision that is not yet written to one partition or to the offsets.
 pub(super) struct Marker {
     pub producer: ProducerNo,
-    pub ending: Ending,
+    pub ending: TxnEnding,
     pub place: Place,
 }
 

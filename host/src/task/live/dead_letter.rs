@@ -3,21 +3,22 @@
 //! Rule: nothing is lost silently. A dead letter holds the input as it came, with its headers. It also says where the
 //! input came from, why it was refused, and by which version.
 
-use super::{Live, Planned};
+use super::LivePort;
 use crate::record::StepKey;
-use crate::record::journal::Ending;
+use crate::record::journal::LookupEnding;
+use crate::shadow::tape::LiveStep;
 use crate::state::TaskState;
-use crate::step::{Guest, Refusal, What};
+use crate::step::{Guest, Refusal, StepInput};
 use crate::task::epoch::Piece;
 
-impl Live<'_> {
+impl LivePort<'_> {
     /// Writes the input as it came, with the reason and its origin.
-    pub(super) fn dead_letter(&mut self, planned: &Planned, refusal: &Refusal, state: &TaskState, guest: &Guest) {
+    pub(super) fn dead_letter(&mut self, planned: &LiveStep, refusal: &Refusal, state: &TaskState, guest: &Guest) {
         self.tally.dead_letters[refusal.kind as usize] += 1;
         let (topic, partition) = (self.layout.dead_letters, self.partition);
         let mut origin: Vec<(&str, String)> = vec![];
         match &planned.what {
-            What::Record(waiting) => {
+            StepInput::Record(waiting) => {
                 let record = self.arrivals.record(waiting);
                 let value = record.value().map(|value| [value, &[]]);
                 let timestamp = record.timestamp().max(0);
@@ -36,7 +37,7 @@ impl Live<'_> {
                 origin.push(("pelton.partition", record.partition().to_string()));
                 origin.push(("pelton.offset", record.offset().to_string()));
             }
-            What::Timer(StepKey::Timer { time, key, kind, tag }) => {
+            StepInput::Timer(StepKey::Timer { time, key, kind, tag }) => {
                 let value = Some([tag.as_ref(), &[]]);
                 self.epoch.write(Piece {
                     topic,
@@ -47,11 +48,11 @@ impl Live<'_> {
                 });
                 origin.push(("pelton.timer", state.timer_name(*kind).to_owned()));
             }
-            What::Timer(_) | What::Elsewhere(_) => return,
-            What::Reply { name, ending, .. } => {
+            StepInput::Timer(_) | StepInput::Elsewhere(_) => return,
+            StepInput::Reply { name, ending, .. } => {
                 let value = match ending {
-                    Ending::Body(body) => Some([body.as_slice(), &[]]),
-                    Ending::Absent | Ending::Unavailable => None,
+                    LookupEnding::Body(body) => Some([body.as_slice(), &[]]),
+                    LookupEnding::Absent | LookupEnding::Unavailable => None,
                 };
                 self.epoch.write(Piece {
                     topic,

@@ -2,13 +2,14 @@
 //!
 //! Rule: planning takes nothing. Replies come first, then the records and timers that are final.
 
-use super::{Live, Planned};
+use super::LivePort;
 use crate::record::StepKey;
+use crate::shadow::tape::LiveStep;
 use crate::state::TaskState;
-use crate::step::{BATCH_BYTES, What};
+use crate::step::{BATCH_BYTES, StepInput};
 
-impl Live<'_> {
-    pub(super) fn plan_replies(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+impl LivePort<'_> {
+    pub(super) fn plan_replies(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<LiveStep>) {
         let time = self.progress.time();
         while plan.len() < limit
             && let Some(reply) = self.schedule.reply(plan.len())
@@ -18,16 +19,16 @@ impl Live<'_> {
                 self.schedule.drop_reply(plan.len());
                 continue;
             };
-            let what = What::Reply {
+            let what = StepInput::Reply {
                 name: name.clone(),
                 id: reply.id.clone(),
                 ending: reply.ending.clone(),
             };
-            plan.push(Planned::new(what, (), time));
+            plan.push(LiveStep::new(what, (), time));
         }
     }
 
-    pub(super) fn plan_order(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<Planned>) {
+    pub(super) fn plan_order(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<LiveStep>) {
         // Steps that a deploy holds back are treated like steps that are not final.
         let bound = self.arrivals.watermark().min(self.schedule.bound());
         if plan.len() >= limit || self.schedule.awaits_reply(self.progress.last()) {
@@ -50,12 +51,12 @@ impl Live<'_> {
                     }
                     records += 1;
                     bytes += self.arrivals.record(&record).value().map_or(0, <[u8]>::len);
-                    Planned::new(What::Record(record), (), record.time())
+                    LiveStep::new(StepInput::Record(record), (), record.time())
                 }
                 (_, Some(_)) => {
                     // The timer was peeked just before.
                     let Some(timer) = timers.next() else { break };
-                    Planned::new(What::Timer(timer.clone()), (), timer.time())
+                    LiveStep::new(StepInput::Timer(timer.clone()), (), timer.time())
                 }
                 (_, None) => break,
             };
@@ -70,10 +71,10 @@ impl Live<'_> {
 }
 
 /// The place of a step in the order. A reply has none, because it comes right after the last step.
-pub(super) fn step_of(planned: &Planned) -> Option<StepKey> {
+pub(super) fn step_of(planned: &LiveStep) -> Option<StepKey> {
     match &planned.what {
-        What::Record(record) => Some(record.step()),
-        What::Timer(step) => Some(step.clone()),
-        What::Reply { .. } | What::Elsewhere(_) => None,
+        StepInput::Record(record) => Some(record.step()),
+        StepInput::Timer(step) => Some(step.clone()),
+        StepInput::Reply { .. } | StepInput::Elsewhere(_) => None,
     }
 }

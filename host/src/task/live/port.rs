@@ -2,20 +2,17 @@
 //!
 //! Rule: they are borrowed for one batch. The state is not one of them, because the stepper itself changes it.
 
-use crate::arrivals::{Arrivals, Waiting};
+use crate::arrivals::Arrivals;
 use crate::binding::Layout;
 use crate::record::Partition;
 use crate::shadow::Link;
-use crate::step::{self, Tally};
+use crate::step::Tally;
 use crate::task::epoch::Epoch;
 use crate::task::progress::Progress;
 use crate::task::schedule::Schedule;
 
-/// A step of a live task.
-pub type Planned = step::Planned<Waiting, ()>;
-
 /// Everything but its state that a live task takes steps with.
-pub struct Live<'a> {
+pub struct LivePort<'a> {
     pub partition: Partition,
     pub layout: &'a Layout,
     pub arrivals: &'a mut Arrivals,

@@ -12,7 +12,7 @@ use super::{Answer, Question, Restored};
 use crate::binding::Layout;
 use crate::error::{Failure, Result};
 use crate::log::Arrival;
-use crate::record::journal::Entry;
+use crate::record::journal::JournalEntry;
 use crate::record::{Offset, Partition, Rank, StepKey, TopicIx};
 use crate::store::Stamp;
 use std::sync::Arc;
@@ -271,7 +271,7 @@ impl Rebuild {
     fn followed(&mut self, mut span: Span, arrivals: &[Arrival]) -> Result<()> {
         let journal = &mut self.state.journal;
         let taken = span.take(arrivals, &mut |value| {
-            journal.push(Entry::decode(value)?);
+            journal.push(JournalEntry::decode(value)?);
             Ok(())
         });
         self.part = Part::Reads(span);

@@ -4,7 +4,7 @@
 
 use crate::error::Result;
 use crate::record::Offset;
-use crate::record::journal::Entry;
+use crate::record::journal::JournalEntry;
 use crate::shadow::Link;
 use crate::state::TaskState;
 use crate::state::delta::{self, Change};
@@ -24,7 +24,7 @@ pub struct Restored {
     /// The group's committed offsets, by rank.
     pub offsets: Vec<Option<Offset>>,
     /// The journal, if the task will follow it.
-    pub journal: Vec<Entry>,
+    pub journal: Vec<JournalEntry>,
     /// Where the journal ends, if there is no meta to say so.
     pub follows: Option<Offset>,
     /// The number of changelog records applied.

@@ -7,7 +7,7 @@
 //! the end of the journal is committed, so that the task continues to follow it after aborts and restarts. The whole
 //! journal is kept in memory, at about 60 bytes an entry.
 
-use crate::record::journal::{Entry, Happening, Verdict};
+use crate::record::journal::{JournalEntry, JournalInput, Verdict};
 use crate::record::{Millis, Offset, StepKey};
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub struct Replay {
 struct After {
     anchor: StepKey,
     sequence: u64,
-    what: Happening,
+    what: JournalInput,
 }
 
 /// What a journal says about one input partition.
@@ -48,7 +48,7 @@ pub struct Preset {
 impl Replay {
     /// Takes apart a journal that ends at `end`. Returns what it says about each input partition, by rank, and the rest
     /// for the task to follow.
-    pub fn new(journal: Vec<Entry>, end: Offset, inputs: usize) -> (Vec<Preset>, Option<Replay>) {
+    pub fn new(journal: Vec<JournalEntry>, end: Offset, inputs: usize) -> (Vec<Preset>, Option<Replay>) {
         let mut presets: Vec<Preset> = (0..inputs).map(|_| Preset::default()).collect();
         let mut replay = Replay {
             end,
@@ -56,16 +56,18 @@ impl Replay {
         };
         for entry in journal {
             match entry {
-                Entry::Heartbeat { rank, position, time } => {
+                JournalEntry::Heartbeat { rank, position, time } => {
                     let heartbeats = &mut presets[usize::from(rank)].heartbeats;
                     match heartbeats.last_mut() {
                         Some(last) if last.0 == position => last.1 = last.1.max(time),
                         _ => heartbeats.push((position, time)),
                     }
                 }
-                Entry::Verdict { rank, offset, verdict } => presets[usize::from(rank)].verdicts.push((offset, verdict)),
-                Entry::After { anchor, sequence, what } => replay.after.push(After { anchor, sequence, what }),
-                Entry::Trapped {
+                JournalEntry::Verdict { rank, offset, verdict } => {
+                    presets[usize::from(rank)].verdicts.push((offset, verdict))
+                }
+                JournalEntry::After { anchor, sequence, what } => replay.after.push(After { anchor, sequence, what }),
+                JournalEntry::Trapped {
                     step, sequence, reason, ..
                 } => {
                     replay.trapped_until = replay.trapped_until.max(Some(step.clone()));
@@ -96,7 +98,7 @@ impl Replay {
     }
 
     /// The next journaled input, if it comes right after `last`.
-    pub fn next_after(&self, last: &StepKey) -> Option<&Happening> {
+    pub fn next_after(&self, last: &StepKey) -> Option<&JournalInput> {
         let entry = self.after.get(self.next)?;
         (entry.anchor == *last).then_some(&entry.what)
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::deploy::protocol::Withdrawn;
-use crate::record::journal::Entry;
+use crate::record::journal::JournalEntry;
 use crate::record::{NEVER, Offset};
 
 const V1: VersionId = [1; 32];
@@ -48,7 +48,7 @@ fn meta() -> Meta {
 }
 
 /// A task that has just opened and was told these rules.
-fn opened(rules: RulesSchedule, journal: Vec<Entry>) -> Schedule {
+fn opened(rules: RulesSchedule, journal: Vec<JournalEntry>) -> Schedule {
     let rules = Arc::new(rules);
     let mut schedule = Schedule::open(rules.clone(), Replay::new(journal, Offset(9), 1).1);
     schedule.start_over(&meta());
@@ -71,17 +71,17 @@ fn timer(time: Millis) -> StepKey {
     }
 }
 
-fn after(anchor: StepKey, sequence: u64, what: Happening) -> Entry {
-    Entry::After { anchor, sequence, what }
+fn after(anchor: StepKey, sequence: u64, what: JournalInput) -> JournalEntry {
+    JournalEntry::After { anchor, sequence, what }
 }
 
-fn reply(id: &[u8]) -> Happening {
-    let (id, answer) = (id.into(), Ending::Absent);
-    Happening::Reply { id, answer }
+fn reply(id: &[u8]) -> JournalInput {
+    let (id, answer) = (id.into(), LookupEnding::Absent);
+    JournalInput::Reply { id, answer }
 }
 
-fn takes_over(version: VersionId, number: Number) -> Happening {
-    Happening::Rules { version, number }
+fn takes_over(version: VersionId, number: Number) -> JournalInput {
+    JournalInput::Rules { version, number }
 }
 
 /// The position that the task answers to a deploy without a time. The speed is unknown here, so the task holds where it
@@ -206,7 +206,7 @@ fn a_version_of_the_journal_is_awaited_if_the_control_topic_knows_it() {
 
 #[test]
 fn a_journal_knows_why_a_step_went_to_the_dead_letters() {
-    let trapped = Entry::Trapped {
+    let trapped = JournalEntry::Trapped {
         step: timer(5),
         sequence: None,
         version: V1,
@@ -227,9 +227,9 @@ fn a_journal_knows_why_a_step_went_to_the_dead_letters() {
 #[test]
 fn a_lookup_has_one_reply() {
     let mut schedule = opened(rules(&[]), vec![]);
-    schedule.offer((*b"a").into(), Ending::Absent);
-    schedule.offer((*b"b").into(), Ending::Absent);
-    schedule.offer((*b"a").into(), Ending::Unavailable);
+    schedule.offer((*b"a").into(), LookupEnding::Absent);
+    schedule.offer((*b"b").into(), LookupEnding::Absent);
+    schedule.offer((*b"a").into(), LookupEnding::Unavailable);
     let ids = |schedule: &Schedule| {
         (0..)
             .map_while(|index| schedule.reply(index).map(|reply| reply.id.to_vec()))

@@ -5,7 +5,7 @@
 use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
 use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Progress, Stage, Store};
 use pelton::record::encoding::{CONTROL, DELTA, Encoding, JOURNAL, META};
-use pelton::record::journal::{Ending, Entry, Happening, Verdict};
+use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
 use pelton::record::watermark::Clock;
 use pelton::record::{Cell, FOREVER, Offset, Rank, StepKey};
 use pelton::shadow::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
@@ -56,46 +56,46 @@ fn record() -> StepKey {
     }
 }
 
-fn journal() -> Vec<Entry> {
-    let reply = |answer| Happening::Reply {
+fn journal() -> Vec<JournalEntry> {
+    let reply = |answer| JournalInput::Reply {
         id: (*b"a question").into(),
         answer,
     };
-    let after = |anchor, sequence, what| Entry::After { anchor, sequence, what };
+    let after = |anchor, sequence, what| JournalEntry::After { anchor, sequence, what };
     vec![
-        Entry::Heartbeat {
+        JournalEntry::Heartbeat {
             rank: Rank(2),
             position: Offset(10),
             time: -5,
         },
-        Entry::Verdict {
+        JournalEntry::Verdict {
             rank: Rank(0),
             offset: Offset(3),
             verdict: Verdict::TooFarAhead,
         },
-        Entry::Verdict {
+        JournalEntry::Verdict {
             rank: Rank(1),
             offset: Offset(4),
             verdict: Verdict::UnknownSchema(900),
         },
-        after(record(), 0, reply(Ending::Body(b"{}".to_vec()))),
-        after(timer(), 1, reply(Ending::Absent)),
-        after(timer(), 2, reply(Ending::Unavailable)),
+        after(record(), 0, reply(LookupEnding::Body(b"{}".to_vec()))),
+        after(timer(), 1, reply(LookupEnding::Absent)),
+        after(timer(), 2, reply(LookupEnding::Unavailable)),
         after(
             StepKey::Start,
             0,
-            Happening::Rules {
+            JournalInput::Rules {
                 version: [3; 32],
                 number: 2,
             },
         ),
-        Entry::Trapped {
+        JournalEntry::Trapped {
             step: timer(),
             sequence: None,
             version: [1; 32],
             reason: "unreachable".into(),
         },
-        Entry::Trapped {
+        JournalEntry::Trapped {
             step: record(),
             sequence: Some(3),
             version: [1; 32],
@@ -341,7 +341,7 @@ pub fn samples() -> Vec<Sample> {
         entry.encode(&mut bytes);
         let name = format!("journal {}", samples.len());
         samples.push(sample(name, JOURNAL, bytes, move |bytes| {
-            Entry::decode(bytes).as_ref() == Ok(&entry)
+            JournalEntry::decode(bytes).as_ref() == Ok(&entry)
         }));
     }
     for record in control() {

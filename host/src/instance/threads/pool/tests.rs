@@ -70,7 +70,7 @@ impl Log for Broken {
     }
 }
 
-fn pool(log: Broken) -> (Pool, Receiver<Event>) {
+fn pool(log: Broken) -> (Pool, Receiver<SupervisorEvent>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-json/pelton.toml");
     let config = Arc::new(Config::load(&file, &[]).unwrap());
     let site = Site {
@@ -93,10 +93,10 @@ fn claim(stay: u64) -> Claim {
 }
 
 /// The next event that is not about progress.
-fn next(told: &Receiver<Event>) -> Event {
+fn next(told: &Receiver<SupervisorEvent>) -> SupervisorEvent {
     loop {
         match told.recv_timeout(Duration::from_secs(60)).expect("it is told") {
-            Event::Restores(..) => {}
+            SupervisorEvent::Restores(..) => {}
             other => return other,
         }
     }
@@ -111,7 +111,7 @@ fn a_panic_in_a_restore_is_its_answer_and_the_threads_go_on() {
     let mut stays = BTreeSet::new();
     for _ in 0..2 * THREADS {
         match next(&told) {
-            Event::Restored(claim, Err(Failure::Fatal(why))) => {
+            SupervisorEvent::Restored(claim, Err(Failure::Fatal(why))) => {
                 assert_eq!(why, "the restore of task 0 panicked: a bug in the log");
                 stays.insert(claim.stay);
             }
@@ -127,7 +127,7 @@ fn a_panic_in_a_cut_ends_the_instance_in_words() {
     let (pool, told) = pool(Broken::Panics);
     pool.cut(3, Offset(7));
     match next(&told) {
-        Event::Failed(Failure::Fatal(why)) => {
+        SupervisorEvent::Failed(Failure::Fatal(why)) => {
             assert_eq!(why, "a cut of the changelog of task 3 panicked: a bug in the log");
         }
         _ => panic!("another event"),
@@ -143,7 +143,7 @@ fn restores_that_wait_take_no_thread_and_end_when_they_are_abandoned() {
     let mut waits = BTreeSet::new();
     while waits.len() < many as usize {
         match told.recv_timeout(Duration::from_secs(60)).expect("it is told") {
-            Event::Restores(claim, 0.0, why) => {
+            SupervisorEvent::Restores(claim, 0.0, why) => {
                 assert!(why.is_none_or(|why| why == "away"));
                 waits.insert(claim.stay);
             }
@@ -154,7 +154,7 @@ fn restores_that_wait_take_no_thread_and_end_when_they_are_abandoned() {
     // The pool's threads have the other ends of the channel, and drop them when they end.
     pool.end();
     while let Ok(event) = told.recv_timeout(Duration::from_secs(60)) {
-        assert!(matches!(event, Event::Restores(..)), "nobody wants a result");
+        assert!(matches!(event, SupervisorEvent::Restores(..)), "nobody wants a result");
     }
     let queue = pool.0.queue();
     assert!(queue.jobs.is_empty() && queue.busy.is_empty() && queue.abandoned.is_empty());

@@ -6,8 +6,8 @@ use crate::log::End;
 fn fate(cluster: &Embedded, fate: Fate) {
     let mut once = Some(fate);
     cluster.set_fates(Some(Box::new(move |call| match call.what {
-        What::Submit => once.take().unwrap_or(Fate::GOOD),
-        What::Init => Fate::GOOD,
+        CallKind::Submit => once.take().unwrap_or(Fate::GOOD),
+        CallKind::Init => Fate::GOOD,
     })));
 }
 

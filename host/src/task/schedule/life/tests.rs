@@ -1,7 +1,7 @@
 use super::*;
 use crate::deploy::protocol::Withdrawn;
 use crate::record::Offset;
-use crate::record::journal::{Entry, Happening};
+use crate::record::journal::{JournalEntry, JournalInput};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const V1: VersionId = [1; 32];
@@ -37,8 +37,8 @@ fn withdrawn(number: Number, instead: Option<Committed>) -> RulesSchedule {
 
 /// A journal in which a version takes over before the first step.
 fn journal() -> Replay {
-    let what = Happening::Rules { version: V2, number: 2 };
-    let entry = Entry::After {
+    let what = JournalInput::Rules { version: V2, number: 2 };
+    let entry = JournalEntry::After {
         anchor: StepKey::Start,
         sequence: 0,
         what,
