@@ -8,7 +8,7 @@ use crate::traffic::{Format, Parameters, Stream, Traffic};
 use anyhow::bail;
 use pelton::config::Config;
 use pelton::deploy::view::DeployView;
-use pelton::instance::Running;
+use pelton::instance::RunningInstance;
 use pelton::log::embedded::{Embedded, Record};
 use pelton::metrics::{Metrics, TaskMetrics};
 use pelton::record::NEVER;
@@ -47,7 +47,7 @@ pub(crate) struct Demo {
     pub metrics: Arc<Metrics>,
     pub tasks: Vec<TaskMetrics>,
     pub cluster: Embedded,
-    pub running: Running,
+    pub running: RunningInstance,
     pub board: Arc<DeployView>,
     /// `None` if another program has started the demo, which then shows nothing.
     pub screen: Option<Screen>,

@@ -13,11 +13,11 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use pelton::binding::Layout;
 use pelton::config::Config;
-use pelton::deploy::agent::First;
+use pelton::deploy::agent::ConfiguredRules;
 use pelton::deploy::compile::compiler;
 use pelton::deploy::reader::ControlReader;
 use pelton::http::{Server, serve};
-use pelton::instance::{Parts, Running, output_partitions, surface};
+use pelton::instance::{InstanceParts, RunningInstance, output_partitions, surface};
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
 use pelton::registry::Schemas;
@@ -50,7 +50,7 @@ pub fn main() -> anyhow::Result<()> {
         .build()?;
     let (parts, description) = parts(&config, &cluster, schemas.clone(), runtime.handle())?;
     let metrics = parts.metrics.clone();
-    let running = Running::start(parts)?;
+    let running = RunningInstance::start(parts)?;
     let server = serve(
         args.http,
         surface(&config, &running, metrics.clone(), PARTITIONS as usize),
@@ -112,7 +112,7 @@ fn parts(
     cluster: &Embedded,
     schemas: Arc<dyn Schemas>,
     runtime: &tokio::runtime::Handle,
-) -> anyhow::Result<(Parts, Description)> {
+) -> anyhow::Result<(InstanceParts, Description)> {
     let layout = Arc::new(Layout::new(config, PARTITIONS));
     let log = Arc::new(cluster.instance(layout.topics.clone(), &config.name, &config.instance));
     let component = std::fs::read(&config.rules.file)
@@ -125,12 +125,12 @@ fn parts(
     let metrics = Arc::new(Metrics::of(config));
     let services = HttpServices::new(&config.lookups, runtime, &metrics).map_err(anyhow::Error::msg)?;
     let description = wiring.rules.description().clone();
-    let parts = Parts {
+    let parts = InstanceParts {
         config: config.clone(),
         reader: ControlReader::begin(log.clone(), layout.clone())?,
         layout,
         compile,
-        first: Some(First::new(component, &settings, wiring)),
+        first: Some(ConfiguredRules::new(component, &settings, wiring)),
         log,
         schemas: Some(schemas),
         stores: None,

@@ -8,7 +8,7 @@
 use fastrand::Rng;
 use pelton::record::{Cell, FOREVER, Millis};
 use pelton::state::delta::Delta;
-use pelton::state::rows::{Cursor, Dirty, Rows, ScanRange, Slot, hash};
+use pelton::state::rows::{Cursor, Dirty, RowSlot, Rows, ScanRange, hash};
 
 const SEEN: u16 = 0;
 const FIRST: u16 = 1;
@@ -82,7 +82,7 @@ impl Task {
         }
     }
 
-    fn put(&mut self, slot: Slot, store: u16, entry: &[u8], cell: Cell<'_>) {
+    fn put(&mut self, slot: RowSlot, store: u16, entry: &[u8], cell: Cell<'_>) {
         self.rows.put(slot, store, entry, cell);
         self.delta.put(self.rows.key(slot), store, entry, cell);
     }

@@ -31,7 +31,7 @@ use crate::store::scratch::Scratch;
 use inbox::Inbox;
 use reorder::ReorderBuffer;
 use shelf::Shelf;
-use silence::{Silence, Standing};
+use silence::{InputProgress, Silence};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Arrivals {
     shelf: Shelf,
     /// By rank: chunks that wait for a schema. There is no limit for them, but the input is paused while there are any,
     /// so they are only what the reader had already fetched (for Kafka at most `queued.max.messages.kbytes`).
-    held: Vec<VecDeque<Held>>,
+    held: Vec<VecDeque<HeldChunk>>,
     silence: Silence,
     /// The last step that was committed before a restart. Records up to it are processed.
     processed: StepKey,
@@ -58,7 +58,7 @@ pub struct Arrivals {
 
 /// A chunk that waits for a schema.
 #[derive(Debug)]
-struct Held {
+struct HeldChunk {
     chunk: Chunk,
     /// The first of its records that is not placed yet.
     from: usize,
@@ -118,9 +118,9 @@ impl Arrivals {
         let rank = chunk.topic.rank();
         let held = &mut self.held[usize::from(rank)];
         if held.is_empty() {
-            return self.place(Held { chunk, from: 0 }, sources, wall);
+            return self.place(HeldChunk { chunk, from: 0 }, sources, wall);
         }
-        held.push_back(Held { chunk, from: 0 });
+        held.push_back(HeldChunk { chunk, from: 0 });
         Arrived::nothing(rank)
     }
 
@@ -251,11 +251,11 @@ impl Arrivals {
         if self.is_empty() && demand.timer.is_none() && demand.takeover.is_none() {
             return vec![];
         }
-        let inputs: Vec<Standing> = self
+        let inputs: Vec<InputProgress> = self
             .inboxes
             .iter()
             .zip(&self.layout.inputs)
-            .map(|(inbox, input)| Standing {
+            .map(|(inbox, input)| InputProgress {
                 watermark: inbox.watermark(),
                 idle: inbox.is_idle(input.idle_after, now),
             })
@@ -299,8 +299,8 @@ impl Arrivals {
     }
 
     /// Gives the records of a chunk their effective times, up to the first one whose event time is not known yet.
-    fn place(&mut self, held: Held, sources: &mut Sources, wall: Millis) -> Arrived {
-        let Held { chunk, from } = held;
+    fn place(&mut self, held: HeldChunk, sources: &mut Sources, wall: Millis) -> Arrived {
+        let HeldChunk { chunk, from } = held;
         let rank = chunk.topic.rank();
         let mut arrived = Arrived::nothing(rank);
         let inbox = &mut self.inboxes[usize::from(rank)];
@@ -359,10 +359,10 @@ impl Arrivals {
     fn keep(&mut self, chunk: Chunk, stopped: Option<usize>) {
         let held = &mut self.held[usize::from(chunk.topic)];
         match stopped {
-            Some(from) if self.placed.is_empty() => return held.push_front(Held { chunk, from }),
+            Some(from) if self.placed.is_empty() => return held.push_front(HeldChunk { chunk, from }),
             // The chunk is kept twice until the schema is known. That is rare: the registry must be away when a schema
             // is first seen.
-            Some(from) => held.push_front(Held {
+            Some(from) => held.push_front(HeldChunk {
                 chunk: chunk.clone(),
                 from,
             }),

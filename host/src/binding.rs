@@ -10,5 +10,5 @@ mod wiring;
 
 pub use layout::{InputLayout, Layout};
 pub use sources::{NoTime, Readers, Sources};
-pub use status::{Status, Trouble};
+pub use status::{BudgetExceeded, Status};
 pub use wiring::{Form, LookupWire, Misfit, Misfits, OutputWire, ReplyForm, Wiring};

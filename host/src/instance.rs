@@ -24,7 +24,7 @@ mod surface;
 mod tasks;
 mod threads;
 
-pub use running::{Parts, Running};
+pub use running::{InstanceParts, RunningInstance};
 pub use signal::stop_signal;
 pub use site::{Stores, transactional_id};
 #[cfg(feature = "kafka")]

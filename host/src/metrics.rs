@@ -8,7 +8,8 @@ mod handles;
 mod tests;
 
 pub use handles::{
-    DeadLetterReason, FloatCounter, FloatGauge, LookupMetrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics, cpu_time,
+    CpuPart, DeadLetterReason, FloatCounter, FloatGauge, LookupMetrics, RulesMetrics, TaskMetrics, WorkerMetrics,
+    cpu_time,
 };
 
 use crate::config::Config;
@@ -273,7 +274,7 @@ impl Metrics {
             sandbox_seconds: all.sandbox_seconds.get_or_create_owned(&labels),
             batch_inputs: all.batch_size.get_or_create_owned(&labels),
             guest_seconds: all.guest_seconds.get_or_create_owned(&labels),
-            cpu: Part::ALL.map(|part| {
+            cpu: CpuPart::ALL.map(|part| {
                 all.worker_cpu
                     .get_or_create_owned(&vec![worker.clone(), ("part", Label::Word(part.name()))])
             }),

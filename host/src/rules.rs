@@ -23,10 +23,10 @@ pub use crate::wit::{
     Action, Batch, Cell, Channel, Description, Effect, Effects, Found, Happening, Header, Input, Level, Lookup,
     Question, Read, Shape, Span, StateReader, Store,
 };
-pub use compiled::{Limits, Rules};
+pub use compiled::{Rules, SandboxLimits};
 pub use engine::Engine;
 pub use refused::Refused;
 pub use sandbox::Sandbox;
-pub use trap::{Kind, Trap};
+pub use trap::{Trap, TrapKind};
 pub use verify::{MAX_CELL, MAX_EFFECTS, MAX_ENTRY, MAX_OUTPUT, MAX_REASON, MAX_TAG, Wrong, verify};
 pub use version::Version;

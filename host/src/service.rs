@@ -6,4 +6,4 @@
 pub mod http;
 mod services;
 
-pub use services::{Answer, LookupId, Question, Reply, Services};
+pub use services::{Answer, LookupId, ServiceCall, ServiceReply, Services};

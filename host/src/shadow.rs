@@ -25,11 +25,11 @@ mod run;
 pub mod tape;
 mod trial;
 
-pub use bounds::Bounds;
+pub use bounds::ShadowLimits;
 pub use feed::{Begin, Feed};
 pub use link::Link;
 pub use player::Player;
-pub use report::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
+pub use report::{Counts, Difference, EffectKind, FieldDifference, Origin, Seen, ShadowReport, ShadowState, Trapped};
 pub use run::Shadow;
 pub use tape::Tape;
 pub use trial::{Plan, Trial};

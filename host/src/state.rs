@@ -32,6 +32,6 @@ mod view;
 
 pub use dump::Stored;
 pub use lifecycle::SealedDelta;
-pub use task_state::{Target, TaskState, Undeclared};
+pub use task_state::{EffectTarget, TaskState, Undeclared};
 pub use unknown::Unknown;
 pub use view::View;

@@ -29,12 +29,12 @@ pub use context::Context;
 pub use faults::Faults;
 pub use guest::Guest;
 pub use planned::{Cause, PlannedStep, Refusal, StepInput};
-pub use ports::{Call, Inputs, Made, Output, Question, RecordInput, Sink};
+pub use ports::{Inputs, LookupQuestion, OutputRecord, RecordInput, RulesCall, Sink, StepEffects};
 pub use tally::Tally;
 
 use crate::metrics::{DeadLetterReason, cpu_time};
 use crate::rules::{Action, Effects, Trap, verify};
-use crate::state::Target;
+use crate::state::EffectTarget;
 use crate::state::lookups::Pending;
 use batch::BatchBuilder;
 use std::ops::Range;
@@ -146,7 +146,7 @@ impl<R, M> Stepper<R, M> {
                 .call(|view| sandbox.process(self.batch.batch(), view, patience)),
             Err(trap) => Err(trap),
         };
-        let call = Call {
+        let call = RulesCall {
             inputs: self.batch.len(),
             patience,
             took: before.elapsed(),
@@ -197,7 +197,7 @@ impl<R, M> Stepper<R, M> {
                 StepInput::Record(_) | StepInput::Elsewhere(_) => {}
             }
             cx.port.take(planned, cx.state);
-            let made = Made { effects, range };
+            let made = StepEffects { effects, range };
             apply_effects(&self.batch, planned, &made, cx);
             cx.port.done(planned, &made, cx.state, cx.guest);
             taken += 1;
@@ -216,7 +216,7 @@ fn range_of(effects: &Effects, start: usize, input: u32) -> Range<usize> {
 fn apply_effects<P: Sink>(
     batch: &BatchBuilder,
     planned: &PlannedStep<P::Record, P::Mark>,
-    made: &Made<'_>,
+    made: &StepEffects<'_>,
     cx: &mut Context<'_, P>,
 ) {
     let bytes = &made.effects.bytes;
@@ -230,7 +230,7 @@ fn apply_effects<P: Sink>(
             Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => {
                 let key = batch.key(effect.of);
                 let effects = made.effects;
-                let output = Output {
+                let output = OutputRecord {
                     effect,
                     index,
                     effects,
@@ -245,8 +245,8 @@ fn apply_effects<P: Sink>(
                 if url.render(effect.value.of(bytes), &mut request).is_err() {
                     continue;
                 }
-                let name = cx.state.lookup_of(Target::of(effect), effect.name.of(bytes));
-                let question = Question {
+                let name = cx.state.lookup_of(EffectTarget::of(effect), effect.name.of(bytes));
+                let question = LookupQuestion {
                     number: asked,
                     lookup: effect.on,
                     name: &name,

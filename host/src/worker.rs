@@ -29,12 +29,12 @@ pub use tasks::Worker;
 use crate::clock::Now;
 use crate::error::Result;
 use crate::fault::fault;
-use crate::metrics::Part;
+use crate::metrics::CpuPart;
 use crate::record::Millis;
 use crate::task::Task;
 use std::time::Duration;
-use telemetry::Turn;
-use versions::Batch;
+use telemetry::TaskTurn;
+use versions::BatchResult;
 
 /// How many batches of one task run before it is the next task's turn. 8 of 512 inputs take about 4 ms.
 const BATCHES_A_TURN: usize = 8;
@@ -53,21 +53,21 @@ impl Worker {
         }
         busy |= self.resume_recovered()?;
         self.fetcher.assign(&self.tasks)?;
-        self.telemetry.charge(Part::Commit);
+        self.telemetry.charge(CpuPart::Commit);
 
         busy |= self.calls.deliver(&mut self.tasks);
         busy |= self.run_tasks(now);
-        self.telemetry.charge(Part::Steps);
+        self.telemetry.charge(CpuPart::Steps);
         self.telemetry.charge_rules(self.versions.take_spent());
 
         self.seal_when_due(now);
         self.close_when_settled();
-        self.telemetry.charge(Part::Commit);
+        self.telemetry.charge(CpuPart::Commit);
 
         busy |= self.fetch(now, wait, busy)?;
         self.chores_when_due(now)?;
         self.flushes.step(&mut self.tasks, &mut self.telemetry, now);
-        self.telemetry.charge(Part::Other);
+        self.telemetry.charge(CpuPart::Other);
         Ok(busy)
     }
 
@@ -83,7 +83,7 @@ impl Worker {
         self.epochs.note_opened(now);
         let mut busy = false;
         for task in self.tasks.values_mut() {
-            let mut turn = Turn { ran: false, left: true };
+            let mut turn = TaskTurn { ran: false, left: true };
             for _ in 0..BATCHES_A_TURN {
                 if !self.versions.may_run(task.deployed()) || self.epochs.is_overfull() {
                     break;
@@ -92,12 +92,12 @@ impl Worker {
                     .versions
                     .run(task, self.fetcher.sources(), self.epochs.open(), &self.telemetry)
                 {
-                    Batch::Ran => turn.ran = true,
-                    Batch::NothingLeft => {
+                    BatchResult::Ran => turn.ran = true,
+                    BatchResult::NothingLeft => {
                         turn.left = false;
                         break;
                     }
-                    Batch::NoRules => break,
+                    BatchResult::NoRules => break,
                 }
             }
             busy |= turn.ran;
@@ -121,10 +121,10 @@ impl Worker {
             self.epochs.wait(now, wait)
         };
         let polled = self.fetcher.poll(wait);
-        self.telemetry.charge(Part::Poll);
+        self.telemetry.charge(CpuPart::Poll);
         let fetched = self.fetcher.has_arrivals();
         let delivered = self.fetcher.deliver(&mut self.tasks, &mut self.epochs, now);
-        self.telemetry.charge(Part::Arrive);
+        self.telemetry.charge(CpuPart::Arrive);
         polled.and(delivered)?;
         if !busy && !fetched {
             self.epochs.note_idle();

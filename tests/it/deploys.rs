@@ -7,7 +7,7 @@ mod shadow;
 use fleet::{Fleet, PARTITIONS, component, eventually, long, short};
 use parking_lot::Mutex;
 use pelton::deploy::api::{Back, Deployed, Wish};
-use pelton::instance::Running;
+use pelton::instance::RunningInstance;
 use pelton::rules::Version;
 use pelton_tests::stage::{SECOND, START};
 use serde_json::Value;
@@ -23,13 +23,13 @@ fn wish(settings: Value) -> Wish {
     }
 }
 
-fn deploy(running: &Running, wish: Wish) -> Result<Deployed, String> {
+fn deploy(running: &RunningInstance, wish: Wish) -> Result<Deployed, String> {
     let deployed = running.client().deploy(wish, &mut |_, _| {});
     deployed.map_err(|why| why.to_string())
 }
 
 /// The version that the instance reports.
-fn version(running: &Running) -> String {
+fn version(running: &RunningInstance) -> String {
     running
         .view()
         .version()
@@ -37,12 +37,12 @@ fn version(running: &Running) -> String {
 }
 
 /// Waits until the instance has this many tasks open.
-fn has_tasks(running: &Running, count: usize) {
+fn has_tasks(running: &RunningInstance, count: usize) {
     eventually("tasks", || running.statuses().len() == count);
 }
 
 /// Two instances with two tasks each.
-fn two(fleet: &Fleet) -> (Running, Running) {
+fn two(fleet: &Fleet) -> (RunningInstance, RunningInstance) {
     let a = fleet.start("a");
     has_tasks(&a, 4);
     let b = fleet.start("b");
@@ -238,7 +238,7 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
         }
         let of_a: Vec<i32> = a.statuses().iter().map(|status| status.partition).collect();
         fleet.flow(&of_a, 100 * SECOND);
-        let held = |running: &Running| running.statuses().iter().all(|status| status.last < START + at);
+        let held = |running: &RunningInstance| running.statuses().iter().all(|status| status.last < START + at);
         eventually("a's tasks come up to it", || {
             a.statuses().iter().all(|status| status.last >= START + at - SECOND)
         });

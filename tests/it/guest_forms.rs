@@ -4,7 +4,7 @@
 //! `make guest-check` builds the components and lists them in `GUEST_COMPONENTS`, separated by colons. Without it, the
 //! test uses the component that the host would make of the module.
 
-use pelton::rules::{Description, Engine, Limits};
+use pelton::rules::{Description, Engine, SandboxLimits};
 use std::path::Path;
 use wit_component::ComponentEncoder;
 
@@ -32,7 +32,7 @@ fn modules_and_components_are_accepted_and_say_the_same() {
 fn accepted(name: &str, file: &[u8]) -> Description {
     let engine = Engine::new().expect("an engine");
     let rules = engine
-        .compile(file, "{}", Limits::default())
+        .compile(file, "{}", SandboxLimits::default())
         .unwrap_or_else(|refused| panic!("{name}: {refused}"));
     rules.description().clone()
 }

@@ -4,26 +4,26 @@ mod refused;
 mod support;
 mod wasi;
 
-use pelton::rules::{Action, Kind, Limits, Sandbox, Wrong, verify};
+use pelton::rules::{Action, Sandbox, SandboxLimits, TrapKind, Wrong, verify};
 use std::time::{Duration, Instant};
 use support::{Memory, batch, odd, odd_with, patient, rules_lines};
 
 /// For endless loops. A test that uses this must not depend on how soon a call ends.
-const SHORT: Limits = Limits {
+const SHORT: SandboxLimits = SandboxLimits {
     memory: 64 << 20,
     time: Duration::from_millis(200),
     time_per_input: Duration::from_millis(1),
 };
 
 /// The kind of trap of one call, and its text.
-fn trap(what: &str, limits: Limits) -> (Kind, String) {
+fn trap(what: &str, limits: SandboxLimits) -> (TrapKind, String) {
     let rules = odd_with(what, limits);
     let mut sandbox = Sandbox::new(&rules).expect("a sandbox");
     let mut state = Memory::default();
     let trap = sandbox.process(&batch(&["a", "b"]), &mut state, 1).expect_err("a trap");
     // The trap has destroyed this instance, and no other one.
     let again = sandbox.process(&batch(&["a"]), &mut state, 1).expect_err("dead");
-    assert_eq!(again.kind, Kind::Dead);
+    assert_eq!(again.kind, TrapKind::Dead);
     assert!(Sandbox::<Memory>::new(&rules).is_ok(), "a fresh one starts");
     (trap.kind, trap.text)
 }
@@ -81,7 +81,7 @@ fn an_empty_batch_has_no_effects() {
 #[test]
 fn a_panic_says_its_message() {
     let (kind, text) = trap("panic", patient());
-    assert_eq!(kind, Kind::Panic);
+    assert_eq!(kind, TrapKind::Panic);
     assert!(text.contains("no reason at all"), "{text}");
 }
 
@@ -92,7 +92,7 @@ fn only_the_poisoned_batch_traps() {
     let mut sandbox = Sandbox::new(&rules).unwrap();
     sandbox.process(&batch(&["a", "b"]), &mut state, 1).unwrap();
     let trap = sandbox.process(&batch(&["a", "poison"]), &mut state, 1).unwrap_err();
-    assert_eq!(trap.kind, Kind::Panic);
+    assert_eq!(trap.kind, TrapKind::Panic);
     let mut fresh = Sandbox::new(&rules).unwrap();
     fresh.process(&batch(&["a"]), &mut state, 1).unwrap();
 }
@@ -100,7 +100,7 @@ fn only_the_poisoned_batch_traps() {
 #[test]
 fn a_loop_ends_at_the_time_limit_and_patience_multiplies_it() {
     let started = Instant::now();
-    assert_eq!(trap("loop", SHORT).0, Kind::Time);
+    assert_eq!(trap("loop", SHORT).0, TrapKind::Time);
     assert!(started.elapsed() >= SHORT.time, "not before");
     let rules = odd_with("loop", SHORT);
     let started = Instant::now();
@@ -108,13 +108,13 @@ fn a_loop_ends_at_the_time_limit_and_patience_multiplies_it() {
         .unwrap()
         .process(&batch(&["a"]), &mut Memory::default(), 3)
         .unwrap_err();
-    assert_eq!(trap.kind, Kind::Time);
+    assert_eq!(trap.kind, TrapKind::Time);
     assert!(started.elapsed() >= SHORT.time * 3, "{:?}", started.elapsed());
 }
 
 #[test]
 fn the_time_limit_grows_with_the_batch() {
-    let limits = Limits {
+    let limits = SandboxLimits {
         time: Duration::from_millis(1),
         time_per_input: Duration::from_millis(100),
         ..SHORT
@@ -126,7 +126,7 @@ fn the_time_limit_grows_with_the_batch() {
         .unwrap()
         .process(&four, &mut Memory::default(), 1)
         .unwrap_err();
-    assert_eq!(trap.kind, Kind::Time);
+    assert_eq!(trap.kind, TrapKind::Time);
     assert!(
         started.elapsed() >= Duration::from_millis(400),
         "{:?}",
@@ -141,30 +141,30 @@ fn rules_tick_on_when_the_engine_is_gone() {
         .unwrap()
         .process(&batch(&["a"]), &mut Memory::default(), 1)
         .unwrap_err();
-    assert_eq!(trap.kind, Kind::Time);
+    assert_eq!(trap.kind, TrapKind::Time);
     let mut sandbox = Sandbox::new(&rules).unwrap();
     drop(rules);
     let trap = sandbox.process(&batch(&["a"]), &mut Memory::default(), 1).unwrap_err();
-    assert_eq!(trap.kind, Kind::Time);
+    assert_eq!(trap.kind, TrapKind::Time);
 }
 
 #[test]
 fn memory_is_bounded() {
     let (kind, text) = trap("eat", patient());
-    assert_eq!(kind, Kind::Memory);
+    assert_eq!(kind, TrapKind::Memory);
     assert!(text.contains("memory_limit"), "{text}");
 }
 
 #[test]
 fn ten_million_effects_end_at_the_memory_limit() {
-    assert_eq!(trap("flood", patient()).0, Kind::Memory);
+    assert_eq!(trap("flood", patient()).0, TrapKind::Memory);
 }
 
 #[test]
 fn endless_recursion_ends() {
-    assert_eq!(trap("recurse", patient()).0, Kind::Stack);
+    assert_eq!(trap("recurse", patient()).0, TrapKind::Stack);
     let (kind, text) = trap("recurse-wide", patient());
-    assert_eq!(kind, Kind::Other);
+    assert_eq!(kind, TrapKind::Other);
     assert!(text.contains("nested too deep"), "{text}");
 }
 
@@ -177,7 +177,7 @@ fn unreadable_state_is_a_trap_and_the_state_comes_back() {
         .unwrap()
         .process(&batch(&["a"]), &mut state, 1)
         .unwrap_err();
-    assert_eq!(trap.kind, Kind::Host);
+    assert_eq!(trap.kind, TrapKind::Host);
     assert!(trap.text.contains("disk on fire"), "{trap}");
     state.broken = false;
     let effects = Sandbox::new(&rules)
@@ -196,7 +196,7 @@ fn reads_are_checked_before_state_sees_them() {
         ("read-page-of-value", "store `values`, which has one value"),
     ] {
         let (kind, said) = trap(what, patient());
-        assert_eq!(kind, Kind::Host, "{what}");
+        assert_eq!(kind, TrapKind::Host, "{what}");
         assert!(said.contains(text), "{what}: {said}");
     }
 }

@@ -27,7 +27,7 @@ pub use event::{
     Event, Money, Stream, address, birth_date, bytes, kind_of_wallet, long, money, nothing, other_user, session,
     session_closed,
 };
-pub use pelton::testkit::{Dice, Letter as DeadLetter, Way};
+pub use pelton::testkit::{DeadLetter, Dice, Way};
 pub use pipeline::{Stage, User};
 pub use seen::{Cell, Output};
 pub use setup::{Setup, always, always_with, compiler};

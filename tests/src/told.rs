@@ -3,7 +3,7 @@
 //! Rule: this uses only the host's decoders, and its names for the state of the money rules.
 
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
-use pelton::deploy::protocol::{Decision, Deploy, Key, Record};
+use pelton::deploy::protocol::{ControlRecord, Decision, Deploy, Key};
 use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
 use pelton::record::{Offset, Rank, StepKey, VersionId};
 use pelton::state::lookups;
@@ -22,14 +22,14 @@ pub fn control(
         if matches!(Key::decode(&key), Key::Chunk(..)) {
             continue;
         }
-        said.push(match Record::decode(&value).map_err(|why| why.to_string())? {
-            Record::Deploy(deploy) => Said::Deploy {
+        said.push(match ControlRecord::decode(&value).map_err(|why| why.to_string())? {
+            ControlRecord::Deploy(deploy) => Said::Deploy {
                 number: deploy.number,
                 at: deploy.at,
                 settings: settings(&deploy).ok_or("settings that nobody deploys")?,
             },
-            Record::Answer { number, task, position } => Said::Answer { number, task, position },
-            Record::Decision { number, decision } => match decision {
+            ControlRecord::Answer { number, task, position } => Said::Answer { number, task, position },
+            ControlRecord::Decision { number, decision } => match decision {
                 Decision::Commit(at) => Said::Commit { number, at },
                 Decision::Cancel(_) => Said::Cancel { number },
                 Decision::Withdraw(_) => Said::Withdraw { number },

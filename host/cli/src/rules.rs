@@ -228,7 +228,7 @@ fn deploy(wish: Wish, to: &Target, err: &mut dyn Write) -> Result<String, Troubl
     })
 }
 
-fn status(to: &Target, show: fn(&pelton::deploy::api::Running) -> String) -> Result<String, Trouble> {
+fn status(to: &Target, show: fn(&pelton::deploy::api::RulesStatus) -> String) -> Result<String, Trouble> {
     let running = Via::of(to)?.status()?;
     Ok(match to.json {
         true => serde_json::json!(running).to_string(),

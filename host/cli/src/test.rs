@@ -4,7 +4,7 @@ use super::exit::{FINDINGS, OK};
 use super::print::say;
 use clap::Args;
 use pelton::testkit::file::ScenarioFile;
-use pelton::testkit::play::{Problem, Report, play};
+use pelton::testkit::play::{PlayReport, Problem, play};
 use pelton::testkit::{Compiler, Setup, Way};
 use serde_json::json;
 use std::io::Write;
@@ -42,7 +42,7 @@ pub(super) struct Test {
 /// A file that was played.
 pub(super) struct Played {
     path: PathBuf,
-    pub(super) report: Report,
+    pub(super) report: PlayReport,
     took: Duration,
     /// Whether the file was changed.
     written: bool,
@@ -158,14 +158,14 @@ pub(super) fn inside(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// Plays a file in every way. If `update`, the file may be changed.
 pub(super) fn one(setup: &Setup, path: PathBuf, seed: u64, update: bool) -> Played {
     let begun = Instant::now();
-    let problem = |line, text| Report {
+    let problem = |line, text| PlayReport {
         problems: vec![Problem { line, text }],
-        ..Report::default()
+        ..PlayReport::default()
     };
     let mut written = false;
     let report = match std::fs::read_to_string(&path).map(|text| (ScenarioFile::parse(&text), text)) {
         Err(why) => problem(0, format!("it can't be read: {why}")),
-        Ok((Err(wrong), _)) => Report {
+        Ok((Err(wrong), _)) => PlayReport {
             problems: wrong
                 .into_iter()
                 .map(|wrong| Problem {
@@ -173,7 +173,7 @@ pub(super) fn one(setup: &Setup, path: PathBuf, seed: u64, update: bool) -> Play
                     text: wrong.why,
                 })
                 .collect(),
-            ..Report::default()
+            ..PlayReport::default()
         },
         Ok((Ok(file), text)) => {
             let folder = path.parent().unwrap_or(Path::new(""));

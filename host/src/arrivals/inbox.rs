@@ -5,7 +5,7 @@
 //! the clock as it was just before that record, so reading again from there gives the same effective times.
 
 use crate::record::journal::Verdict;
-use crate::record::watermark::{Clock, Placed};
+use crate::record::watermark::{PartitionClock, Placed};
 use crate::record::{Millis, Offset};
 use crate::state::meta::InputMeta;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ const ROOM_KEPT: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Inbox {
     out_of_orderness: Millis,
-    clock: Clock,
+    clock: PartitionClock,
     /// The next offset that may arrive.
     position: Offset,
     /// How far the partition was read before the last restart. Nothing new is decided below this offset.
@@ -44,7 +44,7 @@ pub struct Inbox {
 struct InboxEntry {
     offset: Offset,
     /// The clock just before the record.
-    before: Clock,
+    before: PartitionClock,
     done: bool,
 }
 

@@ -26,7 +26,7 @@ use packed::Packed;
 use std::collections::VecDeque;
 
 /// Index of a kept chunk. It is reused when the chunk is gone.
-pub type Slot = u32;
+pub type ChunkSlot = u32;
 
 /// How many slots are kept when nothing waits any more: 1,024 of about 170 bytes. The memory of more is freed.
 const SLOTS_KEPT: usize = 1024;
@@ -37,14 +37,14 @@ pub struct Shelf {
     /// One for each kept chunk, and free ones. There is no limit on their number, because an input that is behind the
     /// others is never paused. A spilled chunk costs only its slot, about 170 bytes.
     slots: Vec<Kept>,
-    free: Vec<Slot>,
+    free: Vec<ChunkSlot>,
     /// By rank.
     bytes: Vec<Bytes>,
     /// How many bytes an input may have in memory before its next chunk is spilled.
     limit: usize,
     scratch: Scratch,
     /// Chunks that were read back, oldest first. Their size is limited as the rules say.
-    back: VecDeque<Slot>,
+    back: VecDeque<ChunkSlot>,
     back_bytes: usize,
     /// Bytes that were read back for the current batch.
     batch_bytes: usize,
@@ -102,7 +102,7 @@ impl Shelf {
 
     /// Adds a chunk with `live` waiting records, at least one. `ahead` says that its input will be paused if it exceeds
     /// its limit.
-    pub fn add(&mut self, chunk: Chunk, live: u32, ahead: bool) -> Slot {
+    pub fn add(&mut self, chunk: Chunk, live: u32, ahead: bool) -> ChunkSlot {
         assert!(live > 0, "a chunk is kept for the records of it that wait");
         let size = chunk.bytes.len();
         let of_input = &mut self.bytes[usize::from(chunk.topic)];
@@ -125,7 +125,7 @@ impl Shelf {
             }
             None => {
                 self.slots.push(kept);
-                self.slots.len() as Slot - 1
+                self.slots.len() as ChunkSlot - 1
             }
         }
     }
@@ -147,19 +147,19 @@ impl Shelf {
     /// Brings a chunk into memory until the batch ends. Returns false if this batch can't have more, or if the chunk is
     /// [lost](Shelf::is_lost).
     #[inline]
-    pub fn bring(&mut self, slot: Slot) -> bool {
+    pub fn bring(&mut self, slot: ChunkSlot) -> bool {
         !self.slots[slot as usize].away || self.read(slot)
     }
 
     /// A record of a chunk in memory: see [`bring`](Shelf::bring).
     #[inline]
-    pub fn record(&self, slot: Slot, index: u32) -> InputRecord<'_> {
+    pub fn record(&self, slot: ChunkSlot, index: u32) -> InputRecord<'_> {
         self.slots[slot as usize].chunk.record(index as usize)
     }
 
     /// Notes that a record of a chunk is processed.
     #[inline]
-    pub fn done(&mut self, slot: Slot) {
+    pub fn done(&mut self, slot: ChunkSlot) {
         let kept = &mut self.slots[slot as usize];
         kept.live -= 1;
         if kept.live == 0 {
@@ -193,7 +193,7 @@ impl Shelf {
         self.scratch.clear();
     }
 
-    fn remove(&mut self, slot: Slot) {
+    fn remove(&mut self, slot: ChunkSlot) {
         let gone = std::mem::take(&mut self.slots[slot as usize]);
         self.free.push(slot);
         let of_input = &mut self.bytes[usize::from(gone.chunk.topic)];
@@ -231,7 +231,7 @@ impl Shelf {
     }
 
     #[cold]
-    fn read(&mut self, slot: Slot) -> bool {
+    fn read(&mut self, slot: ChunkSlot) -> bool {
         if self.batch_bytes > self.limit || self.trust.lost {
             return false;
         }

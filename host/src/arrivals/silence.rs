@@ -37,7 +37,7 @@ pub struct Heartbeat {
 
 /// The state of one input.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
+pub struct InputProgress {
     pub watermark: Millis,
     pub idle: bool,
 }
@@ -57,7 +57,7 @@ impl Silence {
     }
 
     /// The time that idle inputs have reached. [`NEVER`] if there is no input, or none has a watermark yet.
-    pub fn reached(&mut self, inputs: &[Standing], now: Duration) -> Millis {
+    pub fn reached(&mut self, inputs: &[InputProgress], now: Duration) -> Millis {
         let busy = inputs.iter().filter(|input| !input.idle);
         if let Some(slowest) = busy.map(|input| input.watermark).min() {
             self.all_idle = None;
@@ -86,7 +86,7 @@ impl Silence {
 impl Demand {
     /// The target for heartbeats of idle inputs when event time moves from `watermark` to `reached`. `first` is the
     /// time of the first waiting record. Returns `None` if nothing waits for event time.
-    pub fn target(&self, first: Option<Millis>, watermark: Millis, reached: Millis) -> Option<Target> {
+    pub fn target(&self, first: Option<Millis>, watermark: Millis, reached: Millis) -> Option<HeartbeatTarget> {
         let waits = [first, self.timer];
         // No heartbeat releases what the task may not take.
         let may_step = self.until > watermark;
@@ -94,11 +94,11 @@ impl Demand {
         let takeover = self.takeover.filter(|at| (watermark..reached).contains(at));
         match takeover {
             // Its time must have passed, but event time need not be any later.
-            Some(at) if !frees => Some(Target {
+            Some(at) if !frees => Some(HeartbeatTarget {
                 time: at.saturating_add(1),
                 urgent: true,
             }),
-            _ if waits != [None, None] => Some(Target {
+            _ if waits != [None, None] => Some(HeartbeatTarget {
                 time: reached,
                 urgent: frees || takeover.is_some(),
             }),
@@ -109,7 +109,7 @@ impl Demand {
 
 /// What heartbeats should say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct HeartbeatTarget {
     /// The new watermark.
     pub time: Millis,
     /// Whether it releases something.
@@ -124,8 +124,8 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn standing(watermark: Millis, idle: bool) -> Standing {
-        Standing { watermark, idle }
+    fn standing(watermark: Millis, idle: bool) -> InputProgress {
+        InputProgress { watermark, idle }
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn what_waits_decides_how_far_it_goes() {
         let demand = |timer, takeover, until| Demand { timer, takeover, until };
-        let target = |time, urgent| Some(Target { time, urgent });
+        let target = |time, urgent| Some(HeartbeatTarget { time, urgent });
         let free = Millis::MAX;
         assert_eq!(demand(None, None, free).target(None, 10, 20), None);
         assert_eq!(demand(None, None, free).target(Some(15), 10, 20), target(20, true));

@@ -54,7 +54,7 @@ fn layout(inputs: &[InputConfig], partitions: i32, buffer_bytes: usize, scratch:
 fn fresh(inputs: usize) -> Vec<InputMeta> {
     let meta = InputMeta {
         next: Offset(0),
-        clock: crate::record::watermark::Clock::START,
+        clock: crate::record::watermark::PartitionClock::START,
         heartbeats: vec![],
         verdicts: vec![],
         read: Offset(0),

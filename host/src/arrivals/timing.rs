@@ -66,14 +66,14 @@ mod tests {
     use super::*;
     use crate::log::{Chunk, Fetched};
     use crate::record::Offset;
-    use crate::record::watermark::Clock;
+    use crate::record::watermark::PartitionClock;
     use crate::state::meta::InputMeta;
 
     /// An input whose records below offset 5 were read before the last restart, with a verdict about record 3.
     fn inbox() -> Inbox {
         let meta = InputMeta {
             next: Offset(0),
-            clock: Clock::START,
+            clock: PartitionClock::START,
             heartbeats: vec![],
             verdicts: vec![(Offset(3), Verdict::TooFarAhead)],
             read: Offset(5),

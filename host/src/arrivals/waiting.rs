@@ -3,7 +3,7 @@
 //! Rule: this is all that a task keeps for such a record. [`Arrivals`](super::Arrivals) knows everything else.
 
 use super::inbox::Ticket;
-use super::shelf::Slot;
+use super::shelf::ChunkSlot;
 use crate::record::{Millis, Offset, Rank, StepKey};
 
 /// A record that waits to be processed. It takes 40 bytes and may be copied. It is valid until the record is taken.
@@ -15,7 +15,7 @@ pub struct Waiting {
     /// Its number in its inbox.
     pub(super) ticket: Ticket,
     /// Its chunk on the shelf.
-    pub(super) slot: Slot,
+    pub(super) slot: ChunkSlot,
     /// Its index in the chunk.
     pub(super) index: u32,
     pub(super) rank: Rank,

@@ -3,7 +3,7 @@
 //! Rule: looking at a task changes nothing.
 
 use crate::record::{Millis, Number, Offset, Partition, VersionId};
-use crate::state::meta::Prepared;
+use crate::state::meta::PreparedDeploy;
 use std::sync::Arc;
 
 /// The status of a task.
@@ -38,7 +38,7 @@ pub struct Status {
     /// The last deploy that it has taken over.
     pub deployed: Number,
     /// The deploy that it holds for, if any.
-    pub prepared: Option<Prepared>,
+    pub prepared: Option<PreparedDeploy>,
     /// The version of the rules as of the last commit.
     pub committed: VersionId,
     /// A version that it needs and does not have, if any.
@@ -46,12 +46,12 @@ pub struct Status {
     /// Why the local store can't take its state, if so. The worker fills this in.
     pub unstored: Option<Arc<str>>,
     /// Its deploy exceeds a budget.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<BudgetExceeded>,
 }
 
 /// A deploy exceeds a budget in a task.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct BudgetExceeded {
     /// Which budget, and why.
     pub why: String,
     /// Whether the task has stopped for that.

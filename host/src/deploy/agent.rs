@@ -14,9 +14,9 @@ mod deploy_agent;
 mod say;
 mod shadow;
 
-pub use deploy_agent::{DeployAgent, First, Parts, Play};
+pub use deploy_agent::{AgentParts, ConfiguredRules, DeployAgent, Play};
 
-use super::compile::{Job, Source, Told};
+use super::compile::{CompileJob, ComponentSource, Told};
 use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::{Prepare, RulesSchedule};
@@ -111,14 +111,14 @@ impl DeployAgent {
                 // The record with its deploy was not read yet.
                 continue;
             };
-            let here = self.components.get(&deploy.component).map(Source::Here);
-            let topic = || self.parts.reader.fetch(deploy).map(Source::Topic);
+            let here = self.components.get(&deploy.component).map(ComponentSource::Here);
+            let topic = || self.parts.reader.fetch(deploy).map(ComponentSource::Topic);
             let Some(source) = here.or_else(topic) else {
                 let why = "its component is not on the control topic any more: was it pruned?".to_owned();
                 self.failed.insert(version, why);
                 continue;
             };
-            let job = Job {
+            let job = CompileJob {
                 version,
                 settings: deploy.settings.clone(),
                 source,

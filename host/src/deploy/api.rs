@@ -3,7 +3,7 @@
 //! Rule: these are the words of an API. Fields may be added, but none changes its meaning.
 
 use crate::record::{Millis, Partition};
-use crate::shadow::{Report, Seen};
+use crate::shadow::{Seen, ShadowReport};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ pub struct Deployed {
     /// Event time at which it takes over, in milliseconds since 1970. Absent if nothing was done.
     pub at: Option<Millis>,
     /// Notes about the deploy.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<DeployFinding>,
     /// How long it runs as a shadow, if it does. The number is then the shadow's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Millis>,
@@ -65,7 +65,7 @@ pub struct Deployed {
 
 /// One finding about a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub struct DeployFinding {
     /// Whether it keeps the deploy from being accepted.
     pub error: bool,
     /// What it is about: `store 'sessions'`.
@@ -74,7 +74,7 @@ pub struct Finding {
     pub why: String,
 }
 
-impl std::fmt::Display for Finding {
+impl std::fmt::Display for DeployFinding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let level = if self.error { "error" } else { "note" };
         write!(f, "{level}: {}: {}", self.what, self.why)
@@ -125,7 +125,7 @@ pub struct OneDeploy {
 
 /// The answer of `GET /rules`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Running {
+pub struct RulesStatus {
     /// Name of the pipeline.
     pub pipeline: String,
     /// Name of the instance that answers.
@@ -189,7 +189,7 @@ pub struct Shadowing {
     /// Number of the pipeline's tasks.
     pub of: usize,
     /// The reports by task. Tasks that have not begun are left out.
-    pub tasks: BTreeMap<Partition, Report>,
+    pub tasks: BTreeMap<Partition, ShadowReport>,
     /// The counts of all tasks together.
     pub total: Seen,
 }

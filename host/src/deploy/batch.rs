@@ -3,7 +3,7 @@
 //! Rule: it is written completely or not at all. If the outcome is in doubt, the topic shows it.
 
 use crate::binding::Layout;
-use crate::deploy::protocol::{CHUNK_BYTES, Key, Record};
+use crate::deploy::protocol::{CHUNK_BYTES, ControlRecord, Key};
 use crate::log::{Outgoing, Transaction};
 use crate::record::{Millis, Span};
 
@@ -14,8 +14,8 @@ pub struct ControlBatch {
 }
 
 impl ControlBatch {
-    /// Adds a record. [`Record::key`] explains the `nonce`.
-    pub fn record(&mut self, layout: &Layout, record: &Record, nonce: &[u8; 16], wall: Millis) {
+    /// Adds a record. [`ControlRecord::key`] explains the `nonce`.
+    pub fn record(&mut self, layout: &Layout, record: &ControlRecord, nonce: &[u8; 16], wall: Millis) {
         self.put(layout, &record.key(nonce), Some(&record.value()), wall);
     }
 

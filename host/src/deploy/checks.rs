@@ -4,12 +4,12 @@
 //! version could not read it after a rollback. A one-way deploy allows the latter. (The compiler checks world, imports
 //! and names. Each task checks its pending timers and lookups.)
 
-use crate::deploy::api::Finding;
-use crate::deploy::protocol::{Control, Declared, DeployState, Store};
+use crate::deploy::api::DeployFinding;
+use crate::deploy::protocol::{Control, Declared, DeclaredStore, DeployState};
 use pelton_convert::incompatibilities;
 
 /// All findings about a version that would follow the committed ones.
-pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
+pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<DeployFinding> {
     // Withdrawn versions have written state too. The running version comes last.
     let running = control.newest();
     let ever = control.deploys().filter(|known| {
@@ -29,7 +29,7 @@ pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<Finding> {
 }
 
 /// Like [`check`], with the declarations of the earlier versions, of which the running one is last.
-pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Finding> {
+pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<DeployFinding> {
     let mut findings = vec![];
     let Some(running) = earlier.last() else {
         return findings;
@@ -37,9 +37,9 @@ pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Find
     for store in &new.stores {
         stores(store, earlier, running, one_way, &mut findings);
     }
-    let gone = |store: &&Store| new.stores.iter().all(|kept| kept.name != store.name);
+    let gone = |store: &&DeclaredStore| new.stores.iter().all(|kept| kept.name != store.name);
     for store in running.stores.iter().filter(gone) {
-        findings.push(Finding {
+        findings.push(DeployFinding {
             error: false,
             what: format!("store '{}'", store.name),
             why: "is not declared any more: what it holds is kept, unread".into(),
@@ -63,21 +63,21 @@ pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Find
         ))
     });
     for (name, _) in running.outputs.iter().filter(|(name, _)| missing(&new.outputs, name)) {
-        findings.push(Finding {
+        findings.push(DeployFinding {
             error: false,
             what: format!("output '{name}'"),
             why: "is not written any more".into(),
         });
     }
     for timer in running.timers.iter().filter(|timer| !new.timers.contains(timer)) {
-        findings.push(Finding {
+        findings.push(DeployFinding {
             error: false,
             what: format!("timer '{timer}'"),
             why: "is not declared any more: tasks where one is pending refuse, unless --drop-timers".into(),
         });
     }
     for (name, _) in running.lookups.iter().filter(|(name, _)| missing(&new.lookups, name)) {
-        findings.push(Finding {
+        findings.push(DeployFinding {
             error: false,
             what: format!("lookup '{name}'"),
             why: "is not declared any more: tasks where one is pending refuse, unless --drop-timers".into(),
@@ -86,16 +86,22 @@ pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Find
     findings
 }
 
-fn stores(store: &Store, earlier: &[&Declared], running: &Declared, one_way: bool, findings: &mut Vec<Finding>) {
+fn stores(
+    store: &DeclaredStore,
+    earlier: &[&Declared],
+    running: &Declared,
+    one_way: bool,
+    findings: &mut Vec<DeployFinding>,
+) {
     let what = format!("store '{}'", store.name);
     let mut error = |why: String| {
-        findings.push(Finding {
+        findings.push(DeployFinding {
             error: true,
             what: what.clone(),
             why,
         });
     };
-    let same = |known: &&Store| known.name == store.name;
+    let same = |known: &&DeclaredStore| known.name == store.name;
     for (age, known) in earlier
         .iter()
         .rev()
@@ -123,12 +129,12 @@ fn stores(store: &Store, earlier: &[&Declared], running: &Declared, one_way: boo
     {
         let what = what.clone();
         findings.push(match one_way {
-            true => Finding {
+            true => DeployFinding {
                 error: false,
                 what,
                 why: format!("new values can't be read by the version of now ({why}): there is no way back to it"),
             },
-            false => Finding {
+            false => DeployFinding {
                 error: true,
                 what,
                 why: format!(
@@ -149,7 +155,7 @@ fn pairs(
     kind: &str,
     new: &[(String, String)],
     old: &[(String, String)],
-    findings: &mut Vec<Finding>,
+    findings: &mut Vec<DeployFinding>,
     compare: impl Fn(&str, &str) -> Option<(bool, String)>,
 ) {
     for (name, schema) in new {
@@ -157,7 +163,7 @@ fn pairs(
             && let Some((error, why)) = compare(schema, before)
         {
             let what = format!("{kind} '{name}'");
-            findings.push(Finding { error, what, why });
+            findings.push(DeployFinding { error, what, why });
         }
     }
 }

@@ -18,7 +18,7 @@ use super::DeployRefused;
 use super::batch::ControlBatch;
 use super::reader::ControlReader;
 use crate::deploy::api::{Cancelled, Deployed, Wish};
-use crate::deploy::protocol::{Control, Decision, Deploy, DeployState, KnownDeploy, Record};
+use crate::deploy::protocol::{Control, ControlRecord, Decision, Deploy, DeployState, KnownDeploy};
 use crate::record::{Millis, Number};
 use crate::rules::Version;
 use deploy_client::{Result, SLACK, WAIT, no_cancel, no_deploy, patiently};
@@ -68,7 +68,7 @@ impl DeployClient {
         }
         let deploy = self.record(number, &candidate, &wish);
         let own = deploy.nonce;
-        self.announce(&mut reader, &candidate.component, deploy, Record::Deploy)?;
+        self.announce(&mut reader, &candidate.component, deploy, ControlRecord::Deploy)?;
         match reader.control().known(number) {
             Some(known) if known.deploy.nonce == own => {}
             Some(known) => {
@@ -147,7 +147,7 @@ impl DeployClient {
         let mut batch = ControlBatch::default();
         batch.record(
             &self.layout,
-            &Record::Decision { number, decision },
+            &ControlRecord::Decision { number, decision },
             &self.own(wall),
             wall,
         );

@@ -6,11 +6,11 @@
 use super::reader::Fetch;
 use crate::binding::{Misfits, Wiring};
 use crate::config::Config;
-use crate::deploy::protocol::{Declared, Store};
+use crate::deploy::protocol::{Declared, DeclaredStore};
 use crate::error::Failure;
 use crate::record::VersionId;
 use crate::registry::Schemas;
-use crate::rules::{Engine, Limits, Refused, Shape, Version};
+use crate::rules::{Engine, Refused, SandboxLimits, Shape, Version};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ pub enum Unfit {
 }
 
 /// Starts a compilation, which blocks for seconds. Fails if that is not possible now.
-pub type Start = Box<dyn FnMut(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send>;
+pub type SpawnCompile = Box<dyn FnMut(Box<dyn FnOnce() + Send>) -> std::io::Result<()> + Send>;
 
 /// Maximum duration of each wait for a component's chunks.
 const WAIT: Duration = Duration::from_millis(50);
@@ -70,11 +70,11 @@ pub fn compiler(
     clippy::disallowed_methods,
     reason = "a compilation takes seconds, off the other threads"
 )]
-pub fn on_threads() -> Start {
-    type Job = Box<dyn FnOnce() + Send>;
+pub fn on_threads() -> SpawnCompile {
+    type CompileJob = Box<dyn FnOnce() + Send>;
     // As many threads as compilations have run at once. An agent starts one for each version that its tasks or a deploy
     // need.
-    let mut threads: Vec<(Sender<Job>, Arc<AtomicBool>)> = vec![];
+    let mut threads: Vec<(Sender<CompileJob>, Arc<AtomicBool>)> = vec![];
     Box::new(move |job| {
         // A thread that has panicked stays busy for ever.
         let idle = threads.iter().find(|(_, busy)| !busy.swap(true, Ordering::AcqRel));
@@ -85,7 +85,7 @@ pub fn on_threads() -> Start {
             },
             None => job,
         };
-        let (jobs, todo) = channel::<Job>();
+        let (jobs, todo) = channel::<CompileJob>();
         let busy = Arc::new(AtomicBool::new(true));
         let shared = busy.clone();
         let work = move || {
@@ -103,11 +103,11 @@ pub fn on_threads() -> Start {
 }
 
 /// The limits of a sandbox.
-pub fn limits(config: &Config) -> Limits {
-    Limits {
+pub fn limits(config: &Config) -> SandboxLimits {
+    SandboxLimits {
         memory: config.rules.memory_limit,
         time: config.rules.time_limit,
-        ..Limits::default()
+        ..SandboxLimits::default()
     }
 }
 
@@ -124,7 +124,7 @@ pub fn declared(wiring: &Wiring) -> Arc<Declared> {
         stores: description
             .stores
             .iter()
-            .map(|store| Store {
+            .map(|store| DeclaredStore {
                 name: store.name.clone(),
                 map: store.shape == Shape::Map,
                 schema: store.schema.clone(),
@@ -157,14 +157,14 @@ fn expected(wiring: Arc<Wiring>, announced: &VersionId) -> Result<Arc<Wiring>, U
 }
 
 /// A version that must be fetched and compiled.
-pub struct Job {
+pub struct CompileJob {
     pub version: VersionId,
     pub settings: String,
-    pub source: Source,
+    pub source: ComponentSource,
 }
 
 /// Where a component comes from.
-pub enum Source {
+pub enum ComponentSource {
     /// It is in memory.
     Here(Arc<Vec<u8>>),
     /// It is on the control topic.
@@ -181,13 +181,13 @@ pub enum Told {
     Again(VersionId, String),
 }
 
-impl Job {
+impl CompileJob {
     /// Runs the job, which blocks for seconds.
     pub fn run(self, compile: &Compile, tell: &Sender<Told>) {
         let version = self.version;
         let component = match self.source {
-            Source::Here(component) => Ok(component),
-            Source::Topic(fetch) => fetch.run(WAIT).map(Arc::new),
+            ComponentSource::Here(component) => Ok(component),
+            ComponentSource::Topic(fetch) => fetch.run(WAIT).map(Arc::new),
         };
         let told = match component {
             Ok(component) => {

@@ -3,7 +3,7 @@
 //! Rule: records are applied in the order of the topic, from its start. Components are not kept, only their offsets.
 
 use crate::binding::Layout;
-use crate::deploy::protocol::{Control, Deploy, Effect, Key, Record};
+use crate::deploy::protocol::{Applied, Control, ControlRecord, Deploy, Key};
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Chunk, Log, Reader};
 use crate::record::Offset;
@@ -82,12 +82,12 @@ impl ControlReader {
                 (Key::Other, None) => {}
                 (Key::Other, Some(value)) => {
                     let topic = || &self.layout.topics[usize::from(self.layout.control)];
-                    let record = Record::decode(value)
+                    let record = ControlRecord::decode(value)
                         .map_err(|why| Failure::Fatal(format!("the control topic '{}': {why}", topic())))?;
                     match self.control.apply(record) {
-                        Effect::Changed => changed = true,
-                        Effect::None => {}
-                        Effect::Refused(why) => tracing::warn!(why, "a record on the control topic was ignored"),
+                        Applied::Changed => changed = true,
+                        Applied::None => {}
+                        Applied::Refused(why) => tracing::warn!(why, "a record on the control topic was ignored"),
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Why something that was asked of a pipeline's deploys was not done.
 
-use super::api::Finding;
+use super::api::DeployFinding;
 use super::compile::Unfit;
 use crate::error::Failure;
 use thiserror::Error;
@@ -16,7 +16,7 @@ pub enum DeployRefused {
     Unfit(#[from] Unfit),
     /// The rules change what they must not. Notes are among the findings.
     #[error("{}", lines(.0))]
-    Findings(Vec<Finding>),
+    Findings(Vec<DeployFinding>),
     /// Somebody else was faster.
     #[error("{0}")]
     Overtaken(String),
@@ -42,6 +42,6 @@ impl From<Failure> for DeployRefused {
 }
 
 /// The findings, one per line.
-fn lines(findings: &[Finding]) -> String {
+fn lines(findings: &[DeployFinding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

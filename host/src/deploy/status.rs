@@ -3,7 +3,7 @@
 //! Rule: it only uses [`Control`], so an instance and a command that reads the brokers say the same.
 
 use crate::deploy::api::{Deploys, OneDeploy, Shadowing};
-use crate::deploy::protocol::{Control, DeployState, KnownDeploy, Stage};
+use crate::deploy::protocol::{Control, DeployStage, DeployState, KnownDeploy};
 use crate::record::{Millis, Partition};
 use crate::rules::Version;
 use crate::shadow::{Seen, Trial};
@@ -62,10 +62,10 @@ fn sum(shadowing: &mut Shadowing) {
     }
 }
 
-fn stage(stage: Stage) -> &'static str {
+fn stage(stage: DeployStage) -> &'static str {
     match stage {
-        Stage::Fetched => "fetched",
-        Stage::Ready => "ready",
+        DeployStage::Fetched => "fetched",
+        DeployStage::Ready => "ready",
     }
 }
 

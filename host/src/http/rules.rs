@@ -6,7 +6,7 @@
 use super::refused::refuse;
 use super::surface::Shared;
 use crate::deploy::DeployRefused;
-use crate::deploy::api::{Deploys, Running, Wish};
+use crate::deploy::api::{Deploys, RulesStatus, Wish};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -33,7 +33,7 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
         .into_iter()
         .filter_map(|task| Some((task.partition, task.version?)));
     let Deploys { deploys, taken, shadow } = (shared.surface.deploys)();
-    Json(Running {
+    Json(RulesStatus {
         pipeline: health.pipeline,
         instance: health.instance,
         version: health.version,

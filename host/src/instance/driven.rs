@@ -6,7 +6,7 @@
 
 use super::command::{Claim, Command};
 use super::member::{self, Member};
-use super::restore::{Next, Restore};
+use super::restore::{Restore, RestoreNext};
 use super::seat::{Round, Seat};
 use super::site::Site;
 use super::supervisor::{Supervisor, SupervisorEvent, SupervisorRequest};
@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::fault::fault;
 use crate::record::{Offset, Partition};
 use crate::task::Task;
-use crate::task::restore::{Access, Answer, Question};
+use crate::task::restore::{Access, RestoreAnswer, RestoreQuestion};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,9 +44,9 @@ struct Working {
     restore: Restore,
     access: Access,
     /// The question that is to be asked.
-    asked: Option<Question>,
+    asked: Option<RestoreQuestion>,
     /// The answer, until the restore gets it.
-    heard: Option<Result<Answer>>,
+    heard: Option<Result<RestoreAnswer>>,
     /// Whether it is not wanted any more. What was begun is still finished.
     abandoned: bool,
 }
@@ -131,7 +131,7 @@ impl DrivenInstance {
     }
 
     /// The task that a restore is for, and the question that is about to be asked for it.
-    pub fn restoring(&self, index: usize) -> (Claim, Option<&Question>) {
+    pub fn restoring(&self, index: usize) -> (Claim, Option<&RestoreQuestion>) {
         let working = &self.restores[index];
         (working.claim(), working.asked.as_ref())
     }
@@ -160,12 +160,12 @@ impl DrivenInstance {
             self.events.push_back(restores);
         }
         match working.restore.step(&self.view) {
-            Next::Ask(question) => working.asked = Some(question),
-            Next::Wait(_) => {
+            RestoreNext::Ask(question) => working.asked = Some(question),
+            RestoreNext::Wait(_) => {
                 working.access.rest();
                 return false;
             }
-            Next::Done(task) => {
+            RestoreNext::Done(task) => {
                 let claim = working.claim();
                 self.restores.remove(index);
                 self.events.push_back(SupervisorEvent::Restored(claim, task));

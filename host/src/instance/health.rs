@@ -2,11 +2,11 @@
 //!
 //! Rule: it is healthy as long as no task needs a person's help: other rules, or a restore that makes no progress.
 
-use super::running::Running;
-use super::tasks::{Doing, Standing};
-use crate::binding::{Status, Trouble};
+use super::running::RunningInstance;
+use super::tasks::{Doing, TaskActivity};
+use crate::binding::{BudgetExceeded, Status};
 use crate::config::Config;
-use crate::deploy::protocol::{Control, Way};
+use crate::deploy::protocol::{Control, OverBudget};
 use crate::http::{Health, TaskCondition, TaskHealth};
 use crate::record::{NEVER, Partition};
 use crate::rules::Version;
@@ -16,32 +16,32 @@ use std::time::SystemTime;
 
 /// Whether its rules exceed a budget, so that it waits until a person deploys other rules.
 fn waits_for_rules(status: &Status, control: &Control) -> bool {
-    status.trouble.is_some() && control.way_back(status.deployed) == Way::Stop
+    status.trouble.is_some() && control.way_back(status.deployed) == OverBudget::Stop
 }
 
 /// What is wrong with its rules.
 fn trouble(status: &Status, control: &Control) -> Option<String> {
-    let Trouble { why, stopped } = status.trouble.as_ref()?;
+    let BudgetExceeded { why, stopped } = status.trouble.as_ref()?;
     let number = status.deployed;
     let then = match (control.way_back(number), stopped) {
-        (Way::Stop, _) => {
+        (OverBudget::Stop, _) => {
             "it was deployed one-way, so there is no way back; the task waits until you deploy other rules"
         }
-        (Way::Back, _) => "it is being withdrawn",
-        (Way::On, false) => "there is no version to go back to, so it keeps running",
-        (Way::On, true) => "the task continues with another version",
+        (OverBudget::Back, _) => "it is being withdrawn",
+        (OverBudget::On, false) => "there is no version to go back to, so it keeps running",
+        (OverBudget::On, true) => "the task continues with another version",
     };
     Some(format!("deploy {number} is at fault: {why}; {then}"))
 }
 
 /// What the instance says about itself.
-pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health + Send + Sync> {
+pub fn health(config: &Arc<Config>, running: &RunningInstance) -> Arc<dyn Fn() -> Health + Send + Sync> {
     let (tasks, view, config) = (running.tasks().clone(), running.view().clone(), config.clone());
     Arc::new(move || {
         let control = view.control();
         let tasks = tasks.lock();
         let waiting =
-            |standing: &Standing| matches!(&standing.now, Doing::Runs(status) if waits_for_rules(status, &control));
+            |standing: &TaskActivity| matches!(&standing.now, Doing::Runs(status) if waits_for_rules(status, &control));
         let waits: Vec<_> = tasks
             .iter()
             .filter(|(_, standing)| waiting(standing))
@@ -74,7 +74,7 @@ pub fn health(config: &Arc<Config>, running: &Running) -> Arc<dyn Fn() -> Health
     })
 }
 
-fn of_task(standing: &Standing, task: Partition, config: &Config, control: &Control) -> TaskHealth {
+fn of_task(standing: &TaskActivity, task: Partition, config: &Config, control: &Control) -> TaskHealth {
     let since = standing.since.duration_since(SystemTime::UNIX_EPOCH);
     let status = match &standing.now {
         Doing::Runs(status) => Some(status),

@@ -15,7 +15,7 @@ use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::fault::fault;
 use crate::record::{Offset, Partition, Stay, TopicIx};
-use crate::task::restore::{Answer, Question, Rebuild};
+use crate::task::restore::{Rebuild, RestoreAnswer, RestoreQuestion};
 use crate::task::{Restored, Task};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Restore {
     config: Arc<Config>,
     layout: Arc<Layout>,
     stored: bool,
-    part: Part,
+    part: RestorePhase,
     /// Where a task that has never committed begins, by rank.
     starts: Vec<Offset>,
     /// The end of the control topic when the partition was assigned.
@@ -49,7 +49,7 @@ pub struct Restore {
     pauses: bool,
 }
 
-enum Part {
+enum RestorePhase {
     /// Asking where the inputs begin and end.
     Inputs,
     /// Asking where the control topic ends.
@@ -61,9 +61,9 @@ enum Part {
 }
 
 /// What a restore needs from its driver.
-pub enum Next {
+pub enum RestoreNext {
     /// The answer to this question, through [`Restore::answer`].
-    Ask(Question),
+    Ask(RestoreQuestion),
     /// To be called again after this time.
     Wait(Duration),
     /// Nothing more. Contains the task, or why there is none.
@@ -79,7 +79,7 @@ impl Restore {
             config,
             layout,
             stored,
-            part: Part::Inputs,
+            part: RestorePhase::Inputs,
             starts: vec![],
             control: Offset::ZERO,
             again: AGAIN,
@@ -101,42 +101,44 @@ impl Restore {
     /// How much of the changelog was read, from 0 to 1, and what it is waiting for.
     pub fn progress(&self) -> (f64, Option<&str>) {
         let read = match &self.part {
-            Part::Inputs | Part::Control => 0.0,
-            Part::State(rebuild) => rebuild.progress(),
-            Part::Version(_) | Part::Over(_) => 1.0,
+            RestorePhase::Inputs | RestorePhase::Control => 0.0,
+            RestorePhase::State(rebuild) => rebuild.progress(),
+            RestorePhase::Version(_) | RestorePhase::Over(_) => 1.0,
         };
         (read, self.why.as_deref())
     }
 
     /// What the restore needs next.
-    pub fn step(&mut self, view: &DeployView) -> Next {
+    pub fn step(&mut self, view: &DeployView) -> RestoreNext {
         if std::mem::take(&mut self.pauses) {
-            return Next::Wait(RETRY);
+            return RestoreNext::Wait(RETRY);
         }
-        if let Part::State(rebuild) = &mut self.part {
+        if let RestorePhase::State(rebuild) = &mut self.part {
             if let Some(question) = rebuild.question() {
-                return Next::Ask(question);
+                return RestoreNext::Ask(question);
             }
             self.part = match rebuild.restored() {
                 // It asks nothing, so it is done.
-                Ok(state) => Part::Version(Box::new(state.unwrap_or_default())),
-                Err(why) => Part::Over(Some(Err(why))),
+                Ok(state) => RestorePhase::Version(Box::new(state.unwrap_or_default())),
+                Err(why) => RestorePhase::Over(Some(Err(why))),
             };
         }
         match &mut self.part {
-            Part::Inputs => Next::Ask(Question::Bounds(TopicIx::at(self.starts.len()), self.partition)),
-            Part::Control => Next::Ask(Question::Bounds(self.layout.control, 0)),
-            Part::Version(_) => self.open(view),
-            Part::Over(task) => {
-                let gone = || Err(Failure::Fatal("a restore was driven beyond its end".into()));
-                Next::Done(task.take().unwrap_or_else(gone))
+            RestorePhase::Inputs => {
+                RestoreNext::Ask(RestoreQuestion::Bounds(TopicIx::at(self.starts.len()), self.partition))
             }
-            Part::State(_) => Next::Wait(RETRY),
+            RestorePhase::Control => RestoreNext::Ask(RestoreQuestion::Bounds(self.layout.control, 0)),
+            RestorePhase::Version(_) => self.open(view),
+            RestorePhase::Over(task) => {
+                let gone = || Err(Failure::Fatal("a restore was driven beyond its end".into()));
+                RestoreNext::Done(task.take().unwrap_or_else(gone))
+            }
+            RestorePhase::State(_) => RestoreNext::Wait(RETRY),
         }
     }
 
     /// Takes the answer to the last question.
-    pub fn answer(&mut self, answer: Result<Answer>) {
+    pub fn answer(&mut self, answer: Result<RestoreAnswer>) {
         match self.go_on(answer) {
             Ok(()) => self.why = None,
             Err(Failure::Retry(why)) if !fault!("no-retry") => {
@@ -152,13 +154,13 @@ impl Restore {
                 self.again -= 1;
                 self.part = self.rebuild();
             }
-            Err(why) => self.part = Part::Over(Some(Err(why))),
+            Err(why) => self.part = RestorePhase::Over(Some(Err(why))),
         }
     }
 
-    fn go_on(&mut self, answer: Result<Answer>) -> Result<()> {
+    fn go_on(&mut self, answer: Result<RestoreAnswer>) -> Result<()> {
         match &mut self.part {
-            Part::Inputs => {
+            RestorePhase::Inputs => {
                 let (first, end) = bounds(answer)?;
                 let start = match self.config.inputs[self.starts.len()].start {
                     StartAt::Earliest => first,
@@ -167,21 +169,21 @@ impl Restore {
                 };
                 self.starts.push(start);
                 if self.starts.len() == self.config.inputs.len() {
-                    self.part = Part::Control;
+                    self.part = RestorePhase::Control;
                 }
             }
-            Part::Control => {
+            RestorePhase::Control => {
                 self.control = bounds(answer)?.1;
                 self.part = self.rebuild();
             }
-            Part::State(rebuild) => rebuild.answer(answer)?,
-            Part::Version(_) | Part::Over(_) => {}
+            RestorePhase::State(rebuild) => rebuild.answer(answer)?,
+            RestorePhase::Version(_) | RestorePhase::Over(_) => {}
         }
         Ok(())
     }
 
-    fn rebuild(&self) -> Part {
-        Part::State(Box::new(Rebuild::begin(
+    fn rebuild(&self) -> RestorePhase {
+        RestorePhase::State(Box::new(Rebuild::begin(
             self.layout.clone(),
             self.partition,
             self.stored,
@@ -189,29 +191,29 @@ impl Restore {
     }
 
     /// Opens the task, if its version is available.
-    fn open(&mut self, view: &DeployView) -> Next {
-        let part = std::mem::replace(&mut self.part, Part::Over(None));
-        let Part::Version(state) = part else {
+    fn open(&mut self, view: &DeployView) -> RestoreNext {
+        let part = std::mem::replace(&mut self.part, RestorePhase::Over(None));
+        let RestorePhase::Version(state) = part else {
             self.part = part;
-            return Next::Wait(VERSIONS);
+            return RestoreNext::Wait(VERSIONS);
         };
         match view.opening(self.partition, self.control, state.meta.as_ref()) {
             Ok(Some(schedule)) => {
                 let task = Task::open(self.partition, self.layout.clone(), schedule, *state, &self.starts);
-                Next::Done(task.map(Box::new))
+                RestoreNext::Done(task.map(Box::new))
             }
             Ok(None) => {
-                self.part = Part::Version(state);
-                Next::Wait(VERSIONS)
+                self.part = RestorePhase::Version(state);
+                RestoreNext::Wait(VERSIONS)
             }
-            Err(why) => Next::Done(Err(why)),
+            Err(why) => RestoreNext::Done(Err(why)),
         }
     }
 }
 
-fn bounds(answer: Result<Answer>) -> Result<(Offset, Offset)> {
+fn bounds(answer: Result<RestoreAnswer>) -> Result<(Offset, Offset)> {
     match answer? {
-        Answer::Bounds(start, end) => Ok((start, end)),
+        RestoreAnswer::Bounds(start, end) => Ok((start, end)),
         _ => Err(Failure::Fatal(
             "a restore was given the answer to another question".into(),
         )),

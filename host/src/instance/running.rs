@@ -11,7 +11,7 @@ use super::tasks::Tasks;
 use super::threads::{self, Crew, Threads};
 use crate::binding::{Layout, Status};
 use crate::config::Config;
-use crate::deploy::agent::{self, DeployAgent, First};
+use crate::deploy::agent::{self, ConfiguredRules, DeployAgent};
 use crate::deploy::client::DeployClient;
 use crate::deploy::compile::{Compile, on_threads};
 use crate::deploy::reader::ControlReader;
@@ -24,7 +24,7 @@ use crate::service::Services;
 use std::sync::Arc;
 
 /// What an instance is made from.
-pub struct Parts {
+pub struct InstanceParts {
     /// The pipeline.
     pub config: Arc<Config>,
     /// The layout of its topics and tasks.
@@ -32,7 +32,7 @@ pub struct Parts {
     /// Compiles versions of its rules.
     pub compile: Compile,
     /// The rules that the file names. `None` if something was deployed already.
-    pub first: Option<First>,
+    pub first: Option<ConfiguredRules>,
     /// What was read from the control topic so far.
     pub reader: ControlReader,
     /// The cluster.
@@ -48,16 +48,16 @@ pub struct Parts {
 }
 
 /// A running instance.
-pub struct Running {
+pub struct RunningInstance {
     threads: Threads,
     tasks: Tasks,
     view: Arc<DeployView>,
     client: Arc<DeployClient>,
 }
 
-impl Running {
+impl RunningInstance {
     /// Starts the workers and joins the group.
-    pub fn start(parts: Parts) -> Result<Running> {
+    pub fn start(parts: InstanceParts) -> Result<RunningInstance> {
         memory::keep();
         let (tasks, view) = (Tasks::default(), Arc::new(DeployView::default()));
         let client = Arc::new(deploys(&parts));
@@ -87,7 +87,7 @@ impl Running {
             view: view.clone(),
             tasks: tasks.clone(),
         })?;
-        Ok(Running {
+        Ok(RunningInstance {
             threads,
             tasks,
             view,
@@ -115,7 +115,7 @@ impl Running {
         &self.client
     }
 
-    /// Whether it has ended by itself. [`stop`](Running::stop) says why.
+    /// Whether it has ended by itself. [`stop`](RunningInstance::stop) says why.
     pub fn has_ended(&self) -> bool {
         self.threads.have_ended()
     }
@@ -126,7 +126,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningInstance {
     fn drop(&mut self) {
         if let Err(why) = self.threads.stop() {
             tracing::error!(%why, "the instance stopped with an error");
@@ -142,7 +142,7 @@ fn seats(site: &Site, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Re
 }
 
 /// Makes the client of deploys for this instance.
-fn deploys(parts: &Parts) -> DeployClient {
+fn deploys(parts: &InstanceParts) -> DeployClient {
     DeployClient {
         log: parts.log.clone(),
         layout: parts.layout.clone(),
@@ -154,9 +154,9 @@ fn deploys(parts: &Parts) -> DeployClient {
 }
 
 /// Makes the instance's part in deploys, which reads and writes the control topic.
-fn agent(site: &Site, reader: ControlReader, compile: Compile, first: Option<First>) -> DeployAgent {
+fn agent(site: &Site, reader: ControlReader, compile: Compile, first: Option<ConfiguredRules>) -> DeployAgent {
     let config = &site.config;
-    DeployAgent::new(agent::Parts {
+    DeployAgent::new(agent::AgentParts {
         log: site.log.clone(),
         layout: site.layout.clone(),
         reader,

@@ -2,10 +2,10 @@
 
 mod compiling;
 
-use super::{Parts, Running, Stores, preflight, surface, transactional_id};
+use super::{InstanceParts, RunningInstance, Stores, preflight, surface, transactional_id};
 use crate::binding::Layout;
 use crate::config::{Config, Finding, Level, SchemaSource};
-use crate::deploy::agent::First;
+use crate::deploy::agent::ConfiguredRules;
 #[cfg(feature = "kafka")]
 use crate::deploy::client::DeployClient;
 use crate::deploy::compile::{Compile, compiler};
@@ -146,7 +146,7 @@ struct DeployedRules {
     layout: Arc<Layout>,
     schemas: Option<Arc<dyn Schemas>>,
     compile: Compile,
-    first: Option<First>,
+    first: Option<ConfiguredRules>,
     reader: ControlReader,
 }
 
@@ -227,7 +227,7 @@ impl Start {
             layout,
             compile: compiler(engine, self.config.clone(), schemas.clone(), outputs),
             schemas,
-            first: wiring.map(|wiring| First::new(component, &self.config.rules.settings, wiring)),
+            first: wiring.map(|wiring| ConfiguredRules::new(component, &self.config.rules.settings, wiring)),
             reader,
         })
     }
@@ -261,7 +261,7 @@ impl Start {
         let services =
             HttpServices::new(&config.lookups, self.runtime.handle(), metrics).map_err(anyhow::Error::msg)?;
         let tasks = rules.layout.partitions as usize;
-        let running = Running::start(Parts {
+        let running = RunningInstance::start(InstanceParts {
             config: config.clone(),
             layout: rules.layout,
             compile: rules.compile,

@@ -33,7 +33,7 @@ use crate::record::Partition;
 use crate::task::Task;
 use holding::{Happens, Holding};
 use partitions::Why;
-use standing::{Phase, is_due};
+use standing::{MembershipPhase, is_due};
 use std::time::Duration;
 
 impl Supervisor {
@@ -53,7 +53,7 @@ impl Supervisor {
             requests: std::mem::take(&mut self.requests),
             next: waits.min().unwrap_or(SAY_EVERY),
             ended: match &self.membership.phase {
-                Phase::Ended(result) => Some(result.clone()),
+                MembershipPhase::Ended(result) => Some(result.clone()),
                 _ => None,
             },
         }
@@ -78,7 +78,9 @@ impl Supervisor {
     /// Whether nothing must be closed, restored or told to the group.
     pub fn is_settled(&self) -> bool {
         let open = |holding: &Holding| matches!(holding, Holding::Open(_));
-        self.membership.phase == Phase::Member && self.handovers.is_empty() && self.partitions.values().all(open)
+        self.membership.phase == MembershipPhase::Member
+            && self.handovers.is_empty()
+            && self.partitions.values().all(open)
     }
 
     fn hear(&mut self, event: SupervisorEvent) {

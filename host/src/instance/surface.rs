@@ -2,7 +2,7 @@
 //!
 //! Rule: it only uses what the threads have reported, and never waits for a worker.
 
-use super::Running;
+use super::RunningInstance;
 use super::health::health;
 use crate::config::Config;
 use crate::deploy::api::{Deploys, Shadowing};
@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use std::sync::Arc;
 
 /// Everything that is offered.
-pub fn surface(config: &Arc<Config>, running: &Running, metrics: Arc<Metrics>, tasks: usize) -> Surface {
+pub fn surface(config: &Arc<Config>, running: &RunningInstance, metrics: Arc<Metrics>, tasks: usize) -> Surface {
     let (view, beside) = (running.view().clone(), running.view().clone());
     let (deploying, cancelling) = (running.client().clone(), running.client().clone());
     let (pruning, ran_within) = (running.client().clone(), config.topics.journal_retention);

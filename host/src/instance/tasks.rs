@@ -16,11 +16,11 @@ const STANDS_STILL: Duration = Duration::from_secs(60);
 
 /// The tasks of an instance.
 #[derive(Clone, Default)]
-pub struct Tasks(Arc<Mutex<BTreeMap<Partition, Standing>>>);
+pub struct Tasks(Arc<Mutex<BTreeMap<Partition, TaskActivity>>>);
 
 /// What a task is doing.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct TaskActivity {
     /// When it began.
     pub(super) since: SystemTime,
     pub(super) now: Doing,
@@ -49,7 +49,7 @@ impl Tasks {
             why: Some("for restores of other tasks".into()),
         };
         let since = SystemTime::now();
-        self.lock().insert(task, Standing { since, now });
+        self.lock().insert(task, TaskActivity { since, now });
     }
 
     /// Lists a task that has read this much of its changelog, from 0 to 1, with what it waits for.
@@ -64,14 +64,14 @@ impl Tasks {
         let moved = moved.or_else(|| Some(Instant::now()));
         let why = why.map(str::to_owned);
         let now = Doing::Restores { read, moved, why };
-        tasks.insert(task, Standing { since, now });
+        tasks.insert(task, TaskActivity { since, now });
     }
 
     /// Lists a task that runs.
     pub fn runs(&self, status: Status) {
         let mut tasks = self.lock();
         let since = match tasks.get(&status.partition) {
-            Some(Standing {
+            Some(TaskActivity {
                 since,
                 now: Doing::Runs(_),
             }) => *since,
@@ -79,7 +79,7 @@ impl Tasks {
         };
         let task = status.partition;
         let now = Doing::Runs(status);
-        tasks.insert(task, Standing { since, now });
+        tasks.insert(task, TaskActivity { since, now });
     }
 
     /// Removes a task.
@@ -89,7 +89,7 @@ impl Tasks {
 
     /// The tasks that run.
     pub fn running(&self) -> Vec<Status> {
-        let status = |standing: &Standing| match &standing.now {
+        let status = |standing: &TaskActivity| match &standing.now {
             Doing::Runs(status) => Some(status.clone()),
             Doing::Restores { .. } => None,
         };
@@ -98,16 +98,16 @@ impl Tasks {
 
     /// The tasks that restore, with their progress as text.
     pub fn restoring(&self) -> Vec<(Partition, String)> {
-        let text = |(task, standing): (&Partition, &Standing)| Some((*task, standing.text()?));
+        let text = |(task, standing): (&Partition, &TaskActivity)| Some((*task, standing.text()?));
         self.lock().iter().filter_map(text).collect()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, Standing>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, TaskActivity>> {
         self.0.lock()
     }
 }
 
-impl Standing {
+impl TaskActivity {
     /// The progress of a restore as text, or `None` if the task runs.
     pub(super) fn text(&self) -> Option<String> {
         let Doing::Restores { read, moved, why } = &self.now else {

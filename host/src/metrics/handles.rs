@@ -160,7 +160,7 @@ impl TaskMetrics {
 
 /// The parts of a worker's CPU time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum CpuPart {
     /// Taking over fetched records.
     Poll,
     /// Computing event times and sorting records.
@@ -175,26 +175,26 @@ pub enum Part {
     Other,
 }
 
-impl Part {
+impl CpuPart {
     /// All parts, in the order of their numbers.
-    pub const ALL: [Part; 6] = [
-        Part::Poll,
-        Part::Arrive,
-        Part::Rules,
-        Part::Steps,
-        Part::Commit,
-        Part::Other,
+    pub const ALL: [CpuPart; 6] = [
+        CpuPart::Poll,
+        CpuPart::Arrive,
+        CpuPart::Rules,
+        CpuPart::Steps,
+        CpuPart::Commit,
+        CpuPart::Other,
     ];
 
     /// The value of the label `part`.
     pub fn name(self) -> &'static str {
         match self {
-            Part::Poll => "poll",
-            Part::Arrive => "arrive",
-            Part::Rules => "rules",
-            Part::Steps => "steps",
-            Part::Commit => "commit",
-            Part::Other => "other",
+            CpuPart::Poll => "poll",
+            CpuPart::Arrive => "arrive",
+            CpuPart::Rules => "rules",
+            CpuPart::Steps => "steps",
+            CpuPart::Commit => "commit",
+            CpuPart::Other => "other",
         }
     }
 }
@@ -231,7 +231,7 @@ pub struct WorkerMetrics {
     /// Duration of a call.
     pub guest_seconds: Histogram,
     /// CPU time of its thread, by number of the part.
-    pub cpu: [FloatCounter; Part::ALL.len()],
+    pub cpu: [FloatCounter; CpuPart::ALL.len()],
 }
 
 /// The metrics of a version of the rules, by index in its description.

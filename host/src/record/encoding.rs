@@ -63,7 +63,7 @@ pub const ALL: [Encoding; 5] = [CONTROL, JOURNAL, DELTA, META, STORED];
 
 /// Why stored bytes can't be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum UnreadableFormat {
     /// A later version of Pelton has written them.
     #[error(
         "{} has format version {version}, which a newer Pelton has written; this one reads versions {} to {}. Upgrade this \
@@ -97,18 +97,18 @@ pub enum Unreadable {
 
 impl Encoding {
     /// The version of the bytes, if it is known, and what follows it.
-    pub fn open<'a>(&self, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), Unreadable> {
+    pub fn open<'a>(&self, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), UnreadableFormat> {
         let encoding = *self;
         match bytes.split_first() {
             None => Err(self.damaged()),
-            Some((&version, _)) if version > self.newest => Err(Unreadable::Newer { encoding, version }),
-            Some((&version, _)) if version < self.oldest => Err(Unreadable::Older { encoding, version }),
+            Some((&version, _)) if version > self.newest => Err(UnreadableFormat::Newer { encoding, version }),
+            Some((&version, _)) if version < self.oldest => Err(UnreadableFormat::Older { encoding, version }),
             Some((&version, rest)) => Ok((version, rest)),
         }
     }
 
     /// Decodes a postcard value, which must use all bytes.
-    pub fn read<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T, Unreadable> {
+    pub fn read<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T, UnreadableFormat> {
         match postcard::take_from_bytes(bytes) {
             Ok((value, [])) => Ok(value),
             _ => Err(self.damaged()),
@@ -116,17 +116,17 @@ impl Encoding {
     }
 
     /// The error for bytes that are not valid for their version.
-    pub fn damaged(&self) -> Unreadable {
-        Unreadable::Damaged { encoding: *self }
+    pub fn damaged(&self) -> UnreadableFormat {
+        UnreadableFormat::Damaged { encoding: *self }
     }
 }
 
-impl From<Unreadable> for Failure {
+impl From<UnreadableFormat> for Failure {
     /// Only damage may be gone when the bytes are read again, because the log may have been truncated in the meantime.
-    fn from(why: Unreadable) -> Failure {
+    fn from(why: UnreadableFormat) -> Failure {
         match why {
-            Unreadable::Damaged { .. } => Failure::Corrupted(why.to_string()),
-            Unreadable::Newer { .. } | Unreadable::Older { .. } => Failure::Fatal(why.to_string()),
+            UnreadableFormat::Damaged { .. } => Failure::Corrupted(why.to_string()),
+            UnreadableFormat::Newer { .. } | UnreadableFormat::Older { .. } => Failure::Fatal(why.to_string()),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! effects. From then on it is an input like any other. Recovery does not read the journal, because the meta has what
 //! it needs. A replay from the start follows it.
 
-use crate::record::encoding::{JOURNAL, Unreadable};
+use crate::record::encoding::{JOURNAL, UnreadableFormat};
 use crate::record::{Millis, Number, Offset, Rank, StepKey, VersionId};
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +109,7 @@ impl JournalEntry {
     }
 
     /// Decodes an entry of the topic.
-    pub fn decode(bytes: &[u8]) -> Result<JournalEntry, Unreadable> {
+    pub fn decode(bytes: &[u8]) -> Result<JournalEntry, UnreadableFormat> {
         let (_, rest) = JOURNAL.open(bytes)?;
         JOURNAL.read(rest)
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// The event time of one partition, before its next record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clock {
+pub struct PartitionClock {
     /// The highest event time so far, or [`NEVER`] before the first record.
     pub highest: Millis,
     /// The last heartbeat, or [`NEVER`] before the first.
@@ -31,9 +31,9 @@ pub struct Placed {
     pub late: bool,
 }
 
-impl Clock {
+impl PartitionClock {
     /// The clock before the first record.
-    pub const START: Clock = Clock {
+    pub const START: PartitionClock = PartitionClock {
         highest: NEVER,
         heartbeat: NEVER,
     };
@@ -76,7 +76,7 @@ mod tests {
         /// Compares it with the definition: the maxima over all that came before.
         #[test]
         fn is_a_function_of_the_log(events in prop::collection::vec((any::<bool>(), 0..100_i64), 0..50), ooo in 0..20_i64) {
-            let mut clock = Clock::START;
+            let mut clock = PartitionClock::START;
             let (mut times, mut beats) = (vec![], vec![]);
             for (is_beat, time) in events {
                 let m = times.iter().copied().max().map_or(NEVER, |m: i64| m - ooo);
@@ -97,14 +97,14 @@ mod tests {
 
     #[test]
     fn the_unreadable_moves_nothing() {
-        let mut clock = Clock {
+        let mut clock = PartitionClock {
             highest: 100,
             heartbeat: NEVER,
         };
         assert_eq!(clock.place(None, 20), Placed { time: 80, late: false });
         assert_eq!(
             clock,
-            Clock {
+            PartitionClock {
                 highest: 100,
                 heartbeat: NEVER
             }

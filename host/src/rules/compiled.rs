@@ -11,7 +11,7 @@ use wasmtime::component::InstancePre;
 
 /// Limits of one sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SandboxLimits {
     /// Linear memory in bytes. The host also copies no more than this from one call.
     pub memory: usize,
     /// Time limit of a call.
@@ -20,9 +20,9 @@ pub struct Limits {
     pub time_per_input: Duration,
 }
 
-impl Default for Limits {
+impl Default for SandboxLimits {
     fn default() -> Self {
-        Limits {
+        SandboxLimits {
             memory: 64 << 20,
             time: Duration::from_secs(1),
             time_per_input: Duration::from_millis(1),
@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl SandboxLimits {
     /// Number of ticks until a call is interrupted. The current tick does not count.
     pub(super) fn ticks(&self, inputs: usize, patience: u32) -> u64 {
         let share = self
@@ -54,7 +54,7 @@ pub(super) struct Compiled {
     pub(super) pre: InstancePre<Inside>,
     pub(super) version: Version,
     pub(super) settings: String,
-    pub(super) limits: Limits,
+    pub(super) limits: SandboxLimits,
     pub(super) description: Arc<Description>,
     pub(super) clock: Arc<Ticking>,
 }

@@ -4,7 +4,7 @@
 //! a limit traps instead of telling the guest.
 
 use super::clock::Ticking;
-use super::compiled::{Compiled, Limits, Rules};
+use super::compiled::{Compiled, Rules, SandboxLimits};
 use super::inside::Inside;
 use super::{Refused, Version, load, sandbox, wasi};
 use parking_lot::Mutex;
@@ -59,7 +59,7 @@ impl Engine {
     /// Makes rules from a component, or from a core module with a component-type section. It checks imports and
     /// exports, starts the component once, and checks its description. It takes a second for each MiB, unless the
     /// component is compiled already, so it must not run on a worker's thread.
-    pub fn compile(&self, wasm: &[u8], settings: &str, limits: Limits) -> Result<Rules, Refused> {
+    pub fn compile(&self, wasm: &[u8], settings: &str, limits: SandboxLimits) -> Result<Rules, Refused> {
         let hash: Hash = Sha256::digest(wasm).into();
         let pre = match self.made(&hash) {
             Some(pre) => pre,

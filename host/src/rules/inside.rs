@@ -2,7 +2,7 @@
 //!
 //! Rule: whatever ends a call from inside is noted here, because wasmtime would keep only its text.
 
-use super::{Description, Found, Kind, Level, Read, Trap, Version, verify};
+use super::{Description, Found, Level, Read, Trap, TrapKind, Version, verify};
 use crate::wit::{self, StateReader};
 use std::any::Any;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Inside {
     }
 
     /// Ends the call from within an import.
-    pub(super) fn end(&mut self, kind: Kind, text: impl std::fmt::Display) -> wasmtime::Error {
+    pub(super) fn end(&mut self, kind: TrapKind, text: impl std::fmt::Display) -> wasmtime::Error {
         let trap = self.fault.insert(Trap::new(kind, text));
         wasmtime::Error::msg(trap.text.clone())
     }
@@ -98,23 +98,23 @@ impl Inside {
         }
         match error.downcast_ref::<wasmtime::Trap>() {
             Some(wasmtime::Trap::UnreachableCodeReached) if !self.last_error.is_empty() => {
-                Trap::new(Kind::Panic, &self.last_error)
+                Trap::new(TrapKind::Panic, &self.last_error)
             }
-            Some(trap @ wasmtime::Trap::UnreachableCodeReached) => Trap::new(Kind::Panic, trap),
-            Some(wasmtime::Trap::Interrupt) => Trap::new(Kind::Time, "the call took longer than it may"),
-            Some(trap @ wasmtime::Trap::StackOverflow) => Trap::new(Kind::Stack, trap),
+            Some(trap @ wasmtime::Trap::UnreachableCodeReached) => Trap::new(TrapKind::Panic, trap),
+            Some(wasmtime::Trap::Interrupt) => Trap::new(TrapKind::Time, "the call took longer than it may"),
+            Some(trap @ wasmtime::Trap::StackOverflow) => Trap::new(TrapKind::Stack, trap),
             Some(trap @ wasmtime::Trap::MemoryOutOfBounds) => Trap::new(
-                Kind::Other,
+                TrapKind::Other,
                 format_args!("{trap} (often calls nested too deep: a compiled guest's own stack is in its memory)"),
             ),
-            Some(trap) => Trap::new(Kind::Other, trap),
+            Some(trap) => Trap::new(TrapKind::Other, trap),
             None => {
                 let text = format!("{error:#}");
                 // Wasmtime has no type for this error. A test checks its message.
                 let kind = if text.contains(TOO_MUCH) {
-                    Kind::Memory
+                    TrapKind::Memory
                 } else {
-                    Kind::Other
+                    TrapKind::Other
                 };
                 Trap::new(kind, text)
             }
@@ -149,7 +149,7 @@ impl ResourceLimiter for Inside {
                 "{more} bytes more were asked for, {} are left (memory_limit)",
                 self.room
             );
-            return Err(self.end(Kind::Memory, text));
+            return Err(self.end(TrapKind::Memory, text));
         }
         self.room -= more;
         Ok(true)
@@ -158,7 +158,10 @@ impl ResourceLimiter for Inside {
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         if more > self.table_room {
-            return Err(self.end(Kind::Memory, format_args!("tables of more than {MAX_TABLE} elements")));
+            return Err(self.end(
+                TrapKind::Memory,
+                format_args!("tables of more than {MAX_TABLE} elements"),
+            ));
         }
         self.table_room -= more;
         Ok(true)
@@ -168,12 +171,12 @@ impl ResourceLimiter for Inside {
 impl wit::host::Host for Inside {
     fn get_many(&mut self, reads: &[Read], bytes: &[u8]) -> wasmtime::Result<Found> {
         let Some(inputs) = self.inputs else {
-            return Err(self.end(Kind::Host, "get-many was called outside of process"));
+            return Err(self.end(TrapKind::Host, "get-many was called outside of process"));
         };
         if let Err(text) = verify::reads(reads, bytes, inputs, &self.description) {
-            return Err(self.end(Kind::Host, text));
+            return Err(self.end(TrapKind::Host, text));
         }
-        AnyState::get_many(&mut *self.state, reads, bytes).map_err(|text| self.end(Kind::Host, text))
+        AnyState::get_many(&mut *self.state, reads, bytes).map_err(|text| self.end(TrapKind::Host, text))
     }
 
     fn log(&mut self, level: Level, mut message: String) {

@@ -4,7 +4,7 @@
 
 use super::compiled::{Compiled, Rules};
 use super::inside::Inside;
-use super::{Batch, Description, Effects, Found, Kind, Read, Refused, Trap};
+use super::{Batch, Description, Effects, Found, Read, Refused, Trap, TrapKind};
 use crate::wit::{self, StateReader};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -42,7 +42,7 @@ impl<S: StateReader> Sandbox<S> {
                 state: std::marker::PhantomData,
             }),
             Ok(Err(text)) => Err(Trap::new(
-                Kind::Other,
+                TrapKind::Other,
                 format_args!("describe has refused settings that it had accepted: {text}"),
             )),
             Err(error) => Err(store.data_mut().trap(error)),
@@ -53,7 +53,10 @@ impl<S: StateReader> Sandbox<S> {
     /// limit. The effects are unchecked: [`verify`](super::verify()) them.
     pub fn process(&mut self, batch: &Batch, state: &mut S, patience: u32) -> Result<Effects, Trap> {
         if self.dead {
-            return Err(Trap::new(Kind::Dead, "this sandbox has trapped before; make a new one"));
+            return Err(Trap::new(
+                TrapKind::Dead,
+                "this sandbox has trapped before; make a new one",
+            ));
         }
         let inputs = batch.inputs.len();
         self.store

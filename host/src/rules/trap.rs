@@ -9,7 +9,7 @@ const MAX_TEXT: usize = 2048;
 
 /// What ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum TrapKind {
     /// The rules themselves: a panic, an assertion, an overflow.
     Panic,
     /// The time limit. It depends on the clock, so the same call may succeed the next time.
@@ -30,13 +30,13 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trap {
     /// What ended it.
-    pub kind: Kind,
+    pub kind: TrapKind,
     /// What happened, in one line.
     pub text: String,
 }
 
 impl Trap {
-    pub(super) fn new(kind: Kind, text: impl fmt::Display) -> Trap {
+    pub(super) fn new(kind: TrapKind, text: impl fmt::Display) -> Trap {
         let mut text = text.to_string().replace(['\n', '\r'], " ");
         text.truncate(text.floor_char_boundary(MAX_TEXT));
         Trap { kind, text }
@@ -46,13 +46,13 @@ impl Trap {
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Panic => "panic",
-            Kind::Time => "time limit",
-            Kind::Memory => "memory limit",
-            Kind::Stack => "stack limit",
-            Kind::Host => "refused by the host",
-            Kind::Other => "fault",
-            Kind::Dead => "dead sandbox",
+            TrapKind::Panic => "panic",
+            TrapKind::Time => "time limit",
+            TrapKind::Memory => "memory limit",
+            TrapKind::Stack => "stack limit",
+            TrapKind::Host => "refused by the host",
+            TrapKind::Other => "fault",
+            TrapKind::Dead => "dead sandbox",
         };
         write!(f, "{kind}: {}", self.text)
     }

@@ -65,7 +65,7 @@ fn function(linked: &mut LinkerInstance<'_, Inside>, name: &str, interface: &str
             let text =
                 format!("the rules have called {name}#{function}: rules have no clock, entropy, files or network");
             return linked.func_new(function, move |mut store, _, _, _| {
-                Err(store.data_mut().end(super::Kind::Host, &text))
+                Err(store.data_mut().end(super::TrapKind::Host, &text))
             });
         }
     };

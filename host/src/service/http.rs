@@ -10,7 +10,7 @@ mod call;
 #[cfg(test)]
 mod tests;
 
-use super::{Answer, Question, Reply, Services};
+use super::{Answer, ServiceCall, ServiceReply, Services};
 use crate::config::LookupConfig;
 use crate::metrics::{LookupMetrics, Metrics};
 use crate::record::Partition;
@@ -35,16 +35,16 @@ pub struct HttpServices {
     /// lookup in the state of a task. Forgotten questions are dropped when their turn comes.
     queues: Arc<[UnboundedSender<Asked>]>,
     /// Replies that the worker has not taken yet: at most one for each pending lookup, of at most `body_limit` bytes.
-    replies: mpsc::Receiver<Reply>,
-    sender: mpsc::Sender<Reply>,
+    replies: mpsc::Receiver<ServiceReply>,
+    sender: mpsc::Sender<ServiceReply>,
     /// Dropping a sender stops everything that was asked for the task.
     tasks: HashMap<Partition, watch::Sender<()>>,
 }
 
 /// A question that waits for its call.
 struct Asked {
-    question: Question,
-    reply_to: mpsc::Sender<Reply>,
+    question: ServiceCall,
+    reply_to: mpsc::Sender<ServiceReply>,
     /// Closed when the question is forgotten.
     wanted: watch::Receiver<()>,
     since: Instant,
@@ -105,7 +105,7 @@ impl HttpServices {
 impl Services for HttpServices {
     /// # Panics
     /// If there is no such service. The rules were checked against the config.
-    fn ask(&mut self, question: Question) {
+    fn ask(&mut self, question: ServiceCall) {
         let service = usize::from(question.service);
         let wanted = self
             .tasks
@@ -123,7 +123,7 @@ impl Services for HttpServices {
         let _ = self.queues[service].send(asked);
     }
 
-    fn replies(&mut self, into: &mut Vec<Reply>) {
+    fn replies(&mut self, into: &mut Vec<ServiceReply>) {
         into.extend(self.replies.try_iter());
     }
 
@@ -196,13 +196,13 @@ impl Service {
         };
         ended.inc();
         metrics.seconds.observe(asked.since.elapsed().as_secs_f64());
-        let Question { task, id, .. } = asked.question;
+        let ServiceCall { task, id, .. } = asked.question;
         // A worker that has ended needs no reply.
-        let _ = asked.reply_to.send(Reply { task, id, answer });
+        let _ = asked.reply_to.send(ServiceReply { task, id, answer });
     }
 
     /// Makes all attempts for a question.
-    async fn answer(&self, question: &Question) -> Answer {
+    async fn answer(&self, question: &ServiceCall) -> Answer {
         let Some(url) = std::str::from_utf8(&question.request)
             .ok()
             .and_then(|text| Url::parse(text).ok())

@@ -9,7 +9,7 @@ pub type LookupId = Box<[u8]>;
 
 /// A call to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct ServiceCall {
     /// The task that asks.
     pub task: Partition,
     /// Id of the lookup, which the reply contains too.
@@ -33,7 +33,7 @@ pub enum Answer {
 
 /// The end of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct ServiceReply {
     /// The task that asked.
     pub task: Partition,
     /// Id of the question.
@@ -45,9 +45,9 @@ pub struct Reply {
 /// The external services of a pipeline, as one worker sees them.
 pub trait Services: Send {
     /// Takes a question, and calls the service when a call is allowed. Never blocks.
-    fn ask(&mut self, question: Question);
+    fn ask(&mut self, question: ServiceCall);
     /// Appends the replies that have arrived.
-    fn replies(&mut self, into: &mut Vec<Reply>);
+    fn replies(&mut self, into: &mut Vec<ServiceReply>);
     /// Forgets all questions of this task, because it is closed or starts over. Replies may still arrive; the task
     /// drops them because their ids are unknown.
     fn forget(&mut self, task: Partition);

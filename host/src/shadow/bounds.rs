@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How much memory a shadow may take on an instance.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ShadowLimits {
     /// Bytes of waiting tapes. 256 MiB are about 300,000 steps of 250 bytes with their live effects, which is two
     /// seconds of a busy instance that reads a backlog.
     pub queue: i64,
@@ -14,9 +14,9 @@ pub struct Bounds {
     pub state: usize,
 }
 
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds {
+impl Default for ShadowLimits {
+    fn default() -> ShadowLimits {
+        ShadowLimits {
             queue: 256 << 20,
             state: 512 << 20,
         }

@@ -15,9 +15,9 @@ use crate::binding::Wiring;
 use crate::log::Topics;
 use crate::record::{FOREVER, Partition, StepKey};
 use crate::rules::Effect;
-use crate::shadow::{Counts, Difference, Field, Kind, Origin, Report, Trapped};
+use crate::shadow::{Counts, Difference, EffectKind, FieldDifference, Origin, ShadowReport, Trapped};
 use crate::state::meta::Names;
-use crate::step::{self, Made, StepInput};
+use crate::step::{self, StepEffects, StepInput};
 use items::{Item, Side, items, kind, lossy};
 use pelton_convert::{JsonWriter, Resolver, iso};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ enum How {
 
 /// The comparison of one task's steps.
 pub struct Comparison {
-    pub report: Report,
+    pub report: ShadowReport,
     pub live: Arc<Wiring>,
     shadow: Arc<Wiring>,
     task: Partition,
@@ -98,11 +98,11 @@ impl Comparison {
             note("lookup", &new.name, same.map(|old| &old.request), &new.request);
         }
         Comparison {
-            report: Report {
+            report: ShadowReport {
                 instance: trial.plan.instance.clone(),
                 duration: trial.plan.duration,
                 notes,
-                ..Report::default()
+                ..ShadowReport::default()
             },
             task,
             topics: trial.plan.layout.topics.clone(),
@@ -140,7 +140,7 @@ impl Comparison {
     }
 
     /// Compares a step.
-    pub fn step(&mut self, taken: Taken<'_>, made: &Made<'_>) {
+    pub fn step(&mut self, taken: Taken<'_>, made: &StepEffects<'_>) {
         let Taken { planned, tape, .. } = taken;
         let seen = &mut self.report.seen;
         let (mut theirs, mut dead) = (0..0, &b""[..]);
@@ -172,12 +172,12 @@ impl Comparison {
     fn alike(&self, live: (&Effect, &[u8]), shadow: (&Effect, &[u8])) -> bool {
         let on = usize::from(shadow.0.on);
         let place = match kind(shadow.0.what) {
-            Some(Kind::Output) => self.outputs[on],
-            Some(Kind::State) => self.stores[on],
-            Some(Kind::Timer) => self.timers[on],
-            Some(Kind::Lookup) => self.lookups[on],
+            Some(EffectKind::Output) => self.outputs[on],
+            Some(EffectKind::State) => self.stores[on],
+            Some(EffectKind::Timer) => self.timers[on],
+            Some(EffectKind::Lookup) => self.lookups[on],
             // Counters are not compared.
-            Some(Kind::DeadLetter) | None => return live.0.what == shadow.0.what,
+            Some(EffectKind::DeadLetter) | None => return live.0.what == shadow.0.what,
         };
         let has = items::parts(shadow.0.what);
         live.0.what == shadow.0.what
@@ -187,7 +187,7 @@ impl Comparison {
             && (!has.value || live.0.value.of(live.1) == shadow.0.value.of(shadow.1))
     }
 
-    fn differ(&mut self, taken: Taken<'_>, theirs: Range<usize>, made: &Made<'_>) {
+    fn differ(&mut self, taken: Taken<'_>, theirs: Range<usize>, made: &StepEffects<'_>) {
         let Taken { planned, tape, .. } = taken;
         let (live, shadow) = (self.live.clone(), self.shadow.clone());
         let dead = planned
@@ -234,7 +234,7 @@ impl Comparison {
     }
 
     /// The fields in which two effects differ.
-    fn fields(&mut self, live: &Item<'_>, shadow: &Item<'_>) -> Vec<Field> {
+    fn fields(&mut self, live: &Item<'_>, shadow: &Item<'_>) -> Vec<FieldDifference> {
         let mut fields = vec![];
         let mut aside = |name: &str, live: String, shadow: String| {
             if live != shadow {
@@ -301,7 +301,7 @@ impl Comparison {
         }
     }
 
-    fn tell(&mut self, how: How, item: &Item<'_>, fields: Vec<Field>, taken: Taken<'_>) {
+    fn tell(&mut self, how: How, item: &Item<'_>, fields: Vec<FieldDifference>, taken: Taken<'_>) {
         let counts: &mut Counts = self.report.seen.of(item.kind);
         let (count, how) = match how {
             How::Different => (&mut counts.different, "different"),

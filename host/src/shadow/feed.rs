@@ -7,7 +7,7 @@ use super::Tape;
 use super::bounds::Queued;
 use crate::binding::Wiring;
 use crate::record::{Millis, StepKey};
-use crate::shadow::{Report, Standing};
+use crate::shadow::{ShadowReport, ShadowState};
 use crate::state::TaskState;
 use crate::state::lookups::{LookupName, Pending};
 use crate::state::meta::Names;
@@ -54,7 +54,7 @@ struct Inner {
     over: bool,
     /// Why the live side has ended it.
     why: Option<String>,
-    report: Report,
+    report: ShadowReport,
 }
 
 /// How many empty tapes are kept: one is written while the other is in its commit.
@@ -62,7 +62,7 @@ const SPARE: usize = 2;
 
 impl Feed {
     /// The feed of a shadow that begins.
-    pub fn new(begin: Begin, report: Report, queued: Arc<Queued>) -> Feed {
+    pub fn new(begin: Begin, report: ShadowReport, queued: Arc<Queued>) -> Feed {
         let inner = Mutex::new(Inner {
             begin: Some(begin),
             queue: VecDeque::new(),
@@ -79,13 +79,13 @@ impl Feed {
     }
 
     /// The results so far.
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> ShadowReport {
         self.inner().report.clone()
     }
 
     /// Whether the shadow has finished or ended.
     pub fn is_through(&self) -> bool {
-        self.inner().report.standing != Standing::Running
+        self.inner().report.standing != ShadowState::Running
     }
 
     /// Whether the task need not send anything more.
@@ -142,8 +142,8 @@ impl Feed {
         match &tape {
             Some(tape) => self.queued.remove(tape.size()),
             // Everything was played.
-            None if inner.over && inner.report.standing == Standing::Running => {
-                inner.report.standing = Standing::Ended;
+            None if inner.over && inner.report.standing == ShadowState::Running => {
+                inner.report.standing = ShadowState::Ended;
                 inner.report.why = inner.why.clone();
             }
             None => {}
@@ -152,13 +152,13 @@ impl Feed {
     }
 
     /// Returns a played tape, with the new report.
-    pub(super) fn played(&self, mut tape: Tape, report: &Report) {
+    pub(super) fn played(&self, mut tape: Tape, report: &ShadowReport) {
         let mut inner = self.inner();
-        if inner.report.standing != Standing::Running {
+        if inner.report.standing != ShadowState::Running {
             return;
         }
         inner.report.clone_from(report);
-        if report.standing != Standing::Running {
+        if report.standing != ShadowState::Running {
             let why = report.why.clone().unwrap_or_default();
             let standing = report.standing;
             inner.end(why, &self.queued);
@@ -178,8 +178,8 @@ impl Inner {
         }
         self.spare = vec![];
         self.over = true;
-        if self.report.standing == Standing::Running {
-            self.report.standing = Standing::Ended;
+        if self.report.standing == ShadowState::Running {
+            self.report.standing = ShadowState::Ended;
             self.report.why = Some(why);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Rule: numbers keep their digits, because values are compared as JSON texts from the same writer.
 
-use crate::shadow::Field;
+use crate::shadow::FieldDifference;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ const VALUE: usize = 200;
 type Object = BTreeMap<String, Box<RawValue>>;
 
 /// Collects the fields in which two JSON values differ, below this path.
-pub fn differing(path: &str, live: &str, shadow: &str, into: &mut Vec<Field>) {
+pub fn differing(path: &str, live: &str, shadow: &str, into: &mut Vec<FieldDifference>) {
     if live == shadow || into.len() >= FIELDS {
         return;
     }
@@ -48,7 +48,7 @@ pub fn differing(path: &str, live: &str, shadow: &str, into: &mut Vec<Field>) {
     into.push(field(path, Some(live), Some(shadow)));
 }
 
-fn one(path: &str, live: Option<&RawValue>, shadow: Option<&RawValue>, into: &mut Vec<Field>) {
+fn one(path: &str, live: Option<&RawValue>, shadow: Option<&RawValue>, into: &mut Vec<FieldDifference>) {
     match (live, shadow) {
         (Some(live), Some(shadow)) => differing(path, live.get(), shadow.get(), into),
         (live, shadow) if into.len() < FIELDS => {
@@ -63,8 +63,8 @@ fn one(path: &str, live: Option<&RawValue>, shadow: Option<&RawValue>, into: &mu
 }
 
 /// A field, with its values shortened.
-pub fn field(path: &str, live: Option<&str>, shadow: Option<&str>) -> Field {
-    Field {
+pub fn field(path: &str, live: Option<&str>, shadow: Option<&str>) -> FieldDifference {
+    FieldDifference {
         path: path.to_owned(),
         live: live.map(short),
         shadow: shadow.map(short),

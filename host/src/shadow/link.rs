@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Link {
     trial: Arc<Trial>,
     task: Partition,
-    phase: Phase,
+    phase: LinkPhase,
     /// Tape of the open epoch.
     open: Tape,
     /// Tape of the epoch in its commit.
@@ -32,7 +32,7 @@ pub struct Link {
     why: &'static str,
 }
 
-enum Phase {
+enum LinkPhase {
     /// It begins at the end of the next sealed epoch.
     Wanted,
     /// That epoch is in its commit.
@@ -47,7 +47,7 @@ impl Link {
         Link {
             trial,
             task,
-            phase: Phase::Wanted,
+            phase: LinkPhase::Wanted,
             open: Tape::default(),
             sealed: None,
             doubt: None,
@@ -66,8 +66,8 @@ impl Link {
     #[inline]
     pub fn tape(&mut self) -> Option<&mut Tape> {
         match self.phase {
-            Phase::Wanted => None,
-            Phase::Begins(_) | Phase::Runs(_) => Some(&mut self.open),
+            LinkPhase::Wanted => None,
+            LinkPhase::Begins(_) | LinkPhase::Runs(_) => Some(&mut self.open),
         }
     }
 
@@ -76,13 +76,13 @@ impl Link {
     /// due.
     pub fn seal(&mut self, end: (StepKey, u64), begin: impl FnOnce() -> Option<Begin>, until: Millis) {
         match &self.phase {
-            Phase::Wanted => {
+            LinkPhase::Wanted => {
                 self.open.clear();
                 if let Some(begin) = begin() {
-                    self.phase = Phase::Begins(Box::new(begin));
+                    self.phase = LinkPhase::Begins(Box::new(begin));
                 }
             }
-            Phase::Begins(_) | Phase::Runs(_) => {
+            LinkPhase::Begins(_) | LinkPhase::Runs(_) => {
                 let mut tape = std::mem::replace(&mut self.open, std::mem::take(&mut self.spare));
                 (tape.until, tape.end) = (until, end);
                 self.sealed = Some(tape);
@@ -93,13 +93,13 @@ impl Link {
     /// Commits the tape of the sealed epoch. `rows` must not have the epoch's writes yet. Returns false if nothing more
     /// is needed.
     pub fn commit(&mut self, rows: &Rows, tally: &Tally) -> bool {
-        match std::mem::replace(&mut self.phase, Phase::Wanted) {
-            Phase::Wanted => {}
-            Phase::Begins(begin) => {
+        match std::mem::replace(&mut self.phase, LinkPhase::Wanted) {
+            LinkPhase::Wanted => {}
+            LinkPhase::Begins(begin) => {
                 let feed = self.trial.begin(self.task, *begin);
-                self.phase = Phase::Runs(feed);
+                self.phase = LinkPhase::Runs(feed);
             }
-            Phase::Runs(feed) => {
+            LinkPhase::Runs(feed) => {
                 if let Some(mut tape) = self.sealed.take() {
                     (tape.nanos, tape.inputs) = (tally.guest_cpu_nanos, tally.inputs);
                     tape.ship(rows, &mut self.known);
@@ -113,7 +113,7 @@ impl Link {
                     feed.end(why);
                 }
                 let wanted = !feed.is_over();
-                self.phase = Phase::Runs(feed);
+                self.phase = LinkPhase::Runs(feed);
                 return wanted;
             }
         }
@@ -126,10 +126,10 @@ impl Link {
         if !fault!("shadow-keeps-dropped-tape") {
             self.open.clear();
         }
-        if let Phase::Begins(_) = self.phase
+        if let LinkPhase::Begins(_) = self.phase
             && !fault!("shadow-begins-with-dropped-epoch")
         {
-            self.phase = Phase::Wanted;
+            self.phase = LinkPhase::Wanted;
         }
     }
 
@@ -146,7 +146,7 @@ impl Link {
     pub fn settle(&mut self, last: &StepKey, sequence: u64) {
         let Some(tape) = self.doubt.take() else { return };
         match &self.phase {
-            Phase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => {
+            LinkPhase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => {
                 if !fault!("shadow-misses-doubtful-epoch") {
                     _ = feed.push(tape);
                 }
@@ -168,7 +168,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if let Phase::Runs(feed) = &self.phase {
+        if let LinkPhase::Runs(feed) = &self.phase {
             feed.leave(self.why);
         }
     }

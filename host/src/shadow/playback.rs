@@ -16,11 +16,12 @@ use crate::rules::{Action, Effects};
 use crate::state::TaskState;
 use crate::state::lookups::{self, LookupName};
 use crate::step::{
-    BATCH_BYTES, Call, Cause, Guest, Inputs, Made, Output, PATIENCE, Question, RecordInput, Refusal, Sink, StepInput,
+    BATCH_BYTES, Cause, Guest, Inputs, LookupQuestion, OutputRecord, PATIENCE, RecordInput, Refusal, RulesCall, Sink,
+    StepEffects, StepInput,
 };
 
 /// What a shadow remembers between tapes.
-pub struct Place {
+pub struct PlaybackPosition {
     /// The time of its last step.
     pub last: Millis,
     /// The last step of the live task that is not a reply.
@@ -32,15 +33,15 @@ pub struct Place {
 /// Plays a part of a tape.
 pub struct Playback<'a> {
     pub tape: &'a Tape,
-    pub part: Part,
-    pub place: &'a mut Place,
+    pub part: TapePart,
+    pub place: &'a mut PlaybackPosition,
     pub compare: &'a mut Comparison,
     /// The questions of the live rules at this step.
     asked: Vec<Asked>,
 }
 
 /// What is played.
-pub enum Part {
+pub enum TapePart {
     /// The steps of the tape from `at` to `end`, and the shadow's own timers that are due before `until`.
     Steps { at: usize, end: usize, until: Millis },
     /// The ends of lookups that get no answer.
@@ -56,7 +57,12 @@ struct Asked {
 
 impl<'a> Playback<'a> {
     /// Makes the ports for a part of a tape.
-    pub fn new(tape: &'a Tape, part: Part, place: &'a mut Place, compare: &'a mut Comparison) -> Playback<'a> {
+    pub fn new(
+        tape: &'a Tape,
+        part: TapePart,
+        place: &'a mut PlaybackPosition,
+        compare: &'a mut Comparison,
+    ) -> Playback<'a> {
         Playback {
             tape,
             part,
@@ -91,7 +97,7 @@ impl<'a> Playback<'a> {
     }
 
     fn plan_steps(&self, state: &TaskState, limit: usize, plan: &mut Vec<ShadowStep>) {
-        let Part::Steps { mut at, end, until } = self.part else {
+        let TapePart::Steps { mut at, end, until } = self.part else {
             return;
         };
         let mut own = state.timers().iter().peekable();
@@ -165,7 +171,7 @@ impl Inputs for Playback<'_> {
     const FIRST_PATIENCE: u32 = PATIENCE;
 
     fn plan(&mut self, state: &TaskState, limit: usize, plan: &mut Vec<ShadowStep>) {
-        let Part::Unanswered(ids) = &mut self.part else {
+        let TapePart::Unanswered(ids) = &mut self.part else {
             return self.plan_steps(state, limit, plan);
         };
         ids.retain(|id| state.lookups().find(id).is_some());
@@ -241,7 +247,7 @@ impl Inputs for Playback<'_> {
 }
 
 impl Sink for Playback<'_> {
-    fn called(&mut self, call: &Call<'_>, _: &mut Guest) {
+    fn called(&mut self, call: &RulesCall<'_>, _: &mut Guest) {
         let seen = &mut self.compare.report.seen;
         seen.shadow_nanos += call.cpu.as_nanos() as u64;
         seen.shadow_inputs += call.inputs as u64;
@@ -264,9 +270,9 @@ impl Sink for Playback<'_> {
     fn cut(&mut self) {}
 
     /// A shadow has no effect outside: its outputs are only compared.
-    fn output(&mut self, _: &Output<'_>, _: &Guest) {}
+    fn output(&mut self, _: &OutputRecord<'_>, _: &Guest) {}
 
-    fn ask(&mut self, question: &Question<'_>, _: &ShadowStep, _: &Guest) -> Box<[u8]> {
+    fn ask(&mut self, question: &LookupQuestion<'_>, _: &ShadowStep, _: &Guest) -> Box<[u8]> {
         let same = |asked: &Asked| asked.name == *question.name && asked.request == question.request;
         if let Some(live) = self.asked.iter().position(same) {
             return self.asked.remove(live).id;
@@ -281,7 +287,7 @@ impl Sink for Playback<'_> {
 
     fn count(&mut self, _: u16, _: u64) {}
 
-    fn done(&mut self, planned: &ShadowStep, made: &Made<'_>, state: &TaskState, _: &Guest) {
+    fn done(&mut self, planned: &ShadowStep, made: &StepEffects<'_>, state: &TaskState, _: &Guest) {
         // Only the live rules ask these questions again. A pending lookup with the same name gets no answer any more.
         for asked in self.asked.drain(..) {
             let pending = state.lookups().get(&asked.name);
@@ -296,7 +302,7 @@ impl Sink for Playback<'_> {
             names: state.names(),
         };
         self.compare.step(taken, made);
-        if let (Part::Steps { at, .. }, Some(live)) = (&mut self.part, planned.mark) {
+        if let (TapePart::Steps { at, .. }, Some(live)) = (&mut self.part, planned.mark) {
             *at = live + 1;
         }
     }

@@ -9,14 +9,14 @@ use std::ops::AddAssign;
 /// The report of one task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Report {
+pub struct ShadowReport {
     /// Version of this format. The first one, 0, is not written.
     #[serde(skip_serializing_if = "is_first")]
     pub format: u32,
     /// Name of the instance where it ran.
     pub instance: String,
     /// Whether it still runs.
-    pub standing: Standing,
+    pub standing: ShadowState,
     /// Why it ended early.
     pub why: Option<String>,
     /// Event time of the first step that was compared.
@@ -42,9 +42,9 @@ fn is_first(format: &u32) -> bool {
     *format == 0
 }
 
-impl Report {
+impl ShadowReport {
     /// Decodes a report from the topic, or says why it can't.
-    pub fn read(json: &[u8]) -> Result<Report, String> {
+    pub fn read(json: &[u8]) -> Result<ShadowReport, String> {
         // The version comes first, because other versions may have other fields.
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -65,7 +65,7 @@ impl Report {
 /// The state of a shadow in a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum ShadowState {
     /// It runs.
     #[default]
     Running,
@@ -124,7 +124,7 @@ pub struct Counts {
 /// A kind of effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum EffectKind {
     /// A record that was sent.
     Output,
     /// An entry of a store.
@@ -141,7 +141,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Kind of the effect.
-    pub kind: Kind,
+    pub kind: EffectKind,
     /// `different`, `missing` or `extra`.
     pub how: String,
     /// Name of the output, store, kind of timer or lookup.
@@ -151,12 +151,12 @@ pub struct Difference {
     /// The input that caused it.
     pub input: Origin,
     /// The fields that differ.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FieldDifference>,
 }
 
 /// One field that differs. Values are JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
+pub struct FieldDifference {
     /// Path of the field, such as `money.id`. Empty for the whole value.
     pub path: String,
     /// Value of the live rules, if they have one.
@@ -218,13 +218,13 @@ impl Seen {
     }
 
     /// The counts of a kind.
-    pub fn of(&mut self, kind: Kind) -> &mut Counts {
+    pub fn of(&mut self, kind: EffectKind) -> &mut Counts {
         match kind {
-            Kind::Output => &mut self.outputs,
-            Kind::State => &mut self.state,
-            Kind::Timer => &mut self.timers,
-            Kind::Lookup => &mut self.lookups,
-            Kind::DeadLetter => &mut self.dead_letters,
+            EffectKind::Output => &mut self.outputs,
+            EffectKind::State => &mut self.state,
+            EffectKind::Timer => &mut self.timers,
+            EffectKind::Lookup => &mut self.lookups,
+            EffectKind::DeadLetter => &mut self.dead_letters,
         }
     }
 }

@@ -5,13 +5,13 @@
 
 use super::compare::Comparison;
 use super::feed::Begin;
-use super::playback::{Part, Place, Playback};
+use super::playback::{Playback, PlaybackPosition, TapePart};
 use super::tape::Tape;
 use super::trial::Trial;
 use crate::binding::Sources;
 use crate::record::{Cell, FOREVER, Millis, NEVER, Partition, StepKey};
 use crate::rules::Trap;
-use crate::shadow::{Report, Standing};
+use crate::shadow::{ShadowReport, ShadowState};
 use crate::state::TaskState;
 use crate::state::delta::Change;
 use crate::step::{Context, Guest, Stepper};
@@ -22,7 +22,7 @@ pub struct Shadow {
     sources: Sources,
     state: TaskState,
     stepper: Stepper<usize, Option<usize>>,
-    place: Place,
+    place: PlaybackPosition,
     /// It takes no step at or after this time. Unknown until the first step, if the task had none before.
     ends: Option<Millis>,
     duration: Millis,
@@ -41,7 +41,7 @@ impl Shadow {
             sources: Sources::new(&trial.plan.inputs, trial.plan.schemas.clone()),
             state,
             stepper: Stepper::default(),
-            place: Place {
+            place: PlaybackPosition {
                 last,
                 live: begin.last,
                 orphans: vec![],
@@ -57,7 +57,7 @@ impl Shadow {
     }
 
     /// The results so far.
-    pub fn report(&self) -> &Report {
+    pub fn report(&self) -> &ShadowReport {
         &self.compare.report
     }
 
@@ -97,20 +97,20 @@ impl Shadow {
             true => NEVER,
             false => tape.until.min(ends),
         };
-        self.take_steps(tape, Part::Steps { at: 0, end, until });
+        self.take_steps(tape, TapePart::Steps { at: 0, end, until });
         // Questions that follow from these answers are answered with the next epoch.
         let orphans = std::mem::take(&mut self.place.orphans);
-        self.take_steps(tape, Part::Unanswered(orphans));
+        self.take_steps(tape, TapePart::Unanswered(orphans));
         let seen = &mut self.compare.report.seen;
         seen.live_nanos += tape.nanos;
         seen.live_inputs += tape.inputs;
         if end < tape.steps.len() || tape.until >= ends {
-            self.compare.report.standing = Standing::Through;
+            self.compare.report.standing = ShadowState::Through;
         }
         self.commit();
     }
 
-    fn take_steps(&mut self, tape: &Tape, part: Part) {
+    fn take_steps(&mut self, tape: &Tape, part: TapePart) {
         let mut port = Playback::new(tape, part, &mut self.place, &mut self.compare);
         let mut context = Context {
             state: &mut self.state,

@@ -2,13 +2,13 @@
 //!
 //! Rule: it knows each task's feed, and runs nothing itself. See [`Player`](super::Player).
 
-use super::bounds::{Bounds, Queued};
+use super::bounds::{Queued, ShadowLimits};
 use super::feed::{Begin, Feed};
 use crate::binding::{Layout, Wiring};
 use crate::config::InputConfig;
 use crate::record::{Millis, Number, Partition};
 use crate::registry::Schemas;
-use crate::shadow::Report;
+use crate::shadow::ShadowReport;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Trial {
     /// What runs.
     pub plan: Plan,
     /// How much memory it may take.
-    pub bounds: Bounds,
+    pub bounds: ShadowLimits,
     queued: Arc<Queued>,
     state: TrialState,
 }
@@ -52,7 +52,7 @@ pub struct Plan {
 
 impl Trial {
     /// A trial that has not begun in any task.
-    pub fn new(plan: Plan, bounds: Bounds) -> Trial {
+    pub fn new(plan: Plan, bounds: ShadowLimits) -> Trial {
         Trial {
             plan,
             queued: Arc::new(Queued::new(bounds.queue)),
@@ -72,7 +72,7 @@ impl Trial {
     }
 
     /// The results so far in the tasks of this instance.
-    pub fn reports(&self) -> BTreeMap<Partition, Report> {
+    pub fn reports(&self) -> BTreeMap<Partition, ShadowReport> {
         let feeds = self.feeds();
         feeds.iter().map(|(task, feed)| (*task, feed.report())).collect()
     }
@@ -104,10 +104,10 @@ impl Trial {
 
     /// Begins the shadow in this task.
     pub(super) fn begin(&self, task: Partition, begin: Begin) -> Arc<Feed> {
-        let report = Report {
+        let report = ShadowReport {
             instance: self.plan.instance.clone(),
             duration: self.plan.duration,
-            ..Report::default()
+            ..ShadowReport::default()
         };
         let feed = Arc::new(Feed::new(begin, report, self.queued.clone()));
         self.state.feeds.lock().insert(task, feed.clone());

@@ -6,7 +6,7 @@
 
 use super::TaskState;
 use super::sweep::{Sweep, Swept};
-use crate::record::encoding::Unreadable;
+use crate::record::encoding::UnreadableFormat;
 use crate::record::{Millis, Offset, StepKey};
 use crate::state::delta::{Change, Delta};
 use crate::state::lookups::{LookupName, Pending};
@@ -71,7 +71,7 @@ impl TaskState {
     }
 
     /// Applies a change that a delta already contains. Ignores the meta, which is not state.
-    pub fn replay(&mut self, change: Change<'_>) -> Result<(), Unreadable> {
+    pub fn replay(&mut self, change: Change<'_>) -> Result<(), UnreadableFormat> {
         let rows = &mut self.view.rows;
         match change {
             Change::Meta(_) => {}

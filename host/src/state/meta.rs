@@ -3,9 +3,9 @@
 //! Rule: recovery needs only the meta of the last committed delta and the state from the changelog. It reads the inputs
 //! from `next`, recomputes effective times, and skips every step that is not after `last`.
 
-use crate::record::encoding::{META, Unreadable};
+use crate::record::encoding::{META, UnreadableFormat};
 use crate::record::journal::Verdict;
-use crate::record::watermark::Clock;
+use crate::record::watermark::PartitionClock;
 use crate::record::{Millis, Number, Offset, StepKey, VersionId};
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub struct Meta {
     /// The deploy by which that version took over.
     pub deployed: Number,
     /// The deploy that it holds for, while that is undecided.
-    pub prepared: Option<Prepared>,
+    pub prepared: Option<PreparedDeploy>,
     /// Cursor of the sweep.
     pub sweep: Vec<u8>,
     /// If the task follows a journal that exists already: up to which offset. Until then it decides nothing itself.
@@ -37,7 +37,7 @@ pub struct Meta {
 
 /// A deploy that a task holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prepared {
+pub struct PreparedDeploy {
     /// Its number.
     pub number: Number,
     /// Its version of the rules.
@@ -52,7 +52,7 @@ pub struct InputMeta {
     /// The first unprocessed record. This is also the committed offset.
     pub next: Offset,
     /// The partition's clock just before `next`.
-    pub clock: Clock,
+    pub clock: PartitionClock,
     /// The highest heartbeat for each position from `next` on.
     pub heartbeats: Vec<(Offset, Millis)>,
     /// The verdicts for offsets from `next` on.
@@ -96,7 +96,7 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Decodes a value of a delta.
-pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unreadable> {
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, UnreadableFormat> {
     let (_, rest) = META.open(bytes)?;
     META.read(rest)
 }

@@ -22,7 +22,7 @@ mod walk;
 
 pub use cursor::Cursor;
 pub use dirty::Dirty;
-pub use table::{Rows, Slot};
+pub use table::{RowSlot, Rows};
 
 use crate::record::{Cell, Millis};
 use layer::Layer;
@@ -55,13 +55,13 @@ pub struct ScanRange<'a> {
 impl Rows {
     /// Visits entries of a row, sorted by their bytes.
     #[inline]
-    pub fn scan(&self, slot: Slot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
+    pub fn scan(&self, slot: RowSlot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
         let row = &self.rows[slot.0 as usize];
         self.scan_in(&[row.open, row.sealed, row.committed], range, visit);
     }
 
     /// Like [`scan`](Rows::scan), as of the last commit.
-    pub fn scan_committed(&self, slot: Slot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
+    pub fn scan_committed(&self, slot: RowSlot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
         self.scan_in(&[self.rows[slot.0 as usize].committed], range, visit);
     }
 

@@ -22,14 +22,14 @@ use serde::{Deserialize, Serialize};
 /// A position in a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sweep {
-    part: Part,
+    part: SweepPart,
     rows: Vec<u8>,
     timer: Option<StepKey>,
     lookup: Option<LookupName>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Part {
+enum SweepPart {
     #[default]
     Names,
     Rows,
@@ -48,24 +48,24 @@ pub(super) struct Swept<'a> {
 impl Sweep {
     /// Writes about `budget` bytes of the state as it is at `now`. Returns whether the round is complete.
     pub(super) fn step(&mut self, state: &mut Swept<'_>, budget: usize, now: Millis, into: &mut Delta) -> bool {
-        if self.part == Part::Names {
+        if self.part == SweepPart::Names {
             into.names(&meta::encode(state.names));
-            self.part = Part::Rows;
+            self.part = SweepPart::Rows;
         }
-        if self.part == Part::Rows && into.bytes() < budget {
+        if self.part == SweepPart::Rows && into.bytes() < budget {
             self.rows(state.rows, budget, now, into);
         }
-        if self.part == Part::Timers {
+        if self.part == SweepPart::Timers {
             self.timers(state.timers, budget, into);
         }
-        self.part == Part::Lookups && self.lookups(state.lookups, budget, into)
+        self.part == SweepPart::Lookups && self.lookups(state.lookups, budget, into)
     }
 
     fn rows(&mut self, rows: &mut Rows, budget: usize, now: Millis, into: &mut Delta) {
         // If it can't be read, the rows start again, which is always correct.
         let mut cursor = Cursor::decode(&self.rows).unwrap_or_default();
         if rows.sweep(&mut cursor, budget - into.bytes(), now, into) {
-            self.part = Part::Timers;
+            self.part = SweepPart::Timers;
             self.rows = vec![];
         } else {
             self.rows = cursor.encode();
@@ -85,7 +85,7 @@ impl Sweep {
         }
         self.timer = last.or(self.timer.take());
         if timers.after(self.timer.as_ref()).next().is_none() {
-            self.part = Part::Lookups;
+            self.part = SweepPart::Lookups;
             self.timer = None;
         }
     }

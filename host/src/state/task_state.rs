@@ -7,7 +7,7 @@ use super::delta::Delta;
 use super::ids::Ids;
 use super::lookups::{LookupName, Lookups, Pending};
 use super::meta::Names;
-use super::rows::{Rows, ScanRange, Slot};
+use super::rows::{RowSlot, Rows, ScanRange};
 use super::timers::{TimerName, Timers};
 use super::unknown::Unknown;
 use super::view::{StoreIds, View};
@@ -34,17 +34,17 @@ pub struct TaskState {
 
 /// The target of an effect.
 #[derive(Clone, Copy, Debug)]
-pub struct Target {
+pub struct EffectTarget {
     /// The input that causes the effect, by its index in the batch. The effect changes the state of this input's key.
     pub input: u32,
     /// The store, kind of timer, or lookup, by its index in the rules' description.
     pub on: u16,
 }
 
-impl Target {
+impl EffectTarget {
     /// The target of a verified effect.
-    pub fn of(effect: &Effect) -> Target {
-        Target {
+    pub fn of(effect: &Effect) -> EffectTarget {
+        EffectTarget {
             input: effect.of,
             on: effect.on,
         }
@@ -144,7 +144,7 @@ impl TaskState {
     }
 
     /// Adds the next input of the batch: the key whose row it reads and writes, and its time.
-    pub fn add_input(&mut self, hash: u64, key: &[u8], time: Millis) -> Slot {
+    pub fn add_input(&mut self, hash: u64, key: &[u8], time: Millis) -> RowSlot {
         let slot = self.view.rows.slot(hash, key);
         self.view.inputs.push((slot, time));
         slot
@@ -171,7 +171,7 @@ impl TaskState {
 impl TaskState {
     /// Applies a verified effect that changes rows or timers. The caller handles all other effects.
     pub fn apply(&mut self, effect: &Effect, bytes: &[u8]) {
-        let target = Target::of(effect);
+        let target = EffectTarget::of(effect);
         // Only the spans that an effect uses are verified, so the others are not touched.
         let (name, value) = (|| effect.name.of(bytes), || effect.value.of(bytes));
         match effect.what {
@@ -187,7 +187,7 @@ impl TaskState {
 
     /// Sets an entry of a store, which is visible until `expires`.
     #[inline]
-    pub fn put(&mut self, target: Target, entry: &[u8], value: &[u8], expires: Millis) {
+    pub fn put(&mut self, target: EffectTarget, entry: &[u8], value: &[u8], expires: Millis) {
         let (slot, _) = self.view.inputs[target.input as usize];
         let StoreIds { store, schema } = self.view.stores[usize::from(target.on)];
         let cell = Cell { schema, expires, value };
@@ -197,7 +197,7 @@ impl TaskState {
     }
 
     /// Deletes an entry of a store, if it is there.
-    pub fn delete(&mut self, target: Target, entry: &[u8]) {
+    pub fn delete(&mut self, target: EffectTarget, entry: &[u8]) {
         let (slot, _) = self.view.inputs[target.input as usize];
         let store = self.view.stores[usize::from(target.on)].store;
         if self.view.rows.delete(slot, store, entry) {
@@ -206,7 +206,7 @@ impl TaskState {
     }
 
     /// Deletes the entries of a store that begin with `prefix`.
-    pub fn clear(&mut self, target: Target, prefix: &[u8]) {
+    pub fn clear(&mut self, target: EffectTarget, prefix: &[u8]) {
         let (slot, _) = self.view.inputs[target.input as usize];
         let store = self.view.stores[usize::from(target.on)].store;
         let rows = &mut self.view.rows;
@@ -227,7 +227,7 @@ impl TaskState {
     }
 
     /// Sets a timer, for `at` or right after the input's time, whichever is later. It replaces one with the same tag.
-    pub fn set_timer(&mut self, target: Target, tag: &[u8], at: Millis) {
+    pub fn set_timer(&mut self, target: EffectTarget, tag: &[u8], at: Millis) {
         let (slot, now) = self.view.inputs[target.input as usize];
         let kind = self.ids.timers[usize::from(target.on)];
         let key = self.view.rows.key(slot);
@@ -239,7 +239,7 @@ impl TaskState {
     }
 
     /// Cancels a timer, if it is set.
-    pub fn cancel_timer(&mut self, target: Target, tag: &[u8]) {
+    pub fn cancel_timer(&mut self, target: EffectTarget, tag: &[u8]) {
         let (slot, _) = self.view.inputs[target.input as usize];
         let kind = self.ids.timers[usize::from(target.on)];
         let key = self.view.rows.key(slot);
@@ -258,7 +258,7 @@ impl TaskState {
     }
 
     /// The name of the lookup that an input asks.
-    pub fn lookup_of(&self, target: Target, tag: &[u8]) -> LookupName {
+    pub fn lookup_of(&self, target: EffectTarget, tag: &[u8]) -> LookupName {
         let (slot, _) = self.view.inputs[target.input as usize];
         LookupName::new(self.view.rows.key(slot), self.ids.lookups[usize::from(target.on)], tag)
     }

@@ -157,7 +157,7 @@ impl World {
                     id: self.questions.to_be_bytes().into(),
                     request: vec![tag; 30].into(),
                 };
-                let name = self.state.lookup_of(Target { input: 0, on }, &[tag]);
+                let name = self.state.lookup_of(EffectTarget { input: 0, on }, &[tag]);
                 self.state.ask(name, pending);
             }
             Event::Fire => {
@@ -355,7 +355,7 @@ fn what_was_written_is_not_committed_without_its_delta() {
     let mut state = TaskState::default();
     state.bind(&description());
     state.add_input(rows::hash(b"k"), b"k", 0);
-    state.put(Target { input: 0, on: 1 }, b"", b"v", FOREVER);
+    state.put(EffectTarget { input: 0, on: 1 }, b"", b"v", FOREVER);
     state.settle(0);
 }
 

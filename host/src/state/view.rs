@@ -4,7 +4,7 @@
 //! input, and it returns values in the schema that this version of the rules declares.
 
 use crate::record::{Millis, Span};
-use crate::state::rows::{Rows, ScanRange, Slot};
+use crate::state::rows::{RowSlot, Rows, ScanRange};
 use crate::wit::StateReader;
 use crate::wit::{Cell, Found, Question, Read};
 use pelton_convert::Resolver;
@@ -15,7 +15,7 @@ use pelton_convert::Resolver;
 pub struct View {
     pub(super) rows: Rows,
     /// For each input of the batch: the row of its key, and its time.
-    pub(super) inputs: Vec<(Slot, Millis)>,
+    pub(super) inputs: Vec<(RowSlot, Millis)>,
     /// The permanent ids of each store and of the schema that it reads and writes, by the store's index in the rules'
     /// description.
     pub(super) stores: Vec<StoreIds>,

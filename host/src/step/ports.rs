@@ -45,7 +45,7 @@ pub trait Inputs {
 /// Takes the effects, except those that change the state.
 pub trait Sink: Inputs {
     /// Called after each call of the rules.
-    fn called(&mut self, call: &Call<'_>, guest: &mut Guest);
+    fn called(&mut self, call: &RulesCall<'_>, guest: &mut Guest);
 
     /// The only input of a call is refused.
     fn refused(
@@ -66,12 +66,12 @@ pub trait Sink: Inputs {
     fn cut(&mut self);
 
     /// Takes a record for an output.
-    fn output(&mut self, output: &Output<'_>, guest: &Guest);
+    fn output(&mut self, output: &OutputRecord<'_>, guest: &Guest);
 
     /// Takes a lookup. Returns the id that its reply will have.
     fn ask(
         &mut self,
-        question: &Question<'_>,
+        question: &LookupQuestion<'_>,
         planned: &PlannedStep<Self::Record, Self::Mark>,
         guest: &Guest,
     ) -> Box<[u8]>;
@@ -83,7 +83,7 @@ pub trait Sink: Inputs {
     fn done(
         &mut self,
         planned: &PlannedStep<Self::Record, Self::Mark>,
-        made: &Made<'_>,
+        made: &StepEffects<'_>,
         state: &TaskState,
         guest: &Guest,
     );
@@ -105,7 +105,7 @@ pub struct RecordInput<'a> {
 }
 
 /// A call of the rules.
-pub struct Call<'a> {
+pub struct RulesCall<'a> {
     /// The number of inputs in its batch.
     pub inputs: usize,
     /// The factor on its time limit.
@@ -119,7 +119,7 @@ pub struct Call<'a> {
 }
 
 /// The effects of a step. Empty if the step is refused.
-pub struct Made<'a> {
+pub struct StepEffects<'a> {
     /// The effects of the whole batch.
     pub effects: &'a Effects,
     /// The range of this step's effects in them.
@@ -127,7 +127,7 @@ pub struct Made<'a> {
 }
 
 /// A record that the rules send.
-pub struct Output<'a> {
+pub struct OutputRecord<'a> {
     /// Its effect.
     pub effect: &'a Effect,
     /// The index of this effect in the batch.
@@ -138,7 +138,7 @@ pub struct Output<'a> {
     pub key: &'a [u8],
 }
 
-impl<'a> Output<'a> {
+impl<'a> OutputRecord<'a> {
     /// The headers of the record. Verified effects have their headers in the order of the effects.
     pub fn headers(&self) -> impl Iterator<Item = &'a Header> + use<'a> {
         let (headers, index) = (&self.effects.headers, self.index);
@@ -150,7 +150,7 @@ impl<'a> Output<'a> {
 }
 
 /// A lookup that the rules ask.
-pub struct Question<'a> {
+pub struct LookupQuestion<'a> {
     /// How many lookups this step has asked before it.
     pub number: u32,
     /// The index of the lookup in the rules' description.

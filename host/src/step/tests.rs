@@ -50,7 +50,7 @@ fn each_record_has_its_own_headers() {
     }
     let headers = |index| {
         let effect = &effects.effects[index];
-        let output = Output {
+        let output = OutputRecord {
             effect,
             index,
             effects: &effects,

@@ -15,7 +15,7 @@ use crate::record::Offset;
 
 use super::Stamp;
 use crate::error::{Failure, Result};
-use crate::record::encoding::{STORED, Unreadable};
+use crate::record::encoding::{STORED, UnreadableFormat};
 use crate::state::delta::{self, Change};
 
 pub const ASIDE: u8 = b'a';
@@ -49,7 +49,7 @@ pub fn encode_stamp(stamp: &Stamp, flush: u64) -> Vec<u8> {
 }
 
 /// The stamp, and the number of its flush.
-pub fn decode_stamp(bytes: &[u8]) -> std::result::Result<(Stamp, u64), Unreadable> {
+pub fn decode_stamp(bytes: &[u8]) -> std::result::Result<(Stamp, u64), UnreadableFormat> {
     let (_, rest) = STORED.open(bytes)?;
     fields(rest).ok_or(STORED.damaged())
 }

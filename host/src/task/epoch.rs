@@ -6,7 +6,7 @@
 use crate::log::{Outgoing, Transaction};
 use crate::record::journal::JournalEntry;
 use crate::record::{Partition, Span, TopicIx};
-use crate::service::Question;
+use crate::service::ServiceCall;
 use std::collections::BTreeSet;
 
 /// The open epoch of a worker.
@@ -17,7 +17,7 @@ pub struct Epoch {
     /// The tasks that have something in it.
     pub touched: BTreeSet<Partition>,
     /// The questions to ask once it is committed.
-    pub questions: Vec<Question>,
+    pub questions: Vec<ServiceCall>,
     /// Something waits for a record in it, so it is sealed as soon as possible.
     pub urgent: bool,
 }

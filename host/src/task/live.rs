@@ -18,11 +18,14 @@ use crate::binding::{Form, NoTime, Sources};
 use crate::metrics::DeadLetterReason;
 use crate::record::journal::{JournalEntry, JournalInput, Verdict};
 use crate::record::{StepKey, murmur2};
-use crate::rules::{Action, Effects, Kind};
+use crate::rules::{Action, Effects, TrapKind};
 use crate::service;
 use crate::shadow::tape::LiveStep;
 use crate::state::{TaskState, lookups};
-use crate::step::{Call, Cause, Guest, Inputs, Made, Output, Question, RecordInput, Refusal, Sink, StepInput, Tally};
+use crate::step::{
+    Cause, Guest, Inputs, LookupQuestion, OutputRecord, RecordInput, Refusal, RulesCall, Sink, StepEffects, StepInput,
+    Tally,
+};
 use plan::step_of;
 
 impl LivePort<'_> {
@@ -130,7 +133,7 @@ impl Inputs for LivePort<'_> {
 }
 
 impl Sink for LivePort<'_> {
-    fn called(&mut self, call: &Call<'_>, guest: &mut Guest) {
+    fn called(&mut self, call: &RulesCall<'_>, guest: &mut Guest) {
         self.tally.calls += 1;
         self.tally.inputs += call.inputs as u64;
         self.tally.guest_nanos += call.took.as_nanos() as u64;
@@ -142,7 +145,7 @@ impl Sink for LivePort<'_> {
         }
         if let Some(trap) = call.trap {
             self.tally.traps += 1;
-            if trap.kind == Kind::Time {
+            if trap.kind == TrapKind::Time {
                 guest.faults.slow(call.took, &trap.text);
             }
         }
@@ -183,8 +186,8 @@ impl Sink for LivePort<'_> {
         self.tally.cuts += 1;
     }
 
-    fn output(&mut self, output: &Output<'_>, guest: &Guest) {
-        let Output { effect, effects, .. } = output;
+    fn output(&mut self, output: &OutputRecord<'_>, guest: &Guest) {
+        let OutputRecord { effect, effects, .. } = output;
         let wire = &guest.wiring.outputs[usize::from(effect.on)];
         let key = match effect.what {
             Action::SendKeyed | Action::TombstoneKeyed => effect.name.of(&effects.bytes),
@@ -215,7 +218,7 @@ impl Sink for LivePort<'_> {
         }
     }
 
-    fn ask(&mut self, question: &Question<'_>, planned: &LiveStep, guest: &Guest) -> Box<[u8]> {
+    fn ask(&mut self, question: &LookupQuestion<'_>, planned: &LiveStep, guest: &Guest) -> Box<[u8]> {
         // A record or a timer asks as number 0. A reply asks by its own number after the last step, starting at 1.
         let sequence = match planned.what {
             StepInput::Reply { .. } => self.progress.sequence() + 1,
@@ -223,7 +226,7 @@ impl Sink for LivePort<'_> {
         };
         let id = lookups::id(self.progress.last(), sequence, question.number);
         if !self.schedule.follows_journal() {
-            self.epoch.questions.push(service::Question {
+            self.epoch.questions.push(service::ServiceCall {
                 task: self.partition,
                 id: id.clone(),
                 service: guest.wiring.lookups[usize::from(question.lookup)].service,
@@ -237,7 +240,7 @@ impl Sink for LivePort<'_> {
         Tally::add(&mut self.tally.counts, usize::from(counter), by);
     }
 
-    fn done(&mut self, planned: &LiveStep, _: &Made<'_>, state: &TaskState, guest: &Guest) {
+    fn done(&mut self, planned: &LiveStep, _: &StepEffects<'_>, state: &TaskState, guest: &Guest) {
         if let Some(refusal) = &planned.refused {
             self.dead_letter(planned, refusal, state, guest);
         }

@@ -3,7 +3,7 @@
 //! Rule: only the ledger keeps what the task goes back to. Everything else is rebuilt from that.
 
 use super::ledger::{Ledger, Snapshot};
-use super::open::{Beginning, First};
+use super::open::{Beginning, OpeningRules};
 use super::progress::Progress;
 use super::restore::Restored;
 use super::schedule::Schedule;
@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::record::journal::LookupEnding;
 use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey};
 use crate::rules::Version;
-use crate::service::Question;
+use crate::service::ServiceCall;
 use crate::shadow::Link;
 use crate::state::delta::Delta;
 use crate::state::meta::Meta;
@@ -65,7 +65,8 @@ impl Task {
         })?;
         let wiring = wiring.clone();
         let version = wiring.rules.version().0;
-        let Beginning { meta, journal } = Beginning::of(&mut restored, &layout, First { deploy, version }, starts);
+        let Beginning { meta, journal } =
+            Beginning::of(&mut restored, &layout, OpeningRules { deploy, version }, starts);
         let mut state = restored.state;
         state.open(&meta.sweep).map_err(|why| fatal(&why))?;
         state
@@ -220,7 +221,7 @@ impl Task {
     }
 
     /// The lookups pending in the committed state. They must be asked (again) after opening and after an abort.
-    pub fn questions(&self) -> Vec<Question> {
+    pub fn questions(&self) -> Vec<ServiceCall> {
         if self.schedule.keeps_journal() {
             return vec![];
         }
@@ -230,7 +231,7 @@ impl Task {
             .filter_map(|(name, pending)| {
                 let index = self.state.declared_lookup(name.lookup)?;
                 let service = self.wiring.lookups[index].service;
-                Some(Question {
+                Some(ServiceCall {
                     task: self.partition,
                     id: pending.id,
                     service,

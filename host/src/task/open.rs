@@ -6,7 +6,7 @@
 use super::Restored;
 use super::schedule::{Preset, Replay};
 use crate::binding::Layout;
-use crate::record::watermark::Clock;
+use crate::record::watermark::PartitionClock;
 use crate::record::{Number, Offset, StepKey, VersionId};
 use crate::state::meta::{InputMeta, Meta};
 
@@ -20,7 +20,7 @@ pub(super) struct Beginning {
 
 /// The rules of a task that opens.
 #[derive(Clone, Copy)]
-pub(super) struct First {
+pub(super) struct OpeningRules {
     /// The deploy that they belong to.
     pub deploy: Number,
     /// Their version.
@@ -30,7 +30,7 @@ pub(super) struct First {
 impl Beginning {
     /// Takes the meta and the journal out of the restored state. `starts` says where the inputs begin, by rank, if the
     /// task has never committed.
-    pub fn of(restored: &mut Restored, layout: &Layout, first: First, starts: &[Offset]) -> Beginning {
+    pub fn of(restored: &mut Restored, layout: &Layout, first: OpeningRules, starts: &[Offset]) -> Beginning {
         let meta = restored.meta.take();
         let follows = match &meta {
             Some(meta) => meta.follows,
@@ -66,7 +66,7 @@ impl Beginning {
 fn unread(start: Offset) -> InputMeta {
     InputMeta {
         next: start,
-        clock: Clock::START,
+        clock: PartitionClock::START,
         heartbeats: vec![],
         verdicts: vec![],
         read: start,

@@ -8,7 +8,7 @@ mod access;
 mod rebuild;
 mod restored;
 
-pub use access::{Access, Answer, Question};
+pub use access::{Access, RestoreAnswer, RestoreQuestion};
 pub use rebuild::Rebuild;
 pub use restored::Restored;
 

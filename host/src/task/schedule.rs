@@ -29,7 +29,7 @@ use crate::deploy::protocol::Committed;
 use crate::deploy::{Prepare, RulesSchedule};
 use crate::record::journal::{JournalInput, LookupEnding};
 use crate::record::{FOREVER, Millis, Number, Offset, StepKey, VersionId};
-use crate::state::meta::{Meta, Prepared};
+use crate::state::meta::{Meta, PreparedDeploy};
 use life::{Course, Life};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct Schedule {
     /// The last deploy that it took over.
     deployed: Number,
     /// Its promise to hold for a deploy, until that deploy is decided.
-    prepared: Option<Prepared>,
+    prepared: Option<PreparedDeploy>,
     /// The last deploy that it refused. It is kept so that each deploy is refused only once.
     refused: Number,
     /// Replies that are taken before the next step, in the order of their arrival. At most one for each pending lookup.
@@ -149,7 +149,7 @@ impl Schedule {
             Some(_) => last,
             None => last.saturating_add(self.stride.ahead(moment, last)),
         };
-        self.prepared = Some(Prepared {
+        self.prepared = Some(PreparedDeploy {
             number: prepare.number,
             version: prepare.version,
             until: prepare.at.unwrap_or(position.saturating_add(1)),
@@ -371,7 +371,7 @@ impl Schedule {
     }
 
     /// The deploy that the task has promised to hold for.
-    pub fn prepared(&self) -> Option<Prepared> {
+    pub fn prepared(&self) -> Option<PreparedDeploy> {
         self.prepared
     }
 }

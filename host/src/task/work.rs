@@ -13,7 +13,7 @@ use super::schedule::{CantHold, Moment};
 use super::undeclared::Letters;
 use crate::arrivals::{Arrived, Demand, Heartbeat};
 use crate::binding::{Sources, Wiring};
-use crate::deploy::protocol::{Committed, Decision, Record, nonce};
+use crate::deploy::protocol::{Committed, ControlRecord, Decision, nonce};
 use crate::deploy::{Prepare, RulesSchedule};
 use crate::fault::fault;
 use crate::log::Chunk;
@@ -134,10 +134,10 @@ impl Task {
             let why = format!("task {task}: {why}");
             tracing::warn!(deploy = number, why, "a deploy is refused");
             let decision = Decision::Cancel(why);
-            return self.tell(&Record::Decision { number, decision }, epoch);
+            return self.tell(&ControlRecord::Decision { number, decision }, epoch);
         }
         let position = self.schedule.hold(prepare, moment, last);
-        self.tell(&Record::Answer { number, task, position }, epoch);
+        self.tell(&ControlRecord::Answer { number, task, position }, epoch);
     }
 
     fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<(), CantHold> {
@@ -153,7 +153,7 @@ impl Task {
     }
 
     /// Writes to the control topic, in the transaction of the open epoch.
-    fn tell(&mut self, record: &Record, epoch: &mut Epoch) {
+    fn tell(&mut self, record: &ControlRecord, epoch: &mut Epoch) {
         // An epoch that is done again writes the same record again, not another one.
         let own = nonce(&[
             b"task",
@@ -257,7 +257,7 @@ impl Task {
         self.ledger
             .tally()
             .carry_counts(&counters(&before), &counters(&self.wiring));
-        self.tell(&Record::Taken { task, number }, epoch);
+        self.tell(&ControlRecord::Taken { task, number }, epoch);
         tracing::info!(task, deploy = number, version = %self.wiring.rules.version(), "takes over");
         self.schedule.take_over(number);
     }

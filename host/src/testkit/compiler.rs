@@ -1,6 +1,6 @@
 //! A compiler of rules that remembers them, so that each component is compiled once for all scenarios.
 
-use crate::rules::{Engine, Limits, Refused, Rules};
+use crate::rules::{Engine, Refused, Rules, SandboxLimits};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,12 @@ impl Compiler {
     }
 
     /// Compiles the rules of a component, or says why they are refused.
-    pub fn compile(&self, component: &[u8], settings: &serde_json::Value, limits: Limits) -> Result<Rules, Refused> {
+    pub fn compile(
+        &self,
+        component: &[u8],
+        settings: &serde_json::Value,
+        limits: SandboxLimits,
+    ) -> Result<Rules, Refused> {
         let settings = settings.to_string();
         let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
         // The lock is held during the compilation, so that another test with the same rules waits for it.

@@ -32,7 +32,7 @@ const LAST_TURNS: u32 = 1000;
 const RESTORE_WAITS: Duration = Duration::from_secs(1);
 
 /// Checked rules that can take over: see [`Stage::prepare`].
-pub struct Prepared {
+pub struct PreparedRules {
     pub(super) wiring: Arc<Wiring>,
     component: Vec<u8>,
     settings: Value,
@@ -113,7 +113,7 @@ impl Stage {
     }
 
     /// Checks new rules or settings as a deploy does. Fails if they are refused; then the old ones keep running.
-    pub fn prepare(&mut self, component: &[u8], settings: Value) -> Result<Prepared> {
+    pub fn prepare(&mut self, component: &[u8], settings: Value) -> Result<PreparedRules> {
         let wiring = Arc::new(
             self.setup
                 .wire(component, &settings)
@@ -133,7 +133,7 @@ impl Stage {
             task.map_or(Ok(()), |task| task.accepts(&wiring))
                 .map_err(|why| Failure::Fatal(why.to_string()))?;
         }
-        Ok(Prepared {
+        Ok(PreparedRules {
             wiring,
             component: component.to_vec(),
             settings,
@@ -141,7 +141,7 @@ impl Stage {
     }
 
     /// Lets them take over where the tasks are now.
-    pub fn activate(&mut self, prepared: Prepared) -> Result<()> {
+    pub fn activate(&mut self, prepared: PreparedRules) -> Result<()> {
         let mut last = NEVER;
         for partition in 0..self.setup.partitions {
             let running = self.life.as_ref().and_then(|life| life.task(partition)?.last_time());
@@ -156,8 +156,8 @@ impl Stage {
     }
 
     /// Lets them take over at this event time, which no task may have reached.
-    pub fn activate_at(&mut self, prepared: Prepared, at: Millis) {
-        let Prepared {
+    pub fn activate_at(&mut self, prepared: PreparedRules, at: Millis) {
+        let PreparedRules {
             wiring,
             component,
             settings,
@@ -175,7 +175,7 @@ impl Stage {
     }
 
     /// Announces that they should take over now, without a decision: each task holds and says where.
-    pub fn hold(&mut self, prepared: &Prepared) {
+    pub fn hold(&mut self, prepared: &PreparedRules) {
         let mut schedule = RulesSchedule::clone(&self.schedule);
         let (wiring, version) = (prepared.wiring.clone(), prepared.wiring.rules.version().0);
         schedule.wirings.insert(version, wiring);

@@ -22,7 +22,7 @@ pub struct Sent {
 
 /// An input that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     /// Its key, unchanged.
     pub key: Option<Vec<u8>>,
     /// Its value, unchanged.
@@ -31,10 +31,10 @@ pub struct Letter {
     pub headers: BTreeMap<String, String>,
 }
 
-impl Letter {
-    fn new(record: Owned) -> Letter {
+impl DeadLetter {
+    fn new(record: Owned) -> DeadLetter {
         let headers = record.headers.into_iter().map(|(name, value)| (name, lossy(&value)));
-        Letter {
+        DeadLetter {
             headers: headers.collect(),
             key: record.key,
             value: record.value,
@@ -76,12 +76,12 @@ pub struct Timer {
 
 /// The results of a run that must not depend on how it went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// Records by output, sorted by key, because tasks don't wait for each other. Offsets are left out, because commits
     /// and aborts move them.
     pub outputs: Vec<Vec<Sent>>,
     /// Refused inputs, with their origin and the reason.
-    pub letters: Vec<Letter>,
+    pub letters: Vec<DeadLetter>,
     /// The content of the stores.
     pub state: Vec<Stored>,
     /// The timers that are set.
@@ -118,9 +118,9 @@ impl Stage {
     }
 
     /// All inputs that were refused.
-    pub fn dead_letters(&self) -> Result<Vec<Letter>> {
+    pub fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
         let letters = self.all_committed(&self.setup.config.dead_letters_topic())?;
-        Ok(letters.into_iter().map(Letter::new).collect())
+        Ok(letters.into_iter().map(DeadLetter::new).collect())
     }
 
     /// All entries of the journal.
@@ -201,7 +201,7 @@ impl Stage {
     }
 
     /// The results that must not depend on how the run went.
-    pub fn outcome(&self) -> Result<Outcome> {
+    pub fn outcome(&self) -> Result<RunOutcome> {
         let of = |output| -> Result<Vec<Sent>> {
             let mut sent = self.sent(output)?;
             sent.iter_mut().for_each(|sent| sent.record.offset = Offset::ZERO);
@@ -209,7 +209,7 @@ impl Stage {
             Ok(sent)
         };
         let outputs = (0..self.setup.config.outputs.len()).map(of);
-        Ok(Outcome {
+        Ok(RunOutcome {
             outputs: outputs.collect::<Result<_>>()?,
             letters: self.dead_letters()?,
             state: self.state()?,

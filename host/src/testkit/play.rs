@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// The result of playing a file.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct PlayReport {
     /// Empty if the file holds.
     pub problems: Vec<Problem>,
     /// Reads that were not announced before their batch, by store, in the run with the largest batches.
@@ -43,8 +43,8 @@ struct Run {
 
 /// Plays a file in every way. `folder` has the files for its swaps, `seed` is the seed of the first random way, and
 /// `update` says whether to also make the text that would hold.
-pub fn play(file: &ScenarioFile, setup: &Setup, folder: &Path, seed: u64, update: bool) -> Report {
-    let mut report = Report::default();
+pub fn play(file: &ScenarioFile, setup: &Setup, folder: &Path, seed: u64, update: bool) -> PlayReport {
+    let mut report = PlayReport::default();
     let mut first: Option<Run> = None;
     // After a crash, idleness is measured again. So a file that waits by the clock gets only random cuts.
     let waits = file.steps.iter().any(|step| matches!(step.what, StepAction::Wait(_)));

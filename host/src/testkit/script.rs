@@ -3,7 +3,7 @@
 //! Rule: answers come in the order of the steps that asked, even if a crash has caused questions to be asked again.
 
 use crate::record::Partition;
-use crate::service::{Answer, Question, Reply, Services};
+use crate::service::{Answer, ServiceCall, ServiceReply, Services};
 use crate::state::lookups;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ pub struct Script(Arc<Mutex<ScriptState>>);
 #[derive(Default)]
 struct ScriptState {
     /// Questions of the current instance that are not answered.
-    open: Vec<Question>,
+    open: Vec<ServiceCall>,
     /// Answers that were not fetched yet.
-    replies: Vec<Reply>,
+    replies: Vec<ServiceReply>,
     /// Answers that are given at once. The last one that fits is used.
     standing: Vec<(Which, Answer)>,
     asked: u64,
@@ -33,16 +33,16 @@ pub struct Which {
 }
 
 impl Which {
-    fn fits(&self, question: &Question) -> bool {
+    fn fits(&self, question: &ServiceCall) -> bool {
         self.service.is_none_or(|service| service == question.service)
             && question.request.ends_with(self.end.as_bytes())
     }
 }
 
 impl ScriptState {
-    fn answer(&mut self, question: Question, answer: Answer) {
-        let Question { task, id, .. } = question;
-        self.replies.push(Reply { task, id, answer });
+    fn answer(&mut self, question: ServiceCall, answer: Answer) {
+        let ServiceCall { task, id, .. } = question;
+        self.replies.push(ServiceReply { task, id, answer });
     }
 }
 
@@ -79,12 +79,12 @@ impl Script {
     }
 
     /// Delivers any reply, even a late, duplicated or invented one.
-    pub fn push(&self, reply: Reply) {
+    pub fn push(&self, reply: ServiceReply) {
         self.state().replies.push(reply);
     }
 
     /// Questions without an answer, in the order of the steps that asked them.
-    pub fn open(&self) -> Vec<Question> {
+    pub fn open(&self) -> Vec<ServiceCall> {
         let mut open = self.state().open.clone();
         open.sort_by_key(|question| (question.task, lookups::asked_by(&question.id)));
         open
@@ -99,7 +99,7 @@ impl Script {
 struct Scripted(Script);
 
 impl Services for Scripted {
-    fn ask(&mut self, question: Question) {
+    fn ask(&mut self, question: ServiceCall) {
         let mut state = self.0.state();
         state.asked += 1;
         let standing = state.standing.iter().rev().find(|(which, _)| which.fits(&question));
@@ -109,7 +109,7 @@ impl Services for Scripted {
         }
     }
 
-    fn replies(&mut self, into: &mut Vec<Reply>) {
+    fn replies(&mut self, into: &mut Vec<ServiceReply>) {
         let mut replies = std::mem::take(&mut self.0.state().replies);
         replies.sort_by_key(|reply| (reply.task, lookups::asked_by(&reply.id)));
         into.append(&mut replies);

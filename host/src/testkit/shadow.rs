@@ -3,17 +3,17 @@
 //! Rule: the shadow runs in the turns of the stage, so that every run is the same; or it is held, like one that can't
 //! keep up.
 
-use super::Prepared;
+use super::PreparedRules;
 use super::stage::Stage;
 use crate::deploy::RulesSchedule;
 use crate::record::{Millis, Partition};
-use crate::shadow::{Bounds, Plan, Player, Report, Trial};
+use crate::shadow::{Plan, Player, ShadowLimits, ShadowReport, Trial};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Stage {
     /// Runs these rules as a shadow in every task, for this long in the task's event time. Replaces an earlier shadow.
-    pub fn shadow(&mut self, prepared: Prepared, duration: Millis, bounds: Bounds) {
+    pub fn shadow(&mut self, prepared: PreparedRules, duration: Millis, bounds: ShadowLimits) {
         let config = &self.setup.config;
         let plan = Plan {
             number: self.schedule.shadow.as_ref().map_or(1, |last| last.plan.number + 1),
@@ -46,7 +46,7 @@ impl Stage {
     }
 
     /// The results of the last shadow, by task.
-    pub fn shadow_reports(&self) -> BTreeMap<Partition, Report> {
+    pub fn shadow_reports(&self) -> BTreeMap<Partition, ShadowReport> {
         let trial = self.player.as_ref().map(|(player, _)| player.trial());
         trial.map(|trial| trial.reports()).unwrap_or_default()
     }

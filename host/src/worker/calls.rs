@@ -5,7 +5,7 @@
 
 use crate::record::Partition;
 use crate::record::journal::LookupEnding;
-use crate::service::{Answer, Question, Reply, Services};
+use crate::service::{Answer, ServiceCall, ServiceReply, Services};
 use crate::task::Task;
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Calls {
     services: Box<dyn Services>,
     /// Empty between turns. It is kept for its memory.
-    replies: Vec<Reply>,
+    replies: Vec<ServiceReply>,
 }
 
 impl Calls {
@@ -26,7 +26,7 @@ impl Calls {
     }
 
     /// Asks a question of a committed epoch.
-    pub fn ask(&mut self, question: Question) {
+    pub fn ask(&mut self, question: ServiceCall) {
         self.services.ask(question);
     }
 

@@ -4,7 +4,7 @@
 //! - An epoch is open while the one before it is being committed. It is sealed only when that one is decided.
 //! - If an epoch is not committed, the open epoch is dropped too, because it builds on it.
 //!
-//! The states of the producer ([`Phase`]):
+//! The states of the producer ([`CommitPhase`]):
 //!
 //! ```text
 //!             seal                    committed, or certainly not
@@ -22,7 +22,7 @@ use crate::config;
 use crate::error::{Failure, Result};
 use crate::log::{End, Outcome, Producer, Transaction};
 use crate::record::{Offset, Partition, TopicIx};
-use crate::service::Question;
+use crate::service::ServiceCall;
 use crate::task::{Epoch, Moment, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub struct Epochs {
     open: Epoch,
     /// When the first step was written to the open epoch.
     opened_at: Option<Duration>,
-    phase: Phase,
+    phase: CommitPhase,
     /// The memory of a finished transaction. The next epoch is written into it, so two arenas take turns.
     spare: Transaction,
     /// Whether the worker has run out of work since the open epoch began.
@@ -64,7 +64,7 @@ pub struct Epochs {
 }
 
 /// What the producer is doing.
-enum Phase {
+enum CommitPhase {
     /// No epoch is being committed.
     Free,
     /// An epoch was handed to the producer.
@@ -78,7 +78,7 @@ pub struct CommittingEpoch {
     /// The tasks that have something in it.
     pub tasks: BTreeSet<Partition>,
     /// The questions to ask once it is committed.
-    pub questions: Vec<Question>,
+    pub questions: Vec<ServiceCall>,
     sealed_at: Duration,
     /// The open epoch can't be used. It must be dropped, however this one ends.
     pub drops_open: bool,
@@ -104,7 +104,7 @@ impl Epochs {
             assignment,
             open: Epoch::default(),
             opened_at: None,
-            phase: Phase::Free,
+            phase: CommitPhase::Free,
             spare: Transaction::default(),
             idle_this_epoch: false,
             idle_last_epoch: true,
@@ -138,20 +138,20 @@ impl Epochs {
 
     /// Whether an epoch is being committed.
     pub fn is_committing(&self) -> bool {
-        matches!(self.phase, Phase::Committing(_))
+        matches!(self.phase, CommitPhase::Committing(_))
     }
 
     /// Whether nobody knows how the last commit ended. True until the producer is [renewed](Epochs::renew).
     pub fn is_in_doubt(&self) -> bool {
-        matches!(self.phase, Phase::InDoubt)
+        matches!(self.phase, CommitPhase::InDoubt)
     }
 
     /// Whether tasks may write to the open epoch. They may not if it will be dropped.
     pub fn takes_steps(&self) -> bool {
         match &self.phase {
-            Phase::Free => true,
-            Phase::Committing(epoch) => !epoch.drops_open,
-            Phase::InDoubt => false,
+            CommitPhase::Free => true,
+            CommitPhase::Committing(epoch) => !epoch.drops_open,
+            CommitPhase::InDoubt => false,
         }
     }
 
@@ -162,7 +162,7 @@ impl Epochs {
 
     /// Whether everything that the tasks did is decided: nothing is open, being committed, or in doubt.
     pub fn is_settled(&self) -> bool {
-        matches!(self.phase, Phase::Free) && (self.open.is_empty() || self.opened_at.is_none())
+        matches!(self.phase, CommitPhase::Free) && (self.open.is_empty() || self.opened_at.is_none())
     }
 
     /// How long an epoch stays open.
@@ -203,7 +203,7 @@ impl Epochs {
             || self.open.bytes() >= self.pace.bytes
             || self.open.urgent
             || closing;
-        due && matches!(self.phase, Phase::Free)
+        due && matches!(self.phase, CommitPhase::Free)
     }
 
     /// Seals the open epoch and hands it to the producer. To be called only when it [is due](Epochs::is_due).
@@ -225,7 +225,7 @@ impl Epochs {
             }
         }
         epoch.transaction.assignment = self.assignment;
-        self.phase = Phase::Committing(CommittingEpoch {
+        self.phase = CommitPhase::Committing(CommittingEpoch {
             tasks: touched,
             questions: epoch.questions,
             sealed_at: now.mono,
@@ -241,10 +241,10 @@ impl Epochs {
         }
         let (transaction, outcome) = self.producer.outcome(Duration::ZERO)?;
         let next = match outcome {
-            Outcome::Committed(_) | Outcome::Aborted(_) => Phase::Free,
-            Outcome::Ambiguous(_) => Phase::InDoubt,
+            Outcome::Committed(_) | Outcome::Aborted(_) => CommitPhase::Free,
+            Outcome::Ambiguous(_) => CommitPhase::InDoubt,
         };
-        let Phase::Committing(epoch) = std::mem::replace(&mut self.phase, next) else {
+        let CommitPhase::Committing(epoch) = std::mem::replace(&mut self.phase, next) else {
             return None;
         };
         Some(Decided {
@@ -278,11 +278,11 @@ impl Epochs {
     #[must_use]
     pub fn void_open(&mut self) -> bool {
         match &mut self.phase {
-            Phase::Committing(epoch) => {
+            CommitPhase::Committing(epoch) => {
                 epoch.drops_open = true;
                 false
             }
-            Phase::Free | Phase::InDoubt => true,
+            CommitPhase::Free | CommitPhase::InDoubt => true,
         }
     }
 
@@ -303,7 +303,7 @@ impl Epochs {
             }
             Err(other) => return Err(other),
         }
-        self.phase = Phase::Free;
+        self.phase = CommitPhase::Free;
         self.drop_open();
         Ok(true)
     }

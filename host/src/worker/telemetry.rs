@@ -3,7 +3,7 @@
 use super::cpu_times::CpuTimes;
 use crate::binding::Wiring;
 use crate::clock::Now;
-use crate::metrics::{Metrics, Part, RulesMetrics, TaskMetrics, WorkerMetrics};
+use crate::metrics::{CpuPart, Metrics, RulesMetrics, TaskMetrics, WorkerMetrics};
 use crate::record::{Number, Partition};
 use crate::rules::Version;
 use crate::step::Tally;
@@ -21,7 +21,7 @@ const VERSIONS: usize = 16;
 
 /// A task's turn.
 #[derive(Clone, Copy)]
-pub struct Turn {
+pub struct TaskTurn {
     /// Whether it took steps.
     pub ran: bool,
     /// Whether it left work.
@@ -72,13 +72,13 @@ impl Telemetry {
     }
 
     /// Charges the CPU time since the last call to this part.
-    pub fn charge(&mut self, part: Part) {
+    pub fn charge(&mut self, part: CpuPart) {
         self.cpu.charge(part);
     }
 
     /// Moves this much of the steps' time to the rules.
     pub fn charge_rules(&mut self, spent: Duration) {
-        self.cpu.shift(Part::Steps, Part::Rules, spent);
+        self.cpu.shift(CpuPart::Steps, CpuPart::Rules, spent);
     }
 
     /// Reports what a task did in a committed epoch, with the rules that it had at its end.
@@ -134,8 +134,8 @@ impl Telemetry {
     }
 
     /// Notes that a task had its turn.
-    pub fn had_turn(&mut self, task: Partition, turn: Turn, now: Now) {
-        let Turn { ran, left } = turn;
+    pub fn had_turn(&mut self, task: Partition, turn: TaskTurn, now: Now) {
+        let TaskTurn { ran, left } = turn;
         if ran && let Some(since) = self.left.remove(&task) {
             self.worker
                 .pause_seconds

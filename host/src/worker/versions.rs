@@ -7,7 +7,7 @@
 //!   to it. The open epoch is dropped, so that the rules that replace it process those inputs again.
 
 use super::telemetry::Telemetry;
-use crate::binding::{Sources, Status, Trouble};
+use crate::binding::{BudgetExceeded, Sources, Status};
 use crate::deploy::RulesSchedule;
 use crate::fault::fault;
 use crate::record::{Number, Partition};
@@ -32,7 +32,7 @@ pub struct Versions {
 }
 
 /// The result of running a batch.
-pub enum Batch {
+pub enum BatchResult {
     /// Steps were taken, and there may be more.
     Ran,
     /// Nothing was left to do.
@@ -64,7 +64,13 @@ impl Versions {
     }
 
     /// Runs one batch of a task with the version that its next step needs.
-    pub fn run(&mut self, task: &mut Task, sources: &mut Sources, epoch: &mut Epoch, telemetry: &Telemetry) -> Batch {
+    pub fn run(
+        &mut self,
+        task: &mut Task,
+        sources: &mut Sources,
+        epoch: &mut Epoch,
+        telemetry: &Telemetry,
+    ) -> BatchResult {
         let deploy = task.deployed();
         let may_stop = self.schedule.stops.contains(&deploy);
         let guest = match self.instance(task, telemetry) {
@@ -74,14 +80,18 @@ impl Versions {
                 if may_stop {
                     self.exceeded = Some((deploy, format!("the rules can't be instantiated: {why}")));
                 }
-                return Batch::NoRules;
+                return BatchResult::NoRules;
             }
         };
         let ran = task.run(guest, sources, epoch);
         if may_stop && guest.faults.over() && !fault!("budget-ignored") {
             self.exceeded = Some((deploy, guest.faults.why()));
         }
-        if ran { Batch::Ran } else { Batch::NothingLeft }
+        if ran {
+            BatchResult::Ran
+        } else {
+            BatchResult::NothingLeft
+        }
     }
 
     /// The instance of a task's version. Created when it is first needed.
@@ -116,13 +126,13 @@ impl Versions {
 
     /// Adds to a task's status whether its rules are over a budget, and why.
     pub fn add_trouble(&self, task: &Task, status: &mut Status) {
-        let stopped = self.stopped.get(&status.deployed).map(|why| Trouble {
+        let stopped = self.stopped.get(&status.deployed).map(|why| BudgetExceeded {
             why: why.clone(),
             stopped: true,
         });
         let over = || {
             let guest = self.find(task).map(|index| &self.instances[index])?;
-            guest.faults.over().then(|| Trouble {
+            guest.faults.over().then(|| BudgetExceeded {
                 why: guest.faults.why(),
                 stopped: false,
             })

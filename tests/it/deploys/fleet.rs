@@ -7,11 +7,11 @@
 
 use pelton::binding::{Layout, Wiring};
 use pelton::config::Config;
-use pelton::deploy::agent::First;
+use pelton::deploy::agent::ConfiguredRules;
 use pelton::deploy::client::DeployClient;
 use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
-use pelton::instance::{Parts, Running};
+use pelton::instance::{InstanceParts, RunningInstance};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Isolation, Record};
 use pelton::metrics::Metrics;
@@ -129,23 +129,28 @@ impl Fleet {
     }
 
     /// Starts an instance.
-    pub fn start(&self, instance: &str) -> Running {
+    pub fn start(&self, instance: &str) -> RunningInstance {
         self.start_with(instance, long(), || {})
     }
 
     /// Starts an instance whose file has these settings. `before` is called on its compiling thread before each
     /// compilation.
-    pub fn start_with(&self, instance: &str, settings: Value, before: impl Fn() + Send + Sync + 'static) -> Running {
+    pub fn start_with(
+        &self,
+        instance: &str,
+        settings: Value,
+        before: impl Fn() + Send + Sync + 'static,
+    ) -> RunningInstance {
         let mut config = self.config.clone();
         config.instance = instance.to_owned();
         let log = self.log(instance);
         let wiring = self.compile(|| {})(&component(), &settings.to_string()).expect("rules that fit");
         let script = Script::default();
-        let parts = Parts {
+        let parts = InstanceParts {
             reader: ControlReader::begin(log.clone(), self.layout.clone()).expect("a control topic"),
             layout: self.layout.clone(),
             compile: self.compile(before),
-            first: Some(First::new(component(), &settings, wiring)),
+            first: Some(ConfiguredRules::new(component(), &settings, wiring)),
             log,
             schemas: None,
             stores: None,
@@ -153,7 +158,7 @@ impl Fleet {
             metrics: Arc::new(Metrics::of(&config)),
             config: Arc::new(config),
         };
-        Running::start(parts).expect("it starts")
+        RunningInstance::start(parts).expect("it starts")
     }
 
     /// A client that deploys without an instance.

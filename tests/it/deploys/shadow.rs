@@ -6,18 +6,18 @@ use super::{deploy, has_tasks, two, version, wish};
 use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Cancelled, Shadowing, Wish};
 use pelton::deploy::status::shadow_here;
-use pelton::instance::Running;
-use pelton::shadow::Standing;
+use pelton::instance::RunningInstance;
+use pelton::shadow::ShadowState;
 use pelton_tests::stage::{MINUTE, SECOND};
 
 /// What an instance reports.
-fn seen(running: &Running) -> Shadowing {
+fn seen(running: &RunningInstance) -> Shadowing {
     let view = running.view();
     let seen = shadow_here(&view.control(), PARTITIONS as usize, view.shadow().as_deref());
     seen.unwrap_or_default()
 }
 
-fn begin(running: &Running, wish: Wish) -> Result<u64, String> {
+fn begin(running: &RunningInstance, wish: Wish) -> Result<u64, String> {
     let wish = Wish {
         shadow: Some(60 * MINUTE),
         ..wish
@@ -26,7 +26,7 @@ fn begin(running: &Running, wish: Wish) -> Result<u64, String> {
 }
 
 /// Waits until every task has begun. What is written from now on is seen.
-fn begun(running: &Running) {
+fn begun(running: &RunningInstance) {
     eventually("all tasks begin", || seen(running).tasks.len() == PARTITIONS as usize);
 }
 
@@ -62,7 +62,7 @@ fn it_is_seen_everywhere_and_promoted() {
         shadowing
             .tasks
             .values()
-            .all(|report| report.standing == Standing::Running)
+            .all(|report| report.standing == ShadowState::Running)
     );
     assert_eq!((version(&a), version(&b)), (live.clone(), live));
     let promoted = deploy(
@@ -139,12 +139,12 @@ fn it_ends_where_its_instance_dies() {
     has_tasks(&b, 4);
     eventually("they have ended", || {
         let tasks = seen(&b).tasks;
-        of_a.iter().all(|task| tasks[task].standing == Standing::Ended)
+        of_a.iter().all(|task| tasks[task].standing == ShadowState::Ended)
     });
     for (task, report) in seen(&b).tasks {
         match of_a.contains(&task) {
             true => assert_eq!(report.why.as_deref(), Some("its task has left instance 'a'")),
-            false => assert_eq!(report.standing, Standing::Running),
+            false => assert_eq!(report.standing, ShadowState::Running),
         }
     }
     fleet.put(10 * SECOND);

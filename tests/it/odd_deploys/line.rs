@@ -7,11 +7,11 @@
 use crate::deploys::fleet::eventually;
 use pelton::binding::{Layout, Wiring};
 use pelton::config::{Budget, Config, Format as Written, InputConfig, TimeSource};
-use pelton::deploy::agent::First;
+use pelton::deploy::agent::ConfiguredRules;
 use pelton::deploy::api::{Deployed, Wish};
 use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
-use pelton::instance::{Parts, Running};
+use pelton::instance::{InstanceParts, RunningInstance};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
 use pelton::metrics::Metrics;
@@ -56,7 +56,7 @@ pub struct Line {
     cluster: Embedded,
     config: Config,
     metrics: Arc<Metrics>,
-    running: Option<Running>,
+    running: Option<RunningInstance>,
     /// The time of the last event, in milliseconds since the beginning.
     pub now: i64,
     /// The number of keys of each partition.
@@ -139,11 +139,11 @@ impl Line {
         let compile = self.compile();
         let wiring = compile(&component(), &settings.to_string()).expect("rules that fit");
         let script = Script::default();
-        let parts = Parts {
+        let parts = InstanceParts {
             reader: ControlReader::begin(log.clone(), layout.clone()).expect("a control topic"),
             layout,
             compile,
-            first: Some(First::new(component(), &settings, wiring)),
+            first: Some(ConfiguredRules::new(component(), &settings, wiring)),
             log,
             schemas: Some(Arc::new(Bytes)),
             stores: None,
@@ -151,7 +151,7 @@ impl Line {
             metrics: self.metrics.clone(),
             config: Arc::new(self.config.clone()),
         };
-        let running = Running::start(parts).expect("it starts");
+        let running = RunningInstance::start(parts).expect("it starts");
         eventually("tasks", || running.statuses().len() == PARTITIONS as usize);
         self.running = Some(running);
     }
@@ -164,7 +164,7 @@ impl Line {
     }
 
     /// The instance.
-    pub fn running(&self) -> &Running {
+    pub fn running(&self) -> &RunningInstance {
         self.running.as_ref().expect("it runs")
     }
 

@@ -2,14 +2,14 @@
 
 use super::support::{odd_file, patient, settings};
 use super::wasi::{PLAIN, module};
-use pelton::rules::{Engine, Kind, Limits, Refused};
+use pelton::rules::{Engine, Refused, SandboxLimits, TrapKind};
 use std::time::Duration;
 
 fn refused(wasm: &[u8], what: &str) -> Refused {
     refused_within(wasm, what, patient())
 }
 
-fn refused_within(wasm: &[u8], what: &str, limits: Limits) -> Refused {
+fn refused_within(wasm: &[u8], what: &str, limits: SandboxLimits) -> Refused {
     match Engine::new().expect("an engine").compile(wasm, &settings(what), limits) {
         Ok(_) => panic!("{what}: it was taken"),
         Err(refused) => refused,
@@ -90,27 +90,27 @@ fn settings_and_starts() {
         refused(&wasm, "refuse-settings"),
         Refused::Settings("no odds today".into())
     );
-    let short = Limits {
+    let short = SandboxLimits {
         time: Duration::from_millis(100),
-        ..Limits::default()
+        ..SandboxLimits::default()
     };
     for (what, limits, kind, text) in [
-        ("panic-in-describe", patient(), Kind::Panic, "describe gives up"),
-        ("loop-in-describe", short, Kind::Time, "longer"),
-        ("read-in-describe", patient(), Kind::Host, "outside of process"),
+        ("panic-in-describe", patient(), TrapKind::Panic, "describe gives up"),
+        ("loop-in-describe", short, TrapKind::Time, "longer"),
+        ("read-in-describe", patient(), TrapKind::Host, "outside of process"),
     ] {
         match refused_within(&wasm, what, limits) {
             Refused::Start(trap) => assert!(trap.kind == kind && trap.text.contains(text), "{what}: {trap}"),
             other => panic!("{what}: {other}"),
         }
     }
-    let little = Limits {
+    let little = SandboxLimits {
         memory: 64 << 10,
         ..patient()
     };
     let said = refused_within(&wasm, "echo", little);
     assert!(
-        matches!(&said, Refused::Start(trap) if trap.kind == Kind::Memory),
+        matches!(&said, Refused::Start(trap) if trap.kind == TrapKind::Memory),
         "{said}"
     );
 }

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use pelton::record::Span;
-use pelton::rules::{Batch, Cell, Engine, Found, Happening, Input, Limits, Read, Rules};
+use pelton::rules::{Batch, Cell, Engine, Found, Happening, Input, Read, Rules, SandboxLimits};
 use pelton::wit::StateReader;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -87,10 +87,10 @@ pub fn settings(what: &str) -> String {
 }
 
 /// The usual limits with a long time limit, so that on a busy machine only the limit under test ends the call.
-pub fn patient() -> Limits {
-    Limits {
+pub fn patient() -> SandboxLimits {
+    SandboxLimits {
         time: Duration::from_secs(60),
-        ..Limits::default()
+        ..SandboxLimits::default()
     }
 }
 
@@ -100,7 +100,7 @@ pub fn odd(what: &str) -> Rules {
 }
 
 /// The odd guest, doing this within limits.
-pub fn odd_with(what: &str, limits: Limits) -> Rules {
+pub fn odd_with(what: &str, limits: SandboxLimits) -> Rules {
     let engine = Engine::new().expect("an engine");
     engine
         .compile(&odd_file(), &settings(what), limits)

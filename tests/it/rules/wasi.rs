@@ -2,7 +2,7 @@
 //! name.
 
 use super::support::{Memory, batch, patient, rules_lines};
-use pelton::rules::{Engine, Kind, Sandbox, Trap};
+use pelton::rules::{Engine, Sandbox, Trap, TrapKind};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -74,7 +74,7 @@ fn a_clock_traps_by_name() {
     let world = "import wasi:clocks/monotonic-clock@0.2.6;";
     assert_eq!(run(&module(import, world, "", "")), Ok(0), "to name it is no harm");
     let trap = run(&module(import, world, "", "(drop (call $now))")).unwrap_err();
-    assert_eq!(trap.kind, Kind::Host);
+    assert_eq!(trap.kind, TrapKind::Host);
     assert!(trap.text.contains("wasi:clocks/monotonic-clock@0.2.6#now"), "{trap}");
 }
 
@@ -110,5 +110,5 @@ fn a_result_that_counts_its_memory_twice_is_not_copied() {
     // 1.9 million effects of 32 bytes (60 MB) and as many bytes. They overlap, and both are within the guest's 64 MiB.
     let process = "(i32.store (i32.const 516) (i32.const 1900000)) (i32.store (i32.const 532) (i32.const 60000000))";
     let trap = run(&module("", PLAIN, "", process)).unwrap_err();
-    assert_eq!(trap.kind, Kind::Memory, "{trap}");
+    assert_eq!(trap.kind, TrapKind::Memory, "{trap}");
 }

@@ -4,7 +4,7 @@
 use pelton::log::embedded::{CallKind, Fate, TxnCall};
 use pelton::metrics::Metrics;
 use pelton::service::http::HttpServices;
-use pelton::service::{Answer, Reply, Services};
+use pelton::service::{Answer, ServiceReply, Services};
 use pelton_demo::session_service::{Behaviour, Scripted, SessionService};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, always, money};
 use std::sync::Arc;
@@ -191,7 +191,7 @@ fn only_the_first_reply_counts() {
         stage.reply_country("s1", "SE");
         for id in [question.id.clone(), Box::from(&b"nobody asks"[..])] {
             let answer = Answer::Unavailable;
-            stage.script().push(Reply {
+            stage.script().push(ServiceReply {
                 task: question.task,
                 id,
                 answer,

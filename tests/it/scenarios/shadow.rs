@@ -5,7 +5,7 @@ mod harm;
 use pelton::record::Offset;
 
 use pelton::log::embedded::{CallKind, Fate, Fates, Truth, TxnCall};
-use pelton::shadow::{Counts, Field, Kind, Report, Standing};
+use pelton::shadow::{Counts, EffectKind, FieldDifference, ShadowReport, ShadowState};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, always, money};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn traffic(stage: &mut Stage, from: i64) {
     stage.flow_to(from + 2 * HOUR);
 }
 
-fn none(report: &Report) {
+fn none(report: &ShadowReport) {
     assert_eq!((report.seen.differ(), report.seen.traps), (0, 0), "{report:#?}");
     assert_eq!(report.differences, []);
     assert_eq!(report.seen.unanswered, 0);
@@ -66,12 +66,12 @@ fn the_same_rules_do_the_same() {
         let report = stage.shadow_report();
         none(&report);
         if stage.is_steady() {
-            assert_eq!((report.standing, report.why.as_deref()), (Standing::Running, None));
-            let Report { seen, .. } = report;
+            assert_eq!((report.standing, report.why.as_deref()), (ShadowState::Running, None));
+            let ShadowReport { seen, .. } = report;
             assert!(seen.outputs.same > 20 && seen.state.same > 100, "{seen:#?}");
             assert!(seen.timers.same >= 20 && seen.lookups.same > 20, "{seen:#?}");
             assert_eq!(seen.shadow_inputs, seen.live_inputs);
-        } else if report.standing == Standing::Ended {
+        } else if report.standing == ShadowState::Ended {
             assert_eq!(report.why.as_deref(), Some("its task has left this instance"));
         }
     });
@@ -100,7 +100,7 @@ fn a_change_of_settings_is_named() {
     };
     assert_eq!(
         (difference.kind, difference.name.as_str()),
-        (Kind::Timer, "session_missing")
+        (EffectKind::Timer, "session_missing")
     );
     let input = &difference.input;
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_change_of_settings_is_named() {
         (Some("wallet-events"), Some(Offset(3)))
     );
     assert_eq!((input.key.as_str(), input.time), ("u2", START + MINUTE));
-    let due = |live: &str, shadow: &str| Field {
+    let due = |live: &str, shadow: &str| FieldDifference {
         path: "(due)".into(),
         live: Some(live.into()),
         shadow: Some(shadow.into()),
@@ -167,7 +167,7 @@ fn it_ends_by_itself() {
     stage.flow_to(HOUR);
     let report = stage.shadow_report();
     none(&report);
-    assert_eq!((report.standing, report.why.as_deref()), (Standing::Through, None));
+    assert_eq!((report.standing, report.why.as_deref()), (ShadowState::Through, None));
     // From the first event on. The last event within the duration counts, and the one at its end does not.
     assert_eq!(report.seen.outputs.same, 59);
     assert_eq!(stage.enriched().len(), 200);
@@ -198,7 +198,7 @@ fn each_step_is_compared_once() {
         traffic(&mut stage, 4 * HOUR);
         let report = stage.shadow_report();
         none(&report);
-        assert_eq!((report.standing, report.why.as_deref()), (Standing::Running, None));
+        assert_eq!((report.standing, report.why.as_deref()), (ShadowState::Running, None));
         let undisturbed = {
             let mut stage = Setup::money(Format::Avro).start();
             traffic(&mut stage, 0);
@@ -222,11 +222,11 @@ fn it_ends_with_the_task() {
     stage.restart();
     traffic(&mut stage, 4 * HOUR);
     let report = stage.shadow_report();
-    assert_eq!(report.standing, Standing::Ended);
+    assert_eq!(report.standing, ShadowState::Ended);
     assert_eq!(report.why.as_deref(), Some("its task has left this instance"));
     beside(&mut stage, json!({}));
     traffic(&mut stage, 8 * HOUR);
-    assert_eq!(stage.shadow_report().standing, Standing::Running);
+    assert_eq!(stage.shadow_report().standing, ShadowState::Running);
     stage.deploy(&rules(), json!({ "dedup_ttl": "10s" })).expect("accepted");
     traffic(&mut stage, 12 * HOUR);
     let report = stage.shadow_report();
@@ -260,13 +260,15 @@ fn fields_that_differ_are_named() {
         stage.put(money("u1", "m1", MINUTE));
         stage.put(money("u2", "m2", MINUTE));
         stage.flow_to(2 * MINUTE);
-        let Report { seen, differences, .. } = stage.shadow_report();
+        let ShadowReport { seen, differences, .. } = stage.shadow_report();
         assert_eq!((seen.outputs.same, seen.outputs.different), (1, 1));
-        let outputs = differences.iter().filter(|difference| difference.kind == Kind::Output);
+        let outputs = differences
+            .iter()
+            .filter(|difference| difference.kind == EffectKind::Output);
         let [difference] = outputs.collect::<Vec<_>>()[..] else {
             panic!("{differences:#?}")
         };
-        let field = Field {
+        let field = FieldDifference {
             path: "firstOccurrence".into(),
             live: Some("false".into()),
             shadow: Some("true".into()),
@@ -276,7 +278,9 @@ fn fields_that_differ_are_named() {
             ("enriched", &vec![field])
         );
         assert_eq!(difference.input.key, "u1");
-        let states = differences.iter().filter(|difference| difference.kind == Kind::State);
+        let states = differences
+            .iter()
+            .filter(|difference| difference.kind == EffectKind::State);
         assert!(
             states
                 .clone()

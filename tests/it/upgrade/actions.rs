@@ -7,7 +7,7 @@ use super::pipeline::{Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::api::{Deployed, Wish};
 use pelton::service::Answer;
-use pelton::shadow::Standing;
+use pelton::shadow::ShadowState;
 use pelton::testkit::Which;
 use pelton_tests::stage::{Event, Millis, SECOND, START, Stream};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ pub fn through(pipeline: &Pipeline) -> usize {
     let through = seen
         .tasks
         .values()
-        .filter(|report| report.standing == Standing::Through);
+        .filter(|report| report.standing == ShadowState::Through);
     through.count()
 }
 

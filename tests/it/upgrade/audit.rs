@@ -7,7 +7,7 @@ use super::fixture::PARTITIONS;
 use super::pipeline::{Pipeline, Process};
 use crate::deploys::fleet::eventually;
 use pelton::binding::Status;
-use pelton::deploy::protocol::Record;
+use pelton::deploy::protocol::ControlRecord;
 use pelton::log::embedded::Owned;
 use pelton::record::{Partition, VersionId};
 use pelton_tests::auditor::{self, Expected, Parameters, Task};
@@ -149,8 +149,8 @@ impl Pipeline {
             ..Task::default()
         };
         let control = self.committed(&self.config.control_topic(), 0).into_iter();
-        let versions = control.filter_map(|record| match Record::decode(&record.value?) {
-            Ok(Record::Deploy(deploy)) => Some(deploy.version),
+        let versions = control.filter_map(|record| match ControlRecord::decode(&record.value?) {
+            Ok(ControlRecord::Deploy(deploy)) => Some(deploy.version),
             _ => None,
         });
         let known: BTreeSet<VersionId> = versions.collect();

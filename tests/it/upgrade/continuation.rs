@@ -10,7 +10,7 @@ use super::pipeline::{Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::protocol::DeployState;
 use pelton::service::Answer;
-use pelton::shadow::Standing;
+use pelton::shadow::ShadowState;
 use pelton_tests::stage::{MINUTE, SECOND, Stream, address, money, session};
 
 /// What was waiting when the instance was killed continues in both tasks.
@@ -81,7 +81,7 @@ pub fn after_shadowed(pipeline: &Pipeline) -> String {
     eventually("the shadow has ended where it ran", || {
         let seen = pipeline.author("a reader").diff();
         let seen = seen.expect("it is read").expect("it is there");
-        seen.tasks[&1].standing == Standing::Ended
+        seen.tasks[&1].standing == ShadowState::Ended
     });
     what_waited(pipeline, &a);
     pipeline.author("somebody").cancel().expect("the shadow is over");

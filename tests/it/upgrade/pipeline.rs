@@ -11,11 +11,11 @@ use super::topics;
 use crate::deploys::fleet::eventually;
 use pelton::binding::{Layout, Wiring};
 use pelton::config::Config;
-use pelton::deploy::agent::First;
+use pelton::deploy::agent::ConfiguredRules;
 use pelton::deploy::client::DeployClient;
 use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
-use pelton::instance::{Parts, Running, Stores};
+use pelton::instance::{InstanceParts, RunningInstance, Stores};
 use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
 use pelton::log::{Log, Membership, Outcome, Transaction};
 use pelton::metrics::Metrics;
@@ -46,7 +46,7 @@ pub struct Pipeline {
 
 /// A running instance.
 pub struct Process {
-    pub running: Running,
+    pub running: RunningInstance,
     pub name: String,
 }
 
@@ -180,11 +180,11 @@ impl Pipeline {
         let settings = config.rules.settings.clone();
         let wiring = self.compile(|| {})(&component(), &settings.to_string()).expect("rules that fit");
         let script = self.script.clone();
-        let parts = Parts {
+        let parts = InstanceParts {
             reader: ControlReader::begin(log.clone(), self.layout.clone()).expect("a control topic"),
             layout: self.layout.clone(),
             compile: self.compile(before),
-            first: Some(First::new(component(), &settings, wiring)),
+            first: Some(ConfiguredRules::new(component(), &settings, wiring)),
             log,
             schemas: None,
             stores: self.stores(instance),
@@ -193,7 +193,7 @@ impl Pipeline {
             config: Arc::new(config),
         };
         Process {
-            running: Running::start(parts).expect("it starts"),
+            running: RunningInstance::start(parts).expect("it starts"),
             name: instance.to_owned(),
         }
     }

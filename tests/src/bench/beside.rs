@@ -4,7 +4,7 @@
 
 use pelton::deploy::api::{Shadowing, Wish};
 use pelton::deploy::client::DeployClient;
-use pelton::instance::Running;
+use pelton::instance::RunningInstance;
 use pelton::metrics::TaskMetrics;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,7 +24,7 @@ pub struct Beside {
 
 impl Beside {
     /// Starts the shadow as soon as a task has taken steps.
-    pub fn start(running: &Running, tasks: Vec<TaskMetrics>) -> Beside {
+    pub fn start(running: &RunningInstance, tasks: Vec<TaskMetrics>) -> Beside {
         let client = running.client().clone();
         let begins = client.clone();
         let thread = std::thread::spawn(move || {

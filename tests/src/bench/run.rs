@@ -9,11 +9,11 @@ use super::workload::{self, Written};
 use anyhow::{Context, Result, bail, ensure};
 use pelton::binding::Layout;
 use pelton::config::{Config, SchemaSource};
-use pelton::deploy::agent::First;
+use pelton::deploy::agent::ConfiguredRules;
 use pelton::deploy::api::Shadowing;
 use pelton::deploy::compile::compiler;
 use pelton::deploy::reader::ControlReader;
-use pelton::instance::{Parts, Running, Stores, output_partitions};
+use pelton::instance::{InstanceParts, RunningInstance, Stores, output_partitions};
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
@@ -235,7 +235,7 @@ fn measure(
     let compile = compiler(engine, config.clone(), Some(schemas.clone()), outputs);
     let settings = &config.rules.settings;
     let wiring = compile(&component, &settings.to_string()).map_err(anyhow::Error::msg)?;
-    let first = Some(First::new(component, settings, wiring));
+    let first = Some(ConfiguredRules::new(component, settings, wiring));
     let stores = stores(&config, log.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -252,7 +252,7 @@ fn measure(
     let before = cpu::threads()?;
     let theirs = broker.map(cpu::process).transpose()?;
     let (begun, ours) = (Instant::now(), cpu::own());
-    let running = Running::start(Parts {
+    let running = RunningInstance::start(InstanceParts {
         config: config.clone(),
         reader: ControlReader::begin(log.clone(), layout.clone())?,
         layout,

@@ -4,7 +4,7 @@
 //! in a setting that doesn't affect what is counted.
 
 use pelton::deploy::api::Wish;
-use pelton::instance::Running;
+use pelton::instance::RunningInstance;
 use pelton::metrics::TaskMetrics;
 use serde_json::json;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Swapping {
 
 impl Swapping {
     /// Starts to deploy, each time this far ahead of the foremost task in event time. Zero means now.
-    pub fn start(running: &Running, tasks: Vec<TaskMetrics>, ahead: Duration) -> Swapping {
+    pub fn start(running: &RunningInstance, tasks: Vec<TaskMetrics>, ahead: Duration) -> Swapping {
         let client = running.client().clone();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = stop.clone();

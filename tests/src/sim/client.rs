@@ -10,7 +10,7 @@ use super::world::{World, Wrong};
 use pelton::deploy::batch::ControlBatch;
 use pelton::deploy::compile::declared;
 use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
-use pelton::deploy::protocol::{Control, Decision, Deploy, DeployState, KnownDeploy, Record, nonce};
+use pelton::deploy::protocol::{Control, ControlRecord, Decision, Deploy, DeployState, KnownDeploy, nonce};
 use pelton::deploy::reader::ControlReader;
 use pelton::error::{Failure, Result};
 use pelton::log::{Log, Outcome, Producer};
@@ -120,26 +120,27 @@ impl DeployClient {
 fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> ControlBatch {
     let control = reader.control();
     let said = match act.which {
-        Which::Cancel => control.open().map(|open| Record::Decision {
+        Which::Cancel => control.open().map(|open| ControlRecord::Decision {
             number: open.deploy.number,
             decision: Decision::Cancel(format!("{name} wants it so")),
         }),
         Which::EndShadow => {
             let under_way = control.shadows().under_way();
-            under_way.map(|known| Record::Shadow(ShadowRecord::Over(known.number(), format!("{name} wants it so"))))
+            under_way
+                .map(|known| ControlRecord::Shadow(ShadowRecord::Over(known.number(), format!("{name} wants it so"))))
         }
         Which::Shadow { version, duration } => begin(version, name, world, control).map(|deploy| {
             let shadow = Shadow { deploy, duration };
-            Record::Shadow(ShadowRecord::Begin(shadow))
+            ControlRecord::Shadow(ShadowRecord::Begin(shadow))
         }),
-        _ => deploy(act, name, world, control).map(Record::Deploy),
+        _ => deploy(act, name, world, control).map(ControlRecord::Deploy),
     };
     let mut batch = ControlBatch::default();
     let Some(record) = said else { return batch };
     let wall = world.clock.wall();
     let deploy = match &record {
-        Record::Deploy(deploy) => Some(deploy),
-        Record::Shadow(ShadowRecord::Begin(shadow)) => Some(&shadow.deploy),
+        ControlRecord::Deploy(deploy) => Some(deploy),
+        ControlRecord::Shadow(ShadowRecord::Begin(shadow)) => Some(&shadow.deploy),
         _ => None,
     };
     if let Some(deploy) = deploy.filter(|deploy| !reader.has(&deploy.component, deploy.bytes))

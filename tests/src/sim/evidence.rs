@@ -6,11 +6,11 @@ use super::versions;
 use super::world::{World, Wrong};
 use crate::auditor::{self, Enriched, Expected, Record, Refusal};
 use crate::told;
-use pelton::deploy::protocol::Record as Control;
+use pelton::deploy::protocol::ControlRecord as Control;
 use pelton::deploy::protocol::shadow::ShadowRecord;
 use pelton::log::embedded::{Isolation, Owned};
 use pelton::record::{Offset, TopicIx};
-use pelton::shadow::Report;
+use pelton::shadow::ShadowReport;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -265,7 +265,7 @@ fn without_nanos(value: Vec<u8>) -> Vec<u8> {
     let Ok(Control::Shadow(ShadowRecord::Seen(number, task, json))) = Control::decode(&value) else {
         return value;
     };
-    let Ok(mut report) = Report::read(&json) else {
+    let Ok(mut report) = ShadowReport::read(&json) else {
         return value;
     };
     (report.seen.live_nanos, report.seen.shadow_nanos) = (0, 0);

@@ -150,7 +150,7 @@ fn agent(parts: &Parts, jobs: &Jobs) -> Result<DeployAgent> {
         config, layout, log, ..
     } = parts;
     let queue = jobs.clone();
-    Ok(DeployAgent::new(agent::Parts {
+    Ok(DeployAgent::new(agent::AgentParts {
         reader: ControlReader::begin(log.clone(), layout.clone())?,
         log: log.clone(),
         layout: layout.clone(),

@@ -5,7 +5,7 @@
 use super::dice::Dice;
 use parking_lot::{Mutex, MutexGuard};
 use pelton::record::Partition;
-use pelton::service::{Answer, LookupId, Question, Reply, Services};
+use pelton::service::{Answer, LookupId, ServiceCall, ServiceReply, Services};
 use std::sync::Arc;
 
 /// What one worker has asked. It is shared by the worker's handle and the world.
@@ -14,8 +14,8 @@ pub struct Desk(Arc<Mutex<Inside>>);
 
 struct Inside {
     dice: Dice,
-    open: Vec<Question>,
-    ready: Vec<Reply>,
+    open: Vec<ServiceCall>,
+    ready: Vec<ServiceReply>,
     /// Questions since the world last looked.
     asked: Vec<(Partition, LookupId)>,
     /// Whether the same question always gets the same answer.
@@ -65,7 +65,7 @@ impl Desk {
             true => steady(&question.request),
             false => any(&mut inside.dice),
         };
-        inside.ready.push(Reply {
+        inside.ready.push(ServiceReply {
             task: question.task,
             id: question.id,
             answer,
@@ -79,13 +79,13 @@ impl Desk {
 }
 
 impl Services for Desk {
-    fn ask(&mut self, question: Question) {
+    fn ask(&mut self, question: ServiceCall) {
         let inside = &mut *self.lock();
         inside.asked.push((question.task, question.id.clone()));
         inside.open.push(question);
     }
 
-    fn replies(&mut self, into: &mut Vec<Reply>) {
+    fn replies(&mut self, into: &mut Vec<ServiceReply>) {
         into.append(&mut self.lock().ready);
     }
 

@@ -16,7 +16,7 @@ use crate::auditor::{
     self, Code, Event, Expected, Millis, NEVER, Parameters, Refusal, Settings, StepKey, StepWhat, Task,
 };
 use pelton::deploy::reader::ControlReader;
-use pelton::shadow::{Counts, Report, Standing};
+use pelton::shadow::{Counts, ShadowReport, ShadowState};
 use std::time::Duration;
 
 /// Compares the reports of a task's shadow with what the task has done.
@@ -61,7 +61,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
         let trial = life.and_then(|life| life.shadow());
         let runs =
             trial.is_some_and(|trial| trial.plan.number == last.number() && trial.reports().contains_key(partition));
-        if report.standing == Standing::Running && last.over.is_none() && !runs {
+        if report.standing == ShadowState::Running && last.over.is_none() && !runs {
             return Err(format!(
                 "task {partition} has no shadow, and the control topic says that it has one: {report:#?}"
             ));
@@ -76,7 +76,7 @@ struct Trial<'a> {
     expected: &'a Expected,
     parameters: &'a Parameters,
     rules: &'a Settings,
-    report: &'a Report,
+    report: &'a ShadowReport,
 }
 
 impl Trial<'_> {

@@ -4,11 +4,11 @@ use crate::auditor::{Code, Millis, Settings};
 use parking_lot::Mutex;
 use pelton::binding::Wiring;
 use pelton::config::Config;
-use pelton::deploy::agent::First;
+use pelton::deploy::agent::ConfiguredRules;
 use pelton::deploy::compile::{Compile, Unfit, hash};
 use pelton::record::VersionId;
 use pelton::registry::Schemas;
-use pelton::rules::{self, Engine, Limits, Rules, Version};
+use pelton::rules::{self, Engine, Rules, SandboxLimits, Version};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -150,9 +150,9 @@ pub fn of(id: &VersionId) -> Option<usize> {
 fn rules(version: usize) -> Rules {
     let compile = || {
         // An overloaded machine must not affect the run, so no time limit is ever reached.
-        let limits = Limits {
+        let limits = SandboxLimits {
             time: Duration::from_secs(600),
-            ..Limits::default()
+            ..SandboxLimits::default()
         };
         ENGINE
             .compile(component(version), &settings(version).to_string(), limits)
@@ -217,8 +217,8 @@ impl Bench {
     }
 
     /// The rules in an instance's file.
-    pub fn first(&self, version: usize) -> First {
-        First::new(component(version).to_vec(), &settings(version), self.wiring(version))
+    pub fn first(&self, version: usize) -> ConfiguredRules {
+        ConfiguredRules::new(component(version).to_vec(), &settings(version), self.wiring(version))
     }
 
     /// Sets the version that does not fit the instance from now on.

@@ -21,7 +21,7 @@ use pelton::deploy::RulesSchedule;
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded, Record};
 use pelton::registry::Schemas;
-use pelton::task::restore::Question;
+use pelton::task::restore::RestoreQuestion;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -286,7 +286,7 @@ impl World {
                 return Ok(false);
             }
             let slow = match question {
-                Some(Question::Stamp | Question::Load(_) | Question::Wipe) => self.plan.slow_disk,
+                Some(RestoreQuestion::Stamp | RestoreQuestion::Load(_) | RestoreQuestion::Wipe) => self.plan.slow_disk,
                 _ => self.plan.slow_cluster,
             };
             if self.dice.chance(slow) {

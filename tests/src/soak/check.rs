@@ -72,7 +72,9 @@ pub fn all(
     let mut known = BTreeSet::new();
     let control: Vec<_> = control.collect();
     for (_, value) in &control {
-        if let Ok(pelton::deploy::protocol::Record::Deploy(deploy)) = pelton::deploy::protocol::Record::decode(value) {
+        if let Ok(pelton::deploy::protocol::ControlRecord::Deploy(deploy)) =
+            pelton::deploy::protocol::ControlRecord::decode(value)
+        {
             known.insert(deploy.version);
         }
     }

@@ -6,7 +6,7 @@ use super::pipeline::{Stage, alive};
 use super::time::{Millis, START};
 use pelton::config::Config;
 use pelton::error::Failure;
-use pelton::shadow::{Bounds, Report};
+use pelton::shadow::{ShadowLimits, ShadowReport};
 use pelton::worker::Worker;
 use serde_json::Value;
 
@@ -89,7 +89,7 @@ impl Stage {
 impl Stage {
     /// Runs these rules as a shadow of the live ones, for this long in event time. The error says why they are refused.
     pub fn shadow(&mut self, component: &[u8], settings: Value, duration: Millis) -> Result<(), String> {
-        self.shadow_within(component, settings, duration, Bounds::default())
+        self.shadow_within(component, settings, duration, ShadowLimits::default())
     }
 
     /// Like [`shadow`](Stage::shadow), with other bounds.
@@ -98,7 +98,7 @@ impl Stage {
         component: &[u8],
         settings: Value,
         duration: Millis,
-        bounds: Bounds,
+        bounds: ShadowLimits,
     ) -> Result<(), String> {
         let prepared = self.engine.prepare(component, settings);
         self.engine
@@ -117,7 +117,7 @@ impl Stage {
     }
 
     /// The report about the shadow in the first task.
-    pub fn shadow_report(&self) -> Report {
+    pub fn shadow_report(&self) -> ShadowReport {
         self.engine.shadow_reports().remove(&0).expect("it has begun")
     }
 

@@ -8,8 +8,8 @@ use pelton::binding::Status;
 use pelton::log::embedded::Owned;
 use pelton::record::Partition;
 use pelton::record::journal::JournalEntry;
-use pelton::service::Question;
-use pelton::testkit::Letter as DeadLetter;
+use pelton::service::ServiceCall;
+use pelton::testkit::DeadLetter;
 
 impl Stage {
     /// All committed outputs, in the order of the output's partitions.
@@ -65,7 +65,7 @@ impl Stage {
     }
 
     /// Questions that the session service has not answered.
-    pub fn questions(&self) -> Vec<Question> {
+    pub fn questions(&self) -> Vec<ServiceCall> {
         self.script().open()
     }
 

@@ -10,9 +10,9 @@ use super::tell::Telling;
 use crate::exit::Trouble;
 use crate::rules::diff;
 use crate::rules::via::Via;
-use pelton::deploy::api::{OneDeploy, Running, Shadowing, Wish};
+use pelton::deploy::api::{OneDeploy, RulesStatus, Shadowing, Wish};
 use pelton::record::Millis;
-use pelton::shadow::Standing;
+use pelton::shadow::ShadowState;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -112,7 +112,7 @@ impl Live {
     }
 
     /// The status of the pipeline.
-    pub fn status(&self) -> Result<Running, String> {
+    pub fn status(&self) -> Result<RulesStatus, String> {
         self.via.status().map_err(|trouble| trouble.1)
     }
 
@@ -282,7 +282,7 @@ fn back(deploys: &[OneDeploy], number: u64) -> Option<String> {
 
 /// Whether every task has run the shadow and none does any more.
 fn is_through(seen: &Shadowing) -> bool {
-    let running = |standing| standing == Standing::Running;
+    let running = |standing| standing == ShadowState::Running;
     seen.tasks.len() >= seen.of && !seen.tasks.values().any(|report| running(report.standing))
 }
 

@@ -5,7 +5,7 @@
 
 use pelton::deploy::api::Shadowing;
 use pelton::record::Millis;
-use pelton::shadow::{Counts, Difference, Kind, Origin, Report, Seen, Standing};
+use pelton::shadow::{Counts, Difference, EffectKind, Origin, Seen, ShadowReport, ShadowState};
 use pelton_convert::iso;
 
 /// The complete text.
@@ -33,7 +33,7 @@ pub fn diff(of: &Shadowing) -> String {
         text += &format!("\nnote: {note}");
     }
     for (task, report) in &of.tasks {
-        let Report { seen, .. } = report;
+        let ShadowReport { seen, .. } = report;
         text += &format!("\n\ntask {task}: {}", standing(report));
         text += &format!(
             "\n  {} steps, {} differences, {} traps",
@@ -93,7 +93,11 @@ pub fn brief(of: &Shadowing, most: usize) -> String {
     for trap in traps.filter(|trap| reasons.insert(&trap.reason)).take(most) {
         text += &format!("\n  it traps: {}\n    first: {}", trap.reason, origin(&trap.first));
     }
-    for (task, report) in of.tasks.iter().filter(|(_, report)| report.standing == Standing::Ended) {
+    for (task, report) in of
+        .tasks
+        .iter()
+        .filter(|(_, report)| report.standing == ShadowState::Ended)
+    {
         text += &format!("\n  task {task}: {}", standing(report));
     }
     let mut kinds = std::collections::BTreeSet::new();
@@ -127,11 +131,14 @@ pub fn head(of: &Shadowing) -> String {
         _ => {
             let count = |standing| of.tasks.values().filter(|report| report.standing == standing).count();
             let (runs, through, ended) = (
-                count(Standing::Running),
-                count(Standing::Through),
-                count(Standing::Ended),
+                count(ShadowState::Running),
+                count(ShadowState::Through),
+                count(ShadowState::Ended),
             );
-            let least = of.tasks.values().filter(|report| report.standing == Standing::Running);
+            let least = of
+                .tasks
+                .values()
+                .filter(|report| report.standing == ShadowState::Running);
             let least = least.map(progress).min().unwrap_or(of.duration);
             let mut parts = vec![];
             if runs > 0 {
@@ -159,7 +166,7 @@ pub fn head(of: &Shadowing) -> String {
 }
 
 /// For how much of a task's event time the shadow has run.
-fn progress(report: &Report) -> Millis {
+fn progress(report: &ShadowReport) -> Millis {
     match (report.from, report.to) {
         (Some(from), Some(to)) => (to - from).clamp(0, report.duration),
         _ => 0,
@@ -167,13 +174,13 @@ fn progress(report: &Report) -> Millis {
 }
 
 /// How far it is in a task.
-pub fn standing(report: &Report) -> String {
+pub fn standing(report: &ShadowReport) -> String {
     let so_far = span(progress(report));
     let why = report.why.as_deref().unwrap_or("no reason is known");
     let state = match report.standing {
-        Standing::Running => format!("runs, {so_far} of {}", span(report.duration)),
-        Standing::Through => format!("finished {}", span(report.duration)),
-        Standing::Ended => format!("ended after {so_far}: {why}"),
+        ShadowState::Running => format!("runs, {so_far} of {}", span(report.duration)),
+        ShadowState::Through => format!("finished {}", span(report.duration)),
+        ShadowState::Ended => format!("ended after {so_far}: {why}"),
     };
     let since = report
         .from
@@ -216,11 +223,11 @@ fn time(seen: &Seen) -> String {
 
 fn one(difference: &Difference) -> String {
     let kind = match difference.kind {
-        Kind::Output => "output",
-        Kind::State => "state",
-        Kind::Timer => "timer",
-        Kind::Lookup => "lookup",
-        Kind::DeadLetter => "dead letter",
+        EffectKind::Output => "output",
+        EffectKind::State => "state",
+        EffectKind::Timer => "timer",
+        EffectKind::Lookup => "lookup",
+        EffectKind::DeadLetter => "dead letter",
     };
     let mut text = format!("{} {kind} {}", difference.how, difference.name)
         .trim_end()

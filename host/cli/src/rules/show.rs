@@ -3,7 +3,7 @@
 //! Rule: it says what a person needs to decide what to do next, and no more. Programs use `--json`.
 
 use super::diff::{head, span, standing};
-use pelton::deploy::api::{Deployed, OneDeploy, Pruned, Running};
+use pelton::deploy::api::{Deployed, OneDeploy, Pruned, RulesStatus};
 use pelton_convert::iso;
 
 /// The result of a deploy.
@@ -76,7 +76,7 @@ pub fn progress(one: &OneDeploy, tasks: usize) -> String {
 }
 
 /// All deploys, newest first.
-pub fn list(running: &Running) -> String {
+pub fn list(running: &RulesStatus) -> String {
     let line = |one: &OneDeploy| {
         let state = match (one.state.as_str(), one.at, &one.why) {
             ("committed", Some(at), _) => format!("from {} on", iso(at)),
@@ -104,7 +104,7 @@ pub fn list(running: &Running) -> String {
 }
 
 /// Which versions run.
-pub fn status(running: &Running) -> String {
+pub fn status(running: &RulesStatus) -> String {
     let mut text = format!("{}: {}", running.pipeline, running.version);
     let deploys = &running.deploys;
     if let Some(last) = deploys.last() {

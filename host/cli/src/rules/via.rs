@@ -4,7 +4,7 @@ use super::show;
 use super::target::Target;
 use crate::exit::{FAILED, FINDINGS, Trouble};
 use pelton::config::Config;
-use pelton::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Running, Shadowing, Wish};
+use pelton::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, RulesStatus, Shadowing, Wish};
 use pelton::deploy::client::{DeployClient, Keep};
 use pelton::deploy::status;
 use pelton::http::{COMPONENT_TYPE, Refused, WISH_HEADER};
@@ -151,7 +151,7 @@ impl Via {
     }
 
     /// The state of deploys.
-    pub fn status(&self) -> Result<Running, Trouble> {
+    pub fn status(&self) -> Result<RulesStatus, Trouble> {
         match self {
             Via::Kafka { author, tasks, .. } => {
                 let reader = author.read().map_err(|why| Trouble(FAILED, why.to_string()))?;
@@ -163,7 +163,7 @@ impl Via {
                 };
                 let newest = control.newest().map(|known| known.deploy.number);
                 let Deploys { deploys, taken, shadow } = status::deploys(control, *tasks);
-                Ok(Running {
+                Ok(RulesStatus {
                     pipeline: author.pipeline.clone(),
                     instance: String::new(),
                     version: newest.and_then(version).unwrap_or_default(),
@@ -254,7 +254,7 @@ fn call(
                 let response = client.get(format!("{url}/rules")).send().await.ok()?;
                 serde_json::from_str(&response.text().await.ok()?).ok()
             };
-            let running: Option<Running> = tokio::select! {
+            let running: Option<RulesStatus> = tokio::select! {
                 answer = &mut answer => return answer,
                 looked = look => looked,
             };

@@ -4,18 +4,18 @@
 //! once for each deploy.
 
 use crate::binding::Status;
-use crate::deploy::protocol::{Control, Decision, Record, Way};
+use crate::deploy::protocol::{Control, ControlRecord, Decision, OverBudget};
 
 /// The decision that withdraws a deploy because it exceeds a budget in a task of this instance, if there is such a
 /// deploy and it can be withdrawn.
-pub fn decision(control: &Control, instance: &str, tasks: &[Status]) -> Option<Record> {
-    let due = |task: &&Status| control.way_back(task.deployed) == Way::Back;
+pub fn decision(control: &Control, instance: &str, tasks: &[Status]) -> Option<ControlRecord> {
+    let due = |task: &&Status| control.way_back(task.deployed) == OverBudget::Back;
     let mut over = tasks.iter().filter(due);
     let (task, why) = over.find_map(|task| Some((task, &task.trouble.as_ref()?.why)))?;
     let (partition, number) = (task.partition, task.deployed);
     let why = format!("instance '{instance}', task {partition}: {why}");
     let decision = Decision::Withdraw(why);
-    Some(Record::Decision { number, decision })
+    Some(ControlRecord::Decision { number, decision })
 }
 
 /// Logs the withdrawn deploys, except for the first `said`, which were logged before.

@@ -6,7 +6,7 @@ use super::components::Components;
 use crate::binding::{Layout, Wiring};
 use crate::config::InputConfig;
 use crate::deploy::RulesSchedule;
-use crate::deploy::compile::{Compile, Start, Told, declared};
+use crate::deploy::compile::{Compile, SpawnCompile, Told, declared};
 use crate::deploy::protocol::{Control, Declared};
 use crate::deploy::reader::ControlReader;
 use crate::error::Result;
@@ -24,7 +24,7 @@ use std::time::Duration;
 pub const KEEP: usize = 4;
 
 /// The rules that the pipeline's file names. They are the first deploy if there is none yet.
-pub struct First {
+pub struct ConfiguredRules {
     /// The bytes of the component's file.
     pub component: Vec<u8>,
     /// The settings, as JSON.
@@ -35,10 +35,10 @@ pub struct First {
     pub declared: Arc<Declared>,
 }
 
-impl First {
+impl ConfiguredRules {
     /// From the component in the file, with these settings.
-    pub fn new(component: Vec<u8>, settings: &serde_json::Value, wiring: Arc<Wiring>) -> First {
-        First {
+    pub fn new(component: Vec<u8>, settings: &serde_json::Value, wiring: Arc<Wiring>) -> ConfiguredRules {
+        ConfiguredRules {
             component,
             settings: settings.to_string(),
             declared: declared(&wiring),
@@ -51,7 +51,7 @@ impl First {
 pub type Play = fn(Arc<Trial>) -> Result<()>;
 
 /// What an agent is made from.
-pub struct Parts {
+pub struct AgentParts {
     pub log: Arc<dyn Log>,
     pub layout: Arc<Layout>,
     /// What was read from the topic so far.
@@ -62,7 +62,7 @@ pub struct Parts {
     pub instance: String,
     pub compile: Compile,
     /// `None` if there is a deploy already.
-    pub first: Option<First>,
+    pub first: Option<ConfiguredRules>,
     /// A deploy that is not decided within this time is cancelled.
     pub limit: Duration,
     /// The inputs, and where their schemas come from.
@@ -71,12 +71,12 @@ pub struct Parts {
     /// Starts the thread for a shadow. If `None`, shadows don't run here.
     pub play: Option<Play>,
     /// Starts compilations.
-    pub start: Start,
+    pub start: SpawnCompile,
 }
 
 /// An instance's part in deploys.
 pub struct DeployAgent {
-    pub(super) parts: Parts,
+    pub(super) parts: AgentParts,
     /// The end of the topic when the instance started.
     pub(super) begun: Option<Offset>,
     /// Whether the file's rules were compared with the deployed ones.
@@ -99,18 +99,18 @@ pub struct DeployAgent {
     pub(super) orders_made: u64,
     /// The undecided deploy: when it was first seen, and when its commit became due.
     pub(super) open: Option<(Number, Duration, Option<Duration>)>,
-    pub(super) shadow: Held,
+    pub(super) shadow: LocalShadow,
 }
 
 /// The state of the shadow on this instance.
 #[derive(Default)]
-pub struct Held {
+pub struct LocalShadow {
     pub(super) trial: Option<Arc<Trial>>,
     /// When each task's report was last written.
     pub(super) told: BTreeMap<Partition, Duration>,
 }
 
-impl Drop for Held {
+impl Drop for LocalShadow {
     fn drop(&mut self) {
         // The thread of the shadow must end with the instance.
         self.trial.iter().for_each(|trial| trial.end());
@@ -119,10 +119,10 @@ impl Drop for Held {
 
 impl DeployAgent {
     /// The agent of an instance that starts.
-    pub fn new(parts: Parts) -> DeployAgent {
+    pub fn new(parts: AgentParts) -> DeployAgent {
         let (tell, told) = channel();
         let mut wirings = BTreeMap::new();
-        if let Some(First { wiring, .. }) = &parts.first {
+        if let Some(ConfiguredRules { wiring, .. }) = &parts.first {
             wirings.insert(wiring.rules.version().0, wiring.clone());
         }
         DeployAgent {
@@ -142,7 +142,7 @@ impl DeployAgent {
             written: Offset::ZERO,
             orders_made: 0,
             open: None,
-            shadow: Held::default(),
+            shadow: LocalShadow::default(),
             parts,
         }
     }

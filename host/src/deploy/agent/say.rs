@@ -8,7 +8,7 @@ use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::compile::hash;
-use crate::deploy::protocol::{Decision, Deploy, Record, Report, Stage, nonce};
+use crate::deploy::protocol::{ControlRecord, Decision, Deploy, DeployProgress, DeployStage, nonce};
 use crate::error::{Failure, Result};
 use crate::record::Partition;
 use crate::rules::Version;
@@ -53,7 +53,7 @@ impl DeployAgent {
         let decision = if let Some(why) = self.failed.get(&version) {
             let why = format!("it does not fit instance '{}': {why}", self.parts.instance);
             Some(Decision::Cancel(why))
-        } else if let (Some(Record::Decision { decision, .. }), Some(since)) = (due, due_since) {
+        } else if let (Some(ControlRecord::Decision { decision, .. }), Some(since)) = (due, due_since) {
             late(since, Duration::ZERO).then_some(decision)
         } else if late(since, self.parts.limit) {
             Some(Decision::Cancel(format!(
@@ -65,18 +65,18 @@ impl DeployAgent {
             None
         };
         if let Some(decision) = decision {
-            self.decide(now, &Record::Decision { number, decision }, &mut batch);
+            self.decide(now, &ControlRecord::Decision { number, decision }, &mut batch);
             return batch;
         }
         let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
-            (true, _) => Stage::Ready,
-            (false, true) => Stage::Fetched,
+            (true, _) => DeployStage::Ready,
+            (false, true) => DeployStage::Fetched,
             (false, false) => return batch,
         };
-        let report = Report { stage, tasks: mine };
+        let report = DeployProgress { stage, tasks: mine };
         if open.reports.get(&self.parts.instance) != Some(&report) {
             let instance = self.parts.instance.clone();
-            let record = Record::Report {
+            let record = ControlRecord::Report {
                 number,
                 instance,
                 report,
@@ -88,7 +88,7 @@ impl DeployAgent {
     }
 
     /// Adds a decision, with a unique key.
-    fn decide(&mut self, now: Now, decision: &Record, batch: &mut ControlBatch) {
+    fn decide(&mut self, now: Now, decision: &ControlRecord, batch: &mut ControlBatch) {
         self.orders_made += 1;
         let own = nonce(&[
             self.parts.instance.as_bytes(),
@@ -142,6 +142,6 @@ impl DeployAgent {
         };
         let layout = &self.parts.layout;
         batch.component(layout, &component, &first.component, now.wall);
-        batch.record(layout, &Record::Deploy(deploy), &[0; 16], now.wall);
+        batch.record(layout, &ControlRecord::Deploy(deploy), &[0; 16], now.wall);
     }
 }

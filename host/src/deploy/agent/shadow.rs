@@ -11,9 +11,9 @@ use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::shadow::{KnownShadow, ShadowRecord};
-use crate::deploy::protocol::{Record, Report as Progress, Stage, nonce};
+use crate::deploy::protocol::{ControlRecord, DeployProgress, DeployStage, nonce};
 use crate::record::Partition;
-use crate::shadow::{Bounds, Plan, Report, Standing, Trial};
+use crate::shadow::{Plan, ShadowLimits, ShadowReport, ShadowState, Trial};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl DeployAgent {
                     inputs: self.parts.inputs.clone(),
                     schemas: self.parts.schemas.clone(),
                 },
-                Bounds::default(),
+                ShadowLimits::default(),
             );
             let trial = Arc::new(trial);
             if let Some(play) = self.parts.play
@@ -66,7 +66,7 @@ impl DeployAgent {
         let (number, version) = (known.number(), known.shadow.deploy.version);
         let (layout, instance) = (self.parts.layout.clone(), self.parts.instance.clone());
         let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
-        let mut say = |said: ShadowRecord| batch.record(&layout, &Record::Shadow(said), &own, now.wall);
+        let mut say = |said: ShadowRecord| batch.record(&layout, &ControlRecord::Shadow(said), &own, now.wall);
         if let Some(why) = self.failed.get(&version) {
             return say(ShadowRecord::Over(
                 number,
@@ -74,12 +74,12 @@ impl DeployAgent {
             ));
         }
         let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
-            (true, _) => Stage::Ready,
-            (false, true) => Stage::Fetched,
+            (true, _) => DeployStage::Ready,
+            (false, true) => DeployStage::Fetched,
             (false, false) => return,
         };
         let mine: Vec<Partition> = tasks.iter().map(|task| task.partition).collect();
-        let progress = Progress {
+        let progress = DeployProgress {
             stage,
             tasks: mine.clone(),
         };
@@ -105,9 +105,9 @@ impl DeployAgent {
         // Reports about tasks that are here now, from other instances or from before a restart of this one.
         let gone = |task: &Partition| mine.contains(task) && !reports.contains_key(task);
         for (task, told) in known.tasks.iter().filter(|(task, _)| gone(task)) {
-            if told.standing == Standing::Running {
-                let report = Report {
-                    standing: Standing::Ended,
+            if told.standing == ShadowState::Running {
+                let report = ShadowReport {
+                    standing: ShadowState::Ended,
                     why: Some(format!("its task has left instance '{}'", told.instance)),
                     ..told.clone()
                 };
@@ -117,7 +117,7 @@ impl DeployAgent {
     }
 }
 
-fn json(report: &Report) -> Vec<u8> {
+fn json(report: &ShadowReport) -> Vec<u8> {
     // Plain data with text keys can't fail.
     serde_json::to_vec(report).expect("plain data")
 }

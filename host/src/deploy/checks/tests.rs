@@ -1,7 +1,7 @@
 //! Tests each change of a schema in each direction.
 
 use super::*;
-use crate::deploy::protocol::{Decision, Deploy, Record};
+use crate::deploy::protocol::{ControlRecord, Decision, Deploy};
 
 /// A record with these fields. Fields with a `=` have a default.
 fn schema(fields: &[&str]) -> String {
@@ -15,7 +15,7 @@ fn schema(fields: &[&str]) -> String {
 
 fn store(fields: &[&str]) -> Declared {
     Declared {
-        stores: vec![Store {
+        stores: vec![DeclaredStore {
             name: "s".into(),
             map: false,
             schema: schema(fields),
@@ -29,7 +29,7 @@ fn after(versions: &[Declared]) -> Control {
     let mut control = Control::new(0);
     for (index, declared) in versions.iter().enumerate() {
         let number = index as u64 + 1;
-        control.apply(Record::Deploy(Deploy {
+        control.apply(ControlRecord::Deploy(Deploy {
             number,
             nonce: [0; 16],
             version: [number as u8; 32],
@@ -43,7 +43,7 @@ fn after(versions: &[Declared]) -> Control {
             written: 0,
             declared: declared.clone().into(),
         }));
-        control.apply(Record::Decision {
+        control.apply(ControlRecord::Decision {
             number,
             decision: Decision::Commit(0),
         });
@@ -53,10 +53,10 @@ fn after(versions: &[Declared]) -> Control {
 
 /// The errors, and the notes.
 fn found(versions: &[Declared], new: &Declared, one_way: bool) -> (Vec<String>, Vec<String>) {
-    let (errors, notes): (Vec<Finding>, Vec<Finding>) = check(&after(versions), new, one_way)
+    let (errors, notes): (Vec<DeployFinding>, Vec<DeployFinding>) = check(&after(versions), new, one_way)
         .into_iter()
         .partition(|finding| finding.error);
-    let text = |list: Vec<Finding>| list.iter().map(ToString::to_string).collect();
+    let text = |list: Vec<DeployFinding>| list.iter().map(ToString::to_string).collect();
     (text(errors), text(notes))
 }
 

@@ -4,11 +4,11 @@
 
 use crate::binding::Layout;
 use crate::deploy::DeployRefused;
-use crate::deploy::api::{Back, Finding, Wish};
+use crate::deploy::api::{Back, DeployFinding, Wish};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::checks;
 use crate::deploy::compile::{Compile, declared, hash};
-use crate::deploy::protocol::{Control, Declared, Deploy, DeployState, KnownDeploy, Record, nonce};
+use crate::deploy::protocol::{Control, ControlRecord, Declared, Deploy, DeployState, KnownDeploy, nonce};
 use crate::deploy::reader::ControlReader;
 use crate::error::Failure;
 use crate::log::{Log, Outcome};
@@ -65,7 +65,7 @@ pub(super) struct Candidate {
     pub version: Version,
     pub declared: Arc<Declared>,
     /// Warnings.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<DeployFinding>,
 }
 
 impl DeployClient {
@@ -128,7 +128,7 @@ impl DeployClient {
         reader: &mut ControlReader,
         component: &[u8],
         deploy: Deploy,
-        record: impl FnOnce(Deploy) -> Record,
+        record: impl FnOnce(Deploy) -> ControlRecord,
     ) -> Result<()> {
         let (own, written, hash) = (deploy.nonce, deploy.written, deploy.component);
         let mut batch = ControlBatch::default();

@@ -9,7 +9,7 @@ use crate::clock::wall;
 use crate::deploy::DeployRefused;
 use crate::deploy::api::Pruned;
 use crate::deploy::batch::ControlBatch;
-use crate::deploy::protocol::{Control, DeployState, KnownDeploy, Record};
+use crate::deploy::protocol::{Control, ControlRecord, DeployState, KnownDeploy};
 use crate::record::{Millis, Number, Partition};
 use crate::rules::Version;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,7 @@ impl DeployClient {
             for one in &prunable {
                 batch.remove(&self.layout, &one.component, one.bytes, now);
             }
-            batch.record(&self.layout, &Record::Pruned { number }, &[0; 16], now);
+            batch.record(&self.layout, &ControlRecord::Pruned { number }, &[0; 16], now);
             self.publish(batch)?;
         }
         let pruned = |one: Prunable| Pruned {
@@ -126,7 +126,7 @@ mod tests {
         for (at, component) in components.iter().enumerate() {
             let number = at as Number + 1;
             let at = at as Millis * 1000;
-            control.apply(Record::Deploy(Deploy {
+            control.apply(ControlRecord::Deploy(Deploy {
                 number,
                 nonce: [0; 16],
                 version: [*component; 32],
@@ -141,8 +141,8 @@ mod tests {
                 declared: Default::default(),
             }));
             let decision = Decision::Commit(at);
-            control.apply(Record::Decision { number, decision });
-            (0..2).for_each(|task| _ = control.apply(Record::Taken { task, number }));
+            control.apply(ControlRecord::Decision { number, decision });
+            (0..2).for_each(|task| _ = control.apply(ControlRecord::Taken { task, number }));
         }
         control
     }
@@ -170,12 +170,12 @@ mod tests {
         // The third one ran until the fourth second.
         assert_eq!(gone(&control, &more(0, &[], 998), now), [[1], [2]]);
         // A task without input since then still uses the second one.
-        control.apply(Record::Taken { task: 1, number: 2 });
+        control.apply(ControlRecord::Taken { task: 1, number: 2 });
         assert_eq!(gone(&control, &few, now), [[1], [3]]);
         // After a withdrawal, the fourth one runs, and the one before is the third.
         let decision = Decision::Withdraw("why".into());
-        control.apply(Record::Decision { number: 5, decision });
-        (0..2).for_each(|task| _ = control.apply(Record::Taken { task, number: 4 }));
+        control.apply(ControlRecord::Decision { number: 5, decision });
+        (0..2).for_each(|task| _ = control.apply(ControlRecord::Taken { task, number: 4 }));
         assert_eq!(gone(&control, &few, now), [vec![1], vec![2], vec![5]]);
     }
 

@@ -7,7 +7,7 @@ use super::deploy_client::{AWAY, DeployClient, Result, SLACK, WAIT, no_cancel, n
 use crate::deploy::DeployRefused;
 use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
 use crate::deploy::batch::ControlBatch;
-use crate::deploy::protocol::Record;
+use crate::deploy::protocol::ControlRecord;
 use crate::deploy::protocol::shadow::{KnownShadow, Shadow, ShadowRecord};
 use crate::deploy::reader::ControlReader;
 use crate::deploy::status;
@@ -53,7 +53,7 @@ impl DeployClient {
         let deploy = self.record(number, &candidate, &wish);
         let own = deploy.nonce;
         self.announce(&mut reader, &candidate.component, deploy, |deploy| {
-            Record::Shadow(ShadowRecord::Begin(Shadow { deploy, duration }))
+            ControlRecord::Shadow(ShadowRecord::Begin(Shadow { deploy, duration }))
         })?;
         if ours(&reader, number, &own).is_none() {
             let why = "someone else deployed at the same time and was first; see `pelton rules status`";
@@ -105,7 +105,7 @@ impl DeployClient {
     fn end_shadow(&self, number: u64, why: String) -> Result<()> {
         let wall = crate::clock::wall();
         let mut batch = ControlBatch::default();
-        let record = Record::Shadow(ShadowRecord::Over(number, why));
+        let record = ControlRecord::Shadow(ShadowRecord::Over(number, why));
         batch.record(&self.layout, &record, &self.own(wall), wall);
         self.publish(batch)
     }

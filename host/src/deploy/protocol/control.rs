@@ -2,10 +2,10 @@
 //!
 //! Rule: a record that comes too late, or does not apply in this state, changes nothing.
 
-use super::deploy::{Deploy, Stage};
-use super::record::{Decision, Record};
+use super::deploy::{Deploy, DeployStage};
+use super::record::{ControlRecord, Decision};
 use super::shadow::Shadows;
-use super::state::{Committed, DeployState, Effect, KnownDeploy};
+use super::state::{Applied, Committed, DeployState, KnownDeploy};
 use crate::record::{NEVER, Number, Partition, VersionId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,12 +36,12 @@ impl Control {
     }
 
     /// Applies the next record of the topic.
-    pub fn apply(&mut self, record: Record) -> Effect {
+    pub fn apply(&mut self, record: ControlRecord) -> Applied {
         match record {
-            Record::Deploy(deploy) => self.deploy(deploy),
-            Record::Decision { number, decision } => {
+            ControlRecord::Deploy(deploy) => self.deploy(deploy),
+            ControlRecord::Decision { number, decision } => {
                 let Some(known) = self.known_mut(number) else {
-                    return Effect::None;
+                    return Applied::None;
                 };
                 known.state = match (decision, &known.state) {
                     (Decision::Commit(at), DeployState::Open) => DeployState::Committed(at),
@@ -50,57 +50,60 @@ impl Control {
                     (Decision::Withdraw(why), DeployState::Committed(at)) if number > 1 => {
                         DeployState::Withdrawn(*at, why)
                     }
-                    _ => return Effect::None,
+                    _ => return Applied::None,
                 };
                 match known.state {
                     DeployState::Committed(_) => self.shadows.ended(format!("deploy {number} was committed")),
                     DeployState::Withdrawn(..) => self.shadows.ended(format!("deploy {number} was withdrawn")),
                     _ => {}
                 }
-                Effect::Changed
+                Applied::Changed
             }
-            Record::Answer { number, task, position } => {
+            ControlRecord::Answer { number, task, position } => {
                 let Some(known) = self.open_mut(number) else {
-                    return Effect::None;
+                    return Applied::None;
                 };
                 known.answers.insert(task, position);
-                Effect::Changed
+                Applied::Changed
             }
-            Record::Report {
+            ControlRecord::Report {
                 number,
                 instance,
                 report,
             } => {
                 let tasks = self.tasks;
                 let Some(known) = self.known_mut(number) else {
-                    return Effect::None;
+                    return Applied::None;
                 };
                 known.reports.insert(instance, report);
-                let ready = known.reports.values().filter(|report| report.stage == Stage::Ready);
+                let ready = known
+                    .reports
+                    .values()
+                    .filter(|report| report.stage == DeployStage::Ready);
                 let covered: BTreeSet<Partition> = ready.flat_map(|report| report.tasks.iter().copied()).collect();
                 known.covered |= covered.len() >= tasks;
-                Effect::Changed
+                Applied::Changed
             }
-            Record::Taken { task, number } => {
+            ControlRecord::Taken { task, number } => {
                 self.taken.insert(task, number);
-                Effect::Changed
+                Applied::Changed
             }
             // It is for people. Whether a component is there shows when it is fetched.
-            Record::Pruned { .. } => Effect::None,
-            Record::Shadow(said) => {
+            ControlRecord::Pruned { .. } => Applied::None,
+            ControlRecord::Shadow(said) => {
                 let undecided = self.open().map(|open| open.deploy.number);
                 self.shadows.apply(said, undecided)
             }
         }
     }
 
-    fn deploy(&mut self, mut deploy: Deploy) -> Effect {
+    fn deploy(&mut self, mut deploy: Deploy) -> Applied {
         if let Some(open) = self.open() {
             let number = open.deploy.number;
-            return Effect::Refused(format!("deploy {number} is not decided yet"));
+            return Applied::Refused(format!("deploy {number} is not decided yet"));
         }
         if deploy.number != self.last() + 1 {
-            return Effect::Refused(format!(
+            return Applied::Refused(format!(
                 "its number is {}, but the next deploy is {}: someone else has deployed meanwhile",
                 deploy.number,
                 self.last() + 1
@@ -122,7 +125,7 @@ impl Control {
             reports: BTreeMap::new(),
             covered: false,
         }));
-        Effect::Changed
+        Applied::Changed
     }
 
     /// Number of the last valid deploy, or 0.
@@ -211,14 +214,14 @@ impl Control {
     }
 
     /// The commit, if it is due because every task holds and has said where.
-    pub fn due(&self) -> Option<Record> {
+    pub fn due(&self) -> Option<ControlRecord> {
         let open = self.open()?;
         if open.answers.len() < self.tasks {
             return None;
         }
         let latest = open.answers.values().copied().max().unwrap_or(NEVER);
         let at = open.deploy.at.unwrap_or(latest.saturating_add(1));
-        Some(Record::Decision {
+        Some(ControlRecord::Decision {
             number: open.deploy.number,
             decision: Decision::Commit(at),
         })

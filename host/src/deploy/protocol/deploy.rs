@@ -58,7 +58,7 @@ pub struct Declared {
     /// Schemas of the outputs.
     pub outputs: Vec<(String, String)>,
     /// Declared stores.
-    pub stores: Vec<Store>,
+    pub stores: Vec<DeclaredStore>,
     /// Schemas with which the rules read replies.
     pub lookups: Vec<(String, String)>,
     /// Kinds of timers.
@@ -67,7 +67,7 @@ pub struct Declared {
 
 /// A declared store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Store {
+pub struct DeclaredStore {
     /// Its name.
     pub name: String,
     /// Whether it is a map instead of a single value for each key.
@@ -78,16 +78,16 @@ pub struct Store {
 
 /// How far an instance has come with a deploy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct DeployProgress {
     /// Stage and tasks of the instance.
-    pub stage: Stage,
+    pub stage: DeployStage,
     /// The tasks that the instance has.
     pub tasks: Vec<Partition>,
 }
 
 /// How far an instance has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Stage {
+pub enum DeployStage {
     /// It has fetched the component.
     Fetched,
     /// It has compiled and checked the version, so tasks may hold.

@@ -4,9 +4,9 @@
 //! instance's report its earlier report, and a chunk the same chunk. Deploys and decisions depend on their order on the
 //! topic, so each has a key of its own for ever.
 
-use super::deploy::{Deploy, Report};
+use super::deploy::{Deploy, DeployProgress};
 use super::shadow::ShadowRecord;
-use crate::record::encoding::{CONTROL, Unreadable};
+use crate::record::encoding::{CONTROL, UnreadableFormat};
 use crate::record::{Millis, Number, Partition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ pub const CHUNK_BYTES: usize = 512 << 10;
 
 /// A record, except for chunks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Record {
+pub enum ControlRecord {
     /// A version that should take over.
     Deploy(Deploy),
     /// A decision about a deploy.
@@ -46,7 +46,7 @@ pub enum Record {
         /// Name of the instance.
         instance: String,
         /// Stage and tasks of the instance.
-        report: Report,
+        report: DeployProgress,
     },
     /// A task has taken over a deploy.
     Taken {
@@ -85,18 +85,22 @@ pub enum Key {
     Other,
 }
 
-impl Record {
+impl ControlRecord {
     /// The key of the record. `nonce` makes the key of a decision unique.
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
         let numbered = |kind: u8, number: Number| [&[kind][..], &number.to_be_bytes()].concat();
         match self {
-            Record::Deploy(deploy) => [numbered(b'd', deploy.number), deploy.nonce.to_vec()].concat(),
-            Record::Decision { number, .. } => [numbered(b'o', *number), nonce.to_vec()].concat(),
-            Record::Answer { number, task, .. } => [numbered(b'a', *number), task.to_be_bytes().to_vec()].concat(),
-            Record::Report { number, instance, .. } => [numbered(b'r', *number), instance.as_bytes().to_vec()].concat(),
-            Record::Taken { task, .. } => [&b"t"[..], &task.to_be_bytes()].concat(),
-            Record::Pruned { .. } => b"p".to_vec(),
-            Record::Shadow(said) => said.key(nonce),
+            ControlRecord::Deploy(deploy) => [numbered(b'd', deploy.number), deploy.nonce.to_vec()].concat(),
+            ControlRecord::Decision { number, .. } => [numbered(b'o', *number), nonce.to_vec()].concat(),
+            ControlRecord::Answer { number, task, .. } => {
+                [numbered(b'a', *number), task.to_be_bytes().to_vec()].concat()
+            }
+            ControlRecord::Report { number, instance, .. } => {
+                [numbered(b'r', *number), instance.as_bytes().to_vec()].concat()
+            }
+            ControlRecord::Taken { task, .. } => [&b"t"[..], &task.to_be_bytes()].concat(),
+            ControlRecord::Pruned { .. } => b"p".to_vec(),
+            ControlRecord::Shadow(said) => said.key(nonce),
         }
     }
 
@@ -107,7 +111,7 @@ impl Record {
     }
 
     /// Decodes a value of the topic.
-    pub fn decode(value: &[u8]) -> Result<Record, Unreadable> {
+    pub fn decode(value: &[u8]) -> Result<ControlRecord, UnreadableFormat> {
         let (_, rest) = CONTROL.open(value)?;
         CONTROL.read(rest)
     }

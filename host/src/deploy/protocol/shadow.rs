@@ -7,10 +7,10 @@
 //!   the same number, the first counts. While a shadow runs or a deploy is undecided, no other shadow is accepted.
 //! - A task runs a shadow at most once. Its report has the results and how it ended.
 
-use super::deploy::{Deploy, Report as Progress, Stage};
-use super::state::Effect;
+use super::deploy::{Deploy, DeployProgress, DeployStage};
+use super::state::Applied;
 use crate::record::{Millis, Number, Partition};
-use crate::shadow::Report;
+use crate::shadow::ShadowReport;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,8 +31,8 @@ pub enum ShadowRecord {
     /// It is over, for this reason.
     Over(Number, String),
     /// How far an instance has come with it.
-    Progress(Number, String, Progress),
-    /// Its results in a task, as the JSON of a [`Report`].
+    Progress(Number, String, DeployProgress),
+    /// Its results in a task, as the JSON of a [`ShadowReport`].
     Seen(Number, Partition, Vec<u8>),
 }
 
@@ -44,9 +44,9 @@ pub struct KnownShadow {
     /// Why it is over, if it is.
     pub over: Option<String>,
     /// How far each instance has come with it, by the instance's name.
-    pub instances: BTreeMap<String, Progress>,
+    pub instances: BTreeMap<String, DeployProgress>,
     /// The reports, by task.
-    pub tasks: BTreeMap<Partition, Report>,
+    pub tasks: BTreeMap<Partition, ShadowReport>,
 }
 
 /// All shadows. Only the last one is kept.
@@ -58,7 +58,7 @@ pub struct Shadows {
 }
 
 impl ShadowRecord {
-    /// The key of the record: see [`Record::key`](super::Record::key).
+    /// The key of the record: see [`Record::key`](super::ControlRecord::key).
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
         let numbered =
             |kind: u8, number: Number, rest: &[u8]| [&[b's', kind], &number.to_be_bytes()[..], rest].concat();
@@ -81,7 +81,7 @@ impl KnownShadow {
 
     /// Whether the ready instances have all tasks among them.
     pub fn covered(&self, tasks: usize) -> bool {
-        let ready = self.instances.values().filter(|said| said.stage == Stage::Ready);
+        let ready = self.instances.values().filter(|said| said.stage == DeployStage::Ready);
         let covered: BTreeSet<Partition> = ready.flat_map(|said| said.tasks.iter().copied()).collect();
         covered.len() >= tasks
     }
@@ -89,49 +89,49 @@ impl KnownShadow {
 
 impl Shadows {
     /// Applies the next record. `undecided` is the number of the undecided deploy, if there is one.
-    pub fn apply(&mut self, said: ShadowRecord, undecided: Option<Number>) -> Effect {
+    pub fn apply(&mut self, said: ShadowRecord, undecided: Option<Number>) -> Applied {
         match said {
             ShadowRecord::Begin(shadow) => return self.begin(shadow, undecided),
             ShadowRecord::Over(number, why) => {
                 let Some(known) = self.under_way_mut(number) else {
-                    return Effect::None;
+                    return Applied::None;
                 };
                 known.over = Some(why);
             }
             ShadowRecord::Progress(number, instance, progress) => {
                 let Some(known) = self.under_way_mut(number) else {
-                    return Effect::None;
+                    return Applied::None;
                 };
                 known.instances.insert(instance, progress);
             }
             ShadowRecord::Seen(number, task, json) => {
                 // The last report of a task may come after the record that has ended the shadow.
                 let known = self.last.as_mut().filter(|known| known.number() == number);
-                let Some(known) = known else { return Effect::None };
-                match Report::read(&json) {
+                let Some(known) = known else { return Applied::None };
+                match ShadowReport::read(&json) {
                     Ok(report) => known.tasks.insert(task, report),
                     // A report decides nothing, so a bad one ends nothing.
                     Err(why) => {
-                        return Effect::Refused(format!(
+                        return Applied::Refused(format!(
                             "what task {task} says of shadow {number} can't be read: {why}"
                         ));
                     }
                 };
             }
         }
-        Effect::Changed
+        Applied::Changed
     }
 
-    fn begin(&mut self, shadow: Shadow, undecided: Option<Number>) -> Effect {
+    fn begin(&mut self, shadow: Shadow, undecided: Option<Number>) -> Applied {
         let number = shadow.deploy.number;
         if let Some(under_way) = self.under_way() {
-            return Effect::Refused(format!("shadow {} is under way", under_way.number()));
+            return Applied::Refused(format!("shadow {} is under way", under_way.number()));
         }
         if let Some(undecided) = undecided {
-            return Effect::Refused(format!("deploy {undecided} is not decided yet"));
+            return Applied::Refused(format!("deploy {undecided} is not decided yet"));
         }
         if number != self.count + 1 {
-            return Effect::Refused(format!(
+            return Applied::Refused(format!(
                 "its number is {number}, but the next shadow is {}: someone else has started one meanwhile",
                 self.count + 1
             ));
@@ -143,7 +143,7 @@ impl Shadows {
             instances: BTreeMap::new(),
             tasks: BTreeMap::new(),
         });
-        Effect::Changed
+        Applied::Changed
     }
 
     /// Ends the shadow, because other rules take over.

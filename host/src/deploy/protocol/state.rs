@@ -2,7 +2,7 @@
 //!
 //! Rule: a deploy is open until the first decision about it. A committed one may be withdrawn once.
 
-use super::deploy::{Deploy, Report};
+use super::deploy::{Deploy, DeployProgress};
 use crate::record::{Millis, Number, Partition, VersionId};
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct KnownDeploy {
     /// The tasks that hold for it, each with its position.
     pub answers: BTreeMap<Partition, Millis>,
     /// How far each instance has come with it, by the instance's name.
-    pub reports: BTreeMap<String, Report>,
+    pub reports: BTreeMap<String, DeployProgress>,
     /// Whether the ready instances have all tasks among them. Only then do tasks hold.
     pub covered: bool,
 }
@@ -47,7 +47,7 @@ pub struct Committed {
 
 /// What a record has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum Applied {
     /// Nothing: the record came too late, or does not apply in this state.
     None,
     /// Something has changed.

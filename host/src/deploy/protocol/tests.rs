@@ -23,41 +23,43 @@ fn deploy(number: Number, nonce: u8, at: Option<Millis>) -> Deploy {
     }
 }
 
-fn answer(number: Number, task: Partition, position: Millis) -> Record {
-    Record::Answer { number, task, position }
+fn answer(number: Number, task: Partition, position: Millis) -> ControlRecord {
+    ControlRecord::Answer { number, task, position }
 }
 
-fn cancel(number: Number) -> Record {
+fn cancel(number: Number) -> ControlRecord {
     let decision = Decision::Cancel("no".into());
-    Record::Decision { number, decision }
+    ControlRecord::Decision { number, decision }
 }
 
 #[test]
 fn records_come_back() {
-    let report = Report {
-        stage: Stage::Ready,
+    let report = DeployProgress {
+        stage: DeployStage::Ready,
         tasks: vec![0, 2],
     };
     for record in [
-        Record::Deploy(deploy(7, 1, Some(-5))),
+        ControlRecord::Deploy(deploy(7, 1, Some(-5))),
         cancel(7),
-        Record::Decision {
+        ControlRecord::Decision {
             number: 7,
             decision: Decision::Commit(12),
         },
         answer(7, 2, i64::MIN),
-        Record::Report {
+        ControlRecord::Report {
             number: 7,
             instance: "a".into(),
             report,
         },
-        Record::Taken { task: 1, number: 7 },
-        Record::Pruned { number: 3 },
+        ControlRecord::Taken { task: 1, number: 7 },
+        ControlRecord::Pruned { number: 3 },
     ] {
-        assert_eq!(Record::decode(&record.value()), Ok(record.clone()));
+        assert_eq!(ControlRecord::decode(&record.value()), Ok(record.clone()));
         assert_eq!(Key::decode(&record.key(&[1; 16])), Key::Other);
     }
-    let newer = Record::decode(&[9, 9]).expect_err("an unknown version").to_string();
+    let newer = ControlRecord::decode(&[9, 9])
+        .expect_err("an unknown version")
+        .to_string();
     assert!(
         newer.starts_with("a record of the control topic has format version 9"),
         "{newer}"
@@ -72,8 +74,8 @@ fn orders_have_keys_of_their_own() {
     assert_ne!(one, other);
     assert_ne!(cancel(2).key(&one), cancel(2).key(&other));
     assert_ne!(
-        Record::Deploy(deploy(2, 1, None)).key(&one),
-        Record::Deploy(deploy(2, 2, None)).key(&one)
+        ControlRecord::Deploy(deploy(2, 1, None)).key(&one),
+        ControlRecord::Deploy(deploy(2, 2, None)).key(&one)
     );
     assert_eq!(answer(2, 1, 5).key(&one), answer(2, 1, 9).key(&other));
 }
@@ -82,13 +84,16 @@ fn orders_have_keys_of_their_own() {
 fn the_first_holds_from_the_beginning() {
     let mut control = Control::new(TASKS);
     assert!(matches!(
-        control.apply(Record::Deploy(deploy(2, 1, None))),
-        Effect::Refused(_)
+        control.apply(ControlRecord::Deploy(deploy(2, 1, None))),
+        Applied::Refused(_)
     ));
-    assert_eq!(control.apply(Record::Deploy(deploy(1, 1, None))), Effect::Changed);
+    assert_eq!(
+        control.apply(ControlRecord::Deploy(deploy(1, 1, None))),
+        Applied::Changed
+    );
     assert!(matches!(
-        control.apply(Record::Deploy(deploy(1, 2, None))),
-        Effect::Refused(_)
+        control.apply(ControlRecord::Deploy(deploy(1, 2, None))),
+        Applied::Refused(_)
     ));
     assert_eq!(control.committed().len(), 1);
     assert_eq!(
@@ -100,8 +105,8 @@ fn the_first_holds_from_the_beginning() {
 #[test]
 fn now_is_the_latest_position() {
     let mut control = Control::new(TASKS);
-    control.apply(Record::Deploy(deploy(1, 1, None)));
-    control.apply(Record::Deploy(deploy(2, 2, None)));
+    control.apply(ControlRecord::Deploy(deploy(1, 1, None)));
+    control.apply(ControlRecord::Deploy(deploy(2, 2, None)));
     for (task, position) in [(0, 10), (2, NEVER)] {
         control.apply(answer(2, task, position));
         assert_eq!(control.due(), None);
@@ -109,24 +114,30 @@ fn now_is_the_latest_position() {
     assert_eq!(control.missing(), [1]);
     control.apply(answer(2, 1, 30));
     let decision = Decision::Commit(31);
-    assert_eq!(control.due(), Some(Record::Decision { number: 2, decision }));
+    assert_eq!(control.due(), Some(ControlRecord::Decision { number: 2, decision }));
 }
 
 /// While a deploy is undecided, no other is accepted, and a late decision has no effect.
 #[test]
 fn one_after_the_other() {
     let mut control = Control::new(TASKS);
-    control.apply(Record::Deploy(deploy(1, 1, None)));
-    control.apply(Record::Deploy(deploy(2, 2, Some(100))));
+    control.apply(ControlRecord::Deploy(deploy(1, 1, None)));
+    control.apply(ControlRecord::Deploy(deploy(2, 2, Some(100))));
     assert!(matches!(
-        control.apply(Record::Deploy(deploy(3, 3, None))),
-        Effect::Refused(_)
+        control.apply(ControlRecord::Deploy(deploy(3, 3, None))),
+        Applied::Refused(_)
     ));
-    assert_eq!(control.apply(cancel(2)), Effect::Changed);
+    assert_eq!(control.apply(cancel(2)), Applied::Changed);
     let decision = Decision::Commit(100);
-    assert_eq!(control.apply(Record::Decision { number: 2, decision }), Effect::None);
+    assert_eq!(
+        control.apply(ControlRecord::Decision { number: 2, decision }),
+        Applied::None
+    );
     assert_eq!(control.committed().len(), 1);
-    assert_eq!(control.apply(Record::Deploy(deploy(3, 3, None))), Effect::Changed);
+    assert_eq!(
+        control.apply(ControlRecord::Deploy(deploy(3, 3, None))),
+        Applied::Changed
+    );
 }
 
 /// A later deploy with an earlier time replaces one that no task has come to yet.
@@ -150,22 +161,22 @@ fn a_higher_number_wins() {
 #[test]
 fn ready_instances_cover_the_tasks() {
     let mut control = Control::new(TASKS);
-    control.apply(Record::Deploy(deploy(1, 1, None)));
-    control.apply(Record::Deploy(deploy(2, 2, None)));
+    control.apply(ControlRecord::Deploy(deploy(1, 1, None)));
+    control.apply(ControlRecord::Deploy(deploy(2, 2, None)));
     let mut report = |instance: &str, stage, tasks: &[Partition]| {
         let tasks = tasks.to_vec();
-        control.apply(Record::Report {
+        control.apply(ControlRecord::Report {
             number: 2,
             instance: instance.into(),
-            report: Report { stage, tasks },
+            report: DeployProgress { stage, tasks },
         });
         control.open().expect("open").covered
     };
-    assert!(!report("a", Stage::Ready, &[0, 1]));
-    assert!(!report("b", Stage::Fetched, &[2]));
-    assert!(report("b", Stage::Ready, &[2]));
+    assert!(!report("a", DeployStage::Ready, &[0, 1]));
+    assert!(!report("b", DeployStage::Fetched, &[2]));
+    assert!(report("b", DeployStage::Ready, &[2]));
     // Once the tasks are covered, they stay covered, because tasks may hold already.
-    assert!(report("b", Stage::Ready, &[]));
+    assert!(report("b", DeployStage::Ready, &[]));
 }
 
 /// An action in the model below.
@@ -195,7 +206,7 @@ struct Task {
     holds: Option<(Number, Millis)>,
 }
 
-fn read(log: &[Record], to: usize) -> Control {
+fn read(log: &[ControlRecord], to: usize) -> Control {
     let mut control = Control::new(TASKS);
     for record in &log[..to.min(log.len())] {
         control.apply(record.clone());
@@ -205,7 +216,7 @@ fn read(log: &[Record], to: usize) -> Control {
 
 impl Task {
     /// The task's instance reads on. The task answers, and takes one step unless it holds.
-    fn turn(&mut self, log: &mut Vec<Record>, task: usize, to: usize) {
+    fn turn(&mut self, log: &mut Vec<ControlRecord>, task: usize, to: usize) {
         self.read = self.read.max(to.min(log.len()));
         let control = read(log, self.read);
         let position = self.steps.last().map_or(NEVER, |(time, _)| *time);
@@ -263,7 +274,7 @@ proptest! {
     /// and every step was taken by the version that the whole log says.
     #[test]
     fn every_step_has_the_version_of_its_time(moves in moves()) {
-        let mut log = vec![Record::Deploy(deploy(1, 1, None))];
+        let mut log = vec![ControlRecord::Deploy(deploy(1, 1, None))];
         let mut tasks: Vec<Task> = vec![Task::default(); TASKS];
         let mut nonces = 1;
         for one in moves {
@@ -273,7 +284,7 @@ proptest! {
                     let control = read(&log, seen(lag));
                     nonces += 1;
                     if control.open().is_none() {
-                        log.push(Record::Deploy(deploy(control.last() + 1, nonces, at)));
+                        log.push(ControlRecord::Deploy(deploy(control.last() + 1, nonces, at)));
                     }
                 }
                 Move::Task(task, lag) => {

@@ -27,7 +27,7 @@ pub struct Withdrawn {
 
 /// What happens to a deploy that exceeds its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum OverBudget {
     /// It is withdrawn.
     Back,
     /// Its tasks stop until another version is deployed. It was deployed one-way, so no earlier version can read its
@@ -64,7 +64,7 @@ impl Control {
     }
 
     /// What happens if this deploy exceeds its budget.
-    pub fn way_back(&self, number: Number) -> Way {
+    pub fn way_back(&self, number: Number) -> OverBudget {
         self.way(number, &self.committed(), &self.withdrawn())
     }
 
@@ -73,13 +73,13 @@ impl Control {
         let (standing, withdrawn) = (self.committed(), self.withdrawn());
         let numbers = standing.iter().map(|deploy| deploy.number);
         numbers
-            .filter(|number| self.way(*number, &standing, &withdrawn) != Way::On)
+            .filter(|number| self.way(*number, &standing, &withdrawn) != OverBudget::On)
             .collect()
     }
 
-    fn way(&self, number: Number, standing: &[Committed], withdrawn: &[Withdrawn]) -> Way {
+    fn way(&self, number: Number, standing: &[Committed], withdrawn: &[Withdrawn]) -> OverBudget {
         let Some(known) = self.known(number) else {
-            return Way::On;
+            return OverBudget::On;
         };
         let come_back_to = || {
             withdrawn
@@ -87,10 +87,10 @@ impl Control {
                 .any(|one| one.instead.is_some_and(|to| to.number == number))
         };
         match (&known.state, self.instead(number, standing)) {
-            (DeployState::Committed(_), _) if number == 1 || come_back_to() => Way::On,
-            (DeployState::Committed(_), Some(_)) => Way::Back,
-            (DeployState::Committed(_), None) if known.deploy.one_way => Way::Stop,
-            _ => Way::On,
+            (DeployState::Committed(_), _) if number == 1 || come_back_to() => OverBudget::On,
+            (DeployState::Committed(_), Some(_)) => OverBudget::Back,
+            (DeployState::Committed(_), None) if known.deploy.one_way => OverBudget::Stop,
+            _ => OverBudget::On,
         }
     }
 
@@ -115,14 +115,14 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Decision, Deploy, Effect, Record, next};
+    use super::super::{Applied, ControlRecord, Decision, Deploy, next};
     use super::*;
     use crate::record::{Millis, NEVER};
 
     /// Adds a deploy of this version, committed at once.
     fn commit(control: &mut Control, version: u8, at: Millis, one_way: bool) -> Number {
         let number = control.last() + 1;
-        control.apply(Record::Deploy(Deploy {
+        control.apply(ControlRecord::Deploy(Deploy {
             number,
             nonce: [0; 16],
             version: [version; 32],
@@ -137,13 +137,13 @@ mod tests {
             declared: Default::default(),
         }));
         let decision = Decision::Commit(at);
-        control.apply(Record::Decision { number, decision });
+        control.apply(ControlRecord::Decision { number, decision });
         number
     }
 
-    fn withdraw(control: &mut Control, number: Number) -> Effect {
+    fn withdraw(control: &mut Control, number: Number) -> Applied {
         let decision = Decision::Withdraw("why".into());
-        control.apply(Record::Decision { number, decision })
+        control.apply(ControlRecord::Decision { number, decision })
     }
 
     fn instead(control: &Control, number: Number) -> Option<Number> {
@@ -161,18 +161,18 @@ mod tests {
         commit(&mut control, 1, NEVER, false);
         assert_eq!(
             (withdraw(&mut control, 1), control.way_back(1)),
-            (Effect::None, Way::On)
+            (Applied::None, OverBudget::On)
         );
         commit(&mut control, 2, 100, false);
-        assert_eq!(control.way_back(2), Way::Back);
-        assert_eq!(withdraw(&mut control, 2), Effect::Changed);
-        assert_eq!(withdraw(&mut control, 2), Effect::None);
+        assert_eq!(control.way_back(2), OverBudget::Back);
+        assert_eq!(withdraw(&mut control, 2), Applied::Changed);
+        assert_eq!(withdraw(&mut control, 2), Applied::None);
         assert_eq!((control.committed().len(), instead(&control, 2)), (1, Some(1)));
         assert_eq!(control.fallen(), Some((2, "why")));
         assert_eq!(control.newest().map(|known| known.deploy.number), Some(1));
         // The same version again is another deploy.
         assert_eq!(commit(&mut control, 2, 200, false), 3);
-        assert_eq!((control.fallen(), control.way_back(3)), (None, Way::Back));
+        assert_eq!((control.fallen(), control.way_back(3)), (None, OverBudget::Back));
         withdraw(&mut control, 3);
         assert_eq!(instead(&control, 3), Some(1));
     }
@@ -182,10 +182,10 @@ mod tests {
         let mut control = Control::new(1);
         commit(&mut control, 1, NEVER, false);
         let record = control.known(1).expect("it is there").deploy.clone();
-        control.apply(Record::Deploy(Deploy { number: 2, ..record }));
+        control.apply(ControlRecord::Deploy(Deploy { number: 2, ..record }));
         assert_eq!(
             (withdraw(&mut control, 2), withdraw(&mut control, 7)),
-            (Effect::None, Effect::None)
+            (Applied::None, Applied::None)
         );
         assert_eq!(control.open().map(|open| open.deploy.number), Some(2));
     }
@@ -199,7 +199,7 @@ mod tests {
         }
         commit(&mut control, 4, 1_000, false);
         withdraw(&mut control, 3);
-        assert_eq!((instead(&control, 3), control.way_back(2)), (Some(2), Way::On));
+        assert_eq!((instead(&control, 3), control.way_back(2)), (Some(2), OverBudget::On));
         let committed = control.committed();
         assert_eq!(next(&committed, 2).map(|next| (next.number, next.at)), Some((4, 1_000)));
         assert_eq!(control.fallen(), None, "the newest one is well");
@@ -210,14 +210,14 @@ mod tests {
         let mut control = Control::new(1);
         commit(&mut control, 1, NEVER, false);
         commit(&mut control, 2, 100, true);
-        assert_eq!(control.way_back(2), Way::Stop);
+        assert_eq!(control.way_back(2), OverBudget::Stop);
         commit(&mut control, 3, 200, false);
         // A later deploy goes back to the one-way deploy.
-        assert_eq!(control.way_back(3), Way::Back);
+        assert_eq!(control.way_back(3), OverBudget::Back);
         // Now there is another deploy, with which its tasks continue from where they stopped.
-        assert_eq!(control.way_back(2), Way::Back);
+        assert_eq!(control.way_back(2), OverBudget::Back);
         withdraw(&mut control, 2);
         assert_eq!(instead(&control, 2), Some(3));
-        assert_eq!(control.way_back(3), Way::On, "it was come to instead");
+        assert_eq!(control.way_back(3), OverBudget::On, "it was come to instead");
     }
 }

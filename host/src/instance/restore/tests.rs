@@ -58,22 +58,22 @@ impl World {
     }
 
     /// Drives it until it asks such a question, or waits for its version.
-    fn drive(&self, work: &mut (Restore, Access), until: fn(&Question) -> bool) -> Option<Question> {
+    fn drive(&self, work: &mut (Restore, Access), until: fn(&RestoreQuestion) -> bool) -> Option<RestoreQuestion> {
         loop {
             match work.0.step(&self.view) {
-                Next::Ask(question) if until(&question) => return Some(question),
-                Next::Ask(question) => {
+                RestoreNext::Ask(question) if until(&question) => return Some(question),
+                RestoreNext::Ask(question) => {
                     let answer = work.1.ask(question, Duration::ZERO);
                     work.0.answer(answer);
                 }
-                Next::Wait(_) => return None,
-                Next::Done(done) => panic!("it ended: {:?}", done.err()),
+                RestoreNext::Wait(_) => return None,
+                RestoreNext::Done(done) => panic!("it ended: {:?}", done.err()),
             }
         }
     }
 
     fn is_restored(work: &(Restore, Access)) -> bool {
-        matches!(work.0.part, Part::Version(_))
+        matches!(work.0.part, RestorePhase::Version(_))
     }
 
     fn stamp(&self, cluster: &str) -> Stamp {
@@ -134,7 +134,7 @@ fn a_restore_that_nobody_wants_any_more_wipes_nothing() {
 
     // The first stay decides to wipe the store, and waits for a slow disk.
     let mut first = world.restore(1);
-    let wipe = world.drive(&mut first, |question| matches!(question, Question::Wipe));
+    let wipe = world.drive(&mut first, |question| matches!(question, RestoreQuestion::Wipe));
     // In the meantime the partition is lost and assigned again. The second stay wipes, restores, opens and flushes.
     let mut second = world.restore(2);
     assert!(world.drive(&mut second, |_| false).is_none());
@@ -146,7 +146,10 @@ fn a_restore_that_nobody_wants_any_more_wipes_nothing() {
     let answer = first.1.ask(wipe.expect("it wants to wipe"), Duration::ZERO);
     assert!(matches!(answer, Err(Failure::Fenced(_))));
     first.0.answer(answer);
-    assert!(matches!(first.0.step(&world.view), Next::Done(Err(Failure::Fenced(_)))));
+    assert!(matches!(
+        first.0.step(&world.view),
+        RestoreNext::Done(Err(Failure::Fenced(_)))
+    ));
     assert_eq!(rows_found(&world.disk), 2);
 }
 
@@ -154,7 +157,7 @@ fn a_restore_that_nobody_wants_any_more_wipes_nothing() {
 fn a_restore_that_nobody_wants_any_more_does_not_take_a_flush_that_has_begun_for_rubbish() {
     let world = World::new();
     let mut first = world.restore(1);
-    let open = world.drive(&mut first, |question| matches!(question, Question::Stamp));
+    let open = world.drive(&mut first, |question| matches!(question, RestoreQuestion::Stamp));
     let mut second = world.restore(2);
     assert!(world.drive(&mut second, |_| false).is_none());
     let mut worker = world.disk.store();
@@ -171,14 +174,17 @@ fn a_restore_that_nobody_wants_any_more_does_not_take_a_flush_that_has_begun_for
 fn a_question_that_got_no_answer_is_asked_again_after_a_pause() {
     let world = World::new();
     let mut work = world.restore(1);
-    world.drive(&mut work, |question| matches!(question, Question::Offsets(_)));
+    world.drive(&mut work, |question| matches!(question, RestoreQuestion::Offsets(_)));
     for _ in 0..2 {
         work.0.answer(Err(Failure::Retry("a transaction is open".into())));
         assert_eq!(work.0.progress(), (0.0, Some("a transaction is open")));
-        assert!(matches!(work.0.step(&world.view), Next::Wait(RETRY)));
-        assert!(matches!(work.0.step(&world.view), Next::Ask(Question::Offsets(_))));
+        assert!(matches!(work.0.step(&world.view), RestoreNext::Wait(RETRY)));
+        assert!(matches!(
+            work.0.step(&world.view),
+            RestoreNext::Ask(RestoreQuestion::Offsets(_))
+        ));
     }
-    work.0.answer(Ok(Answer::Offsets(vec![None; 3])));
+    work.0.answer(Ok(RestoreAnswer::Offsets(vec![None; 3])));
     assert_eq!(work.0.progress(), (0.0, None));
     assert!(world.drive(&mut work, |_| false).is_none());
     assert!(World::is_restored(&work));
@@ -199,22 +205,22 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
     let mut work = world.restore(1);
     for cut in 1..=3 {
         // It knows where the log begins, and then that changes.
-        let read = world.drive(&mut work, |question| matches!(question, Question::Read(..)));
+        let read = world.drive(&mut work, |question| matches!(question, RestoreQuestion::Read(..)));
         world.cluster.truncate(changelog, TASK, Offset(cut)).unwrap();
         let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
         work.0.answer(answer);
         assert!(
-            matches!(work.0.step(&world.view), Next::Ask(Question::Offsets(_))),
+            matches!(work.0.step(&world.view), RestoreNext::Ask(RestoreQuestion::Offsets(_))),
             "cut {cut}"
         );
     }
-    let read = world.drive(&mut work, |question| matches!(question, Question::Read(..)));
+    let read = world.drive(&mut work, |question| matches!(question, RestoreQuestion::Read(..)));
     world.cluster.truncate(changelog, TASK, Offset(4)).unwrap();
     let answer = work.1.ask(read.expect("it reads"), Duration::ZERO);
     work.0.answer(answer);
     assert!(matches!(
         work.0.step(&world.view),
-        Next::Done(Err(Failure::Corrupted(_)))
+        RestoreNext::Done(Err(Failure::Corrupted(_)))
     ));
 }
 
@@ -232,6 +238,6 @@ fn inputs_begin_where_the_file_says() {
     }
     world.site.config = Arc::new(config);
     let mut work = world.restore(1);
-    world.drive(&mut work, |question| matches!(question, Question::Offsets(_)));
+    world.drive(&mut work, |question| matches!(question, RestoreQuestion::Offsets(_)));
     assert_eq!(work.0.starts, [0, 1, 0].map(Offset));
 }

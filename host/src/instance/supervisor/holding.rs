@@ -55,14 +55,14 @@ pub struct Follows {
     /// Abandon the restore for this stay.
     pub abandon: Option<Stay>,
     /// Tell the worker to close or drop the task for this stay.
-    pub close: Option<(Stay, Way)>,
+    pub close: Option<(Stay, GiveUp)>,
     /// Restore this stay.
     pub restore: Option<Stay>,
 }
 
 /// How a worker gives up a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum GiveUp {
     /// It commits the open epoch.
     Close,
     /// It drops the open epoch, because the task belongs to another instance.
@@ -105,13 +105,13 @@ impl Holding {
                 },
             ),
             // We were never told that it was lost in between, but it must have been.
-            (Open(old), Assigned(new)) => (Dropping(old, Some(new)), close(old, Way::Drop)),
+            (Open(old), Assigned(new)) => (Dropping(old, Some(new)), close(old, GiveUp::Drop)),
             (Closing(old, _), Assigned(new)) => (Closing(old, Some(new)), none),
             (Dropping(old, _), Assigned(new)) => (Dropping(old, Some(new)), none),
 
             (Restoring(stay), Revoked | Lost) => (Away, abandon(stay)),
-            (Open(stay), Revoked) => (Closing(stay, None), close(stay, Way::Close)),
-            (Open(stay) | Closing(stay, _), Lost) => (Dropping(stay, None), close(stay, Way::Drop)),
+            (Open(stay), Revoked) => (Closing(stay, None), close(stay, GiveUp::Close)),
+            (Open(stay) | Closing(stay, _), Lost) => (Dropping(stay, None), close(stay, GiveUp::Drop)),
             (Closing(stay, _), Revoked) => (Closing(stay, None), none),
             (Dropping(stay, _), Revoked | Lost) => (Dropping(stay, None), none),
 
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    fn lets_go(way: Way) -> Follows {
+    fn lets_go(way: GiveUp) -> Follows {
         Follows {
             close: Some((NOW, way)),
             ..Follows::default()
@@ -227,17 +227,22 @@ mod tests {
 
     #[test]
     fn open_x_assigned() {
-        cell(Open(NOW), Assigned(NEW), Dropping(NOW, Some(NEW)), lets_go(Way::Drop));
+        cell(
+            Open(NOW),
+            Assigned(NEW),
+            Dropping(NOW, Some(NEW)),
+            lets_go(GiveUp::Drop),
+        );
     }
 
     #[test]
     fn open_x_revoked() {
-        cell(Open(NOW), Revoked, Closing(NOW, None), lets_go(Way::Close));
+        cell(Open(NOW), Revoked, Closing(NOW, None), lets_go(GiveUp::Close));
     }
 
     #[test]
     fn open_x_lost() {
-        cell(Open(NOW), Lost, Dropping(NOW, None), lets_go(Way::Drop));
+        cell(Open(NOW), Lost, Dropping(NOW, None), lets_go(GiveUp::Drop));
     }
 
     #[test]
@@ -267,7 +272,7 @@ mod tests {
     #[test]
     fn closing_x_lost() {
         for again in [None, Some(NEW)] {
-            cell(Closing(NOW, again), Lost, Dropping(NOW, None), lets_go(Way::Drop));
+            cell(Closing(NOW, again), Lost, Dropping(NOW, None), lets_go(GiveUp::Drop));
         }
     }
 

@@ -15,7 +15,7 @@
 use super::holding::Happens;
 use super::message::SupervisorRequest;
 use super::partitions::{Supervisor, Why};
-use super::standing::{Phase, is_due};
+use super::standing::{MembershipPhase, is_due};
 use crate::error::Failure;
 use crate::fault::fault;
 use crate::instance::member::{self, Heard, MemberEvent};
@@ -33,27 +33,29 @@ impl Supervisor {
             assignment,
             said,
         } = heard;
-        let joined = said == MemberEvent::Joined && self.membership.phase == Phase::Joining;
+        let joined = said == MemberEvent::Joined && self.membership.phase == MembershipPhase::Joining;
         if membership != self.membership.number && !joined {
             return;
         }
         match (self.membership.phase.clone(), said) {
-            (Phase::Member, MemberEvent::Changed(change)) => {
+            (MembershipPhase::Member, MemberEvent::Changed(change)) => {
                 self.membership.assignment = assignment;
                 self.changed(change);
             }
-            (Phase::Member, MemberEvent::Unreachable(why))
+            (MembershipPhase::Member, MemberEvent::Unreachable(why))
                 if is_due(&mut self.membership.said_away, self.clock.now()) =>
             {
                 tracing::warn!(%why, "the group can't be reached");
             }
-            (Phase::Member, MemberEvent::Fenced(why)) => self.fenced(&why),
-            (Phase::Leaving { .. }, MemberEvent::Left) => self.membership.phase = Phase::Leaving { left: true },
-            (Phase::Going, MemberEvent::Left) => self.end(Ok(())),
-            (Phase::Joining, MemberEvent::Joined) => {
+            (MembershipPhase::Member, MemberEvent::Fenced(why)) => self.fenced(&why),
+            (MembershipPhase::Leaving { .. }, MemberEvent::Left) => {
+                self.membership.phase = MembershipPhase::Leaving { left: true }
+            }
+            (MembershipPhase::Going, MemberEvent::Left) => self.end(Ok(())),
+            (MembershipPhase::Joining, MemberEvent::Joined) => {
                 self.membership.number = membership;
                 self.membership.assignment = assignment;
-                self.membership.phase = Phase::Member;
+                self.membership.phase = MembershipPhase::Member;
             }
             // What is reported while it leaves, or after that, is about a membership that is over.
             _ => {}
@@ -102,7 +104,7 @@ impl Supervisor {
         // The gate closes first, and then open epochs are dropped.
         self.requests
             .push(SupervisorRequest::Member(member::MemberRequest::Leave));
-        self.membership.phase = Phase::Leaving { left: false };
+        self.membership.phase = MembershipPhase::Leaving { left: false };
         // The group does not take what was to be released. But it must still be closed in time.
         for handover in &mut self.handovers {
             handover.ends_here();
@@ -119,7 +121,7 @@ impl Supervisor {
             return;
         }
         self.stopping = true;
-        if self.membership.phase == Phase::Member {
+        if self.membership.phase == MembershipPhase::Member {
             let all = self.partitions.keys().copied().collect();
             self.let_go(all, Happens::Revoked, Why::Stop);
         }
@@ -129,14 +131,14 @@ impl Supervisor {
     pub(super) fn go_on(&mut self) {
         let closed = self.partitions.values().all(|holding| holding.awaited().is_none());
         match self.membership.phase {
-            Phase::Leaving { left: true } if closed && self.stopping => self.end(Ok(())),
-            Phase::Leaving { left: true } if closed || fault!("joins-before-closed") => {
-                self.membership.phase = Phase::Joining;
+            MembershipPhase::Leaving { left: true } if closed && self.stopping => self.end(Ok(())),
+            MembershipPhase::Leaving { left: true } if closed || fault!("joins-before-closed") => {
+                self.membership.phase = MembershipPhase::Joining;
                 self.requests
                     .push(SupervisorRequest::Member(member::MemberRequest::Join));
             }
-            Phase::Member if closed && self.stopping => {
-                self.membership.phase = Phase::Going;
+            MembershipPhase::Member if closed && self.stopping => {
+                self.membership.phase = MembershipPhase::Going;
                 self.requests
                     .push(SupervisorRequest::Member(member::MemberRequest::Leave));
             }

@@ -3,9 +3,9 @@
 //! Rule: everything that happens to a partition goes through the table of [`Holding`].
 
 use super::clock::DrivenClock;
-use super::holding::{Follows, Happens, Holding, Way};
+use super::holding::{Follows, GiveUp, Happens, Holding};
 use super::message::SupervisorRequest;
-use super::standing::{Phase, Standing};
+use super::standing::{MembershipPhase, MembershipState};
 use crate::config::Config;
 use crate::deploy::view::DeployView;
 use crate::error::Result;
@@ -34,9 +34,9 @@ pub struct Supervisor {
     pub(super) metrics: Arc<Metrics>,
     pub(super) view: Arc<DeployView>,
     pub(super) tasks: Tasks,
-    pub(super) membership: Standing,
+    pub(super) membership: MembershipState,
     pub(super) partitions: BTreeMap<Partition, Holding>,
-    pub(super) handovers: Vec<Handover>,
+    pub(super) handovers: Vec<PartitionHandover>,
     /// The last stay that was given.
     pub(super) stay: Stay,
     pub(super) clock: DrivenClock,
@@ -45,14 +45,14 @@ pub struct Supervisor {
 }
 
 /// Partitions that are released or dropped when the workers have closed them.
-pub(super) struct Handover {
+pub(super) struct PartitionHandover {
     pub(super) partitions: Vec<Partition>,
     pub(super) why: Why,
     /// On the driven clock.
     pub(super) deadline: Duration,
 }
 
-impl Handover {
+impl PartitionHandover {
     /// Notes that the group has taken its partitions already, so they must not be released.
     pub(super) fn ends_here(&mut self) {
         if self.why == Why::Changed {
@@ -86,8 +86,8 @@ impl Supervisor {
             metrics,
             view,
             tasks,
-            membership: Standing {
-                phase: Phase::Member,
+            membership: MembershipState {
+                phase: MembershipPhase::Member,
                 number: 0,
                 assignment,
                 fenced: None,
@@ -114,8 +114,8 @@ impl Supervisor {
                 };
                 let (close, lose) = &mut told[self.worker(*partition)];
                 match way {
-                    Way::Close => close.push(claim),
-                    Way::Drop => lose.push(claim),
+                    GiveUp::Close => close.push(claim),
+                    GiveUp::Drop => lose.push(claim),
                 }
             }
         }
@@ -135,7 +135,7 @@ impl Supervisor {
             Why::Changed | Why::Fenced => CLOSE_DEADLINE,
             Why::Stop => STOP_DEADLINE,
         };
-        self.handovers.push(Handover {
+        self.handovers.push(PartitionHandover {
             partitions,
             why,
             deadline: self.clock.ran() + time,
@@ -143,7 +143,7 @@ impl Supervisor {
     }
 
     /// Applies an event to a partition. The caller must tell the worker about its task.
-    pub(super) fn happens(&mut self, partition: Partition, event: Happens) -> Option<(Stay, Way)> {
+    pub(super) fn happens(&mut self, partition: Partition, event: Happens) -> Option<(Stay, GiveUp)> {
         let (holding, follows) = self.holding(partition).after(event);
         match holding {
             Holding::Away => _ = self.partitions.remove(&partition),
@@ -167,7 +167,7 @@ impl Supervisor {
         }
         // A partition that we have is assigned again, so it was lost in between without notice.
         if let (Some((stay, way)), Happens::Assigned(_)) = (close, event) {
-            debug_assert_eq!(way, Way::Drop);
+            debug_assert_eq!(way, GiveUp::Drop);
             let lose = Command::Lose(vec![Claim { partition, stay }], self.membership.assignment);
             self.tell(self.worker(partition), lose);
             return None;
@@ -190,8 +190,8 @@ impl Supervisor {
 
     pub(super) fn end(&mut self, result: Result<()>) {
         // The first reason counts.
-        if !matches!(self.membership.phase, Phase::Ended(_)) {
-            self.membership.phase = Phase::Ended(result);
+        if !matches!(self.membership.phase, MembershipPhase::Ended(_)) {
+            self.membership.phase = MembershipPhase::Ended(result);
         }
     }
 

@@ -7,8 +7,8 @@ use crate::instance::seat::SAY_EVERY;
 use std::time::Duration;
 
 /// The membership in the group.
-pub struct Standing {
-    pub phase: Phase,
+pub struct MembershipState {
+    pub phase: MembershipPhase,
     pub number: u64,
     /// The assignment counter, as of the last reported change.
     pub assignment: u64,
@@ -21,7 +21,7 @@ pub struct Standing {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum MembershipPhase {
     /// It is a member, or becomes one.
     Member,
     /// It was fenced and leaves. When it has left and everything is closed, it joins again.

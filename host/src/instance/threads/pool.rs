@@ -14,7 +14,7 @@ use super::thread::{panic_text, spawn};
 use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::instance::command::Claim;
-use crate::instance::restore::{Next, Restore};
+use crate::instance::restore::{Restore, RestoreNext};
 use crate::instance::site::Site;
 use crate::instance::supervisor::SupervisorEvent;
 use crate::record::{Offset, Partition, Stay};
@@ -270,15 +270,15 @@ impl Thread {
                 let _ = self.events.send(restores);
             }
             match next {
-                Next::Ask(question) => {
+                RestoreNext::Ask(question) => {
                     let answer = work.access.ask(question, READ_WAIT);
                     work.restore.answer(answer);
                 }
-                Next::Wait(wait) => {
+                RestoreNext::Wait(wait) => {
                     work.access.rest();
                     return Left::Later(work, wait);
                 }
-                Next::Done(task) => return Left::Done(task),
+                RestoreNext::Done(task) => return Left::Done(task),
             }
         }
     }

@@ -21,7 +21,7 @@ pub(super) struct Settings {
 
 /// The kinds of clients.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ClientKind {
     Consumer,
     Producer,
 }
@@ -56,7 +56,13 @@ impl Settings {
     }
 
     /// Makes a client. The user can override `defaults`, but not `fixed`. `events` are RD_KAFKA_EVENT_ bits.
-    pub fn client(&self, kind: Kind, defaults: &[(&str, &str)], fixed: &[(&str, &str)], events: i32) -> Result<Client> {
+    pub fn client(
+        &self,
+        kind: ClientKind,
+        defaults: &[(&str, &str)],
+        fixed: &[(&str, &str)],
+        events: i32,
+    ) -> Result<Client> {
         let conf = Conf::new();
         for (key, value) in defaults {
             conf.set(key, value)?;
@@ -94,11 +100,11 @@ impl Conf {
         }
     }
 
-    fn start(self, kind: Kind, events: i32, brokers: String) -> Result<Client> {
+    fn start(self, kind: ClientKind, events: i32, brokers: String) -> Result<Client> {
         let callbacks = Box::new(Callbacks::default());
         let kind_of = match kind {
-            Kind::Consumer => rd_kafka_type_t::RD_KAFKA_CONSUMER,
-            Kind::Producer => rd_kafka_type_t::RD_KAFKA_PRODUCER,
+            ClientKind::Consumer => rd_kafka_type_t::RD_KAFKA_CONSUMER,
+            ClientKind::Producer => rd_kafka_type_t::RD_KAFKA_PRODUCER,
         };
         let mut why = [0 as c_char; 512];
         // SAFETY: the conf is live; the callbacks' box keeps its address and outlives the handle (it is dropped behind
@@ -107,7 +113,7 @@ impl Conf {
             rd_kafka_conf_set_opaque(self.0, &raw const *callbacks as *mut c_void);
             rd_kafka_conf_set_error_cb(self.0, Some(on_error));
             rd_kafka_conf_set_log_cb(self.0, Some(on_log));
-            if kind == Kind::Producer {
+            if kind == ClientKind::Producer {
                 rd_kafka_conf_set_dr_msg_cb(self.0, Some(on_delivery));
             }
             rd_kafka_conf_set_events(self.0, events);
@@ -138,7 +144,7 @@ impl Drop for Conf {
 /// What librdkafka's callbacks use.
 #[derive(Default)]
 struct Callbacks {
-    trouble: Mutex<Trouble>,
+    trouble: Mutex<ConnectionTrouble>,
     troubles: AtomicU64,
     /// Only for producers. Touched only by the thread that polls.
     deliveries: UnsafeCell<Deliveries>,
@@ -146,7 +152,7 @@ struct Callbacks {
 
 /// What has recently gone wrong with the connections.
 #[derive(Default)]
-struct Trouble {
+struct ConnectionTrouble {
     /// The last error, in librdkafka's words.
     last: String,
     /// All brokers are away. Reported once.
@@ -187,7 +193,7 @@ impl Client {
         self.refused(&mut trouble)
     }
 
-    fn refused(&self, trouble: &mut Trouble) -> Result<()> {
+    fn refused(&self, trouble: &mut ConnectionTrouble) -> Result<()> {
         match trouble.refused.take() {
             None => Ok(()),
             Some((why, cure)) => Err(Failure::Fatal(format!(

@@ -3,7 +3,7 @@
 //! Rule: the assignment counter is raised before librdkafka or the caller hears of a change. A partition is given back
 //! only after `released`.
 
-use super::client::Kind;
+use super::client::ClientKind;
 use super::fault::{Fault, last_error, text};
 use super::member::Member;
 use super::partitions::Partitions;
@@ -65,7 +65,7 @@ impl KafkaGroup {
         let defaults = [COMMON, MEMBER].concat();
         let client = shared
             .settings
-            .client(Kind::Consumer, &defaults, &fixed, RD_KAFKA_EVENT_REBALANCE)?;
+            .client(ClientKind::Consumer, &defaults, &fixed, RD_KAFKA_EVENT_REBALANCE)?;
         let lead = Partitions::one(&shared.names[0], ANY_PARTITION, 0);
         // SAFETY: the client and the list are live; the list is copied.
         let (code, events) = unsafe {

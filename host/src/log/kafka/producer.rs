@@ -4,7 +4,7 @@
 //! the handle is destroyed. After any doubt, the next transaction gets a new handle, so that a late request of the old
 //! one can't end it. Without KIP-890, a broker can't tell them apart.
 
-use super::client::{Client, Kind};
+use super::client::{Client, ClientKind};
 use super::commit;
 use super::fault::Fault;
 use super::millis::millis;
@@ -199,7 +199,7 @@ impl Thread {
             ("enable.idempotence", "true"),
             ("delivery.report.only.error", "false"),
         ];
-        let handle = || self.shared.settings.client(Kind::Producer, &defaults, &fixed, 0);
+        let handle = || self.shared.settings.client(ClientKind::Producer, &defaults, &fixed, 0);
         let mut client = handle()?;
         let deadline = Instant::now() + INIT_TIMEOUT;
         connect(&client);

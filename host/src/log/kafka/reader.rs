@@ -14,7 +14,7 @@ use super::millis::millis;
 use super::partitions::Partitions;
 use super::queue::{Event, Queue, Topic};
 use super::shared::{QUERY_TIMEOUT, Shared};
-use super::slot::Slot;
+use super::slot::AssignedPartition;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Reader};
 use crate::record::{Offset, Partition, TopicIx};
@@ -36,15 +36,15 @@ const SLICE: Duration = Duration::from_millis(5);
 const ANSWER: Duration = Duration::from_millis(300);
 
 /// A pending question about the ends of partitions.
-struct Question {
+struct EndsQuery {
     asked: Instant,
     answers: Queue,
 }
 
 pub(super) struct KafkaReader {
-    slots: HashMap<(TopicIx, Partition), Slot>,
+    slots: HashMap<(TopicIx, Partition), AssignedPartition>,
     own: Queue,
-    question: Option<Question>,
+    question: Option<EndsQuery>,
     /// Handles of all topics that were assigned so far. They keep the pointers in messages valid as names.
     topics: Vec<(Topic, TopicIx)>,
     batch: Box<[*mut rd_kafka_message_t]>,
@@ -250,7 +250,7 @@ impl KafkaReader {
             rd_kafka_ListOffsets(self.client.raw, ends.0, options, answers.0);
             rd_kafka_AdminOptions_destroy(options);
         }
-        self.question = Some(Question { asked: now, answers });
+        self.question = Some(EndsQuery { asked: now, answers });
         self.due = now + self.proofs;
     }
 
@@ -316,7 +316,7 @@ impl Reader for KafkaReader {
             ))
         };
         assigned.map_err(|fault| self.client.failure("assigning", &fault))?;
-        let slot = Slot {
+        let slot = AssignedPartition {
             queue,
             next: from,
             held: false,

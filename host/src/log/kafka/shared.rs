@@ -1,6 +1,6 @@
 //! What readers, producers and the member of one instance share.
 
-use super::client::{Client, Kind, Settings};
+use super::client::{Client, ClientKind, Settings};
 use super::fault::Fault;
 use super::member::Member;
 use super::millis::millis;
@@ -84,7 +84,7 @@ impl Shared {
         ]
         .concat();
         self.settings
-            .client(Kind::Consumer, &[COMMON, FETCH].concat(), &fixed, 0)
+            .client(ClientKind::Consumer, &[COMMON, FETCH].concat(), &fixed, 0)
     }
 
     /// First offset and end, at the client's isolation level.

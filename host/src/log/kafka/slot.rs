@@ -4,7 +4,7 @@ use super::queue::Queue;
 use crate::record::Offset;
 
 /// The state of an assigned partition.
-pub(super) struct Slot {
+pub(super) struct AssignedPartition {
     pub queue: Queue,
     /// The next offset that may arrive.
     pub next: Offset,

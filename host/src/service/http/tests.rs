@@ -108,9 +108,9 @@ impl Rig {
         HttpServices::new(&[lookup], self.runtime.handle(), &self.metrics).unwrap()
     }
 
-    fn question(&self, task: Partition, path: &str) -> Question {
+    fn question(&self, task: Partition, path: &str) -> ServiceCall {
         let request = format!("http://{}/{path}", self.address).into_bytes();
-        Question {
+        ServiceCall {
             task,
             id: path.as_bytes().into(),
             service: 0,
@@ -128,7 +128,7 @@ impl Rig {
 }
 
 /// The next reply. The time limit only ends a test that has failed.
-fn next(services: &HttpServices) -> Reply {
+fn next(services: &HttpServices) -> ServiceReply {
     services.replies.recv_timeout(Duration::from_secs(60)).expect("a reply")
 }
 
@@ -202,13 +202,13 @@ fn no_connection_is_tried_again() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut services = rig.services(lookup());
     let request = format!("http://{closed}/").into_bytes();
-    services.ask(Question {
+    services.ask(ServiceCall {
         request,
         ..rig.question(1, "x/1")
     });
     assert_eq!(next(&services).answer, Answer::Unavailable);
     assert_eq!(rig.metrics.lookup(0).tries.get(), 3);
-    services.ask(Question {
+    services.ask(ServiceCall {
         request: b"no url".to_vec(),
         ..rig.question(1, "x/1")
     });
@@ -240,7 +240,7 @@ fn a_connection_that_breaks_is_tried_again() {
         }
     });
     let mut services = rig.services(lookup());
-    services.ask(Question {
+    services.ask(ServiceCall {
         request: format!("http://{address}/").into_bytes(),
         ..rig.question(1, "x/1")
     });
@@ -285,7 +285,7 @@ fn what_is_forgotten_is_not_called() {
     }
     services.forget(1);
     rig.seen.gate.add_permits(20);
-    let mut replies: Vec<Reply> = (0..10).map(|_| next(&services)).collect();
+    let mut replies: Vec<ServiceReply> = (0..10).map(|_| next(&services)).collect();
     services.replies(&mut replies);
     // The call in progress when its task was forgotten may have been answered. No other one was made.
     let forgotten = replies.iter().filter(|reply| reply.task == 1).count();

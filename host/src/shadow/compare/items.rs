@@ -3,18 +3,18 @@
 use crate::binding::Wiring;
 use crate::record::Millis;
 use crate::rules::{Action, Effect, Header};
-use crate::shadow::Kind;
+use crate::shadow::EffectKind;
 use std::ops::Range;
 
 /// The fields that an effect of some kind uses.
-pub struct Parts {
+pub struct EffectFields {
     pub name: bool,
     pub value: bool,
     pub at: bool,
 }
 
 /// The fields that an effect uses, as the WIT interface says.
-pub fn parts(what: Action) -> Parts {
+pub fn parts(what: Action) -> EffectFields {
     let (name, value, at) = match what {
         Action::Put => (true, true, true),
         Action::SendKeyed => (true, true, true),
@@ -26,12 +26,12 @@ pub fn parts(what: Action) -> Parts {
         Action::Count => (false, false, true),
         Action::Reject => (false, true, false),
     };
-    Parts { name, value, at }
+    EffectFields { name, value, at }
 }
 
 /// One effect.
 pub struct Item<'a> {
-    pub kind: Kind,
+    pub kind: EffectKind,
     what: Action,
     /// Name of the output, store, kind of timer or lookup.
     pub name: &'a str,
@@ -59,7 +59,7 @@ pub struct Side<'a> {
 
 impl Item<'_> {
     /// Identifies an effect: two effects with the same id are compared.
-    pub fn id(&self) -> (Kind, &str, &[u8], usize) {
+    pub fn id(&self) -> (EffectKind, &str, &[u8], usize) {
         (self.kind, self.name, self.entry, self.number)
     }
 
@@ -82,8 +82,8 @@ impl Item<'_> {
     /// What its time means.
     pub fn name_of_time(&self) -> &'static str {
         match self.kind {
-            Kind::State => "(expires)",
-            Kind::Timer => "(due)",
+            EffectKind::State => "(expires)",
+            EffectKind::Timer => "(due)",
             _ => "(timestamp)",
         }
     }
@@ -101,27 +101,27 @@ pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
     let description = side.wiring.rules.description();
     for index in side.range {
         let effect = &side.effects[index];
-        let Some(kind) = kind(effect.what).filter(|kind| *kind != Kind::DeadLetter) else {
+        let Some(kind) = kind(effect.what).filter(|kind| *kind != EffectKind::DeadLetter) else {
             continue;
         };
         let on = usize::from(effect.on);
         let has = parts(effect.what);
         let (name, schema) = match kind {
-            Kind::Output => (&description.outputs[on].name, Some(&description.outputs[on].schema)),
-            Kind::State => (&description.stores[on].name, Some(&description.stores[on].schema)),
-            Kind::Timer => (&description.timers[on], None),
-            Kind::Lookup => (&description.lookups[on].name, Some(&description.lookups[on].request)),
-            Kind::DeadLetter => continue,
+            EffectKind::Output => (&description.outputs[on].name, Some(&description.outputs[on].schema)),
+            EffectKind::State => (&description.stores[on].name, Some(&description.stores[on].schema)),
+            EffectKind::Timer => (&description.timers[on], None),
+            EffectKind::Lookup => (&description.lookups[on].name, Some(&description.lookups[on].request)),
+            EffectKind::DeadLetter => continue,
         };
         let given: &[u8] = if has.name { effect.name.of(side.bytes) } else { &[] };
         let (entry, key) = match kind {
-            Kind::Output => (&b""[..], given),
+            EffectKind::Output => (&b""[..], given),
             _ => (given, &b""[..]),
         };
         let of_this = |header: &&Header| header.of as usize == index;
         let headers = side.headers.iter().filter(of_this);
         let number = match kind {
-            Kind::Output => items
+            EffectKind::Output => items
                 .iter()
                 .filter(|item| item.kind == kind && item.name == name)
                 .count(),
@@ -149,7 +149,7 @@ pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
     }
     if !side.dead.is_empty() {
         items.push(Item {
-            kind: Kind::DeadLetter,
+            kind: EffectKind::DeadLetter,
             what: Action::Reject,
             name: "",
             entry: &[],
@@ -165,14 +165,14 @@ pub fn items(side: Side<'_>) -> Vec<Item<'_>> {
 }
 
 /// The kind that an effect is counted as.
-pub fn kind(what: Action) -> Option<Kind> {
+pub fn kind(what: Action) -> Option<EffectKind> {
     Some(match what {
-        Action::Put | Action::Delete | Action::Clear => Kind::State,
-        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => Kind::Output,
-        Action::SetTimer | Action::CancelTimer => Kind::Timer,
-        Action::Ask => Kind::Lookup,
+        Action::Put | Action::Delete | Action::Clear => EffectKind::State,
+        Action::Send | Action::SendKeyed | Action::Tombstone | Action::TombstoneKeyed => EffectKind::Output,
+        Action::SetTimer | Action::CancelTimer => EffectKind::Timer,
+        Action::Ask => EffectKind::Lookup,
         Action::Count => return None,
-        Action::Reject => Kind::DeadLetter,
+        Action::Reject => EffectKind::DeadLetter,
     })
 }
 

@@ -5,7 +5,7 @@ use super::code::{
     ASK, CANCEL_TIMER, DELETE, KIND, META, NAMES, PUT, SAME_KEY, SET_TIMER, TIME, TIME_FOREVER, TIME_LONG, TIME_SHORT,
 };
 use crate::error::Failure;
-use crate::record::encoding::{DELTA, Unreadable};
+use crate::record::encoding::{DELTA, UnreadableFormat};
 use crate::record::{Cell, FOREVER, Millis};
 use thiserror::Error;
 
@@ -14,7 +14,7 @@ use thiserror::Error;
 pub enum Torn {
     /// It is empty, or has a version that this build does not know.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    Unreadable(#[from] UnreadableFormat),
     /// It is not valid for its version.
     #[error("a record of state changes is damaged: {why} at byte {at}")]
     Damaged {

@@ -3,10 +3,10 @@
 
 /// How far a round has come: everything up to here is written. The default is the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cursor(Option<Place>);
+pub struct Cursor(Option<CursorPosition>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct CursorPosition {
     hash: u64,
     key: Vec<u8>,
     /// The last written entry, if its row is not complete.
@@ -14,7 +14,7 @@ struct Place {
 }
 
 /// How a row relates to the cursor.
-pub(crate) enum Turn<'a> {
+pub(crate) enum RowTurn<'a> {
     /// The row was written already.
     Done,
     /// The whole row is next.
@@ -62,7 +62,7 @@ impl Cursor {
             }
             _ => return None,
         };
-        Some(Self(Some(Place {
+        Some(Self(Some(CursorPosition {
             hash: u64::from_be_bytes(*hash),
             key: key.to_vec(),
             inside,
@@ -74,20 +74,20 @@ impl Cursor {
         self.0.as_ref().map_or(0, |place| place.hash)
     }
 
-    pub(crate) fn turn(&self, hash: u64, key: &[u8]) -> Turn<'_> {
-        let Some(place) = &self.0 else { return Turn::Whole };
+    pub(crate) fn turn(&self, hash: u64, key: &[u8]) -> RowTurn<'_> {
+        let Some(place) = &self.0 else { return RowTurn::Whole };
         match (hash, key).cmp(&(place.hash, &*place.key)) {
-            std::cmp::Ordering::Less => Turn::Done,
-            std::cmp::Ordering::Greater => Turn::Whole,
+            std::cmp::Ordering::Less => RowTurn::Done,
+            std::cmp::Ordering::Greater => RowTurn::Whole,
             std::cmp::Ordering::Equal => match &place.inside {
-                Some((store, entry)) => Turn::Behind(*store, entry),
-                None => Turn::Done,
+                Some((store, entry)) => RowTurn::Behind(*store, entry),
+                None => RowTurn::Done,
             },
         }
     }
 
     pub(crate) fn set(&mut self, hash: u64, key: &[u8], inside: Option<(u16, Vec<u8>)>) {
-        self.0 = Some(Place {
+        self.0 = Some(CursorPosition {
             hash,
             key: key.to_vec(),
             inside,

@@ -8,7 +8,7 @@
 use super::layer::DIRTY;
 use super::page;
 use super::prefetch::{AHEAD, prefetch};
-use super::table::{Rows, Slot};
+use super::table::{RowSlot, Rows};
 use crate::record::{Cell, Millis, Span};
 use crate::state::delta::Delta;
 
@@ -114,7 +114,7 @@ impl Rows {
 
     fn write_row(&self, slot: u32, now: Millis, into: &mut Dirty) {
         let row = &self.rows[slot as usize];
-        let key = self.key(Slot(slot));
+        let key = self.key(RowSlot(slot));
         into.begin(row.hash, key);
         let mut write = |store, entry: &[u8], cell: Cell<'_>| {
             if now < cell.expires {

@@ -5,7 +5,7 @@ use super::layer::{DIRTY, Layer, MAP, Row, USED};
 use super::map::Map;
 use super::page;
 use super::prefetch::{AHEAD, prefetch};
-use super::table::{Rows, Slot};
+use super::table::{RowSlot, Rows};
 use crate::record::{Cell, Millis};
 
 /// Maximum size of a row in a page. A larger row is a map, because copying it would cost more than a tree.
@@ -19,7 +19,7 @@ const SLACK: usize = 96;
 
 impl Rows {
     /// Finds a row, or makes an empty one. A row that stays empty disappears with its epoch.
-    pub fn slot(&mut self, hash: u64, key: &[u8]) -> Slot {
+    pub fn slot(&mut self, hash: u64, key: &[u8]) -> RowSlot {
         if let Some(slot) = self.find(hash, key) {
             return slot;
         }
@@ -36,12 +36,12 @@ impl Rows {
         };
         self.opened.push(slot);
         self.index.insert(hash, slot);
-        Slot(slot)
+        RowSlot(slot)
     }
 
     /// Writes an entry in the open epoch.
     #[inline]
-    pub fn put(&mut self, slot: Slot, store: u16, entry: &[u8], cell: Cell<'_>) {
+    pub fn put(&mut self, slot: RowSlot, store: u16, entry: &[u8], cell: Cell<'_>) {
         let layer = self.writable(slot.0);
         if let Some(map) = layer.map() {
             return self.map_mut(map).put(store, entry, cell);
@@ -52,7 +52,7 @@ impl Rows {
     }
 
     /// Deletes an entry in the open epoch. Returns whether it existed, expired or not.
-    pub fn delete(&mut self, slot: Slot, store: u16, entry: &[u8]) -> bool {
+    pub fn delete(&mut self, slot: RowSlot, store: u16, entry: &[u8]) -> bool {
         if self.get(slot, store, entry).is_none() {
             return false;
         }

@@ -1,12 +1,12 @@
 //! Reads a whole committed row.
 
 use super::page;
-use super::table::{Rows, Slot};
+use super::table::{RowSlot, Rows};
 use crate::record::Cell;
 
 impl Rows {
     /// Visits every entry of a row as of the last commit, with its store. Expired entries may be among them.
-    pub fn image(&self, slot: Slot, visit: &mut dyn FnMut(u16, &[u8], Cell<'_>)) {
+    pub fn image(&self, slot: RowSlot, visit: &mut dyn FnMut(u16, &[u8], Cell<'_>)) {
         let committed = self.rows[slot.0 as usize].committed;
         match committed.map() {
             Some(map) => self

@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-type Cells = BTreeMap<Box<[u8]>, Option<Held>>;
+type Cells = BTreeMap<Box<[u8]>, Option<OwnedCell>>;
 
 /// A cell that owns its value.
-struct Held {
+struct OwnedCell {
     schema: u16,
     expires: Millis,
     value: Box<[u8]>,
 }
 
-impl Held {
+impl OwnedCell {
     fn cell(&self) -> Cell<'_> {
         Cell {
             schema: self.schema,
@@ -109,7 +109,7 @@ impl Map {
         self.set(
             store,
             entry,
-            Some(Held {
+            Some(OwnedCell {
                 schema: cell.schema,
                 expires: cell.expires,
                 value: cell.value.into(),
@@ -184,11 +184,11 @@ impl Map {
             .map(|at| &self.stores[at].1)
     }
 
-    fn set(&mut self, store: u16, entry: &[u8], held: Option<Held>) {
+    fn set(&mut self, store: u16, entry: &[u8], held: Option<OwnedCell>) {
         self.set_owned(store, entry.into(), held);
     }
 
-    fn set_owned(&mut self, store: u16, entry: Box<[u8]>, held: Option<Held>) {
+    fn set_owned(&mut self, store: u16, entry: Box<[u8]>, held: Option<OwnedCell>) {
         let at = self.stores.binary_search_by_key(&store, |s| s.0).unwrap_or_else(|at| {
             self.stores.insert(at, (store, Cells::new()));
             at

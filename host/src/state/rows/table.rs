@@ -12,9 +12,9 @@ use crate::record::{Cell, Millis, NEVER};
 
 /// A handle of a row. It is valid until the next commit or abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(pub(super) u32);
+pub struct RowSlot(pub(super) u32);
 
-impl Slot {
+impl RowSlot {
     /// A small number, as an index into tables for rows.
     #[inline]
     pub fn index(self) -> usize {
@@ -107,13 +107,15 @@ impl Rows {
 
     /// The row with this key, if there is one.
     #[inline]
-    pub fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
-        self.index.find(hash, |slot| *self.key(Slot(slot)) == *key).map(Slot)
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<RowSlot> {
+        self.index
+            .find(hash, |slot| *self.key(RowSlot(slot)) == *key)
+            .map(RowSlot)
     }
 
     /// The key of a row.
     #[inline]
-    pub fn key(&self, slot: Slot) -> &[u8] {
+    pub fn key(&self, slot: RowSlot) -> &[u8] {
         let layer = self.newest(slot.0);
         match layer.map() {
             None => page::key(self.arena.block(layer.0)),
@@ -124,13 +126,13 @@ impl Rows {
     /// An entry, from the open epoch, else from the sealed one, else committed. The caller must check whether it has
     /// expired.
     #[inline]
-    pub fn get(&self, slot: Slot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
+    pub fn get(&self, slot: RowSlot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
         let row = &self.rows[slot.0 as usize];
         self.get_in(&[row.open, row.sealed, row.committed], store, entry)
     }
 
     /// An entry as of the last commit.
-    pub fn get_committed(&self, slot: Slot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
+    pub fn get_committed(&self, slot: RowSlot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
         self.get_in(&[self.rows[slot.0 as usize].committed], store, entry)
     }
 

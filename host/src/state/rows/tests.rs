@@ -137,7 +137,7 @@ fn alive(model: &Model, time: Millis) -> Model {
 }
 
 impl World {
-    fn slot(&mut self, n: usize) -> Slot {
+    fn slot(&mut self, n: usize) -> RowSlot {
         let slot = self.rows.slot(hash_of(n), &key(n));
         assert_eq!(self.rows.key(slot), key(n));
         slot

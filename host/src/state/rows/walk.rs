@@ -1,8 +1,8 @@
 //! The walk of the sweep through rows. Its rule is in the module `sweep`.
 
-use super::cursor::{Cursor, Turn};
+use super::cursor::{Cursor, RowTurn};
 use super::prefetch::{AHEAD, prefetch};
-use super::table::{Rows, Slot};
+use super::table::{RowSlot, Rows};
 use super::{index, map, page};
 use crate::record::Millis;
 use crate::state::delta::Delta;
@@ -64,14 +64,14 @@ impl Rows {
             while let Some((_, slot)) = walk.next_if(|next| next.0 == tag) {
                 group.push(slot);
             }
-            group.sort_unstable_by_key(|&slot| (self.rows[slot as usize].hash, self.key(Slot(slot))));
+            group.sort_unstable_by_key(|&slot| (self.rows[slot as usize].hash, self.key(RowSlot(slot))));
             for &slot in &group {
                 let hash = self.rows[slot as usize].hash;
-                let key = self.key(Slot(slot));
+                let key = self.key(RowSlot(slot));
                 let stopped = match begin.turn(hash, key) {
-                    Turn::Done => continue,
-                    Turn::Whole => self.write(slot, None, share),
-                    Turn::Behind(store, entry) => self.write(slot, Some((store, entry)), share),
+                    RowTurn::Done => continue,
+                    RowTurn::Whole => self.write(slot, None, share),
+                    RowTurn::Behind(store, entry) => self.write(slot, Some((store, entry)), share),
                 };
                 if stopped.is_some() || share.delta.bytes() >= share.goal {
                     cursor.set(hash, key, stopped);
@@ -91,7 +91,7 @@ impl Rows {
             stale,
         } = share;
         let row = &self.rows[slot as usize];
-        let key = self.key(Slot(slot));
+        let key = self.key(RowSlot(slot));
         let top = self.newest(slot);
         if top.map().is_none() {
             let page = self.arena.block(top.0);

@@ -14,7 +14,7 @@ use std::time::Duration;
 const PROOFS: Duration = Duration::from_millis(100);
 
 /// Something that a restore must know before it can continue.
-pub enum Question {
+pub enum RestoreQuestion {
     /// The group's committed offsets for these partitions.
     Offsets(Vec<(TopicIx, Partition)>),
     /// The first offset and the high watermark of a partition.
@@ -32,7 +32,7 @@ pub enum Question {
 }
 
 /// The answer to the question of the same name.
-pub enum Answer {
+pub enum RestoreAnswer {
     /// By input. `None` for an input that was never committed.
     Offsets(Vec<Option<Offset>>),
     /// The first offset and the high watermark.
@@ -90,36 +90,36 @@ impl Access {
     }
 
     /// Finds the answer, and waits for it. For records it waits at most `wait`.
-    pub fn ask(&mut self, question: Question, wait: Duration) -> Result<Answer> {
+    pub fn ask(&mut self, question: RestoreQuestion, wait: Duration) -> Result<RestoreAnswer> {
         Ok(match question {
-            Question::Offsets(of) => Answer::Offsets(self.log.committed(&of)?),
-            Question::Bounds(topic, partition) => {
+            RestoreQuestion::Offsets(of) => RestoreAnswer::Offsets(self.log.committed(&of)?),
+            RestoreQuestion::Bounds(topic, partition) => {
                 let (start, end) = self.log.bounds(topic, partition)?;
-                Answer::Bounds(start, end)
+                RestoreAnswer::Bounds(start, end)
             }
-            Question::Stamp => {
+            RestoreQuestion::Stamp => {
                 let partition = self.partition;
                 let (store, stay) = self.store()?;
-                Answer::Stamp(store.open(partition, stay)?)
+                RestoreAnswer::Stamp(store.open(partition, stay)?)
             }
-            Question::Identity(topic) => Answer::Identity {
+            RestoreQuestion::Identity(topic) => RestoreAnswer::Identity {
                 cluster: self.log.cluster()?,
                 topic: self.log.topic(&topic)?.map(|info| info.id).unwrap_or_default(),
             },
-            Question::Load(mut state) => {
+            RestoreQuestion::Load(mut state) => {
                 let partition = self.partition;
                 let loaded = load(self.store()?.0, partition, &mut state);
-                Answer::Loaded(state, loaded)
+                RestoreAnswer::Loaded(state, loaded)
             }
-            Question::Wipe => {
+            RestoreQuestion::Wipe => {
                 let partition = self.partition;
                 self.store()?.0.wipe(partition)?;
-                Answer::Wiped
+                RestoreAnswer::Wiped
             }
-            Question::Read(topic, from) => {
+            RestoreQuestion::Read(topic, from) => {
                 let mut arrivals = vec![];
                 let read = self.read(topic, from, wait, &mut arrivals);
-                Answer::Read(arrivals, read)
+                RestoreAnswer::Read(arrivals, read)
             }
         })
     }

@@ -8,7 +8,7 @@
 //!   another cluster or topic. If the disk can't be read or written, the restore goes on without it, and the worker
 //!   wipes the store before it writes.
 
-use super::{Answer, Question, Restored};
+use super::{RestoreAnswer, RestoreQuestion, Restored};
 use crate::binding::Layout;
 use crate::error::{Failure, Result};
 use crate::log::Arrival;
@@ -23,40 +23,40 @@ pub struct Rebuild {
     partition: Partition,
     stored: bool,
     state: Restored,
-    part: Part,
+    part: RebuildPhase,
 }
 
-enum Part {
+enum RebuildPhase {
     /// Waits until the group's offsets are stable.
     Offsets,
     /// Asks where the changelog begins and ends.
     Changelog,
     /// Opens the store.
-    Store(Bounds),
+    Store(ChangelogBounds),
     /// Asks what the stamp must say.
-    Fits(Bounds, Stamp),
+    Fits(ChangelogBounds, Stamp),
     /// Reads the store.
-    Loads(Bounds, Stamp),
+    Loads(ChangelogBounds, Stamp),
     /// Removes what is stored.
-    Wipes(Bounds),
+    Wipes(ChangelogBounds),
     /// Replays the changelog.
-    Replays(Span),
+    Replays(ReadRange),
     /// Asks where the journal begins and ends.
     Journal,
     /// Reads the journal.
-    Reads(Span),
+    Reads(ReadRange),
     Done,
 }
 
 /// The bounds of the changelog when the restore began.
 #[derive(Clone, Copy)]
-struct Bounds {
+struct ChangelogBounds {
     start: Offset,
     end: Offset,
 }
 
 /// A part of a partition that is being read.
-struct Span {
+struct ReadRange {
     topic: TopicIx,
     start: Offset,
     position: Offset,
@@ -75,7 +75,7 @@ impl Rebuild {
             partition,
             stored,
             state,
-            part: Part::Offsets,
+            part: RebuildPhase::Offsets,
         }
     }
 
@@ -86,7 +86,7 @@ impl Rebuild {
             partition,
             stored: false,
             state,
-            part: Part::Offsets,
+            part: RebuildPhase::Offsets,
         }
     }
 
@@ -98,38 +98,40 @@ impl Rebuild {
     /// How much of the changelog has been read, from 0 to 1.
     pub fn progress(&self) -> f64 {
         match &self.part {
-            Part::Replays(span) if span.end > span.start => {
+            RebuildPhase::Replays(span) if span.end > span.start => {
                 span.position.since(span.start) as f64 / span.end.since(span.start) as f64
             }
-            Part::Replays(_) | Part::Journal | Part::Reads(_) | Part::Done => 1.0,
+            RebuildPhase::Replays(_) | RebuildPhase::Journal | RebuildPhase::Reads(_) | RebuildPhase::Done => 1.0,
             _ => 0.0,
         }
     }
 
     /// What it must know next. The same question again if the answer was a failure. `None` when it is done.
-    pub fn question(&mut self) -> Option<Question> {
+    pub fn question(&mut self) -> Option<RestoreQuestion> {
         Some(match &self.part {
-            Part::Offsets => {
+            RebuildPhase::Offsets => {
                 let ranks = Rank::all(self.layout.inputs.len());
-                Question::Offsets(ranks.map(|rank| (rank.topic(), self.partition)).collect())
+                RestoreQuestion::Offsets(ranks.map(|rank| (rank.topic(), self.partition)).collect())
             }
-            Part::Changelog => Question::Bounds(self.layout.changelog, self.partition),
-            Part::Store(_) => Question::Stamp,
-            Part::Fits(..) => Question::Identity(self.layout.topics[usize::from(self.layout.changelog)].clone()),
-            Part::Loads(..) => Question::Load(Box::new(std::mem::take(&mut self.state))),
-            Part::Wipes(_) => Question::Wipe,
-            Part::Journal => Question::Bounds(self.layout.journal, self.partition),
-            Part::Replays(span) | Part::Reads(span) => Question::Read(span.topic, span.position),
-            Part::Done => return None,
+            RebuildPhase::Changelog => RestoreQuestion::Bounds(self.layout.changelog, self.partition),
+            RebuildPhase::Store(_) => RestoreQuestion::Stamp,
+            RebuildPhase::Fits(..) => {
+                RestoreQuestion::Identity(self.layout.topics[usize::from(self.layout.changelog)].clone())
+            }
+            RebuildPhase::Loads(..) => RestoreQuestion::Load(Box::new(std::mem::take(&mut self.state))),
+            RebuildPhase::Wipes(_) => RestoreQuestion::Wipe,
+            RebuildPhase::Journal => RestoreQuestion::Bounds(self.layout.journal, self.partition),
+            RebuildPhase::Replays(span) | RebuildPhase::Reads(span) => RestoreQuestion::Read(span.topic, span.position),
+            RebuildPhase::Done => return None,
         })
     }
 
     /// Takes the answer to the last question. After [`Retry`](Failure::Retry), the question is asked again.
-    pub fn answer(&mut self, answer: Result<Answer>) -> Result<()> {
+    pub fn answer(&mut self, answer: Result<RestoreAnswer>) -> Result<()> {
         // If this fails, the progress so far stays: the part is put back where it can be tried again.
-        let part = std::mem::replace(&mut self.part, Part::Done);
+        let part = std::mem::replace(&mut self.part, RebuildPhase::Done);
         self.part = match (part, answer) {
-            (Part::Store(bounds), Err(Failure::Retry(why))) => {
+            (RebuildPhase::Store(bounds), Err(Failure::Retry(why))) => {
                 tracing::warn!(
                     task = self.partition,
                     why,
@@ -139,7 +141,7 @@ impl Rebuild {
             }
             // If it can't be wiped now, the worker that opens the task will notice that the task was not restored from
             // it.
-            (Part::Wipes(bounds), Err(Failure::Retry(why))) => {
+            (RebuildPhase::Wipes(bounds), Err(Failure::Retry(why))) => {
                 tracing::warn!(task = self.partition, why, "the stored state can't be wiped yet");
                 self.replay(bounds)
             }
@@ -147,37 +149,39 @@ impl Rebuild {
                 self.part = part;
                 return Err(why);
             }
-            (Part::Offsets, Ok(Answer::Offsets(offsets))) => {
+            (RebuildPhase::Offsets, Ok(RestoreAnswer::Offsets(offsets))) => {
                 self.state.offsets = offsets;
-                Part::Changelog
+                RebuildPhase::Changelog
             }
-            (Part::Changelog, Ok(Answer::Bounds(start, end))) => {
+            (RebuildPhase::Changelog, Ok(RestoreAnswer::Bounds(start, end))) => {
                 if self.state.meta.is_none() {
                     self.state.changelog = start;
                 }
-                let bounds = Bounds { start, end };
+                let bounds = ChangelogBounds { start, end };
                 match self.stored {
-                    true => Part::Store(bounds),
+                    true => RebuildPhase::Store(bounds),
                     false => self.replay(bounds),
                 }
             }
-            (Part::Store(bounds), Ok(Answer::Stamp(stamp))) => match stamp {
-                Some(stamp) => Part::Fits(bounds, stamp),
+            (RebuildPhase::Store(bounds), Ok(RestoreAnswer::Stamp(stamp))) => match stamp {
+                Some(stamp) => RebuildPhase::Fits(bounds, stamp),
                 None => self.replay(bounds),
             },
-            (Part::Fits(bounds, stamp), Ok(Answer::Identity { cluster, topic })) => {
+            (RebuildPhase::Fits(bounds, stamp), Ok(RestoreAnswer::Identity { cluster, topic })) => {
                 self.fits(bounds, stamp, &cluster, &topic)
             }
-            (Part::Loads(bounds, stamp), Ok(Answer::Loaded(state, loaded))) => {
+            (RebuildPhase::Loads(bounds, stamp), Ok(RestoreAnswer::Loaded(state, loaded))) => {
                 self.state = *state;
                 self.loaded(bounds, &stamp, loaded)?
             }
-            (Part::Wipes(bounds), Ok(Answer::Wiped)) => self.replay(bounds),
-            (Part::Replays(span), Ok(Answer::Read(arrivals, read))) => {
+            (RebuildPhase::Wipes(bounds), Ok(RestoreAnswer::Wiped)) => self.replay(bounds),
+            (RebuildPhase::Replays(span), Ok(RestoreAnswer::Read(arrivals, read))) => {
                 return self.replayed(span, &arrivals).and(read);
             }
-            (Part::Journal, Ok(Answer::Bounds(start, end))) => self.follow(start, end),
-            (Part::Reads(span), Ok(Answer::Read(arrivals, read))) => return self.followed(span, &arrivals).and(read),
+            (RebuildPhase::Journal, Ok(RestoreAnswer::Bounds(start, end))) => self.follow(start, end),
+            (RebuildPhase::Reads(span), Ok(RestoreAnswer::Read(arrivals, read))) => {
+                return self.followed(span, &arrivals).and(read);
+            }
             (part, Ok(_)) => {
                 self.part = part;
                 return Err(Failure::Fatal(
@@ -191,7 +195,7 @@ impl Rebuild {
 
     /// The state, once it is complete.
     pub fn restored(&mut self) -> Result<Option<Restored>> {
-        if !matches!(self.part, Part::Done) {
+        if !matches!(self.part, RebuildPhase::Done) {
             return Ok(None);
         }
         let state = std::mem::take(&mut self.state);
@@ -199,10 +203,10 @@ impl Rebuild {
         Ok(Some(state))
     }
 
-    fn fits(&self, bounds: Bounds, stamp: Stamp, cluster: &str, topic: &str) -> Part {
+    fn fits(&self, bounds: ChangelogBounds, stamp: Stamp, cluster: &str, topic: &str) -> RebuildPhase {
         let in_log = (bounds.start..=bounds.end).contains(&stamp.offset);
         if in_log && stamp.cluster == cluster && stamp.topic == topic {
-            return Part::Loads(bounds, stamp);
+            return RebuildPhase::Loads(bounds, stamp);
         }
         tracing::warn!(
             task = self.partition,
@@ -211,10 +215,10 @@ impl Rebuild {
             log_end = bounds.end.0,
             "the stored state does not match the changelog; wiping it and restoring from the changelog"
         );
-        Part::Wipes(bounds)
+        RebuildPhase::Wipes(bounds)
     }
 
-    fn loaded(&mut self, bounds: Bounds, stamp: &Stamp, loaded: Result<()>) -> Result<Part> {
+    fn loaded(&mut self, bounds: ChangelogBounds, stamp: &Stamp, loaded: Result<()>) -> Result<RebuildPhase> {
         let state = &mut self.state;
         match loaded {
             Ok(()) => {}
@@ -228,7 +232,7 @@ impl Rebuild {
                 };
                 // Otherwise the next flush would take none of its rows.
                 state.state.track();
-                return Ok(Part::Wipes(bounds));
+                return Ok(RebuildPhase::Wipes(bounds));
             }
         }
         state.settle();
@@ -244,37 +248,37 @@ impl Rebuild {
         Ok(self.replay(bounds))
     }
 
-    fn replay(&self, bounds: Bounds) -> Part {
-        Part::Replays(Span::new(self.layout.changelog, self.state.changelog, bounds.end))
+    fn replay(&self, bounds: ChangelogBounds) -> RebuildPhase {
+        RebuildPhase::Replays(ReadRange::new(self.layout.changelog, self.state.changelog, bounds.end))
     }
 
-    fn replayed(&mut self, mut span: Span, arrivals: &[Arrival]) -> Result<()> {
+    fn replayed(&mut self, mut span: ReadRange, arrivals: &[Arrival]) -> Result<()> {
         let state = &mut self.state;
         let taken = span.take(arrivals, &mut |value| state.replay(value));
-        self.part = Part::Replays(span);
+        self.part = RebuildPhase::Replays(span);
         self.skip_empty();
         taken
     }
 
-    fn follow(&mut self, start: Offset, end: Offset) -> Part {
+    fn follow(&mut self, start: Offset, end: Offset) -> RebuildPhase {
         let follows = match &self.state.meta {
             Some(meta) => meta.follows,
             None => (end > start).then_some(end),
         };
         self.state.follows = follows;
         match follows {
-            Some(end) => Part::Reads(Span::new(self.layout.journal, start, end)),
-            None => Part::Done,
+            Some(end) => RebuildPhase::Reads(ReadRange::new(self.layout.journal, start, end)),
+            None => RebuildPhase::Done,
         }
     }
 
-    fn followed(&mut self, mut span: Span, arrivals: &[Arrival]) -> Result<()> {
+    fn followed(&mut self, mut span: ReadRange, arrivals: &[Arrival]) -> Result<()> {
         let journal = &mut self.state.journal;
         let taken = span.take(arrivals, &mut |value| {
             journal.push(JournalEntry::decode(value)?);
             Ok(())
         });
-        self.part = Part::Reads(span);
+        self.part = RebuildPhase::Reads(span);
         self.skip_empty();
         taken
     }
@@ -282,11 +286,11 @@ impl Rebuild {
     /// A part that is already read to its end needs no question.
     fn skip_empty(&mut self) {
         match &self.part {
-            Part::Replays(span) if span.is_through() => {
+            RebuildPhase::Replays(span) if span.is_through() => {
                 self.state.changelog = span.end;
-                self.part = Part::Journal;
+                self.part = RebuildPhase::Journal;
             }
-            Part::Reads(span) if span.is_through() => self.part = Part::Done,
+            RebuildPhase::Reads(span) if span.is_through() => self.part = RebuildPhase::Done,
             _ => {}
         }
     }
@@ -329,9 +333,9 @@ impl Rebuild {
     }
 }
 
-impl Span {
-    fn new(topic: TopicIx, start: Offset, end: Offset) -> Span {
-        Span {
+impl ReadRange {
+    fn new(topic: TopicIx, start: Offset, end: Offset) -> ReadRange {
+        ReadRange {
             topic,
             start,
             position: start,

@@ -38,7 +38,7 @@ use crate::deploy::RulesSchedule;
 use crate::deploy::protocol::{self, Committed};
 use crate::fault::fault;
 use crate::record::{FOREVER, Millis, NEVER, Number, StepKey, VersionId};
-use crate::state::meta::Prepared;
+use crate::state::meta::PreparedDeploy;
 
 /// What decides a task's next step.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub enum Course {
 
 impl Course {
     /// The course of a task that has taken over `deployed` and holds for `prepared`.
-    pub fn of(rules: &RulesSchedule, deployed: Number, prepared: Option<Prepared>) -> Course {
+    pub fn of(rules: &RulesSchedule, deployed: Number, prepared: Option<PreparedDeploy>) -> Course {
         let withdrawn = rules.withdrawn.iter().find(|one| one.number == deployed);
         if let Some(withdrawn) = withdrawn.filter(|_| !fault!("withdrawal-ignored")) {
             let instead = withdrawn.instead;

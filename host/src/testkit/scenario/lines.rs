@@ -2,7 +2,7 @@
 
 use super::super::diff::word;
 use super::super::json::{Values, at_path, quoted};
-use super::super::{Letter, Stored, differences, show_time};
+use super::super::{DeadLetter, Stored, differences, show_time};
 use super::pipeline::{Result, Scenario, said, unknown};
 use crate::log::embedded::Owned;
 use crate::record::{FOREVER, Millis};
@@ -99,7 +99,7 @@ impl Scenario {
     pub fn dead_letters(&mut self) -> Result<Vec<String>> {
         self.settle()?;
         let inputs = &self.stage.setup().config.inputs;
-        let line = |letter: Letter| {
+        let line = |letter: DeadLetter| {
             let key = bytes_word(letter.key.as_deref().unwrap_or_default());
             let topic = letter.header("pelton.topic");
             let input = inputs

@@ -41,7 +41,7 @@ fn at(millis: u64) -> Now {
 /// One epoch is being committed, and will end like this. Another one has been open since 0 ms.
 fn two(outcome: Option<Outcome>) -> Epochs {
     let mut epochs = Epochs::new(Box::new(Scripted { outcome, renewals: 0 }), TopicIx(0), PACE, 1);
-    epochs.phase = Phase::Committing(CommittingEpoch {
+    epochs.phase = CommitPhase::Committing(CommittingEpoch {
         tasks: BTreeSet::from([7]),
         questions: vec![],
         drops_open: false,

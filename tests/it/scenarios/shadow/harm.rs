@@ -3,7 +3,7 @@
 use pelton::record::Offset;
 
 use super::super::faults::{datum, flow, odd, put, sent};
-use pelton::shadow::{Bounds, Counts, Difference, Field, Kind, Origin, Standing};
+use pelton::shadow::{Counts, Difference, EffectKind, FieldDifference, Origin, ShadowLimits, ShadowState};
 use pelton_tests::stage::{HOUR, SECOND, START, Stage, Way};
 use serde_json::json;
 
@@ -70,7 +70,7 @@ fn one_difference_in_100_000_events() {
     let [difference] = &report.differences[..] else {
         panic!("{report:#?}")
     };
-    assert_eq!((difference.kind, difference.name.as_str()), (Kind::Output, "out"));
+    assert_eq!((difference.kind, difference.name.as_str()), (EffectKind::Output, "out"));
     let expected = Origin {
         what: "record".into(),
         topic: Some("in".into()),
@@ -81,7 +81,7 @@ fn one_difference_in_100_000_events() {
     };
     assert_eq!(difference.input, expected);
     let value = |text: &str| Some(format!("{text:?}"));
-    let [Field { path, live, shadow }] = &difference.fields[..] else {
+    let [FieldDifference { path, live, shadow }] = &difference.fields[..] else {
         panic!("{difference:#?}")
     };
     assert_eq!((path.as_str(), live, shadow), ("", &value("poison"), &value("POISON")));
@@ -122,7 +122,7 @@ fn a_put_that_is_not_of_its_schema_is_refused() {
     let stage = echoes(20, oddly("no-datum-kept"));
     let report = stage.shadow_report();
     assert!(report.seen.dead_letters.extra > 0, "{report:#?}");
-    let refused = |difference: &&Difference| difference.kind == Kind::DeadLetter;
+    let refused = |difference: &&Difference| difference.kind == EffectKind::DeadLetter;
     let Some(refused) = report.differences.iter().find(refused) else {
         panic!("{report:#?}")
     };
@@ -136,9 +136,9 @@ fn a_put_that_is_not_of_its_schema_is_refused() {
 #[test]
 fn one_that_can_not_keep_up_is_dropped() {
     let slow = |stage: &mut Stage| {
-        let bounds = Bounds {
+        let bounds = ShadowLimits {
             queue: 1 << 20,
-            ..Bounds::default()
+            ..ShadowLimits::default()
         };
         let settings = json!({ "do": "echo" });
         stage
@@ -149,7 +149,7 @@ fn one_that_can_not_keep_up_is_dropped() {
     };
     let mut stage = echoes(20_000, slow);
     let report = stage.shadow_report();
-    assert_eq!(report.standing, Standing::Ended, "{report:#?}");
+    assert_eq!(report.standing, ShadowState::Ended, "{report:#?}");
     let why = report.why.expect("it says why");
     assert!(
         why.starts_with("dropped: behind by ") && why.contains("of event time"),
@@ -170,9 +170,9 @@ fn one_that_can_not_keep_up_is_dropped() {
 #[test]
 fn one_with_too_much_state_is_dropped() {
     let stage = echoes(3000, |stage| {
-        let bounds = Bounds {
+        let bounds = ShadowLimits {
             state: 64 << 10,
-            ..Bounds::default()
+            ..ShadowLimits::default()
         };
         let settings = json!({ "do": "echo" });
         stage
@@ -180,7 +180,7 @@ fn one_with_too_much_state_is_dropped() {
             .expect("they fit");
     });
     let report = stage.shadow_report();
-    assert_eq!(report.standing, Standing::Ended);
+    assert_eq!(report.standing, ShadowState::Ended);
     assert!(report.why.is_some_and(|why| why.contains("its state is over")));
     assert_eq!(sent(&stage).len(), 2000);
 }

@@ -3,14 +3,16 @@
 //! Rule: a value never changes, because the fixture has its bytes.
 
 use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
-use pelton::deploy::protocol::{Decision, Declared, Deploy, Record, Report as Progress, Stage, Store};
+use pelton::deploy::protocol::{ControlRecord, Decision, Declared, DeclaredStore, Deploy, DeployProgress, DeployStage};
 use pelton::record::encoding::{CONTROL, DELTA, Encoding, JOURNAL, META};
 use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
-use pelton::record::watermark::Clock;
+use pelton::record::watermark::PartitionClock;
 use pelton::record::{Cell, FOREVER, Offset, Rank, StepKey};
-use pelton::shadow::{Counts, Difference, Field, Kind, Origin, Report, Seen, Standing, Trapped};
+use pelton::shadow::{
+    Counts, Difference, EffectKind, FieldDifference, Origin, Seen, ShadowReport, ShadowState, Trapped,
+};
 use pelton::state::delta::{self, Change, Delta};
-use pelton::state::meta::{self, InputMeta, Meta, Names, Prepared};
+use pelton::state::meta::{self, InputMeta, Meta, Names, PreparedDeploy};
 use std::sync::Arc;
 
 /// Whether bytes have the same meaning as those of a sample.
@@ -110,7 +112,7 @@ fn meta() -> Meta {
         inputs: vec![
             InputMeta {
                 next: Offset(12),
-                clock: Clock {
+                clock: PartitionClock {
                     highest: 1_608_076_800_000,
                     heartbeat: -6,
                 },
@@ -123,7 +125,7 @@ fn meta() -> Meta {
             },
             InputMeta {
                 next: Offset(0),
-                clock: Clock::START,
+                clock: PartitionClock::START,
                 heartbeats: vec![],
                 verdicts: vec![],
                 read: Offset(0),
@@ -133,7 +135,7 @@ fn meta() -> Meta {
         sequence: 4,
         version: [2; 32],
         deployed: 3,
-        prepared: Some(Prepared {
+        prepared: Some(PreparedDeploy {
             number: 4,
             version: [5; 32],
             until: 1_608_076_900_000,
@@ -170,7 +172,7 @@ fn a_deploy() -> Deploy {
         declared: Arc::new(Declared {
             inputs: vec![("wallet".into(), "\"string\"".into())],
             outputs: vec![("enriched".into(), "\"long\"".into())],
-            stores: vec![Store {
+            stores: vec![DeclaredStore {
                 name: "seen".into(),
                 map: true,
                 schema: "\"int\"".into(),
@@ -181,9 +183,9 @@ fn a_deploy() -> Deploy {
     }
 }
 
-fn control() -> Vec<Record> {
-    let decision = |decision| Record::Decision { number: 2, decision };
-    let progress = |stage| Progress {
+fn control() -> Vec<ControlRecord> {
+    let decision = |decision| ControlRecord::Decision { number: 2, decision };
+    let progress = |stage| DeployProgress {
         stage,
         tasks: vec![0, 3],
     };
@@ -193,36 +195,36 @@ fn control() -> Vec<Record> {
         duration: 60_000,
     };
     vec![
-        Record::Deploy(a_deploy()),
-        Record::Deploy(now),
+        ControlRecord::Deploy(a_deploy()),
+        ControlRecord::Deploy(now),
         decision(Decision::Commit(-9)),
         decision(Decision::Cancel("why".into())),
         decision(Decision::Withdraw("why".into())),
-        Record::Answer {
+        ControlRecord::Answer {
             number: 2,
             task: 3,
             position: 44,
         },
-        Record::Report {
+        ControlRecord::Report {
             number: 2,
             instance: "a".into(),
-            report: progress(Stage::Fetched),
+            report: progress(DeployStage::Fetched),
         },
-        Record::Report {
+        ControlRecord::Report {
             number: 2,
             instance: "a".into(),
-            report: progress(Stage::Ready),
+            report: progress(DeployStage::Ready),
         },
-        Record::Taken { task: 3, number: 2 },
-        Record::Pruned { number: 1 },
-        Record::Shadow(ShadowRecord::Begin(begin)),
-        Record::Shadow(ShadowRecord::Over(1, "why".into())),
-        Record::Shadow(ShadowRecord::Progress(1, "a".into(), progress(Stage::Ready))),
-        Record::Shadow(ShadowRecord::Seen(1, 3, b"{}".to_vec())),
+        ControlRecord::Taken { task: 3, number: 2 },
+        ControlRecord::Pruned { number: 1 },
+        ControlRecord::Shadow(ShadowRecord::Begin(begin)),
+        ControlRecord::Shadow(ShadowRecord::Over(1, "why".into())),
+        ControlRecord::Shadow(ShadowRecord::Progress(1, "a".into(), progress(DeployStage::Ready))),
+        ControlRecord::Shadow(ShadowRecord::Seen(1, 3, b"{}".to_vec())),
     ]
 }
 
-fn report() -> Report {
+fn report() -> ShadowReport {
     let counts = |from| Counts {
         same: from,
         different: from + 1,
@@ -243,17 +245,23 @@ fn report() -> Report {
         name: "enriched".into(),
         entry: "m1".into(),
         input: origin.clone(),
-        fields: vec![Field {
+        fields: vec![FieldDifference {
             path: "money.id".into(),
             live: Some("1".into()),
             shadow: None,
         }],
     };
-    let kinds = [Kind::Output, Kind::State, Kind::Timer, Kind::Lookup, Kind::DeadLetter];
-    Report {
+    let kinds = [
+        EffectKind::Output,
+        EffectKind::State,
+        EffectKind::Timer,
+        EffectKind::Lookup,
+        EffectKind::DeadLetter,
+    ];
+    ShadowReport {
         format: 0,
         instance: "a".into(),
-        standing: Standing::Through,
+        standing: ShadowState::Through,
         why: Some("why".into()),
         from: Some(1),
         to: Some(2),
@@ -352,7 +360,7 @@ pub fn samples() -> Vec<Sample> {
             move |bytes| record.key(&own) == bytes
         }));
         samples.push(sample(name, CONTROL, bytes, move |bytes| {
-            Record::decode(bytes).as_ref() == Ok(&record)
+            ControlRecord::decode(bytes).as_ref() == Ok(&record)
         }));
     }
     samples.push(sample("meta".into(), META, meta::encode(&meta()), |bytes| {
@@ -363,7 +371,7 @@ pub fn samples() -> Vec<Sample> {
     }));
     let json = serde_json::to_vec(&report()).expect("a report is JSON");
     samples.push(sample("shadow's report".into(), None, json, |bytes| {
-        serde_json::from_slice::<Report>(bytes).is_ok_and(|read| read == report())
+        serde_json::from_slice::<ShadowReport>(bytes).is_ok_and(|read| read == report())
     }));
     let mut delta = Delta::new();
     changes().into_iter().for_each(|change| delta.push(change));

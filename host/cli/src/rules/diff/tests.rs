@@ -8,7 +8,7 @@ use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Cancelled, Deployed, Deploys, Wish};
 use pelton::http::{Health, Surface, serve};
 use pelton::metrics::Metrics;
-use pelton::shadow::{Field, Trapped};
+use pelton::shadow::{FieldDifference, Trapped};
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn shadowing() -> Shadowing {
         key: "u1".into(),
         time: 3_000,
     };
-    let field = |path: &str, live: Option<&str>, shadow: Option<&str>| Field {
+    let field = |path: &str, live: Option<&str>, shadow: Option<&str>| FieldDifference {
         path: path.into(),
         live: live.map(Into::into),
         shadow: shadow.map(Into::into),
@@ -52,7 +52,7 @@ fn shadowing() -> Shadowing {
         ..Seen::default()
     };
     let one = Difference {
-        kind: Kind::Output,
+        kind: EffectKind::Output,
         how: "different".into(),
         name: "enriched".into(),
         entry: String::new(),
@@ -60,14 +60,14 @@ fn shadowing() -> Shadowing {
         fields: vec![field("money.amount", Some("1.00"), Some("1.01"))],
     };
     let two = Difference {
-        kind: Kind::State,
+        kind: EffectKind::State,
         how: "extra".into(),
         name: "seen".into(),
         entry: "m\u{1}1".into(),
         fields: vec![field("", None, Some("null"))],
         ..one.clone()
     };
-    let report = Report {
+    let report = ShadowReport {
         instance: "a".into(),
         from: Some(0),
         to: Some(61_000),
@@ -80,11 +80,11 @@ fn shadowing() -> Shadowing {
             first: origin,
         }],
         notes: vec!["output 'enriched': the schemas differ".into()],
-        ..Report::default()
+        ..ShadowReport::default()
     };
-    let dropped = Report {
+    let dropped = ShadowReport {
         instance: "b".into(),
-        standing: Standing::Ended,
+        standing: ShadowState::Ended,
         why: Some("dropped: behind by 9 steps".into()),
         differences: vec![two],
         seen: Seen {
@@ -95,7 +95,7 @@ fn shadowing() -> Shadowing {
             ..Seen::default()
         },
         duration: 3_600_000,
-        ..Report::default()
+        ..ShadowReport::default()
     };
     let mut total = seen;
     total += &dropped.seen;

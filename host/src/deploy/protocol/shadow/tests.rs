@@ -1,6 +1,6 @@
 //! Tests how records about shadows change the state.
 
-use super::super::{Control, Decision, DeployState, Record};
+use super::super::{Control, ControlRecord, Decision, DeployState};
 use super::*;
 use crate::shadow::Seen;
 
@@ -21,51 +21,51 @@ fn deploy(number: Number, nonce: u8) -> Deploy {
     }
 }
 
-fn begin(number: Number, nonce: u8) -> Record {
-    Record::Shadow(ShadowRecord::Begin(Shadow {
+fn begin(number: Number, nonce: u8) -> ControlRecord {
+    ControlRecord::Shadow(ShadowRecord::Begin(Shadow {
         deploy: deploy(number, nonce),
         duration: 1000,
     }))
 }
 
-fn over(number: Number) -> Record {
-    Record::Shadow(ShadowRecord::Over(number, "enough".into()))
+fn over(number: Number) -> ControlRecord {
+    ControlRecord::Shadow(ShadowRecord::Over(number, "enough".into()))
 }
 
-fn seen(number: Number, task: Partition, steps: u64) -> Record {
-    let report = Report {
+fn seen(number: Number, task: Partition, steps: u64) -> ControlRecord {
+    let report = ShadowReport {
         seen: Seen {
             steps,
             ..Seen::default()
         },
-        ..Report::default()
+        ..ShadowReport::default()
     };
     let json = serde_json::to_vec(&report).expect("plain data");
-    Record::Shadow(ShadowRecord::Seen(number, task, json))
+    ControlRecord::Shadow(ShadowRecord::Seen(number, task, json))
 }
 
-fn ready(number: Number, instance: &str, tasks: &[Partition]) -> Record {
-    let progress = Progress {
-        stage: Stage::Ready,
+fn ready(number: Number, instance: &str, tasks: &[Partition]) -> ControlRecord {
+    let progress = DeployProgress {
+        stage: DeployStage::Ready,
         tasks: tasks.to_vec(),
     };
-    Record::Shadow(ShadowRecord::Progress(number, instance.into(), progress))
+    ControlRecord::Shadow(ShadowRecord::Progress(number, instance.into(), progress))
 }
 
-fn commit(number: Number) -> Record {
+fn commit(number: Number) -> ControlRecord {
     let decision = Decision::Commit(5);
-    Record::Decision { number, decision }
+    ControlRecord::Decision { number, decision }
 }
 
-fn read(records: Vec<Record>) -> (Control, Vec<Effect>) {
+fn read(records: Vec<ControlRecord>) -> (Control, Vec<Applied>) {
     let mut control = Control::new(2);
     let effects = records.into_iter().map(|record| control.apply(record)).collect();
     (control, effects)
 }
 
-fn refused(effect: &Effect) -> &str {
+fn refused(effect: &Applied) -> &str {
     match effect {
-        Effect::Refused(why) => why,
+        Applied::Refused(why) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -73,9 +73,9 @@ fn refused(effect: &Effect) -> &str {
 #[test]
 fn records_come_back_with_keys_that_replace_what_they_may() {
     for record in [begin(1, 7), over(1), seen(1, 0, 3), ready(1, "a", &[0, 1])] {
-        assert_eq!(Record::decode(&record.value()), Ok(record.clone()));
+        assert_eq!(ControlRecord::decode(&record.value()), Ok(record.clone()));
     }
-    let key = |record: Record, nonce: u8| record.key(&[nonce; 16]);
+    let key = |record: ControlRecord, nonce: u8| record.key(&[nonce; 16]);
     assert_ne!(key(begin(1, 1), 0), key(begin(1, 2), 0));
     assert_ne!(key(over(1), 1), key(over(1), 2));
     assert_eq!(key(seen(1, 0, 1), 1), key(seen(2, 0, 5), 2));
@@ -86,15 +86,15 @@ fn records_come_back_with_keys_that_replace_what_they_may() {
 /// No task and no deploy waits for a shadow.
 #[test]
 fn a_shadow_decides_nothing() {
-    let first = Record::Deploy(deploy(1, 1));
+    let first = ControlRecord::Deploy(deploy(1, 1));
     let (control, effects) = read(vec![
         first.clone(),
         begin(1, 9),
-        Record::Deploy(deploy(2, 2)),
+        ControlRecord::Deploy(deploy(2, 2)),
         ready(1, "a", &[0]),
         ready(1, "b", &[1]),
     ]);
-    assert_eq!(effects, vec![Effect::Changed; 5]);
+    assert_eq!(effects, vec![Applied::Changed; 5]);
     assert_eq!(control.open().map(|open| open.deploy.number), Some(2));
     assert_eq!(control.committed().len(), 1);
     let known = control.shadows().under_way().expect("it is under way");
@@ -104,7 +104,7 @@ fn a_shadow_decides_nothing() {
 
 #[test]
 fn one_at_a_time_and_by_number() {
-    let first = Record::Deploy(deploy(1, 1));
+    let first = ControlRecord::Deploy(deploy(1, 1));
     let (_, effects) = read(vec![
         first.clone(),
         begin(1, 3),
@@ -116,23 +116,28 @@ fn one_at_a_time_and_by_number() {
     ]);
     assert!(refused(&effects[2]).contains("is under way"));
     assert!(refused(&effects[4]).contains("the next shadow is 2"));
-    assert_eq!((&effects[5], &effects[6]), (&Effect::Changed, &Effect::None));
-    let (_, effects) = read(vec![first, Record::Deploy(deploy(2, 2)), begin(1, 3)]);
+    assert_eq!((&effects[5], &effects[6]), (&Applied::Changed, &Applied::None));
+    let (_, effects) = read(vec![first, ControlRecord::Deploy(deploy(2, 2)), begin(1, 3)]);
     assert!(refused(&effects[2]).contains("deploy 2 is not decided"));
 }
 
 /// A cancelled deploy leaves the shadow as it was. A committed one ends it, and its results stay.
 #[test]
 fn other_rules_end_it() {
-    let first = Record::Deploy(deploy(1, 1));
-    let (mut control, _) = read(vec![first, begin(1, 9), seen(1, 0, 3), Record::Deploy(deploy(2, 2))]);
-    let cancel = Record::Decision {
+    let first = ControlRecord::Deploy(deploy(1, 1));
+    let (mut control, _) = read(vec![
+        first,
+        begin(1, 9),
+        seen(1, 0, 3),
+        ControlRecord::Deploy(deploy(2, 2)),
+    ]);
+    let cancel = ControlRecord::Decision {
         number: 2,
         decision: Decision::Cancel("no".into()),
     };
     control.apply(cancel);
     assert!(control.shadows().under_way().is_some());
-    control.apply(Record::Deploy(deploy(3, 9)));
+    control.apply(ControlRecord::Deploy(deploy(3, 9)));
     control.apply(commit(3));
     assert!(control.shadows().under_way().is_none());
     assert_eq!(
@@ -145,14 +150,14 @@ fn other_rules_end_it() {
     let steps: Vec<u64> = last.tasks.values().map(|report| report.seen.steps).collect();
     assert_eq!(steps, [3, 4]);
     // Records about another shadow are ignored.
-    assert_eq!(control.apply(seen(2, 0, 9)), Effect::None);
+    assert_eq!(control.apply(seen(2, 0, 9)), Applied::None);
 }
 
 /// During an upgrade, instances of two versions of Pelton may share a pipeline.
 #[test]
 fn a_report_of_another_version_is_refused_in_words() {
-    let said = |json: &str| Record::Shadow(ShadowRecord::Seen(1, 0, json.into()));
-    let begun = vec![Record::Deploy(deploy(1, 1)), begin(1, 9)];
+    let said = |json: &str| ControlRecord::Shadow(ShadowRecord::Seen(1, 0, json.into()));
+    let begun = vec![ControlRecord::Deploy(deploy(1, 1)), begin(1, 9)];
     let last = |json| {
         let (control, mut effects) = read([begun.clone(), vec![said(json)]].concat());
         let told = control.shadows().last().expect("it has begun").tasks.len();
@@ -170,7 +175,7 @@ fn a_report_of_another_version_is_refused_in_words() {
     }
     assert!(refused(&last("{").1).contains("can't be read"));
     // New fields are ignored.
-    assert_eq!(last(r#"{"instance":"a","mood":"good"}"#), (1, Effect::Changed));
-    let plain = serde_json::to_string(&Report::default()).expect("plain data");
+    assert_eq!(last(r#"{"instance":"a","mood":"good"}"#), (1, Applied::Changed));
+    let plain = serde_json::to_string(&ShadowReport::default()).expect("plain data");
     assert!(!plain.contains("format"), "{plain}");
 }

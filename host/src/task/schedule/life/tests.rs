@@ -20,9 +20,9 @@ fn rules(later: &[Committed]) -> RulesSchedule {
     rules
 }
 
-fn promise(number: Number, until: Millis) -> Option<Prepared> {
+fn promise(number: Number, until: Millis) -> Option<PreparedDeploy> {
     let version = V3;
-    Some(Prepared { number, version, until })
+    Some(PreparedDeploy { number, version, until })
 }
 
 fn withdrawn(number: Number, instead: Option<Committed>) -> RulesSchedule {
