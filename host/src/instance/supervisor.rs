@@ -2,7 +2,8 @@
 //!
 //! Rules:
 //! - It is driven: [`Supervisor::step`] gets events, and returns what must be done. It has no thread, no channel and no
-//!   clock, and calls nothing that may wait. Whatever may wait is a [`SupervisorRequest`], and its answer is an [`SupervisorEvent`].
+//!   clock, and calls nothing that may wait. Whatever may wait is a [`SupervisorRequest`], and its answer is a
+//!   [`SupervisorEvent`].
 //! - Requests and answers about a partition carry its stay, which identifies the assignment. Answers about an older
 //!   stay are dropped. A table says what each event means for a partition: see `holding`.
 //! - A revoked partition is released only after its worker has said that the task is closed. If no answer comes in

@@ -1,7 +1,7 @@
 //! The keys whose rows a shadow has got.
 //!
 //! Rule: the set grows with each new key while the shadow runs. So its memory is counted, and if it exceeds the limit
-//! for the shadow's state ([`Bounds::state`](super::ShadowLimits)), the shadow is dropped.
+//! for the shadow's state ([`ShadowLimits::state`](super::ShadowLimits)), the shadow is dropped.
 
 use std::collections::HashSet;
 

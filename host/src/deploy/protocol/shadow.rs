@@ -58,7 +58,7 @@ pub struct Shadows {
 }
 
 impl ShadowRecord {
-    /// The key of the record: see [`Record::key`](super::ControlRecord::key).
+    /// The key of the record: see [`ControlRecord::key`](super::ControlRecord::key).
     pub fn key(&self, nonce: &[u8; 16]) -> Vec<u8> {
         let numbered =
             |kind: u8, number: Number, rest: &[u8]| [&[b's', kind], &number.to_be_bytes()[..], rest].concat();
