@@ -247,7 +247,7 @@ impl Arrivals {
     /// Advances the watermarks of idle inputs: at once if that releases something, or otherwise once a second while
     /// something waits.
     #[must_use = "heartbeats are to be journaled"]
-    pub fn beat(&mut self, now: Duration, demand: &Demand) -> Vec<Heartbeat> {
+    pub fn idle_heartbeats(&mut self, now: Duration, demand: &Demand) -> Vec<Heartbeat> {
         if self.is_empty() && demand.timer.is_none() && demand.takeover.is_none() {
             return vec![];
         }
@@ -266,9 +266,9 @@ impl Arrivals {
         }
         match demand.target(self.earliest(), watermark, reached) {
             Some(target) if target.urgent || self.silence.is_due(now) => {
-                self.silence.beaten(now);
+                self.silence.heartbeat_sent(now);
                 let idle = self.ranks().zip(inputs).filter(|(_, input)| input.idle);
-                idle.filter_map(|(rank, _)| self.beat_input(rank, target.time))
+                idle.filter_map(|(rank, _)| self.raise_watermark(rank, target.time))
                     .collect()
             }
             _ => vec![],
@@ -278,18 +278,20 @@ impl Arrivals {
     /// Advances the watermark of every input to `target`, as if all had been idle until then. Does nothing while inputs
     /// are read again after a restart.
     #[must_use = "heartbeats are to be journaled"]
-    pub fn beat_to(&mut self, target: Millis) -> Vec<Heartbeat> {
+    pub fn heartbeats_up_to(&mut self, target: Millis) -> Vec<Heartbeat> {
         if self.inboxes.iter().any(Inbox::catching_up) {
             return vec![];
         }
-        self.ranks().filter_map(|rank| self.beat_input(rank, target)).collect()
+        self.ranks()
+            .filter_map(|rank| self.raise_watermark(rank, target))
+            .collect()
     }
 
-    fn beat_input(&mut self, rank: Rank, time: Millis) -> Option<Heartbeat> {
+    fn raise_watermark(&mut self, rank: Rank, time: Millis) -> Option<Heartbeat> {
         let inbox = &mut self.inboxes[usize::from(rank)];
         (inbox.watermark() < time).then(|| Heartbeat {
             rank,
-            position: inbox.beat(time),
+            position: inbox.apply_heartbeat(time),
             time,
         })
     }

@@ -141,7 +141,7 @@ impl Worker {
         for task in self.tasks.values_mut() {
             task.note_stride(now.mono);
             if !self.handover.is_pending() {
-                task.beat(now.mono, now.wall, self.epochs.open());
+                task.advance_idle_inputs(now.mono, now.wall, self.epochs.open());
             }
             if task.take_resumed() {
                 self.calls.ask_pending(task);
@@ -171,7 +171,7 @@ impl Worker {
     /// Moves the event time of every task to `time`, as silence would: by journaled heartbeats. For scenarios.
     pub fn advance_event_time(&mut self, time: Millis, now: Now) {
         for task in self.tasks.values_mut() {
-            task.beat_to(time, now.wall, self.epochs.open());
+            task.advance_event_time(time, now.wall, self.epochs.open());
         }
         self.epochs.note_opened(now);
     }

@@ -156,7 +156,7 @@ impl Inbox {
         while let Some(&(at, time)) = self.heartbeats.get(self.next_heartbeat)
             && at <= position
         {
-            self.clock.beat(time);
+            self.clock.apply_heartbeat(time);
             self.next_heartbeat += 1;
         }
     }
@@ -186,7 +186,7 @@ impl Inbox {
     }
 
     /// Advances the watermark without a record. Returns the position, which must be journaled with the heartbeat.
-    pub fn beat(&mut self, time: Millis) -> Offset {
+    pub fn apply_heartbeat(&mut self, time: Millis) -> Offset {
         assert!(
             !self.catching_up(),
             "a heartbeat at a position that was read before would change what is decided"
@@ -197,7 +197,7 @@ impl Inbox {
             _ => self.heartbeats.push((position, time)),
         }
         self.next_heartbeat = self.heartbeats.len();
-        self.clock.beat(time);
+        self.clock.apply_heartbeat(time);
         position
     }
 

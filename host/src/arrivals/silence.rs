@@ -78,7 +78,7 @@ impl Silence {
     }
 
     /// Notes that heartbeats are written.
-    pub fn beaten(&mut self, now: Duration) {
+    pub fn heartbeat_sent(&mut self, now: Duration) {
         self.last_heartbeat = Some(now);
     }
 }
@@ -160,7 +160,7 @@ mod tests {
     fn a_heartbeat_that_frees_nothing_comes_once_a_second() {
         let mut silence = Silence::default();
         assert!(silence.is_due(at(10)));
-        silence.beaten(at(10));
+        silence.heartbeat_sent(at(10));
         assert!(!silence.is_due(Duration::from_millis(10_999)));
         assert!(silence.is_due(at(11)));
     }

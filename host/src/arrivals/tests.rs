@@ -172,7 +172,7 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
         takeover: None,
         until: Millis::MAX,
     };
-    assert_eq!(arrivals.beat(IDLE_AFTER, &demand), []);
+    assert_eq!(arrivals.idle_heartbeats(IDLE_AFTER, &demand), []);
     assert_eq!(arrivals.position(Rank(0)), Offset(2));
 
     let arrived = arrivals.retry(Rank(0), &mut sources, WALL).expect("it waits");
@@ -206,7 +206,7 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
     arrivals.restart(&meta, StepKey::Start);
     let arrived = arrivals.push(chunk(Rank(0), &records), &mut sources, WALL + 5000);
     assert_eq!(arrived.verdicts, []);
-    let beats = arrivals.beat_to(200);
+    let beats = arrivals.heartbeats_up_to(200);
     assert_eq!(beats.len(), 1);
     let waiting: Vec<_> = (0..3).filter_map(|nth| arrivals.peek(200, nth)).collect();
     let judged: Vec<_> = waiting
@@ -242,7 +242,11 @@ fn heartbeats_of_silence_free_what_waits() {
         arrivals.prove_end(Rank(1), Offset(1), now);
     };
     prove(&mut arrivals, at(0));
-    assert_eq!(arrivals.beat(at(29), &demand), [], "not silent for long enough");
+    assert_eq!(
+        arrivals.idle_heartbeats(at(29), &demand),
+        [],
+        "not silent for long enough"
+    );
     prove(&mut arrivals, at(30));
     let beat = |rank, time| Heartbeat {
         rank,
@@ -250,19 +254,19 @@ fn heartbeats_of_silence_free_what_waits() {
         time,
     };
     assert_eq!(
-        arrivals.beat(at(30), &demand),
+        arrivals.idle_heartbeats(at(30), &demand),
         [beat(Rank(0), 480)],
         "the highest watermark leads"
     );
     assert_eq!(drain(&mut arrivals), [0]);
     prove(&mut arrivals, at(31));
     assert_eq!(
-        arrivals.beat(at(31), &demand),
+        arrivals.idle_heartbeats(at(31), &demand),
         [beat(Rank(0), 1480), beat(Rank(1), 1480)]
     );
     assert_eq!(drain(&mut arrivals), [0]);
     prove(&mut arrivals, at(33));
-    assert_eq!(arrivals.beat(at(33), &demand), [], "nothing waits");
+    assert_eq!(arrivals.idle_heartbeats(at(33), &demand), [], "nothing waits");
     assert_eq!(arrivals.meta()[0].heartbeats, [(Offset(1), 1480)]);
 }
 

@@ -236,7 +236,7 @@ impl DeployAgent {
         back::say_withdrawn(&control, old.withdrawn.len());
         self.schedule = Arc::new(RulesSchedule {
             committed: control.committed(),
-            stops: control.ways_back(),
+            stops: control.ended_by_budget(),
             withdrawn,
             decided,
             prepare,

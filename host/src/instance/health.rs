@@ -16,14 +16,14 @@ use std::time::SystemTime;
 
 /// Whether its rules exceed a budget, so that it waits until a person deploys other rules.
 fn waits_for_rules(status: &Status, control: &Control) -> bool {
-    status.trouble.is_some() && control.way_back(status.deployed) == OverBudget::Stop
+    status.trouble.is_some() && control.over_budget(status.deployed) == OverBudget::Stop
 }
 
 /// What is wrong with its rules.
 fn trouble(status: &Status, control: &Control) -> Option<String> {
     let BudgetExceeded { why, stopped } = status.trouble.as_ref()?;
     let number = status.deployed;
-    let then = match (control.way_back(number), stopped) {
+    let then = match (control.over_budget(number), stopped) {
         (OverBudget::Stop, _) => {
             "it was deployed one-way, so there is no way back; the task waits until you deploy other rules"
         }
@@ -47,7 +47,7 @@ pub fn health(config: &Arc<Config>, running: &RunningInstance) -> Arc<dyn Fn() -
             .filter(|(_, standing)| waiting(standing))
             .map(|(task, _)| *task)
             .collect();
-        let message = match control.fallen() {
+        let message = match control.unreplaced_withdrawal() {
             _ if !waits.is_empty() => Some(format!("the tasks {waits:?} wait for other rules; deploy them")),
             Some((number, why)) => Some(format!("deploy {number} was withdrawn: {why}")),
             None => None,

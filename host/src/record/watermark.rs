@@ -62,7 +62,7 @@ impl PartitionClock {
     }
 
     /// Moves the clock by a journaled heartbeat.
-    pub fn beat(&mut self, time: Millis) {
+    pub fn apply_heartbeat(&mut self, time: Millis) {
         self.heartbeat = self.heartbeat.max(time);
     }
 }
@@ -83,7 +83,7 @@ mod tests {
                 let w = m.max(beats.iter().copied().max().unwrap_or(NEVER));
                 prop_assert_eq!(clock.watermark(ooo), w);
                 if is_beat {
-                    clock.beat(time);
+                    clock.apply_heartbeat(time);
                     beats.push(time);
                 } else {
                     let placed = clock.place(Some(time), ooo);

@@ -75,9 +75,9 @@ fn unread(start: Offset) -> InputMeta {
 
 /// Marks the input as read as far as the journal that is followed mentions it.
 fn preset_input(input: &mut InputMeta, preset: Preset) {
-    let beats = preset.heartbeats.iter().map(|(position, _)| *position);
+    let heartbeats = preset.heartbeats.iter().map(|(position, _)| *position);
     let judged = preset.verdicts.iter().map(|(offset, _)| offset.next());
-    input.read = beats.chain(judged).fold(input.read, Offset::max);
+    input.read = heartbeats.chain(judged).fold(input.read, Offset::max);
     input.heartbeats = preset.heartbeats;
     input.verdicts = preset.verdicts;
 }

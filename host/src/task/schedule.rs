@@ -16,13 +16,13 @@
 mod held;
 mod life;
 mod replay;
-mod stride;
+mod speed;
 #[cfg(test)]
 mod tests;
 
 pub use held::CantHold;
 pub use replay::{Preset, Replay};
-pub use stride::Moment;
+pub use speed::Moment;
 
 use crate::binding::Wiring;
 use crate::deploy::protocol::Committed;
@@ -31,10 +31,10 @@ use crate::record::journal::{JournalInput, LookupEnding};
 use crate::record::{FOREVER, Millis, Number, Offset, StepKey, VersionId};
 use crate::state::meta::{Meta, PreparedDeploy};
 use life::{Course, Life};
+use speed::EventTimeSpeed;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use stride::Stride;
 
 /// The schedule of one task.
 pub struct Schedule {
@@ -49,7 +49,7 @@ pub struct Schedule {
     refused: Number,
     /// Replies that are taken before the next step, in the order of their arrival. At most one for each pending lookup.
     replies: VecDeque<Offered>,
-    stride: Stride,
+    speed: EventTimeSpeed,
     /// The end of a journal was committed, and the pending questions have not been asked yet.
     may_ask: bool,
 }
@@ -82,7 +82,7 @@ impl Schedule {
             prepared: None,
             refused: 0,
             replies: VecDeque::new(),
-            stride: Stride::default(),
+            speed: EventTimeSpeed::default(),
             may_ask: false,
         }
     }
@@ -147,7 +147,7 @@ impl Schedule {
     pub fn hold(&mut self, prepare: &Prepare, moment: &Moment, last: Millis) -> Millis {
         let position = match prepare.at {
             Some(_) => last,
-            None => last.saturating_add(self.stride.ahead(moment, last)),
+            None => last.saturating_add(self.speed.look_ahead(moment, last)),
         };
         self.prepared = Some(PreparedDeploy {
             number: prepare.number,
@@ -357,7 +357,7 @@ impl Schedule {
 
     /// Notes that the last step is now of the time `last`. Called a few times in each 100 ms.
     pub fn note_stride(&mut self, now: Duration, last: Millis) {
-        self.stride.note(now, last);
+        self.speed.note(now, last);
     }
 
     /// What the control topic says.

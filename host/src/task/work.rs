@@ -74,7 +74,7 @@ impl Task {
 
     /// Moves the watermarks of idle inputs, if something waits for that. While a journal is followed, it has the
     /// heartbeats.
-    pub fn beat(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
+    pub fn advance_idle_inputs(&mut self, now: Duration, wall: Millis, epoch: &mut Epoch) {
         if self.schedule.follows_journal() {
             return;
         }
@@ -83,15 +83,15 @@ impl Task {
             takeover: self.schedule.approaching().map(|next| next.at),
             until: self.schedule.bound(),
         };
-        let heartbeats = self.arrivals.beat(now, &demand);
+        let heartbeats = self.arrivals.idle_heartbeats(now, &demand);
         self.journal_heartbeats(heartbeats, wall, epoch);
     }
 
     /// Moves event time to `target` on every input, as if all of them had been silent. For tests that move time by
     /// hand.
-    pub fn beat_to(&mut self, target: Millis, wall: Millis, epoch: &mut Epoch) {
+    pub fn advance_event_time(&mut self, target: Millis, wall: Millis, epoch: &mut Epoch) {
         if !self.schedule.follows_journal() {
-            let heartbeats = self.arrivals.beat_to(target);
+            let heartbeats = self.arrivals.heartbeats_up_to(target);
             self.journal_heartbeats(heartbeats, wall, epoch);
         }
     }

@@ -58,7 +58,7 @@ impl Stage {
 
     /// Advances the event time of every input to `at`, by heartbeats, as if the inputs were idle. Everything before it
     /// is then final and processed.
-    pub fn beat(&mut self, at: Millis) -> Result<()> {
+    pub fn advance_event_time(&mut self, at: Millis) -> Result<()> {
         // A heartbeat comes after everything that was read.
         self.settle()?;
         for _ in 0..RESTLESS {

@@ -101,7 +101,7 @@ impl Scenario {
         }
         self.advanced = at;
         let at = self.stage.setup().start + at;
-        self.stage.beat(at).map_err(said)
+        self.stage.advance_event_time(at).map_err(said)
     }
 
     /// Lets this much time pass by the clock without records. Silent inputs become idle as configured.

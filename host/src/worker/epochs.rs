@@ -192,7 +192,7 @@ impl Epochs {
             mono: now.mono,
             wall: now.wall,
             decision: DECISION_COMMITS * self.last_commit_duration + DECISION_LEAST,
-            rests: self.idle_last_epoch || self.idle_this_epoch,
+            no_backlog: self.idle_last_epoch || self.idle_this_epoch,
         }
     }
 

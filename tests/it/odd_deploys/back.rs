@@ -63,7 +63,7 @@ fn a_task_far_behind_goes_back_where_it_is() {
         (0..200).for_each(|_| line.put(1, "poison"));
         line.check("behind");
     }
-    assert!(line.running().view().control().fallen().is_some());
+    assert!(line.running().view().control().unreplaced_withdrawal().is_some());
     assert!(line.dead_letters().len() <= 6, "{:?}", line.dead_letters());
 }
 
@@ -158,7 +158,9 @@ fn what_the_old_ones_do_not_know_is_not_lost() {
     };
     line.deploy(drop_timers).expect("accepted");
     line.flow(20, "bad");
-    eventually("back", || line.running().view().control().fallen().is_some());
+    eventually("back", || {
+        line.running().view().control().unreplaced_withdrawal().is_some()
+    });
     line.check("back with the kind that they know");
     let dropped = line
         .dead_letters()

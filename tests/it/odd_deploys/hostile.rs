@@ -78,18 +78,20 @@ fn what_is_always_at_fault_goes_back_by_itself() {
         eventually(what, || {
             line.flow(1, "behind");
             let control = line.running().view().control();
-            control.fallen().is_some_and(|(fallen, _)| fallen == number)
+            control
+                .unreplaced_withdrawal()
+                .is_some_and(|(withdrawn, _)| withdrawn == number)
         });
         line.flow(5, "behind");
         line.check(what);
         assert_eq!(line.version(), good, "{what}");
         let control = line.running().view().control();
-        let (fallen, why) = control
-            .fallen()
+        let (withdrawn, why) = control
+            .unreplaced_withdrawal()
             .unwrap_or_else(|| panic!("{what}: it was not withdrawn"));
         assert!(
-            fallen == number && why.contains(reason),
-            "{what}: deploy {fallen}: {why}"
+            withdrawn == number && why.contains(reason),
+            "{what}: deploy {withdrawn}: {why}"
         );
         let more = line.dead_letters().len() - letters;
         assert!(more <= 6, "{what}: {more} dead letters");
@@ -109,10 +111,10 @@ fn what_never_ends_goes_back_by_itself() {
         eventually(what, || line.version() == good);
         line.check(what);
         let control = line.running().view().control();
-        let (fallen, why) = control.fallen().expect("it was withdrawn");
+        let (withdrawn, why) = control.unreplaced_withdrawal().expect("it was withdrawn");
         assert!(
-            fallen == number && why.contains("rules.time_budget"),
-            "{what}: deploy {fallen}: {why}"
+            withdrawn == number && why.contains("rules.time_budget"),
+            "{what}: deploy {withdrawn}: {why}"
         );
     }
     assert!(line.dead_letters().len() <= 12);

@@ -147,7 +147,7 @@ proptest! {
         }
         task.arrive(0, usize::MAX);
         task.arrive(1, usize::MAX);
-        let beats = task.arrivals.beat_to(1000);
+        let beats = task.arrivals.heartbeats_up_to(1000);
         prop_assert_eq!(beats.len(), 2);
         while !task.arrivals.is_empty() {
             task.batch(7, 7);

@@ -54,7 +54,7 @@ impl Control {
     }
 
     /// The last deploy and the reason, if it was withdrawn and nothing has replaced it.
-    pub fn fallen(&self) -> Option<(Number, &str)> {
+    pub fn unreplaced_withdrawal(&self) -> Option<(Number, &str)> {
         let newest = self.newest().map_or(0, |newest| newest.deploy.number);
         let mut later = self.deploys().rev().take_while(|known| known.deploy.number > newest);
         later.find_map(|known| match &known.state {
@@ -64,20 +64,20 @@ impl Control {
     }
 
     /// What happens if this deploy exceeds its budget.
-    pub fn way_back(&self, number: Number) -> OverBudget {
-        self.way(number, &self.committed(), &self.withdrawn())
+    pub fn over_budget(&self, number: Number) -> OverBudget {
+        self.over_budget_given(number, &self.committed(), &self.withdrawn())
     }
 
     /// The deploys that don't continue if they exceed their budget.
-    pub fn ways_back(&self) -> BTreeSet<Number> {
+    pub fn ended_by_budget(&self) -> BTreeSet<Number> {
         let (standing, withdrawn) = (self.committed(), self.withdrawn());
         let numbers = standing.iter().map(|deploy| deploy.number);
         numbers
-            .filter(|number| self.way(*number, &standing, &withdrawn) != OverBudget::On)
+            .filter(|number| self.over_budget_given(*number, &standing, &withdrawn) != OverBudget::On)
             .collect()
     }
 
-    fn way(&self, number: Number, standing: &[Committed], withdrawn: &[Withdrawn]) -> OverBudget {
+    fn over_budget_given(&self, number: Number, standing: &[Committed], withdrawn: &[Withdrawn]) -> OverBudget {
         let Some(known) = self.known(number) else {
             return OverBudget::On;
         };
@@ -160,19 +160,22 @@ mod tests {
         let mut control = Control::new(1);
         commit(&mut control, 1, NEVER, false);
         assert_eq!(
-            (withdraw(&mut control, 1), control.way_back(1)),
+            (withdraw(&mut control, 1), control.over_budget(1)),
             (Applied::None, OverBudget::On)
         );
         commit(&mut control, 2, 100, false);
-        assert_eq!(control.way_back(2), OverBudget::Back);
+        assert_eq!(control.over_budget(2), OverBudget::Back);
         assert_eq!(withdraw(&mut control, 2), Applied::Changed);
         assert_eq!(withdraw(&mut control, 2), Applied::None);
         assert_eq!((control.committed().len(), instead(&control, 2)), (1, Some(1)));
-        assert_eq!(control.fallen(), Some((2, "why")));
+        assert_eq!(control.unreplaced_withdrawal(), Some((2, "why")));
         assert_eq!(control.newest().map(|known| known.deploy.number), Some(1));
         // The same version again is another deploy.
         assert_eq!(commit(&mut control, 2, 200, false), 3);
-        assert_eq!((control.fallen(), control.way_back(3)), (None, OverBudget::Back));
+        assert_eq!(
+            (control.unreplaced_withdrawal(), control.over_budget(3)),
+            (None, OverBudget::Back)
+        );
         withdraw(&mut control, 3);
         assert_eq!(instead(&control, 3), Some(1));
     }
@@ -199,10 +202,13 @@ mod tests {
         }
         commit(&mut control, 4, 1_000, false);
         withdraw(&mut control, 3);
-        assert_eq!((instead(&control, 3), control.way_back(2)), (Some(2), OverBudget::On));
+        assert_eq!(
+            (instead(&control, 3), control.over_budget(2)),
+            (Some(2), OverBudget::On)
+        );
         let committed = control.committed();
         assert_eq!(next(&committed, 2).map(|next| (next.number, next.at)), Some((4, 1_000)));
-        assert_eq!(control.fallen(), None, "the newest one is well");
+        assert_eq!(control.unreplaced_withdrawal(), None, "the newest one is well");
     }
 
     #[test]
@@ -210,14 +216,14 @@ mod tests {
         let mut control = Control::new(1);
         commit(&mut control, 1, NEVER, false);
         commit(&mut control, 2, 100, true);
-        assert_eq!(control.way_back(2), OverBudget::Stop);
+        assert_eq!(control.over_budget(2), OverBudget::Stop);
         commit(&mut control, 3, 200, false);
         // A later deploy goes back to the one-way deploy.
-        assert_eq!(control.way_back(3), OverBudget::Back);
+        assert_eq!(control.over_budget(3), OverBudget::Back);
         // Now there is another deploy, with which its tasks continue from where they stopped.
-        assert_eq!(control.way_back(2), OverBudget::Back);
+        assert_eq!(control.over_budget(2), OverBudget::Back);
         withdraw(&mut control, 2);
         assert_eq!(instead(&control, 2), Some(3));
-        assert_eq!(control.way_back(3), OverBudget::On, "it was come to instead");
+        assert_eq!(control.over_budget(3), OverBudget::On, "it was come to instead");
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct EmbeddedProducer {
     client: ClientNo,
     id: String,
     hold: Hold,
-    flight: Option<Flight>,
+    submitted: Option<Submitted>,
     /// Whether it needs a living group member. A publisher does not.
     gated: bool,
     /// Whether the last outcome is in doubt, so that it must be renewed first.
@@ -31,7 +31,7 @@ pub(super) struct EmbeddedProducer {
 }
 
 /// A transaction that was submitted and whose outcome was not returned yet.
-struct Flight {
+struct Submitted {
     transaction: Transaction,
     fate: Fate,
     /// How many more polls return nothing.
@@ -50,14 +50,14 @@ impl EmbeddedProducer {
             client,
             id: id.to_owned(),
             hold,
-            flight: None,
+            submitted: None,
             gated,
             broken: false,
         })
     }
 
     /// Does everything up to the point where the hook may delay it.
-    fn start(&self, state: &mut ClusterState, flight: &mut Flight) -> std::result::Result<(), Outcome> {
+    fn start(&self, state: &mut ClusterState, submitted: &mut Submitted) -> std::result::Result<(), Outcome> {
         state
             .alive(self.client)
             .map_err(|failure| Outcome::Ambiguous(failure.to_string()))?;
@@ -67,17 +67,17 @@ impl EmbeddedProducer {
             ));
         }
         state.begin(self.hold).map_err(Outcome::Ambiguous)?;
-        self.produce(state, flight).map_err(|why| self.abort(state, why))?;
-        match flight.fate.gate_early {
+        self.produce(state, submitted).map_err(|why| self.abort(state, why))?;
+        match submitted.fate.gate_early {
             true => self
-                .gate(state, &flight.transaction)
+                .gate(state, &submitted.transaction)
                 .map_err(|why| self.abort(state, why)),
             false => Ok(()),
         }
     }
 
-    fn produce(&self, state: &mut ClusterState, flight: &mut Flight) -> std::result::Result<(), String> {
-        let Flight { transaction, ends, .. } = flight;
+    fn produce(&self, state: &mut ClusterState, submitted: &mut Submitted) -> std::result::Result<(), String> {
+        let Submitted { transaction, ends, .. } = submitted;
         let numbers = self.numbers(state, transaction)?;
         let bytes = &transaction.bytes;
         let mut headers = Vec::new();
@@ -165,18 +165,18 @@ impl EmbeddedProducer {
     }
 
     /// Makes the truth happen.
-    fn finish(&self, state: &mut ClusterState, flight: &mut Flight) -> Outcome {
+    fn finish(&self, state: &mut ClusterState, submitted: &mut Submitted) -> Outcome {
         let Fate {
             truth,
             doubt,
             gate_early,
             markers_late,
             ..
-        } = flight.fate;
+        } = submitted.fate;
         if let Err(failure) = state.alive(self.client) {
             return Outcome::Ambiguous(failure.to_string());
         }
-        if !gate_early && let Err(why) = self.gate(state, &flight.transaction) {
+        if !gate_early && let Err(why) = self.gate(state, &submitted.transaction) {
             return self.abort(state, why);
         }
         if truth == Truth::Dangle {
@@ -193,7 +193,7 @@ impl EmbeddedProducer {
         match state.end(self.hold, ending, markers) {
             Err(fenced) => Outcome::Ambiguous(fenced),
             Ok(()) if doubt => Outcome::Ambiguous("no answer to the end of the transaction".to_owned()),
-            Ok(()) if ending == TxnEnding::Commit => Outcome::Committed(std::mem::take(&mut flight.ends)),
+            Ok(()) if ending == TxnEnding::Commit => Outcome::Committed(std::mem::take(&mut submitted.ends)),
             Ok(()) => Outcome::Aborted("the cluster has refused the transaction".to_owned()),
         }
     }
@@ -201,51 +201,51 @@ impl EmbeddedProducer {
 
 impl Producer for EmbeddedProducer {
     fn submit(&mut self, transaction: Transaction) {
-        assert!(self.flight.is_none(), "a transaction is in flight");
+        assert!(self.submitted.is_none(), "a transaction is in flight");
         assert_eq!(
             self.gated,
             !transaction.offsets.is_empty(),
             "without offsets nothing is fenced"
         );
         let cluster = self.cluster.clone();
-        let flight = cluster.change(|state| {
+        let submitted = cluster.change(|state| {
             let fate = state.fate(&self.id, CallKind::Submit);
-            let mut flight = Flight {
+            let mut submitted = Submitted {
                 transaction,
                 fate,
                 polls: fate.polls,
                 ends: Vec::new(),
                 outcome: None,
             };
-            flight.outcome = match self.start(state, &mut flight) {
+            submitted.outcome = match self.start(state, &mut submitted) {
                 Err(outcome) => Some(outcome),
-                Ok(()) if fate.polls == 0 => Some(self.finish(state, &mut flight)),
+                Ok(()) if fate.polls == 0 => Some(self.finish(state, &mut submitted)),
                 Ok(()) => None,
             };
-            flight
+            submitted
         });
-        self.flight = Some(flight);
+        self.submitted = Some(submitted);
     }
 
     fn outcome(&mut self, _wait: Duration) -> Option<(Transaction, Outcome)> {
-        let mut flight = self.flight.take()?;
-        if flight.polls > 0 {
-            flight.polls -= 1;
-            self.flight = Some(flight);
+        let mut submitted = self.submitted.take()?;
+        if submitted.polls > 0 {
+            submitted.polls -= 1;
+            self.submitted = Some(submitted);
             return None;
         }
-        let outcome = match flight.outcome.take() {
+        let outcome = match submitted.outcome.take() {
             Some(outcome) => outcome,
-            None => self.cluster.clone().change(|state| self.finish(state, &mut flight)),
+            None => self.cluster.clone().change(|state| self.finish(state, &mut submitted)),
         };
         self.broken |= matches!(outcome, Outcome::Ambiguous(_));
-        Some((flight.transaction, outcome))
+        Some((submitted.transaction, outcome))
     }
 
     fn renew(&mut self) -> Result<()> {
         let cluster = self.cluster.clone();
         self.hold = cluster.change(|state| init(state, self.client, &self.id))?;
-        (self.flight, self.broken) = (None, false);
+        (self.submitted, self.broken) = (None, false);
         Ok(())
     }
 }

@@ -27,12 +27,12 @@ pub struct Moment {
     /// Roughly how long it takes to decide the deploy, from an answer given now.
     pub decision: Duration,
     /// The worker runs out of work now and then, so it has no backlog.
-    pub rests: bool,
+    pub no_backlog: bool,
 }
 
 /// How far the task had come at recent moments.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stride {
+pub struct EventTimeSpeed {
     marks: Option<Marks>,
 }
 
@@ -50,7 +50,7 @@ struct Mark {
     last: Millis,
 }
 
-impl Stride {
+impl EventTimeSpeed {
     /// Notes the time of the last step. Called a few times in each window.
     pub fn note(&mut self, now: Duration, last: Millis) {
         let mark = Mark { at: now, last };
@@ -73,7 +73,7 @@ impl Stride {
 
     /// How far event time will move until the deploy is decided, if it continues at this speed. At most up to where the
     /// clock will be then, because a task that catches up stops there.
-    pub fn ahead(&self, moment: &Moment, last: Millis) -> Millis {
+    pub fn look_ahead(&self, moment: &Moment, last: Millis) -> Millis {
         let Some(Marks { older, .. }) = self.marks else {
             return 0;
         };
@@ -84,7 +84,11 @@ impl Stride {
         let within = moment.decision.as_millis() as i128;
         let far = i128::from(last.saturating_sub(older.last)) * within / elapsed.as_millis() as i128;
         let end = i128::from(moment.wall) + within - i128::from(last);
-        let most = if moment.rests { end.min(WITHOUT_BACKLOG) } else { end };
+        let most = if moment.no_backlog {
+            end.min(WITHOUT_BACKLOG)
+        } else {
+            end
+        };
         // The clamp makes this fit.
         far.min(most).clamp(0, i128::from(Millis::MAX)) as Millis
     }
@@ -100,65 +104,65 @@ mod tests {
             mono: Duration::from_millis(mono),
             wall,
             decision: Duration::from_millis(decision),
-            rests: false,
+            no_backlog: false,
         }
     }
 
     /// A task that moved at this speed for `millis`, noted every 10 ms.
-    fn walked(speed: i64, millis: u64) -> Stride {
-        let mut stride = Stride::default();
+    fn walked(speed: i64, millis: u64) -> EventTimeSpeed {
+        let mut measured = EventTimeSpeed::default();
         for now in (0..=millis).step_by(10) {
-            stride.note(Duration::from_millis(now), 1_000_000 + now as i64 * speed);
+            measured.note(Duration::from_millis(now), 1_000_000 + now as i64 * speed);
         }
-        stride
+        measured
     }
 
     #[test]
     fn in_a_backlog_the_speed_of_before_goes_on() {
-        let stride = walked(1000, 2000);
+        let speed = walked(1000, 2000);
         let last = 1_000_000 + 2_000_000;
-        assert_eq!(stride.ahead(&at(2000, 1 << 40, 400), last), 400_000);
+        assert_eq!(speed.look_ahead(&at(2000, 1 << 40, 400), last), 400_000);
     }
 
     #[test]
     fn the_clock_is_the_end_of_every_backlog() {
-        let stride = walked(1000, 2000);
+        let speed = walked(1000, 2000);
         let last = 1_000_000 + 2_000_000;
-        assert_eq!(stride.ahead(&at(2000, last + 5_000, 400), last), 5_400);
+        assert_eq!(speed.look_ahead(&at(2000, last + 5_000, 400), last), 5_400);
     }
 
     #[test]
     fn without_a_backlog_leaps_don_t_count() {
-        let stride = walked(1000, 2000);
+        let speed = walked(1000, 2000);
         let moment = Moment {
-            rests: true,
+            no_backlog: true,
             ..at(2000, 1 << 40, 400)
         };
-        assert_eq!(stride.ahead(&moment, 1_000_000 + 2_000_000), 100);
+        assert_eq!(speed.look_ahead(&moment, 1_000_000 + 2_000_000), 100);
     }
 
     #[test]
     fn the_first_step_begins_it() {
-        let mut stride = Stride::default();
+        let mut speed = EventTimeSpeed::default();
         for now in (0..1000).step_by(10) {
-            stride.note(Duration::from_millis(now), NEVER);
+            speed.note(Duration::from_millis(now), NEVER);
         }
         for now in (1000..=1100).step_by(10) {
-            stride.note(Duration::from_millis(now), now as i64 * 1000);
+            speed.note(Duration::from_millis(now), now as i64 * 1000);
         }
-        assert_eq!(stride.ahead(&at(1100, 1 << 40, 400), 1_100_000), 400_000);
+        assert_eq!(speed.look_ahead(&at(1100, 1 << 40, 400), 1_100_000), 400_000);
     }
 
     #[test]
     fn a_task_that_stands_still_is_not_ahead() {
-        let mut stride = walked(1000, 2000);
+        let mut speed = walked(1000, 2000);
         let last = 1_000_000 + 2_000_000;
         for now in (2000..=4500).step_by(10) {
-            stride.note(Duration::from_millis(now), last);
+            speed.note(Duration::from_millis(now), last);
         }
         let moment = at(4500, 1 << 40, 1000);
-        assert_eq!(stride.ahead(&moment, last), 0);
-        assert_eq!(Stride::default().ahead(&moment, last), 0);
+        assert_eq!(speed.look_ahead(&moment, last), 0);
+        assert_eq!(EventTimeSpeed::default().look_ahead(&moment, last), 0);
     }
 
     proptest! {
@@ -167,12 +171,12 @@ mod tests {
             marks in prop::collection::vec((0u64..1000, any::<i64>()), 0..20),
             (wall, last, within) in (any::<i64>(), any::<i64>(), 0u64..10_000),
         ) {
-            let (mut stride, mut mono) = (Stride::default(), 0);
+            let (mut speed, mut mono) = (EventTimeSpeed::default(), 0);
             for (step, time) in marks {
                 mono += step;
-                stride.note(Duration::from_millis(mono), time);
+                speed.note(Duration::from_millis(mono), time);
             }
-            let ahead = stride.ahead(&at(mono + 60, wall, within), last);
+            let ahead = speed.look_ahead(&at(mono + 60, wall, within), last);
             prop_assert!(ahead >= 0);
             prop_assert!(ahead == 0 || i128::from(last) + i128::from(ahead) <= i128::from(wall) + i128::from(within));
         }
