@@ -78,7 +78,7 @@ impl Worker {
         }
         let moment = self.epochs.moment(now);
         for task in self.tasks.values_mut() {
-            task.obey(self.versions.schedule(), &moment, self.epochs.open());
+            task.follow_schedule(self.versions.schedule(), &moment, self.epochs.open());
         }
         self.epochs.note_opened(now);
         let mut busy = false;
@@ -139,7 +139,7 @@ impl Worker {
         }
         self.chores_at = now.mono + CHORES_EVERY;
         for task in self.tasks.values_mut() {
-            task.note_stride(now.mono);
+            task.note_speed(now.mono);
             if !self.handover.is_pending() {
                 task.advance_idle_inputs(now.mono, now.wall, self.epochs.open());
             }

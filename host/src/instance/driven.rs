@@ -188,7 +188,7 @@ impl DrivenInstance {
         let (seat, commands) = &mut self.seats[index];
         let told = !commands.is_empty();
         while let Some(command) = commands.pop_front() {
-            seat.obey(command)?;
+            seat.execute(command)?;
         }
         let mut events = vec![];
         let round = seat.turn(now, Duration::ZERO, &self.tasks, &mut events)?;

@@ -25,7 +25,7 @@ pub enum MemberRequest {
 
 /// A report from the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct GroupReport {
     /// The membership that reports: 0 for the first one, and one more for each join.
     pub membership: u64,
     /// The assignment counter after this.
@@ -49,7 +49,7 @@ pub enum MemberEvent {
     Joined,
 }
 
-impl Heard {
+impl GroupReport {
     /// Whether it says that no broker answers.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.said, MemberEvent::Unreachable(_))
@@ -87,7 +87,7 @@ impl Member {
     }
 
     /// Does what is requested. Fails if the instance can't go on.
-    pub fn request(&mut self, request: MemberRequest) -> Result<Option<Heard>> {
+    pub fn request(&mut self, request: MemberRequest) -> Result<Option<GroupReport>> {
         match request {
             MemberRequest::Release(partitions) => {
                 let released = self.group.as_mut().map(|group| group.released(&partitions));
@@ -101,26 +101,26 @@ impl Member {
                 if let Some(mut group) = self.group.take() {
                     group.leave();
                 }
-                Ok(Some(self.heard(MemberEvent::Left)))
+                Ok(Some(self.report(MemberEvent::Left)))
             }
             MemberRequest::Join => {
                 self.group = None;
                 self.group = Some(self.log.join()?);
                 self.number += 1;
                 self.fenced = false;
-                Ok(Some(self.heard(MemberEvent::Joined)))
+                Ok(Some(self.report(MemberEvent::Joined)))
             }
         }
     }
 
     /// Waits for the next change. Fails if the instance can't go on.
-    pub fn poll(&mut self, wait: Duration) -> Result<Option<Heard>> {
+    pub fn poll(&mut self, wait: Duration) -> Result<Option<GroupReport>> {
         let Some(group) = self.group.as_mut().filter(|_| !self.fenced) else {
             return Ok(None);
         };
         match group.poll(wait) {
-            Ok(change) => Ok(change.map(|change| self.heard(MemberEvent::Changed(change)))),
-            Err(Failure::Retry(why)) => Ok(Some(self.heard(MemberEvent::Unreachable(why)))),
+            Ok(change) => Ok(change.map(|change| self.report(MemberEvent::Changed(change)))),
+            Err(Failure::Retry(why)) => Ok(Some(self.report(MemberEvent::Unreachable(why)))),
             Err(Failure::Fenced(why)) => Ok(self.was_fenced(why)),
             Err(other) => Err(other),
         }
@@ -131,13 +131,13 @@ impl Member {
         self.group.is_some() && !self.fenced
     }
 
-    fn was_fenced(&mut self, why: String) -> Option<Heard> {
+    fn was_fenced(&mut self, why: String) -> Option<GroupReport> {
         let first = !std::mem::replace(&mut self.fenced, true);
-        first.then(|| self.heard(MemberEvent::Fenced(why)))
+        first.then(|| self.report(MemberEvent::Fenced(why)))
     }
 
-    fn heard(&self, said: MemberEvent) -> Heard {
-        Heard {
+    fn report(&self, said: MemberEvent) -> GroupReport {
+        GroupReport {
             membership: self.number,
             assignment: self.log.assignment(),
             said,

@@ -19,7 +19,7 @@ use std::time::Duration;
 const STATUS_EVERY: Duration = Duration::from_millis(100);
 
 /// How often a lasting problem, such as a missing broker, is logged.
-pub const SAY_EVERY: Duration = Duration::from_secs(10);
+pub const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The result of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Seat {
     }
 
     /// Executes a command.
-    pub fn obey(&mut self, command: Command) -> Result<()> {
+    pub fn execute(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Open(task, stay, assignment) => self.worker.open(*task, stay, assignment)?,
             Command::Reassigned(assignment) => self.worker.reassigned(assignment),
@@ -103,7 +103,7 @@ impl Seat {
             Ok(true) => Round::Busy,
             Ok(false) => Round::Idle,
             Err(Failure::Retry(why)) => {
-                if self.said.is_none_or(|at| now.mono - at >= SAY_EVERY) {
+                if self.said.is_none_or(|at| now.mono - at >= LOG_EVERY) {
                     self.said = Some(now.mono);
                     tracing::warn!(%why, "a call to the log failed; trying again");
                 }

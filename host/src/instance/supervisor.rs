@@ -22,17 +22,17 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use clock::STRIDE;
+pub use clock::MAX_STEP;
 pub use message::{StepResult, SupervisorEvent, SupervisorRequest};
 pub use partitions::{CLOSE_DEADLINE, STOP_DEADLINE, Supervisor};
 
 use super::command::{Claim, Command};
-use super::seat::SAY_EVERY;
+use super::seat::LOG_EVERY;
 use crate::error::{Failure, Result};
 use crate::fault::fault;
 use crate::record::Partition;
 use crate::task::Task;
-use holding::{Happens, Holding};
+use holding::{Holding, PartitionEvent};
 use partitions::Why;
 use standing::{MembershipPhase, is_due};
 use std::time::Duration;
@@ -42,17 +42,17 @@ impl Supervisor {
     pub fn step(&mut self, now: Duration, events: &mut dyn Iterator<Item = SupervisorEvent>) -> StepResult {
         self.clock.tick(now);
         for event in events {
-            self.hear(event);
+            self.handle(event);
         }
         self.hand_over();
-        self.go_on();
-        self.look_at_deadlines();
-        self.say_what_restores();
+        self.advance_phase();
+        self.check_deadlines();
+        self.log_restores();
         let waits = self.handovers.iter().map(|handover| handover.deadline);
-        let waits = waits.map(|deadline| deadline.saturating_sub(self.clock.ran()).min(STRIDE));
+        let waits = waits.map(|deadline| deadline.saturating_sub(self.clock.ran()).min(MAX_STEP));
         StepResult {
             requests: std::mem::take(&mut self.requests),
-            next: waits.min().unwrap_or(SAY_EVERY),
+            next: waits.min().unwrap_or(LOG_EVERY),
             ended: match &self.membership.phase {
                 MembershipPhase::Ended(result) => Some(result.clone()),
                 _ => None,
@@ -84,12 +84,12 @@ impl Supervisor {
             && self.partitions.values().all(open)
     }
 
-    fn hear(&mut self, event: SupervisorEvent) {
+    fn handle(&mut self, event: SupervisorEvent) {
         match event {
-            SupervisorEvent::Group(heard) => self.hear_group(heard),
+            SupervisorEvent::Group(heard) => self.handle_group_report(heard),
             SupervisorEvent::Closed(claims) => {
                 for claim in claims {
-                    self.happens(claim.partition, Happens::Closed(claim.stay));
+                    self.apply_event(claim.partition, PartitionEvent::Closed(claim.stay));
                 }
             }
             SupervisorEvent::Restored(claim, task) => self.restored(claim, task),
@@ -116,7 +116,7 @@ impl Supervisor {
             Ok(task) => {
                 tracing::info!(task = claim.partition, "open");
                 self.metrics.task(claim.partition).restored_ratio.set(1.0);
-                self.happens(claim.partition, Happens::Restored(claim.stay));
+                self.apply_event(claim.partition, PartitionEvent::Restored(claim.stay));
                 let open = Command::Open(task, claim.stay, self.membership.assignment);
                 self.tell(self.worker(claim.partition), open);
             }
@@ -124,7 +124,7 @@ impl Supervisor {
         }
     }
 
-    fn look_at_deadlines(&mut self) {
+    fn check_deadlines(&mut self) {
         if fault!("deadline-ignored") {
             return;
         }
@@ -148,7 +148,7 @@ impl Supervisor {
         self.end(Err(Failure::Fatal(why)));
     }
 
-    fn say_what_restores(&mut self) {
+    fn log_restores(&mut self) {
         if is_due(&mut self.membership.said_restores, self.clock.now()) {
             for (task, how) in self.tasks.restoring() {
                 tracing::warn!(task, "still restoring: {how}");

@@ -18,7 +18,7 @@ mod thread;
 use super::command::Command;
 use super::driven::Carriage;
 use super::member::{Member, MemberRequest};
-use super::seat::{Round, SAY_EVERY, Seat};
+use super::seat::{LOG_EVERY, Round, Seat};
 use super::site::Site;
 use super::supervisor::{Supervisor, SupervisorEvent, SupervisorRequest};
 use super::tasks::Tasks;
@@ -237,7 +237,7 @@ fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<SupervisorEven
                 false => told.try_recv().map_err(|end| end == TryRecvError::Empty),
             };
             match command {
-                Ok(command) => seat.obey(command)?,
+                Ok(command) => seat.execute(command)?,
                 Err(true) => break,
                 // The supervisor has ended, and so has the instance.
                 Err(false) => return Ok(()),
@@ -288,7 +288,7 @@ impl Control {
             match carriage.turn(now(start), CONTROL_WAIT, &mut tell) {
                 Ok(()) => {}
                 Err(Failure::Retry(why)) => {
-                    if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                    if said.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
                         said = Some(Instant::now());
                         tracing::warn!(%why, "the control topic can't be read or written");
                     }

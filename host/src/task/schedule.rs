@@ -356,7 +356,7 @@ impl Schedule {
     }
 
     /// Notes that the last step is now of the time `last`. Called a few times in each 100 ms.
-    pub fn note_stride(&mut self, now: Duration, last: Millis) {
+    pub fn note_speed(&mut self, now: Duration, last: Millis) {
         self.speed.note(now, last);
     }
 

@@ -104,7 +104,7 @@ impl Task {
     }
 
     /// Takes what the control topic says. The task's answer, and its promise to hold, go into the open epoch.
-    pub fn obey(&mut self, rules: &Arc<RulesSchedule>, moment: &Moment, epoch: &mut Epoch) {
+    pub fn follow_schedule(&mut self, rules: &Arc<RulesSchedule>, moment: &Moment, epoch: &mut Epoch) {
         if self.schedule.tell(rules) {
             if self.schedule.drop_promise() {
                 epoch.touched.insert(self.partition);
@@ -148,8 +148,8 @@ impl Task {
     }
 
     /// Notes how far event time has come. Called a few times in each 100 ms.
-    pub fn note_stride(&mut self, now: Duration) {
-        self.schedule.note_stride(now, self.progress.time());
+    pub fn note_speed(&mut self, now: Duration) {
+        self.schedule.note_speed(now, self.progress.time());
     }
 
     /// Writes to the control topic, in the transaction of the open epoch.

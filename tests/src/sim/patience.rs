@@ -6,7 +6,7 @@
 use super::world::Wrong;
 use pelton::error::Failure;
 use pelton::instance::command::Claim;
-use pelton::instance::supervisor::{CLOSE_DEADLINE, STOP_DEADLINE, STRIDE};
+use pelton::instance::supervisor::{CLOSE_DEADLINE, MAX_STEP, STOP_DEADLINE};
 use pelton::record::Stay;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct Patience {
 impl Patience {
     /// Notes a step of its supervisor, which now waits for these stays.
     pub fn step(&mut self, now: Duration, awaits: &[Claim]) {
-        self.ran += (now - self.last).min(STRIDE);
+        self.ran += (now - self.last).min(MAX_STEP);
         self.last = now;
         let awaits: Vec<_> = awaits.iter().map(|claim| claim.stay).collect();
         self.since.retain(|stay, _| awaits.contains(stay));
@@ -62,7 +62,7 @@ impl Patience {
             why if why.contains("were not closed within") => CLOSE_DEADLINE,
             why if why.contains("told to stop, but") => STOP_DEADLINE,
             // Its end is noticed one step later at most.
-            _ if waited > CLOSE_DEADLINE + STRIDE || stops > STOP_DEADLINE + STRIDE => {
+            _ if waited > CLOSE_DEADLINE + MAX_STEP || stops > STOP_DEADLINE + MAX_STEP => {
                 return Err(format!(
                     "an instance has waited for its workers for {waited:?}, {stops:?} of it since it was told to stop, and \
                      waits on"

@@ -7,7 +7,7 @@ use crate::fault::fault;
 use std::time::Duration;
 
 /// Maximum time that counts between two steps. While a deadline runs, the driver must step at least this often.
-pub const STRIDE: Duration = Duration::from_secs(1);
+pub const MAX_STEP: Duration = Duration::from_secs(1);
 
 /// Counts the time in which the driver ran.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,12 +19,12 @@ pub struct DrivenClock {
 impl DrivenClock {
     /// Notes a step at this time of a monotonic clock.
     pub fn tick(&mut self, now: Duration) {
-        let stride = if fault!("standstill-counts") {
+        let most = if fault!("standstill-counts") {
             Duration::MAX
         } else {
-            STRIDE
+            MAX_STEP
         };
-        self.ran += now.saturating_sub(self.last).min(stride);
+        self.ran += now.saturating_sub(self.last).min(most);
         self.last = now;
     }
 

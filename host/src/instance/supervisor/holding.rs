@@ -36,7 +36,7 @@ pub type Again = Option<Stay>;
 
 /// An event about a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happens {
+pub enum PartitionEvent {
     /// It is assigned, with a new stay.
     Assigned(Stay),
     /// It must be given back.
@@ -51,7 +51,7 @@ pub enum Happens {
 
 /// What must be done about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Follows {
+pub struct FollowUp {
     /// Abandon the restore for this stay.
     pub abandon: Option<Stay>,
     /// Tell the worker to close or drop the task for this stay.
@@ -79,19 +79,19 @@ impl Holding {
     }
 
     /// Looks up the event in the table.
-    pub fn after(self, event: Happens) -> (Holding, Follows) {
-        use Happens::*;
+    pub fn after(self, event: PartitionEvent) -> (Holding, FollowUp) {
         use Holding::*;
-        let none = Follows::default();
-        let abandon = |stay| Follows {
+        use PartitionEvent::*;
+        let none = FollowUp::default();
+        let abandon = |stay| FollowUp {
             abandon: Some(stay),
             ..none
         };
-        let close = |stay, way| Follows {
+        let close = |stay, way| FollowUp {
             close: Some((stay, way)),
             ..none
         };
-        let restore = |stay| Follows {
+        let restore = |stay| FollowUp {
             restore: Some(stay),
             ..none
         };
@@ -99,7 +99,7 @@ impl Holding {
             (Away, Assigned(new)) => (Restoring(new), restore(new)),
             (Restoring(old), Assigned(new)) => (
                 Restoring(new),
-                Follows {
+                FollowUp {
                     abandon: Some(old),
                     ..restore(new)
                 },
@@ -129,8 +129,8 @@ impl Holding {
 
 #[cfg(test)]
 mod tests {
-    use super::Happens::*;
     use super::Holding::*;
+    use super::PartitionEvent::*;
     use super::*;
 
     const OLD: Stay = Stay(3);
@@ -139,32 +139,32 @@ mod tests {
     const NEWER: Stay = Stay(9);
 
     /// A cell of the table: state, event, next state, what must be done.
-    fn cell(from: Holding, event: Happens, to: Holding, follows: Follows) {
+    fn cell(from: Holding, event: PartitionEvent, to: Holding, follows: FollowUp) {
         assert_eq!(from.after(event), (to, follows), "{from:?} x {event:?}");
     }
 
-    fn abandon(stay: Stay) -> Follows {
-        Follows {
+    fn abandon(stay: Stay) -> FollowUp {
+        FollowUp {
             abandon: Some(stay),
-            ..Follows::default()
+            ..FollowUp::default()
         }
     }
 
-    fn restore(stay: Stay) -> Follows {
-        Follows {
+    fn restore(stay: Stay) -> FollowUp {
+        FollowUp {
             restore: Some(stay),
-            ..Follows::default()
+            ..FollowUp::default()
         }
     }
 
-    fn lets_go(way: GiveUp) -> Follows {
-        Follows {
+    fn lets_go(way: GiveUp) -> FollowUp {
+        FollowUp {
             close: Some((NOW, way)),
-            ..Follows::default()
+            ..FollowUp::default()
         }
     }
 
-    const NOTHING: Follows = Follows {
+    const NOTHING: FollowUp = FollowUp {
         abandon: None,
         close: None,
         restore: None,
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn restoring_x_assigned() {
-        let both = Follows {
+        let both = FollowUp {
             abandon: Some(NOW),
             ..restore(NEW)
         };

@@ -12,13 +12,13 @@
 //!
 //! Rule: what is reported while it leaves, or about a membership that is over, changes nothing.
 
-use super::holding::Happens;
+use super::holding::PartitionEvent;
 use super::message::SupervisorRequest;
 use super::partitions::{Supervisor, Why};
 use super::standing::{MembershipPhase, is_due};
 use crate::error::Failure;
 use crate::fault::fault;
-use crate::instance::member::{self, Heard, MemberEvent};
+use crate::instance::member::{self, GroupReport, MemberEvent};
 use crate::log::Membership;
 use std::time::Duration;
 
@@ -27,12 +27,12 @@ use std::time::Duration;
 pub const RIVAL: Duration = Duration::from_secs(60);
 
 impl Supervisor {
-    pub(super) fn hear_group(&mut self, heard: Heard) {
-        let Heard {
+    pub(super) fn handle_group_report(&mut self, report: GroupReport) {
+        let GroupReport {
             membership,
             assignment,
             said,
-        } = heard;
+        } = report;
         let joined = said == MemberEvent::Joined && self.membership.phase == MembershipPhase::Joining;
         if membership != self.membership.number && !joined {
             return;
@@ -74,16 +74,16 @@ impl Supervisor {
                 }
                 for partition in partitions {
                     let stay = self.next_stay();
-                    self.happens(partition, Happens::Assigned(stay));
+                    self.apply_event(partition, PartitionEvent::Assigned(stay));
                 }
             }
             Membership::Revoked(partitions) => {
                 tracing::info!(?partitions, "revoked");
-                self.let_go(partitions, Happens::Revoked, Why::Changed);
+                self.let_go(partitions, PartitionEvent::Revoked, Why::Changed);
             }
             Membership::Lost(partitions) => {
                 tracing::warn!(?partitions, "partitions lost: the group considered this instance dead");
-                self.let_go(partitions, Happens::Lost, Why::Changed);
+                self.let_go(partitions, PartitionEvent::Lost, Why::Changed);
             }
         }
     }
@@ -111,7 +111,7 @@ impl Supervisor {
         }
         let all = self.partitions.keys().copied().collect();
         if !fault!("fenced-keeps-tasks") {
-            self.let_go(all, Happens::Lost, Why::Fenced);
+            self.let_go(all, PartitionEvent::Lost, Why::Fenced);
         }
     }
 
@@ -123,12 +123,12 @@ impl Supervisor {
         self.stopping = true;
         if self.membership.phase == MembershipPhase::Member {
             let all = self.partitions.keys().copied().collect();
-            self.let_go(all, Happens::Revoked, Why::Stop);
+            self.let_go(all, PartitionEvent::Revoked, Why::Stop);
         }
     }
 
     /// Moves on to the next phase, if this one is complete.
-    pub(super) fn go_on(&mut self) {
+    pub(super) fn advance_phase(&mut self) {
         let closed = self.partitions.values().all(|holding| holding.awaited().is_none());
         match self.membership.phase {
             MembershipPhase::Leaving { left: true } if closed && self.stopping => self.end(Ok(())),

@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, Result};
 use crate::instance::command::{Claim, Command};
-use crate::instance::member::{self, Heard};
+use crate::instance::member::{self, GroupReport};
 use crate::record::{Offset, Partition};
 use crate::task::Task;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// An event for the supervisor.
 pub enum SupervisorEvent {
     /// The group reports something.
-    Group(Heard),
+    Group(GroupReport),
     /// Workers have closed tasks.
     Closed(Vec<Claim>),
     /// A restore has ended.

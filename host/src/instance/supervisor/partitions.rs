@@ -3,7 +3,7 @@
 //! Rule: everything that happens to a partition goes through the table of [`Holding`].
 
 use super::clock::DrivenClock;
-use super::holding::{Follows, GiveUp, Happens, Holding};
+use super::holding::{FollowUp, GiveUp, Holding, PartitionEvent};
 use super::message::SupervisorRequest;
 use super::standing::{MembershipPhase, MembershipState};
 use crate::config::Config;
@@ -104,10 +104,10 @@ impl Supervisor {
     }
 
     /// Tells workers to let go of these partitions, and waits for them.
-    pub(super) fn let_go(&mut self, partitions: Vec<Partition>, event: Happens, why: Why) {
+    pub(super) fn let_go(&mut self, partitions: Vec<Partition>, event: PartitionEvent, why: Why) {
         let mut told = vec![(vec![], vec![]); self.workers];
         for partition in &partitions {
-            if let Some((stay, way)) = self.happens(*partition, event) {
+            if let Some((stay, way)) = self.apply_event(*partition, event) {
                 let claim = Claim {
                     partition: *partition,
                     stay,
@@ -143,13 +143,13 @@ impl Supervisor {
     }
 
     /// Applies an event to a partition. The caller must tell the worker about its task.
-    pub(super) fn happens(&mut self, partition: Partition, event: Happens) -> Option<(Stay, GiveUp)> {
+    pub(super) fn apply_event(&mut self, partition: Partition, event: PartitionEvent) -> Option<(Stay, GiveUp)> {
         let (holding, follows) = self.holding(partition).after(event);
         match holding {
             Holding::Away => _ = self.partitions.remove(&partition),
             holding => _ = self.partitions.insert(partition, holding),
         }
-        let Follows {
+        let FollowUp {
             abandon,
             close,
             restore,
@@ -166,7 +166,7 @@ impl Supervisor {
             self.tasks.waits(partition);
         }
         // A partition that we have is assigned again, so it was lost in between without notice.
-        if let (Some((stay, way)), Happens::Assigned(_)) = (close, event) {
+        if let (Some((stay, way)), PartitionEvent::Assigned(_)) = (close, event) {
             debug_assert_eq!(way, GiveUp::Drop);
             let lose = Command::Lose(vec![Claim { partition, stay }], self.membership.assignment);
             self.tell(self.worker(partition), lose);

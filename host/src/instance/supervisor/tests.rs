@@ -3,7 +3,7 @@
 use super::membership::RIVAL;
 use super::*;
 use crate::config::Config;
-use crate::instance::member::{Heard, MemberEvent};
+use crate::instance::member::{GroupReport, MemberEvent};
 use crate::instance::tasks::Tasks;
 use crate::log::Membership;
 use crate::metrics::Metrics;
@@ -87,7 +87,7 @@ fn show(request: &SupervisorRequest) -> String {
 }
 
 fn heard(membership: u64, assignment: u64, said: MemberEvent) -> SupervisorEvent {
-    SupervisorEvent::Group(Heard {
+    SupervisorEvent::Group(GroupReport {
         membership,
         assignment,
         said,
@@ -226,7 +226,7 @@ fn a_process_that_stood_still_has_not_used_up_its_deadlines() {
     assert_eq!(driven.ended(), None);
     // The hour counts as one second.
     assert_eq!(
-        driven.runs_for(CLOSE_DEADLINE - STRIDE - Duration::from_millis(1)),
+        driven.runs_for(CLOSE_DEADLINE - MAX_STEP - Duration::from_millis(1)),
         None
     );
     assert!(driven.runs_for(Duration::from_millis(1)).is_some());
@@ -355,7 +355,7 @@ fn the_driver_is_called_once_a_second_while_a_deadline_runs() {
     let mut driven = driven();
     driven.runs(&[0]);
     let idle = driven.supervisor.step(driven.now, &mut std::iter::empty());
-    assert_eq!(idle.next, SAY_EVERY);
+    assert_eq!(idle.next, LOG_EVERY);
     let step = driven.supervisor.step(driven.now, &mut [revoked(8, &[0])].into_iter());
-    assert_eq!(step.next, STRIDE);
+    assert_eq!(step.next, MAX_STEP);
 }

@@ -35,7 +35,7 @@ const THREADS: usize = 4;
 const READ_WAIT: Duration = Duration::from_millis(50);
 
 /// How often a restore reports its progress.
-const SAY_EVERY: Duration = Duration::from_millis(100);
+const LOG_EVERY: Duration = Duration::from_millis(100);
 
 /// The pool of threads that restore tasks.
 pub struct Pool(Arc<Shared>);
@@ -263,7 +263,7 @@ impl Thread {
                 return Left::Abandoned;
             }
             let next = work.restore.step(&self.view);
-            if work.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            if work.said.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
                 work.said = Some(Instant::now());
                 let (read, why) = work.restore.progress();
                 let restores = SupervisorEvent::Restores(claim, read, why.map(str::to_owned));
