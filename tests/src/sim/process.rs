@@ -48,6 +48,35 @@ pub(super) struct Process {
     pub ends: Vec<Vec<Offset>>,
 }
 
+impl Process {
+    /// The number of current restores.
+    pub fn restores(&self) -> usize {
+        self.life.as_ref().map_or(0, |life| life.instance.restores())
+    }
+
+    /// Whether a restore still waits for the answer to a question.
+    pub fn is_hung(&self, index: usize, now: Duration) -> bool {
+        let claim = self.life.as_ref().map(|life| life.instance.restoring(index).0);
+        let until = claim.and_then(|claim| self.hung.get(&claim));
+        until.is_some_and(|until| *until > now)
+    }
+
+    /// Moves a restore on. Returns false if it can only wait. Nothing of a task that is open may change on the disk.
+    pub fn restore(&mut self, index: usize) -> Result<bool, Wrong> {
+        let Some(life) = &mut self.life else { return Ok(false) };
+        let (claim, _) = life.instance.restoring(index);
+        let records = || self.disk.as_ref().map(|disk| disk.records(claim.partition));
+        let (before, open) = (records(), life.instance.task(claim.partition).is_some());
+        let goes_on = life.instance.restore(index);
+        match open && records() != before {
+            true => Err(format!(
+                "the restore for {claim:?} has changed what is stored of a task that is open"
+            )),
+            false => Ok(goes_on),
+        }
+    }
+}
+
 impl World {
     pub(super) fn supervise(&mut self, number: usize) -> Result<(), Wrong> {
         let process = &mut self.processes[number];

@@ -144,8 +144,14 @@ impl World {
         while life.compile() {}
         while life.instance.cut() {}
         for index in (0..life.instance.restores()).rev() {
-            life.instance.restore(index);
+            let process = &mut self.processes[number];
+            if !process.is_hung(index, now.mono) {
+                process.restore(index)?;
+            }
         }
+        let Some(life) = &mut self.processes[number].life else {
+            return Ok(());
+        };
         for index in 0..life.desks.len() {
             while life.desks[index].answer(false) {}
             done = done.and(life.work(index, now).map(drop));
@@ -275,35 +281,27 @@ impl World {
     /// done.
     fn step_restore(&mut self, number: usize, now: Now) -> Result<bool, Wrong> {
         let process = &mut self.processes[number];
-        let Some(life) = &mut process.life else {
-            return Ok(false);
-        };
-        let restores = life.instance.restores();
+        let restores = process.restores();
         let index = self.dice.below(restores);
         for _ in 0..self.dice.pick(&[1, 1, 5, 20]) {
-            let (claim, question) = life.instance.restoring(index);
-            if process.hung.get(&claim).is_some_and(|until| *until > now.mono) {
+            let Some(life) = &process.life else { break };
+            if process.is_hung(index, now.mono) {
                 return Ok(false);
             }
+            let (claim, question) = life.instance.restoring(index);
             let slow = match question {
-                Some(RestoreQuestion::Stamp | RestoreQuestion::Load(_) | RestoreQuestion::Wipe) => self.plan.slow_disk,
+                Some(RestoreQuestion::Stamp | RestoreQuestion::Load(_)) => self.plan.slow_disk,
+                // It removes everything, so it takes longer than the others.
+                Some(RestoreQuestion::Wipe) => self.plan.slow_disk * 3.0,
                 _ => self.plan.slow_cluster,
             };
             if self.dice.chance(slow) {
-                let longest = self.dice.pick(&[10, 1_000, 60_000]);
+                let longest = self.dice.pick(&[10, 1_000, 600_000]);
                 let length = Duration::from_millis(self.dice.between(1..=longest) as u64);
                 process.hung.insert(claim, now.mono + length);
                 return Ok(false);
             }
-            let records = || process.disk.as_ref().map(|disk| disk.records(claim.partition));
-            let (before, open) = (records(), life.instance.task(claim.partition).is_some());
-            let goes_on = life.instance.restore(index);
-            if open && records() != before {
-                return Err(format!(
-                    "the restore for {claim:?} has changed what is stored of a task that is open"
-                ));
-            }
-            if !goes_on || life.instance.restores() < restores {
+            if !process.restore(index)? || process.restores() < restores {
                 break;
             }
         }
