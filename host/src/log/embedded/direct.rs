@@ -68,7 +68,7 @@ impl OpenTransaction {
             let topic = state.topic(topic)?;
             state
                 .write(self.hold, topic, partition, record)
-                .map_err(Failure::Fenced)
+                .map_err(|why| Failure::Fenced(why.to_string()))
         })
     }
 
@@ -83,8 +83,11 @@ impl OpenTransaction {
     }
 
     fn end(self, ending: TxnEnding) -> Result<()> {
-        self.cluster
-            .change(|state| state.end(self.hold, ending, Markers::AtOnce).map_err(Failure::Fenced))
+        self.cluster.change(|state| {
+            state
+                .end(self.hold, ending, Markers::AtOnce)
+                .map_err(|why| Failure::Fenced(why.to_string()))
+        })
     }
 }
 
@@ -132,7 +135,10 @@ impl Embedded {
     pub fn transaction(&self, transactional_id: &str, timeout: Duration) -> Result<OpenTransaction> {
         let hold = self.change(|state| {
             let hold = state.take_id(transactional_id, timeout);
-            state.begin(hold).map(|()| hold).map_err(Failure::Fenced)
+            state
+                .begin(hold)
+                .map(|()| hold)
+                .map_err(|why| Failure::Fenced(why.to_string()))
         })?;
         Ok(OpenTransaction {
             cluster: self.clone(),

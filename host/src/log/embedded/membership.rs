@@ -7,6 +7,7 @@
 use super::client::ClientNo;
 use super::members::{Member, SESSION_TIMEOUT};
 use super::state::ClusterState;
+use super::txn::MemberError;
 use crate::error::{Failure, Result};
 use crate::log::Membership;
 use crate::record::Partition;
@@ -198,24 +199,24 @@ impl ClusterState {
     }
 
     /// What the coordinator checks before it accepts offsets.
-    pub fn check_member(&self, client: ClientNo) -> std::result::Result<(), String> {
+    pub fn check_member(&self, client: ClientNo) -> std::result::Result<(), MemberError> {
         let client = &self.clients[client];
         let Some((id, generation)) = client.member else {
-            return Err(format!(
-                "{} is not a member of the group {}",
-                client.instance, client.group
-            ));
+            return Err(MemberError::NotJoined {
+                instance: client.instance.clone(),
+                group: client.group.clone(),
+            });
         };
         let Some(group) = self.groups.get(&client.group) else {
-            return Err(format!("unknown group {}", client.group));
+            return Err(MemberError::UnknownGroup(client.group.clone()));
         };
         match group.members.get(&client.instance) {
-            None => Err(format!("unknown member {}: it was evicted", client.instance)),
-            Some(member) if member.id != id => Err(format!("fenced instance {}: it joined again", client.instance)),
-            Some(_) if generation != group.generation => Err(format!(
-                "illegal generation {generation}: the group is at {}",
-                group.generation
-            )),
+            None => Err(MemberError::Evicted(client.instance.clone())),
+            Some(member) if member.id != id => Err(MemberError::JoinedAgain(client.instance.clone())),
+            Some(_) if generation != group.generation => Err(MemberError::OldGeneration {
+                member: generation,
+                group: group.generation,
+            }),
             Some(_) => Ok(()),
         }
     }

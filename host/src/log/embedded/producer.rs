@@ -9,7 +9,7 @@ use super::fate::{CallKind, Fate, Truth};
 use super::partition::{Record, TxnEnding};
 use super::state::ClusterState;
 use super::topic::TopicNo;
-use super::txn::{GroupOffset, Hold, Markers};
+use super::txn::{GroupOffset, Hold, Markers, MemberError, TxnError};
 use crate::error::{Failure, Result};
 use crate::log::{End, Outcome, Producer, Topics, Transaction};
 use std::time::Duration;
@@ -66,7 +66,9 @@ impl EmbeddedProducer {
                 "the last transaction is in doubt: renew the producer first".to_owned(),
             ));
         }
-        state.begin(self.hold).map_err(Outcome::Ambiguous)?;
+        state
+            .begin(self.hold)
+            .map_err(|why| Outcome::Ambiguous(why.to_string()))?;
         self.produce(state, submitted).map_err(|why| self.abort(state, why))?;
         match submitted.fate.gate_early {
             true => self
@@ -76,7 +78,7 @@ impl EmbeddedProducer {
         }
     }
 
-    fn produce(&self, state: &mut ClusterState, submitted: &mut Submitted) -> std::result::Result<(), String> {
+    fn produce(&self, state: &mut ClusterState, submitted: &mut Submitted) -> std::result::Result<(), TxnError> {
         let Submitted { transaction, ends, .. } = submitted;
         let numbers = self.numbers(state, transaction)?;
         let bytes = &transaction.bytes;
@@ -116,32 +118,32 @@ impl EmbeddedProducer {
         &self,
         state: &ClusterState,
         transaction: &Transaction,
-    ) -> std::result::Result<Vec<Option<TopicNo>>, String> {
+    ) -> std::result::Result<Vec<Option<TopicNo>>, TxnError> {
         let mut numbers = vec![None; self.topics.len()];
         for record in &transaction.records {
             let number = &mut numbers[usize::from(record.topic)];
             if number.is_none() {
                 let name = &self.topics[usize::from(record.topic)];
-                *number = Some(state.topic(name).map_err(|failure| failure.to_string())?);
+                *number = Some(state.topic(name)?);
             }
         }
         Ok(numbers)
     }
 
     /// Checks that the member is alive and its assignment is the one that the epoch began with, and sends the offsets.
-    fn gate(&self, state: &mut ClusterState, transaction: &Transaction) -> std::result::Result<(), String> {
+    fn gate(&self, state: &mut ClusterState, transaction: &Transaction) -> std::result::Result<(), TxnError> {
         if !self.gated {
             return Ok(());
         }
         let client = &state.clients[self.client];
         if client.member.is_none() {
-            return Err(format!(
-                "{} is not a member of the group {}",
-                client.instance, client.group
-            ));
+            return Err(TxnError::NoMember(MemberError::NotJoined {
+                instance: client.instance.clone(),
+                group: client.group.clone(),
+            }));
         }
         if client.assignment != transaction.assignment {
-            return Err("the assignment has changed since the epoch began".to_owned());
+            return Err(TxnError::Reassigned);
         }
         let group = client.group.clone();
         let offsets = transaction
@@ -157,10 +159,10 @@ impl EmbeddedProducer {
     }
 
     /// Aborts before the end was requested. That is certain, unless another producer has taken the id.
-    fn abort(&self, state: &mut ClusterState, why: String) -> Outcome {
+    fn abort(&self, state: &mut ClusterState, why: TxnError) -> Outcome {
         match state.end(self.hold, TxnEnding::Abort, Markers::AtOnce) {
-            Ok(()) => Outcome::Aborted(why),
-            Err(fenced) => Outcome::Ambiguous(fenced),
+            Ok(()) => Outcome::Aborted(why.to_string()),
+            Err(fenced) => Outcome::Ambiguous(fenced.to_string()),
         }
     }
 
@@ -191,7 +193,7 @@ impl EmbeddedProducer {
             false => Markers::AtOnce,
         };
         match state.end(self.hold, ending, markers) {
-            Err(fenced) => Outcome::Ambiguous(fenced),
+            Err(fenced) => Outcome::Ambiguous(fenced.to_string()),
             Ok(()) if doubt => Outcome::Ambiguous("no answer to the end of the transaction".to_owned()),
             Ok(()) if ending == TxnEnding::Commit => Outcome::Committed(std::mem::take(&mut submitted.ends)),
             Ok(()) => Outcome::Aborted("the cluster has refused the transaction".to_owned()),

@@ -8,7 +8,7 @@ use super::client::ClientNo;
 use super::partition::{ProducerNo, Record, TxnEnding};
 use super::state::ClusterState;
 use super::topic::TopicNo;
-use super::txn::{GroupOffset, Hold, Marker, Markers, Open, Place, TxnProducer};
+use super::txn::{GroupOffset, Hold, Marker, Markers, Open, Place, TxnError, TxnProducer};
 use crate::record::{Offset, Partition};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl ClusterState {
     }
 
     /// Opens a transaction.
-    pub fn begin(&mut self, hold: Hold) -> Result<(), String> {
+    pub fn begin(&mut self, hold: Hold) -> Result<(), TxnError> {
         self.check_epoch(hold)?;
         // A real coordinator refuses a new transaction until the markers of the last one are written.
         self.settle_all(hold.producer);
@@ -64,24 +64,23 @@ impl ClusterState {
         topic: TopicNo,
         partition: Partition,
         record: Record<'_>,
-    ) -> Result<Offset, String> {
+    ) -> Result<Offset, TxnError> {
         let open = self.open(hold)?;
         if !open.partitions.contains(&(topic, partition)) {
             open.partitions.push((topic, partition));
         }
-        self.append(topic, partition, record, Some(hold.producer))
-            .map_err(|failure| failure.to_string())
+        Ok(self.append(topic, partition, record, Some(hold.producer))?)
     }
 
     /// Adds the group's offsets to the open transaction, if the client is a member of the current generation.
-    pub fn send_offsets(&mut self, hold: Hold, client: ClientNo, offsets: Vec<GroupOffset>) -> Result<(), String> {
+    pub fn send_offsets(&mut self, hold: Hold, client: ClientNo, offsets: Vec<GroupOffset>) -> Result<(), TxnError> {
         self.check_member(client)?;
         self.open(hold)?.offsets.extend(offsets);
         Ok(())
     }
 
     /// Ends the open transaction.
-    pub fn end(&mut self, hold: Hold, ending: TxnEnding, markers: Markers) -> Result<(), String> {
+    pub fn end(&mut self, hold: Hold, ending: TxnEnding, markers: Markers) -> Result<(), TxnError> {
         self.open(hold)?;
         self.decide(hold.producer, ending, markers);
         Ok(())
@@ -160,23 +159,25 @@ impl ClusterState {
             .filter_map(|producer| producer.open.as_ref().map(|open| open.deadline))
     }
 
-    fn check_epoch(&self, hold: Hold) -> Result<(), String> {
+    fn check_epoch(&self, hold: Hold) -> Result<(), TxnError> {
         let Hold { producer, epoch } = hold;
         let TxnProducer { id, epoch: current, .. } = &self.producers[producer as usize];
         match epoch == *current {
             true => Ok(()),
-            false => Err(format!(
-                "fenced: transactional id {id} is at epoch {current}, this producer has {epoch}"
-            )),
+            false => Err(TxnError::Fenced {
+                id: id.clone(),
+                current: *current,
+                epoch,
+            }),
         }
     }
 
-    fn open(&mut self, hold: Hold) -> Result<&mut Open, String> {
+    fn open(&mut self, hold: Hold) -> Result<&mut Open, TxnError> {
         self.check_epoch(hold)?;
         self.producers[hold.producer as usize]
             .open
             .as_mut()
-            .ok_or_else(|| "no transaction is open".to_owned())
+            .ok_or(TxnError::NotOpen)
     }
 
     /// Decides the open transaction, if there is one.

@@ -5,7 +5,7 @@
 
 use super::fault::{Fault, last_error};
 use super::millis::millis;
-use super::open::Open;
+use super::open::{Open, TopicError};
 use super::partitions::Partitions;
 use super::shared::{Shared, TRANSACTION_TIMEOUT_MS};
 use crate::log::{End, Outcome, Transaction};
@@ -17,6 +17,7 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// Time-out of producing and draining. librdkafka itself gives up on messages after the transaction's time-out.
 const DELIVERY: Duration = Duration::from_millis(TRANSACTION_TIMEOUT_MS + 5_000);
@@ -38,6 +39,33 @@ const NONE: u32 = u32::MAX;
 
 /// The partitions that a transaction has written to.
 type Places = Vec<(TopicIx, Partition)>;
+
+/// Why a transaction can't be committed.
+#[derive(Debug, Error)]
+enum CommitError {
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    #[error("topic {topic} has no partition {partition}")]
+    NoPartition { topic: String, partition: Partition },
+    #[error("producing to {topic}: {why}")]
+    NotProduced { topic: String, why: Fault },
+    #[error("records were not delivered in {} s", DELIVERY.as_secs())]
+    LateDelivery,
+    #[error("a record was not delivered: {0}")]
+    NotDelivered(String),
+    #[error("this process is not a member of the group")]
+    NotJoined,
+    #[error("no group membership: {0}")]
+    NoIdentity(Fault),
+    #[error("this process is not a member of the group at the moment")]
+    NotAMemberNow,
+    #[error("this process has lost its partitions")]
+    Lost,
+    #[error("the assignment has changed: the epoch began at {begun}, now it is {now}")]
+    Reassigned { begun: u64, now: u64 },
+    #[error("sending offsets: {0}")]
+    OffsetsRefused(Fault),
+}
 
 /// A transaction that was run to its end.
 pub(super) struct Ended {
@@ -66,7 +94,7 @@ pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -
     let ended = Instant::now();
     let outcome = match ready {
         Ok(()) => commit(open, &places),
-        Err(why) => abort(open, why),
+        Err(why) => abort(open, &why),
     };
     Ended {
         outcome,
@@ -75,7 +103,12 @@ pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -
 }
 
 /// Hands all records to librdkafka. Values stay in the arena.
-fn produce(open: &mut Open, shared: &Shared, transaction: &Transaction, places: &mut Places) -> Result<(), String> {
+fn produce(
+    open: &mut Open,
+    shared: &Shared,
+    transaction: &Transaction,
+    places: &mut Places,
+) -> Result<(), CommitError> {
     let deadline = Instant::now() + DELIVERY;
     let mut slots: Vec<Vec<u32>> = vec![Vec::new(); shared.topics.len()];
     begin_reports(open);
@@ -100,11 +133,10 @@ fn produce(open: &mut Open, shared: &Shared, transaction: &Transaction, places: 
         message.fill(transaction, record, *slot);
         while let Err(fault) = message.send(open.client.raw) {
             if fault.code != RD_KAFKA_RESP_ERR__QUEUE_FULL || Instant::now() > deadline {
-                return Err(format!(
-                    "producing to {}: {}",
-                    shared.topics[usize::from(record.topic)],
-                    fault.text
-                ));
+                return Err(CommitError::NotProduced {
+                    topic: shared.topics[usize::from(record.topic)].clone(),
+                    why: fault,
+                });
             }
             // SAFETY: the client is live. Waits for a delivery.
             unsafe { rd_kafka_poll(open.client.raw, 10) };
@@ -220,15 +252,15 @@ impl Drop for Message {
     }
 }
 
-fn no_partition(shared: &Shared, topic: TopicIx, partition: Partition) -> String {
-    format!(
-        "topic {} has no partition {partition}",
-        shared.topics[usize::from(topic)]
-    )
+fn no_partition(shared: &Shared, topic: TopicIx, partition: Partition) -> CommitError {
+    CommitError::NoPartition {
+        topic: shared.topics[usize::from(topic)].clone(),
+        partition,
+    }
 }
 
 /// Waits until every record is delivered.
-fn drain(open: &mut Open) -> Result<(), String> {
+fn drain(open: &mut Open) -> Result<(), CommitError> {
     let deadline = Instant::now() + DELIVERY;
     loop {
         // Serves delivery reports while it waits, and sends messages that linger. It returns early only when all are
@@ -239,7 +271,7 @@ fn drain(open: &mut Open) -> Result<(), String> {
         match code {
             RD_KAFKA_RESP_ERR_NO_ERROR => return Ok(()),
             _ if Instant::now() < deadline => {}
-            _ => return Err(format!("records were not delivered in {} s", DELIVERY.as_secs())),
+            _ => return Err(CommitError::LateDelivery),
         }
     }
 }
@@ -252,36 +284,31 @@ fn begin_reports(open: &mut Open) {
 }
 
 /// Fails if any delivery has failed.
-fn failed(open: &mut Open) -> Result<(), String> {
+fn failed(open: &mut Open) -> Result<(), CommitError> {
     // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
     match &unsafe { open.client.deliveries() }.failed {
-        Some(why) => Err(format!("a record was not delivered: {why}")),
+        Some(why) => Err(CommitError::NotDelivered(why.to_string())),
         None => Ok(()),
     }
 }
 
 /// Passes the gate, and sends the offsets. The member is read before the counter, so that they can't both be from
 /// before a change of assignment.
-fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(), String> {
-    let member = shared
-        .member()
-        .clone()
-        .ok_or("this process is not a member of the group")?;
-    let identity = member
-        .identity()
-        .ok_or_else(|| format!("no group membership: {}", last_error().text))?;
+fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(), CommitError> {
+    let member = shared.member().clone().ok_or(CommitError::NotJoined)?;
+    let identity = member.identity().ok_or_else(|| CommitError::NoIdentity(last_error()))?;
     if !identity.is_member() {
-        return Err("this process is not a member of the group at the moment".into());
+        return Err(CommitError::NotAMemberNow);
     }
     if member.is_lost() {
-        return Err("this process has lost its partitions".into());
+        return Err(CommitError::Lost);
     }
     let now = shared.assignment.load(Ordering::SeqCst);
     if now != transaction.assignment {
-        return Err(format!(
-            "the assignment has changed: the epoch began at {}, now it is {now}",
-            transaction.assignment
-        ));
+        return Err(CommitError::Reassigned {
+            begun: transaction.assignment,
+            now,
+        });
     }
     let mut offsets = Partitions::new(transaction.offsets.len());
     for (topic, partition, offset) in &transaction.offsets {
@@ -297,7 +324,7 @@ fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(
             millis(OFFSETS),
         ))
     };
-    sent.map_err(|fault| format!("sending offsets: {}", fault.text))
+    sent.map_err(CommitError::OffsetsRefused)
 }
 
 fn commit(open: &mut Open, places: &Places) -> Outcome {
@@ -316,7 +343,7 @@ fn commit(open: &mut Open, places: &Places) -> Outcome {
 }
 
 /// No commit was requested, so if the broker confirms the abort, nothing was committed.
-fn abort(open: &mut Open, why: String) -> Outcome {
+fn abort(open: &mut Open, why: &CommitError) -> Outcome {
     if let Some(fatal) = open.fatal() {
         return Outcome::Ambiguous(format!("{why}; {fatal}"));
     }
@@ -327,7 +354,7 @@ fn abort(open: &mut Open, why: String) -> Outcome {
     // The abort has waited until every message has a report, which the flush serves.
     // SAFETY: the client is live.
     match unsafe { rd_kafka_flush(open.client.raw, millis(OFFSETS)) } {
-        RD_KAFKA_RESP_ERR_NO_ERROR => Outcome::Aborted(why),
+        RD_KAFKA_RESP_ERR_NO_ERROR => Outcome::Aborted(why.to_string()),
         _ => Outcome::Ambiguous(format!(
             "{why}; messages of the aborted transaction are still in flight"
         )),

@@ -6,9 +6,11 @@ use crate::error::Failure;
 use rdkafka_sys::rd_kafka_resp_err_t::*;
 use rdkafka_sys::*;
 use std::ffi::{CStr, c_char};
+use thiserror::Error;
 
 /// Why a call failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error("{text}")]
 pub(super) struct Fault {
     pub code: rd_kafka_resp_err_t,
     /// In librdkafka's words.

@@ -7,11 +7,24 @@ use super::fault::{Fault, text};
 use super::millis::millis;
 use super::queue::Topic;
 use super::shared::Shared;
+use crate::error::Failure;
 use crate::record::TopicIx;
 use rdkafka_sys::rd_kafka_resp_err_t::*;
 use rdkafka_sys::*;
 use std::collections::HashMap;
 use std::time::Duration;
+use thiserror::Error;
+
+/// Why a topic can't be written to.
+#[derive(Debug, Error)]
+pub(super) enum TopicError {
+    #[error(transparent)]
+    NoHandle(#[from] Failure),
+    #[error("metadata of {topic}: {why}")]
+    NoMetadata { topic: String, why: Fault },
+    #[error("topic {topic}: {why}")]
+    Refused { topic: String, why: Fault },
+}
 
 /// A handle after `init_transactions`. The topics are dropped before the client.
 pub(super) struct Open {
@@ -22,22 +35,27 @@ pub(super) struct Open {
 impl Open {
     /// Makes the topic's handle and gets its number of partitions. That is done before the first record, because a
     /// transaction forgets records for a partition that librdkafka does not know yet.
-    pub fn topic(&mut self, shared: &Shared, index: TopicIx, wait: Duration) -> std::result::Result<(), String> {
+    pub fn topic(&mut self, shared: &Shared, index: TopicIx, wait: Duration) -> Result<(), TopicError> {
         if self.topics.contains_key(&index) {
             return Ok(());
         }
         let name = &shared.topics[usize::from(index)];
-        let topic =
-            Topic::new(&self.client, name, shared.plain != Some(index)).map_err(|failure| failure.to_string())?;
+        let topic = Topic::new(&self.client, name, shared.plain != Some(index))?;
         let mut metadata = std::ptr::null();
         // SAFETY: client and topic are live; what comes back is ours until it is destroyed, and has one topic, as asked.
         let partitions = unsafe {
             let code = rd_kafka_metadata(self.client.raw, 0, topic.0, &mut metadata, millis(wait));
-            Fault::check(code).map_err(|fault| format!("metadata of {name}: {}", fault.text))?;
+            Fault::check(code).map_err(|why| TopicError::NoMetadata {
+                topic: name.clone(),
+                why,
+            })?;
             let told = &*(*metadata).topics;
             let result = Fault::check(told.err).map(|()| told.partition_cnt);
             rd_kafka_metadata_destroy(metadata);
-            result.map_err(|fault| format!("topic {name}: {}", fault.text))?
+            result.map_err(|why| TopicError::Refused {
+                topic: name.clone(),
+                why,
+            })?
         };
         self.topics.insert(index, (topic, partitions));
         Ok(())
