@@ -75,8 +75,13 @@ pub struct Arrived {
     /// How many records have a key that belongs to another partition.
     pub foreign: u64,
     /// Why the other records wait, or `None` if all are placed.
-    pub waits: Option<String>,
+    pub waits: Option<SchemaAwaited>,
 }
+
+/// Why records wait for their schema.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SchemaAwaited(pub String);
 
 impl Arrivals {
     /// For the inputs of this partition. Call [`restart`](Arrivals::restart) before anything else.
@@ -324,7 +329,7 @@ impl Arrivals {
                 }
                 Timing::Unknown(why) => {
                     inbox.is_not_silent();
-                    arrived.waits = Some(why);
+                    arrived.waits = Some(SchemaAwaited(why));
                     stopped = Some(index);
                     break;
                 }

@@ -9,6 +9,6 @@ mod status;
 mod wiring;
 
 pub use layout::{InputLayout, Layout};
-pub use sources::{NoTime, Readers, Sources};
+pub use sources::{NoSchemaId, NoTime, ReadError, Readers, Sources};
 pub use status::{BudgetExceeded, Status};
 pub use wiring::{Form, LookupWire, Misfit, Misfits, OutputWire, ReplyForm, Wiring};

@@ -24,7 +24,7 @@ pub use crate::wit::{
     Question, Read, Shape, Span, StateReader, Store,
 };
 pub use compiled::{Rules, SandboxLimits};
-pub use engine::Engine;
+pub use engine::{Engine, EngineError};
 pub use refused::Refused;
 pub use sandbox::Sandbox;
 pub use trap::{Trap, TrapKind};

@@ -71,7 +71,7 @@ fn look(config: &Config) -> Vec<Finding> {
     let Some(component) = component else { return findings };
     let engine = match Engine::new() {
         Ok(engine) => engine,
-        Err(why) => return machine(why),
+        Err(why) => return machine(why.to_string()),
     };
     let (rules, found) = preflight::rules(&engine, &component, &config.rules.settings, config);
     findings.extend(found);

@@ -155,7 +155,7 @@ fn a_schema_that_nobody_can_tell_holds_its_partition_back() {
         &mut sources,
         WALL,
     );
-    assert_eq!(arrived.waits.as_deref(), Some("it is away"));
+    assert_eq!(arrived.waits.map(|why| why.to_string()).as_deref(), Some("it is away"));
     assert_eq!(
         (arrivals.position(Rank(0)), arrivals.len()),
         (Offset(2), 2),

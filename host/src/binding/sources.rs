@@ -7,8 +7,9 @@ use crate::config::{Format, InputConfig, TimeSource};
 use crate::log::InputRecord;
 use crate::record::{Millis, Rank};
 use crate::registry::{NoSchema, Schemas};
-use pelton_convert::{AvroTime, JsonReader, JsonTime, Resolver};
+use pelton_convert::{AvroTime, Incompatible, JsonReader, JsonTime, Resolver, Unreadable};
 use std::sync::Arc;
+use thiserror::Error;
 
 /// The inputs of a pipeline as one worker reads them, with compiled converters by schema id.
 pub struct Sources {
@@ -29,18 +30,52 @@ struct Source {
 struct Writer {
     id: u32,
     text: Arc<str>,
-    time: Option<Result<AvroTime, String>>,
+    time: Option<Result<AvroTime, Incompatible>>,
 }
 
 /// Why a record has no event time.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Error, PartialEq, Eq)]
 pub enum NoTime {
     /// It can't be read, as the log alone shows. Contains the reason.
+    #[error("{0}")]
     Unreadable(String),
     /// The registry has no schema with this id. This must be journaled, because the registry may have it later.
+    #[error("the registry knows no schema with id {0}")]
     UnknownSchema(u32),
     /// The registry is not available now, so the record and all after it must wait. Contains the reason.
+    #[error("{0}")]
     Wait(String),
+}
+
+/// Why a value has no schema id.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum NoSchemaId {
+    /// It ends within the id.
+    #[error("the value is too short for a schema id")]
+    TooShort,
+    /// It has no bytes.
+    #[error("the value is empty")]
+    Empty,
+    /// It begins with another byte than 0.
+    #[error("the value begins with byte {0}, not with 0 and a schema id")]
+    OtherStart(u8),
+}
+
+/// Why a value can't be converted to the schema that the rules want.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ReadError {
+    /// It does not say its schema.
+    #[error(transparent)]
+    NoSchemaId(#[from] NoSchemaId),
+    /// Its schema can't be had.
+    #[error(transparent)]
+    NoSchema(#[from] NoTime),
+    /// The rules' schema can't read what this one writes.
+    #[error("schema {0}: {1}")]
+    Incompatible(u32, Incompatible),
+    /// It is not a value of its schema.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
 }
 
 impl Sources {
@@ -75,7 +110,7 @@ impl Sources {
         // the rules need it.
         let avro = match (value, source.format) {
             (Some(value), Format::Avro) => {
-                let (id, datum) = split(value).map_err(NoTime::Unreadable)?;
+                let (id, datum) = split(value).map_err(|why| NoTime::Unreadable(why.to_string()))?;
                 Some((source.learn(id, self.schemas.as_deref())?, datum))
             }
             _ => None,
@@ -139,9 +174,7 @@ impl Writer {
     #[inline]
     fn time(&mut self, field: &str, datum: &[u8]) -> Result<Millis, NoTime> {
         let text = &self.text;
-        let program = self
-            .time
-            .get_or_insert_with(|| AvroTime::new(text, field).map_err(|e| e.to_string()));
+        let program = self.time.get_or_insert_with(|| AvroTime::new(text, field));
         match program {
             Ok(time) => time.of(datum).map_err(|e| NoTime::Unreadable(e.to_string())),
             Err(why) => Err(NoTime::Unreadable(format!("schema {}: {why}", self.id))),
@@ -150,14 +183,12 @@ impl Writer {
 }
 
 /// Splits a value into the schema id and the datum. It begins with byte 0.
-fn split(value: &[u8]) -> Result<(u32, &[u8]), String> {
+fn split(value: &[u8]) -> Result<(u32, &[u8]), NoSchemaId> {
     match value {
         [0, a, b, c, d, datum @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), datum)),
-        [0, ..] => Err("the value is too short for a schema id".into()),
-        [] => Err("the value is empty".into()),
-        [first, ..] => Err(format!(
-            "the value begins with byte {first}, not with 0 and a schema id"
-        )),
+        [0, ..] => Err(NoSchemaId::TooShort),
+        [] => Err(NoSchemaId::Empty),
+        [first, ..] => Err(NoSchemaId::OtherStart(*first)),
     }
 }
 
@@ -171,7 +202,7 @@ struct Reader {
     schema: Option<String>,
     json: Option<JsonReader>,
     /// By schema id. At most [`RESOLVERS`].
-    resolvers: Vec<(u32, Result<Resolver, String>)>,
+    resolvers: Vec<(u32, Result<Resolver, Incompatible>)>,
     recent: usize,
 }
 
@@ -181,11 +212,11 @@ const RESOLVERS: usize = 256;
 
 impl Readers {
     /// `schemas` are those that the rules declare for the inputs, by rank.
-    pub fn new(inputs: &[InputConfig], schemas: Vec<Option<String>>) -> Result<Readers, String> {
+    pub fn new(inputs: &[InputConfig], schemas: Vec<Option<String>>) -> Result<Readers, Incompatible> {
         let mut readers = vec![];
         for (input, schema) in inputs.iter().zip(schemas) {
             let json = match (&schema, input.format) {
-                (Some(schema), Format::Json) => Some(JsonReader::new(schema).map_err(|e| e.to_string())?),
+                (Some(schema), Format::Json) => Some(JsonReader::new(schema)?),
                 _ => None,
             };
             readers.push(Reader {
@@ -200,22 +231,25 @@ impl Readers {
 
     /// Appends the datum of a value, in the rules' schema.
     #[inline]
-    pub fn read(&mut self, sources: &mut Sources, rank: Rank, value: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    pub fn read(
+        &mut self,
+        sources: &mut Sources,
+        rank: Rank,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
         let reader = &mut self.readers[usize::from(rank)];
         if let Some(json) = &reader.json {
-            return json.convert(value, out).map_err(|e| e.to_string());
+            return Ok(json.convert(value, out)?);
         }
         let (id, datum) = split(value)?;
         if reader.resolvers.get(reader.recent).is_none_or(|recent| recent.0 != id) {
             reader.recent = match reader.resolvers.iter().position(|known| known.0 == id) {
                 Some(known) => known,
                 None => {
-                    let writer = sources.writer(rank, id).map_err(|e| match e {
-                        NoTime::Unreadable(why) | NoTime::Wait(why) => why,
-                        NoTime::UnknownSchema(id) => format!("the registry knows no schema with id {id}"),
-                    })?;
+                    let writer = sources.writer(rank, id)?;
                     let schema = reader.schema.as_deref().unwrap_or(&writer);
-                    let made = Resolver::new(&writer, schema).map_err(|e| format!("schema {id}: {e}"));
+                    let made = Resolver::new(&writer, schema);
                     if reader.resolvers.len() >= RESOLVERS {
                         reader.resolvers.clear();
                     }
@@ -230,8 +264,8 @@ impl Readers {
                 out.extend_from_slice(datum);
                 Ok(())
             }
-            Ok(resolver) => resolver.convert(datum, out).map_err(|e| e.to_string()),
-            Err(why) => Err(why.clone()),
+            Ok(resolver) => Ok(resolver.convert(datum, out)?),
+            Err(why) => Err(ReadError::Incompatible(id, why.clone())),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{Budget, Config, Format, InputConfig};
 use crate::record::TopicIx;
 use crate::registry::Schemas;
 use crate::rules::{Channel, Lookup, Rules, Store};
-use pelton_convert::{JsonReader, JsonWriter, Template, Validator};
+use pelton_convert::{Incompatible, JsonReader, JsonWriter, Template, Unreadable, Validator};
 use std::fmt::Display;
 
 /// Rules bound to a pipeline. Indexes are those of the description, unless it says otherwise.
@@ -138,7 +138,7 @@ impl Wiring {
     }
 
     /// New readers for the inputs. Each worker needs its own.
-    pub fn readers(&self) -> Result<Readers, String> {
+    pub fn readers(&self) -> Result<Readers, Incompatible> {
         let schemas = self
             .inputs
             .iter()
@@ -240,11 +240,11 @@ fn names<'a>(kind: &str, known: impl Iterator<Item = &'a String>) -> String {
 
 impl ReplyForm {
     /// Appends the datum of a reply. Fails if it does not match the declared schema.
-    pub fn read(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    pub fn read(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         match self {
-            ReplyForm::Json(json) => json.convert(body, out).map_err(|e| e.to_string()),
+            ReplyForm::Json(json) => json.convert(body, out),
             ReplyForm::Avro(valid) => {
-                valid.check(body).map_err(|e| e.to_string())?;
+                valid.check(body)?;
                 out.extend_from_slice(body);
                 Ok(())
             }

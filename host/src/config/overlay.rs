@@ -3,7 +3,21 @@
 //! Rule: an override wins over the file, may name any key by its dotted path, and is checked like the file.
 
 use super::Finding;
+use thiserror::Error;
 use toml::{Table, Value};
+
+/// Why a file can't be changed as wanted, and what to do.
+#[derive(Debug, Error)]
+enum OverlayError {
+    #[error("{name} is a list of {len}; give an index below {len}")]
+    NoItem { name: String, len: usize },
+    #[error("{0} is a value, not a table, and has no keys")]
+    NotATable(String),
+    #[error("${{ has no closing brace; write $${{ for the text ${{")]
+    NoBrace,
+    #[error("the environment variable {0} is not set; set it, or write ${{{0}:-default}}")]
+    NotSet(String),
+}
 
 /// Flattens the `[kafka]` table, so that `bootstrap.servers` is the same key in quotes or nested.
 pub(super) fn flatten_kafka(root: &mut Table) {
@@ -49,7 +63,7 @@ pub(super) fn set(root: &mut Table, assignment: &str, findings: &mut Vec<Finding
     }
     let value = value_of(text, key.starts_with("rules.settings."));
     if let Err(cure) = put(root, &path, value) {
-        findings.push(Finding::error(key, text, cure));
+        findings.push(Finding::error(key, text, cure.to_string()));
     }
 }
 
@@ -65,7 +79,7 @@ fn value_of(text: &str, all: bool) -> Value {
     }
 }
 
-fn put(table: &mut Table, path: &[&str], value: Value) -> Result<(), String> {
+fn put(table: &mut Table, path: &[&str], value: Value) -> Result<(), OverlayError> {
     // A path is never empty: `split` yields at least one part.
     let (first, rest) = (path[0], &path[1..]);
     if rest.is_empty() {
@@ -76,14 +90,14 @@ fn put(table: &mut Table, path: &[&str], value: Value) -> Result<(), String> {
     put_below(below, first, rest, value)
 }
 
-fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<(), String> {
+fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<(), OverlayError> {
     match at {
         Value::Table(table) => put(table, rest, value),
         Value::Array(items) => {
             let len = items.len();
             let item = rest[0].parse().ok().and_then(|index: usize| items.get_mut(index));
             let Some(item) = item else {
-                return Err(format!("{name} is a list of {len}; give an index below {len}"));
+                return Err(OverlayError::NoItem { name: name.into(), len });
             };
             if rest.len() == 1 {
                 *item = value;
@@ -91,7 +105,7 @@ fn put_below(at: &mut Value, name: &str, rest: &[&str], value: Value) -> Result<
             }
             put_below(item, rest[0], &rest[1..], value)
         }
-        _ => Err(format!("{name} is a value, not a table, and has no keys")),
+        _ => Err(OverlayError::NotATable(name.into())),
     }
 }
 
@@ -100,7 +114,7 @@ pub(super) fn fill(at: &str, value: &mut Value, env: &dyn Fn(&str) -> Option<Str
     match value {
         Value::String(text) if text.contains("${") => match filled(text, env) {
             Ok(new) => *text = new,
-            Err(cure) => findings.push(Finding::error(at, text.clone(), cure)),
+            Err(cure) => findings.push(Finding::error(at, text.clone(), cure.to_string())),
         },
         Value::Table(table) => {
             for (key, value) in table.iter_mut() {
@@ -121,7 +135,7 @@ pub(super) fn fill(at: &str, value: &mut Value, env: &dyn Fn(&str) -> Option<Str
     }
 }
 
-fn filled(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+fn filled(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, OverlayError> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -133,7 +147,7 @@ fn filled(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, St
         }
         out.push_str(&rest[..start]);
         let Some(len) = rest[start..].find('}') else {
-            return Err("${ has no closing brace; write $${ for the text ${".into());
+            return Err(OverlayError::NoBrace);
         };
         let inside = &rest[start + 2..start + len];
         let (name, default) = inside
@@ -144,11 +158,7 @@ fn filled(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, St
         match (value, default) {
             (Some(value), _) => out.push_str(&value),
             (None, Some(default)) => out.push_str(default),
-            (None, None) => {
-                return Err(format!(
-                    "the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
-                ));
-            }
+            (None, None) => return Err(OverlayError::NotSet(name.into())),
         }
         rest = &rest[start + len + 1..];
     }

@@ -15,7 +15,29 @@ use crate::config::{Config, Finding, Format, OnDataLoss, OwnedTopic, SchemaSourc
 use crate::error::{Failure, Result};
 use crate::log::TopicInfo;
 use crate::registry::{NoSchema, Schemas};
-use pelton_avro_schema::{Kind, Logical, Schema};
+use pelton_avro_schema::{Invalid, Kind, Logical, Schema};
+use thiserror::Error;
+
+/// Why a schema has no event time in a field.
+#[derive(Debug, Error)]
+enum NoEventTime {
+    #[error(transparent)]
+    Schema(#[from] Invalid),
+    #[error("a record, or a union of records, is needed for a time in a field; or give time = \"timestamp\"")]
+    NotARecord,
+    #[error("{record} has no field {field}; it has {fields}")]
+    NoField {
+        record: String,
+        field: String,
+        fields: String,
+    },
+    #[error("{record}.{field} must be a long with the logical type timestamp-millis or timestamp-micros, is {found}")]
+    NotATime {
+        record: String,
+        field: String,
+        found: String,
+    },
+}
 
 /// Checks that the component's file exists and is WebAssembly.
 pub fn rules_file(config: &Config) -> Vec<Finding> {
@@ -88,8 +110,8 @@ pub fn answers(config: &Config, schemas: &dyn Schemas) -> Result<()> {
 }
 
 /// Checks that every record of the schema has the field, as a time.
-fn event_time(schema: &str, field: &str) -> std::result::Result<(), String> {
-    let schema = Schema::parse(schema).map_err(|error| error.to_string())?;
+fn event_time(schema: &str, field: &str) -> std::result::Result<(), NoEventTime> {
+    let schema = Schema::parse(schema)?;
     let root = [schema.root()];
     let records = match schema.kind(schema.root()) {
         Kind::Union(branches) => branches,
@@ -97,21 +119,24 @@ fn event_time(schema: &str, field: &str) -> std::result::Result<(), String> {
     };
     for record in records {
         let Kind::Record(name, fields) = schema.kind(*record) else {
-            return Err(
-                "a record, or a union of records, is needed for a time in a field; or give time = \"timestamp\"".into(),
-            );
+            return Err(NoEventTime::NotARecord);
         };
         let name = name.short();
         let Some(found) = fields.iter().find(|candidate| *candidate.name == *field) else {
             let names: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
-            return Err(format!("{name} has no field {field}; it has {}", names.join(", ")));
+            return Err(NoEventTime::NoField {
+                record: name.to_string(),
+                field: field.into(),
+                fields: names.join(", "),
+            });
         };
         let time = schema.node(found.node).logical;
         if !matches!(time, Logical::TimestampMillis | Logical::TimestampMicros) {
-            let found = schema.describe(found.node);
-            return Err(format!(
-                "{name}.{field} must be a long with the logical type timestamp-millis or timestamp-micros, is {found}"
-            ));
+            return Err(NoEventTime::NotATime {
+                record: name.to_string(),
+                field: field.into(),
+                found: schema.describe(found.node).to_string(),
+            });
         }
     }
     Ok(())

@@ -73,7 +73,7 @@ pub fn client(config: Config, runtime: &tokio::runtime::Handle) -> anyhow::Resul
     }
     let schemas = schemas(&config, runtime)?;
     let outputs = output_partitions(&config, log.as_ref())?;
-    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    let engine = Engine::new()?;
     Ok(DeployClient {
         log,
         layout: Arc::new(Layout::new(&config, partitions)),
@@ -258,8 +258,7 @@ impl Start {
     /// Runs the instance until it ends, or is told to.
     fn serve(self, rules: DeployedRules, local: Local) -> anyhow::Result<()> {
         let Start { config, metrics, .. } = &self;
-        let services =
-            HttpServices::new(&config.lookups, self.runtime.handle(), metrics).map_err(anyhow::Error::msg)?;
+        let services = HttpServices::new(&config.lookups, self.runtime.handle(), metrics)?;
         let tasks = rules.layout.partitions as usize;
         let running = RunningInstance::start(InstanceParts {
             config: config.clone(),

@@ -34,7 +34,7 @@ impl Drop for Ticking {
 
 impl Ticking {
     /// Starts the clock of a compiler.
-    pub(super) fn start(engine: wasmtime::Engine) -> Result<Ticking, String> {
+    pub(super) fn start(engine: wasmtime::Engine) -> std::io::Result<Ticking> {
         let (stop, stopped) = mpsc::channel();
         let clock = engine.clone();
         let tick = move || {
@@ -46,7 +46,7 @@ impl Ticking {
         Ok(Ticking {
             engine,
             stop: Some(stop),
-            thread: Some(thread.map_err(|error| format!("no thread for the time limits: {error}"))?),
+            thread: Some(thread?),
         })
     }
 }

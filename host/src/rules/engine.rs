@@ -10,11 +10,23 @@ use super::{Refused, Version, load, sandbox, wasi};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Weak};
+use thiserror::Error;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, OptLevel};
 
 /// Native stack of a guest, in bytes. It is a quarter of a thread's 2 MiB. The host needs the rest.
 const STACK: usize = 512 << 10;
+
+/// Why this machine can't compile rules.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Wasmtime does not support it.
+    #[error("{0:#}")]
+    Unsupported(wasmtime::Error),
+    /// The clock's thread can't be started.
+    #[error("no thread for the time limits: {0}")]
+    NoClock(std::io::Error),
+}
 
 /// Compiles rules. It is cheap to clone. Its thread stops when the engine and all its rules and sandboxes are dropped.
 #[derive(Clone)]
@@ -33,7 +45,7 @@ type Made = (Hash, Weak<Compiled>);
 impl Engine {
     /// A compiler for this machine, with its clock. Fails if the machine is not supported, or the thread can't be
     /// started.
-    pub fn new() -> Result<Engine, String> {
+    pub fn new() -> Result<Engine, EngineError> {
         let mut config = Config::new();
         config
             .wasm_component_model(true)
@@ -49,9 +61,9 @@ impl Engine {
             .parallel_compilation(false);
         #[cfg(feature = "profiling")]
         config.profiler(wasmtime::ProfilingStrategy::PerfMap);
-        let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
+        let engine = wasmtime::Engine::new(&config).map_err(EngineError::Unsupported)?;
         Ok(Engine {
-            clock: Arc::new(Ticking::start(engine)?),
+            clock: Arc::new(Ticking::start(engine).map_err(EngineError::NoClock)?),
             made: Arc::default(),
         })
     }

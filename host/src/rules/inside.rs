@@ -173,8 +173,8 @@ impl wit::host::Host for Inside {
         let Some(inputs) = self.inputs else {
             return Err(self.end(TrapKind::Host, "get-many was called outside of process"));
         };
-        if let Err(text) = verify::reads(reads, bytes, inputs, &self.description) {
-            return Err(self.end(TrapKind::Host, text));
+        if let Err(wrong) = verify::reads(reads, bytes, inputs, &self.description) {
+            return Err(self.end(TrapKind::Host, wrong));
         }
         AnyState::get_many(&mut *self.state, reads, bytes).map_err(|text| self.end(TrapKind::Host, text))
     }

@@ -260,24 +260,47 @@ fn tag(bytes: usize) -> Result<(), Fault<'static>> {
     }
 }
 
+/// A read that can't be answered, because it is wrong in itself.
+#[derive(Debug, Error)]
+#[error("get-many: read {read} {fault}")]
+pub(super) struct WrongRead {
+    /// Its index in the call.
+    read: usize,
+    fault: ReadFault,
+}
+
+#[derive(Debug, Error)]
+enum ReadFault {
+    #[error("names input {named} of {inputs}")]
+    NoInput { named: u32, inputs: usize },
+    #[error("names store {named} of {stores}")]
+    NoStore { named: u16, stores: usize },
+    #[error("has a span outside of its {0} bytes")]
+    SpanOutside(usize),
+    #[error("asks for an entry of store `{0}`, which has one value and no entries")]
+    NoEntries(String),
+}
+
 /// Checks the reads of a `get-many` call, in a batch of `inputs` inputs.
-pub(super) fn reads(reads: &[Read], bytes: &[u8], inputs: usize, description: &Description) -> Result<(), String> {
+pub(super) fn reads(reads: &[Read], bytes: &[u8], inputs: usize, description: &Description) -> Result<(), WrongRead> {
     for (i, read) in reads.iter().enumerate() {
-        let what = if read.of as usize >= inputs {
-            format!("names input {} of {inputs}", read.of)
+        let fault = if read.of as usize >= inputs {
+            ReadFault::NoInput { named: read.of, inputs }
         } else if usize::from(read.store) >= description.stores.len() {
-            format!("names store {} of {}", read.store, description.stores.len())
+            ReadFault::NoStore {
+                named: read.store,
+                stores: description.stores.len(),
+            }
         } else if !within(read.entry, bytes) || (read.what == Question::PageAfter && !within(read.after, bytes)) {
-            format!("has a span outside of its {} bytes", bytes.len())
+            ReadFault::SpanOutside(bytes.len())
         } else if description.stores[usize::from(read.store)].shape == Shape::Value
             && (read.what != Question::Entry || read.entry.len > 0)
         {
-            let name = &description.stores[usize::from(read.store)].name;
-            format!("asks for an entry of store `{name}`, which has one value and no entries")
+            ReadFault::NoEntries(description.stores[usize::from(read.store)].name.clone())
         } else {
             continue;
         };
-        return Err(format!("get-many: read {i} {what}"));
+        return Err(WrongRead { read: i, fault });
     }
     Ok(())
 }

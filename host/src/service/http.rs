@@ -20,9 +20,11 @@ use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, Url};
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
@@ -60,9 +62,30 @@ struct Service {
     refusals: AtomicU64,
 }
 
+/// Why a service's HTTP client can't be made.
+#[derive(Debug, Error)]
+pub enum NoClient {
+    /// A configured header is not valid.
+    #[error("lookups.{lookup}.headers: {why}")]
+    Header {
+        /// The lookup in the config.
+        lookup: String,
+        /// What is wrong with the header.
+        why: String,
+    },
+    /// The client can't be built, for example because there is no TLS.
+    #[error("lookups.{lookup}: no HTTP client: {why}")]
+    NotBuilt {
+        /// The lookup in the config.
+        lookup: String,
+        /// The client's reason.
+        why: reqwest::Error,
+    },
+}
+
 impl HttpServices {
     /// The lookups of the config, by index. Calls run on `runtime`. Fails if the HTTP client can't be made (TLS).
-    pub fn new(lookups: &[LookupConfig], runtime: &Handle, metrics: &Metrics) -> Result<HttpServices, String> {
+    pub fn new(lookups: &[LookupConfig], runtime: &Handle, metrics: &Metrics) -> Result<HttpServices, NoClient> {
         let mut services = Vec::new();
         let mut queues = Vec::new();
         for (index, config) in lookups.iter().enumerate() {
@@ -132,13 +155,15 @@ impl Services for HttpServices {
     }
 }
 
-fn client(config: &LookupConfig) -> Result<Client, String> {
+fn client(config: &LookupConfig) -> Result<Client, NoClient> {
     let mut headers = HeaderMap::new();
     for (name, value) in &config.headers {
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|error| format!("lookups.{}.headers: {error}", config.name))?;
-        let value =
-            HeaderValue::from_str(value).map_err(|error| format!("lookups.{}.headers: {error}", config.name))?;
+        let wrong = |why: &dyn Display| NoClient::Header {
+            lookup: config.name.clone(),
+            why: why.to_string(),
+        };
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(&error))?;
+        let value = HeaderValue::from_str(value).map_err(|error| wrong(&error))?;
         headers.insert(name, value);
     }
     Client::builder()
@@ -148,7 +173,10 @@ fn client(config: &LookupConfig) -> Result<Client, String> {
         .timeout(config.timeout)
         .pool_max_idle_per_host(config.in_flight)
         .build()
-        .map_err(|error| format!("lookups.{}: no HTTP client: {error}", config.name))
+        .map_err(|why| NoClient::NotBuilt {
+            lookup: config.name.clone(),
+            why,
+        })
 }
 
 /// Takes questions in their order when a call is allowed. A question keeps its permit between attempts, so that a

@@ -5,6 +5,7 @@
 use crate::record::{Millis, Offset, Partition};
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
+use thiserror::Error;
 
 /// The report of one task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,9 +43,23 @@ fn is_first(format: &u32) -> bool {
     *format == 0
 }
 
+/// Why a report can't be read.
+#[derive(Debug, Error)]
+pub enum UnreadableReport {
+    /// It has a newer format than this build knows.
+    #[error(
+        "it has format version {0}, which a newer Pelton has written, and this one reads versions up to {FORMAT}: upgrade \
+         this instance to see it"
+    )]
+    Newer(u32),
+    /// It is not the JSON of a report.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
 impl ShadowReport {
     /// Decodes a report from the topic, or says why it can't.
-    pub fn read(json: &[u8]) -> Result<ShadowReport, String> {
+    pub fn read(json: &[u8]) -> Result<ShadowReport, UnreadableReport> {
         // The version comes first, because other versions may have other fields.
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -52,12 +67,9 @@ impl ShadowReport {
             format: u32,
         }
         match serde_json::from_slice(json) {
-            Ok(Version { format }) if format > FORMAT => Err(format!(
-                "it has format version {format}, which a newer Pelton has written, and this one reads versions up to {FORMAT}: \
-                 upgrade this instance to see it"
-            )),
-            Ok(_) => serde_json::from_slice(json).map_err(|why| why.to_string()),
-            Err(why) => Err(why.to_string()),
+            Ok(Version { format }) if format > FORMAT => Err(UnreadableReport::Newer(format)),
+            Ok(_) => Ok(serde_json::from_slice(json)?),
+            Err(why) => Err(why.into()),
         }
     }
 }

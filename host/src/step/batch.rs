@@ -131,7 +131,7 @@ impl BatchBuilder {
             Some(value) => {
                 if let Err(why) = cx.guest.readers.read(cx.sources, read.rank, value, bytes) {
                     bytes.truncate(start);
-                    return Err(unreadable(why));
+                    return Err(unreadable(why.to_string()));
                 }
             }
         }

@@ -14,7 +14,7 @@ pub use port::LivePort;
 
 use super::epoch::Piece;
 use crate::arrivals::Waiting;
-use crate::binding::{Form, NoTime, Sources};
+use crate::binding::{Form, Sources};
 use crate::metrics::DeadLetterReason;
 use crate::record::journal::{JournalEntry, JournalInput, Verdict};
 use crate::record::{StepKey, murmur2};
@@ -51,8 +51,7 @@ impl LivePort<'_> {
         let why = match verdict {
             Some(verdict) => verdict.to_string(),
             None => match sources.time(record) {
-                Err(NoTime::Unreadable(why) | NoTime::Wait(why)) => why,
-                Err(NoTime::UnknownSchema(id)) => format!("the registry knows no schema with id {id}"),
+                Err(why) => why.to_string(),
                 Ok(_) => "its time is further ahead of the broker's append time than max_ahead allows".into(),
             },
         };

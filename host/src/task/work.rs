@@ -11,7 +11,7 @@ use super::ledger::Snapshot;
 use super::live::LivePort;
 use super::schedule::{CantHold, Moment};
 use super::undeclared::Letters;
-use crate::arrivals::{Arrived, Demand, Heartbeat};
+use crate::arrivals::{Arrived, Demand, Heartbeat, SchemaAwaited};
 use crate::binding::{Sources, Wiring};
 use crate::deploy::protocol::{Committed, ControlRecord, Decision, nonce};
 use crate::deploy::{Prepare, RulesSchedule};
@@ -35,13 +35,18 @@ impl Task {
         sources: &mut Sources,
         wall: Millis,
         epoch: &mut Epoch,
-    ) -> Result<(), String> {
+    ) -> Result<(), SchemaAwaited> {
         let arrived = self.arrivals.push(chunk, sources, wall);
         self.arrived(arrived, wall, epoch)
     }
 
     /// Tries the records again that wait for a schema.
-    pub fn retry_schemas(&mut self, sources: &mut Sources, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
+    pub fn retry_schemas(
+        &mut self,
+        sources: &mut Sources,
+        wall: Millis,
+        epoch: &mut Epoch,
+    ) -> Result<(), SchemaAwaited> {
         for rank in self.arrivals.ranks() {
             while let Some(arrived) = self.arrivals.retry(rank, sources, wall) {
                 self.arrived(arrived, wall, epoch)?;
@@ -55,7 +60,7 @@ impl Task {
         self.arrivals.waits_for_schema()
     }
 
-    fn arrived(&mut self, arrived: Arrived, wall: Millis, epoch: &mut Epoch) -> Result<(), String> {
+    fn arrived(&mut self, arrived: Arrived, wall: Millis, epoch: &mut Epoch) -> Result<(), SchemaAwaited> {
         let rank = arrived.rank;
         for (offset, verdict) in arrived.verdicts {
             let entry = JournalEntry::Verdict { rank, offset, verdict };

@@ -22,7 +22,7 @@ impl Compiler {
     /// A compiler that has compiled nothing yet.
     pub fn new() -> Result<Compiler, String> {
         let inner = Inner {
-            engine: Engine::new()?,
+            engine: Engine::new().map_err(|why| why.to_string())?,
             compiled: Mutex::default(),
         };
         Ok(Compiler(Arc::new(inner)))

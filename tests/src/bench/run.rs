@@ -230,7 +230,7 @@ fn measure(
     };
     let schemas: Arc<dyn Schemas> = Arc::new(Folder::open(folder)?);
     let component = std::fs::read(&options.rules).with_context(|| options.rules.display().to_string())?;
-    let engine = Engine::new().map_err(anyhow::Error::msg)?;
+    let engine = Engine::new()?;
     let outputs = output_partitions(&config, log.as_ref())?;
     let compile = compiler(engine, config.clone(), Some(schemas.clone()), outputs);
     let settings = &config.rules.settings;
@@ -242,7 +242,7 @@ fn measure(
         .enable_all()
         .build()?;
     let metrics = Arc::new(Metrics::of(&config));
-    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics).map_err(anyhow::Error::msg)?;
+    let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics)?;
     let tasks: Vec<_> = (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
     let sum = |of: &dyn Fn(&pelton::metrics::TaskMetrics) -> u64| tasks.iter().map(of).sum::<u64>();
     let enriched = || sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum());

@@ -24,7 +24,7 @@ pub type Compiling = JoinHandle<anyhow::Result<Compiled>>;
 /// Starts to compile the rules on their own thread.
 pub fn compile(config: Arc<Config>) -> std::io::Result<Compiling> {
     std::thread::Builder::new().name("compile".into()).spawn(move || {
-        let engine = Engine::new().map_err(anyhow::Error::msg)?;
+        let engine = Engine::new()?;
         let component = match component(&config) {
             Ok(component) => component,
             Err(why) => {
