@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::registry::confluent::Confluent;
 use crate::registry::folder::Folder;
 use crate::registry::{NoSchema, Schemas};
+#[cfg(feature = "kafka")]
 use crate::rules::Engine;
 use crate::service::http::HttpServices;
 use crate::store::Directory;
