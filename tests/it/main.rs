@@ -3,6 +3,8 @@
 //! Each module is marked as a test, so that its helpers may `unwrap` like tests.
 
 #[cfg(test)]
+mod bindings;
+#[cfg(test)]
 mod deploys;
 #[cfg(all(feature = "kafka", feature = "rocks"))]
 #[cfg(test)]

@@ -56,9 +56,7 @@ impl Engine {
             .cranelift_opt_level(OptLevel::Speed)
             .cranelift_nan_canonicalization(true)
             .wasm_relaxed_simd(false)
-            .wasm_memory64(false)
-            // Other tasks run during a compilation, so it must not take all cores.
-            .parallel_compilation(false);
+            .wasm_memory64(false);
         #[cfg(feature = "profiling")]
         config.profiler(wasmtime::ProfilingStrategy::PerfMap);
         let engine = wasmtime::Engine::new(&config).map_err(EngineError::Unsupported)?;
