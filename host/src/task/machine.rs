@@ -268,9 +268,9 @@ impl Task {
         }
     }
 
-    /// Bytes that its state takes in memory.
-    pub fn state_bytes(&self) -> usize {
-        self.state.rows().bytes()
+    /// Size of its rows, in bytes.
+    pub fn row_bytes(&self) -> usize {
+        self.state.rows().row_bytes()
     }
 
     /// See [`TaskState::take_misses`].

@@ -233,9 +233,7 @@ impl Flushes {
             .map(|progress| progress.begun)
             .unwrap_or_default();
         // Counted in bytes, because a changelog record can have anything between a few KiB and 512 KiB.
-        task.changelog() > begun
-            && task.unflushed() >= self.flush_bytes
-            && task.unflushed() >= task.state_bytes() as u64
+        task.changelog() > begun && task.unflushed() >= self.flush_bytes && task.unflushed() >= task.row_bytes() as u64
     }
 
     fn begin(&mut self, task: &mut Task) {

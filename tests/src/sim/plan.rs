@@ -56,6 +56,8 @@ pub struct Plan {
     pub slow_cluster: f64,
     /// How often a question that a restore asks the disk takes long to answer.
     pub slow_disk: f64,
+    /// How often it takes long to wipe what is stored.
+    pub slow_wipes: f64,
     /// The instances start this long after the first record.
     pub starts_late: Millis,
     /// The deploys, in order.
@@ -109,6 +111,8 @@ pub struct Chaos {
     pub damage: f64,
     /// The share of questions to the cluster that get no answer.
     pub silence: f64,
+    /// The share of slow wipes of a disk during which the group considers the instance dead.
+    pub unheard: f64,
 }
 
 impl Plan {
@@ -162,6 +166,7 @@ impl Plan {
             cuts: 1.0,
             slow_cluster: 0.0,
             slow_disk: 0.0,
+            slow_wipes: 0.0,
             starts_late: 0,
             acts: vec![],
             instances: (0..dice.between(1..=2)).map(|_| dice.between(1..=2) as usize).collect(),
@@ -186,6 +191,7 @@ impl Plan {
                 fuses: 0.0,
                 damage: 0.0,
                 silence: 0.0,
+                unheard: 0.0,
             },
             traffic: traffic::make(&shape, dice),
         };
@@ -247,8 +253,8 @@ impl Plan {
     pub fn with_unrest(seed: u64) -> Plan {
         let dice = &mut Dice::new(seed ^ 0x0057_a75e);
         let (mut plan, span, grain) = Plan::restless(seed, dice, &[5_000, 30_000, 120_000]);
-        if dice.chance(0.2) {
-            plan.restores_badly();
+        if dice.chance(0.3) {
+            plan.restores_badly(dice);
         }
         if dice.chance(0.3) {
             let acts = acts::deploys(dice, span, grain);
@@ -257,16 +263,19 @@ impl Plan {
         plan
     }
 
-    /// Most disks are damaged and slow, and the group considers instances dead all the time. So restores are abandoned while
-    /// they wait for a disk, and others of the same task overtake them.
-    fn restores_badly(&mut self) {
+    /// Most disks are damaged and slow, and the group considers instances dead, above all those that wait for a disk. So
+    /// restores are abandoned while they wipe what is stored, and others of the same task overtake them. If there is only
+    /// one instance, the task always comes back to the same disk.
+    fn restores_badly(&mut self, dice: &mut Dice) {
+        self.instances.truncate(dice.pick(&[1, 1, 2, 3]));
         self.disk = true;
-        self.slow_disk = 0.3;
+        (self.slow_disk, self.slow_wipes) = (0.1, 0.5);
         self.flush_bytes = 1;
         self.chaos = Chaos {
             kills: 0.0005,
-            evictions: 0.01,
+            evictions: 0.003,
             damage: 0.02,
+            unheard: 0.5,
             looks: self.chaos.looks,
             ..Chaos::default()
         };
@@ -362,6 +371,7 @@ impl Plan {
         plan.supervises = dice.pick(&[1.0, 1.0, 0.05]);
         plan.slow_cluster = dice.pick(&[0.0, 0.05]);
         plan.slow_disk = dice.pick(&[0.0, 0.1, 0.3]);
+        plan.slow_wipes = plan.slow_disk * 3.0;
         plan.starts_late = dice.pick(&[0, shape.span / 4]);
         // An instance that is busy counts only a part of the time that passes.
         plan.longest_stuck = dice.pick(&[100_000, 10_000_000]);

@@ -289,16 +289,21 @@ impl World {
                 return Ok(false);
             }
             let (claim, question) = life.instance.restoring(index);
-            let slow = match question {
-                Some(RestoreQuestion::Stamp | RestoreQuestion::Load(_)) => self.plan.slow_disk,
-                // It removes everything, so it takes longer than the others.
-                Some(RestoreQuestion::Wipe) => self.plan.slow_disk * 3.0,
-                _ => self.plan.slow_cluster,
+            let (slow, longest) = match question {
+                // It removes everything, so it never takes only a moment.
+                Some(RestoreQuestion::Wipe) => (self.plan.slow_wipes, [1_000, 10_000, 60_000]),
+                Some(RestoreQuestion::Stamp | RestoreQuestion::Load(_)) => (self.plan.slow_disk, [10, 1_000, 600_000]),
+                _ => (self.plan.slow_cluster, [10, 1_000, 600_000]),
             };
+            let wipes = matches!(question, Some(RestoreQuestion::Wipe));
             if self.dice.chance(slow) {
-                let longest = self.dice.pick(&[10, 1_000, 600_000]);
+                let longest = self.dice.pick(&longest);
                 let length = Duration::from_millis(self.dice.between(1..=longest) as u64);
                 process.hung.insert(claim, now.mono + length);
+                // Such a disk holds up the whole machine, so that the group doesn't hear of the instance in time.
+                if wipes && self.dice.chance(self.plan.chaos.unheard) {
+                    self.cluster.evict(&process.name);
+                }
                 return Ok(false);
             }
             if !process.restore(index)? || process.restores() < restores {

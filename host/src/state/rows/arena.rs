@@ -89,7 +89,6 @@ impl Arena {
     }
 
     /// Bytes in blocks that are in use.
-    #[cfg(test)]
     pub fn used(&self) -> usize {
         self.used * UNIT
     }

@@ -146,10 +146,18 @@ impl Rows {
         self.len() == 0
     }
 
-    /// Memory in use, in bytes. It visits all maps, so it is only for metrics.
+    /// Memory taken from the system, in bytes. It visits all maps, so it is only for metrics.
     pub fn bytes(&self) -> usize {
-        let maps: usize = self.maps.iter().flatten().map(|map| map.bytes()).sum();
-        self.arena.reserved() + self.index.bytes() + self.rows.capacity() * size_of::<Row>() + maps
+        self.arena.reserved() + self.index.bytes() + self.rows.capacity() * size_of::<Row>() + self.map_bytes()
+    }
+
+    /// Size of the rows themselves, in bytes, without memory that is only reserved for more of them. It visits all maps.
+    pub fn row_bytes(&self) -> usize {
+        self.arena.used() + self.map_bytes()
+    }
+
+    fn map_bytes(&self) -> usize {
+        self.maps.iter().flatten().map(|map| map.bytes()).sum()
     }
 
     /// The number of committed rows that the store does not have as they are.
