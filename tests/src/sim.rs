@@ -16,25 +16,32 @@ mod dice;
 mod evidence;
 mod instance;
 mod letting_go;
+mod lines;
 mod mortal;
+mod noted;
+mod outcomes;
 mod patience;
 mod plan;
 mod process;
 mod report;
+mod run;
+mod running;
 mod service;
 mod setup;
 mod state;
+mod topics;
 mod traffic;
 mod trials;
 mod trouble;
+mod turns;
 mod versions;
 mod world;
 
 pub use evidence::{Output, results};
 pub use plan::{Chaos, Plan};
-pub use report::Report;
+pub use report::{Report, Wrong};
 pub use traffic::{Arrival, Shape, records};
-pub use world::{World, Wrong};
+pub use world::World;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

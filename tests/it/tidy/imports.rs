@@ -38,7 +38,9 @@ struct File {
 impl Imports {
     /// Reads the crate whose sources are in this folder.
     pub fn of(folder: &str) -> Imports {
-        let sources = rust().filter(|(path, _)| path.starts_with(folder) && !is_test(path));
+        // What is a test is decided within the crate: the folder of a crate may itself be one of tests.
+        let within = |path: &str| path.starts_with(folder) && !is_test(&path[folder.len() - 1..]);
+        let sources = rust().filter(|(path, _)| within(path));
         let files = sources
             .map(|(path, text)| (module(&path, folder), read(path, &text)))
             .collect();

@@ -5,11 +5,14 @@
 //! - The changelog, read from its start, rebuilds the state that the auditor expects. It is also the state that the
 //!   task has in memory.
 
-use super::decided;
 use super::evidence::{self, Evidence};
+use super::lines::same;
+use super::outcomes;
+use super::report::Wrong;
 use super::state;
+use super::topics;
 use super::trials;
-use super::world::{World, Wrong};
+use super::world::World;
 use crate::auditor::{self, Expected};
 use crate::told;
 use pelton::error::Failure;
@@ -61,9 +64,9 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
         world.with_beginnings(partition, |world| end_from(world, partition))?;
     }
     evidence::nothing_else(world)?;
-    decided::end(world)?;
+    outcomes::end(world)?;
     trials::end(world)?;
-    world.report.fingerprint = evidence::fingerprint(world);
+    world.report.fingerprint = topics::fingerprint(world);
     Ok(())
 }
 
@@ -122,7 +125,7 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
             Err(Failure::Retry(_)) => return Ok(None),
             Err(why) => return Err(format!("task {partition} can't be restored: {why}")),
         }
-        let (_, stable, end) = evidence::offsets(world, world.layout.changelog, partition);
+        let (_, stable, end) = topics::offsets(world, world.layout.changelog, partition);
         if stable < end {
             return Ok(None);
         }
@@ -140,7 +143,7 @@ pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), W
         let value = record.value.as_deref().unwrap_or_default();
         value.windows(id.len()).any(|window| window == &*id)
     };
-    if evidence::read(world, world.layout.changelog, partition)
+    if topics::read(world, world.layout.changelog, partition)
         .iter()
         .rev()
         .any(holds)
@@ -188,24 +191,4 @@ fn check_offsets(world: &World, task: &Task) -> Result<(), Wrong> {
         }
     }
     Ok(())
-}
-
-/// Checks that two sorted lists of lines are equal. The error names the first lines that differ.
-pub fn same(what: &str, is: &[String], must: &[String]) -> Result<(), Wrong> {
-    if is == must {
-        return Ok(());
-    }
-    let extra: Vec<_> = is.iter().filter(|line| !must.contains(line)).take(5).collect();
-    let missing: Vec<_> = must.iter().filter(|line| !is.contains(line)).take(5).collect();
-    let first = is
-        .iter()
-        .zip(must)
-        .position(|(is, must)| is != must)
-        .unwrap_or(is.len().min(must.len()));
-    Err(format!(
-        "{what} is not what it must be ({} lines, {} expected; the first that differs is number {first}).\nToo much: {extra:#?}\n\
-         Missing: {missing:#?}",
-        is.len(),
-        must.len()
-    ))
 }

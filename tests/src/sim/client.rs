@@ -5,14 +5,16 @@
 
 use super::acts::{Act, Dawdle, Which};
 use super::mortal::{Fuse, Mortal};
-use super::versions::{self, DEPLOYED, FRAGILE};
-use super::world::{World, Wrong};
+use super::report::Wrong;
+use super::versions::{self, Bench, DEPLOYED, FRAGILE};
+use pelton::binding::Layout;
 use pelton::deploy::batch::ControlBatch;
 use pelton::deploy::compile::declared;
 use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
 use pelton::deploy::protocol::{Control, ControlRecord, Decision, Deploy, DeployState, KnownDeploy, nonce};
 use pelton::deploy::reader::ControlReader;
 use pelton::error::{Failure, Result};
+use pelton::log::embedded::{Clock, Embedded};
 use pelton::log::{Log, Outcome, Producer};
 use pelton::record::{Offset, VersionId};
 use std::sync::Arc;
@@ -25,6 +27,16 @@ pub struct DeployClient {
     log: Arc<dyn Log>,
     fuse: Fuse,
     at: At,
+    to: Target,
+}
+
+/// What a client deploys to.
+pub struct Target {
+    pub pipeline: String,
+    pub cluster: Embedded,
+    pub clock: Clock,
+    pub layout: Arc<Layout>,
+    pub bench: Bench,
 }
 
 /// How far it has come.
@@ -40,26 +52,27 @@ enum At {
 
 impl DeployClient {
     /// An author that is going to do this.
-    pub fn new(world: &World, number: usize, act: Act) -> DeployClient {
+    pub fn new(to: Target, number: usize, act: Act) -> DeployClient {
         let name = format!("author-{number}");
-        let fuse = Fuse::new(&world.cluster, &name);
+        let fuse = Fuse::new(&to.cluster, &name);
         if let Some((calls, made)) = act.dies {
             fuse.light(calls, made);
         }
-        let topics = world.layout.topics.clone();
-        let log = Arc::new(world.cluster.instance(topics, &world.config.name, &name)) as Arc<dyn Log>;
+        let topics = to.layout.topics.clone();
+        let log = Arc::new(to.cluster.instance(topics, &to.pipeline, &name)) as Arc<dyn Log>;
         DeployClient {
             act,
             name,
             log: Arc::new(Mortal::new(log, &fuse)),
             fuse,
             at: At::Start,
+            to,
         }
     }
 
     /// Takes the next step. Returns false if it is finished or dead.
-    pub fn step(&mut self, world: &World) -> std::result::Result<bool, Wrong> {
-        match self.go_on(world) {
+    pub fn step(&mut self) -> std::result::Result<bool, Wrong> {
+        match self.go_on() {
             _ if self.fuse.is_dead() => Ok(false),
             Ok(()) => Ok(!matches!(self.at, At::Done)),
             Err(Failure::Retry(_)) => Ok(true),
@@ -67,10 +80,10 @@ impl DeployClient {
         }
     }
 
-    fn go_on(&mut self, world: &World) -> Result<()> {
+    fn go_on(&mut self) -> Result<()> {
         match &mut self.at {
             At::Start => {
-                let reader = ControlReader::begin(self.log.clone(), world.layout.clone())?;
+                let reader = ControlReader::begin(self.log.clone(), self.to.layout.clone())?;
                 let end = reader.end()?;
                 self.at = At::Reading(Box::new(reader), end);
             }
@@ -79,7 +92,7 @@ impl DeployClient {
                 if reader.position() < *end {
                     return Ok(());
                 }
-                let batch = batch(&self.act, &self.name, world, reader);
+                let batch = batch(&self.act, &self.name, &self.to, reader);
                 let At::Reading(reader, _) = std::mem::replace(&mut self.at, At::Done) else {
                     return Ok(());
                 };
@@ -92,7 +105,7 @@ impl DeployClient {
                 reader.poll(Duration::ZERO)?;
             }
             At::Dawdling(_, batch, _) => {
-                let mut publisher = self.log.publisher(&format!("{}-author", world.config.name))?;
+                let mut publisher = self.log.publisher(&format!("{}-author", self.to.pipeline))?;
                 publisher.submit(std::mem::take(batch).transaction());
                 self.at = At::Writing(publisher);
             }
@@ -117,7 +130,7 @@ impl DeployClient {
 }
 
 /// What to write. Empty if there is nothing that can be done.
-fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> ControlBatch {
+fn batch(act: &Act, name: &str, to: &Target, reader: &ControlReader) -> ControlBatch {
     let control = reader.control();
     let said = match act.which {
         Which::Cancel => control.open().map(|open| ControlRecord::Decision {
@@ -129,15 +142,15 @@ fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> Contro
             under_way
                 .map(|known| ControlRecord::Shadow(ShadowRecord::Over(known.number(), format!("{name} wants it so"))))
         }
-        Which::Shadow { version, duration } => begin(version, name, world, control).map(|deploy| {
+        Which::Shadow { version, duration } => begin(version, name, to, control).map(|deploy| {
             let shadow = Shadow { deploy, duration };
             ControlRecord::Shadow(ShadowRecord::Begin(shadow))
         }),
-        _ => deploy(act, name, world, control).map(ControlRecord::Deploy),
+        _ => deploy(act, name, to, control).map(ControlRecord::Deploy),
     };
     let mut batch = ControlBatch::default();
     let Some(record) = said else { return batch };
-    let wall = world.clock.wall();
+    let wall = to.clock.wall();
     let deploy = match &record {
         ControlRecord::Deploy(deploy) => Some(deploy),
         ControlRecord::Shadow(ShadowRecord::Begin(shadow)) => Some(&shadow.deploy),
@@ -146,33 +159,33 @@ fn batch(act: &Act, name: &str, world: &World, reader: &ControlReader) -> Contro
     if let Some(deploy) = deploy.filter(|deploy| !reader.has(&deploy.component, deploy.bytes))
         && let Some(version) = versions::of(&deploy.version)
     {
-        batch.component(&world.layout, &deploy.component, versions::component(version), wall);
+        batch.component(&to.layout, &deploy.component, versions::component(version), wall);
     }
-    batch.record(&world.layout, &record, &nonce(&[name.as_bytes()]), wall);
+    batch.record(&to.layout, &record, &nonce(&[name.as_bytes()]), wall);
     batch
 }
 
 /// The deploy to write, if there is anything to deploy.
-fn deploy(act: &Act, name: &str, world: &World, control: &Control) -> Option<Deploy> {
+fn deploy(act: &Act, name: &str, to: &Target, control: &Control) -> Option<Deploy> {
     let newest = control.newest().filter(|_| control.open().is_none())?;
     let version = wanted(act, newest, control)?;
     (versions::id(version) != newest.deploy.version).then(|| Deploy {
         at: act.from,
-        ..record(control.last() + 1, version, name, world)
+        ..record(control.last() + 1, version, name, to)
     })
 }
 
 /// The deploy of the shadow to begin, if one may begin. Without a `version` it runs the live one.
-fn begin(version: Option<usize>, name: &str, world: &World, control: &Control) -> Option<Deploy> {
+fn begin(version: Option<usize>, name: &str, to: &Target, control: &Control) -> Option<Deploy> {
     let (newest, shadows) = (control.newest()?, control.shadows());
     let may = control.open().is_none() && shadows.under_way().is_none();
     let version = version
         .or_else(|| versions::of(&newest.deploy.version))
         .filter(|_| may)?;
-    Some(record(shadows.count() + 1, version, name, world))
+    Some(record(shadows.count() + 1, version, name, to))
 }
 
-fn record(number: u64, version: usize, name: &str, world: &World) -> Deploy {
+fn record(number: u64, version: usize, name: &str, to: &Target) -> Deploy {
     Deploy {
         number,
         nonce: nonce(&[name.as_bytes()]),
@@ -184,8 +197,8 @@ fn record(number: u64, version: usize, name: &str, world: &World) -> Deploy {
         one_way: false,
         drop_timers: false,
         author: name.to_owned(),
-        written: world.clock.wall(),
-        declared: declared(&world.bench.wiring(version)),
+        written: to.clock.wall(),
+        declared: declared(&to.bench.wiring(version)),
     }
 }
 

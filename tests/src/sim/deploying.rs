@@ -1,8 +1,9 @@
 //! Gives the authors of deploys their turns. Also handles an instance that a version does not fit.
 
 use super::acts::{Act, Which};
-use super::client::DeployClient;
-use super::world::{World, Wrong};
+use super::client::{DeployClient, Target};
+use super::report::Wrong;
+use super::world::World;
 
 impl World {
     /// Lets an author begin or continue, now and then.
@@ -48,13 +49,20 @@ impl World {
             self.processes[by % count].bench.refuse(Some(version));
         }
         self.acted += 1;
-        let client = DeployClient::new(self, self.acted, act);
+        let to = Target {
+            pipeline: self.config.name.clone(),
+            cluster: self.cluster.clone(),
+            clock: self.clock.clone(),
+            layout: self.layout.clone(),
+            bench: self.bench.clone(),
+        };
+        let client = DeployClient::new(to, self.acted, act);
         self.authors.push(client);
     }
 
     fn step_author(&mut self, index: usize) -> Result<(), Wrong> {
         let mut client = self.authors.swap_remove(index);
-        if client.step(self)? {
+        if client.step()? {
             self.authors.push(client);
         }
         Ok(())

@@ -1,18 +1,16 @@
-//! The content of the topics, in the auditor's terms.
+//! What a task has read and written, in the auditor's terms.
 
-use super::check::same;
 use super::decided::decided;
+use super::lines::{same, text};
+use super::report::Wrong;
+use super::topics::read;
 use super::versions;
-use super::world::{World, Wrong};
+use super::world::World;
 use crate::auditor::{self, Enriched, Expected, Record, Refusal};
 use crate::told;
-use pelton::deploy::protocol::ControlRecord as Control;
-use pelton::deploy::protocol::shadow::ShadowRecord;
-use pelton::log::embedded::{Isolation, Owned};
+use pelton::log::embedded::Owned;
 use pelton::record::{Offset, TopicIx};
-use pelton::shadow::ShadowReport;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a task has written: outputs by user, and dead letters.
 pub struct Evidence {
@@ -211,68 +209,4 @@ pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
 fn partition_of(world: &World, key: &[u8]) -> Option<i32> {
     let of_user = |arrival: &&super::traffic::Arrival| arrival.key.as_deref() == Some(key);
     world.plan.traffic.iter().find(of_user).map(|arrival| arrival.partition)
-}
-
-/// The committed records of a partition.
-pub fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
-    let name = &world.layout.topics[usize::from(topic)];
-    world
-        .cluster
-        .read_all(name, partition, Isolation::Committed)
-        .expect("a topic of the run")
-}
-
-/// The start, the last stable offset, and the end of a partition.
-pub fn offsets(world: &World, topic: TopicIx, partition: i32) -> (Offset, Offset, Offset) {
-    let name = &world.layout.topics[usize::from(topic)];
-    world.cluster.offsets(name, partition).expect("a topic of the run")
-}
-
-/// How much was written to all topics, including markers.
-pub fn written(world: &World) -> i64 {
-    places(world)
-        .map(|(topic, partition)| offsets(world, topic, partition).2.0)
-        .sum()
-}
-
-/// All partitions of all topics.
-fn places(world: &World) -> impl Iterator<Item = (TopicIx, i32)> {
-    (0..world.layout.topics.len()).map(TopicIx::at).flat_map(|topic| {
-        let partitions = match topic == world.layout.outputs {
-            _ if topic == world.layout.control => 1,
-            true => world.plan.output_partitions,
-            false => world.plan.partitions,
-        };
-        (0..partitions).map(move |partition| (topic, partition))
-    })
-}
-
-/// A hash of everything in the topics.
-pub fn fingerprint(world: &World) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for (topic, partition) in places(world) {
-        (topic, partition).hash(&mut hasher);
-        for record in read(world, topic, partition) {
-            let value = record.value.map(without_nanos);
-            (record.offset, record.timestamp, record.key, value, record.headers).hash(&mut hasher);
-        }
-    }
-    hasher.finish()
-}
-
-/// What a shadow has cost is another time each time.
-fn without_nanos(value: Vec<u8>) -> Vec<u8> {
-    let Ok(Control::Shadow(ShadowRecord::Seen(number, task, json))) = Control::decode(&value) else {
-        return value;
-    };
-    let Ok(mut report) = ShadowReport::read(&json) else {
-        return value;
-    };
-    (report.seen.live_nanos, report.seen.shadow_nanos) = (0, 0);
-    let json = serde_json::to_vec(&report).expect("it was read from JSON");
-    Control::Shadow(ShadowRecord::Seen(number, task, json)).value()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

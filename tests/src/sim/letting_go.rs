@@ -5,7 +5,8 @@
 //! - A partition goes back to the group only when its task is closed. A member that was fenced joins again only when all
 //!   of its tasks are.
 
-use super::world::{World, Wrong};
+use super::report::Wrong;
+use super::world::World;
 use pelton::instance::command::Claim;
 
 impl World {

@@ -3,7 +3,7 @@
 //! Rule: an instance ends when it has waited until its deadline, and never ends sooner for that reason. Only the time
 //! in which it ran counts.
 
-use super::world::Wrong;
+use super::report::Wrong;
 use pelton::error::Failure;
 use pelton::instance::command::Claim;
 use pelton::instance::supervisor::{CLOSE_DEADLINE, MAX_STEP, STOP_DEADLINE};

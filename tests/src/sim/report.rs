@@ -1,4 +1,7 @@
-//! The numbers of a run.
+//! What a run says when it ends: its numbers, or what went wrong.
+
+/// A description of what went wrong, for people.
+pub type Wrong = String;
 
 /// Counts what has happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

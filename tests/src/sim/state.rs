@@ -1,6 +1,7 @@
 //! A task's state in the auditor's terms, as lines to compare.
 
-use super::world::Wrong;
+use super::lines::text;
+use super::report::Wrong;
 use crate::auditor::{self, Expected, StepWhat};
 use crate::told::{pending_name, place_name, step};
 use pelton::state::Stored;
@@ -104,8 +105,4 @@ fn state_line(key: &[u8], store: &str, entry: &[u8], expires: i64, value: &str) 
         .map(char::from)
         .collect();
     format!("{} {store} {entry} until {expires}: {value}", text(key))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

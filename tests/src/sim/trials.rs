@@ -10,8 +10,9 @@
 //! knows nothing of shadows.
 
 use super::evidence;
+use super::report::Wrong;
 use super::versions;
-use super::world::{World, Wrong};
+use super::world::World;
 use crate::auditor::{
     self, Code, Event, Expected, Millis, NEVER, Parameters, Refusal, Settings, StepKey, StepWhat, Task,
 };

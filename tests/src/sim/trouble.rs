@@ -6,7 +6,8 @@
 use super::check;
 use super::dice::Dice;
 use super::plan::Chaos;
-use super::world::{World, Wrong};
+use super::report::Wrong;
+use super::world::World;
 use pelton::log::embedded::{CallKind, Fate, FetchCall, Truth, TxnCall};
 use std::time::Duration;
 
@@ -86,22 +87,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Kills a process. Its memory is lost, and so is some of what its disk had not flushed.
-    pub(super) fn kill(&mut self, number: usize) {
-        let process = &mut self.processes[number];
-        self.cluster.kill(&process.name);
-        process.fuse = process.fuse.another();
-        if process.life.take().is_some()
-            && let Some(disk) = &process.disk
-        {
-            let dice = &mut self.dice;
-            disk.crash(&mut |writes| dice.below(writes + 1));
-            // It may come back with another number of workers. Its disk knows how many there were.
-            process.workers = dice.between(1..=2) as usize;
-            process.workers_ever = process.workers_ever.max(process.workers);
-        }
     }
 
     /// Makes the cluster's calls and fetches fail as often as the plan says.
