@@ -9,22 +9,23 @@
 #![warn(clippy::disallowed_methods)] // It is driven: its caller says what time it is.
 
 mod back;
+mod compiled_versions;
 mod components;
+mod control_writer;
 mod deploy_agent;
 mod say;
 mod shadow;
 
 pub use deploy_agent::{AgentParts, ConfiguredRules, DeployAgent, Play};
 
-use super::compile::{CompileJob, ComponentSource, Told};
+use super::compile::{CompileJob, ComponentSource};
 use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::{Prepare, RulesSchedule};
-use crate::error::{Failure, Result};
-use crate::log::Outcome;
+use crate::error::Result;
 use crate::record::{Partition, VersionId};
 use crate::shadow::Trial;
-use deploy_agent::KEEP;
+use compiled_versions::KEEP;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ impl DeployAgent {
     /// Does one round, and waits at most `wait` for the topic. `tasks` are those of this instance. `wanted` are
     /// versions that opening tasks need. Returns whether the schedule has changed.
     pub fn step(&mut self, now: Now, wait: Duration, tasks: &[Status], wanted: &[VersionId]) -> Result<bool> {
-        let wait = if self.in_flight {
+        let wait = if self.writer.in_flight() {
             wait.min(Duration::from_millis(2))
         } else {
             wait
@@ -41,33 +42,10 @@ impl DeployAgent {
         if self.parts.reader.poll(wait)? {
             self.control = Arc::new(self.parts.reader.control().clone());
         }
-        self.hear();
+        self.versions.take_results(&self.control);
         self.compile(tasks, wanted);
         self.publish(now, tasks)?;
-        Ok(self.renew_orders(tasks, wanted))
-    }
-
-    fn hear(&mut self) {
-        while let Ok(told) = self.told.try_recv() {
-            match told {
-                Told::Fetched(version, component) => {
-                    if let Some(deploy) = self.control.of_version(&version) {
-                        self.components.add(version, deploy.component, component);
-                    }
-                }
-                Told::Again(version, why) => {
-                    tracing::warn!(why, "fetching a component failed; trying again");
-                    self.under_way.remove(&version);
-                }
-                Told::Compiled(version, made) => {
-                    self.under_way.remove(&version);
-                    match made {
-                        Ok(wiring) => _ = self.wirings.insert(version, wiring),
-                        Err(why) => _ = self.failed.insert(version, why.to_string()),
-                    }
-                }
-            }
-        }
+        Ok(self.renew_schedule(tasks, wanted))
     }
 
     /// Versions that anything needs.
@@ -103,19 +81,18 @@ impl DeployAgent {
 
     fn compile(&mut self, tasks: &[Status], wanted: &[VersionId]) {
         for version in self.needed(tasks, wanted) {
-            let known = self.wirings.contains_key(&version) || self.failed.contains_key(&version);
-            if known || self.under_way.contains(&version) {
+            if !self.versions.is_missing(&version) {
                 continue;
             }
             let Some(deploy) = self.control.of_version(&version) else {
                 // The record with its deploy was not read yet.
                 continue;
             };
-            let here = self.components.get(&deploy.component).map(ComponentSource::Here);
+            let here = self.versions.component(&deploy.component).map(ComponentSource::Here);
             let topic = || self.parts.reader.fetch(deploy).map(ComponentSource::Topic);
             let Some(source) = here.or_else(topic) else {
                 let why = "its component is not on the control topic any more: was it pruned?".to_owned();
-                self.failed.insert(version, why);
+                self.versions.fail(version, why);
                 continue;
             };
             let job = CompileJob {
@@ -123,51 +100,20 @@ impl DeployAgent {
                 settings: deploy.settings.clone(),
                 source,
             };
-            self.under_way.insert(version);
-            let (compile, tell) = (self.parts.compile.clone(), self.tell.clone());
-            let started = (self.parts.start)(Box::new(move || job.run(&compile, &tell)));
-            if let Err(why) = started {
-                tracing::warn!(%why, "can't start a thread for a compilation; trying again");
-                self.under_way.remove(&version);
-            }
+            self.versions.begin(job, &self.parts.compile, &mut self.parts.start);
         }
     }
 
     /// Looks how the last transaction ended, and writes the records that are due.
     fn publish(&mut self, now: Now, tasks: &[Status]) -> Result<()> {
-        let id = format!("{}-{}-control", self.parts.pipeline, self.parts.instance);
-        if let Some(publisher) = &mut self.publisher {
-            if self.in_flight {
-                let Some((_, outcome)) = publisher.outcome(Duration::ZERO) else {
-                    return Ok(());
-                };
-                self.in_flight = false;
-                match outcome {
-                    Outcome::Committed(ends) => {
-                        self.written = ends.iter().map(|end| end.offset).max().unwrap_or(self.written);
-                    }
-                    Outcome::Aborted(why) => tracing::warn!(
-                        why,
-                        "a transaction on the control topic was aborted; writing its records again"
-                    ),
-                    Outcome::Ambiguous(_) => self.renew = true,
-                }
-            }
-            if self.renew {
-                match publisher.renew() {
-                    Ok(()) => {}
-                    Err(Failure::Retry(_)) => return Ok(()),
-                    Err(other) => return Err(other),
-                }
-                self.renew = false;
-                self.written = self.parts.reader.end()?;
-            }
+        if !self.writer.settle(&self.parts.reader)? {
+            return Ok(());
         }
         let begun = match self.begun {
             Some(begun) => begun,
             None => *self.begun.insert(self.parts.reader.end()?),
         };
-        if self.position() < self.written.max(begun) {
+        if self.position() < self.writer.written().max(begun) {
             return Ok(());
         }
         self.look_at_file()?;
@@ -176,44 +122,20 @@ impl DeployAgent {
         if batch.is_empty() {
             return Ok(());
         }
-        if self.publisher.is_none() {
-            match self.parts.log.publisher(&id) {
-                Ok(publisher) => self.publisher = Some(publisher),
-                Err(Failure::Retry(why)) => {
-                    tracing::warn!(why, "can't write to the control topic yet; trying again");
-                    return Ok(());
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        if let Some(publisher) = &mut self.publisher {
-            publisher.submit(batch.transaction());
-            self.in_flight = true;
-        }
-        Ok(())
+        let id = format!("{}-{}-control", self.parts.pipeline, self.parts.instance);
+        self.writer.submit(&*self.parts.log, &id, batch.transaction())
     }
 
     /// Makes the schedule again, if it has changed.
-    fn renew_orders(&mut self, tasks: &[Status], wanted: &[VersionId]) -> bool {
+    fn renew_schedule(&mut self, tasks: &[Status], wanted: &[VersionId]) -> bool {
         let mut needed = self.needed(tasks, wanted);
         needed.extend(self.taken());
-        let spare = self.wirings.keys().filter(|version| !needed.contains(*version)).count();
-        if spare > KEEP {
-            self.wirings.retain(|version, _| needed.contains(version));
-            self.components.retain(|version| needed.contains(version));
-        }
-        if self.components.len() > self.wirings.len() + KEEP {
-            let wirings = &self.wirings;
-            self.components
-                .retain(|version| needed.contains(version) || wirings.contains_key(version));
-        }
-        // If it is deployed again, the reason may have been fixed.
-        self.failed.retain(|version, _| needed.contains(version));
+        self.versions.prune(&needed);
         let control = self.control.clone();
         let decided = control.last() - u64::from(control.open().is_some());
         let prepare = control.open().filter(|open| {
             let deploy = &open.deploy;
-            self.wirings.contains_key(&deploy.version) && (deploy.at.is_some() || open.covered)
+            self.versions.wirings().contains_key(&deploy.version) && (deploy.at.is_some() || open.covered)
         });
         let prepare = prepare.map(|open| Prepare {
             number: open.deploy.number,
@@ -228,7 +150,7 @@ impl DeployAgent {
         let same = old.decided == decided
             && old.prepare == prepare
             && old.withdrawn == withdrawn
-            && old.wirings.keys().eq(self.wirings.keys())
+            && old.wirings.keys().eq(self.versions.wirings().keys())
             && runs(&old.shadow) == runs(&shadow);
         if same {
             return false;
@@ -240,7 +162,7 @@ impl DeployAgent {
             withdrawn,
             decided,
             prepare,
-            wirings: self.wirings.clone(),
+            wirings: self.versions.wirings().clone(),
             shadow,
         });
         true

@@ -2,26 +2,22 @@
 //!
 //! Rule: this file only keeps the data. The files above act on it.
 
-use super::components::Components;
+use super::compiled_versions::CompiledVersions;
+use super::control_writer::ControlWriter;
 use crate::binding::{Layout, Wiring};
 use crate::config::InputConfig;
 use crate::deploy::RulesSchedule;
-use crate::deploy::compile::{Compile, SpawnCompile, Told, declared};
+use crate::deploy::compile::{Compile, SpawnCompile, declared};
 use crate::deploy::protocol::{Control, Declared};
 use crate::deploy::reader::ControlReader;
 use crate::error::Result;
-use crate::log::{Log, Producer};
+use crate::log::Log;
 use crate::record::{Number, Offset, Partition, VersionId};
 use crate::registry::Schemas;
 use crate::shadow::Trial;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
-
-/// How many compiled versions are kept without being needed, with a few MiB each. As many components are kept of
-/// versions that don't fit, with about 18 MB each.
-pub const KEEP: usize = 4;
 
 /// The rules that the pipeline's file names. They are the first deploy if there is none yet.
 pub struct ConfiguredRules {
@@ -83,20 +79,11 @@ pub struct DeployAgent {
     pub(super) looked: bool,
     pub(super) schedule: Arc<RulesSchedule>,
     pub(super) control: Arc<Control>,
-    pub(super) wirings: BTreeMap<VersionId, Arc<Wiring>>,
-    pub(super) failed: BTreeMap<VersionId, String>,
-    /// Components of the compiled versions, and of at most [`KEEP`] others that don't fit.
-    pub(super) components: Components,
-    pub(super) under_way: BTreeSet<VersionId>,
-    pub(super) tell: Sender<Told>,
-    pub(super) told: Receiver<Told>,
-    pub(super) publisher: Option<Box<dyn Producer>>,
-    pub(super) in_flight: bool,
-    pub(super) renew: bool,
-    /// Position after the last record that it has written. Nothing is written again before that was read.
-    pub(super) written: Offset,
+    pub(super) versions: CompiledVersions,
+    /// Nothing more is written before its last records were read.
+    pub(super) writer: ControlWriter,
     /// How many decisions it has written, to make each key unique.
-    pub(super) orders_made: u64,
+    pub(super) decisions_made: u64,
     /// The undecided deploy: when it was first seen, and when its commit became due.
     pub(super) open: Option<(Number, Duration, Option<Duration>)>,
     pub(super) shadow: LocalShadow,
@@ -120,27 +107,15 @@ impl Drop for LocalShadow {
 impl DeployAgent {
     /// The agent of an instance that starts.
     pub fn new(parts: AgentParts) -> DeployAgent {
-        let (tell, told) = channel();
-        let mut wirings = BTreeMap::new();
-        if let Some(ConfiguredRules { wiring, .. }) = &parts.first {
-            wirings.insert(wiring.rules.version().0, wiring.clone());
-        }
+        let first = parts.first.as_ref().map(|first| &first.wiring);
         DeployAgent {
             begun: None,
             looked: false,
             schedule: Arc::default(),
             control: Arc::new(parts.reader.control().clone()),
-            wirings,
-            failed: BTreeMap::new(),
-            components: Components::default(),
-            under_way: BTreeSet::new(),
-            tell,
-            told,
-            publisher: None,
-            in_flight: false,
-            renew: false,
-            written: Offset::ZERO,
-            orders_made: 0,
+            versions: CompiledVersions::new(first),
+            writer: ControlWriter::new(),
+            decisions_made: 0,
             open: None,
             shadow: LocalShadow::default(),
             parts,
@@ -164,7 +139,7 @@ impl DeployAgent {
 
     /// Versions that don't fit here, with the reasons.
     pub fn failed(&self) -> &BTreeMap<VersionId, String> {
-        &self.failed
+        self.versions.failed()
     }
 
     /// The results on this instance, which can be shown at once.

@@ -8,7 +8,7 @@ use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::compile::hash;
-use crate::deploy::protocol::{ControlRecord, Decision, Deploy, DeployProgress, DeployStage, nonce};
+use crate::deploy::protocol::{ControlRecord, Decision, Deploy, DeployProgress, nonce};
 use crate::error::{Failure, Result};
 use crate::record::Partition;
 use crate::rules::Version;
@@ -50,7 +50,7 @@ impl DeployAgent {
             };
             now.mono.saturating_sub(since) >= limit + grace
         };
-        let decision = if let Some(why) = self.failed.get(&version) {
+        let decision = if let Some(why) = self.versions.failed().get(&version) {
             let why = format!("it does not fit instance '{}': {why}", self.parts.instance);
             Some(Decision::Cancel(why))
         } else if let (Some(ControlRecord::Decision { decision, .. }), Some(since)) = (due, due_since) {
@@ -68,10 +68,8 @@ impl DeployAgent {
             self.decide(now, &ControlRecord::Decision { number, decision }, &mut batch);
             return batch;
         }
-        let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
-            (true, _) => DeployStage::Ready,
-            (false, true) => DeployStage::Fetched,
-            (false, false) => return batch,
+        let Some(stage) = self.versions.stage(&version) else {
+            return batch;
         };
         let report = DeployProgress { stage, tasks: mine };
         if open.reports.get(&self.parts.instance) != Some(&report) {
@@ -89,11 +87,11 @@ impl DeployAgent {
 
     /// Adds a decision, with a unique key.
     fn decide(&mut self, now: Now, decision: &ControlRecord, batch: &mut ControlBatch) {
-        self.orders_made += 1;
+        self.decisions_made += 1;
         let own = nonce(&[
             self.parts.instance.as_bytes(),
             &now.wall.to_be_bytes(),
-            &self.orders_made.to_be_bytes(),
+            &self.decisions_made.to_be_bytes(),
             &self.control.last().to_be_bytes(),
         ]);
         batch.record(&self.parts.layout, decision, &own, now.wall);

@@ -11,7 +11,7 @@ use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::shadow::{KnownShadow, ShadowRecord};
-use crate::deploy::protocol::{ControlRecord, DeployProgress, DeployStage, nonce};
+use crate::deploy::protocol::{ControlRecord, DeployProgress, nonce};
 use crate::record::Partition;
 use crate::shadow::{Plan, ShadowLimits, ShadowReport, ShadowState, Trial};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl DeployAgent {
             self.shadow.told.clear();
         }
         if let (None, Some(wanted)) = (&self.shadow.trial, wanted)
-            && let Some(wiring) = self.wirings.get(&wanted.shadow.deploy.version)
+            && let Some(wiring) = self.versions.wirings().get(&wanted.shadow.deploy.version)
         {
             let trial = Trial::new(
                 Plan {
@@ -67,16 +67,14 @@ impl DeployAgent {
         let (layout, instance) = (self.parts.layout.clone(), self.parts.instance.clone());
         let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
         let mut say = |said: ShadowRecord| batch.record(&layout, &ControlRecord::Shadow(said), &own, now.wall);
-        if let Some(why) = self.failed.get(&version) {
+        if let Some(why) = self.versions.failed().get(&version) {
             return say(ShadowRecord::Over(
                 number,
                 format!("it does not fit instance '{instance}': {why}"),
             ));
         }
-        let stage = match (self.wirings.contains_key(&version), self.components.has(&version)) {
-            (true, _) => DeployStage::Ready,
-            (false, true) => DeployStage::Fetched,
-            (false, false) => return,
+        let Some(stage) = self.versions.stage(&version) else {
+            return;
         };
         let mine: Vec<Partition> = tasks.iter().map(|task| task.partition).collect();
         let progress = DeployProgress {
