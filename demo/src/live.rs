@@ -11,7 +11,7 @@ use pelton::deploy::view::DeployView;
 use pelton::instance::RunningInstance;
 use pelton::log::embedded::{Embedded, Record};
 use pelton::metrics::{Metrics, TaskMetrics};
-use pelton::record::NEVER;
+use pelton::record::{NEVER, Partition};
 use pelton::registry::Schemas;
 use pelton::rules::{Description, Version};
 use pelton_convert::JsonWriter;
@@ -174,7 +174,7 @@ impl Demo {
         let Some(output) = self.config.outputs.first() else {
             return;
         };
-        let partition = (now() / 1000 % i64::from(PARTITIONS)) as i32;
+        let partition = Partition((now() / 1000 % i64::from(PARTITIONS)) as i32);
         let Ok(Some(newest)) = self.cluster.last(&output.topic, partition) else {
             return;
         };

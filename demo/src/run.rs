@@ -20,6 +20,7 @@ use pelton::http::{Server, serve};
 use pelton::instance::{InstanceParts, RunningInstance, output_partitions, surface};
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
+use pelton::record::Partition;
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::rules::{Description, Engine};
@@ -60,7 +61,9 @@ pub fn main() -> anyhow::Result<()> {
         appended: Cell::new(0),
         schemas,
         description,
-        tasks: (0..PARTITIONS).map(|partition| metrics.task(partition)).collect(),
+        tasks: Partition::all(PARTITIONS)
+            .map(|partition| metrics.task(partition))
+            .collect(),
         metrics,
         cluster,
         board: running.view().clone(),

@@ -21,6 +21,7 @@ pub use random::Random;
 
 use encode::USER;
 use make::Maker;
+use pelton::record::Partition;
 use planned::{Again, Money, Planned, What};
 use random::Zipf;
 use std::cmp::Reverse;
@@ -35,7 +36,7 @@ struct User {
     sessions: u32,
     /// Event time of the last session.
     session_time: Millis,
-    partition: i32,
+    partition: Partition,
 }
 
 /// The traffic. [`Traffic::next`] gives all of it, and [`Traffic::due`] gives what has arrived by now.
@@ -260,12 +261,12 @@ impl Traffic {
         self.closed = true;
         let Some(after) = self.parameters.closing else { return };
         let time = self.arrival.max(self.parameters.start + self.parameters.span) + after;
-        for partition in 0..self.parameters.partitions {
+        for partition in Partition::all(self.parameters.partitions) {
             // With few users, none may be in this partition. Then a new user gets the closing record.
             let mut user = (0_u32..).filter(|user| self.partition_of(*user) == partition);
             let Some(user) = user.next() else { continue };
             for kind in 0..3 {
-                let number = self.parameters.money + partition as u64;
+                let number = self.parameters.money + partition.index() as u64;
                 self.ready.push_back(Planned {
                     user,
                     time,
@@ -275,13 +276,13 @@ impl Traffic {
         }
     }
 
-    fn partition_of(&self, user: u32) -> i32 {
+    fn partition_of(&self, user: u32) -> Partition {
         let known = self.users.get(user as usize).map(|user| user.partition);
         known.unwrap_or_else(|| partition(&uuid(USER, u64::from(user)), self.parameters.partitions))
     }
 }
 
 /// Kafka's default partitioner.
-fn partition(key: &[u8], partitions: i32) -> i32 {
+fn partition(key: &[u8], partitions: i32) -> Partition {
     pelton::record::murmur2::partition(key, partitions)
 }

@@ -325,7 +325,7 @@ impl Metrics {
 }
 
 fn partition_label(partition: Partition) -> (&'static str, Label) {
-    ("partition", Label::Number(i64::from(partition)))
+    ("partition", Label::Number(i64::from(partition.0)))
 }
 
 fn dead_letter_labels(partition: Partition, kind: DeadLetterReason) -> Labels {

@@ -8,6 +8,7 @@ use fleet::{Fleet, PARTITIONS, component, eventually, long, short};
 use parking_lot::Mutex;
 use pelton::deploy::api::{Back, Deployed, Wish};
 use pelton::instance::RunningInstance;
+use pelton::record::Partition;
 use pelton::rules::Version;
 use pelton_tests::stage::{SECOND, START};
 use serde_json::Value;
@@ -87,7 +88,7 @@ fn a_time_to_come_holds_on_all_instances() {
     fleet.check(|time| time >= at);
     // Every task has reported that it took the version over.
     eventually("taken", || {
-        (0..PARTITIONS).all(|task| a.view().control().taken(task) == 2)
+        Partition::all(PARTITIONS).all(|task| a.view().control().taken(task) == 2)
     });
     a.stop().expect("it stops");
     b.stop().expect("it stops");
@@ -236,7 +237,7 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
         for second in 1..60 {
             fleet.put(second * SECOND);
         }
-        let of_a: Vec<i32> = a.statuses().iter().map(|status| status.partition).collect();
+        let of_a: Vec<Partition> = a.statuses().iter().map(|status| status.partition).collect();
         fleet.flow(&of_a, 100 * SECOND);
         let held = |running: &RunningInstance| running.statuses().iter().all(|status| status.last < START + at);
         eventually("a's tasks come up to it", || {

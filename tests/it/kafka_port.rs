@@ -92,7 +92,7 @@ fn arrivals(reader: &mut dyn Reader, mut enough: impl FnMut(&[Arrival]) -> bool)
             Instant::now() < deadline,
             "only {} arrivals, records of partition 0 up to {:?}, end {:?}",
             arrivals.len(),
-            offsets(&arrivals, 0).last(),
+            offsets(&arrivals, Partition(0)).last(),
             end(&arrivals)
         );
         reader.poll(Duration::from_millis(20), &mut arrivals)?;

@@ -28,7 +28,11 @@ pub fn control(
                 at: deploy.at,
                 settings: settings(&deploy).ok_or("settings that nobody deploys")?,
             },
-            ControlRecord::Answer { number, task, position } => Said::Answer { number, task, position },
+            ControlRecord::Answer { number, task, position } => Said::Answer {
+                number,
+                task: task.0,
+                position,
+            },
             ControlRecord::Decision { number, decision } => match decision {
                 Decision::Commit(at) => Said::Commit { number, at },
                 Decision::Cancel(_) => Said::Cancel { number },

@@ -71,7 +71,7 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
     let (begun, ours, theirs) = (Instant::now(), cpu::own(), cpu::process(broker)?);
     let mut producer = kafka.producer(&Rig::unique("wire"))?;
     let mut reader = kafka.reader(Duration::from_secs(10))?;
-    for partition in 0..PARTITIONS {
+    for partition in Partition::all(PARTITIONS) {
         reader.assign(LEAD, partition, Offset::ZERO)?;
     }
     let mut next = [Offset::ZERO; PARTITIONS as usize];
@@ -88,8 +88,7 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
                 take(&chunk, &mut open);
                 taken += chunk.records.len() as u64;
                 bytes += chunk.bytes.len() as u64;
-                next[chunk.partition as usize] =
-                    chunk.records.last().map(|last| last.offset.next()).unwrap_or_default();
+                next[chunk.partition.index()] = chunk.records.last().map(|last| last.offset.next()).unwrap_or_default();
             }
         }
         let full = taken == records || open.bytes.len() >= ARENA;
@@ -113,7 +112,7 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
         }
         if !open.records.is_empty() && (full || epoch.elapsed() >= EPOCH) && spare.is_some() {
             open.offsets
-                .extend((0..PARTITIONS).map(|partition| (LEAD, partition, next[partition as usize])));
+                .extend(Partition::all(PARTITIONS).map(|partition| (LEAD, partition, next[partition.index()])));
             open.assignment = kafka.assignment();
             let empty = spare.take().context("seen just now")?;
             producer.submit(std::mem::replace(&mut open, empty));
@@ -141,7 +140,7 @@ fn take(chunk: &Chunk, into: &mut Transaction) {
     };
     into.records.extend(chunk.records.iter().map(|record| Outgoing {
         topic: OUT,
-        partition: chunk.partition as Partition,
+        partition: chunk.partition,
         timestamp: record.timestamp,
         key: record.key.map(moved),
         value: record.value.map(moved),

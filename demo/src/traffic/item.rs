@@ -1,6 +1,7 @@
 //! A record of the traffic.
 
 use super::parameters::Millis;
+use pelton::record::Partition;
 
 /// An input of the money pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Item<'a> {
     /// The stream that it belongs to.
     pub stream: Stream,
     /// By murmur2 of the key.
-    pub partition: i32,
+    pub partition: Partition,
     /// The user's id.
     pub key: &'a [u8],
     /// Time of arrival.

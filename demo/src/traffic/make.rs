@@ -8,6 +8,7 @@ use super::parameters::{Format, Millis, Parameters};
 use super::planned::{Again, Money, Planned, What};
 use super::random::{Random, mix};
 use crate::session_service::country;
+use pelton::record::Partition;
 
 /// Ids of the contract's schemas.
 const WALLET_SCHEMA: u32 = 1;
@@ -64,7 +65,7 @@ impl Maker {
     }
 
     /// Encodes a record into the buffers.
-    pub fn make(&mut self, planned: Planned, partition: i32, arrival: Millis) -> Item<'_> {
+    pub fn make(&mut self, planned: Planned, partition: Partition, arrival: Millis) -> Item<'_> {
         let Planned { user, time, what } = planned;
         self.key = uuid(USER, u64::from(user));
         let stream = match what {

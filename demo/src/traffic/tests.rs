@@ -5,7 +5,7 @@ use crate::session_service::country;
 use std::collections::HashMap;
 
 /// A copy of a record: stream, partition, key, arrival, value.
-type Kept = (Stream, i32, Vec<u8>, Millis, Vec<u8>);
+type Kept = (Stream, Partition, Vec<u8>, Millis, Vec<u8>);
 
 fn all(parameters: Parameters) -> (Vec<Kept>, Made) {
     let mut traffic = Traffic::new(parameters);

@@ -8,6 +8,7 @@ use pelton::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, 
 use pelton::http::{Health, Surface, TaskCondition, TaskHealth, serve};
 use pelton::instance::stop_signal;
 use pelton::metrics::Metrics;
+use pelton::record::Partition;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,7 +140,7 @@ fn one(number: u64, state: &str, at: Option<i64>) -> OneDeploy {
         written: 0,
         one_way: false,
         prepared: if state == "open" {
-            [(0, Some(7_000))].into()
+            [(Partition(0), Some(7_000))].into()
         } else {
             [].into()
         },
@@ -167,7 +168,7 @@ fn rules_are_deployed_and_shown() {
         }),
         deploys: Arc::new(|| Deploys {
             deploys: vec![one(1, "committed", None), one(2, "open", Some(1_000))],
-            taken: [(0, 1), (1, 1)].into(),
+            taken: [(Partition(0), 1), (Partition(1), 1)].into(),
             shadow: None,
         }),
         deploy: Arc::new(move |wish: Wish| {
@@ -307,7 +308,7 @@ fn what_was_withdrawn_is_shown() {
             version: "v1".into(),
             message: None,
             tasks: vec![TaskHealth {
-                partition: 0,
+                partition: Partition(0),
                 state: TaskCondition::Running,
                 since: 0,
                 version: Some("v1".into()),
@@ -325,7 +326,7 @@ fn what_was_withdrawn_is_shown() {
                     ..one(3, "withdrawn", Some(2_000))
                 },
             ],
-            taken: [(0, 1), (1, 2)].into(),
+            taken: [(Partition(0), 1), (Partition(1), 2)].into(),
             shadow: None,
         }),
         deploy: Arc::new(|_| Err(DeployRefused::request("nobody asks"))),

@@ -224,7 +224,7 @@ impl Shelf {
             Err(why) if !self.trust.warned => {
                 self.trust.warned = true;
                 let Chunk { topic, partition, .. } = kept.chunk;
-                tracing::warn!(topic = topic.0, partition, %why, "records over epoch.buffer_bytes can't be spilled and stay in memory. Is the disk full (state.dir, or else the system's temporary folder)?");
+                tracing::warn!(topic = topic.0, partition = partition.0, %why, "records over epoch.buffer_bytes can't be spilled and stay in memory. Is the disk full (state.dir, or else the system's temporary folder)?");
             }
             Err(_) => {}
         }
@@ -239,7 +239,7 @@ impl Shelf {
         let Some(packed) = &kept.packed else { return false };
         if let Err(why) = packed.read(&self.scratch, &mut kept.chunk) {
             let Chunk { topic, partition, .. } = kept.chunk;
-            tracing::error!(topic = topic.0, partition, %why, "spilled records can't be read back: they are read again from the topic, and stay in memory from now on");
+            tracing::error!(topic = topic.0, partition = partition.0, %why, "spilled records can't be read back: they are read again from the topic, and stay in memory from now on");
             self.trust.lost = true;
             self.trust.distrusted = true;
             return false;

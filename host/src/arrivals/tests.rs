@@ -63,7 +63,7 @@ fn fresh(inputs: usize) -> Vec<InputMeta> {
 }
 
 fn started(layout: &Arc<Layout>) -> Arrivals {
-    let mut arrivals = Arrivals::new(0, layout.clone());
+    let mut arrivals = Arrivals::new(Partition(0), layout.clone());
     arrivals.restart(&fresh(layout.inputs.len()), StepKey::Start);
     arrivals
 }
@@ -202,7 +202,7 @@ fn a_verdict_is_given_once_and_outlives_a_restart() {
 
     // Now the registry has both schemas.
     registry.knows(&[1, 2]);
-    let mut arrivals = Arrivals::new(0, layout);
+    let mut arrivals = Arrivals::new(Partition(0), layout);
     arrivals.restart(&meta, StepKey::Start);
     let arrived = arrivals.push(chunk(Rank(0), &records), &mut sources, WALL + 5000);
     assert_eq!(arrived.verdicts, []);
@@ -298,8 +298,8 @@ fn keys_of_another_partition_are_counted() {
     let inputs = [input(Format::Json)];
     let mut sources = Sources::new(&inputs, None);
     let own = murmur2::partition(b"key", 4);
-    for (partition, foreign) in [(own, 0), (own + 1, 1)] {
-        let mut arrivals = Arrivals::new(partition % 4, layout(&inputs, 4, 1 << 20, &std::env::temp_dir()));
+    for (partition, foreign) in [(own, 0), (Partition((own.0 + 1) % 4), 1)] {
+        let mut arrivals = Arrivals::new(partition, layout(&inputs, 4, 1 << 20, &std::env::temp_dir()));
         arrivals.restart(&fresh(1), StepKey::Start);
         let arrived = arrivals.push(chunk(Rank(0), &[(0, 1, b"x")]), &mut sources, WALL);
         assert_eq!(arrived.foreign, foreign);

@@ -68,7 +68,7 @@ impl DeployAgent {
     /// ambiguous commit has no status, and continues with one of these.
     fn taken(&self) -> BTreeSet<VersionId> {
         let committed = self.control.committed();
-        let tasks = 0..self.control.tasks() as Partition;
+        let tasks = Partition::all(self.control.tasks() as i32);
         let lasts: BTreeSet<_> = tasks.map(|task| self.control.taken(task)).collect();
         let follow = |last| {
             committed

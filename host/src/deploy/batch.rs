@@ -5,7 +5,7 @@
 use crate::binding::Layout;
 use crate::deploy::protocol::{CHUNK_BYTES, ControlRecord, Key};
 use crate::log::{Outgoing, Transaction};
-use crate::record::{Millis, Span};
+use crate::record::{Millis, Partition, Span};
 
 /// Records that are written in one transaction.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl ControlBatch {
         let value = value.map(|value| Span::append(bytes, value));
         records.push(Outgoing {
             topic: layout.control,
-            partition: 0,
+            partition: Partition(0),
             timestamp: wall.max(0),
             key,
             value,

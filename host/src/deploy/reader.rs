@@ -6,7 +6,7 @@ use crate::binding::Layout;
 use crate::deploy::protocol::{Applied, Control, ControlRecord, Deploy, Key};
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Chunk, Log, Reader};
-use crate::record::Offset;
+use crate::record::{Offset, Partition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +32,9 @@ pub struct ControlReader {
 impl ControlReader {
     /// Starts reading at the start of the topic.
     pub fn begin(log: Arc<dyn Log>, layout: Arc<Layout>) -> Result<ControlReader> {
-        let (start, _) = log.bounds(layout.control, 0)?;
+        let (start, _) = log.bounds(layout.control, Partition(0))?;
         let mut reader = log.reader(PROOFS)?;
-        reader.assign(layout.control, 0, start)?;
+        reader.assign(layout.control, Partition(0), start)?;
         Ok(ControlReader {
             control: Control::new(layout.partitions as usize),
             log,
@@ -107,7 +107,7 @@ impl ControlReader {
 
     /// The current end of the topic. Everything that was written before this call is below it.
     pub fn end(&self) -> Result<Offset> {
-        Ok(self.log.bounds(self.layout.control, 0)?.1)
+        Ok(self.log.bounds(self.layout.control, Partition(0))?.1)
     }
 
     /// Reads to the current end of the topic, with at most `wait` for each poll.
@@ -153,7 +153,7 @@ impl Fetch {
         let first = self.wanted.values().copied().min().unwrap_or_default();
         let last = self.wanted.values().copied().max().unwrap_or_default();
         let mut reader = self.log.reader(PROOFS)?;
-        reader.assign(self.layout.control, 0, first)?;
+        reader.assign(self.layout.control, Partition(0), first)?;
         let mut pieces: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         let (mut arrivals, mut position) = (vec![], first);
         while position <= last {

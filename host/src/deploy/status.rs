@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub fn deploys(control: &Control, tasks: usize) -> Deploys {
     Deploys {
         deploys: control.deploys().map(one).collect(),
-        taken: (0..tasks as Partition)
+        taken: Partition::all(tasks as i32)
             .filter(|_| control.last() > 0)
             .map(|task| (task, control.taken(task)))
             .collect(),

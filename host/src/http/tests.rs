@@ -4,13 +4,13 @@ use super::*;
 use crate::deploy::DeployRefused;
 use crate::deploy::api::{Back, Deployed, Deploys, Wish};
 use crate::metrics::Metrics;
-use crate::record::Offset;
+use crate::record::{Offset, Partition};
 use reqwest::Client;
 use std::sync::mpsc;
 
 fn task(state: TaskCondition) -> TaskHealth {
     TaskHealth {
-        partition: 2,
+        partition: Partition(2),
         state,
         since: 1_000,
         version: Some("old".into()),
@@ -22,7 +22,7 @@ fn task(state: TaskCondition) -> TaskHealth {
 
 fn surface(deploy: impl Fn(Wish) -> Result<Deployed, DeployRefused> + Send + Sync + 'static, ok: bool) -> Surface {
     let metrics = Metrics::new(vec!["wallet".into()], vec![], vec![]);
-    metrics.task(2).events_in[0].inc_by(41);
+    metrics.task(Partition(2)).events_in[0].inc_by(41);
     let state = if ok {
         TaskCondition::Running
     } else {

@@ -127,7 +127,7 @@ impl Restore {
             RestorePhase::Inputs => {
                 RestoreNext::Ask(RestoreQuestion::Bounds(TopicIx::at(self.starts.len()), self.partition))
             }
-            RestorePhase::Control => RestoreNext::Ask(RestoreQuestion::Bounds(self.layout.control, 0)),
+            RestorePhase::Control => RestoreNext::Ask(RestoreQuestion::Bounds(self.layout.control, Partition(0))),
             RestorePhase::Version(_) => self.open(view),
             RestorePhase::Over(task) => {
                 let gone = || Err(Failure::Fatal("a restore was driven beyond its end".into()));
@@ -143,14 +143,14 @@ impl Restore {
             Ok(()) => self.why = None,
             Err(Failure::Retry(why)) if !fault!("no-retry") => {
                 if self.why.as_ref() != Some(&why) {
-                    tracing::warn!(task = self.partition, %why, "the restore can't continue yet");
+                    tracing::warn!(task = self.partition.0, %why, "the restore can't continue yet");
                 }
                 self.why = Some(why);
                 self.pauses = true;
             }
             // The previous owner of the task may truncate the changelog while it is read. What is left is complete.
             Err(Failure::Corrupted(why)) if self.again > 0 && !fault!("no-second-restore") => {
-                tracing::warn!(task = self.partition, %why, "starting the restore again");
+                tracing::warn!(task = self.partition.0, %why, "starting the restore again");
                 self.again -= 1;
                 self.part = self.rebuild();
             }

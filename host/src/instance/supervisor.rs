@@ -114,7 +114,7 @@ impl Supervisor {
         }
         match task {
             Ok(task) => {
-                tracing::info!(task = claim.partition, "open");
+                tracing::info!(task = claim.partition.0, "open");
                 self.metrics.task(claim.partition).restored_ratio.set(1.0);
                 self.apply_event(claim.partition, PartitionEvent::Restored(claim.stay));
                 let open = Command::Open(task, claim.stay, self.membership.assignment);
@@ -151,7 +151,7 @@ impl Supervisor {
     fn log_restores(&mut self) {
         if is_due(&mut self.membership.said_restores, self.clock.now()) {
             for (task, how) in self.tasks.restoring() {
-                tracing::warn!(task, "still restoring: {how}");
+                tracing::warn!(task = task.0, "still restoring: {how}");
             }
         }
     }

@@ -135,35 +135,42 @@ mod tests {
     #[test]
     fn a_task_that_restores_is_shown_with_what_it_waits_for_until_it_runs_or_is_gone() {
         let tasks = Tasks::default();
-        tasks.waits(3);
+        tasks.waits(Partition(3));
         assert_eq!(
             tasks.restoring(),
             [(
-                3,
+                Partition(3),
                 "0 % of the changelog is read; it waits: for restores of other tasks".into()
             )]
         );
-        tasks.restores(3, 0.25, Some("broker away"));
-        let before = tasks.lock()[&3].since;
-        tasks.restores(3, 0.5, None);
-        assert_eq!(tasks.restoring(), [(3, "50 % of the changelog is read".into())]);
-        assert_eq!(tasks.lock()[&3].since, before, "it is still the same restore");
+        tasks.restores(Partition(3), 0.25, Some("broker away"));
+        let before = tasks.lock()[&Partition(3)].since;
+        tasks.restores(Partition(3), 0.5, None);
+        assert_eq!(
+            tasks.restoring(),
+            [(Partition(3), "50 % of the changelog is read".into())]
+        );
+        assert_eq!(
+            tasks.lock()[&Partition(3)].since,
+            before,
+            "it is still the same restore"
+        );
         assert!(tasks.running().is_empty());
         tasks.runs(Status {
-            partition: 3,
+            partition: Partition(3),
             ..Status::default()
         });
         assert!(tasks.restoring().is_empty());
         assert_eq!(tasks.running().len(), 1);
-        tasks.gone(3);
+        tasks.gone(Partition(3));
         assert!(tasks.running().is_empty() && tasks.restoring().is_empty());
     }
 
     #[test]
     fn a_restore_that_stands_still_is_told() {
         let tasks = Tasks::default();
-        tasks.restores(3, 0.5, Some("broker away"));
-        let mut still = tasks.lock()[&3].clone();
+        tasks.restores(Partition(3), 0.5, Some("broker away"));
+        let mut still = tasks.lock()[&Partition(3)].clone();
         assert!(!still.stands_still());
         if let Doing::Restores { moved: Some(moved), .. } = &mut still.now {
             *moved -= STANDS_STILL;

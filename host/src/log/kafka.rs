@@ -120,7 +120,7 @@ impl Log for Kafka {
             for (topic, partition) in of {
                 list.add(
                     &self.shared.names[usize::from(*topic)],
-                    *partition,
+                    partition.0,
                     RD_KAFKA_OFFSET_INVALID as i64,
                 );
             }

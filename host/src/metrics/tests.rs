@@ -17,7 +17,7 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
 #[test]
 fn every_metric_is_shown_with_its_name() {
     let metrics = metrics();
-    let task = metrics.task(3);
+    let task = metrics.task(Partition(3));
     task.events_in[1].inc_by(10);
     task.late[0].inc_by(11);
     task.foreign_keys[0].inc_by(12);
@@ -38,7 +38,7 @@ fn every_metric_is_shown_with_its_name() {
     task.lookups_pending.set(23);
     task.restored_ratio.set(0.5);
     task.unstored.set(1);
-    metrics.version(3, "abc");
+    metrics.version(Partition(3), "abc");
     let worker = metrics.worker(0);
     worker.committed.inc_by(24);
     worker.aborted.inc_by(25);
@@ -138,25 +138,25 @@ fn every_metric_is_shown_with_its_name() {
 fn a_closed_task_leaves_nothing() {
     let metrics = metrics();
     let before = metrics.text();
-    let (old, _kept) = (metrics.task(3), metrics.task(4));
+    let (old, _kept) = (metrics.task(Partition(3)), metrics.task(Partition(4)));
     let with_one = {
         old.traps.inc();
-        metrics.version(3, "abc");
-        metrics.version(3, "def");
+        metrics.version(Partition(3), "abc");
+        metrics.version(Partition(3), "def");
         metrics.text()
     };
     assert!(with_one.contains("version=\"def\"") && !with_one.contains("version=\"abc\""));
-    metrics.close_task(3);
+    metrics.close_task(Partition(3));
     assert!(!metrics.text().contains("partition=\"3\""), "{}", metrics.text());
     assert!(metrics.text().contains("partition=\"4\""));
-    metrics.close_task(4);
+    metrics.close_task(Partition(4));
     assert_eq!(metrics.text(), before);
 }
 
 #[test]
 fn there_is_no_watermark_before_the_first_record() {
     let metrics = metrics();
-    metrics.task(0).watermark(crate::record::NEVER, 5);
+    metrics.task(Partition(0)).watermark(crate::record::NEVER, 5);
     assert_eq!(
         value(&metrics, r#"pelton_event_time_lag_seconds{partition="0"}"#),
         Some(0.0)

@@ -11,8 +11,16 @@ use std::fmt;
 #[repr(transparent)]
 pub struct Offset(pub i64);
 
-/// Number of a partition; also the number of its task.
-pub type Partition = i32;
+/// Number of a partition; also the number of its task. One that was read is never negative.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i32", into = "i32")]
+#[repr(transparent)]
+pub struct Partition(pub i32);
+
+/// A number from outside that can't be a partition's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no partition {0}")]
+pub struct NegativePartition(i32);
 
 /// Index into the pipeline's [`Topics`](crate::log::Topics).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +50,25 @@ impl Offset {
     #[inline]
     pub fn since(self, earlier: Offset) -> i64 {
         self.0 - earlier.0
+    }
+}
+
+impl Partition {
+    /// The partition at this index of a topic's partitions.
+    #[inline]
+    pub fn at(index: usize) -> Partition {
+        Partition(index as i32)
+    }
+
+    /// All partitions of a topic that has this many.
+    pub fn all(partitions: i32) -> impl Iterator<Item = Partition> + Clone + use<> {
+        (0..partitions).map(Partition)
+    }
+
+    /// Its index into a topic's partitions. That of a negative number is beyond them all.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
     }
 }
 
@@ -78,6 +105,25 @@ impl Rank {
     }
 }
 
+impl TryFrom<i32> for Partition {
+    type Error = NegativePartition;
+
+    #[inline]
+    fn try_from(number: i32) -> Result<Partition, NegativePartition> {
+        match number {
+            0.. => Ok(Partition(number)),
+            _ => Err(NegativePartition(number)),
+        }
+    }
+}
+
+impl From<Partition> for i32 {
+    #[inline]
+    fn from(partition: Partition) -> i32 {
+        partition.0
+    }
+}
+
 impl From<TopicIx> for usize {
     #[inline]
     fn from(topic: TopicIx) -> usize {
@@ -98,6 +144,19 @@ impl fmt::Display for Offset {
     }
 }
 
+/// The plain number, because texts list the numbers of tasks.
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl fmt::Display for TopicIx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -107,5 +166,26 @@ impl fmt::Display for TopicIx {
 impl fmt::Display for Rank {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In JSON, in texts and in logs.
+    #[test]
+    fn a_partition_is_its_plain_number() {
+        let partition = Partition(3);
+        assert_eq!(serde_json::to_string(&partition).unwrap(), "3");
+        assert_eq!(serde_json::from_str::<Partition>("3").unwrap(), partition);
+        assert_eq!(format!("{partition} {:?}", [partition]), "3 [3]");
+    }
+
+    #[test]
+    fn a_negative_partition_from_outside_is_refused() {
+        let refused = serde_json::from_str::<Partition>("-1").unwrap_err();
+        assert!(refused.to_string().contains("there is no partition -1"), "{refused}");
+        assert_eq!(Partition::try_from(-1), Err(NegativePartition(-1)));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Rule: a key goes to the same partition as from a Java producer.
 
+use crate::record::Partition;
+
 /// Murmur2 of a key, with Kafka's seed.
 pub fn murmur2(data: &[u8]) -> u32 {
     const SEED: u32 = 0x9747_b28c;
@@ -27,8 +29,8 @@ pub fn murmur2(data: &[u8]) -> u32 {
 }
 
 /// The partition of a key, out of `partitions`.
-pub fn partition(key: &[u8], partitions: i32) -> i32 {
-    (murmur2(key) & 0x7fff_ffff) as i32 % partitions
+pub fn partition(key: &[u8], partitions: i32) -> Partition {
+    Partition((murmur2(key) & 0x7fff_ffff) as i32 % partitions)
 }
 
 #[cfg(test)]

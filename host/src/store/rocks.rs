@@ -153,7 +153,7 @@ impl Store for RocksStore {
             Ok(None) => self.wipe(task).map(|()| None),
             Err(Failure::Corrupted(why)) => {
                 tracing::warn!(
-                    task,
+                    task = task.0,
                     why,
                     "wiping the task's stored state; it will be restored from the changelog"
                 );

@@ -3,10 +3,12 @@
 use super::memory::Disk;
 use super::*;
 use crate::error::{Failure, Result};
-use crate::record::{Cell, FOREVER, Offset, Stay};
+use crate::record::{Cell, FOREVER, Offset, Partition, Stay};
 use crate::state::delta::{Change, Delta};
 use crate::state::rows::{Dirty, Rows, hash};
 use std::collections::BTreeMap;
+
+pub(super) const TASK: Partition = Partition(3);
 
 fn stamp(offset: i64) -> Stamp {
     Stamp {
@@ -43,14 +45,14 @@ pub(super) fn begin(store: &mut dyn Store, aside: &[&str]) {
     aside
         .iter()
         .for_each(|tag| delta.set_timer(b"key", 5, 1, tag.as_bytes()));
-    store.begin(3, delta);
+    store.begin(TASK, delta);
 }
 
 pub(super) fn slices(store: &mut dyn Store, rows: &mut Rows) {
     loop {
         let mut slice = Dirty::new();
         let done = rows.take_dirty(100, 0, &mut slice);
-        store.write(3, slice);
+        store.write(TASK, slice);
         if done {
             return;
         }
@@ -58,10 +60,10 @@ pub(super) fn slices(store: &mut dyn Store, rows: &mut Rows) {
 }
 
 pub(super) fn finish(store: &mut dyn Store, offset: i64) -> Result<Stamp> {
-    store.finish(3, stamp(offset));
+    store.finish(TASK, stamp(offset));
     loop {
         if let Some((task, result)) = store.flushed() {
-            assert_eq!(task, 3);
+            assert_eq!(task, TASK);
             return result;
         }
         std::thread::yield_now();
@@ -95,7 +97,7 @@ pub(super) fn load(store: &mut dyn Store) -> (BTreeMap<String, String>, Vec<Stri
         Change::Meta(b"meta") => metas += 1,
         other => panic!("{other:?} was never written"),
     };
-    store.load(3, &mut visit).unwrap();
+    store.load(TASK, &mut visit).unwrap();
     assert!(metas <= 1);
     (rows, tags)
 }
@@ -108,15 +110,15 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     let mut rows = Rows::new();
     let mut store = again();
-    assert_eq!(store.open(3, Stay(1)), Ok(None));
+    assert_eq!(store.open(TASK, Stay(1)), Ok(None));
     assert_eq!(load(&mut *store), (pairs(&[]), vec![]));
     change(&mut rows, &[("a", Some("1")), ("b", Some("1")), ("c", Some("1"))]);
     assert!(store.ready());
     begin(&mut *store, &["x", "y", "z"]);
     slices(&mut *store, &mut rows);
     assert_eq!(finish(&mut *store, 7), Ok(stamp(7)));
-    store.close(3);
-    assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(7))));
+    store.close(TASK);
+    assert_eq!(store.open(TASK, Stay(1)), Ok(Some(stamp(7))));
     assert_eq!(
         load(&mut *store),
         (
@@ -132,16 +134,16 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
     drop(store);
     let mut store = again();
     let second = (pairs(&[("a", "2"), ("c", "1"), ("d", "2")]), vec!["w".to_owned()]);
-    assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(9))));
+    assert_eq!(store.open(TASK, Stay(1)), Ok(Some(stamp(9))));
     assert_eq!(load(&mut *store), second);
     // A third flush is not finished: rows may be newer, everything else is as the stamp says, and the next flush
     // contains none of it.
     change(&mut rows, &[("a", Some("3"))]);
     begin(&mut *store, &["u", "v"]);
     slices(&mut *store, &mut rows);
-    store.close(3);
+    store.close(TASK);
     assert_eq!(store.flushed(), None);
-    assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(9))));
+    assert_eq!(store.open(TASK, Stay(1)), Ok(Some(stamp(9))));
     let (found, tags) = load(&mut *store);
     assert_eq!((found["a"].as_str(), tags), ("3", vec!["w".to_owned()]));
     begin(&mut *store, &["t"]);
@@ -152,35 +154,35 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
         (pairs(&[("a", "3"), ("c", "1"), ("d", "2")]), vec!["t".to_owned()])
     );
     // Other tasks are independent.
-    assert_eq!(store.open(4, Stay(1)), Ok(None));
-    assert_eq!(store.wipe(3), Ok(()));
-    assert_eq!(store.open(3, Stay(1)), Ok(None));
+    assert_eq!(store.open(Partition(4), Stay(1)), Ok(None));
+    assert_eq!(store.wipe(TASK), Ok(()));
+    assert_eq!(store.open(TASK, Stay(1)), Ok(None));
     assert_eq!(load(&mut *store), (pairs(&[]), vec![]));
     drop(store);
-    assert_eq!(again().open(3, Stay(1)), Ok(None));
+    assert_eq!(again().open(TASK, Stay(1)), Ok(None));
 }
 
 /// With two handles of one store, after a newer stay has taken over, nothing that the older one does has any effect.
 pub(super) fn an_older_stay_changes_nothing(older: &mut dyn Store, newer: &mut dyn Store) {
     let (mut old, mut rows) = (Rows::new(), Rows::new());
-    assert_eq!(older.open(3, Stay(1)), Ok(None));
+    assert_eq!(older.open(TASK, Stay(1)), Ok(None));
     change(&mut old, &[("a", Some("old"))]);
     begin(older, &["old"]);
-    assert_eq!(newer.open(3, Stay(2)), Ok(None));
+    assert_eq!(newer.open(TASK, Stay(2)), Ok(None));
     // Between the first slice and the stamp, an open could not tell that the flush is incomplete.
     change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
     begin(newer, &["x"]);
     slices(newer, &mut rows);
-    assert!(matches!(older.open(3, Stay(1)), Err(Failure::Fenced(_))));
-    assert!(matches!(older.wipe(3), Err(Failure::Fenced(_))));
+    assert!(matches!(older.open(TASK, Stay(1)), Err(Failure::Fenced(_))));
+    assert!(matches!(older.wipe(TASK), Err(Failure::Fenced(_))));
     slices(older, &mut old);
     assert!(finish(older, 5).is_err());
     assert_eq!(finish(newer, 7), Ok(stamp(7)));
-    assert!(matches!(older.wipe(3), Err(Failure::Fenced(_))));
+    assert!(matches!(older.wipe(TASK), Err(Failure::Fenced(_))));
     let all = (pairs(&[("a", "1"), ("b", "1")]), vec!["x".to_owned()]);
     assert_eq!(load(newer), all);
     // A restore hands over to the worker, which opens the same stay.
-    assert_eq!(older.open(3, Stay(2)), Ok(Some(stamp(7))));
+    assert_eq!(older.open(TASK, Stay(2)), Ok(Some(stamp(7))));
     assert_eq!(load(older), all);
 }
 
@@ -195,7 +197,7 @@ fn an_older_stay_changes_nothing_in_memory() {
     let disk = Disk::new();
     an_older_stay_changes_nothing(&mut disk.store(), &mut disk.store());
     // The next process numbers stays from the start.
-    assert_eq!(disk.reopen().store().open(3, Stay(1)), Ok(Some(stamp(7))));
+    assert_eq!(disk.reopen().store().open(TASK, Stay(1)), Ok(Some(stamp(7))));
 }
 
 #[test]
@@ -204,7 +206,7 @@ fn a_lost_tail_leaves_the_older_stamp_with_all_that_belongs_to_it() {
     for survive in 0..12 {
         let (disk, mut rows) = (Disk::new(), Rows::new());
         let mut store = disk.store();
-        store.open(3, Stay(1)).unwrap();
+        store.open(TASK, Stay(1)).unwrap();
         change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
         begin(&mut store, &["x"]);
         slices(&mut store, &mut rows);
@@ -214,7 +216,7 @@ fn a_lost_tail_leaves_the_older_stamp_with_all_that_belongs_to_it() {
         slices(&mut store, &mut rows);
         disk.crash(&mut |writes| survive.min(writes));
         let mut store = disk.store();
-        assert_eq!(store.open(3, Stay(1)), Ok(Some(stamp(7))));
+        assert_eq!(store.open(TASK, Stay(1)), Ok(Some(stamp(7))));
         let (found, tags) = load(&mut store);
         assert_eq!(tags, ["x"]);
         assert!(found["a"] == "1" || found["a"] == "2");
@@ -227,14 +229,14 @@ fn a_lost_tail_leaves_the_older_stamp_with_all_that_belongs_to_it() {
 fn a_full_disk_in_memory_fails_the_flush() {
     let (disk, mut rows) = (Disk::new(), Rows::new());
     let mut store = disk.store();
-    store.open(3, Stay(1)).unwrap();
+    store.open(TASK, Stay(1)).unwrap();
     change(&mut rows, &[("a", Some("1"))]);
     disk.set_full(true);
     begin(&mut store, &[]);
     slices(&mut store, &mut rows);
     assert!(matches!(finish(&mut store, 7), Err(Failure::Retry(_))));
     disk.set_full(false);
-    store.wipe(3).unwrap();
+    store.wipe(TASK).unwrap();
     rows.mark_dirty();
     begin(&mut store, &[]);
     slices(&mut store, &mut rows);

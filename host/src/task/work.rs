@@ -19,7 +19,7 @@ use crate::fault::fault;
 use crate::log::Chunk;
 use crate::metrics::DeadLetterReason;
 use crate::record::journal::{JournalEntry, JournalInput};
-use crate::record::{Millis, Number, Offset, Rank, StepKey};
+use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey};
 use crate::shadow::{Begin, Link};
 use crate::state::meta::Meta;
 use crate::step::{self, Guest, Tally};
@@ -162,13 +162,13 @@ impl Task {
         // An epoch that is done again writes the same record again, not another one.
         let own = nonce(&[
             b"task",
-            &self.partition.to_be_bytes(),
+            &self.partition.0.to_be_bytes(),
             &self.ledger.changelog().0.to_be_bytes(),
         ]);
         let (key, value) = (record.key(&own), record.value());
         epoch.write(Piece {
             topic: self.layout.control,
-            partition: 0,
+            partition: Partition(0),
             timestamp: 0,
             key: Some(&key),
             value: Some([&value, &[]]),
@@ -193,7 +193,7 @@ impl Task {
                 Some(wiring) => self.take_over(says.number, wiring, epoch),
                 None => {
                     tracing::error!(
-                        task = self.partition,
+                        task = self.partition.0,
                         deploy = says.number,
                         "the journal says that a version took over here, but the control topic doesn't know it; the current version continues"
                     );
@@ -263,7 +263,7 @@ impl Task {
             .tally()
             .carry_counts(&counters(&before), &counters(&self.wiring));
         self.tell(&ControlRecord::Taken { task, number }, epoch);
-        tracing::info!(task, deploy = number, version = %self.wiring.rules.version(), "takes over");
+        tracing::info!(task = task.0, deploy = number, version = %self.wiring.rules.version(), "takes over");
         self.schedule.take_over(number);
     }
 

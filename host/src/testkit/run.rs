@@ -4,7 +4,7 @@ use super::setup::{Setup, Way};
 use super::stage::Stage;
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::record::Millis;
+use crate::record::{Millis, Partition};
 use std::time::Duration;
 
 /// How far each turn moves the clock.
@@ -45,7 +45,7 @@ impl Stage {
         let journal = self.setup.config.journal_topic();
         let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
         for topic in inputs.chain([&journal]) {
-            for partition in 0..self.setup.partitions {
+            for partition in Partition::all(self.setup.partitions) {
                 for record in self.committed(topic, partition)? {
                     stage.append(topic, partition, &record)?;
                 }

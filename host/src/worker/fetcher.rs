@@ -78,7 +78,7 @@ impl Fetcher {
         for rank in Rank::all(self.layout.inputs.len()) {
             self.paused.remove(&(rank, task));
             if let Err(why) = self.reader.unassign(rank.topic(), task) {
-                tracing::warn!(task, %why, "stopped reading a partition, but the reader still has it assigned");
+                tracing::warn!(task = task.0, %why, "stopped reading a partition, but the reader still has it assigned");
             }
         }
     }
@@ -109,7 +109,7 @@ impl Fetcher {
         self.ask_registry_at = now.mono + ASK_REGISTRY_EVERY;
         for task in tasks.values_mut().filter(|task| task.waits_for_schema()) {
             if let Err(why) = task.retry_schemas(&mut self.sources, now.wall, epoch) {
-                tracing::warn!(task = task.partition(), %why, "records still wait for their schema");
+                tracing::warn!(task = task.partition().0, %why, "records still wait for their schema");
             }
         }
     }
@@ -147,7 +147,7 @@ impl Fetcher {
             Arrival::Records(chunk) => {
                 if let Some(task) = self.assigned(tasks, chunk.partition) {
                     if let Err(why) = task.arrive(chunk, &mut self.sources, now.wall, epochs.open()) {
-                        tracing::warn!(task = task.partition(), %why, "records wait for their schema");
+                        tracing::warn!(task = task.partition().0, %why, "records wait for their schema");
                     }
                     epochs.note_opened(now);
                 }
@@ -198,7 +198,7 @@ impl Fetcher {
         if skip && position.is_some_and(|position| position < log.start) {
             tracing::error!(
                 topic,
-                partition,
+                partition = partition.0,
                 position = position.map(|position| position.0),
                 start = log.start.0,
                 "retention has removed records before they were processed: they are skipped"

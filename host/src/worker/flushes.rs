@@ -101,7 +101,7 @@ impl Flushes {
             Err(other) => return Err(other),
         };
         tracing::error!(
-            task = partition,
+            task = partition.0,
             why,
             "state is not stored until the store can be wiped; it is safe in the changelog"
         );
@@ -168,7 +168,7 @@ impl Flushes {
             let stamped = match result {
                 Ok(stamp) => Some(stamp.offset),
                 Err(why) => {
-                    tracing::error!(task, %why, "state could not be flushed; it is safe in the changelog");
+                    tracing::error!(task = task.0, %why, "state could not be flushed; it is safe in the changelog");
                     telemetry.unstored(task, true);
                     self.not_before = now.mono;
                     self.under_way.take_if(|(flushing, _)| *flushing == task);
@@ -189,11 +189,11 @@ impl Flushes {
             self.not_before = now.mono + AFTER_FAILURE;
             if let Err(why) = store.wipe(task) {
                 tracing::error!(
-                    task,
-                    %why,
-                    "the stored state can't be wiped yet: nothing is stored until then, and nothing is lost; make room on the \
-                     disk and restart this process"
-                );
+                                   task = task.0,
+                                   %why,
+                "the stored state can't be wiped yet: nothing is stored until then, and nothing is lost; make room on the \
+                                    disk and restart this process"
+                               );
                 break;
             }
             self.failed.remove(&task);

@@ -44,7 +44,7 @@ impl Recovery {
         task.doubt();
         task.abort();
         let (log, layout, partition) = (self.log.clone(), self.layout.clone(), task.partition());
-        tracing::info!(task = partition, "reading the task's changelog again");
+        tracing::info!(task = partition.0, "reading the task's changelog again");
         self.restoring
             .push(Restoring::resume(log, layout, partition, task.into_restored()));
     }
@@ -74,11 +74,11 @@ impl Recovery {
             match restoring.step(READ_WAIT) {
                 Ok(Some(state)) => {
                     restored.push(Task::open(task, self.layout.clone(), schedule.clone(), state, &[])?);
-                    tracing::info!(task, "the changelog is read; the task continues");
+                    tracing::info!(task = task.0, "the changelog is read; the task continues");
                 }
                 Ok(None) => self.restoring.push(restoring),
                 Err(Failure::Retry(why)) => {
-                    tracing::warn!(task, %why, "the changelog can't be read yet");
+                    tracing::warn!(task = task.0, %why, "the changelog can't be read yet");
                     log_is_away = true;
                     self.restoring.push(restoring);
                 }

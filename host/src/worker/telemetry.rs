@@ -96,7 +96,7 @@ impl Telemetry {
         if !self.warned && tally.foreign.iter().any(|count| *count > 0) {
             self.warned = true;
             tracing::warn!(
-                task,
+                task = task.0,
                 "keys that Kafka's default partitioner (murmur2) would place in another partition: are all inputs written with the same partitioner? See pelton_foreign_keys"
             );
         }

@@ -175,7 +175,7 @@ impl Fleet {
 
     /// Adds money in every partition at this time, and its double later. Each has a new user, so that nothing is late.
     pub fn put(&mut self, at: Millis) {
-        for partition in 0..PARTITIONS {
+        for partition in Partition::all(PARTITIONS) {
             let user = user(partition);
             for time in [at, at + DOUBLE_AFTER] {
                 let event: pelton_tests::stage::Event = money(&user, &format!("{partition}-{at}"), time).into();
@@ -187,7 +187,7 @@ impl Fleet {
 
     /// Makes everything before this time final.
     pub fn flow_to(&self, at: Millis) {
-        self.flow(&[0, 1, 2, 3], at);
+        self.flow(&[Partition(0), Partition(1), Partition(2), Partition(3)], at);
     }
 
     /// The same, only for these tasks.
@@ -215,7 +215,7 @@ impl Fleet {
     /// How often each money event came out.
     fn outputs(&self) -> BTreeMap<String, usize> {
         let mut seen = BTreeMap::new();
-        for partition in 0..PARTITIONS {
+        for partition in Partition::all(PARTITIONS) {
             let topic = &self.config.outputs[0].topic;
             for record in self
                 .cluster
@@ -235,7 +235,7 @@ impl Fleet {
     pub fn check(&self, is_short: impl Fn(Millis) -> bool) {
         let mut expected = BTreeMap::new();
         for at in &self.times {
-            for partition in 0..PARTITIONS {
+            for partition in Partition::all(PARTITIONS) {
                 expected.insert(format!("{partition}-{at}"), if is_short(*at) { 2 } else { 1 });
             }
         }

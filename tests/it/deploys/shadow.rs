@@ -7,6 +7,7 @@ use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Cancelled, Shadowing, Wish};
 use pelton::deploy::status::shadow_here;
 use pelton::instance::RunningInstance;
+use pelton::record::Partition;
 use pelton::shadow::ShadowState;
 use pelton_tests::stage::{MINUTE, SECOND};
 
@@ -133,7 +134,7 @@ fn it_ends_where_its_instance_dies() {
     assert_eq!(begin(&a, wish(short())), Ok(1));
     begun(&a);
     begun(&b);
-    let of_a: Vec<i32> = a.statuses().iter().map(|status| status.partition).collect();
+    let of_a: Vec<Partition> = a.statuses().iter().map(|status| status.partition).collect();
     fleet.cluster.kill("a");
     drop(a);
     has_tasks(&b, 4);

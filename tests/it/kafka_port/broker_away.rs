@@ -1,6 +1,7 @@
 //! The broker goes away while everything runs, and comes back.
 
 use super::*;
+use pelton::record::Partition;
 use pelton_tests::rig::Record;
 
 #[test]
@@ -11,11 +12,15 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     let (mut group, _) = joined(&kafka);
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
     let mut reader = kafka.reader(Duration::from_millis(50)).unwrap();
-    reader.assign(LEAD, 0, Offset(0)).unwrap();
+    reader.assign(LEAD, Partition(0), Offset(0)).unwrap();
     rig.produce(&lead, &[Record::new("k", "0"), Record::new("k", "1")])
         .unwrap();
-    arrivals(&mut *reader, |got| offsets(got, 0) == [0, 1]).unwrap();
-    let before = transaction(&kafka, &[(OUT, 0, "k", "before")], &[(LEAD, 0, Offset(1))]);
+    arrivals(&mut *reader, |got| offsets(got, Partition(0)) == [0, 1]).unwrap();
+    let before = transaction(
+        &kafka,
+        &[(OUT, Partition(0), "k", "before")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
     assert!(matches!(commit(&mut *producer, before), Outcome::Committed(_)));
 
     // An orderly stop: a broker that is killed right after a commit does not always keep it (docs/operations.md).
@@ -32,8 +37,12 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
         }
     };
     assert!(why.contains(&broker), "{why}");
-    assert!(matches!(kafka.bounds(LEAD, 0), Err(Failure::Retry(why)) if why.contains(&broker)));
-    let during = transaction(&kafka, &[(OUT, 0, "k", "during")], &[(LEAD, 0, Offset(2))]);
+    assert!(matches!(kafka.bounds(LEAD, Partition(0)), Err(Failure::Retry(why)) if why.contains(&broker)));
+    let during = transaction(
+        &kafka,
+        &[(OUT, Partition(0), "k", "during")],
+        &[(LEAD, Partition(0), Offset(2))],
+    );
     let doubt = commit(&mut *producer, during);
     assert!(matches!(doubt, Outcome::Ambiguous(_)), "{doubt:?}");
     got.retain(|arrival| matches!(arrival, Arrival::Records(_)));
@@ -50,14 +59,14 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     rig.produce(&lead, &[Record::new("k", "2")]).unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut got = Vec::new();
-    while offsets(&got, 0).is_empty() {
+    while offsets(&got, Partition(0)).is_empty() {
         assert!(Instant::now() < deadline, "the reader does not go on");
         match reader.poll(Duration::from_millis(50), &mut got) {
             Ok(()) | Err(Failure::Retry(_)) => {}
             Err(other) => panic!("{other}"),
         }
     }
-    assert_eq!(offsets(&got, 0), [2]);
+    assert_eq!(offsets(&got, Partition(0)), [2]);
     // The membership comes back, with or without its partitions. Until then the gate is closed.
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -73,7 +82,11 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
             }
             Err(other) => panic!("{other}"),
         }
-        let after = transaction(&kafka, &[(OUT, 0, "k", "after")], &[(LEAD, 0, Offset(3))]);
+        let after = transaction(
+            &kafka,
+            &[(OUT, Partition(0), "k", "after")],
+            &[(LEAD, Partition(0), Offset(3))],
+        );
         match commit(&mut *producer, after) {
             Outcome::Committed(_) => break,
             Outcome::Aborted(_) => {}
@@ -82,5 +95,5 @@ fn a_broker_that_is_away_is_told_and_everything_goes_on_when_it_is_back() {
     }
     let values: Vec<_> = rig.read(&out).unwrap().iter().map(|record| record.text()).collect();
     assert_eq!(values, ["before", "after"]);
-    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [Some(Offset(3))]);
+    assert_eq!(kafka.committed(&[(LEAD, Partition(0))]).unwrap(), [Some(Offset(3))]);
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use pelton::log::End;
+use pelton::record::Partition;
 use pelton_tests::rig::{Ending, Record};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -19,14 +20,18 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
     );
     let kafka = kafka(rig, &[&lead, &other, &out], &Rig::unique("group"), "a");
     let (_group, assigned) = joined(&kafka);
-    assert_eq!(assigned, [0, 1]);
+    assert_eq!(assigned, [Partition(0), Partition(1)]);
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
 
     // The offsets of `other`, which no member subscribes to, are committed too.
     let mut first = transaction(
         &kafka,
-        &[(OUT, 0, "k", "v"), (OUT, 1, "k1", ""), (OUT, 0, "k2", "v2")],
-        &[(LEAD, 1, Offset(7)), (OTHER, 0, Offset(3))],
+        &[
+            (OUT, Partition(0), "k", "v"),
+            (OUT, Partition(1), "k1", ""),
+            (OUT, Partition(0), "k2", "v2"),
+        ],
+        &[(LEAD, Partition(1), Offset(7)), (OTHER, Partition(0), Offset(3))],
     );
     let name = Span::append(&mut first.bytes, b"origin");
     let value = Span::append(&mut first.bytes, &[0, 255]);
@@ -35,7 +40,10 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
     first.records[2].value = None;
     first.records[2].timestamp = 0;
     let done = commit(&mut *producer, first);
-    assert_eq!(done, ends(&[(OUT, 0, Offset(2)), (OUT, 1, Offset(1))]));
+    assert_eq!(
+        done,
+        ends(&[(OUT, Partition(0), Offset(2)), (OUT, Partition(1), Offset(1))])
+    );
 
     let read = rig.read(&out).unwrap();
     let found: Vec<_> = read
@@ -54,7 +62,8 @@ fn a_transaction_is_in_the_log_with_all_its_bytes_and_offsets() {
     assert_eq!(read[0].headers, [("origin".to_string(), vec![0, 255])]);
     // To librdkafka, 0 would mean "now".
     assert_eq!((read[0].timestamp, read[1].timestamp), (1_000, 1));
-    let of = [(LEAD, 0), (LEAD, 1), (OTHER, 0), (OTHER, 1)];
+    let [first, second] = [Partition(0), Partition(1)];
+    let of = [(LEAD, first), (LEAD, second), (OTHER, first), (OTHER, second)];
     assert_eq!(
         kafka.committed(&of).unwrap(),
         [None, Some(Offset(7)), Some(Offset(3)), None]
@@ -66,7 +75,11 @@ fn the_gate_refuses_an_old_assignment_counter_and_the_producer_goes_on() {
     let rig = Rig::shared();
     let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 1).unwrap());
     let kafka = kafka(rig, &[&lead, &out], &Rig::unique("group"), "a");
-    let mut old = transaction(&kafka, &[(OUT, 0, "k", "old")], &[(LEAD, 0, Offset(1))]);
+    let mut old = transaction(
+        &kafka,
+        &[(OUT, Partition(0), "k", "old")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
     let (_group, _) = joined(&kafka);
     assert_ne!(old.assignment, kafka.assignment(), "an assignment raises the counter");
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
@@ -75,13 +88,17 @@ fn the_gate_refuses_an_old_assignment_counter_and_the_producer_goes_on() {
         matches!(&refused, Outcome::Aborted(why) if why.contains("assignment has changed")),
         "{refused:?}"
     );
-    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [None]);
-    old = transaction(&kafka, &[(OUT, 0, "k", "new")], &[(LEAD, 0, Offset(2))]);
+    assert_eq!(kafka.committed(&[(LEAD, Partition(0))]).unwrap(), [None]);
+    old = transaction(
+        &kafka,
+        &[(OUT, Partition(0), "k", "new")],
+        &[(LEAD, Partition(0), Offset(2))],
+    );
     // After the aborted record and its marker.
-    assert_eq!(commit(&mut *producer, old), ends(&[(OUT, 0, Offset(3))]));
+    assert_eq!(commit(&mut *producer, old), ends(&[(OUT, Partition(0), Offset(3))]));
     let values: Vec<_> = rig.read(&out).unwrap().iter().map(|record| record.text()).collect();
     assert_eq!(values, ["new"]);
-    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [Some(Offset(2))]);
+    assert_eq!(kafka.committed(&[(LEAD, Partition(0))]).unwrap(), [Some(Offset(2))]);
 }
 
 #[test]
@@ -90,7 +107,11 @@ fn who_is_no_member_commits_nothing() {
     let (lead, out) = (rig.topic("lead", 1).unwrap(), rig.topic("out", 1).unwrap());
     let kafka = kafka(rig, &[&lead, &out], &Rig::unique("group"), "a");
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
-    let early = transaction(&kafka, &[(OUT, 0, "k", "v")], &[(LEAD, 0, Offset(1))]);
+    let early = transaction(
+        &kafka,
+        &[(OUT, Partition(0), "k", "v")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
     let refused = commit(&mut *producer, early);
     assert!(
         matches!(&refused, Outcome::Aborted(why) if why.contains("not a member")),
@@ -100,14 +121,18 @@ fn who_is_no_member_commits_nothing() {
     // Nor may a former member.
     let (mut group, _) = joined(&kafka);
     group.leave();
-    let late = transaction(&kafka, &[(OUT, 0, "k", "v")], &[(LEAD, 0, Offset(1))]);
+    let late = transaction(
+        &kafka,
+        &[(OUT, Partition(0), "k", "v")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
     let refused = commit(&mut *producer, late);
     assert!(
         matches!(&refused, Outcome::Aborted(why) if why.contains("not a member")),
         "{refused:?}"
     );
     assert!(rig.read(&out).unwrap().is_empty());
-    assert_eq!(kafka.committed(&[(LEAD, 0)]).unwrap(), [None]);
+    assert_eq!(kafka.committed(&[(LEAD, Partition(0))]).unwrap(), [None]);
 }
 
 #[test]
@@ -119,7 +144,13 @@ fn a_new_producer_fences_the_older_one_with_its_id() {
     let id = Rig::unique("id");
     let mut older = kafka.producer(&id).unwrap();
     let mut newer = kafka.producer(&id).unwrap();
-    let of = |value| transaction(&kafka, &[(OUT, 0, "k", value)], &[(LEAD, 0, Offset(1))]);
+    let of = |value| {
+        transaction(
+            &kafka,
+            &[(OUT, Partition(0), "k", value)],
+            &[(LEAD, Partition(0), Offset(1))],
+        )
+    };
     let fenced = commit(&mut *older, of("older"));
     assert!(matches!(fenced, Outcome::Ambiguous(_)), "{fenced:?}");
     assert!(matches!(commit(&mut *newer, of("newer")), Outcome::Committed(_)));
@@ -144,8 +175,8 @@ fn a_record_that_the_broker_refuses_aborts_the_whole() {
     let mut producer = kafka.producer(&Rig::unique("id")).unwrap();
     let mut bad = transaction(
         &kafka,
-        &[(OUT, 0, "k", "v"), (COMPACTED, 0, "k", "v")],
-        &[(LEAD, 0, Offset(1))],
+        &[(OUT, Partition(0), "k", "v"), (COMPACTED, Partition(0), "k", "v")],
+        &[(LEAD, Partition(0), Offset(1))],
     );
     bad.records[1].key = None; // a compacted topic takes none without a key
     let refused = commit(&mut *producer, bad);
@@ -153,13 +184,21 @@ fn a_record_that_the_broker_refuses_aborts_the_whole() {
         matches!(&refused, Outcome::Aborted(why) if why.contains("not delivered")),
         "{refused:?}"
     );
-    let elsewhere = transaction(&kafka, &[(OUT, 5, "k", "v")], &[(LEAD, 0, Offset(1))]);
+    let elsewhere = transaction(
+        &kafka,
+        &[(OUT, Partition(5), "k", "v")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
     let refused = commit(&mut *producer, elsewhere);
     assert!(
         matches!(&refused, Outcome::Aborted(why) if why.contains("no partition 5")),
         "{refused:?}"
     );
-    let good = transaction(&kafka, &[(OUT, 0, "k", "good")], &[(LEAD, 0, Offset(1))]);
+    let good = transaction(
+        &kafka,
+        &[(OUT, Partition(0), "k", "good")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
     assert!(matches!(commit(&mut *producer, good), Outcome::Committed(_)));
     assert_eq!(rig.read(&out).unwrap().len(), 1);
 }
@@ -198,7 +237,7 @@ fn a_dangling_transaction_is_ended_by_its_heir_and_holds_offsets_back_until_then
     let kafka = kafka(rig, &[&lead, &out], &group, "a");
     let held_back = std::thread::scope(|scope| {
         let asked = scope.spawn(|| {
-            let offsets = kafka.committed(&[(LEAD, 0)]).unwrap();
+            let offsets = kafka.committed(&[(LEAD, Partition(0))]).unwrap();
             (offsets, Instant::now())
         });
         // Not a synchronisation: this leaves time for the call to return too early if it doesn't wait.
@@ -229,11 +268,11 @@ fn many_transactions_in_a_row_keep_the_order() {
         let values: Vec<String> = (next..next + 500).map(|number| number.to_string()).collect();
         let records: Vec<_> = values
             .iter()
-            .map(|value| (OUT, next % 3, "k", value.as_str()))
+            .map(|value| (OUT, Partition(next % 3), "k", value.as_str()))
             .collect();
         let done = commit(
             &mut *producer,
-            transaction(&kafka, &records, &[(LEAD, 0, Offset(next as i64))]),
+            transaction(&kafka, &records, &[(LEAD, Partition(0), Offset(next as i64))]),
         );
         assert!(matches!(done, Outcome::Committed(_)), "{done:?}");
         next += 500;
@@ -247,7 +286,7 @@ fn many_transactions_in_a_row_keep_the_order() {
 }
 
 /// Committed, and ended at (topic, partition, offset).
-fn ends(at: &[(TopicIx, i32, Offset)]) -> Outcome {
+fn ends(at: &[(TopicIx, Partition, Offset)]) -> Outcome {
     let end = |&(topic, partition, offset)| End {
         topic,
         partition,

@@ -1,6 +1,7 @@
 //! The group: which member has which partition, and when it may go to another one.
 
 use super::*;
+use pelton::record::Partition;
 
 #[test]
 fn a_partition_changes_hands_only_when_it_is_released() {
@@ -10,9 +11,13 @@ fn a_partition_changes_hands_only_when_it_is_released() {
     let first = kafka(rig, &[&lead, &out], &group_id, "first");
     let second = kafka(rig, &[&lead, &out], &group_id, "second");
     let (mut ours, assigned) = joined(&first);
-    assert_eq!(assigned, [0, 1, 2, 3]);
+    assert!(assigned.into_iter().eq(Partition::all(4)));
     let mut producer = first.producer(&Rig::unique("id")).unwrap();
-    let open = transaction(&first, &[(OUT, 0, "k", "too late")], &[(LEAD, 0, Offset(1))]);
+    let open = transaction(
+        &first,
+        &[(OUT, Partition(0), "k", "too late")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
 
     let mut theirs = second.join().unwrap();
     let deadline = Instant::now() + PATIENCE;
@@ -39,7 +44,11 @@ fn a_partition_changes_hands_only_when_it_is_released() {
     }
     // What began before is refused. What begins now is not, because this member is alive.
     assert!(matches!(commit(&mut *producer, open), Outcome::Aborted(_)));
-    let now = transaction(&first, &[(OUT, 0, "k", "in time")], &[(LEAD, 0, Offset(1))]);
+    let now = transaction(
+        &first,
+        &[(OUT, Partition(0), "k", "in time")],
+        &[(LEAD, Partition(0), Offset(1))],
+    );
     assert!(matches!(commit(&mut *producer, now), Outcome::Committed(_)));
 
     ours.released(&revoked[1..]).unwrap();
@@ -82,7 +91,7 @@ fn a_process_joins_once_and_can_join_again_after_it_left() {
     drop(group);
     assert!(kafka.assignment() > before, "leaving raises the counter");
     let (_group, assigned) = joined(&kafka);
-    assert_eq!(assigned, [0]);
+    assert_eq!(assigned, [Partition(0)]);
 }
 
 #[test]
@@ -96,7 +105,7 @@ fn an_instance_that_is_started_twice_is_told() {
     );
     let (mut older, _) = joined(&one);
     let (_newer, assigned) = joined(&two);
-    assert_eq!(assigned, [0]);
+    assert_eq!(assigned, [Partition(0)]);
     let deadline = Instant::now() + PATIENCE;
     let fenced = loop {
         assert!(Instant::now() < deadline, "the older one was not fenced");

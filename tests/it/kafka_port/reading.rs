@@ -1,6 +1,7 @@
 //! Readers: every committed record once and in order, with proofs of the end. Also topics and their bounds.
 
 use super::*;
+use pelton::record::Partition;
 use pelton_tests::rig::{Ending, Record};
 
 fn numbered(count: usize) -> Vec<Record> {
@@ -19,7 +20,7 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
     rig.transaction(&id, &lead, &numbered(3), Ending::Abort).unwrap(); // 6-8, marker 9
     let proofs = Duration::from_millis(50);
     let mut reader = kafka.reader(proofs).unwrap();
-    reader.assign(LEAD, 0, Offset(0)).unwrap();
+    reader.assign(LEAD, Partition(0), Offset(0)).unwrap();
     let ends = |arrivals: &[Arrival]| {
         arrivals
             .iter()
@@ -28,23 +29,23 @@ fn a_reader_passes_what_was_aborted_and_proves_the_end_again_and_again() {
     };
     let begun = Instant::now();
     let got = arrivals(&mut *reader, |got| ends(got) >= 6).unwrap();
-    assert_eq!(offsets(&got, 0), [0, 1, 2, 3, 4]);
+    assert_eq!(offsets(&got, Partition(0)), [0, 1, 2, 3, 4]);
     assert_eq!(end(&got), Some(10), "markers and aborted records lie behind the end");
     assert!(begun.elapsed() >= proofs * 3, "proofs come at their interval");
 
     // An open transaction. The end is before it, the high watermark after it.
     rig.transaction(&dying, &lead, &numbered(2), Ending::Death).unwrap(); // 10-11
-    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (Offset(0), Offset(12)));
+    assert_eq!(kafka.bounds(LEAD, Partition(0)).unwrap(), (Offset(0), Offset(12)));
     let got = arrivals(&mut *reader, |got| ends(got) >= 3).unwrap();
-    assert_eq!((offsets(&got, 0).len(), end(&got)), (0, Some(10)));
+    assert_eq!((offsets(&got, Partition(0)).len(), end(&got)), (0, Some(10)));
     // Records after it are also held back, until a new producer with its id ends it (marker 13).
     rig.produce(&lead, &numbered(1)).unwrap(); // 12
     let got = arrivals(&mut *reader, |got| ends(got) >= 3).unwrap();
-    assert_eq!((offsets(&got, 0).len(), end(&got)), (0, Some(10)));
+    assert_eq!((offsets(&got, Partition(0)).len(), end(&got)), (0, Some(10)));
     let _heir = kafka.producer(&dying).unwrap();
     let got = arrivals(&mut *reader, |got| end(got) == Some(14)).unwrap();
-    assert_eq!(offsets(&got, 0), [12]);
-    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (Offset(0), Offset(14)));
+    assert_eq!(offsets(&got, Partition(0)), [12]);
+    assert_eq!(kafka.bounds(LEAD, Partition(0)).unwrap(), (Offset(0), Offset(14)));
 }
 
 #[test]
@@ -67,9 +68,9 @@ fn records_come_as_they_were_written() {
     rig.produce(&lead, &[bare, null]).unwrap();
     rig.produce(&stamped, &[Record::new("k", "v").at(0).time(5)]).unwrap();
     let mut reader = kafka.reader(Duration::from_secs(5)).unwrap();
-    reader.assign(LEAD, 0, Offset(0)).unwrap();
-    reader.assign(STAMPED, 0, Offset(0)).unwrap();
-    let got = arrivals(&mut *reader, |got| offsets(got, 0).len() == 3).unwrap();
+    reader.assign(LEAD, Partition(0), Offset(0)).unwrap();
+    reader.assign(STAMPED, Partition(0), Offset(0)).unwrap();
+    let got = arrivals(&mut *reader, |got| offsets(got, Partition(0)).len() == 3).unwrap();
     for arrival in got {
         let Arrival::Records(chunk) = arrival else { continue };
         for record in &chunk.records {
@@ -110,8 +111,8 @@ fn a_position_that_is_not_in_the_log_is_told_with_the_bounds() {
     let lead = rig.topic("lead", 2).unwrap();
     let kafka = kafka(rig, &[&lead], &Rig::unique("group"), "a");
     rig.produce(&lead, &numbered(10)).unwrap();
-    kafka.truncate(LEAD, 0, Offset(4)).unwrap();
-    assert_eq!(kafka.bounds(LEAD, 0).unwrap(), (Offset(4), Offset(10)));
+    kafka.truncate(LEAD, Partition(0), Offset(4)).unwrap();
+    assert_eq!(kafka.bounds(LEAD, Partition(0)).unwrap(), (Offset(4), Offset(10)));
     let mut reader = kafka.reader(Duration::from_secs(5)).unwrap();
     let out = |got: &[Arrival]| {
         got.iter().find_map(|arrival| match arrival {
@@ -122,14 +123,20 @@ fn a_position_that_is_not_in_the_log_is_told_with_the_bounds() {
         })
     };
     for position in [2, 11] {
-        reader.assign(LEAD, 0, Offset(position)).unwrap();
+        reader.assign(LEAD, Partition(0), Offset(position)).unwrap();
         let got = arrivals(&mut *reader, |got| out(got).is_some()).unwrap();
-        assert_eq!((out(&got), offsets(&got, 0).len()), (Some((0, 4, 10)), 0));
+        assert_eq!(
+            (out(&got), offsets(&got, Partition(0)).len()),
+            (Some((Partition(0), 4, 10)), 0)
+        );
     }
-    reader.assign(LEAD, 0, Offset(4)).unwrap();
-    let got = arrivals(&mut *reader, |got| offsets(got, 0).len() == 6).unwrap();
+    reader.assign(LEAD, Partition(0), Offset(4)).unwrap();
+    let got = arrivals(&mut *reader, |got| offsets(got, Partition(0)).len() == 6).unwrap();
     assert_eq!(out(&got), None);
-    assert!(matches!(kafka.truncate(LEAD, 0, Offset(99)), Err(Failure::Fatal(_))));
+    assert!(matches!(
+        kafka.truncate(LEAD, Partition(0), Offset(99)),
+        Err(Failure::Fatal(_))
+    ));
 }
 
 /// Random pauses, resumptions, removals and moves to other offsets, over a log with gaps. What arrives for a partition
@@ -160,7 +167,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
     let mut seen = 0;
     for _ in 0..600 {
         let partition = random(3) as usize;
-        let of = partition as i32;
+        let of = Partition::at(partition);
         match (random(6), &mut state[partition]) {
             (0, slot) => {
                 let from = random(last as u64) as i64;
@@ -182,7 +189,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
         for arrival in &got {
             match arrival {
                 Arrival::Records(chunk) => {
-                    let (next, _) = state[chunk.partition as usize]
+                    let (next, _) = state[chunk.partition.index()]
                         .as_mut()
                         .expect("of an assigned partition");
                     for record in &chunk.records {
@@ -193,7 +200,7 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
                     }
                 }
                 Arrival::End { partition, offset, .. } => {
-                    let (next, _) = state[*partition as usize].expect("of an assigned partition");
+                    let (next, _) = state[partition.index()].expect("of an assigned partition");
                     assert_eq!(
                         (offset.0, next),
                         (last + 1, last + 1),
@@ -208,13 +215,13 @@ fn whatever_is_paused_and_moved_nothing_is_lost_or_doubled() {
     // Then everything is read to the end.
     for (partition, slot) in state.iter_mut().enumerate() {
         let (next, _) = slot.get_or_insert((0, false));
-        reader.assign(LEAD, partition as i32, Offset(*next)).unwrap();
+        reader.assign(LEAD, Partition::at(partition), Offset(*next)).unwrap();
     }
     let mut ended = [false; 3];
     arrivals(&mut *reader, |got| {
         for arrival in got {
             if let Arrival::End { partition, .. } = arrival {
-                ended[*partition as usize] = true;
+                ended[partition.index()] = true;
             }
         }
         ended == [true; 3]
@@ -228,25 +235,33 @@ fn a_paused_partition_is_silent_and_others_go_on() {
     let lead = rig.topic("lead", 2).unwrap();
     let kafka = kafka(rig, &[&lead], &Rig::unique("group"), "a");
     let mut reader = kafka.reader(Duration::from_millis(50)).unwrap();
-    reader.assign(LEAD, 0, Offset(0)).unwrap();
-    reader.assign(LEAD, 1, Offset(0)).unwrap();
+    reader.assign(LEAD, Partition(0), Offset(0)).unwrap();
+    reader.assign(LEAD, Partition(1), Offset(0)).unwrap();
     arrivals(&mut *reader, |got| got.len() >= 2).unwrap();
-    reader.pause(LEAD, 0, true).unwrap();
+    reader.pause(LEAD, Partition(0), true).unwrap();
     rig.produce(&lead, &[Record::new("k", "held").at(0), Record::new("k", "free").at(1)])
         .unwrap();
     let mut proofs = 0;
     let got = arrivals(&mut *reader, |got| {
         proofs = got
             .iter()
-            .filter(|arrival| matches!(arrival, Arrival::End { partition: 1, .. }))
+            .filter(|arrival| {
+                matches!(
+                    arrival,
+                    Arrival::End {
+                        partition: Partition(1),
+                        ..
+                    }
+                )
+            })
             .count();
-        !offsets(got, 1).is_empty() && proofs >= 5
+        !offsets(got, Partition(1)).is_empty() && proofs >= 5
     })
     .unwrap();
-    assert!(offsets(&got, 0).is_empty());
-    reader.pause(LEAD, 0, false).unwrap();
-    let got = arrivals(&mut *reader, |got| !offsets(got, 0).is_empty()).unwrap();
-    assert_eq!(offsets(&got, 0), [0]);
+    assert!(offsets(&got, Partition(0)).is_empty());
+    reader.pause(LEAD, Partition(0), false).unwrap();
+    let got = arrivals(&mut *reader, |got| !offsets(got, Partition(0)).is_empty()).unwrap();
+    assert_eq!(offsets(&got, Partition(0)), [0]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::deploys::fleet::eventually;
 use pelton::deploy::api::Wish;
 use pelton::deploy::protocol::DeployState;
 use pelton::http::TaskCondition;
+use pelton::record::Partition;
 use serde_json::json;
 
 /// The reason is visible. The version can be deployed again by hand, and is withdrawn again.
@@ -41,7 +42,7 @@ fn it_says_why_and_may_be_deployed_again() {
     line.flow(10, "poison");
     line.check("a restart");
     let control = line.running().view().control();
-    assert!((0..2).all(|task| control.taken(task) == 1));
+    assert!(Partition::all(2).all(|task| control.taken(task) == 1));
     assert!(line.metrics().contains("pelton_rules_stopped{partition=\"0\"} 0"));
 }
 
@@ -53,14 +54,14 @@ fn a_task_far_behind_goes_back_where_it_is() {
     line.set(doing("panic-on-poison")).expect("accepted");
     let behind = line.now;
     line.now += 1_000_000;
-    line.put(0, "ahead");
-    line.put(0, "ahead");
+    line.put(Partition(0), "ahead");
+    line.put(Partition(0), "ahead");
     line.through();
     line.now = behind;
     // Far before the time of the other task. There are two batches: one that is read when the task stops, and one that
     // comes later.
     for _ in 0..2 {
-        (0..200).for_each(|_| line.put(1, "poison"));
+        (0..200).for_each(|_| line.put(Partition(1), "poison"));
         line.check("behind");
     }
     assert!(line.running().view().control().unreplaced_withdrawal().is_some());

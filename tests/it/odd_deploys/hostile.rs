@@ -4,6 +4,7 @@
 use super::line::{Line, PARTITIONS, doing};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::api::{Back, Wish};
+use pelton::record::Partition;
 
 /// They are refused. The reason names the problem, and the old rules keep running.
 #[test]
@@ -127,7 +128,7 @@ fn what_is_rarely_at_fault_goes_on() {
         let mut line = Line::of(doing("echo"));
         let version = line.set(doing(what)).expect("accepted").version;
         for _ in 0..2 {
-            line.put(0, "poison");
+            line.put(Partition(0), "poison");
             line.flow(200, "good");
         }
         line.check(what);

@@ -222,18 +222,18 @@ impl Line {
     /// Adds this many events in each partition.
     pub fn flow(&mut self, events: usize, ending: &str) {
         for _ in 0..events {
-            (0..PARTITIONS).for_each(|partition| self.put(partition, ending));
+            Partition::all(PARTITIONS).for_each(|partition| self.put(partition, ending));
         }
     }
 
     /// Waits until everything is processed, except the last event of each partition, which is not final.
     pub fn through(&self) {
-        let ends: Vec<i64> = (0..PARTITIONS)
+        let ends: Vec<i64> = Partition::all(PARTITIONS)
             .map(|partition| self.read("in", partition).len() as i64 - 1)
             .collect();
         eventually("all is processed", || {
             let statuses = self.running().statuses();
-            let at = |partition: usize| statuses.iter().find(|status| status.partition as usize == partition);
+            let at = |partition: usize| statuses.iter().find(|status| status.partition.index() == partition);
             (0..ends.len())
                 .all(|partition| at(partition).is_some_and(|status| status.positions[0].0 >= ends[partition]))
         });
@@ -248,7 +248,7 @@ impl Line {
     /// The datums that were sent, by key, in their order.
     pub fn sent(&self) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
         let mut sent: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for partition in 0..PARTITIONS {
+        for partition in Partition::all(PARTITIONS) {
             for record in self.read(&self.config.outputs[0].topic, partition) {
                 let value = record.value.expect("an output has a value")[5..].to_vec();
                 sent.entry(record.key.expect("an output has a key"))
@@ -263,7 +263,7 @@ impl Line {
     pub fn dead_letters(&self) -> BTreeMap<(Partition, i64), String> {
         let topic = self.config.dead_letters_topic();
         let mut letters = BTreeMap::new();
-        for partition in 0..PARTITIONS {
+        for partition in Partition::all(PARTITIONS) {
             for record in self.read(&topic, partition) {
                 let header = |name: &str| {
                     let found = record.headers.iter().find(|(known, _)| known == name);
@@ -284,7 +284,7 @@ impl Line {
         let letters: BTreeSet<_> = self.dead_letters().into_keys().collect();
         let mut expected: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
         let mut held: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-        for partition in 0..PARTITIONS {
+        for partition in Partition::all(PARTITIONS) {
             let mut records = self.read("in", partition);
             records.pop();
             for record in records
@@ -303,7 +303,7 @@ impl Line {
     /// The ends of the changelogs.
     pub fn changelogs(&self) -> Vec<i64> {
         let end = |partition| self.cluster.offsets(&self.changelog(), partition).expect("a topic").1.0;
-        (0..PARTITIONS).map(end).collect()
+        Partition::all(PARTITIONS).map(end).collect()
     }
 
     /// The number of bytes in the changelogs after these ends.
@@ -315,7 +315,7 @@ impl Line {
                 .map(|record| record.value.map_or(0, |value| value.len()))
                 .sum::<usize>()
         };
-        (0..).zip(ends).map(of).sum()
+        Partition::all(PARTITIONS).zip(ends).map(of).sum()
     }
 
     fn changelog(&self) -> String {

@@ -3,6 +3,7 @@
 
 use super::line::Line;
 use pelton::deploy::api::{Back, Wish};
+use pelton::record::Partition;
 use serde_json::{Value, json};
 
 fn hex(bytes: &[u8]) -> String {
@@ -30,8 +31,8 @@ struct Found(usize);
 
 impl Found {
     fn last(&mut self, line: &mut Line, ending: &str) -> Vec<u8> {
-        line.put(0, ending);
-        line.put(0, "look");
+        line.put(Partition(0), ending);
+        line.put(Partition(0), "look");
         line.through();
         let sent = line.sent().into_values().next().unwrap_or_default();
         assert!(sent.len() > self.0, "it found something");
@@ -90,12 +91,12 @@ fn changes_with_a_way_back() {
         let mut line = Line::of(keeping(&record(old), old_datum));
         line.keys = 1;
         let mut found = Found(0);
-        line.put(0, "put");
+        line.put(Partition(0), "put");
         assert_eq!(found.last(&mut line, "look"), old_datum, "{what}");
         line.set(keeping(&record(new), new_datum))
             .unwrap_or_else(|why| panic!("{what}: {why}"));
         assert_eq!(found.last(&mut line, "look"), as_new, "{what}");
-        line.put(0, "put");
+        line.put(Partition(0), "put");
         assert_eq!(found.last(&mut line, "look"), new_datum, "{what}");
         line.deploy(back()).unwrap_or_else(|why| panic!("{what}: {why}"));
         assert_eq!(found.last(&mut line, "look"), as_old, "{what}");
@@ -142,7 +143,7 @@ fn changes_without_a_way_back() {
         let mut line = Line::of(keeping(&record(old), old_datum));
         line.keys = 1;
         let mut found = Found(0);
-        line.put(0, "put");
+        line.put(Partition(0), "put");
         assert_eq!(found.last(&mut line, "look"), old_datum, "{what}");
         let wish = Wish {
             settings: Some(keeping(&record(new), new_datum)),
@@ -157,7 +158,7 @@ fn changes_without_a_way_back() {
         let one_way = Wish { one_way: true, ..wish };
         line.deploy(one_way).unwrap_or_else(|why| panic!("{what}: {why}"));
         assert_eq!(found.last(&mut line, "look"), as_new, "{what}");
-        line.put(0, "put");
+        line.put(Partition(0), "put");
         assert_eq!(found.last(&mut line, "look"), new_datum, "{what}");
         let why = line.deploy(back()).expect_err(what);
         assert!(why.contains("store 'values'"), "{what}: {why}");

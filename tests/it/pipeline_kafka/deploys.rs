@@ -10,7 +10,7 @@ use std::process::Output;
 /// A user of this partition.
 pub fn user_of(partition: i32) -> String {
     let mut ids = (0..).map(|number| format!("00000000-0000-0000-0000-{number:012}"));
-    ids.find(|id| pelton::record::murmur2::partition(id.as_bytes(), PARTITIONS) == partition)
+    ids.find(|id| pelton::record::murmur2::partition(id.as_bytes(), PARTITIONS).0 == partition)
         .expect("one of many")
 }
 

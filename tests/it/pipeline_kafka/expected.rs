@@ -121,11 +121,11 @@ impl Expected {
             };
             assert_eq!(
                 record.partition,
-                pelton::record::murmur2::partition(&key, OUTPUT_PARTITIONS),
+                pelton::record::murmur2::partition(&key, OUTPUT_PARTITIONS).0,
                 "{record:?}"
             );
             assert_eq!(record.headers, [], "{record:?}");
-            let task = pelton::record::murmur2::partition(&key, PARTITIONS) as usize;
+            let task = pelton::record::murmur2::partition(&key, PARTITIONS).index();
             let wanted = Wanted { key, value };
             let timed = (wanted.clone(), record.timestamp);
             if let Some(left) = direct.get_mut(&timed).filter(|left| **left > 0) {
@@ -174,7 +174,7 @@ impl Expected {
         for (task, direct) in self.direct.iter().enumerate() {
             for (partition, came) in came[task].iter().enumerate() {
                 let wanted = direct.iter().filter(|(wanted, _)| {
-                    pelton::record::murmur2::partition(&wanted.key, OUTPUT_PARTITIONS) == partition as i32
+                    pelton::record::murmur2::partition(&wanted.key, OUTPUT_PARTITIONS).index() == partition
                 });
                 assert!(
                     wanted.eq(came),

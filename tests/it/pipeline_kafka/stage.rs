@@ -158,7 +158,7 @@ file = "{rules}"
         let mut all = vec![];
         while let Some(item) = traffic.next() {
             let record = Record::new(item.key, item.value)
-                .at(item.partition)
+                .at(item.partition.0)
                 .time(item.timestamp);
             all.push((item.stream as usize, record));
         }

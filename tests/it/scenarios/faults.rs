@@ -3,7 +3,7 @@
 use pelton::config::{Format as Written, InputConfig, TimeSource};
 use pelton::log::embedded::{CallKind, Fate, Fates, Record, Truth, TxnCall};
 use pelton::record::journal::JournalEntry;
-use pelton::record::{Offset, Rank, StepKey};
+use pelton::record::{Offset, Partition, Rank, StepKey};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Way, bytes, money};
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub(super) fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
         timestamp: START + at,
         headers: &[],
     };
-    stage.cluster.append("in", 0, record).expect("it fits");
+    stage.cluster.append("in", Partition(0), record).expect("it fits");
 }
 
 /// Makes everything before `at` final, and processes it.
@@ -93,7 +93,7 @@ pub(super) fn flow(stage: &mut Stage, at: i64) {
 /// The key and the value of each output.
 pub(super) fn sent(stage: &Stage) -> Vec<(String, String)> {
     let text = |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.expect("it is there")).into_owned();
-    let records = stage.committed("money-enriched-events", 0).into_iter();
+    let records = stage.committed("money-enriched-events", Partition(0)).into_iter();
     let pair = |record: pelton::log::embedded::Owned| {
         let value = record.value.map(|value| value[6..].to_vec());
         (text(record.key), text(value))

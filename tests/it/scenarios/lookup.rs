@@ -3,6 +3,7 @@
 
 use pelton::log::embedded::{CallKind, Fate, TxnCall};
 use pelton::metrics::Metrics;
+use pelton::record::Partition;
 use pelton::service::http::HttpServices;
 use pelton::service::{Answer, ServiceReply, Services};
 use pelton_demo::session_service::{Behaviour, Scripted, SessionService};
@@ -225,12 +226,12 @@ fn nobody_is_asked_before_the_commit() {
     for stream in pelton_tests::stage::Stream::ALL {
         stage.flow(stream, MINUTE);
     }
-    let before = stage.committed("money-changelog", 0).len();
+    let before = stage.committed("money-changelog", Partition(0)).len();
     let mut asked_at = 0;
     for turn in 0..60 {
         stage.pass(Duration::from_millis(10));
         stage.turn().expect("it runs");
-        let committed = stage.committed("money-changelog", 0).len() > before;
+        let committed = stage.committed("money-changelog", Partition(0)).len() > before;
         assert_eq!(stage.script().asked() > 0, committed, "turn {turn}");
         if committed && asked_at == 0 {
             asked_at = turn;

@@ -2,7 +2,7 @@
 
 use pelton::config::{Config, OnDataLoss};
 use pelton::error::Failure;
-use pelton::record::{Offset, Stay};
+use pelton::record::{Offset, Partition, Stay};
 use pelton::store::Store;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, always, always_with, money};
@@ -117,11 +117,17 @@ fn from_a_store() {
     assert_eq!(outputs, 100);
     let (state, stamp) = (
         stage.state(),
-        disk.store().open(0, Stay(1)).expect("a disk").expect("it was flushed"),
+        disk.store()
+            .open(Partition(0), Stay(1))
+            .expect("a disk")
+            .expect("it was flushed"),
     );
     stage.crash();
     // Nothing before the stamp is needed. Once it is deleted, only the disk has it.
-    stage.cluster.truncate("money-changelog", 0, stamp.offset).expect("cut");
+    stage
+        .cluster
+        .truncate("money-changelog", Partition(0), stamp.offset)
+        .expect("cut");
     stage.start();
     churn(&mut stage, MINUTE);
     assert_eq!(stage.enriched().len(), 200);
@@ -148,7 +154,7 @@ fn from_a_store_that_lost_its_tail() {
         stage.settle();
         stage.stop();
         assert!(
-            disk.store().open(0, Stay(1)).expect("a disk").is_some(),
+            disk.store().open(Partition(0), Stay(1)).expect("a disk").is_some(),
             "it was flushed"
         );
         stage
@@ -194,7 +200,7 @@ fn a_crash_at_any_turn_of_a_flush() {
             "{turns} turns"
         );
         assert!(
-            disk.store().open(0, Stay(1)).expect("a disk").is_some(),
+            disk.store().open(Partition(0), Stay(1)).expect("a disk").is_some(),
             "it was flushed"
         );
     }
@@ -238,7 +244,7 @@ fn lost_two(change: impl Fn(&mut Setup)) -> Stage {
     let offsets = ["m1", "m2", "m3"].map(|id| stage.user("u1").money(id, 30 * SECOND));
     stage
         .cluster
-        .truncate("wallet-events", 0, offsets[2])
+        .truncate("wallet-events", Partition(0), offsets[2])
         .expect("retention");
     stage.start();
     stage
@@ -333,8 +339,11 @@ fn an_emptied_changelog() {
                 .create_topic("money-changelog", 1, &[])
                 .expect("a new topic");
         } else {
-            let (_, _, end) = stage.cluster.offsets("money-changelog", 0).expect("a topic");
-            stage.cluster.truncate("money-changelog", 0, end).expect("cut");
+            let (_, _, end) = stage.cluster.offsets("money-changelog", Partition(0)).expect("a topic");
+            stage
+                .cluster
+                .truncate("money-changelog", Partition(0), end)
+                .expect("cut");
         }
         stage.start();
         let why = fatal(&mut stage);
@@ -355,7 +364,7 @@ fn the_changelog_is_cut() {
             for round in 0..10 {
                 churn(stage, round * MINUTE);
             }
-            let (start, _, end) = stage.cluster.offsets("money-changelog", 0).expect("a topic");
+            let (start, _, end) = stage.cluster.offsets("money-changelog", Partition(0)).expect("a topic");
             assert!(start > Offset::ZERO, "nothing was cut of {end}");
             let state = stage.state();
             stage.crash();

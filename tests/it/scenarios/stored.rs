@@ -5,7 +5,7 @@
 
 use pelton::config::Config;
 use pelton::log::embedded::{CallKind, Fate};
-use pelton::record::Stay;
+use pelton::record::{Partition, Stay};
 use pelton::state::delta::Delta;
 use pelton::store::Store;
 use pelton::store::memory::Disk;
@@ -106,7 +106,10 @@ impl World {
     }
 
     fn unflushed(&mut self) -> u64 {
-        self.stage.worker().task(0).map_or(0, |task| task.unflushed())
+        self.stage
+            .worker()
+            .task(Partition(0))
+            .map_or(0, |task| task.unflushed())
     }
 
     /// Makes waves until a flush has just begun. Its first slice comes with the next turn.
@@ -151,10 +154,13 @@ impl World {
         let stamp = self
             .disk
             .store()
-            .open(0, Stay(1))
+            .open(Partition(0), Stay(1))
             .expect("a disk")
             .expect("it was flushed");
-        let cut = self.stage.cluster.truncate("money-changelog", 0, stamp.offset);
+        let cut = self
+            .stage
+            .cluster
+            .truncate("money-changelog", Partition(0), stamp.offset);
         cut.expect("the position is in the log");
         self.stage.start();
         self.stage.settle();
@@ -271,7 +277,12 @@ fn a_crash_while_an_epoch_is_open_over_a_flush() {
     }
     world.stage.crash_keeping(&mut |writes| writes);
     assert!(
-        world.disk.store().open(0, Stay(1)).expect("a disk").is_some(),
+        world
+            .disk
+            .store()
+            .open(Partition(0), Stay(1))
+            .expect("a disk")
+            .is_some(),
         "the flush is through"
     );
     world.stage.cluster.set_fates(None);
@@ -289,11 +300,14 @@ fn a_stored_state_that_cant_be_read() {
     world.turns(MANY);
     world.stage.crash();
     let mut store = world.disk.store();
-    let stamp = store.open(0, Stay(1)).expect("a disk").expect("it was flushed");
+    let stamp = store
+        .open(Partition(0), Stay(1))
+        .expect("a disk")
+        .expect("it was flushed");
     let mut aside = Delta::new();
     aside.meta(b"no meta");
-    store.begin(0, aside);
-    store.finish(0, stamp);
+    store.begin(Partition(0), aside);
+    store.finish(Partition(0), stamp);
     drop(store);
     world.stage.start();
     world.stage.settle();

@@ -1,8 +1,8 @@
 //! Event time without races: watermarks, lateness, silence, and wrong clocks.
 
 use pelton::log::embedded::{FetchCall, Record};
-use pelton::record::Rank;
 use pelton::record::journal::{JournalEntry, Verdict};
+use pelton::record::{Partition, Rank};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stream, always, always_with, money};
 use std::time::Duration;
 
@@ -338,7 +338,9 @@ fn behind_a_gap_all_is_new() {
         timestamp: START,
         headers: &[],
     };
-    writer.append(Stream::Wallet.topic(), 0, record).expect("a record fits");
+    writer
+        .append(Stream::Wallet.topic(), Partition(0), record)
+        .expect("a record fits");
     writer.commit().expect("it is committed");
     stage.user("u1").session("s1", "DE", -5 * SECOND);
     stage.flow(Stream::Session, 0);

@@ -2,7 +2,7 @@
 
 use pelton::log::embedded::Record;
 use pelton::record::journal::{JournalEntry, Verdict};
-use pelton::record::{Offset, Rank};
+use pelton::record::{Offset, Partition, Rank};
 use pelton::registry::{NoSchema, Schemas};
 use pelton_tests::stage::{
     Event, Format, HOUR, MINUTE, SECOND, START, Setup, Stage, Stream, always, always_with, long, money,
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A wallet record between two good ones. It is refused for this reason, and the others are not affected.
 fn refused(stage: &mut Stage, key: Option<&[u8]>, value: Option<&[u8]>, reason: &str) {
     stage.user("u1").money("before", SECOND);
-    let offset = stage.raw(Stream::Wallet, 0, key, value);
+    let offset = stage.raw(Stream::Wallet, Partition(0), key, value);
     stage.user("u1").money("after", 2 * SECOND);
     stage.flow_to(MINUTE);
     assert_eq!(stage.enriched(), ["before first", "after"]);
@@ -148,7 +148,10 @@ fn it_comes_out_in_its_place_with_its_headers() {
             timestamp: START,
             headers,
         };
-        stage.cluster.append("wallet-events", 0, record).expect("it fits");
+        stage
+            .cluster
+            .append("wallet-events", Partition(0), record)
+            .expect("it fits");
     };
     append(&stage, b"first", &[(b"trace", b"abc"), (b"trace", b"def")]);
     stage.flow(Stream::Wallet, 2 * MINUTE);
@@ -227,7 +230,7 @@ fn a_registry_that_is_away() {
         stage.user("u1").money("m1", SECOND);
         registry.set_away(true);
         let unknown = eleven(money("u1", "m2", 2 * SECOND));
-        stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(&unknown));
+        stage.raw(Stream::Wallet, Partition(0), Some(b"u1"), Some(&unknown));
         stage.put(money("u1", "m3", 3 * SECOND).session("s1"));
         stage.flow_to(MINUTE);
         stage.advance(Duration::from_secs(20));
@@ -268,7 +271,7 @@ fn waiting_for_the_registry_is_no_silence() {
     // The wallet is idle by now. Then money comes.
     registry.set_away(true);
     let unknown = eleven(money("u1", "m1", 10 * SECOND).session("s1"));
-    stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(&unknown));
+    stage.raw(Stream::Wallet, Partition(0), Some(b"u1"), Some(&unknown));
     for minute in 1..4 {
         others(&mut stage, minute * MINUTE);
     }
@@ -290,7 +293,7 @@ fn an_unknown_schema_stays_unknown() {
             stage.flow_to(0);
             let mut value = good(Format::Avro);
             value[4] = 99;
-            stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(&value));
+            stage.raw(Stream::Wallet, Partition(0), Some(b"u1"), Some(&value));
             stage.settle();
             assert_eq!(stage.journal().len(), 1);
             stage.crash();

@@ -1,7 +1,7 @@
 //! The formats of inputs and outputs, byte for byte: JSON and Avro.
 
 use pelton::log::embedded::Record;
-use pelton::record::murmur2;
+use pelton::record::{Partition, murmur2};
 use pelton_tests::stage::{
     Format, MINUTE, SECOND, START, Setup, Stage, Stream, address, always_with, birth_date, bytes, long, money,
 };
@@ -75,7 +75,7 @@ fn payment(time: &str, amount: &str, more: &str) -> String {
 /// The time and the amount in the output for a payment.
 fn of_payment(payment: &str) -> (String, String) {
     let mut stage = Setup::money(Format::Json).start();
-    stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(payment.as_bytes()));
+    stage.raw(Stream::Wallet, Partition(0), Some(b"u1"), Some(payment.as_bytes()));
     stage.flow_to(MINUTE);
     let text = json(&stage);
     let field = |name: &str| {
@@ -146,7 +146,7 @@ fn json_nulls_and_unknown_fields() {
         let mut stage = Setup::money(Format::Json).start();
         stage.raw(
             Stream::Wallet,
-            0,
+            Partition(0),
             Some(b"u1"),
             Some(payment(time, "1", more).as_bytes()),
         );
@@ -223,7 +223,7 @@ fn avro_decimals_are_shortened() {
         // The amount is one byte, 5. Three bytes can say the same.
         let at = value.windows(2).position(|two| two == [2, 5]).expect("the amount");
         let long_form = [&value[..at], &[6, 0, 0, 5], &value[at + 2..]].concat();
-        stage.raw(Stream::Wallet, 0, Some(b"u1"), Some(&long_form));
+        stage.raw(Stream::Wallet, Partition(0), Some(b"u1"), Some(&long_form));
         stage.flow_to(MINUTE);
         let written = stage.outputs()[0].record.value.clone().expect("a value");
         assert!(

@@ -6,6 +6,7 @@ use super::fixture::PARTITIONS;
 use super::pipeline::{Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::api::{Deployed, Wish};
+use pelton::record::Partition;
 use pelton::service::Answer;
 use pelton::shadow::ShadowState;
 use pelton::testkit::Which;
@@ -82,13 +83,13 @@ pub fn country(code: &str) -> Answer {
 
 /// Adds an event in each partition, made from its user.
 pub fn each(pipeline: &Pipeline, event: impl Fn(&str) -> Event) {
-    for partition in 0..PARTITIONS {
+    for partition in Partition::all(PARTITIONS) {
         pipeline.put(event(&user(partition, 1)));
     }
 }
 
 /// Adds a record whose time is ahead of every clock.
-pub fn far_ahead(pipeline: &Pipeline, partition: i32) {
+pub fn far_ahead(pipeline: &Pipeline, partition: Partition) {
     let user = user(partition, 1);
     let value = json!({
         "type": "OtherUserEvent",

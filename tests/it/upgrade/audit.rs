@@ -40,7 +40,7 @@ impl Pipeline {
             .flat_map(|process| process.running.statuses())
             .collect();
         let mut asked = 0;
-        for task in 0..PARTITIONS {
+        for task in Partition::all(PARTITIONS) {
             let its: Vec<_> = statuses.iter().filter(|status| status.partition == task).collect();
             let [status] = its[..] else {
                 return Err(format!("task {task} is open {} times", its.len()));
@@ -93,7 +93,7 @@ impl Pipeline {
 
     /// Compares the outputs with the auditor, byte for byte where it has bytes.
     pub fn agrees(&self) {
-        for task in 0..PARTITIONS {
+        for task in Partition::all(PARTITIONS) {
             let parameters = self.parameters().expect("a control topic that can be read");
             let given = self.task(task, &parameters).expect("a journal that can be read");
             let expected = auditor::audit(&given, &parameters);
@@ -115,7 +115,7 @@ impl Pipeline {
     }
 
     fn parameters(&self) -> Result<Parameters, String> {
-        let control = self.committed(&self.config.control_topic(), 0).into_iter();
+        let control = self.committed(&self.config.control_topic(), Partition(0)).into_iter();
         let control = control.map(|record| (record.key.unwrap_or_default(), record.value.unwrap_or_default()));
         let said = told::control(control, |deploy| told::settings(&deploy.settings))?;
         let mut committed = auditor::decide(&said, PARTITIONS as usize)?.committed.into_iter();
@@ -148,7 +148,7 @@ impl Pipeline {
             partitions: Stream::ALL.iter().map(of).collect(),
             ..Task::default()
         };
-        let control = self.committed(&self.config.control_topic(), 0).into_iter();
+        let control = self.committed(&self.config.control_topic(), Partition(0)).into_iter();
         let versions = control.filter_map(|record| match ControlRecord::decode(&record.value?) {
             Ok(ControlRecord::Deploy(deploy)) => Some(deploy.version),
             _ => None,

@@ -9,6 +9,7 @@ use super::outcome;
 use super::pipeline::{Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
 use pelton::deploy::protocol::DeployState;
+use pelton::record::Partition;
 use pelton::service::Answer;
 use pelton::shadow::ShadowState;
 use pelton_tests::stage::{MINUTE, SECOND, Stream, address, money, session};
@@ -17,7 +18,7 @@ use pelton_tests::stage::{MINUTE, SECOND, Stream, address, money, session};
 fn what_waited(pipeline: &Pipeline, a: &Process) {
     pipeline.rest(&[a]);
     reply(pipeline, &[a], "s5", country("NL"));
-    pipeline.flow(&[1], 760 * SECOND);
+    pipeline.flow(&[Partition(1)], 760 * SECOND);
     pipeline.rest(&[a]);
     reply(pipeline, &[a], "s7", Answer::Absent);
 }
@@ -46,7 +47,7 @@ pub fn after_waiting(pipeline: &Pipeline) -> String {
     });
     what_waited(pipeline, &a);
     taken_over(pipeline, &a);
-    for partition in 0..PARTITIONS {
+    for partition in Partition::all(PARTITIONS) {
         let user = user(partition, 1);
         pipeline.raw(Stream::Wallet, partition, Some(user.as_bytes()), None);
         far_ahead(pipeline, partition);
@@ -81,7 +82,7 @@ pub fn after_shadowed(pipeline: &Pipeline) -> String {
     eventually("the shadow has ended where it ran", || {
         let seen = pipeline.author("a reader").diff();
         let seen = seen.expect("it is read").expect("it is there");
-        seen.tasks[&1].standing == ShadowState::Ended
+        seen.tasks[&Partition(1)].standing == ShadowState::Ended
     });
     what_waited(pipeline, &a);
     pipeline.author("somebody").cancel().expect("the shadow is over");

@@ -76,7 +76,7 @@ impl Disk {
         if let Some((_, rocks)) = open.get(instance) {
             // Waits until all is written that was handed over.
             let mut store = rocks.store();
-            (0..PARTITIONS).for_each(|task| _ = store.load(task, &mut |_| {}));
+            Partition::all(PARTITIONS).for_each(|task| _ = store.load(task, &mut |_| {}));
         }
         copy(&self.path(instance), &left);
         // A database that is closed writes what it has in memory.

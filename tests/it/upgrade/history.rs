@@ -38,20 +38,20 @@ fn two() -> Value {
 fn begin(pipeline: &Pipeline) {
     for round in 0..ROUNDS {
         let at = round * SECOND;
-        let (start, end) = pipeline.changelog(0);
+        let (start, end) = pipeline.changelog(Partition(0));
         if start > Offset::ZERO {
             return;
         }
-        for partition in (0..PARTITIONS).filter(|partition| *partition == 0 || round % 10 == 0) {
+        for partition in Partition::all(PARTITIONS).filter(|partition| *partition == Partition(0) || round % 10 == 0) {
             let user = user(partition, 0);
             // Its session comes a second later.
             pipeline.put(money(&user, &format!("money-{round}"), at).session(&format!("session-{round}")));
             pipeline.put(birth_date(&user, &(1950 + round % 50).to_string(), at));
-            let before = round - if partition == 0 { 1 } else { 10 };
+            let before = round - if partition == Partition(0) { 1 } else { 10 };
             pipeline.put(session(&user, &format!("session-{before}"), "DE", at));
         }
         if round > 21 {
-            eventually("an epoch", || pipeline.changelog(0).1 > end);
+            eventually("an epoch", || pipeline.changelog(Partition(0)).1 > end);
         }
     }
     panic!("the changelog is never cut");
@@ -82,7 +82,7 @@ fn other_rules(pipeline: &Pipeline, a: &Process) {
 
 /// Dead letters, a verdict, and transactions that others and we have aborted.
 fn what_goes_wrong(pipeline: &Pipeline, a: &Process) {
-    for partition in 0..PARTITIONS {
+    for partition in Partition::all(PARTITIONS) {
         let user = user(partition, 1);
         pipeline.raw(Stream::Wallet, partition, Some(user.as_bytes()), None);
         pipeline.raw(Stream::Wallet, partition, None, Some(b"{}"));
@@ -135,9 +135,9 @@ fn what_is_open(pipeline: &Pipeline, a: &Process) {
     each(pipeline, |user| session(user, "s6", "FI", 705 * SECOND));
     each(pipeline, |user| address(user, "FI", 706 * SECOND));
     // A verdict that is not carried out yet.
-    (0..PARTITIONS).for_each(|partition| far_ahead(pipeline, partition));
+    Partition::all(PARTITIONS).for_each(|partition| far_ahead(pipeline, partition));
     pipeline.rest(&[a]);
-    for task in 0..PARTITIONS {
+    for task in Partition::all(PARTITIONS) {
         store(pipeline, task, 690 * SECOND, &Stored::has_one_of_everything);
     }
     pipeline.rest(&[a]);
@@ -168,9 +168,9 @@ fn shadowed(pipeline: &Pipeline, a: &Process) {
     for (id, at) in [("m12", 720), ("m12", 728), ("m13", 735)] {
         each(pipeline, |user| money(user, id, at * SECOND).session("s1").into());
     }
-    pipeline.flow(&[0], 775 * SECOND);
+    pipeline.flow(&[Partition(0)], 775 * SECOND);
     // As the one before, which is carried out now.
-    far_ahead(pipeline, 0);
+    far_ahead(pipeline, Partition(0));
     pipeline.rest(&[a]);
     eventually("it is through in task 0", || through(pipeline) > 0);
     assert_eq!(through(pipeline), 1, "in task 1 it runs");
@@ -201,7 +201,7 @@ fn undecided(pipeline: &Pipeline) {
             reader.control().open().is_some_and(|open| open.answers.len() == 1)
         });
         let holds = |stored: &Stored| stored.meta.as_ref().is_some_and(|meta| meta.prepared.is_some());
-        store(pipeline, 0, 780 * SECOND, &|stored| {
+        store(pipeline, Partition(0), 780 * SECOND, &|stored| {
             stored.has_one_of_everything() && holds(stored)
         });
         for (id, at) in [("m20", 880), ("m21", 899), ("m21", 903)] {

@@ -10,6 +10,7 @@ use super::pipeline::Pipeline;
 use super::state;
 use super::topics::shown;
 use pelton::deploy::protocol::DeployState;
+use pelton::record::Partition;
 use std::fmt::Write;
 
 /// The results of this pipeline.
@@ -22,7 +23,7 @@ pub fn of(pipeline: &Pipeline) -> String {
         config.journal_topic(),
     ];
     for topic in topics {
-        for partition in 0..PARTITIONS {
+        for partition in Partition::all(PARTITIONS) {
             writeln!(text, "== {topic}/{partition}").expect("text");
             for record in pipeline.committed(&topic, partition) {
                 if topic != config.journal_topic() {
@@ -37,7 +38,7 @@ pub fn of(pipeline: &Pipeline) -> String {
             }
         }
     }
-    for task in 0..PARTITIONS {
+    for task in Partition::all(PARTITIONS) {
         let records = pipeline.changes(task).into_iter();
         let state = state::of(records.map(|record| record.value.unwrap_or_default()));
         write!(text, "== state of task {task}\n{state}").expect("text");
@@ -68,7 +69,7 @@ fn control(pipeline: &Pipeline) -> String {
         )
         .expect("text");
     }
-    for task in 0..PARTITIONS {
+    for task in Partition::all(PARTITIONS) {
         writeln!(text, "task {task} has taken over deploy {}", control.taken(task)).expect("text");
     }
     if let Some(known) = control.shadows().last() {

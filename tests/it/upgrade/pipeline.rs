@@ -96,7 +96,7 @@ impl Pipeline {
     pub fn load_stored(name: &str) -> Pipeline {
         let mut pipeline = Pipeline::load(&format!("{name}.topics"));
         let state = format!("{name}.state");
-        for task in 0..PARTITIONS {
+        for task in Partition::all(PARTITIONS) {
             let stamp = Disk::of(&state)
                 .stored(OURS, task)
                 .stamp
@@ -260,7 +260,7 @@ impl Pipeline {
 
     /// Makes everything before this time final.
     pub fn flow_to(&self, at: Millis) {
-        self.flow(&[0, 1], at);
+        self.flow(&[Partition(0), Partition(1)], at);
     }
 
     /// The committed records of a task's changelog, with those that only the local store stands for.

@@ -6,6 +6,7 @@
 use super::pipeline::{Pipeline, Process};
 use crate::deploys::fleet::eventually;
 use pelton::log::embedded::Record;
+use pelton::record::Partition;
 use pelton_tests::stage::START;
 
 /// The reason why an instance has ended by itself.
@@ -21,7 +22,7 @@ fn refused(pipeline: &Pipeline, topic: &str, value: &[u8]) -> String {
         timestamp: START,
         ..Record::default()
     };
-    let appended = pipeline.cluster.append(topic, 0, record);
+    let appended = pipeline.cluster.append(topic, Partition(0), record);
     appended.expect("a topic of the pipeline");
     end(pipeline.start("a"))
 }
@@ -106,7 +107,7 @@ fn a_newer_control_record() {
         timestamp: START,
         headers: &[],
     };
-    let appended = pipeline.cluster.append(&control, 0, record);
+    let appended = pipeline.cluster.append(&control, Partition(0), record);
     appended.expect("a control topic");
     for process in [running, pipeline.start("b")] {
         let words = [

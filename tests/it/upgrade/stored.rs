@@ -7,6 +7,7 @@ use super::continuation::{after_shadowed, after_waiting};
 use super::disk::Disk;
 use super::fixture::{OURS, PARTITIONS, same, text};
 use super::pipeline::Pipeline;
+use pelton::record::Partition;
 
 #[test]
 fn it_goes_on_from_its_local_store() {
@@ -24,11 +25,15 @@ fn it_goes_on_from_its_local_store_in_the_middle_of_a_shadow() {
 #[test]
 fn the_stores_of_the_fixture_have_one_of_everything() {
     for name in ["waiting.state", "shadowed.state"] {
-        for task in 0..PARTITIONS {
+        for task in Partition::all(PARTITIONS) {
             let stored = Disk::of(name).stored(OURS, task);
             assert!(stored.has_one_of_everything(), "{name}, task {task}: {stored:#?}");
         }
     }
-    let holds = Disk::of("waiting.state").stored(OURS, 0).meta.expect("a meta").prepared;
+    let holds = Disk::of("waiting.state")
+        .stored(OURS, Partition(0))
+        .meta
+        .expect("a meta")
+        .prepared;
     assert!(holds.is_some_and(|prepared| prepared.number == 3), "{holds:?}");
 }

@@ -86,13 +86,13 @@ pub fn load(pipeline: &Pipeline, text: &str, component: &[u8]) -> Offsets {
                 let place = Place {
                     pipeline,
                     topic,
-                    partition: number(partition) as Partition,
+                    partition: Partition(number(partition) as i32),
                 };
                 place.fill(Offset(number(start)), &records, Offset(number(end)));
             }
             ["offset", topic, partition, offset] => {
                 offsets.insert(
-                    (topic.to_owned(), number(partition) as Partition),
+                    (topic.to_owned(), Partition(number(partition) as i32)),
                     Offset(number(offset)),
                 );
             }

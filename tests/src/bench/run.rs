@@ -17,6 +17,7 @@ use pelton::instance::{InstanceParts, RunningInstance, Stores, output_partitions
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
+use pelton::record::Partition;
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::rules::Engine;
@@ -243,7 +244,9 @@ fn measure(
         .build()?;
     let metrics = Arc::new(Metrics::of(&config));
     let services = HttpServices::new(&config.lookups, runtime.handle(), &metrics)?;
-    let tasks: Vec<_> = (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
+    let tasks: Vec<_> = Partition::all(PARTITIONS)
+        .map(|partition| metrics.task(partition))
+        .collect();
     let sum = |of: &dyn Fn(&pelton::metrics::TaskMetrics) -> u64| tasks.iter().map(of).sum::<u64>();
     let enriched = || sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum());
     let processed = || sum(&|task| task.events_in.iter().map(|counter| counter.get()).sum());
@@ -264,7 +267,11 @@ fn measure(
         services: Box::new(move || Box::new(services.share())),
         metrics: metrics.clone(),
     })?;
-    let watched = || (0..PARTITIONS).map(|partition| metrics.task(partition)).collect();
+    let watched = || {
+        Partition::all(PARTITIONS)
+            .map(|partition| metrics.task(partition))
+            .collect()
+    };
     let swapping = options.swaps.map(|ahead| Swapping::start(&running, watched(), ahead));
     let beside = options.shadow.then(|| Beside::start(&running, watched()));
     let all = written.made.records();

@@ -50,7 +50,7 @@ pub fn produce(parameters: Parameters, rig: &crate::rig::Rig) -> Result<Written>
     while let Some(item) = traffic.next() {
         bytes += (item.key.len() + item.value.len()) as u64;
         let record = crate::rig::Record::new(item.key, item.value)
-            .at(item.partition)
+            .at(item.partition.0)
             .time(item.timestamp);
         let records = &mut waiting[item.stream as usize];
         records.push(record);

@@ -17,7 +17,7 @@ use crate::auditor::{self, Expected};
 use crate::told;
 use pelton::error::Failure;
 use pelton::log::embedded::Owned;
-use pelton::record::{Offset, StepKey};
+use pelton::record::{Offset, Partition, StepKey};
 use pelton::service::LookupId;
 use pelton::state::lookups;
 use pelton::task::Task;
@@ -28,7 +28,7 @@ use std::time::Duration;
 const RESTORE_STEPS: usize = 10_000;
 
 /// Compares what a task has committed so far. Returns false if a transaction is open, because then nothing can be read.
-pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
+pub fn look(world: &mut World, partition: Partition) -> Result<bool, Wrong> {
     match world.cluster.unsettled() {
         0 => world.with_beginnings(partition, |world| look_from(world, partition)),
         _ => Ok(false),
@@ -36,7 +36,7 @@ pub fn look(world: &mut World, partition: i32) -> Result<bool, Wrong> {
 }
 
 /// The same, for the beginning that is assumed.
-fn look_from(world: &mut World, partition: i32) -> Result<bool, Wrong> {
+fn look_from(world: &mut World, partition: Partition) -> Result<bool, Wrong> {
     let Some(rebuilt) = rebuild(world, partition)? else {
         return Ok(false);
     };
@@ -60,7 +60,7 @@ fn look_from(world: &mut World, partition: i32) -> Result<bool, Wrong> {
 
 /// Compares everything at the end.
 pub fn end(world: &mut World) -> Result<(), Wrong> {
-    for partition in 0..world.plan.partitions {
+    for partition in Partition::all(world.plan.partitions) {
         world.with_beginnings(partition, |world| end_from(world, partition))?;
     }
     evidence::nothing_else(world)?;
@@ -71,7 +71,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
 }
 
 /// Checks a task at the end, for the beginning that is assumed.
-fn end_from(world: &mut World, partition: i32) -> Result<(), Wrong> {
+fn end_from(world: &mut World, partition: Partition) -> Result<(), Wrong> {
     let rebuilt = match rebuild(world, partition)? {
         Some(rebuilt) => rebuilt,
         None => return Err(format!("task {partition}: its changelog can't be read at the end")),
@@ -106,12 +106,12 @@ fn audited(world: &World, task: &auditor::Task) -> Result<Expected, Wrong> {
     Ok(expected)
 }
 
-fn of_task(partition: i32, why: Wrong) -> Wrong {
+fn of_task(partition: Partition, why: Wrong) -> Wrong {
     format!("task {partition}: {why}")
 }
 
 /// A task, rebuilt from its changelog alone. `None` if a transaction is open in it.
-fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
+fn rebuild(world: &World, partition: Partition) -> Result<Option<Task>, Wrong> {
     let mut restoring = Restoring::begin(world.outside.clone(), world.layout.clone(), partition);
     for _ in 0..RESTORE_STEPS {
         match restoring.step(Duration::ZERO) {
@@ -134,7 +134,7 @@ fn rebuild(world: &World, partition: i32) -> Result<Option<Task>, Wrong> {
 }
 
 /// Checks that asked questions are pending in committed state: their ids are in the changelog.
-pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), Wrong> {
+pub fn are_committed(world: &World, asked: Vec<(Partition, LookupId)>) -> Result<(), Wrong> {
     // Checks only one of them, because reading a changelog is slow.
     let Some((partition, id)) = asked.into_iter().next() else {
         return Ok(());
@@ -158,7 +158,7 @@ pub fn are_committed(world: &World, asked: Vec<(i32, LookupId)>) -> Result<(), W
 }
 
 /// Whether a task has committed this step. Also true if nobody can tell now, because a transaction is open in it.
-fn has_committed(world: &World, partition: i32, step: &StepKey) -> Result<bool, Wrong> {
+fn has_committed(world: &World, partition: Partition, step: &StepKey) -> Result<bool, Wrong> {
     Ok(rebuild(world, partition)?.is_none_or(|task| task.committed().last >= *step))
 }
 

@@ -6,10 +6,11 @@ use super::versions;
 use super::world::World;
 use crate::auditor::{self, Decided, Said};
 use crate::told;
+use pelton::record::Partition;
 
 /// All of its committed records.
 fn said(world: &World) -> Result<Vec<Said>, Wrong> {
-    let records = read(world, world.layout.control, 0).into_iter();
+    let records = read(world, world.layout.control, Partition(0)).into_iter();
     let records = records.map(|record| (record.key.unwrap_or_default(), record.value.unwrap_or_default()));
     told::control(records, |deploy| versions::of(&deploy.version).map(versions::does))
 }

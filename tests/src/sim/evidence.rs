@@ -9,7 +9,7 @@ use super::world::World;
 use crate::auditor::{self, Enriched, Expected, Record, Refusal};
 use crate::told;
 use pelton::log::embedded::Owned;
-use pelton::record::{Offset, TopicIx};
+use pelton::record::{Offset, Partition, TopicIx};
 use std::collections::{BTreeMap, HashMap};
 
 /// What a task has written: outputs by user, and dead letters.
@@ -22,7 +22,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Everything committed that a task has written.
-    pub fn of(world: &World, partition: i32) -> Result<Evidence, Wrong> {
+    pub fn of(world: &World, partition: Partition) -> Result<Evidence, Wrong> {
         let mut outputs = BTreeMap::<_, Vec<String>>::new();
         for (key, record) in outputs_of(world) {
             if partition_of(world, &key) != Some(partition) {
@@ -92,7 +92,7 @@ pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
 }
 
 /// The inputs and the journal of a task.
-pub fn task(world: &World, partition: i32) -> Result<auditor::Task, Wrong> {
+pub fn task(world: &World, partition: Partition) -> Result<auditor::Task, Wrong> {
     let mut task = auditor::Task::default();
     for rank in 0..world.config.inputs.len() {
         let append_time = world.plan.append_time[rank];
@@ -161,7 +161,7 @@ pub fn nothing_else(world: &World) -> Result<(), Wrong> {
 
 /// The outputs of all partitions, with their keys.
 pub fn outputs_of(world: &World) -> impl Iterator<Item = (Vec<u8>, Owned)> {
-    (0..world.plan.output_partitions)
+    Partition::all(world.plan.output_partitions)
         .flat_map(|partition| read(world, world.layout.outputs, partition))
         .map(|record| (record.key.clone().unwrap_or_default(), record))
 }
@@ -183,7 +183,7 @@ pub struct Output {
 pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
     let mut outputs = vec![];
     let mut expected = BTreeMap::<_, Vec<_>>::new();
-    for partition in 0..world.plan.partitions {
+    for partition in Partition::all(world.plan.partitions) {
         for output in auditor::audit(&task(world, partition)?, &parameters(world)?).outputs {
             expected.entry(output.key).or_default().push(output.looked_up);
         }
@@ -206,7 +206,7 @@ pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
 }
 
 /// The partition that the traffic has assigned to a user.
-fn partition_of(world: &World, key: &[u8]) -> Option<i32> {
+fn partition_of(world: &World, key: &[u8]) -> Option<Partition> {
     let of_user = |arrival: &&super::traffic::Arrival| arrival.key.as_deref() == Some(key);
     world.plan.traffic.iter().find(of_user).map(|arrival| arrival.partition)
 }

@@ -2,7 +2,7 @@
 
 use super::report::Wrong;
 use super::world::World;
-use pelton::record::{StepKey, TopicIx};
+use pelton::record::{Partition, StepKey, TopicIx};
 
 impl World {
     /// Notes what is seen after a turn of a worker.
@@ -21,7 +21,7 @@ impl World {
         let Some(life) = &self.processes[number].life else {
             return Ok(());
         };
-        for partition in 0..self.plan.partitions {
+        for partition in Partition::all(self.plan.partitions) {
             let Some(task) = life.instance.task(partition) else {
                 continue;
             };
@@ -36,7 +36,7 @@ impl World {
             }
             let ends = &self.processes[number].ends;
             for (rank, begins) in beginning.iter().enumerate().filter(|(rank, _)| self.plan.latest[*rank]) {
-                let ended = ends[rank][partition as usize];
+                let ended = ends[rank][partition.index()];
                 // It may have been committed by an earlier owner, or have moved on from there without a step.
                 let goes_on = seen.iter().any(|seen| seen[rank] <= *begins);
                 if *begins < ended && !goes_on {
@@ -54,7 +54,8 @@ impl World {
     pub(super) fn note_ends(&mut self, number: usize) -> Result<(), Wrong> {
         let mut ends = vec![];
         for rank in 0..self.plan.latest.len() {
-            let of_input = (0..self.plan.partitions).map(|partition| self.outside.bounds(TopicIx::at(rank), partition));
+            let of_input =
+                Partition::all(self.plan.partitions).map(|partition| self.outside.bounds(TopicIx::at(rank), partition));
             let of_input: Result<Vec<_>, _> = of_input.map(|bounds| bounds.map(|(_, end)| end)).collect();
             ends.push(of_input.map_err(|why| why.to_string())?);
         }
@@ -65,7 +66,7 @@ impl World {
     /// Checks a task for each of its possible beginnings, until one is right.
     pub(super) fn with_beginnings<T>(
         &mut self,
-        partition: i32,
+        partition: Partition,
         mut check: impl FnMut(&mut World) -> Result<T, Wrong>,
     ) -> Result<T, Wrong> {
         let seen = self.beginnings.seen.get(&partition).cloned().unwrap_or_default();

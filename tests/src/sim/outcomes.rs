@@ -13,6 +13,7 @@ use super::world::World;
 use crate::auditor::{Code, Decided, Deployed};
 use pelton::deploy::protocol::DeployState;
 use pelton::deploy::reader::ControlReader;
+use pelton::record::Partition;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -69,9 +70,10 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
             }
         }
     }
-    let taken: Vec<_> = (0..world.plan.partitions).map(|task| control.taken(task)).collect();
-    for (partition, taken) in taken.into_iter().enumerate() {
-        let task = evidence::task(world, partition as i32)?;
+    let partitions = Partition::all(world.plan.partitions);
+    let taken: Vec<_> = partitions.map(|task| (task, control.taken(task))).collect();
+    for (partition, taken) in taken {
+        let task = evidence::task(world, partition)?;
         world.report.takeovers += task.takeovers.len() as u64;
         let journaled = task.takeovers.last().map_or(1, |takeover| takeover.number);
         if decided
@@ -109,7 +111,7 @@ fn check_budgets(world: &World, decided: &Decided) -> Result<(), Wrong> {
     }
     let mut cost = BTreeMap::<u64, usize>::new();
     let parameters = evidence::parameters(world)?;
-    for partition in 0..world.plan.partitions {
+    for partition in Partition::all(world.plan.partitions) {
         let task = evidence::task(world, partition)?;
         for step in &task.trapped {
             *cost.entry(task.deploy_of(&parameters.deploys, step)).or_default() += 1;

@@ -130,7 +130,7 @@ impl World {
             };
             let mut through = life.is_settled() && life.control().open().is_none();
             for status in life.instance.status() {
-                open[status.partition as usize] += 1;
+                open[status.partition.index()] += 1;
                 let moved = status.watermark != pelton::record::NEVER;
                 through &= !moved || status.waiting + status.timers + status.lookups == 0;
             }

@@ -15,6 +15,7 @@ use crate::auditor::{Format, Millis};
 use pelton::binding::Layout;
 use pelton::config::{self, Config};
 use pelton::log::embedded::{Clock, Embedded, Isolation, Record};
+use pelton::record::Partition;
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
 use pelton::store::memory::Disk;
@@ -115,8 +116,8 @@ impl World {
         plan.traffic.iter_mut().for_each(|arrival| arrival.at = 0);
         plan.acts.clear();
         let world = World::at(plan, of.clock.wall());
-        let journals = (0..world.plan.partitions).map(|partition| (world.layout.journal, partition));
-        for (topic, partition) in journals.chain([(world.layout.control, 0)]) {
+        let journals = Partition::all(world.plan.partitions).map(|partition| (world.layout.journal, partition));
+        for (topic, partition) in journals.chain([(world.layout.control, Partition(0))]) {
             let name = &world.layout.topics[usize::from(topic)];
             let entries = of
                 .cluster

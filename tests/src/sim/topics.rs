@@ -4,12 +4,12 @@ use super::world::World;
 use pelton::deploy::protocol::ControlRecord as Control;
 use pelton::deploy::protocol::shadow::ShadowRecord;
 use pelton::log::embedded::{Isolation, Owned};
-use pelton::record::{Offset, TopicIx};
+use pelton::record::{Offset, Partition, TopicIx};
 use pelton::shadow::ShadowReport;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The committed records of a partition.
-pub fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
+pub fn read(world: &World, topic: TopicIx, partition: Partition) -> Vec<Owned> {
     let name = &world.layout.topics[usize::from(topic)];
     world
         .cluster
@@ -18,7 +18,7 @@ pub fn read(world: &World, topic: TopicIx, partition: i32) -> Vec<Owned> {
 }
 
 /// The start, the last stable offset, and the end of a partition.
-pub fn offsets(world: &World, topic: TopicIx, partition: i32) -> (Offset, Offset, Offset) {
+pub fn offsets(world: &World, topic: TopicIx, partition: Partition) -> (Offset, Offset, Offset) {
     let name = &world.layout.topics[usize::from(topic)];
     world.cluster.offsets(name, partition).expect("a topic of the run")
 }
@@ -31,14 +31,14 @@ pub fn written(world: &World) -> i64 {
 }
 
 /// All partitions of all topics.
-fn places(world: &World) -> impl Iterator<Item = (TopicIx, i32)> {
+fn places(world: &World) -> impl Iterator<Item = (TopicIx, Partition)> {
     (0..world.layout.topics.len()).map(TopicIx::at).flat_map(|topic| {
         let partitions = match topic == world.layout.outputs {
             _ if topic == world.layout.control => 1,
             true => world.plan.output_partitions,
             false => world.plan.partitions,
         };
-        (0..partitions).map(move |partition| (topic, partition))
+        Partition::all(partitions).map(move |partition| (topic, partition))
     })
 }
 

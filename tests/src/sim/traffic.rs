@@ -2,6 +2,7 @@
 
 use super::dice::Dice;
 use crate::auditor::{Format, Millis};
+use pelton::record::Partition;
 use pelton_demo::traffic::{Writer, uuid};
 
 /// Prefixes for the kinds of ids.
@@ -21,7 +22,7 @@ pub struct Arrival {
     /// Rank of its stream.
     pub rank: usize,
     /// Partition of the topic.
-    pub partition: i32,
+    pub partition: Partition,
     /// The key. `None` is a null key.
     pub key: Option<Vec<u8>>,
     /// The value. `None` is a null value.
@@ -79,7 +80,7 @@ pub fn make(shape: &Shape, dice: &mut Dice) -> Vec<Arrival> {
         arrivals.push(maker.record(at));
     }
     if let Some(after) = shape.closing {
-        for partition in 0..shape.partitions {
+        for partition in Partition::all(shape.partitions) {
             for rank in 0..3 {
                 let value = maker.ignored(rank, &uuid(USER, 0), START + shape.span + after);
                 arrivals.push(Arrival {
@@ -127,7 +128,7 @@ impl Maker<'_> {
             ..
         } = *self.shape;
         let user = self.dice.below(users);
-        let partition = user as i32 % (partitions - empty).max(1);
+        let partition = Partition(user as i32 % (partitions - empty).max(1));
         let key = uuid(USER, user as u64);
         let mut time = START + at - self.dice.between(0..=disorder);
         if self.dice.chance(late) {

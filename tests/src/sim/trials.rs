@@ -17,11 +17,12 @@ use crate::auditor::{
     self, Code, Event, Expected, Millis, NEVER, Parameters, Refusal, Settings, StepKey, StepWhat, Task,
 };
 use pelton::deploy::reader::ControlReader;
+use pelton::record::Partition;
 use pelton::shadow::{Counts, ShadowReport, ShadowState};
 use std::time::Duration;
 
 /// Compares the reports of a task's shadow with what the task has done.
-pub fn look(world: &World, partition: i32, task: &Task, expected: &Expected) -> Result<(), Wrong> {
+pub fn look(world: &World, partition: Partition, task: &Task, expected: &Expected) -> Result<(), Wrong> {
     for process in &world.processes {
         let trial = process.life.as_ref().and_then(|life| life.shadow());
         let Some(trial) = trial else { continue };

@@ -9,6 +9,7 @@ use super::plan::Chaos;
 use super::report::Wrong;
 use super::world::World;
 use pelton::log::embedded::{CallKind, Fate, FetchCall, Truth, TxnCall};
+use pelton::record::Partition;
 use std::time::Duration;
 
 impl World {
@@ -32,7 +33,7 @@ impl World {
     pub(super) fn trouble(&mut self) -> Result<(), Wrong> {
         let chaos = self.plan.chaos;
         if self.dice.chance(chaos.looks) {
-            let partition = self.dice.below(self.plan.partitions as usize) as i32;
+            let partition = Partition::at(self.dice.below(self.plan.partitions as usize));
             self.report.looks += u64::from(check::look(self, partition)?);
         }
         let number = self.dice.below(self.processes.len());

@@ -18,6 +18,7 @@ use pelton::config::Config;
 use pelton::deploy::RulesSchedule;
 use pelton::log::Log;
 use pelton::log::embedded::{Clock, Embedded};
+use pelton::record::Partition;
 use pelton::registry::Schemas;
 use pelton::task::Task;
 use std::collections::VecDeque;
@@ -68,7 +69,7 @@ impl World {
     }
 
     /// The task, on the instance that has it open.
-    pub fn task(&self, partition: i32) -> Option<&Task> {
+    pub fn task(&self, partition: Partition) -> Option<&Task> {
         let mut lives = self.processes.iter().filter_map(|process| process.life.as_ref());
         lives.find_map(|life| life.instance.task(partition))
     }

@@ -37,7 +37,7 @@ fn inputs(parameters: &traffic::Parameters, partition: i32) -> Task {
     };
     let mut traffic = Traffic::new(parameters.clone());
     while let Some(item) = traffic.next() {
-        if item.partition != partition {
+        if item.partition.0 != partition {
             continue;
         }
         let records = &mut task.partitions[item.stream as usize];

@@ -86,7 +86,7 @@ fn write(pipeline: &Pipeline<'_>, mut traffic: Traffic, orders: &Receiver<u64>) 
             while count < AT_ONCE && traffic.made().money < until {
                 let Some(item) = traffic.next() else { break };
                 let record = Record::new(item.key, item.value)
-                    .at(item.partition)
+                    .at(item.partition.0)
                     .time(item.timestamp);
                 topics[item.stream as usize].push(record);
                 count += 1;

@@ -92,7 +92,7 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
             && let Some(item) = traffic.next()
         {
             let record = Record::new(item.key, item.value)
-                .at(item.partition)
+                .at(item.partition.0)
                 .time(item.timestamp);
             writer.put(&pipeline.inputs[item.stream as usize], &[record])?;
         }
@@ -106,7 +106,7 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
     }
     while let Some(item) = traffic.next() {
         let record = Record::new(item.key, item.value)
-            .at(item.partition)
+            .at(item.partition.0)
             .time(item.timestamp);
         writer.put(&pipeline.inputs[item.stream as usize], &[record])?;
     }

@@ -94,7 +94,7 @@ fn stream(pipeline: &Pipeline, rate: u64, seconds: u64, mut look: impl FnMut(Dur
             std::thread::sleep(ahead);
         }
         let record = Record::new(item.key, item.value)
-            .at(item.partition)
+            .at(item.partition.0)
             .time(item.timestamp);
         writer.put(&pipeline.inputs[item.stream as usize], &[record])?;
         if begun.elapsed() >= next {

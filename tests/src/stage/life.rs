@@ -6,6 +6,7 @@ use super::pipeline::{Stage, alive};
 use super::time::{Millis, START};
 use pelton::config::Config;
 use pelton::error::Failure;
+use pelton::record::Partition;
 use pelton::shadow::{ShadowLimits, ShadowReport};
 use pelton::worker::Worker;
 use serde_json::Value;
@@ -118,7 +119,10 @@ impl Stage {
 
     /// The report about the shadow in the first task.
     pub fn shadow_report(&self) -> ShadowReport {
-        self.engine.shadow_reports().remove(&0).expect("it has begun")
+        self.engine
+            .shadow_reports()
+            .remove(&Partition(0))
+            .expect("it has begun")
     }
 
     /// Whether only the test itself kills processes.

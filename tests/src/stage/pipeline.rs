@@ -90,7 +90,7 @@ impl Stage {
 
     /// Moves event time to `at` in one stream.
     pub fn flow(&mut self, stream: Stream, at: Millis) {
-        for partition in 0..self.partitions() {
+        for partition in Partition::all(self.partitions()) {
             let user = self.user_of(partition);
             let bytes = nothing(stream, &user, at + DISORDER).bytes(self.format);
             self.raw(stream, partition, Some(user.as_bytes()), Some(&bytes));

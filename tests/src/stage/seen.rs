@@ -3,6 +3,7 @@
 use super::time::{Millis, START};
 use crate::auditor::{Enriched, Format, read_enriched};
 use pelton::log::embedded::Owned;
+use pelton::record::Partition;
 use std::fmt;
 
 /// An output record.
@@ -11,7 +12,7 @@ pub struct Output {
     /// The user.
     pub key: String,
     /// Partition of the output topic.
-    pub partition: i32,
+    pub partition: Partition,
     /// In milliseconds since [`START`].
     pub timestamp: Millis,
     /// The decoded value.
@@ -21,7 +22,7 @@ pub struct Output {
 }
 
 impl Output {
-    pub(super) fn new(format: Format, partition: i32, record: Owned) -> Output {
+    pub(super) fn new(format: Format, partition: Partition, record: Owned) -> Output {
         let value = record.value.as_deref().expect("an output has a value");
         let read = read_enriched(format, value);
         Output {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::log::Fetched;
-use crate::record::{Offset, Span};
+use crate::record::{Offset, Partition, Span};
 use proptest::prelude::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 3 * 40;
 fn chunk(rank: Rank, first: i64, sizes: &[Option<usize>]) -> Chunk {
     let mut chunk = Chunk {
         topic: rank.topic(),
-        partition: 7,
+        partition: Partition(7),
         ..Chunk::default()
     };
     for (offset, size) in (first..).zip(sizes) {

@@ -43,7 +43,7 @@ impl DeployAgent {
         self.open = Some((number, since, due_since));
         let mine: Vec<Partition> = tasks.iter().map(|task| task.partition).collect();
         let late = |since: Duration, limit: Duration| {
-            let grace = if mine.contains(&0) {
+            let grace = if mine.contains(&Partition(0)) {
                 Duration::ZERO
             } else {
                 OTHERS_AFTER

@@ -93,7 +93,7 @@ fn prunable(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> Vec<Prun
 
 fn kept(control: &Control, tasks: i32, keep: &Keep, now: Millis) -> BTreeSet<Number> {
     let mut kept: BTreeSet<Number> = keep.also.iter().copied().collect();
-    kept.extend((0..tasks as Partition).map(|task| control.taken(task)));
+    kept.extend(Partition::all(tasks).map(|task| control.taken(task)));
     let mut versions = BTreeSet::new();
     // While walking back: when the next later deploy was written, which is when this one stopped.
     let mut until = now;
@@ -142,7 +142,7 @@ mod tests {
             }));
             let decision = Decision::Commit(at);
             control.apply(ControlRecord::Decision { number, decision });
-            (0..2).for_each(|task| _ = control.apply(ControlRecord::Taken { task, number }));
+            Partition::all(2).for_each(|task| _ = control.apply(ControlRecord::Taken { task, number }));
         }
         control
     }
@@ -170,12 +170,15 @@ mod tests {
         // The third one ran until the fourth second.
         assert_eq!(gone(&control, &more(0, &[], 998), now), [[1], [2]]);
         // A task without input since then still uses the second one.
-        control.apply(ControlRecord::Taken { task: 1, number: 2 });
+        control.apply(ControlRecord::Taken {
+            task: Partition(1),
+            number: 2,
+        });
         assert_eq!(gone(&control, &few, now), [[1], [3]]);
         // After a withdrawal, the fourth one runs, and the one before is the third.
         let decision = Decision::Withdraw("why".into());
         control.apply(ControlRecord::Decision { number: 5, decision });
-        (0..2).for_each(|task| _ = control.apply(ControlRecord::Taken { task, number: 4 }));
+        Partition::all(2).for_each(|task| _ = control.apply(ControlRecord::Taken { task, number: 4 }));
         assert_eq!(gone(&control, &few, now), [vec![1], vec![2], vec![5]]);
     }
 

@@ -231,7 +231,9 @@ impl Control {
     pub fn missing(&self) -> Vec<Partition> {
         let answers = self.open().map(|open| &open.answers);
         let answered = |task: &Partition| answers.is_some_and(|answers| answers.contains_key(task));
-        (0..self.tasks as Partition).filter(|task| !answered(task)).collect()
+        Partition::all(self.tasks as i32)
+            .filter(|task| !answered(task))
+            .collect()
     }
 }
 

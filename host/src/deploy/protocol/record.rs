@@ -93,12 +93,12 @@ impl ControlRecord {
             ControlRecord::Deploy(deploy) => [numbered(b'd', deploy.number), deploy.nonce.to_vec()].concat(),
             ControlRecord::Decision { number, .. } => [numbered(b'o', *number), nonce.to_vec()].concat(),
             ControlRecord::Answer { number, task, .. } => {
-                [numbered(b'a', *number), task.to_be_bytes().to_vec()].concat()
+                [numbered(b'a', *number), task.0.to_be_bytes().to_vec()].concat()
             }
             ControlRecord::Report { number, instance, .. } => {
                 [numbered(b'r', *number), instance.as_bytes().to_vec()].concat()
             }
-            ControlRecord::Taken { task, .. } => [&b"t"[..], &task.to_be_bytes()].concat(),
+            ControlRecord::Taken { task, .. } => [&b"t"[..], &task.0.to_be_bytes()].concat(),
             ControlRecord::Pruned { .. } => b"p".to_vec(),
             ControlRecord::Shadow(said) => said.key(nonce),
         }

@@ -68,7 +68,7 @@ impl ShadowRecord {
             ShadowRecord::Progress(number, instance, _) => numbered(b'r', *number, instance.as_bytes()),
             // The reports of a shadow replace those of the shadow before, because they are the largest records of the
             // topic.
-            ShadowRecord::Seen(_, task, _) => numbered(b't', 0, &task.to_be_bytes()),
+            ShadowRecord::Seen(_, task, _) => numbered(b't', 0, &task.0.to_be_bytes()),
         }
     }
 }

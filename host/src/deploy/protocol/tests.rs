@@ -36,7 +36,7 @@ fn cancel(number: Number) -> ControlRecord {
 fn records_come_back() {
     let report = DeployProgress {
         stage: DeployStage::Ready,
-        tasks: vec![0, 2],
+        tasks: vec![Partition(0), Partition(2)],
     };
     for record in [
         ControlRecord::Deploy(deploy(7, 1, Some(-5))),
@@ -45,13 +45,16 @@ fn records_come_back() {
             number: 7,
             decision: Decision::Commit(12),
         },
-        answer(7, 2, i64::MIN),
+        answer(7, Partition(2), i64::MIN),
         ControlRecord::Report {
             number: 7,
             instance: "a".into(),
             report,
         },
-        ControlRecord::Taken { task: 1, number: 7 },
+        ControlRecord::Taken {
+            task: Partition(1),
+            number: 7,
+        },
         ControlRecord::Pruned { number: 3 },
     ] {
         assert_eq!(ControlRecord::decode(&record.value()), Ok(record.clone()));
@@ -77,7 +80,10 @@ fn orders_have_keys_of_their_own() {
         ControlRecord::Deploy(deploy(2, 1, None)).key(&one),
         ControlRecord::Deploy(deploy(2, 2, None)).key(&one)
     );
-    assert_eq!(answer(2, 1, 5).key(&one), answer(2, 1, 9).key(&other));
+    assert_eq!(
+        answer(2, Partition(1), 5).key(&one),
+        answer(2, Partition(1), 9).key(&other)
+    );
 }
 
 #[test]
@@ -108,11 +114,11 @@ fn now_is_the_latest_position() {
     control.apply(ControlRecord::Deploy(deploy(1, 1, None)));
     control.apply(ControlRecord::Deploy(deploy(2, 2, None)));
     for (task, position) in [(0, 10), (2, NEVER)] {
-        control.apply(answer(2, task, position));
+        control.apply(answer(2, Partition(task), position));
         assert_eq!(control.due(), None);
     }
-    assert_eq!(control.missing(), [1]);
-    control.apply(answer(2, 1, 30));
+    assert_eq!(control.missing(), [Partition(1)]);
+    control.apply(answer(2, Partition(1), 30));
     let decision = Decision::Commit(31);
     assert_eq!(control.due(), Some(ControlRecord::Decision { number: 2, decision }));
 }
@@ -172,9 +178,9 @@ fn ready_instances_cover_the_tasks() {
         });
         control.open().expect("open").covered
     };
-    assert!(!report("a", DeployStage::Ready, &[0, 1]));
-    assert!(!report("b", DeployStage::Fetched, &[2]));
-    assert!(report("b", DeployStage::Ready, &[2]));
+    assert!(!report("a", DeployStage::Ready, &[Partition(0), Partition(1)]));
+    assert!(!report("b", DeployStage::Fetched, &[Partition(2)]));
+    assert!(report("b", DeployStage::Ready, &[Partition(2)]));
     // Once the tasks are covered, they stay covered, because tasks may hold already.
     assert!(report("b", DeployStage::Ready, &[]));
 }
@@ -235,7 +241,7 @@ impl Task {
                 Some(at) if position >= at => log.push(cancel(number)),
                 at => {
                     self.holds = Some((number, at.unwrap_or(position.saturating_add(1))));
-                    log.push(answer(number, task as Partition, position));
+                    log.push(answer(number, Partition::at(task), position));
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::task::restore::Access;
 use std::path::Path;
 
 /// The task to restore.
-const TASK: Partition = 0;
+const TASK: Partition = Partition(0);
 
 struct World {
     cluster: Embedded,

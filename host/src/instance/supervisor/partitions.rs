@@ -205,7 +205,7 @@ impl Supervisor {
     }
 
     pub(super) fn worker(&self, partition: Partition) -> usize {
-        partition as usize % self.workers
+        partition.index() % self.workers
     }
 
     pub(super) fn tell(&mut self, worker: usize, command: Command) {

@@ -135,7 +135,7 @@ fn failed(partition: Partition, stay: u64) -> SupervisorEvent {
 #[test]
 fn workers_hear_of_an_assignment_before_its_tasks_are_restored() {
     let mut driven = driven();
-    let wants = driven.told([assigned(7, &[0, 1])]);
+    let wants = driven.told([assigned(7, &[Partition(0), Partition(1)])]);
     assert_eq!(
         wants,
         [
@@ -150,22 +150,22 @@ fn workers_hear_of_an_assignment_before_its_tasks_are_restored() {
 #[test]
 fn a_revoked_partition_is_released_when_its_task_is_closed_and_no_sooner() {
     let mut driven = driven();
-    driven.runs(&[0, 1, 2]);
-    let wants = driven.told([revoked(8, &[0, 1])]);
+    driven.runs(&[Partition(0), Partition(1), Partition(2)]);
+    let wants = driven.told([revoked(8, &[Partition(0), Partition(1)])]);
     assert_eq!(wants, ["0 close 0@1 under 8", "1 close 1@2 under 8"]);
-    assert_eq!(driven.told([closed(0, 1)]), [""; 0]);
+    assert_eq!(driven.told([closed(Partition(0), 1)]), [""; 0]);
     // Reports about another stay are not an answer.
-    assert_eq!(driven.told([closed(1, 1), closed(1, 3)]), [""; 0]);
-    assert_eq!(driven.told([closed(1, 2)]), ["Release([0, 1])"]);
-    assert_eq!(driven.told([closed(1, 2)]), [""; 0]);
+    assert_eq!(driven.told([closed(Partition(1), 1), closed(Partition(1), 3)]), [""; 0]);
+    assert_eq!(driven.told([closed(Partition(1), 2)]), ["Release([0, 1])"]);
+    assert_eq!(driven.told([closed(Partition(1), 2)]), [""; 0]);
     assert!(driven.supervisor.is_settled());
 }
 
 #[test]
 fn a_partition_that_is_restored_is_given_back_at_once() {
     let mut driven = driven();
-    driven.told([assigned(7, &[0])]);
-    let wants = driven.told([revoked(8, &[0])]);
+    driven.told([assigned(7, &[Partition(0)])]);
+    let wants = driven.told([revoked(8, &[Partition(0)])]);
     assert_eq!(
         wants,
         [
@@ -175,43 +175,43 @@ fn a_partition_that_is_restored_is_given_back_at_once() {
             "Release([0])"
         ]
     );
-    assert_eq!(driven.told([failed(0, 1)]), [""; 0]);
+    assert_eq!(driven.told([failed(Partition(0), 1)]), [""; 0]);
     assert_eq!(driven.ended(), None, "nobody waits for that restore any more");
 }
 
 #[test]
 fn a_restore_that_fails_ends_the_instance() {
     let mut driven = driven();
-    driven.told([assigned(7, &[0])]);
-    driven.told([failed(0, 1)]);
+    driven.told([assigned(7, &[Partition(0)])]);
+    driven.told([failed(Partition(0), 1)]);
     assert_eq!(driven.ended(), Some(Err(Failure::Fatal("no task".into()))));
 }
 
 #[test]
 fn what_is_lost_while_it_closes_is_dropped_and_released_once_for_each_word() {
     let mut driven = driven();
-    driven.runs(&[0]);
-    driven.told([revoked(8, &[0])]);
-    let wants = driven.told([lost(9, &[0])]);
+    driven.runs(&[Partition(0)]);
+    driven.told([revoked(8, &[Partition(0)])]);
+    let wants = driven.told([lost(9, &[Partition(0)])]);
     assert_eq!(wants, ["0 lose 0@1 under 9", "1 reassigned under 9"]);
-    assert_eq!(driven.told([closed(0, 1)]), ["Release([0])", "Release([0])"]);
+    assert_eq!(driven.told([closed(Partition(0), 1)]), ["Release([0])", "Release([0])"]);
 }
 
 #[test]
 fn what_is_assigned_again_while_it_closes_is_restored_after_that() {
     let mut driven = driven();
-    driven.runs(&[0]);
-    driven.told([revoked(8, &[0])]);
-    let wants = driven.told([assigned(9, &[0])]);
+    driven.runs(&[Partition(0)]);
+    driven.told([revoked(8, &[Partition(0)])]);
+    let wants = driven.told([assigned(9, &[Partition(0)])]);
     assert_eq!(wants, ["0 reassigned under 9", "1 reassigned under 9"]);
-    assert_eq!(driven.told([closed(0, 1)]), ["restore 0@2", "Release([0])"]);
+    assert_eq!(driven.told([closed(Partition(0), 1)]), ["restore 0@2", "Release([0])"]);
 }
 
 #[test]
 fn a_worker_that_does_not_close_ends_the_instance_after_the_deadline() {
     let mut driven = driven();
-    driven.runs(&[0]);
-    driven.told([revoked(8, &[0])]);
+    driven.runs(&[Partition(0)]);
+    driven.told([revoked(8, &[Partition(0)])]);
     assert_eq!(driven.runs_for(CLOSE_DEADLINE - Duration::from_millis(1)), None);
     let ended = driven.runs_for(Duration::from_millis(1));
     assert!(matches!(ended, Some(Err(Failure::Fatal(why))) if why.contains("[0] were not closed within 60s")));
@@ -220,8 +220,8 @@ fn a_worker_that_does_not_close_ends_the_instance_after_the_deadline() {
 #[test]
 fn a_process_that_stood_still_has_not_used_up_its_deadlines() {
     let mut driven = driven();
-    driven.runs(&[0]);
-    driven.told([revoked(8, &[0])]);
+    driven.runs(&[Partition(0)]);
+    driven.told([revoked(8, &[Partition(0)])]);
     driven.now += Duration::from_secs(3600);
     assert_eq!(driven.ended(), None);
     // The hour counts as one second.
@@ -235,23 +235,26 @@ fn a_process_that_stood_still_has_not_used_up_its_deadlines() {
 #[test]
 fn what_was_said_in_time_counts_before_a_deadline() {
     let mut driven = driven();
-    driven.runs(&[0]);
-    driven.told([revoked(8, &[0])]);
+    driven.runs(&[Partition(0)]);
+    driven.told([revoked(8, &[Partition(0)])]);
     driven.runs_for(CLOSE_DEADLINE - Duration::from_millis(1));
     driven.now += Duration::from_millis(1);
-    assert_eq!(driven.told([closed(0, 1)]), ["Release([0])"]);
+    assert_eq!(driven.told([closed(Partition(0), 1)]), ["Release([0])"]);
     assert_eq!(driven.ended(), None);
 }
 
 #[test]
 fn told_to_stop_it_closes_everything_then_leaves_then_ends() {
     let mut driven = driven();
-    driven.runs(&[0, 1]);
-    driven.told([assigned(7, &[2])]);
+    driven.runs(&[Partition(0), Partition(1)]);
+    driven.told([assigned(7, &[Partition(2)])]);
     let wants = driven.told([SupervisorEvent::Stop]);
     assert_eq!(wants, ["abandon 2@3", "0 close 0@1 under 7", "1 close 1@2 under 7"]);
-    assert_eq!(driven.told([closed(0, 1), assigned(8, &[3])]), [""; 0]);
-    assert_eq!(driven.told([closed(1, 2)]), ["Leave"]);
+    assert_eq!(
+        driven.told([closed(Partition(0), 1), assigned(8, &[Partition(3)])]),
+        [""; 0]
+    );
+    assert_eq!(driven.told([closed(Partition(1), 2)]), ["Leave"]);
     assert_eq!(driven.ended(), None);
     driven.told([heard(0, 9, MemberEvent::Left)]);
     assert_eq!(driven.ended(), Some(Ok(())));
@@ -260,7 +263,7 @@ fn told_to_stop_it_closes_everything_then_leaves_then_ends() {
 #[test]
 fn a_stop_that_takes_too_long_says_so() {
     let mut driven = driven();
-    driven.runs(&[0]);
+    driven.runs(&[Partition(0)]);
     driven.told([SupervisorEvent::Stop]);
     assert_eq!(driven.runs_for(STOP_DEADLINE - Duration::from_millis(1)), None);
     let ended = driven.runs_for(Duration::from_millis(1));
@@ -271,28 +274,35 @@ fn a_stop_that_takes_too_long_says_so() {
 fn fenced_it_leaves_drops_everything_and_joins_again() {
     for left_first in [true, false] {
         let mut driven = driven();
-        driven.runs(&[0, 1]);
-        driven.told([revoked(8, &[1])]);
+        driven.runs(&[Partition(0), Partition(1)]);
+        driven.told([revoked(8, &[Partition(1)])]);
         let wants = driven.told([fenced()]);
         // The gate closes first.
         assert_eq!(wants, ["Leave", "0 lose 0@1 under 8", "1 lose 1@2 under 8"]);
         // Further reports of the old membership have no effect.
-        assert_eq!(driven.told([assigned(9, &[5]), lost(9, &[0])]), [""; 0]);
+        assert_eq!(
+            driven.told([assigned(9, &[Partition(5)]), lost(9, &[Partition(0)])]),
+            [""; 0]
+        );
         let left = heard(0, 10, MemberEvent::Left);
         let joins = match left_first {
             true => {
                 assert_eq!(driven.told([left]), [""; 0]);
-                driven.told([closed(0, 1), closed(1, 2)])
+                driven.told([closed(Partition(0), 1), closed(Partition(1), 2)])
             }
             false => {
-                assert_eq!(driven.told([closed(0, 1), closed(1, 2)]), [""; 0]);
+                assert_eq!(driven.told([closed(Partition(0), 1), closed(Partition(1), 2)]), [""; 0]);
                 driven.told([left])
             }
         };
         assert_eq!(joins, ["Join"], "and nothing is released: it is nobody's");
         driven.told([heard(1, 11, MemberEvent::Joined)]);
-        assert_eq!(driven.told([assigned(12, &[0])]), [""; 0], "of the membership before");
-        let again = heard(1, 12, MemberEvent::Changed(Membership::Assigned(vec![0])));
+        assert_eq!(
+            driven.told([assigned(12, &[Partition(0)])]),
+            [""; 0],
+            "of the membership before"
+        );
+        let again = heard(1, 12, MemberEvent::Changed(Membership::Assigned(vec![Partition(0)])));
         let wants = driven.told([again]);
         assert_eq!(wants, ["0 reassigned under 12", "1 reassigned under 12", "restore 0@3"]);
     }
@@ -314,10 +324,10 @@ fn fenced_twice_within_a_minute_it_ends() {
 #[test]
 fn told_to_stop_while_it_is_fenced_it_does_not_join_again() {
     let mut driven = driven();
-    driven.runs(&[0]);
+    driven.runs(&[Partition(0)]);
     driven.told([fenced(), SupervisorEvent::Stop]);
     assert_eq!(driven.told([heard(0, 9, MemberEvent::Left)]), [""; 0]);
-    driven.told([closed(0, 1)]);
+    driven.told([closed(Partition(0), 1)]);
     assert_eq!(driven.ended(), Some(Ok(())));
 }
 
@@ -353,9 +363,11 @@ fn whoever_fails_ends_the_instance_and_the_first_reason_counts() {
 #[test]
 fn the_driver_is_called_once_a_second_while_a_deadline_runs() {
     let mut driven = driven();
-    driven.runs(&[0]);
+    driven.runs(&[Partition(0)]);
     let idle = driven.supervisor.step(driven.now, &mut std::iter::empty());
     assert_eq!(idle.next, LOG_EVERY);
-    let step = driven.supervisor.step(driven.now, &mut [revoked(8, &[0])].into_iter());
+    let step = driven
+        .supervisor
+        .step(driven.now, &mut [revoked(8, &[Partition(0)])].into_iter());
     assert_eq!(step.next, MAX_STEP);
 }

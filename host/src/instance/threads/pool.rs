@@ -292,7 +292,7 @@ impl Thread {
             Ok(Ok(())) => {}
             // The next round of the sweep requests it again.
             Ok(Err(why)) => {
-                tracing::warn!(task = partition, %why, "the beginning of the changelog could not be deleted")
+                tracing::warn!(task = partition.0, %why, "the beginning of the changelog could not be deleted")
             }
             Err(panic) => {
                 let why = format!(

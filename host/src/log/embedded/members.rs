@@ -90,7 +90,7 @@ impl Group {
     /// What the instance holds and must give back, except for what it was told already.
     pub fn revoked(&self, instance: &str, told: &[Partition]) -> Vec<Partition> {
         let is = |name: &Option<String>| name.as_deref() == Some(instance);
-        let places = self.holders.iter().zip(&self.targets).zip(0..);
+        let places = self.holders.iter().zip(&self.targets).zip((0..).map(Partition));
         places
             .filter(|((holder, target), partition)| is(holder) && !is(target) && !told.contains(partition))
             .map(|(_, partition)| partition)
@@ -100,7 +100,7 @@ impl Group {
     /// Gives the instance what it should have and nobody holds.
     pub fn assign(&mut self, instance: &str) -> Vec<Partition> {
         let mut assigned = vec![];
-        for ((holder, target), partition) in self.holders.iter_mut().zip(&self.targets).zip(0..) {
+        for ((holder, target), partition) in self.holders.iter_mut().zip(&self.targets).zip((0..).map(Partition)) {
             if holder.is_none() && target.as_deref() == Some(instance) {
                 *holder = Some(instance.to_owned());
                 assigned.push(partition);

@@ -124,7 +124,7 @@ impl ClusterState {
                 .is_some_and(|member| Some(member.id) == known)
         {
             for partition in partitions {
-                if let Some(holder) = group.holders.get_mut(*partition as usize)
+                if let Some(holder) = group.holders.get_mut(partition.index())
                     && holder.as_deref() == Some(instance.as_str())
                 {
                     *holder = None;

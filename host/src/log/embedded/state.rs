@@ -68,22 +68,19 @@ impl ClusterState {
     /// The log of a partition. Fails if the topic has no such partition.
     pub fn log(&self, topic: TopicNo, partition: Partition) -> Result<&PartitionLog> {
         let topic = &self.topics[topic];
-        usize::try_from(partition)
-            .ok()
-            .and_then(|at| topic.partitions.get(at))
-            .ok_or_else(|| {
-                let count = topic.partitions.len();
-                Failure::Fatal(format!(
-                    "topic {} has no partition {partition}, only {count} of them",
-                    topic.name
-                ))
-            })
+        topic.partitions.get(partition.index()).ok_or_else(|| {
+            let count = topic.partitions.len();
+            Failure::Fatal(format!(
+                "topic {} has no partition {partition}, only {count} of them",
+                topic.name
+            ))
+        })
     }
 
     pub fn log_mut(&mut self, topic: TopicNo, partition: Partition) -> Result<&mut PartitionLog> {
         self.log(topic, partition)?;
         // `log` has checked both indexes.
-        Ok(&mut self.topics[topic].partitions[partition as usize])
+        Ok(&mut self.topics[topic].partitions[partition.index()])
     }
 
     /// Creates a topic, unless it exists.
@@ -140,7 +137,7 @@ impl ClusterState {
             record.timestamp = self.clock.wall();
         }
         let retention = *retention_bytes;
-        let log = &mut self.topics[topic].partitions[partition as usize];
+        let log = &mut self.topics[topic].partitions[partition.index()];
         let offset = log.append(record, producer);
         if let Some(bytes) = retention {
             log.retain(bytes);

@@ -55,13 +55,13 @@ impl Joined {
         let value = Some(Span::append(&mut transaction.bytes, value.as_bytes()));
         transaction.records.push(Outgoing {
             topic: OUT,
-            partition: 0,
+            partition: Partition(0),
             timestamp: 7,
             key: None,
             value,
             headers: 0..0,
         });
-        transaction.offsets.push((IN, 0, Offset(offset)));
+        transaction.offsets.push((IN, Partition(0), Offset(offset)));
         transaction
     }
 
@@ -76,7 +76,7 @@ impl Joined {
     }
 
     fn offset(&self) -> Result<Option<i64>> {
-        let committed = self.log.committed(&[(IN, 0)])?[0];
+        let committed = self.log.committed(&[(IN, Partition(0))])?[0];
         Ok(committed.map(|offset| offset.0))
     }
 }
@@ -85,7 +85,7 @@ fn append(cluster: &Embedded, value: &str) -> i64 {
     cluster
         .append(
             "out",
-            0,
+            Partition(0),
             Record {
                 key: Some(b"k"),
                 value: Some(value.as_bytes()),
@@ -99,13 +99,13 @@ fn append(cluster: &Embedded, value: &str) -> i64 {
 
 /// Start offset, last stable offset and end of partition 0 of `out`.
 fn offsets(cluster: &Embedded) -> (i64, i64, i64) {
-    let (start, stable, end) = cluster.offsets("out", 0).unwrap();
+    let (start, stable, end) = cluster.offsets("out", Partition(0)).unwrap();
     (start.0, stable.0, end.0)
 }
 
 /// The values of partition 0 of `out` that committed readers see.
 fn values(cluster: &Embedded) -> Vec<String> {
-    let records = cluster.read_all("out", 0, Isolation::Committed).unwrap();
+    let records = cluster.read_all("out", Partition(0), Isolation::Committed).unwrap();
     records
         .into_iter()
         .map(|record| String::from_utf8(record.value.unwrap()).unwrap())

@@ -110,7 +110,7 @@ impl ClusterState {
         } = self.markers.remove(index);
         match place {
             Place::Partition(topic, partition) => {
-                self.topics[topic].partitions[partition as usize].end_transaction(producer, ending);
+                self.topics[topic].partitions[partition.index()].end_transaction(producer, ending);
             }
             Place::Offsets(offsets) if ending == TxnEnding::Commit => {
                 for GroupOffset {

@@ -166,7 +166,7 @@ pub(super) fn create(client: &Client, name: &str, partitions: i32, config: &[(&s
 /// Removes all records before an offset.
 pub(super) fn truncate(client: &Client, name: &str, partition: Partition, before: Offset) -> Result<()> {
     let asked = format!("removing records of {name} [{partition}] before {before}");
-    let list = Partitions::one(&c_string(name)?, partition, before.0);
+    let list = Partitions::one(&c_string(name)?, partition.0, before.0);
     // SAFETY: the list is live and copied.
     let mut records = unsafe { rd_kafka_DeleteRecords_new(list.0) };
     let answer = ask(client, &asked, RD_KAFKA_ADMIN_OP_DELETERECORDS, |options, queue| {

@@ -119,7 +119,7 @@ fn produce(
             open.topic(shared, record.topic, OFFSETS)?;
             of_topic.resize(open.topics[&record.topic].1.max(0) as usize, NONE);
         }
-        let topic = of_topic.get_mut(record.partition as usize);
+        let topic = of_topic.get_mut(record.partition.index());
         let slot = topic.ok_or_else(|| no_partition(shared, record.topic, record.partition))?;
         if *slot == NONE {
             *slot = places.len() as u32;
@@ -201,7 +201,7 @@ impl Message {
                 size,
             }
         };
-        self.parts[PARTITION].u.i32_ = record.partition;
+        self.parts[PARTITION].u.i32_ = record.partition.0;
         self.parts[VALUE].u.mem = bytes(&record.value);
         self.parts[KEY].u.mem = bytes(&record.key);
         // Librdkafka takes 0 for "now", which would not be a function of the input. The first millisecond of 1970 is
@@ -312,7 +312,7 @@ fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(
     }
     let mut offsets = Partitions::new(transaction.offsets.len());
     for (topic, partition, offset) in &transaction.offsets {
-        offsets.add(&shared.names[usize::from(*topic)], *partition, offset.0);
+        offsets.add(&shared.names[usize::from(*topic)], partition.0, offset.0);
     }
     // SAFETY: all three are live; the error is taken over.
     let sent = unsafe {

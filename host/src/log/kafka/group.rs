@@ -25,7 +25,7 @@ const MEMBER: &[(&str, &str)] = &[
 ];
 
 /// A subscription is to a whole topic.
-const ANY_PARTITION: Partition = -1;
+const ANY_PARTITION: i32 = -1;
 
 /// Time-out of leaving the group.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,7 +100,11 @@ impl KafkaGroup {
                 Partitions(rd_kafka_topic_partition_list_copy(list)),
             )
         };
-        let partitions: Vec<_> = list.elements().iter().map(|element| element.partition).collect();
+        let partitions: Vec<_> = list
+            .elements()
+            .iter()
+            .map(|element| Partition(element.partition))
+            .collect();
         if !partitions.is_empty() {
             self.shared.raise();
         }

@@ -134,7 +134,7 @@ impl KafkaReader {
     /// Delivers consecutive records of one partition.
     fn run(&mut self, from: usize, to: usize, arrivals: &mut Vec<Arrival>) {
         // SAFETY: live messages, see `hand_over`.
-        let (raw, partition) = unsafe { ((*self.batch[from]).rkt, (*self.batch[from]).partition) };
+        let (raw, partition) = unsafe { ((*self.batch[from]).rkt, Partition((*self.batch[from]).partition)) };
         let Some(topic) = self.index(raw) else { return };
         let Some(slot) = self.slots.get_mut(&(topic, partition)) else {
             return;
@@ -154,7 +154,7 @@ impl KafkaReader {
 
     /// Handles a message that is not a record.
     fn told(&mut self, message: &rd_kafka_message_t, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
-        let (partition, offset) = (message.partition, Offset(message.offset));
+        let (partition, offset) = (Partition(message.partition), Offset(message.offset));
         let topic = self.index(message.rkt);
         let slot = topic.and_then(|topic| self.slots.get_mut(&(topic, partition)));
         let (Some(topic), Some(slot)) = (topic, slot) else {
@@ -234,7 +234,7 @@ impl KafkaReader {
         let mut ends = Partitions::new(self.slots.len());
         for ((topic, partition), _) in self.slots.iter().filter(|(_, slot)| slot.ended.is_some()) {
             let latest = rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i32;
-            ends.add(&self.shared.names[usize::from(*topic)], *partition, latest as i64);
+            ends.add(&self.shared.names[usize::from(*topic)], partition.0, latest as i64);
         }
         let answers = Queue::new(&self.client);
         // SAFETY: the client, the list and the queue are live; librdkafka copies the list and the options, and keeps the
@@ -273,7 +273,7 @@ impl KafkaReader {
                 let Some(topic) = self.shared.names.iter().position(|known| known.as_c_str() == name) else {
                     continue;
                 };
-                let place = (TopicIx::at(topic), end.partition);
+                let place = (TopicIx::at(topic), Partition(end.partition));
                 let ended = self.slots.get(&place).and_then(|slot| slot.ended);
                 if let (RD_KAFKA_RESP_ERR_NO_ERROR, Some(offset)) = (end.err, ended)
                     && end.offset <= offset.0
@@ -301,7 +301,7 @@ impl Reader for KafkaReader {
             ));
         }
         // SAFETY: the client is live, the name ends with 0; the queue is ours.
-        let raw = unsafe { rd_kafka_queue_get_partition(self.client.raw, name.as_ptr(), partition) };
+        let raw = unsafe { rd_kafka_queue_get_partition(self.client.raw, name.as_ptr(), partition.0) };
         if raw.is_null() {
             return Err(self.client.failure("assigning", &last_error()));
         }
@@ -312,7 +312,7 @@ impl Reader for KafkaReader {
             rd_kafka_queue_forward(queue.0, self.own.0);
             Fault::taken(rd_kafka_incremental_assign(
                 self.client.raw,
-                Partitions::one(name, partition, from.0).0,
+                Partitions::one(name, partition.0, from.0).0,
             ))
         };
         assigned.map_err(|fault| self.client.failure("assigning", &fault))?;
@@ -332,7 +332,7 @@ impl Reader for KafkaReader {
         if self.slots.remove(&(topic, partition)).is_none() {
             return Ok(());
         }
-        let list = Partitions::one(&self.shared.names[usize::from(topic)], partition, 0);
+        let list = Partitions::one(&self.shared.names[usize::from(topic)], partition.0, 0);
         // SAFETY: the client and the list are live. It returns when the partition's version is raised: librdkafka drops
         // what it fetched for an older one.
         let gone = unsafe { Fault::taken(rd_kafka_incremental_unassign(self.client.raw, list.0)) };

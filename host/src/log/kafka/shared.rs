@@ -94,7 +94,7 @@ impl Shared {
         // SAFETY: the client is live, the name ends with 0, both results are filled when it succeeds.
         let code = unsafe {
             let wait = millis(QUERY_TIMEOUT);
-            rd_kafka_query_watermark_offsets(client.raw, name.as_ptr(), partition, &mut low, &mut high, wait)
+            rd_kafka_query_watermark_offsets(client.raw, name.as_ptr(), partition.0, &mut low, &mut high, wait)
         };
         let asked = || format!("bounds of {} [{partition}]", self.topics[usize::from(topic)]);
         Fault::check(code).map_err(|fault| client.failure(&asked(), &fault))?;

@@ -120,9 +120,9 @@ impl Rig {
 
     fn answer(&self, services: &mut HttpServices, path: &str) -> (Answer, usize) {
         let before = self.seen.calls.load(Ordering::SeqCst);
-        services.ask(self.question(7, path));
+        services.ask(self.question(Partition(7), path));
         let reply = next(services);
-        assert_eq!((reply.task, &*reply.id), (7, path.as_bytes()));
+        assert_eq!((reply.task, &*reply.id), (Partition(7), path.as_bytes()));
         (reply.answer, self.seen.calls.load(Ordering::SeqCst) - before)
     }
 }
@@ -204,13 +204,13 @@ fn no_connection_is_tried_again() {
     let request = format!("http://{closed}/").into_bytes();
     services.ask(ServiceCall {
         request,
-        ..rig.question(1, "x/1")
+        ..rig.question(Partition(1), "x/1")
     });
     assert_eq!(next(&services).answer, Answer::Unavailable);
     assert_eq!(rig.metrics.lookup(0).tries.get(), 3);
     services.ask(ServiceCall {
         request: b"no url".to_vec(),
-        ..rig.question(1, "x/1")
+        ..rig.question(Partition(1), "x/1")
     });
     assert_eq!(next(&services).answer, Answer::Unavailable);
     assert_eq!(rig.metrics.lookup(0).tries.get(), 3, "what is no URL is never tried");
@@ -242,7 +242,7 @@ fn a_connection_that_breaks_is_tried_again() {
     let mut services = rig.services(lookup());
     services.ask(ServiceCall {
         request: format!("http://{address}/").into_bytes(),
-        ..rig.question(1, "x/1")
+        ..rig.question(Partition(1), "x/1")
     });
     assert_eq!(next(&services).answer, body("good"));
     server.join().unwrap();
@@ -254,12 +254,12 @@ fn calls_at_a_time_are_bounded_for_all_workers() {
     let mut services = rig.services(lookup());
     let mut others = services.share();
     for number in 0..50 {
-        services.ask(rig.question(1, &format!("gated/{number}")));
-        others.ask(rig.question(2, &format!("gated/{number}")));
+        services.ask(rig.question(Partition(1), &format!("gated/{number}")));
+        others.ask(rig.question(Partition(2), &format!("gated/{number}")));
     }
     rig.seen.gate.add_permits(100);
     for _ in 0..50 {
-        assert_eq!((next(&services).task, next(&others).task), (1, 2));
+        assert_eq!((next(&services).task, next(&others).task), (Partition(1), Partition(2)));
     }
     assert!(
         rig.seen.most.load(Ordering::SeqCst) <= 4,
@@ -280,24 +280,24 @@ fn what_is_forgotten_is_not_called() {
         ..lookup()
     });
     for number in 0..10 {
-        services.ask(rig.question(1, &format!("gated/{number}")));
-        services.ask(rig.question(2, &format!("gated/{number}")));
+        services.ask(rig.question(Partition(1), &format!("gated/{number}")));
+        services.ask(rig.question(Partition(2), &format!("gated/{number}")));
     }
-    services.forget(1);
+    services.forget(Partition(1));
     rig.seen.gate.add_permits(20);
     let mut replies: Vec<ServiceReply> = (0..10).map(|_| next(&services)).collect();
     services.replies(&mut replies);
     // The call in progress when its task was forgotten may have been answered. No other one was made.
-    let forgotten = replies.iter().filter(|reply| reply.task == 1).count();
+    let forgotten = replies.iter().filter(|reply| reply.task == Partition(1)).count();
     assert!(forgotten <= 1, "{replies:?}");
     // A question that is asked again after it was forgotten is called again.
-    services.ask(rig.question(1, "status/200"));
+    services.ask(rig.question(Partition(1), "status/200"));
     while replies.last().is_some_and(|reply| &*reply.id != b"status/200") {
         replies.push(next(&services));
     }
     let calls = rig.seen.calls.load(Ordering::SeqCst);
     assert!((11..=12).contains(&calls), "{calls}");
-    assert_eq!(replies.iter().filter(|reply| reply.task == 2).count(), 10);
+    assert_eq!(replies.iter().filter(|reply| reply.task == Partition(2)).count(), 10);
 }
 
 /// A service whose breaker three failures have opened, with this pause.

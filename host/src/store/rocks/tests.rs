@@ -4,7 +4,7 @@ use super::*;
 use crate::record::{Cell, Offset};
 use crate::state::rows::Rows;
 use crate::store::layout::STAMP;
-use crate::store::tests::{an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
+use crate::store::tests::{TASK, an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
 use std::path::Path;
 use std::process::Command;
 
@@ -39,7 +39,7 @@ fn child_that_dies() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let (_directory, rocks) = open(Path::new(&path));
     let (mut store, mut rows) = (rocks.store(), Rows::new());
-    store.open(3, Stay(1)).unwrap();
+    store.open(TASK, Stay(1)).unwrap();
     change(&mut rows, &[("a", Some("1")), ("b", Some("1"))]);
     begin(&mut store, &["x"]);
     slices(&mut store, &mut rows);
@@ -63,7 +63,7 @@ fn a_process_that_dies_leaves_its_last_stamp() {
     let (_directory, rocks) = open(root.path());
     let mut store = rocks.store();
     assert_eq!(
-        store.open(3, Stay(1)).unwrap().map(|stamp| stamp.offset),
+        store.open(TASK, Stay(1)).unwrap().map(|stamp| stamp.offset),
         Some(Offset(7)),
         "{output:?}"
     );
@@ -84,10 +84,10 @@ fn a_database_in_use_is_refused() {
 #[test]
 fn a_damaged_database_is_made_anew() {
     let root = tempfile::tempdir().unwrap();
-    drop(open(root.path()).1.store().open(3, Stay(1)).unwrap());
+    drop(open(root.path()).1.store().open(TASK, Stay(1)).unwrap());
     std::fs::write(root.path().join("state").join("CURRENT"), "MANIFEST-999999\n").unwrap();
     let (_directory, rocks) = open(root.path());
-    assert_eq!(rocks.store().open(3, Stay(1)), Ok(None));
+    assert_eq!(rocks.store().open(TASK, Stay(1)), Ok(None));
 }
 
 /// State from a newer Pelton is wiped instead of guessed at, because the changelog has all of it.
@@ -96,20 +96,20 @@ fn a_stamp_of_another_version_is_wiped() {
     let root = tempfile::tempdir().unwrap();
     let (_directory, rocks) = open(root.path());
     let (mut store, mut rows) = (rocks.store(), Rows::new());
-    store.open(3, Stay(1)).unwrap();
+    store.open(TASK, Stay(1)).unwrap();
     change(&mut rows, &[("a", Some("1"))]);
     begin(&mut store, &["x"]);
     slices(&mut store, &mut rows);
     finish(&mut store, 7).unwrap();
     let db = &rocks.0.as_ref().unwrap().db;
-    let mut bytes = db.get_cf(&family(db, 3).unwrap(), STAMP).unwrap().unwrap();
+    let mut bytes = db.get_cf(&family(db, TASK).unwrap(), STAMP).unwrap().unwrap();
     bytes[0] += 1;
-    db.put_cf(&family(db, 3).unwrap(), STAMP, bytes).unwrap();
-    let Err(Failure::Corrupted(why)) = stamp(db, 3) else {
+    db.put_cf(&family(db, TASK).unwrap(), STAMP, bytes).unwrap();
+    let Err(Failure::Corrupted(why)) = stamp(db, TASK) else {
         panic!("it is read")
     };
     assert!(why.starts_with("the state on disk has format version 2"), "{why}");
-    assert_eq!(store.open(3, Stay(2)), Ok(None));
+    assert_eq!(store.open(TASK, Stay(2)), Ok(None));
     assert_eq!(load(&mut store), Default::default());
 }
 
@@ -142,7 +142,7 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     };
     let (directory, rocks) = open(small.0.path());
     let (mut store, mut rows) = (rocks.store(), Rows::new());
-    store.open(3, Stay(1)).unwrap();
+    store.open(TASK, Stay(1)).unwrap();
     let filler = small.0.path().join("filler");
     std::fs::write(&filler, vec![1; 76 << 20]).unwrap();
     // 48 MiB that hardly compress, with room for 20.
@@ -168,9 +168,9 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     begin(&mut store, &[]);
     let mut slice = Dirty::new();
     while !rows.take_dirty(1 << 20, 0, &mut slice) {
-        store.write(3, std::mem::take(&mut slice));
+        store.write(TASK, std::mem::take(&mut slice));
     }
-    store.write(3, slice);
+    store.write(TASK, slice);
     let failed = finish(&mut store, 7).unwrap_err();
     assert!(matches!(failed, Failure::Retry(_)), "{failed:?}");
     // Makes room, and starts the process again.
@@ -178,7 +178,7 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     drop((store, rocks, directory));
     let (_directory, rocks) = open(small.0.path());
     let (mut store, mut rows) = (rocks.store(), Rows::new());
-    assert_eq!(store.open(3, Stay(1)), Ok(None));
+    assert_eq!(store.open(TASK, Stay(1)), Ok(None));
     change(&mut rows, &[("a", Some("1"))]);
     begin(&mut store, &["x"]);
     slices(&mut store, &mut rows);

@@ -86,7 +86,7 @@ impl Writer {
     /// Waits until everything that was handed over is written.
     pub fn wait(&self) -> Result<()> {
         let (reached, done) = sync_channel(1);
-        self.send(0, Stay::default(), 0, Work::Reached(reached));
+        self.send(Partition(0), Stay::default(), 0, Work::Reached(reached));
         done.recv()
             .map_err(|_| Failure::Fatal("the thread of the store has died".to_owned()))
     }

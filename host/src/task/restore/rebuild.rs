@@ -133,7 +133,7 @@ impl Rebuild {
         self.part = match (part, answer) {
             (RebuildPhase::Store(bounds), Err(Failure::Retry(why))) => {
                 tracing::warn!(
-                    task = self.partition,
+                    task = self.partition.0,
                     why,
                     "the stored state can't be opened; restoring from the changelog alone"
                 );
@@ -142,7 +142,7 @@ impl Rebuild {
             // If it can't be wiped now, the worker that opens the task will notice that the task was not restored from
             // it.
             (RebuildPhase::Wipes(bounds), Err(Failure::Retry(why))) => {
-                tracing::warn!(task = self.partition, why, "the stored state can't be wiped yet");
+                tracing::warn!(task = self.partition.0, why, "the stored state can't be wiped yet");
                 self.replay(bounds)
             }
             (part, Err(why)) => {
@@ -209,7 +209,7 @@ impl Rebuild {
             return RebuildPhase::Loads(bounds, stamp);
         }
         tracing::warn!(
-            task = self.partition,
+            task = self.partition.0,
             stamp = stamp.offset.0,
             log_start = bounds.start.0,
             log_end = bounds.end.0,
@@ -224,7 +224,7 @@ impl Rebuild {
             Ok(()) => {}
             Err(why @ (Failure::Fatal(_) | Failure::Fenced(_))) => return Err(why),
             Err(why) => {
-                tracing::warn!(task = self.partition, %why, "the stored state can't be read; wiping it");
+                tracing::warn!(task = self.partition.0, %why, "the stored state can't be read; wiping it");
                 *state = Restored {
                     changelog: bounds.start,
                     offsets: std::mem::take(&mut state.offsets),
@@ -240,7 +240,7 @@ impl Rebuild {
         state.changelog = stamp.offset;
         state.stored = Some(stamp.offset);
         tracing::info!(
-            task = self.partition,
+            task = self.partition.0,
             stamp = stamp.offset.0,
             log_end = bounds.end.0,
             "loaded the stored state; reading the changelog from its stamp on"
@@ -321,7 +321,7 @@ impl Rebuild {
         for (rank, (input, offset)) in meta.inputs.iter().zip(&state.offsets).enumerate() {
             if *offset != Some(input.next) && !never {
                 tracing::error!(
-                    task = self.partition,
+                    task = self.partition.0,
                     rank,
                     meta = input.next.0,
                     group = offset.map(|offset| offset.0),

@@ -42,12 +42,12 @@ fn at(millis: u64) -> Now {
 fn two(outcome: Option<Outcome>) -> Epochs {
     let mut epochs = Epochs::new(Box::new(Scripted { outcome, renewals: 0 }), TopicIx(0), PACE, 1);
     epochs.phase = CommitPhase::Committing(CommittingEpoch {
-        tasks: BTreeSet::from([7]),
+        tasks: BTreeSet::from([Partition(7)]),
         questions: vec![],
         drops_open: false,
         sealed_at: Duration::ZERO,
     });
-    epochs.open().touched.insert(7);
+    epochs.open().touched.insert(Partition(7));
     epochs.note_opened(at(0));
     epochs
 }

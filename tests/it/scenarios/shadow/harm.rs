@@ -1,6 +1,6 @@
 //! A shadow costs the live rules nothing, however much it differs, traps, or falls behind.
 
-use pelton::record::Offset;
+use pelton::record::{Offset, Partition};
 
 use super::super::faults::{datum, flow, odd, put, sent};
 use pelton::shadow::{Counts, Difference, EffectKind, FieldDifference, Origin, ShadowLimits, ShadowState};
@@ -44,7 +44,7 @@ fn oddly(what: &str) -> impl FnOnce(&mut Stage) {
 /// Everything that leaves the pipeline or stays in it, except the offsets, which depend on commits.
 fn outcome(stage: &Stage) -> impl PartialEq + std::fmt::Debug + use<> {
     let topic = |name: &str| {
-        let mut records = stage.committed(name, 0);
+        let mut records = stage.committed(name, Partition(0));
         records.iter_mut().for_each(|record| record.offset = Offset::ZERO);
         records
     };
@@ -74,7 +74,7 @@ fn one_difference_in_100_000_events() {
     let expected = Origin {
         what: "record".into(),
         topic: Some("in".into()),
-        partition: 0,
+        partition: Partition(0),
         offset: Some(Offset(2 + 66_666 + 1000)),
         key: "u666".into(),
         time: START + 2 * SECOND + 67_666,
@@ -103,7 +103,7 @@ fn traps_do_no_harm() {
     };
     assert!(trapped.reason.contains("no reason at all"), "{}", trapped.reason);
     assert_eq!((trapped.count, trapped.first.offset), (2002, Some(Offset(2))));
-    let sent = stage.committed("money-enriched-events", 0).len() as u64;
+    let sent = stage.committed("money-enriched-events", Partition(0)).len() as u64;
     assert!(sent >= 1000);
     assert_eq!(
         report.seen.outputs,

@@ -7,7 +7,7 @@ use pelton::deploy::protocol::{ControlRecord, Decision, Declared, DeclaredStore,
 use pelton::record::encoding::{CONTROL, DELTA, Encoding, JOURNAL, META};
 use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
 use pelton::record::watermark::PartitionClock;
-use pelton::record::{Cell, FOREVER, Offset, Rank, StepKey};
+use pelton::record::{Cell, FOREVER, Offset, Partition, Rank, StepKey};
 use pelton::shadow::{
     Counts, Difference, EffectKind, FieldDifference, Origin, Seen, ShadowReport, ShadowState, Trapped,
 };
@@ -187,7 +187,7 @@ fn control() -> Vec<ControlRecord> {
     let decision = |decision| ControlRecord::Decision { number: 2, decision };
     let progress = |stage| DeployProgress {
         stage,
-        tasks: vec![0, 3],
+        tasks: vec![Partition(0), Partition(3)],
     };
     let now = Deploy { at: None, ..a_deploy() };
     let begin = Shadow {
@@ -202,7 +202,7 @@ fn control() -> Vec<ControlRecord> {
         decision(Decision::Withdraw("why".into())),
         ControlRecord::Answer {
             number: 2,
-            task: 3,
+            task: Partition(3),
             position: 44,
         },
         ControlRecord::Report {
@@ -215,12 +215,15 @@ fn control() -> Vec<ControlRecord> {
             instance: "a".into(),
             report: progress(DeployStage::Ready),
         },
-        ControlRecord::Taken { task: 3, number: 2 },
+        ControlRecord::Taken {
+            task: Partition(3),
+            number: 2,
+        },
         ControlRecord::Pruned { number: 1 },
         ControlRecord::Shadow(ShadowRecord::Begin(begin)),
         ControlRecord::Shadow(ShadowRecord::Over(1, "why".into())),
         ControlRecord::Shadow(ShadowRecord::Progress(1, "a".into(), progress(DeployStage::Ready))),
-        ControlRecord::Shadow(ShadowRecord::Seen(1, 3, b"{}".to_vec())),
+        ControlRecord::Shadow(ShadowRecord::Seen(1, Partition(3), b"{}".to_vec())),
     ]
 }
 
@@ -234,7 +237,7 @@ fn report() -> ShadowReport {
     let origin = Origin {
         what: "record".into(),
         topic: Some("wallet-events".into()),
-        partition: 1,
+        partition: Partition(1),
         offset: Some(Offset(5)),
         key: "a key".into(),
         time: 1_608_076_800_000,

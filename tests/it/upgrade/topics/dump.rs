@@ -52,7 +52,7 @@ fn places(pipeline: &Pipeline) -> impl Iterator<Item = (String, Partition)> {
     pipeline.layout.topics.iter().flat_map(move |topic| {
         let partitions = if *topic == control { 1 } else { PARTITIONS };
         let topic = topic.clone();
-        (0..partitions).map(move |partition| (topic.clone(), partition))
+        Partition::all(partitions).map(move |partition| (topic.clone(), partition))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Tests what is said about a shadow, over HTTP and as text.
 
-use pelton::record::Offset;
+use pelton::record::{Offset, Partition};
 
 use super::*;
 use parking_lot::Mutex;
@@ -24,7 +24,7 @@ fn shadowing() -> Shadowing {
     let origin = Origin {
         what: "record".into(),
         topic: Some("wallet-events".into()),
-        partition: 1,
+        partition: Partition(1),
         offset: Some(Offset(17)),
         key: "u1".into(),
         time: 3_000,
@@ -105,7 +105,7 @@ fn shadowing() -> Shadowing {
         live: "old".into(),
         duration: 3_600_000,
         of: 4,
-        tasks: [(0, dropped), (1, report)].into(),
+        tasks: [(Partition(0), dropped), (Partition(1), report)].into(),
         total,
         ..Shadowing::default()
     }
@@ -191,7 +191,7 @@ fn a_diff_in_short() {
     );
     // One difference of each kind is enough; the same one for another user adds nothing.
     let mut more = shadowing();
-    let report = more.tasks.get_mut(&0).unwrap();
+    let report = more.tasks.get_mut(&Partition(0)).unwrap();
     let again = Difference {
         entry: "m.2".into(),
         ..report.differences[0].clone()

@@ -72,14 +72,19 @@ fn refused(effect: &Applied) -> &str {
 
 #[test]
 fn records_come_back_with_keys_that_replace_what_they_may() {
-    for record in [begin(1, 7), over(1), seen(1, 0, 3), ready(1, "a", &[0, 1])] {
+    for record in [
+        begin(1, 7),
+        over(1),
+        seen(1, Partition(0), 3),
+        ready(1, "a", &[Partition(0), Partition(1)]),
+    ] {
         assert_eq!(ControlRecord::decode(&record.value()), Ok(record.clone()));
     }
     let key = |record: ControlRecord, nonce: u8| record.key(&[nonce; 16]);
     assert_ne!(key(begin(1, 1), 0), key(begin(1, 2), 0));
     assert_ne!(key(over(1), 1), key(over(1), 2));
-    assert_eq!(key(seen(1, 0, 1), 1), key(seen(2, 0, 5), 2));
-    assert_ne!(key(seen(1, 0, 1), 1), key(seen(1, 1, 1), 1));
+    assert_eq!(key(seen(1, Partition(0), 1), 1), key(seen(2, Partition(0), 5), 2));
+    assert_ne!(key(seen(1, Partition(0), 1), 1), key(seen(1, Partition(1), 1), 1));
     assert_ne!(key(ready(1, "a", &[]), 1), key(ready(1, "b", &[]), 1));
 }
 
@@ -91,8 +96,8 @@ fn a_shadow_decides_nothing() {
         first.clone(),
         begin(1, 9),
         ControlRecord::Deploy(deploy(2, 2)),
-        ready(1, "a", &[0]),
-        ready(1, "b", &[1]),
+        ready(1, "a", &[Partition(0)]),
+        ready(1, "b", &[Partition(1)]),
     ]);
     assert_eq!(effects, vec![Applied::Changed; 5]);
     assert_eq!(control.open().map(|open| open.deploy.number), Some(2));
@@ -128,7 +133,7 @@ fn other_rules_end_it() {
     let (mut control, _) = read(vec![
         first,
         begin(1, 9),
-        seen(1, 0, 3),
+        seen(1, Partition(0), 3),
         ControlRecord::Deploy(deploy(2, 2)),
     ]);
     let cancel = ControlRecord::Decision {
@@ -144,19 +149,19 @@ fn other_rules_end_it() {
         control.known(3).map(|known| &known.state),
         Some(&DeployState::Committed(5))
     );
-    control.apply(seen(1, 1, 4));
+    control.apply(seen(1, Partition(1), 4));
     let last = control.shadows().last().expect("it is known");
     assert_eq!(last.over.as_deref(), Some("deploy 3 was committed"));
     let steps: Vec<u64> = last.tasks.values().map(|report| report.seen.steps).collect();
     assert_eq!(steps, [3, 4]);
     // Records about another shadow are ignored.
-    assert_eq!(control.apply(seen(2, 0, 9)), Applied::None);
+    assert_eq!(control.apply(seen(2, Partition(0), 9)), Applied::None);
 }
 
 /// During an upgrade, instances of two versions of Pelton may share a pipeline.
 #[test]
 fn a_report_of_another_version_is_refused_in_words() {
-    let said = |json: &str| ControlRecord::Shadow(ShadowRecord::Seen(1, 0, json.into()));
+    let said = |json: &str| ControlRecord::Shadow(ShadowRecord::Seen(1, Partition(0), json.into()));
     let begun = vec![ControlRecord::Deploy(deploy(1, 1)), begin(1, 9)];
     let last = |json| {
         let (control, mut effects) = read([begun.clone(), vec![said(json)]].concat());

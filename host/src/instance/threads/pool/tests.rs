@@ -87,7 +87,7 @@ fn pool(log: Broken) -> (Pool, Receiver<SupervisorEvent>) {
 
 fn claim(stay: u64) -> Claim {
     Claim {
-        partition: 0,
+        partition: Partition(0),
         stay: Stay(stay),
     }
 }
@@ -125,7 +125,7 @@ fn a_panic_in_a_restore_is_its_answer_and_the_threads_go_on() {
 #[test]
 fn a_panic_in_a_cut_ends_the_instance_in_words() {
     let (pool, told) = pool(Broken::Panics);
-    pool.cut(3, Offset(7));
+    pool.cut(Partition(3), Offset(7));
     match next(&told) {
         SupervisorEvent::Failed(Failure::Fatal(why)) => {
             assert_eq!(why, "a cut of the changelog of task 3 panicked: a bug in the log");

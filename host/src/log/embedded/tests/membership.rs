@@ -20,22 +20,28 @@ fn join(cluster: &Embedded, name: &str) -> (Joined, Option<Membership>) {
 fn a_partition_is_handed_over_only_after_its_release() {
     let (cluster, _) = cluster();
     let (mut a, first) = join(&cluster, "a");
-    assert_eq!((first, a.log.assignment()), (Some(Assigned(vec![0, 1, 2, 3])), 1));
+    assert_eq!(
+        (first, a.log.assignment()),
+        (
+            Some(Assigned(vec![Partition(0), Partition(1), Partition(2), Partition(3)])),
+            1
+        )
+    );
     let (mut b, first) = join(&cluster, "b");
     assert_eq!((first, b.log.assignment()), (None, 0), "a has everything still");
     assert_eq!(
         (change(&mut a), a.log.assignment()),
-        (Some(Revoked(vec![2, 3])), 2),
+        (Some(Revoked(vec![Partition(2), Partition(3)])), 2),
         "and keeps what it may"
     );
     assert_eq!((change(&mut a), change(&mut b)), (None, None));
-    a.group.released(&[2]).unwrap();
-    assert_eq!(change(&mut b), Some(Assigned(vec![2])));
-    a.group.released(&[3]).unwrap();
-    assert_eq!(change(&mut b), Some(Assigned(vec![3])));
+    a.group.released(&[Partition(2)]).unwrap();
+    assert_eq!(change(&mut b), Some(Assigned(vec![Partition(2)])));
+    a.group.released(&[Partition(3)]).unwrap();
+    assert_eq!(change(&mut b), Some(Assigned(vec![Partition(3)])));
     // A member that leaves gives its partitions back at once. The others keep theirs.
     b.group.leave();
-    assert_eq!(change(&mut a), Some(Assigned(vec![2, 3])));
+    assert_eq!(change(&mut a), Some(Assigned(vec![Partition(2), Partition(3)])));
     assert_eq!(b.group.poll(NOW), Ok(None));
     assert!(matches!(b.submit("x", 1), Some(Outcome::Aborted(_))));
 }
@@ -88,19 +94,28 @@ fn an_evicted_member_is_fenced_loses_all_and_joins_again() {
     let mut a = joined(&cluster, "a");
     let (mut b, _) = join(&cluster, "b");
     cluster.evict("a");
-    assert_eq!(change(&mut b), Some(Assigned(vec![0, 1, 2, 3])), "nobody asks the dead");
+    assert_eq!(
+        change(&mut b),
+        Some(Assigned(vec![Partition(0), Partition(1), Partition(2), Partition(3)])),
+        "nobody asks the dead"
+    );
     assert!(matches!(a.submit("x", 1), Some(Outcome::Aborted(why)) if why.contains("unknown member")));
     let counter = a.log.assignment();
     assert_eq!(
         (change(&mut a), a.log.assignment()),
-        (Some(Lost(vec![0, 1, 2, 3])), counter + 1)
+        (
+            Some(Lost(vec![Partition(0), Partition(1), Partition(2), Partition(3)])),
+            counter + 1
+        )
     );
     assert_eq!(change(&mut a), None, "it joins again only when everything is closed");
-    a.group.released(&[0, 1, 2, 3]).unwrap();
+    a.group
+        .released(&[Partition(0), Partition(1), Partition(2), Partition(3)])
+        .unwrap();
     assert_eq!(change(&mut a), None);
-    assert_eq!(change(&mut b), Some(Revoked(vec![2, 3])));
-    b.group.released(&[2, 3]).unwrap();
-    assert_eq!(change(&mut a), Some(Assigned(vec![2, 3])));
+    assert_eq!(change(&mut b), Some(Revoked(vec![Partition(2), Partition(3)])));
+    b.group.released(&[Partition(2), Partition(3)]).unwrap();
+    assert_eq!(change(&mut a), Some(Assigned(vec![Partition(2), Partition(3)])));
     assert!(matches!(a.submit("x", 1), Some(Outcome::Committed(_))));
 }
 
@@ -112,7 +127,10 @@ fn silence_beyond_the_session_timeout_evicts() {
     clock.advance(crate::log::embedded::members::SESSION_TIMEOUT / 2);
     assert_eq!(change(&mut b), None);
     clock.advance(crate::log::embedded::members::SESSION_TIMEOUT / 2);
-    assert_eq!(change(&mut b), Some(Assigned(vec![0, 1, 2, 3])));
+    assert_eq!(
+        change(&mut b),
+        Some(Assigned(vec![Partition(0), Partition(1), Partition(2), Partition(3)]))
+    );
     assert!(matches!(change(&mut a), Some(Lost(_))));
 }
 
@@ -125,10 +143,10 @@ fn a_static_member_that_comes_back_keeps_its_partitions_and_fences_itself() {
         panic!("nothing was revoked")
     };
     old.group.released(&partitions).unwrap();
-    assert_eq!(change(&mut b), Some(Assigned(vec![2, 3])));
+    assert_eq!(change(&mut b), Some(Assigned(vec![Partition(2), Partition(3)])));
     cluster.kill("a");
     let (mut new, first) = join(&cluster, "a");
-    assert_eq!(first, Some(Assigned(vec![0, 1])));
+    assert_eq!(first, Some(Assigned(vec![Partition(0), Partition(1)])));
     assert_eq!(change(&mut b), None, "no rebalance");
     assert!(matches!(new.submit("x", 1), Some(Outcome::Committed(_))));
     // Two living processes with the same name: the older one is fenced for good.
@@ -194,7 +212,7 @@ fn nobody_has_more_than_one_above_another_and_the_rest_stays() {
         }
         let mut all: Vec<Partition> = held.iter().flatten().copied().collect();
         all.sort_unstable();
-        assert_eq!(all, (0..16).collect::<Vec<_>>(), "each has one holder");
+        assert_eq!(all, Partition::all(16).collect::<Vec<_>>(), "each has one holder");
         let (least, most) = (
             held.iter().map(Vec::len).min().unwrap(),
             held.iter().map(Vec::len).max().unwrap(),

@@ -17,7 +17,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        6 => (prop::option::of(0..3_usize), 0..2_i32).prop_map(|(by, to)| Step::Append(by, to)),
+        6 => (prop::option::of(0..3_usize), 0..2_usize).prop_map(|(by, to)| Step::Append(by, Partition::at(to))),
         2 => (0..3_usize, any::<bool>()).prop_map(|(of, commit)| Step::End(of, commit)),
         1 => (0..3_usize).prop_map(Step::Take),
         3 => (0..4_usize).prop_map(Step::Poll),
@@ -79,8 +79,8 @@ proptest! {
         let hook = limit.clone();
         cluster.set_limits(Some(Box::new(move |_| *hook.lock())));
         let mut reader = instance(&cluster, "r").reader(long).unwrap();
-        reader.assign(OUT, 0, Offset(0)).unwrap();
-        reader.assign(OUT, 1, Offset(0)).unwrap();
+        reader.assign(OUT, Partition(0), Offset(0)).unwrap();
+        reader.assign(OUT, Partition(1), Offset(0)).unwrap();
 
         let mut model = Model::default();
         let mut open: [Option<(OpenTransaction, usize)>; 3] = [None, None, None];
@@ -93,15 +93,15 @@ proptest! {
                 match arrival {
                     Arrival::Records(chunk) => {
                         prop_assert!(chunk.records.len() <= at_most);
-                        read[chunk.partition as usize].extend(chunk.records.iter().map(|record| {
+                        read[chunk.partition.index()].extend(chunk.records.iter().map(|record| {
                             let value = record.value.unwrap().of(&chunk.bytes).to_vec();
                             (record.offset.0, String::from_utf8(value).unwrap())
                         }));
                     }
                     Arrival::End { partition, offset, .. } => {
-                        let (visible, end) = model.visible(partition as usize);
+                        let (visible, end) = model.visible(partition.index());
                         prop_assert_eq!(offset.0, end);
-                        prop_assert_eq!(&read[partition as usize], &visible);
+                        prop_assert_eq!(&read[partition.index()], &visible);
                     }
                     Arrival::OutOfRange { .. } => prop_assert!(false, "out of range"),
                 }
@@ -121,7 +121,7 @@ proptest! {
                     let transaction = match by {
                         None => {
                             let appended = cluster.appending(|log| log.append("out", to, record)).unwrap();
-                            prop_assert_eq!(appended.0, model.partitions[to as usize].len() as i64);
+                            prop_assert_eq!(appended.0, model.partitions[to.index()].len() as i64);
                             None
                         }
                         Some(by) => {
@@ -130,11 +130,11 @@ proptest! {
                                 (cluster.transaction(&format!("t{by}"), long).unwrap(), model.ends.len() - 1)
                             });
                             let appended = transaction.append("out", to, record).unwrap();
-                            prop_assert_eq!(appended.0, model.partitions[to as usize].len() as i64);
+                            prop_assert_eq!(appended.0, model.partitions[to.index()].len() as i64);
                             Some(*of)
                         }
                     };
-                    model.partitions[to as usize].push(Place::Record(transaction, value));
+                    model.partitions[to.index()].push(Place::Record(transaction, value));
                 }
                 Step::End(of, commit) => {
                     if let Some((transaction, of)) = open[of].take() {

@@ -4,7 +4,7 @@ use super::*;
 
 fn reader(cluster: &Embedded, from: i64) -> Box<dyn Reader> {
     let mut reader = instance(cluster, "r").reader(Duration::from_millis(100)).unwrap();
-    reader.assign(OUT, 0, Offset(from)).unwrap();
+    reader.assign(OUT, Partition(0), Offset(from)).unwrap();
     reader
 }
 
@@ -16,20 +16,23 @@ fn everything_of_a_record_arrives() {
         timestamp: -1,
         ..Record::default()
     };
-    cluster.append("out", 0, empty_value).unwrap();
+    cluster.append("out", Partition(0), empty_value).unwrap();
     let empty_key = Record {
         key: Some(b""),
         timestamp: 5,
         headers: &[(b"reason", b"late"), (b"empty", b"")],
         ..Record::default()
     };
-    cluster.append("out", 0, empty_key).unwrap();
+    cluster.append("out", Partition(0), empty_key).unwrap();
     let batch = ["x", "yy"].map(|value| Record {
         value: Some(value.as_bytes()),
         ..Record::default()
     });
-    assert_eq!(cluster.append_batch("out", 0, batch), Ok(Offset(2)..Offset(4)));
-    let records = cluster.read_all("out", 0, Isolation::Committed).unwrap();
+    assert_eq!(
+        cluster.append_batch("out", Partition(0), batch),
+        Ok(Offset(2)..Offset(4))
+    );
+    let records = cluster.read_all("out", Partition(0), Isolation::Committed).unwrap();
     let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
     let record = |offset, timestamp, key: Option<&str>, value: Option<&str>, headers| Owned {
         offset: Offset(offset),
@@ -66,7 +69,7 @@ fn the_end_is_proved_at_once_and_again_at_the_interval() {
     append(&cluster, "x");
     assert_eq!(poll(&mut *reader), (vec![(0, "x".to_owned())], Some(1)));
     let open = cluster.transaction("t", Duration::from_secs(60)).unwrap();
-    open.append("out", 0, Record::default()).unwrap();
+    open.append("out", Partition(0), Record::default()).unwrap();
     append(&cluster, "z");
     assert_eq!(
         poll(&mut *reader),
@@ -103,14 +106,14 @@ fn paused_and_unassigned_partitions_are_silent() {
     let (cluster, _) = cluster();
     let mut reader = reader(&cluster, 0);
     append(&cluster, "a");
-    reader.pause(OUT, 0, true).unwrap();
+    reader.pause(OUT, Partition(0), true).unwrap();
     assert_eq!(poll(&mut *reader), (vec![], None));
-    reader.pause(OUT, 0, false).unwrap();
+    reader.pause(OUT, Partition(0), false).unwrap();
     assert_eq!(poll(&mut *reader).0.len(), 1);
-    reader.unassign(OUT, 0).unwrap();
+    reader.unassign(OUT, Partition(0)).unwrap();
     append(&cluster, "b");
     assert_eq!(poll(&mut *reader), (vec![], None));
-    assert!(reader.pause(OUT, 0, true).is_err() && reader.assign(OUT, 4, Offset(0)).is_err());
+    assert!(reader.pause(OUT, Partition(0), true).is_err() && reader.assign(OUT, Partition(4), Offset(0)).is_err());
 }
 
 #[test]
@@ -119,10 +122,10 @@ fn what_retention_or_deletion_has_taken_is_out_of_range() {
     for value in ["a", "b", "c"] {
         append(&cluster, value);
     }
-    cluster.truncate("out", 0, Offset(2)).unwrap();
+    cluster.truncate("out", Partition(0), Offset(2)).unwrap();
     assert_eq!(offsets(&cluster), (2, 3, 3));
     assert_eq!(values(&cluster), ["c"]);
-    assert!(cluster.truncate("out", 0, Offset(4)).is_err());
+    assert!(cluster.truncate("out", Partition(0), Offset(4)).is_err());
     for (from, start, end) in [(1, 2, 3), (4, 2, 3)] {
         let mut reader = reader(&cluster, from);
         let mut arrivals = Vec::new();
@@ -146,7 +149,7 @@ fn what_retention_or_deletion_has_taken_is_out_of_range() {
         [("cleanup.policy".to_owned(), "compact".to_owned())]
     );
     assert!(
-        cluster.truncate("out", 0, Offset(0)).is_err(),
+        cluster.truncate("out", Partition(0), Offset(0)).is_err(),
         "a compacted topic takes no DeleteRecords"
     );
 }
@@ -163,11 +166,11 @@ fn retention_by_bytes_drops_the_oldest_segments() {
             value: Some(&value),
             ..Record::default()
         };
-        cluster.append("small", 0, record).unwrap();
+        cluster.append("small", Partition(0), record).unwrap();
     }
-    let (start, _, end) = cluster.offsets("small", 0).unwrap();
+    let (start, _, end) = cluster.offsets("small", Partition(0)).unwrap();
     assert!((30..=45).contains(&end.since(start)), "{start}..{end}");
-    let kept = cluster.read_all("small", 0, Isolation::Committed).unwrap();
+    let kept = cluster.read_all("small", Partition(0), Isolation::Committed).unwrap();
     assert_eq!((kept[0].offset, kept.len() as i64), (start, end.since(start)));
 }
 

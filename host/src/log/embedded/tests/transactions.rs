@@ -20,14 +20,17 @@ fn a_commit_shows_records_and_offsets_together() {
         a.submit("x", 5),
         Some(Outcome::Committed(vec![End {
             topic: OUT,
-            partition: 0,
+            partition: Partition(0),
             offset: Offset(1)
         }]))
     );
     assert_eq!((values(&cluster), a.offset()), (vec!["x".to_owned()], Ok(Some(5))));
     // The marker of the transaction has offset 1.
     assert_eq!(append(&cluster, "y"), 2);
-    assert_eq!(cluster.group_offsets("group")[&("in".to_owned(), 0)], Offset(5));
+    assert_eq!(
+        cluster.group_offsets("group")[&("in".to_owned(), Partition(0))],
+        Offset(5)
+    );
 }
 
 #[test]
@@ -43,7 +46,13 @@ fn an_abort_shows_nothing_but_takes_offsets() {
     );
     assert!(matches!(a.submit("x", 5), Some(Outcome::Aborted(_))));
     assert_eq!((values(&cluster), a.offset()), (vec![], Ok(None)));
-    assert_eq!(cluster.read_all("out", 0, Isolation::Uncommitted).unwrap().len(), 1);
+    assert_eq!(
+        cluster
+            .read_all("out", Partition(0), Isolation::Uncommitted)
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(offsets(&cluster), (0, 2, 2));
     assert!(matches!(a.submit("x", 5), Some(Outcome::Committed(_))));
 }
@@ -92,7 +101,7 @@ fn an_abandoned_transaction_holds_readers_and_offsets_until_its_timeout() {
         (0, 0, 2),
         "the high watermark counts what is uncommitted"
     );
-    assert_eq!(a.log.bounds(OUT, 0), Ok((Offset(0), Offset(2))));
+    assert_eq!(a.log.bounds(OUT, Partition(0)), Ok((Offset(0), Offset(2))));
     assert!(values(&cluster).is_empty());
     assert!(matches!(a.offset(), Err(Failure::Retry(_))));
     clock.advance(Duration::from_millis(9_999));
@@ -122,10 +131,10 @@ fn taking_an_id_again_aborts_and_fences() {
 fn a_timed_out_producer_is_fenced() {
     let (cluster, clock) = cluster();
     let transaction = cluster.transaction("t", Duration::from_secs(1)).unwrap();
-    transaction.append("out", 0, Record::default()).unwrap();
+    transaction.append("out", Partition(0), Record::default()).unwrap();
     clock.advance(Duration::from_secs(1));
     assert!(matches!(
-        transaction.append("out", 0, Record::default()),
+        transaction.append("out", Partition(0), Record::default()),
         Err(Failure::Fenced(_))
     ));
     assert!(matches!(transaction.commit(), Err(Failure::Fenced(_))));
@@ -168,7 +177,7 @@ fn the_dead_fail_and_what_they_have_open_dangles() {
     cluster.kill("a");
     assert!(matches!(a.outcome(), Some(Outcome::Ambiguous(_))));
     assert!(reader.poll(NOW, &mut Vec::new()).is_err() && a.group.poll(NOW).is_err() && a.producer.renew().is_err());
-    assert!(a.log.bounds(IN, 0).is_err() && a.log.cluster().is_err());
+    assert!(a.log.bounds(IN, Partition(0)).is_err() && a.log.cluster().is_err());
     assert_eq!(offsets(&cluster).1, 0);
     clock.advance(producer::TRANSACTION_TIMEOUT);
     assert_eq!(offsets(&cluster), (0, 2, 2));
@@ -184,7 +193,7 @@ fn a_refused_record_aborts_all_of_its_transaction() {
     let value = Some(Span::append(&mut transaction.bytes, b"much too large"));
     transaction.records.push(Outgoing {
         topic: OUT,
-        partition: 0,
+        partition: Partition(0),
         timestamp: 0,
         key: None,
         value,
@@ -216,7 +225,7 @@ fn an_init_may_fail_with_either_truth() {
         })));
         assert!(matches!(log.producer("group-a"), Err(Failure::Retry(_))));
         assert_eq!(
-            open.append("out", 0, Record::default()).is_ok(),
+            open.append("out", Partition(0), Record::default()).is_ok(),
             open_still,
             "{truth:?}"
         );
