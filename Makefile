@@ -1,7 +1,7 @@
 # `make` alone says what there is. Every target does its own set-up; a second run of it does nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick build check deny advisories miri campaign bench bench-swap soak guest guest-check
+.PHONY: help demo test quick build check deny advisories miri campaign bench bench-swap soak mixed guest guest-check
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -72,6 +72,10 @@ bench-swap: ## The same without swaps, and while other rules are deployed all th
 soak: ## A million money events through 100 swaps of the rules and two kill -9, all outputs checked (ARGS=--help: its options)
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin soak -- $(ARGS)
+
+mixed: ## The Pelton of an earlier release and this one in one group, each killed, all outputs checked (PELTON_OLD=COMMIT, ARGS=--help)
+	@.ci/setup test
+	@.ci/mixed $(ARGS)
 
 guest: ## The money rules, in target/wasm32-unknown-unknown/guest/guest_enrich.wasm
 	@.ci/setup demo

@@ -7,14 +7,15 @@
 //!
 //! `pipeline` has the topics and the file, `instance` a process, `versions` the rules, `feed` the traffic, and
 //! `swapping` the deploys. `killing` kills in the middle of a commit, `check` asks the auditor, `replay` runs it again,
-//! and `report` prints the results. `flat` checks what many swaps leave behind, and `steady` checks the memory of a
-//! live stream.
+//! and `report` prints the results. `flat` checks what many swaps leave behind, `steady` the memory of a live
+//! stream, and `mixed` two versions of Pelton in one group.
 
 mod check;
 mod feed;
 mod flat;
 mod instance;
 mod killing;
+mod mixed;
 mod options;
 mod outputs;
 mod pipeline;
@@ -25,6 +26,7 @@ mod swapping;
 mod versions;
 
 pub use flat::{Flatness, Sample, flat};
+pub use mixed::{Mixture, mixed};
 pub use options::{Options, Program};
 pub use report::Report;
 pub use steady::{Steadiness, steady};

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 use pelton_tests::rig::Rig;
-use pelton_tests::soak::{Options, Program, flat, run, steady};
+use pelton_tests::soak::{Options, Program, flat, mixed, run, steady};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// With this first argument, this program is the pipeline.
@@ -32,9 +33,12 @@ struct Args {
     /// Number of money events per second, with `--steady`.
     #[arg(long, default_value_t = 1_000)]
     rate: u64,
+    /// Run this `pelton`, of another version, in one group with the present one, and change between the two.
+    #[arg(long, value_name = "PELTON")]
+    beside: Option<PathBuf>,
     /// Keep the processes' logs in this folder.
     #[arg(long)]
-    logs: Option<std::path::PathBuf>,
+    logs: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +79,15 @@ fn soak(args: &Args) -> anyhow::Result<()> {
     }
     if let Some(seconds) = args.steady {
         println!("{}", steady(args.rate, seconds, &options.pelton, &rig, options.say)?);
+        return Ok(());
+    }
+    if let Some(path) = &args.beside {
+        let old = Program {
+            path: path.clone(),
+            words: vec![],
+            logs: args.logs.clone(),
+        };
+        println!("{}", mixed(&options, &old, &rig)?);
         return Ok(());
     }
     println!("{}", run(&options, &rig)?);

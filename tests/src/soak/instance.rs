@@ -14,16 +14,21 @@ use std::time::{Duration, Instant};
 pub struct Instance<'p> {
     pipeline: &'p Pipeline<'p>,
     name: &'static str,
+    program: &'p Program,
     server: Option<Server>,
+    /// Where its log stood when it was started last.
+    from: usize,
 }
 
 impl<'p> Instance<'p> {
     /// Starts it. The instances of a pipeline must have different names.
-    pub fn start(pipeline: &'p Pipeline<'p>, name: &'static str) -> Result<Instance<'p>> {
+    pub fn start(pipeline: &'p Pipeline<'p>, name: &'static str, program: &'p Program) -> Result<Instance<'p>> {
         let mut instance = Instance {
             pipeline,
             name,
+            program,
             server: None,
+            from: 0,
         };
         instance.again()?;
         Ok(instance)
@@ -46,14 +51,17 @@ impl<'p> Instance<'p> {
         if self.server.is_some() {
             return Ok(());
         }
-        let Program { path, words, .. } = self.pipeline.program;
+        let Program { path, words, .. } = self.program;
         let mut command = Command::new(path);
         command.args(words).arg("run").arg(self.pipeline.file());
         command.args(["--set", &format!("instance={}", self.name)]);
         if self.pipeline.stored {
             let folder = self.pipeline.path(&format!("state-{}", self.name));
             command.args(["--set", &format!("state.dir={}", folder.display())]);
+            // Often, so that a restart goes on from it.
+            command.args(["--set", "state.flush_bytes=1MiB"]);
         }
+        self.from = std::fs::read_to_string(self.log()).unwrap_or_default().len();
         self.server = Some(Server::spawn(command, &self.log())?);
         Ok(())
     }
@@ -64,7 +72,7 @@ impl<'p> Instance<'p> {
     }
 
     fn log(&self) -> PathBuf {
-        match &self.pipeline.program.logs {
+        match &self.program.logs {
             Some(folder) => folder.join(format!("{}-{}.log", self.pipeline.name, self.name)),
             None => self.pipeline.path(&format!("log-{}", self.name)),
         }
@@ -78,12 +86,25 @@ impl<'p> Instance<'p> {
         }
     }
 
-    /// When it last opened this task, according to its log.
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// When it last opened this task since its last start, according to its log.
     pub fn opened(&self, task: i32) -> Result<Option<String>> {
         let what = format!("open task={task} ");
         let log = std::fs::read_to_string(self.log())?;
-        let line = log.lines().rfind(|line| format!("{line} ").contains(&what));
+        let line = log[self.from..]
+            .lines()
+            .rfind(|line| format!("{line} ").contains(&what));
         Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
+    }
+
+    /// The number of tasks that it has restored from its local store since its last start.
+    pub fn stored(&self) -> Result<usize> {
+        let log = std::fs::read_to_string(self.log())?;
+        Ok(log[self.from..].matches("the stored state is loaded").count())
     }
 
     /// Waits until this is in its log.
@@ -101,8 +122,19 @@ impl<'p> Instance<'p> {
         Ok(())
     }
 
+    /// Stops it, and starts another program in its place, on its local store.
+    pub fn replace(&mut self, program: &'p Program) -> Result<()> {
+        self.end()?;
+        self.program = program;
+        self.again()
+    }
+
     /// Asks it to stop, and checks that it succeeds.
     pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
         let code = self.server.take().and_then(Server::stop);
         ensure!(
             code == Some(0),
@@ -117,7 +149,7 @@ impl<'p> Instance<'p> {
 impl Pipeline<'_> {
     /// Starts one process, and waits until it has all tasks.
     pub fn one(&self) -> Result<Instance<'_>> {
-        let mut first = Instance::start(self, "a")?;
+        let mut first = Instance::start(self, "a", self.programs[0])?;
         first.says(&format!("open task={}", PARTITIONS - 1))?;
         Ok(first)
     }
@@ -125,7 +157,7 @@ impl Pipeline<'_> {
     /// Starts two processes, and waits until they share the tasks.
     pub fn two(&self) -> Result<[Instance<'_>; 2]> {
         let first = self.one()?;
-        let mut second = Instance::start(self, "b")?;
+        let mut second = Instance::start(self, "b", self.programs[1])?;
         second.says("open task=")?;
         Ok([first, second])
     }

@@ -29,7 +29,8 @@ const SCHEMAS: [(u32, &str); 5] = [
 /// One pipeline of the soak test.
 pub struct Pipeline<'a> {
     pub rig: &'a Rig,
-    pub program: &'a Program,
+    /// What the processes "a" and "b" run.
+    pub programs: [&'a Program; 2],
     pub name: String,
     /// By rank.
     pub inputs: [String; 3],
@@ -50,18 +51,24 @@ impl<'a> Pipeline<'a> {
         for topic in &inputs {
             rig.create(topic, PARTITIONS, &[("compression.type", "lz4")])?;
         }
-        Pipeline::with(rig, program, service, name, inputs)
+        Pipeline::with(rig, [program; 2], service, name, inputs)
+    }
+
+    /// The process "a" runs another program than "b".
+    pub fn beside(mut self, first: &'a Program) -> Pipeline<'a> {
+        self.programs[0] = first;
+        self
     }
 
     /// Another pipeline that reads the same inputs.
     pub fn again(&self) -> Result<Pipeline<'a>> {
         let name = format!("{}-again", self.name);
-        Pipeline::with(self.rig, self.program, &self.service, name, self.inputs.clone())
+        Pipeline::with(self.rig, self.programs, &self.service, name, self.inputs.clone())
     }
 
     fn with(
         rig: &'a Rig,
-        program: &'a Program,
+        programs: [&'a Program; 2],
         service: &str,
         name: String,
         inputs: [String; 3],
@@ -70,7 +77,7 @@ impl<'a> Pipeline<'a> {
         rig.create(&output, PARTITIONS, &[("compression.type", "lz4")])?;
         let pipeline = Pipeline {
             rig,
-            program,
+            programs,
             name,
             inputs,
             output,

@@ -39,7 +39,7 @@ pub struct Swapping<'p> {
     /// Kept so that the author compiles each component only once.
     _compiled: Vec<Arc<Wiring>>,
     versions: Versions,
-    random: Random,
+    pub random: Random,
     /// The number of attempted deploys.
     attempts: usize,
     /// The number of attempted components.
@@ -142,7 +142,12 @@ impl<'p> Swapping<'p> {
     }
 
     /// Makes one deploy, and reports its outcome. `victim` is killed while it is undecided.
-    fn swap(&mut self, feed: &mut Feed<'_>, mut victim: Option<&mut Instance<'_>>, report: &mut Report) -> Result<()> {
+    pub fn swap(
+        &mut self,
+        feed: &mut Feed<'_>,
+        mut victim: Option<&mut Instance<'_>>,
+        report: &mut Report,
+    ) -> Result<()> {
         let times = feed.more();
         let kind = match self.random.below(10) {
             // The two processes have a component ready at different times. So there is a moment with the answers of

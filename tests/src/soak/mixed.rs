@@ -1,0 +1,244 @@
+//! `make mixed`: two versions of Pelton in one consumer group, as during an upgrade that goes from one instance to the next.
+//!
+//! Rules:
+//! - As in the soak, every output is there once, and as the auditor says: whichever version took the step, kept the state, was
+//!   killed, or took over from the other. The replay, by both versions again, makes the same bytes.
+//! - An instance that ends by itself fails the run with its log: so if two versions can't share a group, the words are there.
+
+use super::feed::Feed;
+use super::instance::Instance;
+use super::options::{Options, PARTITIONS, PATIENCE, Program};
+use super::outputs::Outputs;
+use super::pipeline::Pipeline;
+use super::report::Report;
+use super::swapping::Swapping;
+use super::{check, killing, replay};
+use crate::rig::Rig;
+use anyhow::{Context, Result, bail, ensure};
+use pelton_demo::session_service::{Behaviour, SessionService};
+use std::fmt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Swaps and kills that the traffic is cut for. There are fewer, but some need several tries.
+const COURSE: (usize, usize) = (30, 12);
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Mixture {
+    /// What happened, with the owner of each task at that time.
+    pub course: Vec<String>,
+    /// Tasks that one version has taken from the local store of the other.
+    pub stored: usize,
+    /// What the soak reports.
+    pub report: Report,
+}
+
+/// Runs `old` beside the program of the options, and checks everything.
+pub fn mixed(options: &Options, old: &Program, rig: &Rig) -> Result<Mixture> {
+    let service = SessionService::start(Behaviour {
+        latency: Duration::from_millis(1),
+        errors: 0.02,
+    })?;
+    let traffic = options.traffic();
+    let pipeline = Pipeline::new(rig, &options.pelton, &service.url())?.beside(old);
+    let mut outputs = Outputs::of(rig, &pipeline.output)?;
+    let mut seen = Mixture::default();
+    let mut instances = pipeline.two()?;
+    let begun = Instant::now();
+    let (made, due) = std::thread::scope(|scope| {
+        let due = scope.spawn(|| check::count(&traffic));
+        let feed = Feed::start(scope, &pipeline, traffic.clone(), COURSE);
+        let mut course = Course {
+            pipeline: &pipeline,
+            say: options.say,
+            swapping: Swapping::new(&pipeline, options.seed)?,
+            feed,
+            begun,
+            seen: &mut seen,
+        };
+        let ran = course.run(&mut instances, old, &options.pelton);
+        let made = course.feed.end();
+        ran?;
+        anyhow::Ok((made?, due.join().expect("no panic")))
+    })?;
+    outputs.until(due, || instances.iter_mut().try_for_each(|instance| instance.lives()))?;
+    let report = &mut seen.report;
+    report.wall = begun.elapsed();
+    report.made = made;
+    for instance in instances {
+        instance.stop()?;
+    }
+    let first = rig.read(&pipeline.output)?;
+    check::all(&pipeline, &traffic, &first, report)?;
+    let begun = Instant::now();
+    let again = replay::again(&pipeline, first.len())?;
+    report.replay = begun.elapsed();
+    replay::same(&first, &again)?;
+    report.load = crate::bench::cpu::load()?;
+    ensure!(
+        seen.stored > 0,
+        "no version has gone on from the local store of the other"
+    );
+    Ok(seen)
+}
+
+/// What happens to the instances while the stream runs.
+struct Course<'s, 'p> {
+    pipeline: &'p Pipeline<'p>,
+    say: fn(&str),
+    swapping: Swapping<'p>,
+    feed: Feed<'s>,
+    begun: Instant,
+    seen: &'s mut Mixture,
+}
+
+impl<'p> Course<'_, 'p> {
+    fn run(&mut self, instances: &mut [Instance<'p>; 2], old: &'p Program, new: &'p Program) -> Result<()> {
+        self.share(instances, "they share the tasks")?;
+        self.old_deploys(old)?;
+        for (victim, name) in [(0, "old"), (1, "new")] {
+            self.feed.more();
+            instances[victim].kill();
+            self.seen.report.kills += 1;
+            self.owned(
+                instances,
+                &format!("the {name} one is killed; the other has its tasks"),
+                |owners| owners.iter().all(|owner| *owner == Some(1 - victim)),
+            )?;
+            self.swap(instances, None)?;
+            instances[victim].again()?;
+            self.share(instances, &format!("the {name} one is back"))?;
+        }
+        for (victim, name) in [(0, "old"), (1, "new")] {
+            self.swap(instances, Some(victim))?;
+            self.share(instances, &format!("the {name} one was killed in the middle of a swap"))?;
+        }
+        self.kill_in_commit(instances, "new")?;
+        // `in_a_commit` kills the second one.
+        instances.swap(0, 1);
+        self.kill_in_commit(instances, "old")?;
+        instances.swap(0, 1);
+        for (which, program, what) in [
+            (0, new, "the old one is replaced by the new version"),
+            (0, old, "and is the old version again"),
+            (1, old, "the new one is replaced by the old version"),
+            (1, new, "and is the new version again"),
+        ] {
+            instances[which].replace(program)?;
+            self.share(instances, what)?;
+            let stored = instances[which].stored()?;
+            self.seen.stored += stored;
+            self.seen
+                .course
+                .push(format!("         {stored} tasks from its local store"));
+        }
+        Ok(())
+    }
+
+    /// Waits until both have tasks, then lets the rules be swapped.
+    fn share(&mut self, instances: &mut [Instance<'p>; 2], what: &str) -> Result<()> {
+        let both = [Some(0), Some(1)];
+        self.owned(instances, what, |owners| {
+            owners.iter().all(Option::is_some) && both.iter().all(|owner| owners.contains(owner))
+        })?;
+        self.swap(instances, None)
+    }
+
+    /// Waits until the tasks are owned like this; says so.
+    fn owned(
+        &mut self,
+        instances: &mut [Instance<'p>; 2],
+        what: &str,
+        so: impl Fn(&[Option<usize>]) -> bool,
+    ) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            instances.iter_mut().try_for_each(|instance| instance.lives())?;
+            let owners = owners(instances)?;
+            if so(&owners) {
+                let names = owners.iter().flatten().map(|owner| instances[*owner].name());
+                let names: String = names.collect();
+                let line = format!("{:5.1} s: {what}; tasks of {names}", self.begun.elapsed().as_secs_f64());
+                (self.say)(&line);
+                self.seen.course.push(line);
+                return Ok(());
+            }
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "{what}: not in {PATIENCE:?}, but {owners:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// One swap that is committed; `victim` is killed while it is not decided.
+    fn swap(&mut self, instances: &mut [Instance<'p>; 2], victim: Option<usize>) -> Result<()> {
+        /// Some are refused, because the stream is faster.
+        const TRIES: usize = 12;
+        let report = &mut self.seen.report;
+        for _ in 0..TRIES {
+            let (committed, killed) = (report.committed(), report.killed_in_swaps);
+            let done = match victim {
+                Some(victim) => {
+                    let victim = Some(&mut instances[victim]);
+                    self.swapping.swap(&mut self.feed, victim, report)?;
+                    report.killed_in_swaps > killed
+                }
+                None => {
+                    self.swapping.swap(&mut self.feed, None, report)?;
+                    report.committed() > committed
+                }
+            };
+            if done {
+                return instances.iter_mut().try_for_each(|instance| instance.lives());
+            }
+        }
+        bail!("no swap is committed in {TRIES} tries: {:#?}", report.refused)
+    }
+
+    /// The old version's command line deploys, too.
+    fn old_deploys(&mut self, old: &Program) -> Result<()> {
+        self.feed.more();
+        let mut command = Command::new(&old.path);
+        command.args(&old.words).args(["rules", "set", "label=old-"]);
+        command.arg("--config").arg(self.pipeline.file()).stdin(Stdio::null());
+        let done = command.output().context("the old version's command line")?;
+        let said = [done.stdout, done.stderr].concat();
+        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&said));
+        for what in ["now", "settings"] {
+            *self.seen.report.swaps.entry(what).or_default() += 1;
+        }
+        self.seen
+            .course
+            .push("the old version's command line has deployed".into());
+        Ok(())
+    }
+
+    fn kill_in_commit(&mut self, instances: &mut [Instance<'p>; 2], name: &str) -> Result<()> {
+        let report = &mut self.seen.report;
+        report.kills += killing::in_a_commit(self.pipeline, instances, &mut self.feed, &mut self.swapping.random)?;
+        report.killed_in_commits += 1;
+        self.share(
+            instances,
+            &format!("the {name} one was killed in the middle of a commit"),
+        )
+    }
+}
+
+/// The instance that opened each task last; an earlier life of it does not count.
+fn owners(instances: &[Instance<'_>; 2]) -> Result<Vec<Option<usize>>> {
+    let owner = |task| {
+        let [first, second] = [instances[0].opened(task)?, instances[1].opened(task)?];
+        let nobody = first.is_none() && second.is_none();
+        Ok((!nobody).then_some(usize::from(second > first)))
+    };
+    (0..PARTITIONS).map(owner).collect()
+}
+
+impl fmt::Display for Mixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.course.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        write!(f, "{}", self.report)
+    }
+}
