@@ -30,7 +30,7 @@ pub use faults::Faults;
 pub use guest::Guest;
 pub use planned::{Cause, PlannedStep, Refusal, StepInput};
 pub use ports::{Inputs, LookupQuestion, OutputRecord, RecordInput, RulesCall, Sink, StepEffects};
-pub use tally::Tally;
+pub use tally::{CallTally, Tally};
 
 use crate::metrics::{DeadLetterReason, cpu_time};
 use crate::rules::{Action, Effects, Trap, verify};

@@ -4,11 +4,12 @@
 //! is dropped, the state is copied again for a later epoch. From then on, each epoch's tape shares the fate of its
 //! epoch.
 
+use super::Trial;
 use super::feed::{Begin, Feed};
 use super::key_set::KeySet;
-use super::{Tape, Trial};
+use super::tape::{Tape, TapeEnd};
 use crate::fault::fault;
-use crate::record::{Millis, Partition, StepKey};
+use crate::record::{Millis, Partition};
 use crate::state::rows::Rows;
 use crate::step::Tally;
 use std::sync::Arc;
@@ -71,10 +72,9 @@ impl Link {
         }
     }
 
-    /// Seals the tape of the open epoch. `end` is the last step, and the number of journaled inputs after it. `begin`
-    /// gives the state at the end of the epoch, or `None` if the shadow can't begin now. All timers before `until` are
-    /// due.
-    pub fn seal(&mut self, end: (StepKey, u64), begin: impl FnOnce() -> Option<Begin>, until: Millis) {
+    /// Seals the tape of the open epoch. `end` is where the task is then. `begin` gives the state at the end of the
+    /// epoch, or `None` if the shadow can't begin now. All timers before `until` are due.
+    pub fn seal(&mut self, end: TapeEnd, begin: impl FnOnce() -> Option<Begin>, until: Millis) {
         match &self.phase {
             LinkPhase::Wanted => {
                 self.open.clear();
@@ -101,7 +101,7 @@ impl Link {
             }
             LinkPhase::Runs(feed) => {
                 if let Some(mut tape) = self.sealed.take() {
-                    (tape.nanos, tape.inputs) = (tally.guest_cpu_nanos, tally.inputs);
+                    tape.calls = tally.calls;
                     tape.ship(rows, &mut self.known);
                     self.spare = feed.push(tape);
                 }
@@ -142,11 +142,11 @@ impl Link {
         }
     }
 
-    /// Notes the last committed step, and the number of journaled inputs after it, as the log shows them.
-    pub fn settle(&mut self, last: &StepKey, sequence: u64) {
+    /// Notes where the last committed epoch ended, as the log shows it.
+    pub fn settle(&mut self, end: TapeEnd) {
         let Some(tape) = self.doubt.take() else { return };
         match &self.phase {
-            LinkPhase::Runs(feed) if (&tape.end.0, tape.end.1) == (last, sequence) => {
+            LinkPhase::Runs(feed) if tape.end == end => {
                 if !fault!("shadow-misses-doubtful-epoch") {
                     _ = feed.push(tape);
                 }

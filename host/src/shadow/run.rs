@@ -102,8 +102,8 @@ impl Shadow {
         let orphans = std::mem::take(&mut self.place.orphans);
         self.take_steps(tape, TapePart::Unanswered(orphans));
         let seen = &mut self.compare.report.seen;
-        seen.live_nanos += tape.nanos;
-        seen.live_inputs += tape.inputs;
+        seen.live_nanos += tape.calls.cpu_nanos;
+        seen.live_inputs += tape.calls.inputs;
         if end < tape.steps.len() || tape.until >= ends {
             self.compare.report.standing = ShadowState::Through;
         }

@@ -13,7 +13,7 @@ use crate::record::journal::LookupEnding;
 use crate::record::{Cell, Millis, NEVER, Offset, Rank, Span, StepKey};
 use crate::rules::{Effect, Effects, Header};
 use crate::state::rows::Rows;
-use crate::step;
+use crate::step::{self, CallTally};
 use std::ops::Range;
 
 /// A step of a live task.
@@ -35,13 +35,21 @@ pub struct Tape {
     pub cells: Vec<Shipped>,
     /// All timers before this time are due after these steps.
     pub until: Millis,
-    /// The last step of the task, and how many journaled inputs come after it.
-    pub end: (StepKey, u64),
-    /// CPU time of the live rules in nanoseconds, and for how many inputs.
-    pub nanos: u64,
-    pub inputs: u64,
+    /// Where the task is after the epoch.
+    pub end: TapeEnd,
+    /// What the calls of the live rules took.
+    pub calls: CallTally,
     /// Index of the current batch's first step.
     batch: usize,
+}
+
+/// A place between two steps of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapeEnd {
+    /// The step before it.
+    pub last: StepKey,
+    /// How many journaled inputs come between that step and it.
+    pub sequence: u64,
 }
 
 impl Default for Tape {
@@ -56,9 +64,11 @@ impl Default for Tape {
             rows: vec![],
             cells: vec![],
             until: NEVER,
-            end: (StepKey::Start, 0),
-            nanos: 0,
-            inputs: 0,
+            end: TapeEnd {
+                last: StepKey::Start,
+                sequence: 0,
+            },
+            calls: CallTally::default(),
             batch: 0,
         }
     }
@@ -282,6 +292,6 @@ impl Tape {
         self.images.clear();
         self.rows.clear();
         self.cells.clear();
-        (self.nanos, self.inputs, self.batch) = (0, 0, 0);
+        (self.calls, self.batch) = (CallTally::default(), 0);
     }
 }

@@ -13,6 +13,7 @@ mod image;
 mod index;
 mod layer;
 mod map;
+mod maps;
 mod page;
 mod prefetch;
 mod table;

@@ -25,13 +25,20 @@ pub struct Tally {
     /// Inputs that went to the dead letters because of the rules. See [`Faults`](super::Faults).
     pub faults: u64,
     /// Calls into the rules.
-    pub calls: u64,
-    /// Inputs given to the rules in these calls.
+    pub calls: CallTally,
+}
+
+/// Calls into the rules, and what they took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallTally {
+    /// How many there were.
+    pub count: u64,
+    /// Inputs given to the rules.
     pub inputs: u64,
-    /// Time spent in these calls, in nanoseconds.
-    pub guest_nanos: u64,
-    /// CPU time spent in these calls, in nanoseconds.
-    pub guest_cpu_nanos: u64,
+    /// Time spent in them, in nanoseconds.
+    pub nanos: u64,
+    /// CPU time spent in them, in nanoseconds.
+    pub cpu_nanos: u64,
 }
 
 impl Tally {

@@ -133,10 +133,11 @@ impl Inputs for LivePort<'_> {
 
 impl Sink for LivePort<'_> {
     fn called(&mut self, call: &RulesCall<'_>, guest: &mut Guest) {
-        self.tally.calls += 1;
-        self.tally.inputs += call.inputs as u64;
-        self.tally.guest_nanos += call.took.as_nanos() as u64;
-        self.tally.guest_cpu_nanos += call.cpu.as_nanos() as u64;
+        let calls = &mut self.tally.calls;
+        calls.count += 1;
+        calls.inputs += call.inputs as u64;
+        calls.nanos += call.took.as_nanos() as u64;
+        calls.cpu_nanos += call.cpu.as_nanos() as u64;
         guest.spent += call.cpu;
         if call.patience > 1 {
             let why = "an input that needed more time than rules.time_limit";

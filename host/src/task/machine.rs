@@ -16,6 +16,7 @@ use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey};
 use crate::rules::Version;
 use crate::service::ServiceCall;
 use crate::shadow::Link;
+use crate::shadow::tape::TapeEnd;
 use crate::state::delta::Delta;
 use crate::state::meta::Meta;
 use crate::state::rows::Dirty;
@@ -90,8 +91,9 @@ impl Task {
             layout,
         };
         task.start_over();
+        let end = task.tape_end();
         if let Some(shadow) = &mut task.shadow {
-            shadow.settle(task.progress.last(), task.progress.sequence());
+            shadow.settle(end);
         }
         Ok(task)
     }
@@ -265,6 +267,14 @@ impl Task {
             wants: self.schedule.wants(),
             unstored: None,
             trouble: None,
+        }
+    }
+
+    /// Where it is in its tape.
+    pub(super) fn tape_end(&self) -> TapeEnd {
+        TapeEnd {
+            last: self.progress.last().clone(),
+            sequence: self.progress.sequence(),
         }
     }
 

@@ -378,8 +378,9 @@ impl Task {
         // Everything that is still to come is at this time or later.
         let until = [waiting, timer].into_iter().flatten().fold(watermark, i64::min);
         let follows = self.schedule.follows_journal();
+        let end = self.tape_end();
         let Some(link) = &mut self.shadow else { return };
         let begin = || (!follows).then(|| Begin::new(&self.wiring, &self.state, self.progress.last()));
-        link.seal((self.progress.last().clone(), self.progress.sequence()), begin, until);
+        link.seal(end, begin, until);
     }
 }

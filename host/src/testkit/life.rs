@@ -74,8 +74,8 @@ impl Stage {
             None => self.script.services(),
         };
         let mut seat = site.seat(0, producer, services)?;
-        seat.worker_mut().set_schedule(self.schedule.clone());
-        self.view.fix(self.schedule.clone());
+        seat.worker_mut().set_schedule(self.deployed.schedule.clone());
+        self.view.fix(self.deployed.schedule.clone());
         self.life = Some(DrivenInstance::start(site, vec![seat], self.view.clone())?);
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Stage {
                 .wire(component, &settings)
                 .map_err(|why| Failure::Fatal(why.to_string()))?,
         );
-        let earlier: Vec<_> = self.declared.iter().map(Arc::as_ref).collect();
+        let earlier: Vec<_> = self.deployed.declared.iter().map(Arc::as_ref).collect();
         let findings = compare(&earlier, &declared(&wiring), false).into_iter();
         let errors = findings.filter(|finding| finding.error);
         let errors: Vec<String> = errors
@@ -162,21 +162,21 @@ impl Stage {
             component,
             settings,
         } = prepared;
-        if wiring.rules.version() != self.wiring.rules.version() {
-            let mut schedule = RulesSchedule::clone(&self.schedule);
+        if wiring.rules.version() != self.deployed.wiring.rules.version() {
+            let mut schedule = RulesSchedule::clone(&self.deployed.schedule);
             schedule.commit(at, wiring.clone());
             schedule.prepare = None;
             self.set_schedule(schedule);
-            self.declared.push(declared(&wiring));
+            self.deployed.declared.push(declared(&wiring));
         }
-        self.wiring = wiring;
+        self.deployed.wiring = wiring;
         self.setup.component = component;
         self.setup.config.rules.settings = settings;
     }
 
     /// Announces that they should take over now, without a decision: each task holds and says where.
     pub fn hold(&mut self, prepared: &PreparedRules) {
-        let mut schedule = RulesSchedule::clone(&self.schedule);
+        let mut schedule = RulesSchedule::clone(&self.deployed.schedule);
         let (wiring, version) = (prepared.wiring.clone(), prepared.wiring.rules.version().0);
         schedule.wirings.insert(version, wiring);
         schedule.prepare = Some(Prepare {
@@ -280,7 +280,13 @@ impl Stage {
             }
         };
         let starts = vec![Offset::ZERO; self.layout.inputs.len()];
-        Task::open(partition, self.layout.clone(), self.schedule.clone(), restored, &starts)
+        Task::open(
+            partition,
+            self.layout.clone(),
+            self.deployed.schedule.clone(),
+            restored,
+            &starts,
+        )
     }
 }
 

@@ -142,7 +142,7 @@ impl Stage {
 
     /// How many reads of each store were not announced before the batch, so that each needed a call of its own.
     pub fn missed(&self) -> Vec<(String, u64)> {
-        let stores = &self.wiring.rules.description().stores;
+        let stores = &self.deployed.wiring.rules.description().stores;
         let names: Vec<String> = stores.iter().map(|store| store.name.clone()).collect();
         let told = self.metrics.rules(&names, &[]).misses;
         let mut missed: Vec<(String, u64)> = names.into_iter().zip(told.iter().map(|told| told.get())).collect();
@@ -164,7 +164,7 @@ impl Stage {
 
     /// The version of the rules.
     pub fn version(&self) -> String {
-        self.wiring.rules.version().to_string()
+        self.deployed.wiring.rules.version().to_string()
     }
 
     /// The status of the tasks.

@@ -41,7 +41,7 @@ impl Stage {
         change(&mut setup.config);
         let mut stage = Stage::idle(setup, self.clock.wall())?;
         // The journal says which version took over when.
-        stage.schedule = self.schedule.clone();
+        stage.deployed.schedule = self.deployed.schedule.clone();
         let journal = self.setup.config.journal_topic();
         let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
         for topic in inputs.chain([&journal]) {

@@ -4,7 +4,7 @@
 //! keep up.
 
 use super::PreparedRules;
-use super::stage::Stage;
+use super::stage::{Stage, StagedShadow};
 use crate::deploy::RulesSchedule;
 use crate::record::{Millis, Partition};
 use crate::shadow::{Plan, Player, ShadowLimits, ShadowReport, Trial};
@@ -16,7 +16,12 @@ impl Stage {
     pub fn shadow(&mut self, prepared: PreparedRules, duration: Millis, bounds: ShadowLimits) {
         let config = &self.setup.config;
         let plan = Plan {
-            number: self.schedule.shadow.as_ref().map_or(1, |last| last.plan.number + 1),
+            number: self
+                .deployed
+                .schedule
+                .shadow
+                .as_ref()
+                .map_or(1, |last| last.plan.number + 1),
             wiring: prepared.wiring,
             duration,
             instance: config.instance.clone(),
@@ -25,44 +30,43 @@ impl Stage {
             schemas: self.setup.schemas.clone(),
         };
         let trial = Arc::new(Trial::new(plan, bounds));
-        self.player = Some((Player::new(trial.clone()), false));
-        let mut schedule = RulesSchedule::clone(&self.schedule);
+        self.shadow = StagedShadow {
+            player: Some(Player::new(trial.clone())),
+            held: false,
+        };
+        let mut schedule = RulesSchedule::clone(&self.deployed.schedule);
         schedule.shadow = Some(trial);
         self.set_schedule(schedule);
     }
 
     /// Ends the shadow. Its results so far are kept.
     pub fn cancel_shadow(&mut self) {
-        let mut schedule = RulesSchedule::clone(&self.schedule);
+        let mut schedule = RulesSchedule::clone(&self.deployed.schedule);
         schedule.shadow = None;
         self.set_schedule(schedule);
     }
 
     /// Holds the shadow, or lets it run again.
     pub fn hold_shadow(&mut self, held: bool) {
-        if let Some((_, holds)) = &mut self.player {
-            *holds = held;
-        }
+        self.shadow.held = held;
     }
 
     /// The results of the last shadow, by task.
     pub fn shadow_reports(&self) -> BTreeMap<Partition, ShadowReport> {
-        let trial = self.player.as_ref().map(|(player, _)| player.trial());
+        let trial = self.shadow.player.as_ref().map(Player::trial);
         trial.map(|trial| trial.reports()).unwrap_or_default()
     }
 
     pub(super) fn set_schedule(&mut self, schedule: RulesSchedule) {
-        self.schedule = Arc::new(schedule);
-        self.view.fix(self.schedule.clone());
+        self.deployed.schedule = Arc::new(schedule);
+        self.view.fix(self.deployed.schedule.clone());
         if let Some(life) = &mut self.life {
-            life.seat(0).worker_mut().set_schedule(self.schedule.clone());
+            life.seat(0).worker_mut().set_schedule(self.deployed.schedule.clone());
         }
     }
 
     pub(super) fn play(&mut self) -> bool {
-        match &mut self.player {
-            Some((player, false)) => player.play(),
-            _ => false,
-        }
+        let StagedShadow { player, held } = &mut self.shadow;
+        !*held && player.as_mut().is_some_and(Player::play)
     }
 }

@@ -21,21 +21,42 @@ pub struct Stage {
     pub(super) cluster: Embedded,
     pub(super) clock: Clock,
     pub(super) layout: Arc<Layout>,
-    pub(super) wiring: Arc<Wiring>,
-    /// Everything that was deployed: the versions, and what each one has declared.
-    pub(super) schedule: Arc<RulesSchedule>,
-    pub(super) declared: Vec<Arc<Declared>>,
+    pub(super) deployed: Deployed,
     pub(super) metrics: Arc<Metrics>,
     pub(super) script: Script,
     /// Shared data that its tasks need to open.
     pub(super) view: Arc<DeployView>,
     pub(super) life: Option<DrivenInstance>,
     pub(super) dice: Option<Dice>,
-    /// Runs the shadow, unless the flag says that it is held.
-    pub(super) player: Option<(Player, bool)>,
-    /// The process crashes after this many turns; and, if there is a second number, again and again after that many
-    /// more.
-    pub(super) fatal: Option<(u32, Option<u32>)>,
+    pub(super) shadow: StagedShadow,
+    /// When the process crashes.
+    pub(super) crash: Option<PlannedCrash>,
+}
+
+/// Everything that was deployed.
+pub(super) struct Deployed {
+    /// The version that runs.
+    pub wiring: Arc<Wiring>,
+    pub schedule: Arc<RulesSchedule>,
+    /// What each version has declared.
+    pub declared: Vec<Arc<Declared>>,
+}
+
+/// The shadow of a stage.
+#[derive(Default)]
+pub(super) struct StagedShadow {
+    pub player: Option<Player>,
+    /// Whether it gets no turns, like one that can't keep up.
+    pub held: bool,
+}
+
+/// A crash that is to come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlannedCrash {
+    /// Turns until then.
+    pub turns: u32,
+    /// Turns between it and the next crash, and so on. `None` if it is the only one.
+    pub every: Option<u32>,
 }
 
 impl Stage {
@@ -66,11 +87,13 @@ impl Stage {
         };
         let wiring = Arc::new(wiring);
         let stage = Stage {
-            schedule: Arc::new(RulesSchedule::only(wiring.clone())),
-            declared: vec![declared(&wiring)],
+            deployed: Deployed {
+                schedule: Arc::new(RulesSchedule::only(wiring.clone())),
+                declared: vec![declared(&wiring)],
+                wiring,
+            },
             layout: Arc::new(Layout::new(config, setup.partitions)),
             metrics: Arc::new(Metrics::of(config)),
-            wiring,
             setup,
             cluster,
             clock,
@@ -78,8 +101,8 @@ impl Stage {
             view: Arc::default(),
             life: None,
             dice,
-            player: None,
-            fatal: None,
+            shadow: StagedShadow::default(),
+            crash: None,
         };
         stage.setup.let_loose(&stage.cluster);
         Ok(stage)
@@ -100,21 +123,28 @@ impl Stage {
         self.cluster.append(topic, partition, record)
     }
 
-    /// Lets the process crash and restart after this many more turns; if `again`, repeatedly.
-    pub fn crash_after(&mut self, turns: u32, again: bool) {
-        self.fatal = Some((turns, again.then_some(turns)));
+    /// Lets the process crash and restart once, after this many more turns.
+    pub fn crash_after(&mut self, turns: u32) {
+        self.crash = Some(PlannedCrash { turns, every: None });
+    }
+
+    /// Lets the process crash and restart each time after this many turns.
+    pub fn crash_every(&mut self, turns: u32) {
+        let every = Some(turns);
+        self.crash = Some(PlannedCrash { turns, every });
     }
 
     pub(super) fn dies(&mut self) -> bool {
         let by_chance = self.dice.as_mut().is_some_and(|dice| dice.below(64) == 0);
-        let Some((left, again)) = &mut self.fatal else {
+        let Some(crash) = &mut self.crash else {
             return by_chance;
         };
-        if *left > 0 {
-            *left -= 1;
+        if crash.turns > 0 {
+            crash.turns -= 1;
             return by_chance;
         }
-        self.fatal = again.map(|turns| (turns, Some(turns)));
+        let every = crash.every;
+        self.crash = every.map(|turns| PlannedCrash { turns, every });
         true
     }
 
@@ -140,7 +170,7 @@ impl Stage {
 
     /// The rules that run, or that the next start will run.
     pub fn wiring(&self) -> &Wiring {
-        &self.wiring
+        &self.deployed.wiring
     }
 
     /// Whether processes crash and outcomes get lost. Then counters are not exact, because they belong to a process.

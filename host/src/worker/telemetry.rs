@@ -106,13 +106,11 @@ impl Telemetry {
         metrics.cuts.inc_by(tally.cuts);
         metrics.traps.inc_by(tally.traps);
         metrics.rules_faults.inc_by(tally.faults);
-        if tally.calls > 0 {
-            self.worker
-                .batch_inputs
-                .observe(tally.inputs as f64 / tally.calls as f64);
-            self.worker
-                .guest_seconds
-                .observe(tally.guest_nanos as f64 / tally.calls as f64 / 1e9);
+        let calls = &tally.calls;
+        if calls.count > 0 {
+            let count = calls.count as f64;
+            self.worker.batch_inputs.observe(calls.inputs as f64 / count);
+            self.worker.guest_seconds.observe(calls.nanos as f64 / count / 1e9);
         }
     }
 

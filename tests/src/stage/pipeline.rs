@@ -164,12 +164,12 @@ impl Stage {
 
     /// Kills the process after this many more turns, and starts it again.
     pub fn crash_after(&mut self, turns: u32) {
-        self.engine.crash_after(turns, false);
+        self.engine.crash_after(turns);
     }
 
     /// Kills the process after this many turns, again and again.
     pub fn crash_every(&mut self, turns: u32) {
-        self.engine.crash_after(turns, true);
+        self.engine.crash_every(turns);
     }
 }
 

@@ -233,12 +233,12 @@ impl Embedded {
 
     /// Lets the hook decide each transactional call from now on. `None` means that all succeed.
     pub fn set_fates(&self, fates: Option<Fates>) {
-        self.change(|state| state.fates = fates);
+        self.change(|state| state.hooks.fates = fates);
     }
 
     /// Lets the hook limit each fetch from now on. `None` means no limits.
     pub fn set_limits(&self, limits: Option<FetchLimits>) {
-        self.change(|state| state.limits = limits);
+        self.change(|state| state.hooks.limits = limits);
     }
 }
 

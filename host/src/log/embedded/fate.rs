@@ -63,6 +63,15 @@ impl Fate {
 /// Decides the fate of each transactional call. It runs under the cluster's lock, so it must not call the cluster.
 pub type Fates = Box<dyn FnMut(TxnCall<'_>) -> Fate + Send>;
 
+/// The hooks of a cluster.
+#[derive(Default)]
+pub struct Hooks {
+    /// For transactional calls.
+    pub fates: Option<Fates>,
+    /// For fetches.
+    pub limits: Option<FetchLimits>,
+}
+
 /// A fetch that is about to be made from one partition of a topic.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchCall<'a> {

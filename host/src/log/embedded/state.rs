@@ -4,7 +4,7 @@
 
 use super::client::{Client, ClientNo};
 use super::clock::Clock;
-use super::fate::{CallKind, Fate, Fates, FetchCall, FetchLimits, TxnCall};
+use super::fate::{CallKind, Fate, FetchCall, Hooks, TxnCall};
 use super::members::Group;
 use super::partition::{PartitionLog, ProducerNo, Record};
 use super::topic::{Topic, TopicNo};
@@ -30,8 +30,7 @@ pub(super) struct ClusterState {
     /// Markers of decided transactions that are not written yet, oldest first.
     pub markers: Vec<Marker>,
     pub groups: BTreeMap<String, Group>,
-    pub fates: Option<Fates>,
-    pub limits: Option<FetchLimits>,
+    pub hooks: Hooks,
     /// Number of threads that wait for a change.
     pub waiting: usize,
     /// Number of member ids given so far.
@@ -50,8 +49,7 @@ impl ClusterState {
             ids: HashMap::new(),
             markers: Vec::new(),
             groups: BTreeMap::new(),
-            fates: None,
-            limits: None,
+            hooks: Hooks::default(),
             waiting: 0,
             members: 0,
         }
@@ -159,13 +157,14 @@ impl ClusterState {
     /// What the hook decides for a call.
     pub fn fate(&mut self, transactional_id: &str, what: CallKind) -> Fate {
         let call = TxnCall { transactional_id, what };
-        self.fates.as_mut().map_or(Fate::GOOD, |decide| decide(call))
+        self.hooks.fates.as_mut().map_or(Fate::GOOD, |decide| decide(call))
     }
 
     /// The maximum number of records for a fetch.
     pub fn limit(&mut self, topic: TopicNo) -> usize {
         let topic = &self.topics[topic].name;
-        self.limits
+        self.hooks
+            .limits
             .as_mut()
             .map_or(usize::MAX, |decide| decide(FetchCall { topic }))
     }

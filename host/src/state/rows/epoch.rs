@@ -44,7 +44,7 @@ impl Rows {
     pub fn put(&mut self, slot: RowSlot, store: u16, entry: &[u8], cell: Cell<'_>) {
         let layer = self.writable(slot.0);
         if let Some(map) = layer.map() {
-            return self.map_mut(map).put(store, entry, cell);
+            return self.maps.get_mut(map).put(store, entry, cell);
         }
         if !page::put(self.arena.block_mut(layer.0), store, entry, cell) {
             self.enlarge(slot.0, store, entry, cell);
@@ -58,7 +58,7 @@ impl Rows {
         }
         let layer = self.writable(slot.0);
         match layer.map() {
-            Some(map) => self.map_mut(map).delete(store, entry),
+            Some(map) => self.maps.get_mut(map).delete(store, entry),
             None => _ = page::delete(self.arena.block_mut(layer.0), store, entry),
         }
         true
@@ -214,28 +214,12 @@ impl Rows {
     }
 
     fn add_map(&mut self, map: Map) -> Layer {
-        let at = self.free_maps.pop().unwrap_or_else(|| {
-            self.maps.push(None);
-            (self.maps.len() - 1) as u32
-        });
-        self.maps[at as usize] = Some(Box::new(map));
-        Layer(at | MAP)
-    }
-
-    fn map_mut(&mut self, map: usize) -> &mut Map {
-        self.maps[map]
-            .as_mut()
-            .expect("a layer names a map until it is dropped")
-    }
-
-    fn take_map(&mut self, map: usize) -> Map {
-        self.free_maps.push(map as u32);
-        *self.maps[map].take().expect("a layer names a map until it is dropped")
+        Layer(self.maps.add(map) | MAP)
     }
 
     fn drop_layer(&mut self, layer: Layer) {
         match layer.map() {
-            Some(map) => drop(self.take_map(map)),
+            Some(map) => drop(self.maps.take(map)),
             None if layer.is_some() => self.arena.give(layer.0),
             None => {}
         }
@@ -258,10 +242,10 @@ impl Rows {
             return self.drop_layer(layer);
         }
         if let Some(map) = layer.map().filter(|&map| !self.map(map).whole) {
-            let changes = self.take_map(map);
+            let changes = self.maps.take(map);
             let time = self.time;
             let committed = row.committed.map().expect("changes of a map lie over a map");
-            let committed = self.map_mut(committed);
+            let committed = self.maps.get_mut(committed);
             committed.merge(changes);
             committed.prune_when_paid(time);
         } else {
@@ -284,7 +268,7 @@ impl Rows {
         if size > PAGE_AGAIN {
             return;
         }
-        let map = self.take_map(map);
+        let map = self.maps.take(map);
         let page = self.arena.take(size + SLACK);
         let block = self.arena.block_mut(page);
         page::init(block, &map.key);
@@ -334,7 +318,7 @@ impl Rows {
             let (committed, time) = (row.committed, self.time);
             let was_empty = self.has_nothing(committed);
             match committed.map() {
-                Some(map) => self.map_mut(map).prune(time),
+                Some(map) => self.maps.get_mut(map).prune(time),
                 None if page::soonest(self.arena.block(committed.0)) <= time => {
                     let size = page::live(self.arena.block(committed.0));
                     self.rows[slot as usize].committed = self.rebuild(committed, size);

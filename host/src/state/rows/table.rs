@@ -6,6 +6,7 @@ use super::arena::Arena;
 use super::index::Index;
 use super::layer::{Layer, Row};
 use super::map::{Map, MapEntry};
+use super::maps::Maps;
 use super::page;
 use super::prefetch::prefetch;
 use crate::record::{Cell, Millis, NEVER};
@@ -33,8 +34,7 @@ pub struct Rows {
     /// Free slots. Like the arena, this table and `rows` never shrink.
     pub(super) free_rows: Vec<u32>,
     pub(super) arena: Arena,
-    pub(super) maps: Vec<Option<Box<Map>>>,
-    pub(super) free_maps: Vec<u32>,
+    pub(super) maps: Maps,
     /// Slots with a layer in the open epoch, and in the sealed one.
     pub(super) opened: Vec<u32>,
     pub(super) sealed: Option<Vec<u32>>,
@@ -62,8 +62,7 @@ impl Rows {
             rows: vec![Row::default()],
             free_rows: Vec::new(),
             arena: Arena::new(),
-            maps: Vec::new(),
-            free_maps: Vec::new(),
+            maps: Maps::default(),
             opened: Vec::new(),
             sealed: None,
             stale: Vec::new(),
@@ -148,16 +147,12 @@ impl Rows {
 
     /// Memory taken from the system, in bytes. It visits all maps, so it is only for metrics.
     pub fn bytes(&self) -> usize {
-        self.arena.reserved() + self.index.bytes() + self.rows.capacity() * size_of::<Row>() + self.map_bytes()
+        self.arena.reserved() + self.index.bytes() + self.rows.capacity() * size_of::<Row>() + self.maps.bytes()
     }
 
     /// Size of the rows themselves, in bytes, without memory that is only reserved for more of them. It visits all maps.
     pub fn row_bytes(&self) -> usize {
-        self.arena.used() + self.map_bytes()
-    }
-
-    fn map_bytes(&self) -> usize {
-        self.maps.iter().flatten().map(|map| map.bytes()).sum()
+        self.arena.used() + self.maps.bytes()
     }
 
     /// The number of committed rows that the store does not have as they are.
@@ -180,9 +175,7 @@ impl Rows {
 
     #[inline]
     pub(super) fn map(&self, map: usize) -> &Map {
-        self.maps[map]
-            .as_ref()
-            .expect("a layer names a map until it is dropped")
+        self.maps.get(map)
     }
 
     #[inline]
