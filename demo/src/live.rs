@@ -149,7 +149,7 @@ impl Demo {
     fn processed(&self) -> u64 {
         self.tasks
             .iter()
-            .flat_map(|task| &task.events_in)
+            .flat_map(|task| &task.inputs.events_in)
             .map(|counter| counter.get())
             .sum()
     }
@@ -204,7 +204,7 @@ impl Demo {
         ended?;
         let sum = |of: &dyn Fn(&TaskMetrics) -> u64| self.tasks.iter().map(of).sum::<u64>();
         let count = |name: &str| self.metrics.rules(&[], &[name.to_owned()]).counters[0].get();
-        let processed: u64 = sum(&|task| task.events_in.iter().map(|counter| counter.get()).sum());
+        let processed: u64 = sum(&|task| task.inputs.events_in.iter().map(|counter| counter.get()).sum());
         let gauge = |of: &dyn Fn(&TaskMetrics) -> i64| self.tasks.iter().map(of).sum::<i64>().max(0) as u64;
         let read = self.appended.get();
         let sent = sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum());

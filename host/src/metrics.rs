@@ -8,8 +8,8 @@ mod handles;
 mod tests;
 
 pub use handles::{
-    CpuPart, DeadLetterReason, FloatCounter, FloatGauge, LookupMetrics, RulesMetrics, TaskMetrics, WorkerMetrics,
-    cpu_time,
+    CallMetrics, CpuPart, DeadLetterReason, FloatCounter, FloatGauge, InputMetrics, LookupMetrics, RulesMetrics,
+    StateMetrics, TaskMetrics, WorkerMetrics, cpu_time,
 };
 
 use crate::config::Config;
@@ -188,12 +188,14 @@ impl Metrics {
         };
         let (streams, outputs) = (by("stream", &self.streams), by("output", &self.outputs));
         TaskMetrics {
-            events_in: each(&all.events_in, &streams),
-            late: each(&all.late, &streams),
-            foreign_keys: each(&all.foreign_keys, &streams),
-            buffered_bytes: each(&all.buffered, &streams),
-            spilled_bytes: each(&all.spilled, &streams),
-            position: each(&all.position, &streams),
+            inputs: InputMetrics {
+                events_in: each(&all.events_in, &streams),
+                late: each(&all.late, &streams),
+                foreign_keys: each(&all.foreign_keys, &streams),
+                buffered_bytes: each(&all.buffered, &streams),
+                spilled_bytes: each(&all.spilled, &streams),
+                position: each(&all.position, &streams),
+            },
             events_out: each(&all.events_out, &outputs),
             watermark_seconds: all.watermark.get_or_create_owned(&task),
             event_time_lag_seconds: all.event_time_lag.get_or_create_owned(&task),
@@ -201,17 +203,21 @@ impl Metrics {
                 all.dead_letters
                     .get_or_create_owned(&dead_letter_labels(partition, kind))
             }),
-            cuts: all.cuts.get_or_create_owned(&task),
-            traps: all.traps.get_or_create_owned(&task),
-            rules_faults: all.rules_faults.get_or_create_owned(&task),
-            rules_stopped: all.rules_stopped.get_or_create_owned(&task),
-            state_rows: all.state_rows.get_or_create_owned(&task),
-            state_bytes: all.state_bytes.get_or_create_owned(&task),
-            log_bytes: all.log_bytes.get_or_create_owned(&task),
+            calls: CallMetrics {
+                cuts: all.cuts.get_or_create_owned(&task),
+                traps: all.traps.get_or_create_owned(&task),
+                faults: all.rules_faults.get_or_create_owned(&task),
+                stopped: all.rules_stopped.get_or_create_owned(&task),
+            },
+            state: StateMetrics {
+                rows: all.state_rows.get_or_create_owned(&task),
+                bytes: all.state_bytes.get_or_create_owned(&task),
+                log_bytes: all.log_bytes.get_or_create_owned(&task),
+                restored_ratio: all.restored.get_or_create_owned(&task),
+                unstored: all.unstored.get_or_create_owned(&task),
+            },
             timers: all.timers.get_or_create_owned(&task),
             lookups_pending: all.lookups_pending.get_or_create_owned(&task),
-            restored_ratio: all.restored.get_or_create_owned(&task),
-            unstored: all.unstored.get_or_create_owned(&task),
         }
     }
 

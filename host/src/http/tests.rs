@@ -22,7 +22,7 @@ fn task(state: TaskCondition) -> TaskHealth {
 
 fn surface(deploy: impl Fn(Wish) -> Result<Deployed, DeployRefused> + Send + Sync + 'static, ok: bool) -> Surface {
     let metrics = Metrics::new(vec!["wallet".into()], vec![], vec![]);
-    metrics.task(Partition(2)).events_in[0].inc_by(41);
+    metrics.task(Partition(2)).inputs.events_in[0].inc_by(41);
     let state = if ok {
         TaskCondition::Running
     } else {

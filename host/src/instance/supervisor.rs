@@ -95,7 +95,7 @@ impl Supervisor {
             SupervisorEvent::Restored(claim, task) => self.restored(claim, task),
             SupervisorEvent::Restores(claim, read, why) => {
                 if self.holding(claim.partition) == Holding::Restoring(claim.stay) {
-                    self.metrics.task(claim.partition).restored_ratio.set(read);
+                    self.metrics.task(claim.partition).state.restored_ratio.set(read);
                     self.tasks.restores(claim.partition, read, why.as_deref());
                 }
             }
@@ -115,7 +115,7 @@ impl Supervisor {
         match task {
             Ok(task) => {
                 tracing::info!(task = claim.partition.0, "open");
-                self.metrics.task(claim.partition).restored_ratio.set(1.0);
+                self.metrics.task(claim.partition).state.restored_ratio.set(1.0);
                 self.apply_event(claim.partition, PartitionEvent::Restored(claim.stay));
                 let open = Command::Open(task, claim.stay, self.membership.assignment);
                 self.tell(self.worker(claim.partition), open);

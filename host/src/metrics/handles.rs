@@ -101,22 +101,12 @@ impl DeadLetterReason {
     }
 }
 
-/// The metrics of a task. Vectors are by rank of the stream, or by index of the output.
+/// The metrics of a task.
 #[derive(Clone, Debug)]
 pub struct TaskMetrics {
-    /// Records that were processed, by rank.
-    pub events_in: Vec<Counter>,
-    /// Records that were late, by rank.
-    pub late: Vec<Counter>,
-    /// Records whose key murmur2 would place in another partition, by rank.
-    pub foreign_keys: Vec<Counter>,
-    /// Bytes of records that were fetched but not processed, by rank.
-    pub buffered_bytes: Vec<Gauge>,
-    /// Bytes of these that are on disk instead of in memory, by rank.
-    pub spilled_bytes: Vec<Gauge>,
-    /// Committed offsets, by rank.
-    pub position: Vec<Gauge>,
-    /// Records that were written, by output.
+    /// Of its inputs.
+    pub inputs: InputMetrics,
+    /// Records that were written, by index of the output.
     pub events_out: Vec<Counter>,
     /// Set by [`watermark`](TaskMetrics::watermark).
     pub watermark_seconds: FloatGauge,
@@ -124,27 +114,58 @@ pub struct TaskMetrics {
     pub event_time_lag_seconds: FloatGauge,
     /// Inputs sent to the dead letters, by number of the reason.
     pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
-    /// Batches that were cut.
-    pub cuts: Counter,
-    /// Calls of the rules that trapped.
-    pub traps: Counter,
-    /// Inputs that became dead letters because of the rules.
-    pub rules_faults: Counter,
-    /// 1 while it takes no steps because its rules exceeded a budget.
-    pub rules_stopped: Gauge,
-    /// Number of keys with state.
-    pub state_rows: Gauge,
-    /// Size of the state in memory.
-    pub state_bytes: Gauge,
-    /// Size of the changelog that a restore would read.
-    pub log_bytes: Gauge,
+    /// Of its calls of the rules.
+    pub calls: CallMetrics,
+    /// Of its state.
+    pub state: StateMetrics,
     /// Number of timers that are set.
     pub timers: Gauge,
     /// Number of lookups without a reply.
     pub lookups_pending: Gauge,
+}
+
+/// The metrics of a task's inputs, each by rank.
+#[derive(Clone, Debug)]
+pub struct InputMetrics {
+    /// Records that were processed.
+    pub events_in: Vec<Counter>,
+    /// Records that were late.
+    pub late: Vec<Counter>,
+    /// Records whose key murmur2 would place in another partition.
+    pub foreign_keys: Vec<Counter>,
+    /// Bytes of records that were fetched but not processed.
+    pub buffered_bytes: Vec<Gauge>,
+    /// Bytes of these that are on disk instead of in memory.
+    pub spilled_bytes: Vec<Gauge>,
+    /// Committed offsets.
+    pub position: Vec<Gauge>,
+}
+
+/// The metrics of a task's calls of the rules.
+#[derive(Clone, Debug)]
+pub struct CallMetrics {
+    /// Batches that were cut.
+    pub cuts: Counter,
+    /// Calls that trapped.
+    pub traps: Counter,
+    /// Inputs that became dead letters because of the rules.
+    pub faults: Counter,
+    /// 1 while it takes no steps because its rules exceeded a budget.
+    pub stopped: Gauge,
+}
+
+/// The metrics of a task's state.
+#[derive(Clone, Debug)]
+pub struct StateMetrics {
+    /// Number of keys with state.
+    pub rows: Gauge,
+    /// Its size in memory.
+    pub bytes: Gauge,
+    /// Size of the changelog that a restore would read.
+    pub log_bytes: Gauge,
     /// How much of the changelog is restored, from 0 to 1.
     pub restored_ratio: FloatGauge,
-    /// 1 while the local disk can't store its state.
+    /// 1 while the local disk can't store it.
     pub unstored: Gauge,
 }
 

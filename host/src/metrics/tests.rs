@@ -18,26 +18,26 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
 fn every_metric_is_shown_with_its_name() {
     let metrics = metrics();
     let task = metrics.task(Partition(3));
-    task.events_in[1].inc_by(10);
-    task.late[0].inc_by(11);
-    task.foreign_keys[0].inc_by(12);
-    task.buffered_bytes[0].set(13);
-    task.spilled_bytes[0].set(12);
-    task.position[1].set(14);
+    task.inputs.events_in[1].inc_by(10);
+    task.inputs.late[0].inc_by(11);
+    task.inputs.foreign_keys[0].inc_by(12);
+    task.inputs.buffered_bytes[0].set(13);
+    task.inputs.spilled_bytes[0].set(12);
+    task.inputs.position[1].set(14);
     task.events_out[0].inc_by(15);
     task.watermark(1_500, 3_750);
     task.dead_letters[DeadLetterReason::TooFarAhead as usize].inc_by(16);
-    task.cuts.inc_by(17);
-    task.traps.inc_by(18);
-    task.rules_faults.inc_by(35);
-    task.rules_stopped.set(1);
-    task.state_rows.set(19);
-    task.state_bytes.set(20);
-    task.log_bytes.set(21);
+    task.calls.cuts.inc_by(17);
+    task.calls.traps.inc_by(18);
+    task.calls.faults.inc_by(35);
+    task.calls.stopped.set(1);
+    task.state.rows.set(19);
+    task.state.bytes.set(20);
+    task.state.log_bytes.set(21);
     task.timers.set(22);
     task.lookups_pending.set(23);
-    task.restored_ratio.set(0.5);
-    task.unstored.set(1);
+    task.state.restored_ratio.set(0.5);
+    task.state.unstored.set(1);
     metrics.version(Partition(3), "abc");
     let worker = metrics.worker(0);
     worker.committed.inc_by(24);
@@ -140,7 +140,7 @@ fn a_closed_task_leaves_nothing() {
     let before = metrics.text();
     let (old, _kept) = (metrics.task(Partition(3)), metrics.task(Partition(4)));
     let with_one = {
-        old.traps.inc();
+        old.calls.traps.inc();
         metrics.version(Partition(3), "abc");
         metrics.version(Partition(3), "def");
         metrics.text()

@@ -90,9 +90,9 @@ impl Telemetry {
                 counter.inc_by(*by);
             }
         };
-        add(&metrics.events_in, &tally.records);
-        add(&metrics.late, &tally.late);
-        add(&metrics.foreign_keys, &tally.foreign);
+        add(&metrics.inputs.events_in, &tally.records);
+        add(&metrics.inputs.late, &tally.late);
+        add(&metrics.inputs.foreign_keys, &tally.foreign);
         if !self.warned && tally.foreign.iter().any(|count| *count > 0) {
             self.warned = true;
             tracing::warn!(
@@ -103,9 +103,9 @@ impl Telemetry {
         add(&metrics.events_out, &tally.outputs);
         add(&metrics.dead_letters, &tally.dead_letters);
         add(&rules.counters, &tally.counts);
-        metrics.cuts.inc_by(tally.cuts);
-        metrics.traps.inc_by(tally.traps);
-        metrics.rules_faults.inc_by(tally.faults);
+        metrics.calls.cuts.inc_by(tally.cuts);
+        metrics.calls.traps.inc_by(tally.traps);
+        metrics.calls.faults.inc_by(tally.faults);
         let calls = &tally.calls;
         if calls.count > 0 {
             let count = calls.count as f64;
@@ -165,7 +165,7 @@ impl Telemetry {
     /// Reports whether a task's state can't be stored, because a flush failed and the store was not wiped since.
     pub fn unstored(&mut self, task: Partition, unstored: bool) {
         let metrics = self.tasks.entry(task).or_insert_with(|| self.metrics.task(task));
-        metrics.unstored.set(i64::from(unstored));
+        metrics.state.unstored.set(i64::from(unstored));
     }
 
     /// Reports how many deploys are withdrawn.
@@ -184,7 +184,7 @@ impl Telemetry {
         self.look_at = now.mono + LOOK_EVERY;
         for task in tasks.values_mut() {
             let metrics = self.look_at_task(now, task);
-            metrics.rules_stopped.set(is_stopped(task.deployed()).into());
+            metrics.calls.stopped.set(is_stopped(task.deployed()).into());
         }
     }
 
@@ -196,19 +196,19 @@ impl Telemetry {
             .entry(partition)
             .or_insert_with(|| self.metrics.task(partition));
         metrics.watermark(status.watermark, now.wall);
-        metrics.state_rows.set(status.rows as i64);
-        metrics.state_bytes.set(status.state_bytes as i64);
-        metrics.log_bytes.set(status.log_bytes as i64);
-        metrics.restored_ratio.set(1.0);
+        metrics.state.rows.set(status.rows as i64);
+        metrics.state.bytes.set(status.state_bytes as i64);
+        metrics.state.log_bytes.set(status.log_bytes as i64);
+        metrics.state.restored_ratio.set(1.0);
         metrics.timers.set(status.timers as i64);
         metrics.lookups_pending.set(status.lookups as i64);
-        for (gauge, bytes) in metrics.buffered_bytes.iter().zip(&status.buffered) {
+        for (gauge, bytes) in metrics.inputs.buffered_bytes.iter().zip(&status.buffered) {
             gauge.set(*bytes as i64);
         }
-        for (gauge, bytes) in metrics.spilled_bytes.iter().zip(&status.spilled) {
+        for (gauge, bytes) in metrics.inputs.spilled_bytes.iter().zip(&status.spilled) {
             gauge.set(*bytes as i64);
         }
-        for (gauge, position) in metrics.position.iter().zip(&status.positions) {
+        for (gauge, position) in metrics.inputs.position.iter().zip(&status.positions) {
             gauge.set(position.0);
         }
         let rules = rules(&mut self.rules, &self.metrics, task.wiring());

@@ -249,7 +249,7 @@ fn measure(
         .collect();
     let sum = |of: &dyn Fn(&pelton::metrics::TaskMetrics) -> u64| tasks.iter().map(of).sum::<u64>();
     let enriched = || sum(&|task| task.events_out.iter().map(|counter| counter.get()).sum());
-    let processed = || sum(&|task| task.events_in.iter().map(|counter| counter.get()).sum());
+    let processed = || sum(&|task| task.inputs.events_in.iter().map(|counter| counter.get()).sum());
 
     cpu::forget_peak()?;
     let before = cpu::threads()?;
