@@ -116,7 +116,7 @@ fn a_time_that_is_past_is_refused_and_changes_nothing() {
     assert!(
         a.statuses()
             .iter()
-            .all(|status| status.prepared.is_none() && status.deployed == 1)
+            .all(|status| status.rules.prepared.is_none() && status.rules.deployed == 1)
     );
     a.stop().expect("it stops");
 }
@@ -230,7 +230,7 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
         });
         // a's tasks hold. b still compiles.
         eventually("a's tasks hold", || {
-            a.statuses().iter().all(|status| status.prepared.is_some())
+            a.statuses().iter().all(|status| status.rules.prepared.is_some())
         });
         // They don't go past that time, although everything before it is final. (b's tasks would, because they have not
         // answered yet.)
@@ -250,7 +250,7 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
         eventually("c takes over", || {
             c.statuses()
                 .iter()
-                .any(|status| of_a.contains(&status.partition) && status.prepared.is_some())
+                .any(|status| of_a.contains(&status.partition) && status.rules.prepared.is_some())
         });
         assert!(held(&c));
         let_go.send(()).expect("it waits");

@@ -23,29 +23,43 @@ pub struct Status {
     pub spilled: Vec<usize>,
     /// Committed offsets, by rank.
     pub positions: Vec<Offset>,
+    /// Its state.
+    pub state: StateStatus,
+    /// Its rules.
+    pub rules: DeployedRules,
+}
+
+/// What a task's state takes.
+#[derive(Clone, Debug, Default)]
+pub struct StateStatus {
+    /// Number of keys.
+    pub rows: usize,
     /// Number of timers that are set.
     pub timers: usize,
     /// Number of pending lookups.
     pub lookups: usize,
-    /// Number of keys with state.
-    pub rows: usize,
-    /// Size of the state in bytes.
-    pub state_bytes: usize,
+    /// Size in memory, in bytes.
+    pub bytes: usize,
     /// Bytes of changelog that a restore would read, which is about two rounds of the sweep.
     pub log_bytes: u64,
-    /// The version of the rules.
+    /// Why the local store can't take it, if so. The worker fills this in.
+    pub unstored: Option<Arc<str>>,
+}
+
+/// The rules of a task, and what it has heard of others.
+#[derive(Clone, Debug, Default)]
+pub struct DeployedRules {
+    /// The version that runs.
     pub version: VersionId,
     /// The last deploy that it has taken over.
     pub deployed: Number,
     /// The deploy that it holds for, if any.
     pub prepared: Option<PreparedDeploy>,
-    /// The version of the rules as of the last commit.
+    /// The version as of the last commit.
     pub committed: VersionId,
     /// A version that it needs and does not have, if any.
     pub wants: Option<VersionId>,
-    /// Why the local store can't take its state, if so. The worker fills this in.
-    pub unstored: Option<Arc<str>>,
-    /// Its deploy exceeds a budget.
+    /// Its deploy exceeds a budget. The worker fills this in.
     pub trouble: Option<BudgetExceeded>,
 }
 

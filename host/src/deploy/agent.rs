@@ -50,9 +50,12 @@ impl DeployAgent {
 
     /// Versions that anything needs.
     fn needed(&self, tasks: &[Status], wanted: &[VersionId]) -> BTreeSet<VersionId> {
-        let of_tasks = tasks
-            .iter()
-            .flat_map(|task| task.wants.into_iter().chain([task.version, task.committed]));
+        let of_tasks = tasks.iter().flat_map(|task| {
+            task.rules
+                .wants
+                .into_iter()
+                .chain([task.rules.version, task.rules.committed])
+        });
         // This includes the version to go back to, so that no task has to wait for its compilation.
         let newest = self.control.newest();
         let back = newest.and_then(|newest| self.control.before(newest.deploy.number));

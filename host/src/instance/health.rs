@@ -16,13 +16,13 @@ use std::time::SystemTime;
 
 /// Whether its rules exceed a budget, so that it waits until a person deploys other rules.
 fn waits_for_rules(status: &Status, control: &Control) -> bool {
-    status.trouble.is_some() && control.over_budget(status.deployed) == OverBudget::Stop
+    status.rules.trouble.is_some() && control.over_budget(status.rules.deployed) == OverBudget::Stop
 }
 
 /// What is wrong with its rules.
 fn trouble(status: &Status, control: &Control) -> Option<String> {
-    let BudgetExceeded { why, stopped } = status.trouble.as_ref()?;
-    let number = status.deployed;
+    let BudgetExceeded { why, stopped } = status.rules.trouble.as_ref()?;
+    let number = status.rules.deployed;
     let then = match (control.over_budget(number), stopped) {
         (OverBudget::Stop, _) => {
             "it was deployed one-way, so there is no way back; the task waits until you deploy other rules"
@@ -89,13 +89,13 @@ fn of_task(standing: &TaskActivity, task: Partition, config: &Config, control: &
             Doing::Restores { .. } => TaskCondition::Restoring,
         },
         since: since.map_or(0, |since| since.as_millis() as i64),
-        version: status.map(|status| Version(status.version).to_string()),
+        version: status.map(|status| Version(status.rules.version).to_string()),
         watermark: status.map(|status| status.watermark).filter(|time| *time != NEVER),
         position: status.map_or_else(BTreeMap::new, |status| {
             names.zip(status.positions.iter().copied()).collect()
         }),
         message: standing.text().or_else(|| trouble(status?, control)).or_else(|| {
-            let why = status?.unstored.as_ref()?;
+            let why = status?.state.unstored.as_ref()?;
             Some(format!(
                 "its state is not stored on this machine: {why}; nothing is lost, but the next restore is slow"
             ))

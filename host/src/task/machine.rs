@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::restore::Restored;
 use super::schedule::Schedule;
 use crate::arrivals::{Arrivals, Waiting};
-use crate::binding::{Layout, Status, Wiring};
+use crate::binding::{DeployedRules, Layout, StateStatus, Status, Wiring};
 use crate::deploy::RulesSchedule;
 use crate::error::Failure;
 use crate::record::journal::LookupEnding;
@@ -255,18 +255,22 @@ impl Task {
             buffered: ranks.clone().map(|rank| self.arrivals.buffered(rank)).collect(),
             spilled: ranks.map(|rank| self.arrivals.spilled(rank)).collect(),
             positions: committed.inputs.iter().map(|input| input.next).collect(),
-            timers: self.state.timers().len(),
-            lookups: self.state.lookups().len(),
-            rows: self.state.rows().len(),
-            state_bytes: self.state.rows().bytes(),
-            log_bytes: self.ledger.log_bytes(),
-            version: self.wiring.rules.version().0,
-            deployed: self.schedule.deployed(),
-            prepared: self.schedule.prepared(),
-            committed: committed.version,
-            wants: self.schedule.wants(),
-            unstored: None,
-            trouble: None,
+            state: StateStatus {
+                rows: self.state.rows().len(),
+                timers: self.state.timers().len(),
+                lookups: self.state.lookups().len(),
+                bytes: self.state.rows().bytes(),
+                log_bytes: self.ledger.log_bytes(),
+                unstored: None,
+            },
+            rules: DeployedRules {
+                version: self.wiring.rules.version().0,
+                deployed: self.schedule.deployed(),
+                prepared: self.schedule.prepared(),
+                committed: committed.version,
+                wants: self.schedule.wants(),
+                trouble: None,
+            },
         }
     }
 

@@ -123,7 +123,7 @@ impl Flushes {
 
     /// Adds to a task's status why it can't be stored at present.
     pub fn add_unstored(&self, status: &mut Status) {
-        status.unstored = self.failed.get(&status.partition).cloned();
+        status.state.unstored = self.failed.get(&status.partition).cloned();
     }
 
     /// Changelogs whose beginning may be deleted: the task, and the first offset that is still needed.

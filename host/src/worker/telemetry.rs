@@ -196,12 +196,12 @@ impl Telemetry {
             .entry(partition)
             .or_insert_with(|| self.metrics.task(partition));
         metrics.watermark(status.watermark, now.wall);
-        metrics.state.rows.set(status.rows as i64);
-        metrics.state.bytes.set(status.state_bytes as i64);
-        metrics.state.log_bytes.set(status.log_bytes as i64);
+        metrics.state.rows.set(status.state.rows as i64);
+        metrics.state.bytes.set(status.state.bytes as i64);
+        metrics.state.log_bytes.set(status.state.log_bytes as i64);
         metrics.state.restored_ratio.set(1.0);
-        metrics.timers.set(status.timers as i64);
-        metrics.lookups_pending.set(status.lookups as i64);
+        metrics.timers.set(status.state.timers as i64);
+        metrics.lookups_pending.set(status.state.lookups as i64);
         for (gauge, bytes) in metrics.inputs.buffered_bytes.iter().zip(&status.buffered) {
             gauge.set(*bytes as i64);
         }
@@ -215,7 +215,8 @@ impl Telemetry {
         for (counter, misses) in rules.misses.iter().zip(task.take_misses()) {
             counter.inc_by(misses);
         }
-        self.metrics.version(partition, &Version(status.version).to_string());
+        self.metrics
+            .version(partition, &Version(status.rules.version).to_string());
         metrics
     }
 

@@ -126,7 +126,7 @@ impl Versions {
 
     /// Adds to a task's status whether its rules are over a budget, and why.
     pub fn add_trouble(&self, task: &Task, status: &mut Status) {
-        let stopped = self.stopped.get(&status.deployed).map(|why| BudgetExceeded {
+        let stopped = self.stopped.get(&status.rules.deployed).map(|why| BudgetExceeded {
             why: why.clone(),
             stopped: true,
         });
@@ -137,7 +137,7 @@ impl Versions {
                 stopped: false,
             })
         };
-        status.trouble = stopped.or_else(over);
+        status.rules.trouble = stopped.or_else(over);
     }
 
     /// The CPU time that the rules have used since the last call.

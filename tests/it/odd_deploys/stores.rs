@@ -190,7 +190,7 @@ fn no_pass_over_the_data() {
         .running()
         .statuses()
         .iter()
-        .map(|status| status.state_bytes)
+        .map(|status| status.state.bytes)
         .sum::<usize>();
     assert!(state > 100_000, "{state}");
     let before = line.changelogs();
@@ -199,7 +199,12 @@ fn no_pass_over_the_data() {
         .expect("accepted");
     line.flow(20, "put");
     line.through();
-    assert!(line.running().statuses().iter().all(|status| status.deployed == 2));
+    assert!(
+        line.running()
+            .statuses()
+            .iter()
+            .all(|status| status.rules.deployed == 2)
+    );
     let written = line.written_behind(&before);
     assert!(
         (1_000..20_000).contains(&written),

@@ -171,7 +171,7 @@ fn now_does_not_stop_a_task_that_is_under_way() {
     let last = stage.status()[0].last - START;
     stage.deploy_late(&rules(), json!({ "label": "new " }), |stage| {
         let status = &stage.status()[0];
-        let until = status.prepared.expect("it holds").until - START;
+        let until = status.rules.prepared.expect("it holds").until - START;
         assert!(last + MINUTE < until && until < 600 * MINUTE, "{last} {until}");
         let taken = 1 + (until - 1) / MINUTE;
         assert_eq!(status.last - START, (taken - 1) * MINUTE, "it holds there");
@@ -179,7 +179,7 @@ fn now_does_not_stop_a_task_that_is_under_way() {
         until
     });
     assert_eq!(stage.enriched().len(), 600);
-    assert_eq!(stage.status()[0].deployed, 2);
+    assert_eq!(stage.status()[0].rules.deployed, 2);
     stage.check_replay();
 }
 
@@ -192,7 +192,7 @@ fn now_is_here_for_a_task_that_rests() {
     stage.advance(Duration::from_secs(5));
     let last = stage.status()[0].last - START;
     stage.deploy_late(&rules(), json!({ "label": "new " }), |stage| {
-        let until = stage.status()[0].prepared.expect("it holds").until - START;
+        let until = stage.status()[0].rules.prepared.expect("it holds").until - START;
         assert_eq!(until, last + 1);
         until
     });

@@ -114,7 +114,7 @@ fn a_session_releases_what_waits_in_order() {
         );
         assert!(stage.outputs().iter().all(|output| output.timestamp == 10 * SECOND));
         // Their timers are gone. Those of the two others are still set.
-        assert_eq!(stage.status()[0].timers, 2);
+        assert_eq!(stage.status()[0].state.timers, 2);
     });
 }
 

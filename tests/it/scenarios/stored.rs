@@ -141,7 +141,7 @@ impl World {
     }
 
     fn is_unstored(&mut self) -> bool {
-        let why = self.stage.status()[0].unstored.clone();
+        let why = self.stage.status()[0].state.unstored.clone();
         let metric = format!(r#"pelton_unstored{{partition="0"}} {}"#, i64::from(why.is_some()));
         assert!(self.stage.metrics().contains(&metric), "{metric}");
         why.is_some_and(|why| why.contains("make room"))

@@ -248,7 +248,7 @@ fn a_registry_that_is_away() {
         stage.flow_to(MINUTE);
         assert_eq!(stage.enriched(), ["m1 first", "m2"]);
         assert_eq!((stage.dead_letters(), stage.journal()), (vec![], vec![]));
-        assert_eq!(stage.status()[0].timers, 1, "nobody has become late");
+        assert_eq!(stage.status()[0].state.timers, 1, "nobody has become late");
         stage.check_replay();
     }
 }

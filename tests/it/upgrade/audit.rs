@@ -69,8 +69,8 @@ impl Pipeline {
                 status.watermark,
                 status.last,
                 status.waiting as i64,
-                status.timers as i64,
-                status.lookups as i64,
+                status.state.timers as i64,
+                status.state.lookups as i64,
                 self.committed(&self.config.outputs[0].topic, task).len() as i64,
                 letters as i64,
             ];

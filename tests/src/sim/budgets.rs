@@ -24,7 +24,12 @@ impl Budgets {
     /// Notes which deploys the workers of a process run.
     pub fn note(&mut self, process: usize, instance: &DrivenInstance) {
         for (index, seat) in instance.seats().enumerate() {
-            let deploys: BTreeSet<_> = seat.worker().status().iter().map(|status| status.deployed).collect();
+            let deploys: BTreeSet<_> = seat
+                .worker()
+                .status()
+                .iter()
+                .map(|status| status.rules.deployed)
+                .collect();
             let before = self.running.entry((process, index)).or_default();
             for deploy in deploys.difference(before) {
                 *self.begun.entry(*deploy).or_default() += 1;

@@ -65,7 +65,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
             ));
         }
         for status in life.instance.status() {
-            if let Some(prepared) = status.prepared {
+            if let Some(prepared) = status.rules.prepared {
                 return Err(format!("task {} holds at the end: {prepared:?}", status.partition));
             }
         }

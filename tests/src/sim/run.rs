@@ -132,7 +132,7 @@ impl World {
             for status in life.instance.status() {
                 open[status.partition.index()] += 1;
                 let moved = status.watermark != pelton::record::NEVER;
-                through &= !moved || status.waiting + status.timers + status.lookups == 0;
+                through &= !moved || status.waiting + status.state.timers + status.state.lookups == 0;
             }
             if !through {
                 waits.push(format!("instance {}: {}", process.name, life.describe()));

@@ -33,7 +33,7 @@ pub fn state_of(task: &Task) -> Result<Vec<String>, Wrong> {
     for timer in task.timers() {
         lines.push(format!("timer {:?}", step(timer)?));
     }
-    lines.push(format!("{} lookups", task.status().lookups));
+    lines.push(format!("{} lookups", task.status().state.lookups));
     lines.sort();
     Ok(lines)
 }

@@ -134,7 +134,7 @@ impl Stage {
     /// Waits until every question has its answer. For a real service, where time passes by itself.
     pub fn answered(&mut self) {
         let begun = std::time::Instant::now();
-        while self.status().iter().any(|status| status.lookups > 0) {
+        while self.status().iter().any(|status| status.state.lookups > 0) {
             alive(self.turn());
             assert!(begun.elapsed() < Duration::from_secs(60), "no answer");
             std::thread::yield_now();

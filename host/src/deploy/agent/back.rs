@@ -9,10 +9,10 @@ use crate::deploy::protocol::{Control, ControlRecord, Decision, OverBudget};
 /// The decision that withdraws a deploy because it exceeds a budget in a task of this instance, if there is such a
 /// deploy and it can be withdrawn.
 pub fn decision(control: &Control, instance: &str, tasks: &[Status]) -> Option<ControlRecord> {
-    let due = |task: &&Status| control.over_budget(task.deployed) == OverBudget::Back;
+    let due = |task: &&Status| control.over_budget(task.rules.deployed) == OverBudget::Back;
     let mut over = tasks.iter().filter(due);
-    let (task, why) = over.find_map(|task| Some((task, &task.trouble.as_ref()?.why)))?;
-    let (partition, number) = (task.partition, task.deployed);
+    let (task, why) = over.find_map(|task| Some((task, &task.rules.trouble.as_ref()?.why)))?;
+    let (partition, number) = (task.partition, task.rules.deployed);
     let why = format!("instance '{instance}', task {partition}: {why}");
     let decision = Decision::Withdraw(why);
     Some(ControlRecord::Decision { number, decision })
