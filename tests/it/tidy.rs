@@ -9,6 +9,7 @@ mod layers;
 mod limits;
 mod pages;
 mod source;
+mod structs;
 
 use functions::{Function, functions};
 use imports::{CRATES, Imports};
@@ -17,6 +18,7 @@ use limits::Limits;
 use source::{code, files, host, is_test, root, rust};
 use std::collections::BTreeMap;
 use std::fs;
+use structs::structs;
 
 /// The most lines in a Rust file, including tests. That is enough for one noun.
 const LINES_MAX: usize = 400;
@@ -26,6 +28,18 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// The most arguments of a function, including `self`.
 const ARGUMENTS_MAX: usize = 5;
+
+/// The most fields of a struct.
+const FIELDS_MAX: usize = 12;
+
+/// Structs that may have more fields, each with its reason.
+const WIDE: &[(&str, &str)] = &[
+    ("host/src/config/pipeline.rs Config", "the keys of the pipeline's file"),
+    (
+        "host/src/shadow/report.rs Seen",
+        "the keys of the JSON that is kept on the control topic",
+    ),
+];
 
 /// The most exceptions from lints in the whole workspace.
 const EXCEPTIONS_MAX: usize = 30;
@@ -174,6 +188,25 @@ fn functions_fit_a_screen() {
         Some(function.lines).filter(|lines| *lines > FUNCTION_LINES_MAX)
     });
     none(wrong, "give its parts names, as functions of their own");
+}
+
+#[test]
+fn structs_have_few_fields() {
+    let sources = host().filter(|(path, _)| !is_test(path));
+    let found: Vec<_> = sources
+        .flat_map(|(path, text)| {
+            structs(&text)
+                .map(|(name, fields)| (format!("{path} {name}"), fields))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(found.len() > 100, "{} structs are not all", found.len());
+    let is_wide = |known: &str| WIDE.iter().any(|(wide, _)| *wide == known);
+    let wrong = found
+        .into_iter()
+        .filter(|(name, fields)| *fields > FIELDS_MAX && !is_wide(name))
+        .map(|(name, fields)| format!("{name}: {fields} fields, more than {FIELDS_MAX}"));
+    none(wrong.collect(), "fields that belong together are a struct of their own");
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl Stage {
         if !errors.is_empty() {
             return fatal(errors.join("\n"));
         }
-        for partition in Partition::all(self.setup.partitions) {
+        for partition in Partition::all(self.setup.topics.partitions) {
             let task = self.life.as_ref().and_then(|life| life.task(partition));
             task.map_or(Ok(()), |task| task.accepts(&wiring))
                 .map_err(|why| Failure::Fatal(why.to_string()))?;
@@ -143,7 +143,7 @@ impl Stage {
     /// Lets them take over where the tasks are now.
     pub fn activate(&mut self, prepared: PreparedRules) -> Result<()> {
         let mut last = NEVER;
-        for partition in Partition::all(self.setup.partitions) {
+        for partition in Partition::all(self.setup.topics.partitions) {
             let running = self.life.as_ref().and_then(|life| life.task(partition)?.last_time());
             let time = match self.life {
                 Some(_) => running,
@@ -194,7 +194,7 @@ impl Stage {
             return fatal("the instance runs: stop it first");
         }
         change(&mut self.setup.config);
-        self.layout = Arc::new(Layout::new(&self.setup.config, self.setup.partitions));
+        self.layout = Arc::new(Layout::new(&self.setup.config, self.setup.topics.partitions));
         self.setup.let_loose(&self.cluster);
         Ok(())
     }

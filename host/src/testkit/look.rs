@@ -97,7 +97,7 @@ impl Stage {
     pub fn sent(&self, output: usize) -> Result<Vec<Sent>> {
         let topic = &self.setup.config.outputs[output].topic;
         let mut all = vec![];
-        for partition in Partition::all(self.setup.output_partitions) {
+        for partition in Partition::all(self.setup.topics.output_partitions) {
             let records = self.committed(topic, partition)?.into_iter();
             all.extend(records.map(|record| Sent { partition, record }));
         }
@@ -111,7 +111,7 @@ impl Stage {
 
     fn all_committed(&self, topic: &str) -> Result<Vec<Owned>> {
         let mut all = vec![];
-        for partition in Partition::all(self.setup.partitions) {
+        for partition in Partition::all(self.setup.topics.partitions) {
             all.extend(self.committed(topic, partition)?);
         }
         Ok(all)
@@ -147,7 +147,7 @@ impl Stage {
         let told = self.metrics.rules(&names, &[]).misses;
         let mut missed: Vec<(String, u64)> = names.into_iter().zip(told.iter().map(|told| told.get())).collect();
         // Adds those that the tasks have not reported yet.
-        for partition in Partition::all(self.setup.partitions) {
+        for partition in Partition::all(self.setup.topics.partitions) {
             let task = self.life.as_ref().and_then(|life| life.task(partition));
             let unreported = task.map_or(&[][..], Task::misses);
             for (missed, unreported) in missed.iter_mut().zip(unreported) {
@@ -175,7 +175,7 @@ impl Stage {
     /// The content of the stores, as the changelog alone rebuilds it.
     pub fn state(&self) -> Result<Vec<Stored>> {
         let mut cells = vec![];
-        for partition in Partition::all(self.setup.partitions) {
+        for partition in Partition::all(self.setup.topics.partitions) {
             cells.extend(self.rebuilt(partition)?.dump());
         }
         Ok(cells)
@@ -184,7 +184,7 @@ impl Stage {
     /// The timers that are set, sorted by time, as the changelog alone rebuilds them.
     pub fn timers(&self) -> Result<Vec<Timer>> {
         let mut timers = vec![];
-        for partition in Partition::all(self.setup.partitions) {
+        for partition in Partition::all(self.setup.topics.partitions) {
             let task = self.rebuilt(partition)?;
             for step in task.timers() {
                 if let StepKey::Timer { time, key, kind, .. } = step {

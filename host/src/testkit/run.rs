@@ -45,7 +45,7 @@ impl Stage {
         let journal = self.setup.config.journal_topic();
         let inputs = self.setup.config.inputs.iter().map(|input| &input.topic);
         for topic in inputs.chain([&journal]) {
-            for partition in Partition::all(self.setup.partitions) {
+            for partition in Partition::all(self.setup.topics.partitions) {
                 for record in self.committed(topic, partition)? {
                     stage.append(topic, partition, &record)?;
                 }

@@ -78,7 +78,7 @@ impl Scenario {
 
     fn raw(&mut self, rank: usize, key: &[u8], timestamp: Millis, value: Option<Vec<u8>>) -> Result<()> {
         let setup = self.stage.setup();
-        let partition = murmur2::partition(key, setup.partitions);
+        let partition = murmur2::partition(key, setup.topics.partitions);
         let record = Owned {
             offset: Offset::ZERO,
             timestamp,

@@ -41,12 +41,8 @@ pub struct Setup {
     pub cluster: String,
     /// The clock's time at the start, in milliseconds since 1970.
     pub start: Millis,
-    /// Number of partitions of every topic except the outputs.
-    pub partitions: i32,
-    /// Number of partitions of the outputs.
-    pub output_partitions: i32,
-    /// Whether the broker sets the timestamps of inputs, at append.
-    pub append_time: bool,
+    /// What its topics are like.
+    pub topics: SetupTopics,
     /// Local state, or `None` to use only the changelog.
     pub disk: Option<Disk>,
     /// Services to use instead of the script.
@@ -56,6 +52,17 @@ pub struct Setup {
     pub restless: bool,
     /// How to run it.
     pub way: Way,
+}
+
+/// The topics of a pipeline under test.
+#[derive(Clone, Copy, Debug)]
+pub struct SetupTopics {
+    /// Number of partitions of every topic except the outputs.
+    pub partitions: i32,
+    /// Number of partitions of the outputs.
+    pub output_partitions: i32,
+    /// Whether the broker sets the timestamps of inputs, at append.
+    pub append_time: bool,
 }
 
 /// A way to run a scenario.
@@ -102,9 +109,11 @@ impl Setup {
             schemas,
             cluster: "stage".to_owned(),
             start: super::time::START,
-            partitions: 1,
-            output_partitions: 1,
-            append_time: false,
+            topics: SetupTopics {
+                partitions: 1,
+                output_partitions: 1,
+                append_time: false,
+            },
             disk: None,
             services: None,
             restless: true,
@@ -145,7 +154,7 @@ impl Setup {
     /// Compiles rules and binds them to the pipeline. The error says everything that does not fit.
     pub(super) fn wire(&self, component: &[u8], settings: &Value) -> Result<Wiring, Unfit> {
         let rules = self.compiler.compile(component, settings, limits(&self.config))?;
-        let outputs = vec![self.output_partitions; self.config.outputs.len()];
+        let outputs = vec![self.topics.output_partitions; self.config.outputs.len()];
         let mut wiring = Wiring::new(rules, &self.config, self.schemas.as_deref(), &outputs)?;
         wiring.batch = match self.way {
             Way::Burst => wiring.batch,

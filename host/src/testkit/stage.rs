@@ -65,17 +65,17 @@ impl Stage {
         let clock = Clock::manual(wall);
         let cluster = Embedded::new(&setup.cluster, clock.clone());
         let config = &setup.config;
-        let stamped: &[_] = match setup.append_time {
+        let stamped: &[_] = match setup.topics.append_time {
             true => &[("message.timestamp.type", "LogAppendTime")],
             false => &[],
         };
         for input in &config.inputs {
-            cluster.create_topic(&input.topic, setup.partitions, stamped)?;
+            cluster.create_topic(&input.topic, setup.topics.partitions, stamped)?;
         }
         for output in &config.outputs {
-            cluster.create_topic(&output.topic, setup.output_partitions, &[])?;
+            cluster.create_topic(&output.topic, setup.topics.output_partitions, &[])?;
         }
-        for owned in config.owned_topics(setup.partitions) {
+        for owned in config.owned_topics(setup.topics.partitions) {
             cluster.create_topic(&owned.name, owned.partitions, &[])?;
         }
         let wiring = setup
@@ -92,7 +92,7 @@ impl Stage {
                 declared: vec![declared(&wiring)],
                 wiring,
             },
-            layout: Arc::new(Layout::new(config, setup.partitions)),
+            layout: Arc::new(Layout::new(config, setup.topics.partitions)),
             metrics: Arc::new(Metrics::of(config)),
             setup,
             cluster,

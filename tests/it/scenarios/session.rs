@@ -226,7 +226,7 @@ fn disorder_within_the_allowance() {
 #[test]
 fn sessions_belong_to_users() {
     always_with(
-        |setup| setup.partitions = 3,
+        |setup| setup.topics.partitions = 3,
         |stage| {
             for user in ["a", "b", "c", "d", "e"] {
                 stage.put(money(user, &format!("{user}1"), 0).session("s"));

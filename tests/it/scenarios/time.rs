@@ -305,7 +305,7 @@ fn a_verdict_is_for_ever() {
 fn the_far_future_by_append_time() {
     always_with(
         |setup| {
-            setup.append_time = true;
+            setup.topics.append_time = true;
             setup.restless = false;
             setup.config.inputs.iter_mut().for_each(|input| input.max_ahead = HOUR);
         },

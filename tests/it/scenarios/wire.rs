@@ -257,7 +257,7 @@ fn ids_stay_as_they_came() {
 #[test]
 fn output_records() {
     always_with(
-        |setup| (setup.partitions, setup.output_partitions) = (2, 5),
+        |setup| (setup.topics.partitions, setup.topics.output_partitions) = (2, 5),
         |stage| {
             for number in 0..20 {
                 let user = format!("user-{number}");

@@ -98,7 +98,7 @@ impl Stage {
     }
 
     pub(super) fn partitions(&self) -> i32 {
-        self.engine.setup().partitions
+        self.engine.setup().topics.partitions
     }
 
     /// A user whose key belongs to this partition, and who does nothing else.
