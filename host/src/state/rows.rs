@@ -62,6 +62,7 @@ impl Rows {
     }
 
     /// Like [`scan`](Rows::scan), as of the last commit.
+    #[cfg(test)]
     pub fn scan_committed(&self, slot: RowSlot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
         self.scan_in(&[self.rows[slot.0 as usize].committed], range, visit);
     }

@@ -73,12 +73,6 @@ impl Rows {
         }
     }
 
-    /// Prefetches the line of the index where the search for this hash begins.
-    #[inline]
-    pub fn prefetch(&self, hash: u64) {
-        self.index.prefetch(hash);
-    }
-
     /// Prefetches all that a batch of up to about 512 rows needs. It works in three stages, so that the cache misses
     /// overlap.
     pub fn prefetch_all(&self, hashes: &[u64]) {
@@ -131,6 +125,7 @@ impl Rows {
     }
 
     /// An entry as of the last commit.
+    #[cfg(test)]
     pub fn get_committed(&self, slot: RowSlot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
         self.get_in(&[self.rows[slot.0 as usize].committed], store, entry)
     }
@@ -156,6 +151,7 @@ impl Rows {
     }
 
     /// The number of committed rows that the store does not have as they are.
+    #[cfg(test)]
     pub fn dirty(&self) -> usize {
         self.dirty
     }
