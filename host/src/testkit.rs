@@ -10,6 +10,7 @@
 
 mod compiler;
 mod diff;
+mod error;
 pub mod file;
 mod json;
 mod life;
@@ -27,6 +28,7 @@ mod time;
 pub use crate::state::Stored;
 pub use compiler::Compiler;
 pub use diff::{differences, words};
+pub use error::ScenarioError;
 pub use life::PreparedRules;
 pub use look::{DeadLetter, RunOutcome, Sent, Timer};
 pub use scenario::{Question, Scenario};

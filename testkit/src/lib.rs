@@ -30,7 +30,7 @@ mod scenario;
 
 pub use build::build;
 pub use pelton::service::Answer;
-pub use pelton::testkit::Way;
+pub use pelton::testkit::{ScenarioError, Way};
 pub use scenario::{Scenario, Time};
 pub use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ impl Pipeline {
         self
     }
 
-    fn setup(&self) -> Result<Setup, String> {
+    fn setup(&self) -> Result<Setup, ScenarioError> {
         Setup::open(compiler(), &self.file, Some(&self.rules), &self.sets)
     }
 

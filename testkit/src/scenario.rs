@@ -3,7 +3,7 @@
 use super::done::done;
 use pelton::record::Millis;
 use pelton::service::Answer;
-use pelton::testkit::{self, differences, parse_time};
+use pelton::testkit::{self, ScenarioError, differences, parse_time};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl Scenario {
     /// Deploys other rules or settings; `None` keeps the current ones. Fails if they are refused; then the old ones
     /// keep running.
     #[track_caller]
-    pub fn try_swap(&mut self, rules: Option<&Path>, settings: Option<Value>) -> Result<(), String> {
+    pub fn try_swap(&mut self, rules: Option<&Path>, settings: Option<Value>) -> Result<(), ScenarioError> {
         let component = rules.map(|path| {
             let read = std::fs::read(path);
             done(read.map_err(|why| format!("{} can't be read: {why}", path.display())))

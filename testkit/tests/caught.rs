@@ -87,7 +87,7 @@ fn rules_are_swapped() {
         s.send("in", "k", "1s", json!("a"));
         s.advance_to("2s");
         let refused = s.try_swap(None, Some(json!({ "do": "refuse-settings" })));
-        assert!(refused.expect_err("refused").contains("no odds today"));
+        assert!(refused.expect_err("refused").to_string().contains("no odds today"));
         s.try_swap(None, Some(json!({ "do": "panic-on-poison" })))
             .expect("accepted");
         s.crash();

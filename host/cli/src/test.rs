@@ -2,6 +2,7 @@
 
 use super::exit::{FINDINGS, OK};
 use super::print::say;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use pelton::testkit::file::ScenarioFile;
 use pelton::testkit::play::{PlayReport, Problem, play};
@@ -97,42 +98,42 @@ pub(super) fn test(test: &Test, out: &mut dyn Write, err: &mut dyn Write) -> u8 
     if failed == 0 { OK } else { FINDINGS }
 }
 
-fn open(test: &Test) -> Result<Setup, String> {
+fn open(test: &Test) -> anyhow::Result<Setup> {
     let pipeline = match &test.pipeline {
         Some(file) => file.clone(),
         None => nearest(test.paths.first().map_or(Path::new("."), PathBuf::as_path))?,
     };
     let setup = Setup::open(Compiler::new()?, &pipeline, test.rules.as_deref(), &test.sets)?;
     // Compiles the rules once, so that scenarios are timed without it. What does not fit is reported only once.
-    pelton::testkit::Scenario::new(setup.clone()).map_err(|why| format!("{}: {why}", pipeline.display()))?;
+    pelton::testkit::Scenario::new(setup.clone()).map_err(|why| anyhow!("{}: {why}", pipeline.display()))?;
     Ok(setup)
 }
 
 /// The pelton.toml in this folder or next to this file, or the nearest one above.
-pub(super) fn nearest(path: &Path) -> Result<PathBuf, String> {
+pub(super) fn nearest(path: &Path) -> anyhow::Result<PathBuf> {
     let from = path
         .canonicalize()
-        .map_err(|why| format!("{} can't be read: {why}", path.display()))?;
+        .map_err(|why| anyhow!("{} can't be read: {why}", path.display()))?;
     let found = from
         .ancestors()
         .map(|folder| folder.join("pelton.toml"))
         .find(|file| file.is_file());
     found.ok_or_else(|| {
         let path = path.display();
-        format!("there is no pelton.toml next to {path} or above it; name the pipeline's file with --pipeline FILE")
+        anyhow!("there is no pelton.toml next to {path} or above it; name the pipeline's file with --pipeline FILE")
     })
 }
 
 /// The scenario files of all paths. Fails if a path can't be read or has none.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = vec![];
     for path in paths {
-        let its = inside(path).map_err(|why| format!("{} can't be read: {why}", path.display()))?;
+        let its = inside(path).map_err(|why| anyhow!("{} can't be read: {why}", path.display()))?;
         if its.is_empty() {
-            return Err(format!(
+            bail!(
                 "{} has no files NAME.scenario; `pelton test --help` describes them",
                 path.display()
-            ));
+            );
         }
         files.extend(its);
     }

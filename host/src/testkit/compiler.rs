@@ -1,5 +1,6 @@
 //! A compiler of rules that remembers them, so that each component is compiled once for all scenarios.
 
+use super::error::Result;
 use crate::rules::{Engine, Refused, Rules, SandboxLimits};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -15,14 +16,14 @@ pub struct Compiler(Arc<Inner>);
 struct Inner {
     engine: Engine,
     /// The rules, or why they were refused.
-    compiled: Mutex<HashMap<Key, Result<Rules, Refused>>>,
+    compiled: Mutex<HashMap<Key, std::result::Result<Rules, Refused>>>,
 }
 
 impl Compiler {
     /// A compiler that has compiled nothing yet.
-    pub fn new() -> Result<Compiler, String> {
+    pub fn new() -> Result<Compiler> {
         let inner = Inner {
-            engine: Engine::new().map_err(|why| why.to_string())?,
+            engine: Engine::new()?,
             compiled: Mutex::default(),
         };
         Ok(Compiler(Arc::new(inner)))
@@ -34,7 +35,7 @@ impl Compiler {
         component: &[u8],
         settings: &serde_json::Value,
         limits: SandboxLimits,
-    ) -> Result<Rules, Refused> {
+    ) -> std::result::Result<Rules, Refused> {
         let settings = settings.to_string();
         let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
         // The lock is held during the compilation, so that another test with the same rules waits for it.

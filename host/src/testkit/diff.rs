@@ -2,6 +2,7 @@
 //!
 //! Rule: lines are compared by their meaning (JSON by value, times by length), and shown as they are written.
 
+use super::error::Result;
 use super::json::{Fields, canonical, items};
 use super::{parse_time, show_time};
 use serde_json::value::RawValue;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 const CONTEXT: usize = 2;
 
 /// Splits a line into words and JSON values, or says what is wrong with it.
-pub fn words(line: &str) -> Result<Vec<&str>, String> {
+pub fn words(line: &str) -> Result<Vec<&str>> {
     let mut words = vec![];
     let mut rest = line.trim();
     while !rest.is_empty() {
@@ -21,7 +22,7 @@ pub fn words(line: &str) -> Result<Vec<&str>, String> {
                 let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
                 match stream.next() {
                     Some(Ok(_)) => stream.byte_offset(),
-                    Some(Err(why)) => return Err(format!("{rest}: no JSON: {why}")),
+                    Some(Err(why)) => return Err(format!("{rest}: no JSON: {why}").into()),
                     None => rest.len(),
                 }
             }

@@ -5,6 +5,7 @@
 //! [`GRAMMAR`] lists the steps.
 
 use super::diff::{unquoted, words};
+use super::error;
 use super::parse_time;
 use crate::config::parse_duration;
 use crate::record::Millis;
@@ -168,7 +169,10 @@ impl ScenarioFile {
             let body = line + 1..end;
             match what(text, &lines[body.clone()]) {
                 Ok(what) => steps.push(ScenarioStep { line, body, what }),
-                Err(why) => wrong.push(UnreadableLine { line: line + 1, why }),
+                Err(why) => wrong.push(UnreadableLine {
+                    line: line + 1,
+                    why: why.to_string(),
+                }),
             }
         }
         if wrong.is_empty() {
@@ -207,7 +211,7 @@ const STEPS: [&str; 14] = [
 ];
 
 /// Parses a step from its line and the lines that belong to it.
-fn what(head: &str, body: &[String]) -> Result<StepAction, String> {
+fn what(head: &str, body: &[String]) -> error::Result<StepAction> {
     let name = head.split_whitespace().next().unwrap_or_default();
     // An expectation's indented lines are results. Those of other steps just continue the line.
     let looks = ["expect", "dead-letters", "state", "timers", "counters", "questions"].contains(&name);
@@ -219,13 +223,13 @@ fn what(head: &str, body: &[String]) -> Result<StepAction, String> {
     let words = words(&text)?;
     match happening(&words)?.or_else(|| look(&words).map(StepAction::Look)) {
         Some(what) => Ok(what),
-        None if STEPS.contains(&name) => Err(usage(name)),
-        None => Err(unknown(name)),
+        None if STEPS.contains(&name) => Err(usage(name).into()),
+        None => Err(unknown(name).into()),
     }
 }
 
 /// A step in which something happens. `None` if these words are not one.
-fn happening(words: &[&str]) -> Result<Option<StepAction>, String> {
+fn happening(words: &[&str]) -> error::Result<Option<StepAction>> {
     Ok(Some(match words[..] {
         ["base", input, value] => StepAction::Base {
             input: unquoted(input),
@@ -260,7 +264,7 @@ fn happening(words: &[&str]) -> Result<Option<StepAction>, String> {
     }))
 }
 
-fn swap(file: &str, settings: Option<&str>, refused: bool) -> Result<StepAction, String> {
+fn swap(file: &str, settings: Option<&str>, refused: bool) -> error::Result<StepAction> {
     let object = |text: &str| {
         let parsed = serde_json::from_str(text).ok().filter(Value::is_object);
         parsed.ok_or_else(|| format!("{text}: expected the settings as a JSON object"))
@@ -305,6 +309,7 @@ fn unknown(name: &str) -> String {
     format!("there is no step `{name}`{close} There are: {}", STEPS.join(", "))
 }
 
-fn time(text: &str) -> Result<Millis, String> {
-    parse_time(text).ok_or_else(|| format!("{text}: expected a time since the start, such as 1m30s"))
+fn time(text: &str) -> error::Result<Millis> {
+    let expected = || format!("{text}: expected a time since the start, such as 1m30s").into();
+    parse_time(text).ok_or_else(expected)
 }

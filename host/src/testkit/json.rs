@@ -2,6 +2,7 @@
 //!
 //! Rule: numbers keep their digits. Nothing becomes a floating-point number, so that amounts are compared exactly.
 
+use super::error::Result;
 use crate::config::{Format, InputConfig, OutputConfig, TimeSource};
 use crate::record::Millis;
 use crate::registry::Schemas;
@@ -22,7 +23,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    fn reader(&self, schema: &str) -> Result<Arc<JsonReader>, String> {
+    fn reader(&self, schema: &str) -> Result<Arc<JsonReader>> {
         if let Some(known) = self.readers.borrow().get(schema) {
             return Ok(known.clone());
         }
@@ -32,7 +33,7 @@ impl Values {
     }
 
     /// Converts a datum to JSON text.
-    pub fn text(&self, schema: &str, datum: &[u8]) -> Result<String, String> {
+    pub fn text(&self, schema: &str, datum: &[u8]) -> Result<String> {
         let known = self.writers.borrow().get(schema).cloned();
         let writer = match known {
             Some(known) => known,
@@ -44,11 +45,11 @@ impl Values {
         };
         let mut text = vec![];
         writer.convert(datum, &mut text).map_err(|why| why.to_string())?;
-        String::from_utf8(text).map_err(|why| why.to_string())
+        String::from_utf8(text).map_err(|why| why.to_string().into())
     }
 
     /// Converts JSON text to a datum.
-    pub fn datum(&self, schema: &str, json: &str) -> Result<Vec<u8>, String> {
+    pub fn datum(&self, schema: &str, json: &str) -> Result<Vec<u8>> {
         let mut datum = vec![];
         let read = self.reader(schema)?.convert(json.as_bytes(), &mut datum);
         read.map_err(|why| why.to_string())?;
@@ -63,12 +64,12 @@ impl Values {
         schemas: Option<&dyn Schemas>,
         declared: Option<&str>,
         texts: Vec<String>,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>> {
         let (id, schema) = match input.format {
             Format::Json => (0, declared.map(Arc::from)),
             Format::Avro => {
                 let schemas = schemas.ok_or("the topic is Avro, and there are no schemas")?;
-                let (id, schema) = schemas.latest(&input.topic).map_err(|why| why.to_string())?;
+                let (id, schema) = schemas.latest(&input.topic)?;
                 (id, Some(schema))
             }
         };
@@ -81,17 +82,17 @@ impl Values {
                 (Err(why), _) => first = first.or(Some(why)),
             }
         }
-        Err(first.unwrap_or_default())
+        Err(first.unwrap_or_else(|| "there is no value".into()))
     }
 
     /// Decodes a value of an output's topic to JSON text.
-    pub fn output(&self, output: &OutputConfig, schemas: Option<&dyn Schemas>, value: &[u8]) -> Result<String, String> {
+    pub fn output(&self, output: &OutputConfig, schemas: Option<&dyn Schemas>, value: &[u8]) -> Result<String> {
         match (output.format, value) {
-            (Format::Json, _) => String::from_utf8(value.to_vec()).map_err(|why| why.to_string()),
+            (Format::Json, _) => String::from_utf8(value.to_vec()).map_err(|why| why.to_string().into()),
             (Format::Avro, [0, a, b, c, d, datum @ ..]) => {
                 let schemas = schemas.ok_or("the topic is Avro, and there are no schemas")?;
                 let schema = schemas.by_id(u32::from_be_bytes([*a, *b, *c, *d]));
-                self.text(&schema.map_err(|why| why.to_string())?, datum)
+                self.text(&schema?, datum)
             }
             (Format::Avro, _) => Err("the value has no schema id".into()),
         }
@@ -100,7 +101,7 @@ impl Values {
 
 /// The texts that a value may mean. An object gets the fields of `base` that it lacks. If its event time is a field
 /// that it lacks, it gets `at`, once as ISO-8601 text and once as milliseconds, because the schema decides which fits.
-pub(super) fn meant(value: &str, base: Option<&Fields>, time: &TimeSource, at: Millis) -> Result<Vec<String>, String> {
+pub(super) fn meant(value: &str, base: Option<&Fields>, time: &TimeSource, at: Millis) -> Result<Vec<String>> {
     if !value.starts_with('{') {
         return Ok(vec![value.to_owned()]);
     }

@@ -4,6 +4,7 @@
 //! unexpected ones. The first way shows what the rules do. If another way differs, the rules are not deterministic.
 
 use super::diff::meaning;
+use super::error::{Result, ScenarioError};
 use super::file::{Look, ScenarioFile, ScenarioStep, ScriptedReply, StepAction};
 use super::{Scenario, Setup, Way, differences};
 use crate::service::Answer;
@@ -38,7 +39,7 @@ struct Run {
     unseen: Vec<(String, Vec<String>)>,
     misses: Vec<(String, u64)>,
     /// Whether a replay of the inputs and the journal gives the same results. If not, the difference.
-    replayed: Result<(), String>,
+    replayed: Result<()>,
 }
 
 /// Plays a file in every way. `folder` has the files for its swaps, `seed` is the seed of the first random way, and
@@ -76,10 +77,10 @@ pub fn play(file: &ScenarioFile, setup: &Setup, folder: &Path, seed: u64, update
             }
             Some(first) => report.problems = same(file, first, &run, way),
         }
-        if let Err(text) = &run.replayed
+        if let Err(why) = &run.replayed
             && report.problems.is_empty()
         {
-            let (line, text) = (file.lines.len(), text.clone());
+            let (line, text) = (file.lines.len(), why.to_string());
             report.problems.push(Problem { line, text });
         }
         // The other ways would show the same problems.
@@ -170,9 +171,12 @@ fn updated(file: &ScenarioFile, run: &Run) -> String {
 }
 
 /// Plays the file once. Fails at a step that can't be done.
-fn run(file: &ScenarioFile, setup: Setup, folder: &Path) -> Result<Run, Problem> {
+fn run(file: &ScenarioFile, setup: Setup, folder: &Path) -> std::result::Result<Run, Problem> {
     let begun = Scenario::new(setup);
-    let mut scenario = begun.map_err(|text| Problem { line: 1, text })?;
+    let mut scenario = begun.map_err(|why| Problem {
+        line: 1,
+        text: why.to_string(),
+    })?;
     let mut player = Player {
         seen: BTreeMap::new(),
         misses: BTreeMap::new(),
@@ -189,9 +193,9 @@ fn run(file: &ScenarioFile, setup: Setup, folder: &Path) -> Result<Run, Problem>
             looks.insert(index, lines);
         }
     }
-    let last = |text| Problem {
+    let last = |why: ScenarioError| Problem {
         line: file.lines.len(),
-        text,
+        text: why.to_string(),
     };
     let unseen = player.unseen(&mut scenario).map_err(last)?;
     player.count(&mut scenario);
@@ -219,7 +223,7 @@ impl Player<'_> {
         scenario: &mut Scenario,
         file: &ScenarioFile,
         step: &ScenarioStep,
-    ) -> Result<Option<Vec<String>>, String> {
+    ) -> Result<Option<Vec<String>>> {
         match &step.what {
             StepAction::Base { input, value } => scenario.base(input, value)?,
             StepAction::Send { input, key, at, value } => scenario.send(input, key, *at, value.as_deref())?,
@@ -256,8 +260,8 @@ impl Player<'_> {
                 match (swapped, refused) {
                     (Err(why), true) => {
                         let expected = step.expected(file).join(" ");
-                        if !why.contains(&expected) {
-                            return Err(format!("it is refused for another reason: {why}"));
+                        if !why.to_string().contains(&expected) {
+                            return Err(format!("it is refused for another reason: {why}").into());
                         }
                     }
                     (Ok(()), true) => return Err("it is accepted, and should be refused".into()),
@@ -269,7 +273,7 @@ impl Player<'_> {
         Ok(None)
     }
 
-    fn look(&mut self, scenario: &mut Scenario, look: &Look) -> Result<Vec<String>, String> {
+    fn look(&mut self, scenario: &mut Scenario, look: &Look) -> Result<Vec<String>> {
         match look {
             Look::Output { name, paths } => {
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
@@ -297,7 +301,7 @@ impl Player<'_> {
     }
 
     /// Results that no step has looked at. They are in the same order for every run, so that they can be compared.
-    fn unseen(&mut self, scenario: &mut Scenario) -> Result<Vec<(String, Vec<String>)>, String> {
+    fn unseen(&mut self, scenario: &mut Scenario) -> Result<Vec<(String, Vec<String>)>> {
         let outputs = &scenario.stage().setup().config.outputs;
         let names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
         let mut unseen = vec![];

@@ -7,6 +7,7 @@ mod pipeline;
 
 pub use pipeline::Scenario;
 
+use super::error::Result;
 use super::json::{Fields, meant};
 use super::look::lossy;
 use super::script::Which;
@@ -15,7 +16,7 @@ use crate::config::Format;
 use crate::log::embedded::Owned;
 use crate::record::{Millis, Offset, murmur2};
 use crate::service::Answer;
-use pipeline::{Result, said, unknown};
+use pipeline::unknown;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Scenario {
                     // JSON that does not fit the schema is sent all the same, to see what the pipeline does with it.
                     (Err(_), Format::Json) => as_is.into_bytes(),
                     (Err(why), Format::Avro) => {
-                        return Err(format!("the value does not fit the topic's schema: {why}"));
+                        return Err(format!("the value does not fit the topic's schema: {why}").into());
                     }
                 })
             }
@@ -87,7 +88,8 @@ impl Scenario {
             headers: vec![],
         };
         let appended = self.stage.append(&setup.config.inputs[rank].topic, partition, &record);
-        appended.map(|_| ()).map_err(said)
+        appended?;
+        Ok(())
     }
 
     /// Advances the event time of every input to `at`. Everything before it is then final and processed. Records with
@@ -97,16 +99,17 @@ impl Scenario {
             return Err(format!(
                 "event time is at {} already, and does not go back",
                 show_time(self.advanced)
-            ));
+            )
+            .into());
         }
         self.advanced = at;
         let at = self.stage.setup().start + at;
-        self.stage.advance_event_time(at).map_err(said)
+        Ok(self.stage.advance_event_time(at)?)
     }
 
     /// Lets this much time pass by the clock without records. Silent inputs become idle as configured.
     pub fn wait(&mut self, by: Duration) -> Result<()> {
-        self.stage.advance(by).map_err(said)
+        Ok(self.stage.advance(by)?)
     }
 
     /// Answers a lookup's open questions whose URL ends with `end`. Fails if there is none.
@@ -136,9 +139,7 @@ impl Scenario {
             } else {
                 open.concat()
             };
-            return Err(format!(
-                "no open question of '{lookup}' ends with \"{end}\"; open questions:{open}"
-            ));
+            return Err(format!("no open question of '{lookup}' ends with \"{end}\"; open questions:{open}").into());
         }
         // Until everything is committed, the same question may be asked again.
         self.settle()?;
@@ -156,13 +157,13 @@ impl Scenario {
     /// Kills the process, so that everything open is lost, and starts it again.
     pub fn crash(&mut self) -> Result<()> {
         self.stage.crash();
-        self.stage.start().and_then(|()| self.stage.settle()).map_err(said)
+        Ok(self.stage.start().and_then(|()| self.stage.settle())?)
     }
 
     /// Stops the process as SIGTERM does, and starts it again.
     pub fn restart(&mut self) -> Result<()> {
-        self.stage.stop().map_err(said)?;
-        self.stage.start().and_then(|()| self.stage.settle()).map_err(said)
+        self.stage.stop()?;
+        Ok(self.stage.start().and_then(|()| self.stage.settle())?)
     }
 
     /// Deploys other rules. `None` keeps the component, or the settings. Fails if they are refused; then the old ones
@@ -172,8 +173,8 @@ impl Scenario {
         let setup = self.stage.setup();
         let component = component.map_or_else(|| setup.component.clone(), <[u8]>::to_vec);
         let settings = settings.unwrap_or_else(|| setup.config.rules.settings.clone());
-        let prepared = self.stage.prepare(&component, settings).map_err(said)?;
-        self.stage.activate(prepared).map_err(said)?;
+        let prepared = self.stage.prepare(&component, settings)?;
+        self.stage.activate(prepared)?;
         self.swapped = true;
         self.settle()
     }

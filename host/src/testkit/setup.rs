@@ -1,6 +1,7 @@
 //! The setup of a stage: the pipeline, its rules, and how to run it.
 
 use super::Compiler;
+use super::error::Result;
 use super::schemas::Declared;
 use crate::binding::Wiring;
 use crate::config::{Config, SchemaSource};
@@ -125,7 +126,7 @@ impl Setup {
     /// names. A test does without multiple workers, a folder for state, HTTP, and a schema registry (it uses the
     /// schemas of the rules). It also does without `max_ahead`, because its clock stands still while event time jumps.
     /// The error says everything that must be fixed.
-    pub fn open(compiler: Compiler, file: &Path, component: Option<&Path>, sets: &[String]) -> Result<Setup, String> {
+    pub fn open(compiler: Compiler, file: &Path, component: Option<&Path>, sets: &[String]) -> Result<Setup> {
         let findings = |findings: Vec<crate::config::Finding>| {
             let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
             format!("{}:\n{}", file.display(), lines.join("\n"))
@@ -152,7 +153,7 @@ impl Setup {
     }
 
     /// Compiles rules and binds them to the pipeline. The error says everything that does not fit.
-    pub(super) fn wire(&self, component: &[u8], settings: &Value) -> Result<Wiring, Unfit> {
+    pub(super) fn wire(&self, component: &[u8], settings: &Value) -> std::result::Result<Wiring, Unfit> {
         let rules = self.compiler.compile(component, settings, limits(&self.config))?;
         let outputs = vec![self.topics.output_partitions; self.config.outputs.len()];
         let mut wiring = Wiring::new(rules, &self.config, self.schemas.as_deref(), &outputs)?;

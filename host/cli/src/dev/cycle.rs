@@ -155,7 +155,7 @@ impl<'a> Cycle<'a> {
         });
         let setup = match setup {
             Ok(setup) => setup,
-            Err(why) => return Err(self.remains(tell, "rules", &why, "the rules don't fit the pipeline")),
+            Err(why) => return Err(self.remains(tell, "rules", &why.to_string(), "the rules don't fit the pipeline")),
         };
         let mut failed = vec![];
         for path in &stands.scenarios {

@@ -61,7 +61,7 @@ impl Project {
         }
         let pipeline = match &dev.pipeline {
             Some(file) => found(file)?,
-            None => test::nearest(&folder)?,
+            None => test::nearest(&folder).map_err(|why| why.to_string())?,
         };
         let scenarios = match dev.scenarios.is_empty() {
             true => vec![folder.join("scenarios")],

@@ -1,9 +1,10 @@
 //! The results of a scenario as lines. Each begins with its key.
 
 use super::super::diff::word;
+use super::super::error::Result;
 use super::super::json::{Values, at_path, quoted};
 use super::super::{DeadLetter, Stored, differences, show_time};
-use super::pipeline::{Result, Scenario, said, unknown};
+use super::pipeline::{Scenario, unknown};
 use crate::log::embedded::Owned;
 use crate::record::{FOREVER, Millis};
 use crate::rules::Shape;
@@ -18,7 +19,7 @@ impl Scenario {
         let at = config.outputs.iter().position(|known| known.name == output);
         let at = at.ok_or_else(|| unknown("output", output, config.outputs.iter().map(|known| &known.name)))?;
         let mut lines = vec![];
-        for sent in self.stage.sent(at).map_err(said)? {
+        for sent in self.stage.sent(at)? {
             let Owned {
                 key, value, timestamp, ..
             } = sent.record;
@@ -46,7 +47,7 @@ impl Scenario {
         let shape = declared.map(|store| store.shape);
         let shape = shape.ok_or_else(|| unknown("store", store, stores.iter().map(|known| &known.name)))?;
         let mut lines = vec![];
-        for cell in self.stage.state().map_err(said)? {
+        for cell in self.stage.state()? {
             let Stored {
                 key,
                 store: of,
@@ -74,7 +75,7 @@ impl Scenario {
     /// The timers that are set, sorted by time: `KEY TIME NAME`.
     pub fn timers(&mut self) -> Result<Vec<String>> {
         self.settle()?;
-        let timers = self.stage.timers().map_err(said)?.into_iter();
+        let timers = self.stage.timers()?.into_iter();
         let line = timers.map(|timer| {
             format!(
                 "{} {} {}",
@@ -109,7 +110,7 @@ impl Scenario {
             let other = [letter.header("pelton.timer"), letter.header("pelton.lookup")].concat();
             format!("{key} {} {}", word(input.unwrap_or(&other)), quoted(letter.reason()))
         };
-        Ok(self.stage.dead_letters().map_err(said)?.into_iter().map(line).collect())
+        Ok(self.stage.dead_letters()?.into_iter().map(line).collect())
     }
 
     /// Checks that a replay of the inputs and the journal from the start gives the same results. After a swap it checks
@@ -119,8 +120,8 @@ impl Scenario {
             return Ok(());
         }
         let came = self.everything()?;
-        let replayed = self.stage.replay(|_| {}).map_err(said)?;
-        let same = self.stage.outcome().map_err(said)? == replayed.outcome().map_err(said)?;
+        let replayed = self.stage.replay(|_| {})?;
+        let same = self.stage.outcome()? == replayed.outcome()?;
         let mut again = Scenario {
             stage: replayed,
             values: Values::default(),
@@ -132,7 +133,7 @@ impl Scenario {
             "the rules are not deterministic: inputs and journal, read again from their start, come to something else";
         for ((name, came), (_, again)) in came.iter().zip(&again.everything()?) {
             if let Some(text) = differences(came, again) {
-                return Err(format!("{what} (+)\n{name}\n{}", text.trim_end()));
+                return Err(format!("{what} (+)\n{name}\n{}", text.trim_end()).into());
             }
         }
         if same { Ok(()) } else { Err(what.into()) }

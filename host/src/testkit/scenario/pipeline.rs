@@ -1,14 +1,12 @@
 //! A pipeline under test that speaks JSON.
 //!
-//! Rule: what goes wrong is text that a test can show.
+//! Rule: what goes wrong is a sentence that a test can show.
 
-use crate::error::Failure;
 use crate::record::Millis;
+use crate::testkit::error::{Result, ScenarioError};
 use crate::testkit::json::{Fields, Values};
 use crate::testkit::{Setup, Stage};
 use std::collections::BTreeMap;
-
-pub type Result<T> = std::result::Result<T, String>;
 
 /// A pipeline under test that speaks JSON.
 pub struct Scenario {
@@ -25,7 +23,7 @@ impl Scenario {
     /// Starts the pipeline. Fails if something does not fit.
     pub fn new(setup: Setup) -> Result<Scenario> {
         Ok(Scenario {
-            stage: Stage::new(setup).map_err(said)?,
+            stage: Stage::new(setup)?,
             values: Values::default(),
             bases: BTreeMap::new(),
             advanced: 0,
@@ -40,20 +38,16 @@ impl Scenario {
 
     /// Runs until everything is processed and committed.
     pub fn settle(&mut self) -> Result<()> {
-        self.stage.settle().map_err(said)
+        Ok(self.stage.settle()?)
     }
-}
-
-/// A failure as text.
-pub fn said(failure: Failure) -> String {
-    failure.to_string()
 }
 
 /// The message for an unknown name, with the known ones: `there is no input 'x'; there are: a, b`.
-pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> String {
+pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> ScenarioError {
     let known: Vec<&str> = known.map(String::as_str).collect();
-    match known.is_empty() {
-        true => format!("there is no {what} '{name}': there is none at all"),
-        false => format!("there is no {what} '{name}'; there are: {}", known.join(", ")),
-    }
+    let there_are = match known.is_empty() {
+        true => ": there is none at all".to_owned(),
+        false => format!("; there are: {}", known.join(", ")),
+    };
+    format!("there is no {what} '{name}'{there_are}").into()
 }
