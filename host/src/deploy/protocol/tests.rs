@@ -70,6 +70,13 @@ fn records_come_back() {
     assert_eq!(Key::decode(&Key::chunk(&[3; 32], 260)), Key::Chunk([3; 32], 260));
 }
 
+#[test]
+fn a_record_of_a_negative_partition_is_refused() {
+    let taken = |task| ControlRecord::decode(&ControlRecord::Taken { task, number: 7 }.value());
+    assert!(taken(Partition(0)).is_ok());
+    assert!(taken(Partition(-1)).is_err());
+}
+
 /// Compaction keeps the last record with a key, so a decision must never replace another one.
 #[test]
 fn orders_have_keys_of_their_own() {

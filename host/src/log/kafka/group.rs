@@ -100,14 +100,10 @@ impl KafkaGroup {
                 Partitions(rd_kafka_topic_partition_list_copy(list)),
             )
         };
-        let partitions: Vec<_> = list
-            .elements()
-            .iter()
-            .map(|element| Partition(element.partition))
-            .collect();
-        if !partitions.is_empty() {
+        if !list.elements().is_empty() {
             self.shared.raise();
         }
+        let partitions = partitions_of(&list)?;
         if code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.assign(&list)?;
             return Ok((!partitions.is_empty()).then_some(Membership::Assigned(partitions)));
@@ -170,6 +166,13 @@ impl KafkaGroup {
             Fault::check(code).map_err(|fault| fault.failure(told()))
         }
     }
+}
+
+/// The numbers of a list's partitions. The member that leads the group has chosen them, and it may be another program.
+fn partitions_of(list: &Partitions) -> Result<Vec<Partition>> {
+    let numbers = list.elements().iter().map(|element| element.partition);
+    let partitions: std::result::Result<_, _> = numbers.map(Partition::try_from).collect();
+    partitions.map_err(|why| Failure::Fatal(format!("group membership: {why}")))
 }
 
 impl Group for KafkaGroup {

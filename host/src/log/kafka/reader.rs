@@ -42,6 +42,7 @@ struct EndsQuery {
 }
 
 pub(super) struct KafkaReader {
+    /// A number that librdkafka gives is looked up here first, so a negative one goes no further.
     slots: HashMap<(TopicIx, Partition), AssignedPartition>,
     own: Queue,
     question: Option<EndsQuery>,
