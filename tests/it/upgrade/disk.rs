@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Locks of the processes, and RocksDB's own log, which names paths of the machine.
@@ -35,6 +36,21 @@ pub struct Stored {
     pub rows: usize,
     pub timers: usize,
     pub lookups: usize,
+}
+
+/// How long the threads of an instance that has ended may take to let go of its database.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The database in a directory. A process that ends lets go of it at once; here, its threads do so in their own time.
+fn opened(directory: &Directory) -> Rocks {
+    let begun = Instant::now();
+    loop {
+        match Rocks::open(directory) {
+            Ok(rocks) => return rocks,
+            Err(why) => assert!(begun.elapsed() < PATIENCE, "{why}"),
+        }
+        std::thread::yield_now();
+    }
 }
 
 impl Disk {
@@ -64,7 +80,7 @@ impl Disk {
         open.remove(instance);
         let directory = Directory::open(&self.path(instance), CLUSTER).expect("a directory of ours");
         directory.remember_workers(1).expect("room for a number");
-        let rocks = Rocks::open(&directory).expect("a database");
+        let rocks = opened(&directory);
         open.insert(instance.to_owned(), (directory, rocks.clone()));
         Arc::new(move || Box::new(rocks.store()))
     }
@@ -98,7 +114,7 @@ impl Disk {
     pub fn stored(&self, instance: &str, task: Partition) -> Stored {
         self.open.lock().remove(instance);
         let directory = Directory::open(&self.path(instance), CLUSTER).expect("a directory of ours");
-        let mut store = Rocks::open(&directory).expect("a database").store();
+        let mut store = opened(&directory).store();
         let stamp = store.open(task, Stay::default()).expect("a state that can be read");
         Stored {
             stamp,
