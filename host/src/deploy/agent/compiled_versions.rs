@@ -1,6 +1,7 @@
 //! The versions of the rules that an instance has compiled, and those that don't fit it.
 //!
-//! Rule: a version is compiled once. One that does not fit is not tried again as long as anything needs it.
+//! Rule: a version that is kept is not compiled again. One that does not fit is not tried again as long as anything needs
+//! it.
 
 use super::components::Components;
 use crate::binding::Wiring;
@@ -112,7 +113,8 @@ impl CompiledVersions {
         }
     }
 
-    /// Drops versions that nothing needs, if there are more than [`KEEP`] of them.
+    /// Drops versions that nothing needs, if there are more than [`KEEP`] of them, and so with components of versions
+    /// that don't fit. Forgets why a version did not fit as soon as nothing needs it.
     pub fn prune(&mut self, needed: &BTreeSet<VersionId>) {
         let spare = self.wirings.keys().filter(|version| !needed.contains(*version)).count();
         if spare > KEEP {

@@ -1,7 +1,8 @@
 //! Writes an agent's records to the control topic, one transaction at a time.
 //!
 //! Rule: if it is unknown how a transaction ended, the producer is renewed before the next one. Then everything that
-//! is on the topic counts as written, because the transaction may be there.
+//! is on the topic counts as written, because the transaction may be there. The caller submits the next one only when
+//! it has read all that was written.
 
 use crate::deploy::reader::ControlReader;
 use crate::error::{Failure, Result};
