@@ -67,13 +67,7 @@ pub fn run(options: &Options, rig: &Rig) -> Result<Report> {
     for instance in instances {
         instance.stop()?;
     }
-    let first = rig.read(&pipeline.output)?;
-    check::all(&pipeline, &traffic, &first, &mut report)?;
-    let begun = Instant::now();
-    let again = replay::again(&pipeline, first.len())?;
-    report.replay = begun.elapsed();
-    replay::same(&first, &again)?;
-    report.load = crate::bench::cpu::load()?;
+    replay::check(&pipeline, &traffic, &mut report)?;
     ensure!(
         report.made.money == options.money,
         "the traffic is not what was asked for: {:?}",

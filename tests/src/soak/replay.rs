@@ -3,15 +3,31 @@
 //! Rule: the outputs are equal byte by byte in every partition, including keys and timestamps. (Offsets are not
 //! compared, because transaction markers take some.)
 
+use super::check;
 use super::options::PARTITIONS;
 use super::outputs::Outputs;
 use super::pipeline::Pipeline;
+use super::report::Report;
 use crate::rig::{Read, Record};
 use anyhow::{Result, bail, ensure};
+use pelton_demo::traffic::Parameters;
+use std::time::Instant;
+
+/// Checks the outputs of a pipeline that has stopped, runs it again, and compares. The times go into the report.
+pub fn check(of: &Pipeline<'_>, traffic: &Parameters, report: &mut Report) -> Result<()> {
+    let first = of.rig.read(&of.output)?;
+    check::all(of, traffic, &first, report)?;
+    let begun = Instant::now();
+    let again = again(of, first.len())?;
+    report.replay = begun.elapsed();
+    same(&first, &again)?;
+    report.load = crate::bench::cpu::load()?;
+    Ok(())
+}
 
 /// Runs a new pipeline with the journal and the control topic of this one. Returns its outputs, of which there must be
 /// `count`.
-pub fn again(of: &Pipeline<'_>, count: usize) -> Result<Vec<Read>> {
+fn again(of: &Pipeline<'_>, count: usize) -> Result<Vec<Read>> {
     let again = of.again()?;
     let config = (of.config()?, again.config()?);
     for owned in config.1.owned_topics(PARTITIONS) {
@@ -46,7 +62,7 @@ fn copied(read: Read) -> Record {
 }
 
 /// Checks that two lists of outputs, by partition and offset, have the same content.
-pub fn same(first: &[Read], again: &[Read]) -> Result<()> {
+fn same(first: &[Read], again: &[Read]) -> Result<()> {
     let without_offset = |read: &Read| Read {
         offset: 0,
         ..read.clone()
