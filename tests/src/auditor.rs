@@ -16,6 +16,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+use anyhow::Result;
 pub use deploys::{Decided, Said, decide};
 pub use output::{DeadLetter, Output, Refusal};
 pub use parameters::{Code, Deployed, Format, Parameters, Settings};
@@ -109,7 +110,7 @@ pub fn audit_with(task: &Task, parameters: &Parameters, service: impl Fn(&str) -
 
 /// Checks that the journal's take-overs and traps are those that the steps require. Returns the deploy that the task took
 /// over last.
-pub fn compare_journal(task: &Task, expected: &Expected, parameters: &Parameters) -> Result<u64, String> {
+pub fn compare_journal(task: &Task, expected: &Expected, parameters: &Parameters) -> Result<u64> {
     journal::compare_traps(task, &expected.dead_letters)?;
     journal::compare_takeovers(task, &expected.steps, expected.watermark, parameters)
 }

@@ -39,10 +39,11 @@ mod world;
 
 pub use evidence::{Output, results};
 pub use plan::{Chaos, Plan};
-pub use report::{Report, Wrong};
+pub use report::Report;
 pub use traffic::{Arrival, Shape, records};
 pub use world::World;
 
+use anyhow::anyhow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The kind of run that a seed decides.
@@ -95,7 +96,7 @@ pub struct Failure {
     /// The kind of run.
     pub kind: Kind,
     /// What is wrong.
-    pub why: Wrong,
+    pub why: String,
 }
 
 impl std::fmt::Display for Failure {
@@ -112,7 +113,7 @@ impl std::fmt::Display for Failure {
 
 /// Runs what the seed decides.
 pub fn run(kind: Kind, seed: u64) -> Result<Report, Failure> {
-    let run = || {
+    let run = || -> anyhow::Result<Report> {
         let mut world = World::new(kind.plan(seed));
         world.run()?;
         if world.plan.is_replayed() {
@@ -123,7 +124,7 @@ pub fn run(kind: Kind, seed: u64) -> Result<Report, Failure> {
     };
     let why = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(report)) => return Ok(report),
-        Ok(Err(why)) => why,
+        Ok(Err(why)) => why.to_string(),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -135,7 +136,7 @@ pub fn run(kind: Kind, seed: u64) -> Result<Report, Failure> {
 
 /// Follows the journal from the start, with another number of workers and other batch sizes. The same bytes must come
 /// out.
-fn again(world: &World) -> Result<(), Wrong> {
+fn again(world: &World) -> anyhow::Result<()> {
     let plan = Plan {
         batch: [1, 7, 64][world.plan.seed as usize / 4 % 3],
         instances: [vec![1], vec![2], vec![1, 1]][world.plan.seed as usize / 12 % 3].clone(),
@@ -144,16 +145,16 @@ fn again(world: &World) -> Result<(), Wrong> {
     let mut again = World::replay(world, plan);
     again
         .run()
-        .map_err(|why| format!("made again from its journal: {why}"))?;
+        .map_err(|why| anyhow!("made again from its journal: {why}"))?;
     let (is, must) = (results(&again)?, results(world)?);
     match is.iter().zip(&must).find(|(is, must)| is != must) {
         None if is.len() == must.len() => Ok(()),
-        None => Err(format!(
+        None => Err(anyhow!(
             "made again from its journal, there are {} outputs, and were {}",
             is.len(),
             must.len()
         )),
-        Some((is, must)) => Err(format!(
+        Some((is, must)) => Err(anyhow!(
             "made again from its journal, an output is {is:?}, and was {must:?}"
         )),
     }

@@ -3,6 +3,7 @@
 //! Rule: this uses only the host's decoders, and its names for the state of the money rules.
 
 use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
+use anyhow::{Context, Result, bail};
 use pelton::deploy::protocol::{ControlRecord, Decision, Deploy, Key};
 use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
 use pelton::record::{Offset, Rank, StepKey, VersionId};
@@ -16,17 +17,17 @@ const PLACE: usize = 18;
 pub fn control(
     records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
     settings: impl Fn(&Deploy) -> Option<Settings>,
-) -> Result<Vec<Said>, String> {
+) -> Result<Vec<Said>> {
     let mut said = vec![];
     for (key, value) in records {
         if matches!(Key::decode(&key), Key::Chunk(..)) {
             continue;
         }
-        said.push(match ControlRecord::decode(&value).map_err(|why| why.to_string())? {
+        said.push(match ControlRecord::decode(&value)? {
             ControlRecord::Deploy(deploy) => Said::Deploy {
                 number: deploy.number,
                 at: deploy.at,
-                settings: settings(&deploy).ok_or("settings that nobody deploys")?,
+                settings: settings(&deploy).context("settings that nobody deploys")?,
             },
             ControlRecord::Answer { number, task, position } => Said::Answer {
                 number,
@@ -63,11 +64,11 @@ pub fn journal(
     entries: impl Iterator<Item = Vec<u8>>,
     parameters: &Parameters,
     known: impl Fn(&VersionId) -> bool,
-) -> Result<(), String> {
+) -> Result<()> {
     let mut replies = vec![];
     let mut taken = 1;
     for entry in entries {
-        match JournalEntry::decode(&entry).map_err(|why| why.to_string())? {
+        match JournalEntry::decode(&entry)? {
             JournalEntry::Heartbeat { rank, position, time } => task.heartbeats.push(Heartbeat {
                 rank: rank.0,
                 next: position.0,
@@ -95,7 +96,7 @@ pub fn journal(
             } => {
                 taken = number;
                 if !known(&version) {
-                    return Err("the journal names a version that nobody knows".into());
+                    bail!("the journal names a version that nobody knows");
                 }
                 let behind = step(&anchor)?;
                 task.takeovers.push(Takeover { behind, number });
@@ -105,7 +106,7 @@ pub fn journal(
                 sequence: None,
                 ..
             } => task.trapped.extend(step(&trapped)?),
-            other => return Err(format!("an unexpected journal entry: {other:?}")),
+            other => bail!("an unexpected journal entry: {other:?}"),
         }
     }
     // Finds the step behind each lookup's id. Steps do not depend on replies.
@@ -115,11 +116,11 @@ pub fn journal(
         .map(|step| (lookups::id(&host_step(&step), 0, 0), step))
         .collect();
     for (anchor, id, answer, deploy) in replies {
-        let anchor = step(&anchor)?.ok_or("a reply before the first step")?;
+        let anchor = step(&anchor)?.context("a reply before the first step")?;
         let asked_by = asking.get(&id).cloned();
         task.replies.push(Reply {
             anchor,
-            asked_by: asked_by.ok_or("a reply to a question that no step has asked")?,
+            asked_by: asked_by.context("a reply to a question that no step has asked")?,
             answer: match answer {
                 LookupEnding::Body(body) => Answer::Body(body),
                 LookupEnding::Absent => Answer::Absent,
@@ -132,7 +133,7 @@ pub fn journal(
 }
 
 /// A step in the auditor's terms. `None` is the start.
-pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, String> {
+pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>> {
     Ok(Some(match step {
         StepKey::Start => return Ok(None),
         StepKey::Record { time, rank, offset } => auditor::StepKey {
@@ -146,13 +147,13 @@ pub fn step(step: &StepKey) -> Result<Option<auditor::StepKey>, String> {
             let wrong = || format!("a timer with the tag {tag:?}");
             let (session, place) = tag
                 .split_at_checked(tag.len().saturating_sub(PLACE + 2))
-                .ok_or_else(wrong)?;
+                .with_context(wrong)?;
             auditor::StepKey {
                 time: *time,
                 what: StepWhat::SessionMissing {
                     key: key.to_vec(),
                     session: String::from_utf8_lossy(session).into_owned(),
-                    place: place.strip_prefix(&[0, 0]).and_then(place_of).ok_or_else(wrong)?,
+                    place: place.strip_prefix(&[0, 0]).and_then(place_of).with_context(wrong)?,
                 },
             }
         }

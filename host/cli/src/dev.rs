@@ -19,6 +19,7 @@ pub(super) use args::Dev;
 use super::exit::{FAILED, FINDINGS, OK, Trouble, USAGE};
 use super::print::say;
 use super::rules::via::Via;
+use anyhow::anyhow;
 use cycle::Cycle;
 use pelton::instance::stop_signal;
 use project::Project;
@@ -49,10 +50,10 @@ fn run(dev: &Dev, out: &mut dyn Write) -> Result<(), Trouble> {
             "--hold needs rules that run beside the live ones: --shadow 10m".into(),
         ));
     }
-    let project = Project::find(dev).map_err(|why| Trouble(FINDINGS, why))?;
+    let project = Project::find(dev).map_err(|why| Trouble(FINDINGS, why.to_string()))?;
     let live = live(dev)?;
-    let failed = |why: String| Trouble(FAILED, why);
-    let signals = stop_signal().map_err(|why| failed(format!("signals can't be heard: {why}")))?;
+    let failed = |why: anyhow::Error| Trouble(FAILED, why.to_string());
+    let signals = stop_signal().map_err(|why| failed(anyhow!("signals can't be heard: {why}")))?;
     let mut saves = Saves::new(signals).map_err(failed)?;
     saves.follow(project.sources(None)).map_err(failed)?;
     let mut tell = Telling::new(out, dev.json);
@@ -77,6 +78,6 @@ fn live(dev: &Dev) -> Result<Option<Live>, Trouble> {
         (None, None) => return Ok(None),
     };
     // A mistyped address fails now instead of after the build.
-    live.status().map_err(|why| Trouble(FAILED, why))?;
+    live.status().map_err(|Trouble(_, why)| Trouble(FAILED, why))?;
     Ok(Some(live))
 }

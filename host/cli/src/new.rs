@@ -3,7 +3,7 @@
 //! Rule: the files are those of `host/template` with names filled in. tests/it/new.rs builds and plays the result. An
 //! existing file is never overwritten.
 
-use super::exit::{FAILED, FINDINGS, OK};
+use super::exit::{FAILED, FINDINGS, OK, Trouble};
 use super::print::say;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,14 +42,14 @@ pub(super) fn new(folder: &Path, clone: Option<&Path>, out: &mut dyn Write, err:
             say(out, &text);
             OK
         }
-        Err((code, why)) => {
+        Err(Trouble(code, why)) => {
             say(err, &format!("{why}\n"));
             code
         }
     }
 }
 
-fn make(folder: &Path, clone: Option<&Path>) -> Result<String, (u8, String)> {
+fn make(folder: &Path, clone: Option<&Path>) -> Result<String, Trouble> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
     if !starts
@@ -58,14 +58,15 @@ fn make(folder: &Path, clone: Option<&Path>) -> Result<String, (u8, String)> {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
     {
         let why = format!("{name}: expected a name of small letters, digits, '-' and '_', which begins with a letter");
-        return Err((FINDINGS, why));
+        return Err(Trouble(FINDINGS, why));
     }
-    let clone = sdk(clone).map_err(|why| (FINDINGS, why))?;
+    let clone = sdk(clone)?;
     if folder.exists() {
         let why = format!("{} is there already; choose another name", folder.display());
-        return Err((FINDINGS, why));
+        return Err(Trouble(FINDINGS, why));
     }
-    write(folder, name, &clone).map_err(|why| (FAILED, format!("{} can't be written: {why}", folder.display())))?;
+    write(folder, name, &clone)
+        .map_err(|why| Trouble(FAILED, format!("{} can't be written: {why}", folder.display())))?;
     let path = folder.display();
     Ok(format!(
         "{path} is a project of rules. Try it:\n\n  cd {path}\n  cargo build --release --target wasm32-unknown-unknown\n  pelton test\n  pelton dev\n"
@@ -73,7 +74,7 @@ fn make(folder: &Path, clone: Option<&Path>) -> Result<String, (u8, String)> {
 }
 
 /// The path of the clone, if it has an SDK.
-fn sdk(clone: Option<&Path>) -> Result<PathBuf, String> {
+fn sdk(clone: Option<&Path>) -> Result<PathBuf, Trouble> {
     let path = clone.unwrap_or(Path::new(CLONE));
     let found = path
         .canonicalize()
@@ -81,7 +82,8 @@ fn sdk(clone: Option<&Path>) -> Result<PathBuf, String> {
         .filter(|path| path.join("sdk/Cargo.toml").is_file());
     found.ok_or_else(|| {
         let path = path.display();
-        format!("there is no SDK in {path}/sdk; name a clone of Pelton's repository: --clone PATH")
+        let why = format!("there is no SDK in {path}/sdk; name a clone of Pelton's repository: --clone PATH");
+        Trouble(FINDINGS, why)
     })
 }
 

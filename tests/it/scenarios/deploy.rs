@@ -83,7 +83,10 @@ fn an_unknown_pending_timer() {
         stage.put(money("u1", "m1", 0).session("s1"));
         stage.flow_to(SECOND);
         let version = stage.version();
-        let refused = stage.deploy(&with_another_timer(), json!({})).expect_err("refused");
+        let refused = stage
+            .deploy(&with_another_timer(), json!({}))
+            .expect_err("refused")
+            .to_string();
         assert!(refused.contains("session_missing"), "{refused}");
         stage.user("u1").session("s1", "DE", SECOND);
         stage.flow_to(MINUTE);

@@ -6,6 +6,7 @@
 use super::fixture::PARTITIONS;
 use super::pipeline::{Pipeline, Process};
 use crate::deploys::fleet::eventually;
+use anyhow::{Context, Result, anyhow, bail};
 use pelton::binding::Status;
 use pelton::deploy::protocol::ControlRecord;
 use pelton::log::embedded::Owned;
@@ -18,20 +19,21 @@ use std::collections::BTreeSet;
 impl Pipeline {
     /// Waits until everything that can be done is done and committed.
     pub fn rest(&self, processes: &[&Process]) {
-        let mut told = String::new();
+        let mut printed = String::new();
         eventually("everything is at rest", || match self.at_rest(processes) {
             Ok(()) => true,
             Err(why) => {
-                if why != told {
+                let why = why.to_string();
+                if why != printed {
                     println!("not at rest: {why}");
-                    told = why;
+                    printed = why;
                 }
                 false
             }
         });
     }
 
-    fn at_rest(&self, processes: &[&Process]) -> Result<(), String> {
+    fn at_rest(&self, processes: &[&Process]) -> Result<()> {
         for process in processes {
             assert!(!process.running.has_ended(), "instance {} has ended", process.name);
         }
@@ -43,7 +45,7 @@ impl Pipeline {
         for task in Partition::all(PARTITIONS) {
             let its: Vec<_> = statuses.iter().filter(|status| status.partition == task).collect();
             let [status] = its[..] else {
-                return Err(format!("task {task} is open {} times", its.len()));
+                bail!("task {task} is open {} times", its.len());
             };
             let expected = self.audit(task)?;
             let states = || expected.users.values();
@@ -75,17 +77,17 @@ impl Pipeline {
                 letters as i64,
             ];
             if let Some((is, (what, must))) = is.iter().zip(must).find(|(is, (_, must))| **is != *must) {
-                return Err(format!("task {task}: {what}: is {is}, must be {must}"));
+                bail!("task {task}: {what}: is {is}, must be {must}");
             }
         }
         match self.script.open().len() {
             open if open == asked => Ok(()),
-            open => Err(format!("{open} questions have come to the service, of {asked}")),
+            open => Err(anyhow!("{open} questions have come to the service, of {asked}")),
         }
     }
 
     /// What a task must have done by now.
-    pub fn audit(&self, task: Partition) -> Result<Expected, String> {
+    pub fn audit(&self, task: Partition) -> Result<Expected> {
         let parameters = self.parameters()?;
         let expected = auditor::audit(&self.task(task, &parameters)?, &parameters);
         Ok(expected)
@@ -114,12 +116,12 @@ impl Pipeline {
         }
     }
 
-    fn parameters(&self) -> Result<Parameters, String> {
+    fn parameters(&self) -> Result<Parameters> {
         let control = self.committed(&self.config.control_topic(), Partition(0)).into_iter();
         let control = control.map(|record| (record.key.unwrap_or_default(), record.value.unwrap_or_default()));
         let said = told::control(control, |deploy| told::settings(&deploy.settings))?;
         let mut committed = auditor::decide(&said, PARTITIONS as usize)?.committed.into_iter();
-        let first = committed.next().ok_or("no deploy yet")?.settings;
+        let first = committed.next().context("no deploy yet")?.settings;
         Ok(Parameters {
             format: Format::Json,
             dedup_ttl: first.dedup_ttl,
@@ -131,7 +133,7 @@ impl Pipeline {
         })
     }
 
-    fn task(&self, partition: Partition, parameters: &Parameters) -> Result<Task, String> {
+    fn task(&self, partition: Partition, parameters: &Parameters) -> Result<Task> {
         let record = |record: Owned| auditor::Record {
             offset: record.offset.0,
             key: record.key,

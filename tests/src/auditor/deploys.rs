@@ -7,6 +7,7 @@
 //! - The first withdrawal of a committed deploy counts. The first deploy is never withdrawn.
 
 use super::{Deployed, Millis, NEVER, Settings};
+use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 
 /// A record of the control topic that may decide something.
@@ -66,7 +67,7 @@ pub struct Decided {
 }
 
 /// Reads the topic, for this number of tasks. Fails if a deploy was committed that must not have been.
-pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
+pub fn decide(said: &[Said], tasks: usize) -> Result<Decided> {
     let mut decided = Decided::default();
     let mut last = 0;
     // The index of the undecided deploy.
@@ -108,7 +109,7 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided, String> {
 
 /// Whether a deploy that was requested for the time `at` may be committed for the time `from`, given everything said
 /// since.
-fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks: usize) -> Result<(), String> {
+fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks: usize) -> Result<()> {
     let mut answers = BTreeMap::new();
     for one in said {
         if let Said::Answer {
@@ -124,14 +125,10 @@ fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks
     let latest = answers.values().copied().max().unwrap_or(NEVER);
     let must = at.unwrap_or(latest.saturating_add(1));
     if answers.len() != tasks {
-        return Err(format!(
-            "deploy {number} is committed, and answered by {answers:?} only, of {tasks} tasks"
-        ));
+        bail!("deploy {number} is committed, and answered by {answers:?} only, of {tasks} tasks");
     }
     if from != must || latest >= from {
-        return Err(format!(
-            "deploy {number} is committed from {from} on; it was wanted at {at:?}, and the answers are {answers:?}"
-        ));
+        bail!("deploy {number} is committed from {from} on; it was wanted at {at:?}, and the answers are {answers:?}");
     }
     Ok(())
 }
@@ -185,7 +182,7 @@ mod tests {
     fn the_first_order_decides_and_a_commit_needs_all_answers() {
         let all = [deploy(1, None), deploy(2, Some(50)), answer(0, 10), answer(1, 49)];
         let with = |more: &[Said]| decide(&[&all, more].concat(), 2);
-        assert_eq!(with(&[]).map(|decided| decided.open), Ok(Some(2)));
+        assert_eq!(with(&[]).expect("justified").open, Some(2));
         let decided = with(&[deploy(2, None), commit(50), Said::Cancel { number: 2 }]).expect("justified");
         assert_eq!((decided.committed.len(), decided.open, decided.refused), (2, None, 1));
         let decided = with(&[Said::Cancel { number: 2 }, commit(50)]).expect("cancelled");

@@ -12,14 +12,10 @@ use super::output::{DeadLetter, Refusal};
 use super::parameters::{Deployed, Parameters};
 use super::step::{Millis, StepKey, StepWhat};
 use super::task::Task;
+use anyhow::{Context, Result, anyhow, bail};
 
 /// Checks that the journal's take-overs are those that the steps require. Returns the deploy that the task took over last.
-pub fn compare_takeovers(
-    task: &Task,
-    steps: &[StepKey],
-    watermark: Millis,
-    parameters: &Parameters,
-) -> Result<u64, String> {
+pub fn compare_takeovers(task: &Task, steps: &[StepKey], watermark: Millis, parameters: &Parameters) -> Result<u64> {
     let mut journal = task.takeovers.iter().peekable();
     let mut walk = Walk {
         parameters,
@@ -34,7 +30,7 @@ pub fn compare_takeovers(
         while let Some(takeover) = journal.next_if(|takeover| takeover.behind.as_ref() == behind) {
             let in_time = |at: Millis| next.map_or(at < watermark, |next| at <= next.time);
             walk.take_over(takeover.number, in_time).map_err(|why| {
-                format!(
+                anyhow!(
                     "{}, the journal has deploy {} take over: {why}",
                     place(),
                     takeover.number
@@ -43,17 +39,17 @@ pub fn compare_takeovers(
         }
         if let Some(next) = next {
             walk.step(next.time)
-                .map_err(|why| format!("{}: {why}; the journal goes on with {:?}", place(), journal.peek()))?;
+                .map_err(|why| anyhow!("{}: {why}; the journal goes on with {:?}", place(), journal.peek()))?;
         }
     }
     match journal.next() {
-        Some(takeover) => Err(format!("the journal has {takeover:?}, and there is no such step")),
+        Some(takeover) => Err(anyhow!("the journal has {takeover:?}, and there is no such step")),
         None => Ok(walk.taken),
     }
 }
 
 /// Checks that the journal names the inputs that trap, and no others.
-pub fn compare_traps(task: &Task, dead_letters: &[DeadLetter]) -> Result<(), String> {
+pub fn compare_traps(task: &Task, dead_letters: &[DeadLetter]) -> Result<()> {
     let trapped = dead_letters.iter();
     let trapped = trapped.filter(|letter| letter.refusal == Refusal::Trapped);
     let must: Vec<_> = trapped
@@ -67,7 +63,7 @@ pub fn compare_traps(task: &Task, dead_letters: &[DeadLetter]) -> Result<(), Str
         .collect();
     match task.trapped == must {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(anyhow!(
             "by the journal these trap: {:?}, and these must: {must:?}",
             task.trapped
         )),
@@ -94,16 +90,16 @@ impl Walk<'_> {
     }
 
     /// Follows a take-over of the journal. `in_time` says whether a deploy of this time may take over here.
-    fn take_over(&mut self, number: u64, in_time: impl Fn(Millis) -> bool) -> Result<(), String> {
+    fn take_over(&mut self, number: u64, in_time: impl Fn(Millis) -> bool) -> Result<()> {
         if number <= self.taken {
             self.go_back(number)?;
         } else {
-            let deploy = self.deploy(number).ok_or("it was not committed")?;
+            let deploy = self.deploy(number).context("it was not committed")?;
             if !in_time(deploy.at) {
-                return Err(format!("it holds from {} on", deploy.at));
+                bail!("it holds from {} on", deploy.at);
             }
             if self.is_known(deploy) {
-                return Err("the task knew that it was withdrawn".to_owned());
+                bail!("the task knew that it was withdrawn");
             }
         }
         self.taken = number;
@@ -111,9 +107,9 @@ impl Walk<'_> {
     }
 
     /// Goes back from a withdrawn deploy. The task knows this withdrawal, and perhaps later ones.
-    fn go_back(&mut self, number: u64) -> Result<(), String> {
+    fn go_back(&mut self, number: u64) -> Result<()> {
         let taken = self.deploy(self.taken).filter(|taken| taken.withdrawn.is_some());
-        let taken = taken.ok_or_else(|| format!("deploy {} was not withdrawn", self.taken))?;
+        let taken = taken.with_context(|| format!("deploy {} was not withdrawn", self.taken))?;
         let first = taken.withdrawn.map_or(0, |order| order + 1).max(self.knows);
         let all = self
             .parameters
@@ -122,7 +118,7 @@ impl Walk<'_> {
             .filter(|deploy| deploy.withdrawn.is_some())
             .count();
         let knows = (first..=all).find(|knows| self.instead(taken, *knows) == number);
-        self.knows = knows.ok_or_else(|| format!("deploy {} is to be replaced by another one", taken.number))?;
+        self.knows = knows.with_context(|| format!("deploy {} is to be replaced by another one", taken.number))?;
         Ok(())
     }
 
@@ -135,11 +131,11 @@ impl Walk<'_> {
     }
 
     /// Takes a step of this time. If a deploy should have taken over and has not, the task knew that it was withdrawn.
-    fn step(&mut self, time: Millis) -> Result<(), String> {
+    fn step(&mut self, time: Millis) -> Result<()> {
         let later = |deploy: &&Deployed| deploy.number > self.taken && deploy.at <= time;
         let passed_over: Vec<_> = self.parameters.deploys.iter().filter(later).collect();
         for deploy in passed_over {
-            let order = deploy.withdrawn.ok_or_else(|| {
+            let order = deploy.withdrawn.with_context(|| {
                 format!(
                     "the step is of deploy {}, and it belongs to deploy {} of {:?}",
                     self.taken, deploy.number, self.parameters.deploys
@@ -148,7 +144,7 @@ impl Walk<'_> {
             self.knows = self.knows.max(order + 1);
         }
         match self.deploy(self.taken).is_some_and(|taken| self.is_known(taken)) {
-            true => Err(format!(
+            true => Err(anyhow!(
                 "the task knows that deploy {} was withdrawn, and goes on with it",
                 self.taken
             )),
@@ -189,7 +185,7 @@ mod tests {
     }
 
     /// Compares a journal for steps at 10, 20 and 60, and a watermark of 100.
-    fn compared(takeovers: &[Takeover], deploys: &[(u64, Millis, Option<usize>)]) -> Result<u64, String> {
+    fn compared(takeovers: &[Takeover], deploys: &[(u64, Millis, Option<usize>)]) -> Result<u64> {
         let task = Task {
             takeovers: takeovers.to_vec(),
             ..Task::default()
@@ -205,7 +201,7 @@ mod tests {
     fn the_journal_names_each_change_of_version_in_its_place() {
         let deploys = [(2, 50, None), (4, 20, None)];
         // The higher number applies, from its earlier time on.
-        assert_eq!(compared(&[at(10, 4)], &deploys), Ok(4));
+        assert_eq!(compared(&[at(10, 4)], &deploys).ok(), Some(4));
         for wrong in [
             vec![],
             vec![at(20, 4)],
@@ -220,10 +216,10 @@ mod tests {
     fn a_task_goes_back_wherever_it_learns_of_a_withdrawal() {
         let deploys = [(2, 20, Some(0))];
         for right in [vec![], vec![at(10, 2), at(10, 1)], vec![at(10, 2), at(60, 1)]] {
-            assert_eq!(compared(&right, &deploys), Ok(1), "{right:?}");
+            assert_eq!(compared(&right, &deploys).ok(), Some(1), "{right:?}");
         }
         // The task may not have learned of it yet.
-        assert_eq!(compared(&[at(10, 2)], &deploys), Ok(2));
+        assert_eq!(compared(&[at(10, 2)], &deploys).ok(), Some(2));
         for wrong in [
             vec![at(10, 1)],
             vec![at(10, 2), at(10, 1), at(20, 2)],
@@ -241,7 +237,10 @@ mod tests {
             behind: None,
             number: 2,
         };
-        assert_eq!(compared(&[second.clone(), at(20, 3), at(60, 1)], &deploys), Ok(1));
+        assert_eq!(
+            compared(&[second.clone(), at(20, 3), at(60, 1)], &deploys).ok(),
+            Some(1)
+        );
         assert!(compared(&[second.clone(), at(20, 3), at(60, 2)], &deploys).is_err());
         // A task that passes over the third deploy has read that the second was withdrawn.
         assert!(compared(std::slice::from_ref(&second), &deploys).is_err());
@@ -261,7 +260,7 @@ mod tests {
                 at(20, to),
             ]
         };
-        assert_eq!(compared(&journal(2), &deploys), Ok(2));
+        assert_eq!(compared(&journal(2), &deploys).ok(), Some(2));
         assert!(compared(&journal(1), &deploys).is_err());
     }
 }

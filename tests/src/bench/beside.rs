@@ -2,6 +2,7 @@
 //!
 //! Rule: a shadow of the same rules must find no difference. If it doesn't keep up, it is dropped and says so.
 
+use anyhow::{Context, Result, anyhow};
 use pelton::deploy::api::{Shadowing, Wish};
 use pelton::deploy::client::DeployClient;
 use pelton::instance::RunningInstance;
@@ -19,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Starts a shadow.
 pub struct Beside {
     client: Arc<DeployClient>,
-    thread: JoinHandle<Result<(), String>>,
+    thread: JoinHandle<Result<()>>,
 }
 
 impl Beside {
@@ -38,15 +39,15 @@ impl Beside {
             begins
                 .deploy(wish, &mut |_, _| {})
                 .map(drop)
-                .map_err(|why| why.to_string())
+                .map_err(anyhow::Error::from)
         });
         Beside { client, thread }
     }
 
     /// What the shadow has found so far.
-    pub fn end(self) -> Result<Shadowing, String> {
-        self.thread.join().map_err(|_| "the author has panicked".to_owned())??;
-        let seen = self.client.diff().map_err(|why| why.to_string())?;
-        seen.ok_or_else(|| "no shadow has run".to_owned())
+    pub fn end(self) -> Result<Shadowing> {
+        self.thread.join().map_err(|_| anyhow!("the author has panicked"))??;
+        let seen = self.client.diff()?;
+        seen.context("no shadow has run")
     }
 }

@@ -8,13 +8,13 @@
 use super::evidence::{self, Evidence};
 use super::lines::same;
 use super::outcomes;
-use super::report::Wrong;
 use super::state;
 use super::topics;
 use super::trials;
 use super::world::World;
 use crate::auditor::{self, Expected};
 use crate::told;
+use anyhow::{Context, Error, Result, anyhow, bail};
 use pelton::error::Failure;
 use pelton::log::embedded::Owned;
 use pelton::record::{Offset, Partition, StepKey};
@@ -28,7 +28,7 @@ use std::time::Duration;
 const RESTORE_STEPS: usize = 10_000;
 
 /// Compares what a task has committed so far. Returns false if a transaction is open, because then nothing can be read.
-pub fn look(world: &mut World, partition: Partition) -> Result<bool, Wrong> {
+pub fn look(world: &mut World, partition: Partition) -> Result<bool> {
     match world.cluster.unsettled() {
         0 => world.with_beginnings(partition, |world| look_from(world, partition)),
         _ => Ok(false),
@@ -36,7 +36,7 @@ pub fn look(world: &mut World, partition: Partition) -> Result<bool, Wrong> {
 }
 
 /// The same, for the beginning that is assumed.
-fn look_from(world: &mut World, partition: Partition) -> Result<bool, Wrong> {
+fn look_from(world: &mut World, partition: Partition) -> Result<bool> {
     let Some(rebuilt) = rebuild(world, partition)? else {
         return Ok(false);
     };
@@ -44,7 +44,7 @@ fn look_from(world: &mut World, partition: Partition) -> Result<bool, Wrong> {
     match told::step(&rebuilt.committed().last)? {
         // Nothing can be due before the first step.
         None if rebuilt.timers().next().is_none() && rebuilt.dump().is_empty() => return Ok(true),
-        None => return Err(format!("task {partition} has state, and has taken no step")),
+        None => bail!("task {partition} has state, and has taken no step"),
         until => task.until = until,
     }
     let expected = audited(world, &task).map_err(|why| of_task(partition, why))?;
@@ -59,7 +59,7 @@ fn look_from(world: &mut World, partition: Partition) -> Result<bool, Wrong> {
 }
 
 /// Compares everything at the end.
-pub fn end(world: &mut World) -> Result<(), Wrong> {
+pub fn end(world: &mut World) -> Result<()> {
     for partition in Partition::all(world.plan.partitions) {
         world.with_beginnings(partition, |world| end_from(world, partition))?;
     }
@@ -71,10 +71,10 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
 }
 
 /// Checks a task at the end, for the beginning that is assumed.
-fn end_from(world: &mut World, partition: Partition) -> Result<(), Wrong> {
+fn end_from(world: &mut World, partition: Partition) -> Result<()> {
     let rebuilt = match rebuild(world, partition)? {
         Some(rebuilt) => rebuilt,
-        None => return Err(format!("task {partition}: its changelog can't be read at the end")),
+        None => bail!("task {partition}: its changelog can't be read at the end"),
     };
     let task = evidence::task(world, partition)?;
     let expected = audited(world, &task).map_err(|why| of_task(partition, why))?;
@@ -83,13 +83,11 @@ fn end_from(world: &mut World, partition: Partition) -> Result<(), Wrong> {
     check_state(&rebuilt, &expected, "rebuilt from the changelog").map_err(|why| of_task(partition, why))?;
     check_offsets(world, &rebuilt)?;
     let wrong = || format!("task {partition} is open nowhere");
-    let open = world.task(partition).ok_or_else(wrong)?;
+    let open = world.task(partition).with_context(wrong)?;
     check_state(open, &expected, "in memory").map_err(|why| of_task(partition, why))?;
     if open.committed() != rebuilt.committed() {
         let (open, rebuilt) = (open.committed(), rebuilt.committed());
-        return Err(format!(
-            "task {partition}: its meta is {open:?}, in the changelog {rebuilt:?}"
-        ));
+        bail!("task {partition}: its meta is {open:?}, in the changelog {rebuilt:?}");
     }
     trials::look(world, partition, &task, &expected).map_err(|why| of_task(partition, why))?;
     world.report.outputs += expected.outputs.len() as u64;
@@ -99,19 +97,19 @@ fn end_from(world: &mut World, partition: Partition) -> Result<(), Wrong> {
 }
 
 /// What a task must have done according to its inputs. Checks that its journal agrees.
-fn audited(world: &World, task: &auditor::Task) -> Result<Expected, Wrong> {
+fn audited(world: &World, task: &auditor::Task) -> Result<Expected> {
     let parameters = evidence::parameters(world)?;
     let expected = auditor::audit(task, &parameters);
     auditor::compare_journal(task, &expected, &parameters)?;
     Ok(expected)
 }
 
-fn of_task(partition: Partition, why: Wrong) -> Wrong {
-    format!("task {partition}: {why}")
+fn of_task(partition: Partition, why: Error) -> Error {
+    anyhow!("task {partition}: {why}")
 }
 
 /// A task, rebuilt from its changelog alone. `None` if a transaction is open in it.
-fn rebuild(world: &World, partition: Partition) -> Result<Option<Task>, Wrong> {
+fn rebuild(world: &World, partition: Partition) -> Result<Option<Task>> {
     let mut restoring = Restoring::begin(world.outside.clone(), world.layout.clone(), partition);
     for _ in 0..RESTORE_STEPS {
         match restoring.step(Duration::ZERO) {
@@ -120,21 +118,21 @@ fn rebuild(world: &World, partition: Partition) -> Result<Option<Task>, Wrong> {
                 let starts = vec![Offset::ZERO; world.config.inputs.len()];
                 let (layout, schedule) = (world.layout.clone(), world.all_versions());
                 let task = Task::open(partition, layout, schedule, restored, &starts);
-                return task.map(Some).map_err(|why| format!("task {partition}: {why}"));
+                return task.map(Some).map_err(|why| anyhow!("task {partition}: {why}"));
             }
             Err(Failure::Retry(_)) => return Ok(None),
-            Err(why) => return Err(format!("task {partition} can't be restored: {why}")),
+            Err(why) => bail!("task {partition} can't be restored: {why}"),
         }
         let (_, stable, end) = topics::offsets(world, world.layout.changelog, partition);
         if stable < end {
             return Ok(None);
         }
     }
-    Err(format!("task {partition}: its restore does not end"))
+    Err(anyhow!("task {partition}: its restore does not end"))
 }
 
 /// Checks that asked questions are pending in committed state: their ids are in the changelog.
-pub fn are_committed(world: &World, asked: Vec<(Partition, LookupId)>) -> Result<(), Wrong> {
+pub fn are_committed(world: &World, asked: Vec<(Partition, LookupId)>) -> Result<()> {
     // Checks only one of them, because reading a changelog is slow.
     let Some((partition, id)) = asked.into_iter().next() else {
         return Ok(());
@@ -153,23 +151,23 @@ pub fn are_committed(world: &World, asked: Vec<(Partition, LookupId)>) -> Result
     // An instance that the group considers dead asks again what the task's new owner has done with, and cut off.
     match lookups::asked_by(&id) {
         Some((step, ..)) if has_committed(world, partition, &step)? => Ok(()),
-        _ => Err(format!("task {partition} has asked {id:?}, and has not committed that")),
+        _ => Err(anyhow!("task {partition} has asked {id:?}, and has not committed that")),
     }
 }
 
 /// Whether a task has committed this step. Also true if nobody can tell now, because a transaction is open in it.
-fn has_committed(world: &World, partition: Partition, step: &StepKey) -> Result<bool, Wrong> {
+fn has_committed(world: &World, partition: Partition, step: &StepKey) -> Result<bool> {
     Ok(rebuild(world, partition)?.is_none_or(|task| task.committed().last >= *step))
 }
 
 /// Checks stores, timers, pending lookups and the last step.
-fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<(), Wrong> {
+fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<()> {
     let last = told::step(&task.committed().last)?;
     if last.as_ref() != expected.steps.last() {
-        return Err(format!(
+        bail!(
             "{which}, its last step is {last:?}, and must be {:?}",
             expected.steps.last()
-        ));
+        );
     }
     let is = state::state_of(task)?;
     let must = state::state_expected(expected);
@@ -177,17 +175,17 @@ fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<(), Wron
 }
 
 /// Checks that the group's offsets are those of the meta.
-fn check_offsets(world: &World, task: &Task) -> Result<(), Wrong> {
+fn check_offsets(world: &World, task: &Task) -> Result<()> {
     let offsets = world.cluster.group_offsets(&world.config.name);
     for (input, meta) in world.config.inputs.iter().zip(&task.committed().inputs) {
         let place = (input.topic.clone(), task.partition());
         // Without any commit, both are missing.
         if offsets.get(&place).is_some_and(|offset| *offset != meta.next) {
-            return Err(format!(
+            bail!(
                 "the group's offset of {place:?} is {:?}, the meta's {}",
                 offsets.get(&place),
                 meta.next
-            ));
+            );
         }
     }
     Ok(())

@@ -5,8 +5,8 @@
 
 use super::acts::{Act, Dawdle, Which};
 use super::mortal::{Fuse, Mortal};
-use super::report::Wrong;
 use super::versions::{self, Bench, DEPLOYED, FRAGILE};
+use anyhow::anyhow;
 use pelton::binding::Layout;
 use pelton::deploy::batch::ControlBatch;
 use pelton::deploy::compile::declared;
@@ -71,12 +71,12 @@ impl DeployClient {
     }
 
     /// Takes the next step. Returns false if it is finished or dead.
-    pub fn step(&mut self) -> std::result::Result<bool, Wrong> {
+    pub fn step(&mut self) -> anyhow::Result<bool> {
         match self.go_on() {
             _ if self.fuse.is_dead() => Ok(false),
             Ok(()) => Ok(!matches!(self.at, At::Done)),
             Err(Failure::Retry(_)) => Ok(true),
-            Err(why) => Err(format!("{} ends by itself: {why}", self.name)),
+            Err(why) => Err(anyhow!("{} ends by itself: {why}", self.name)),
         }
     }
 

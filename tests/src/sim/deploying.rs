@@ -2,12 +2,12 @@
 
 use super::acts::{Act, Which};
 use super::client::{DeployClient, Target};
-use super::report::Wrong;
 use super::world::World;
+use anyhow::Result;
 
 impl World {
     /// Lets an author begin or continue, now and then.
-    pub(super) fn deploy(&mut self) -> Result<(), Wrong> {
+    pub(super) fn deploy(&mut self) -> Result<()> {
         let now = self.clock.now().as_millis() as i64;
         while let Some(act) = self.acts.pop_front_if(|act| act.at <= now) {
             self.begin(act);
@@ -20,7 +20,7 @@ impl World {
     }
 
     /// Deploys everything that is left, one after the other and without faults.
-    pub(super) fn deploy_all(&mut self) -> Result<(), Wrong> {
+    pub(super) fn deploy_all(&mut self) -> Result<()> {
         for process in &self.processes {
             process.bench.refuse(None);
         }
@@ -60,7 +60,7 @@ impl World {
         self.authors.push(client);
     }
 
-    fn step_author(&mut self, index: usize) -> Result<(), Wrong> {
+    fn step_author(&mut self, index: usize) -> Result<()> {
         let mut client = self.authors.swap_remove(index);
         if client.step()? {
             self.authors.push(client);

@@ -2,12 +2,12 @@
 
 use super::decided::decided;
 use super::lines::{same, text};
-use super::report::Wrong;
 use super::topics::read;
 use super::versions;
 use super::world::World;
 use crate::auditor::{self, Enriched, Expected, Record, Refusal};
 use crate::told;
+use anyhow::{Context, Result, anyhow};
 use pelton::log::embedded::Owned;
 use pelton::record::{Offset, Partition, TopicIx};
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +22,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Everything committed that a task has written.
-    pub fn of(world: &World, partition: Partition) -> Result<Evidence, Wrong> {
+    pub fn of(world: &World, partition: Partition) -> Result<Evidence> {
         let mut outputs = BTreeMap::<_, Vec<String>>::new();
         for (key, record) in outputs_of(world) {
             if partition_of(world, &key) != Some(partition) {
@@ -30,7 +30,7 @@ impl Evidence {
             }
             let value = record.value.as_deref().unwrap_or_default();
             let value = auditor::read_enriched(world.plan.format, value);
-            let value = value.ok_or_else(|| format!("output {} can't be read", record.offset))?;
+            let value = value.with_context(|| format!("output {} can't be read", record.offset))?;
             outputs
                 .entry(key)
                 .or_default()
@@ -45,7 +45,7 @@ impl Evidence {
     }
 
     /// Compares it with the auditor. If `all` is false, it only has to be a beginning of what the auditor expects.
-    pub fn check(&self, expected: &Expected, all: bool) -> Result<(), Wrong> {
+    pub fn check(&self, expected: &Expected, all: bool) -> Result<()> {
         let mut must = BTreeMap::<Vec<u8>, Vec<String>>::new();
         for output in &expected.outputs {
             must.entry(output.key.clone())
@@ -71,12 +71,12 @@ impl Evidence {
 }
 
 /// The parameters of a run, with the deploys committed so far.
-pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
+pub fn parameters(world: &World) -> Result<auditor::Parameters> {
     let mut deploys = decided(world)?.committed.into_iter();
     let first = match deploys.next() {
         Some(first) => first.settings,
         // The control topic is still empty.
-        None => told::settings(&versions::settings(world.plan.files[0]).to_string()).ok_or("settings of a file")?,
+        None => told::settings(&versions::settings(world.plan.files[0]).to_string()).context("settings of a file")?,
     };
     Ok(auditor::Parameters {
         format: world.plan.format,
@@ -92,7 +92,7 @@ pub fn parameters(world: &World) -> Result<auditor::Parameters, Wrong> {
 }
 
 /// The inputs and the journal of a task.
-pub fn task(world: &World, partition: Partition) -> Result<auditor::Task, Wrong> {
+pub fn task(world: &World, partition: Partition) -> Result<auditor::Task> {
     let mut task = auditor::Task::default();
     for rank in 0..world.config.inputs.len() {
         let append_time = world.plan.append_time[rank];
@@ -125,12 +125,12 @@ fn expected_letter_line(letter: &auditor::DeadLetter) -> String {
     format!("{} {} {:?}", letter.place.rank, letter.place.offset, letter.refusal)
 }
 
-fn letter_line(letter: &Owned) -> Result<String, Wrong> {
+fn letter_line(letter: &Owned) -> Result<String> {
     let header = |name: &str| {
         let found = letter.headers.iter().rev().find(|(known, _)| known == name);
         found
             .map(|(_, value)| text(value))
-            .ok_or_else(|| format!("a dead letter without {name}"))
+            .with_context(|| format!("a dead letter without {name}"))
     };
     let (topic, offset, reason) = (
         header("pelton.topic")?,
@@ -140,7 +140,7 @@ fn letter_line(letter: &Owned) -> Result<String, Wrong> {
     let rank = ["user-session-events", "user-events", "wallet-events"]
         .iter()
         .position(|known| *known == topic);
-    let rank = rank.ok_or_else(|| format!("a dead letter of topic {topic}"))?;
+    let rank = rank.with_context(|| format!("a dead letter of topic {topic}"))?;
     let refusal = match reason.as_str() {
         "the record has no key" => Refusal::NoKey,
         no_value if no_value.starts_with("the record has no value") => Refusal::NoValue,
@@ -152,9 +152,9 @@ fn letter_line(letter: &Owned) -> Result<String, Wrong> {
 }
 
 /// Checks that the key of every output belongs to a user that some partition has records of.
-pub fn nothing_else(world: &World) -> Result<(), Wrong> {
+pub fn nothing_else(world: &World) -> Result<()> {
     match outputs_of(world).find(|(key, _)| partition_of(world, key).is_none()) {
-        Some((key, record)) => Err(format!("an output for {}, who is nobody: {record:?}", text(&key))),
+        Some((key, record)) => Err(anyhow!("an output for {}, who is nobody: {record:?}", text(&key))),
         None => Ok(()),
     }
 }
@@ -180,7 +180,7 @@ pub struct Output {
 }
 
 /// All outputs of a run that has succeeded: by user, in their order.
-pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
+pub fn results(world: &World) -> Result<Vec<Output>> {
     let mut outputs = vec![];
     let mut expected = BTreeMap::<_, Vec<_>>::new();
     for partition in Partition::all(world.plan.partitions) {
@@ -194,7 +194,7 @@ pub fn results(world: &World) -> Result<Vec<Output>, Wrong> {
         let looked_up = expected.get(&key).and_then(|list| list.get(*place));
         *place += 1;
         outputs.push(Output {
-            looked_up: *looked_up.ok_or("an output that nobody expects")?,
+            looked_up: *looked_up.context("an output that nobody expects")?,
             key,
             timestamp: record.timestamp,
             value: record.value.unwrap_or_default(),

@@ -1,9 +1,8 @@
 //! Lists of lines, which is how what is and what must be are compared.
 
-use super::report::Wrong;
-
+use anyhow::{Result, anyhow};
 /// Checks that two sorted lists of lines are equal. The error names the first lines that differ.
-pub fn same(what: &str, is: &[String], must: &[String]) -> Result<(), Wrong> {
+pub fn same(what: &str, is: &[String], must: &[String]) -> Result<()> {
     if is == must {
         return Ok(());
     }
@@ -14,7 +13,7 @@ pub fn same(what: &str, is: &[String], must: &[String]) -> Result<(), Wrong> {
         .zip(must)
         .position(|(is, must)| is != must)
         .unwrap_or(is.len().min(must.len()));
-    Err(format!(
+    Err(anyhow!(
         "{what} is not what it must be ({} lines, {} expected; the first that differs is number {first}).\nToo much: {extra:#?}\n\
          Missing: {missing:#?}",
         is.len(),

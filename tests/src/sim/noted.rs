@@ -1,12 +1,12 @@
 //! What is noted when an instance starts and after each turn of its workers, so that it can be checked later.
 
-use super::report::Wrong;
 use super::world::World;
+use anyhow::{Result, bail};
 use pelton::record::{Partition, StepKey, TopicIx};
 
 impl World {
     /// Notes what is seen after a turn of a worker.
-    pub(super) fn note_turn(&mut self, number: usize) -> Result<(), Wrong> {
+    pub(super) fn note_turn(&mut self, number: usize) -> Result<()> {
         if let Some(life) = &self.processes[number].life {
             self.budgets.note(number, &life.instance);
         }
@@ -14,7 +14,7 @@ impl World {
     }
 
     /// Notes where the tasks of an instance begin that have not taken a step.
-    fn note_beginnings(&mut self, number: usize) -> Result<(), Wrong> {
+    fn note_beginnings(&mut self, number: usize) -> Result<()> {
         if !self.plan.latest.contains(&true) {
             return Ok(());
         }
@@ -40,9 +40,9 @@ impl World {
                 // It may have been committed by an earlier owner, or have moved on from there without a step.
                 let goes_on = seen.iter().any(|seen| seen[rank] <= *begins);
                 if *begins < ended && !goes_on {
-                    return Err(format!(
+                    bail!(
                         "task {partition} begins at {begins} of an input that ended at {ended} when its instance started"
-                    ));
+                    );
                 }
             }
             seen.push(beginning);
@@ -51,13 +51,13 @@ impl World {
     }
 
     /// Notes where the inputs end while an instance starts.
-    pub(super) fn note_ends(&mut self, number: usize) -> Result<(), Wrong> {
+    pub(super) fn note_ends(&mut self, number: usize) -> Result<()> {
         let mut ends = vec![];
         for rank in 0..self.plan.latest.len() {
             let of_input =
                 Partition::all(self.plan.partitions).map(|partition| self.outside.bounds(TopicIx::at(rank), partition));
             let of_input: Result<Vec<_>, _> = of_input.map(|bounds| bounds.map(|(_, end)| end)).collect();
-            ends.push(of_input.map_err(|why| why.to_string())?);
+            ends.push(of_input?);
         }
         self.processes[number].ends = ends;
         Ok(())
@@ -67,8 +67,8 @@ impl World {
     pub(super) fn with_beginnings<T>(
         &mut self,
         partition: Partition,
-        mut check: impl FnMut(&mut World) -> Result<T, Wrong>,
-    ) -> Result<T, Wrong> {
+        mut check: impl FnMut(&mut World) -> Result<T>,
+    ) -> Result<T> {
         let seen = self.beginnings.seen.get(&partition).cloned().unwrap_or_default();
         let Some((last, others)) = seen.split_last() else {
             return check(self);

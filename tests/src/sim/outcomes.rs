@@ -8,9 +8,9 @@
 
 use super::decided::decided;
 use super::evidence;
-use super::report::Wrong;
 use super::world::World;
 use crate::auditor::{Code, Decided, Deployed};
+use anyhow::{Result, bail};
 use pelton::deploy::protocol::DeployState;
 use pelton::deploy::reader::ControlReader;
 use pelton::record::Partition;
@@ -21,14 +21,14 @@ use std::time::Duration;
 const LONG: u64 = 1_000_000;
 
 /// Checks at the end that every deploy is decided, that every instance knows it, and that no task holds.
-pub fn end(world: &mut World) -> Result<(), Wrong> {
+pub fn end(world: &mut World) -> Result<()> {
     let decided = decided(world)?;
     if let Some(number) = decided.open {
-        return Err(format!("deploy {number} is not decided at the end"));
+        bail!("deploy {number} is not decided at the end");
     }
     let reader = ControlReader::begin(world.outside.clone(), world.layout.clone());
-    let mut reader = reader.map_err(|why| why.to_string())?;
-    reader.catch_up(Duration::ZERO).map_err(|why| why.to_string())?;
+    let mut reader = reader?;
+    reader.catch_up(Duration::ZERO)?;
     let control = reader.control();
     let is: Vec<_> = control
         .committed()
@@ -39,34 +39,29 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
     let must = decided.committed.iter().filter(holds);
     let must: Vec<_> = must.map(|deploy| (deploy.number, deploy.at)).collect();
     if is != must {
-        return Err(format!(
-            "the host says that these deploys hold: {is:?}, and they are {must:?}"
-        ));
+        bail!("the host says that these deploys hold: {is:?}, and they are {must:?}");
     }
     let cancelled = |number: &u64| {
         let known = control.known(*number);
         known.is_some_and(|known| matches!(known.state, DeployState::Cancelled(_)))
     };
     if let Some(number) = decided.cancelled.iter().find(|number| !cancelled(number)) {
-        return Err(format!("deploy {number} is cancelled, and the host does not know it"));
+        bail!("deploy {number} is cancelled, and the host does not know it");
     }
     let withdrawn = |deploy: &&Deployed| deploy.withdrawn.is_some();
     let plain = |deploy: &&Deployed| deploy.settings.code != Code::Fragile;
     if let Some(deploy) = decided.committed.iter().filter(withdrawn).find(plain) {
-        return Err(format!("{deploy:?} was withdrawn, and its rules are never at fault"));
+        bail!("{deploy:?} was withdrawn, and its rules are never at fault");
     }
     for process in &world.processes {
         let Some(life) = &process.life else { continue };
         if life.control() != control {
             let has = life.control();
-            return Err(format!(
-                "instance {} knows of {has:?}, and there is {control:?}",
-                process.name
-            ));
+            bail!("instance {} knows of {has:?}, and there is {control:?}", process.name);
         }
         for status in life.instance.status() {
             if let Some(prepared) = status.rules.prepared {
-                return Err(format!("task {} holds at the end: {prepared:?}", status.partition));
+                bail!("task {} holds at the end: {prepared:?}", status.partition);
             }
         }
     }
@@ -82,14 +77,12 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
             .filter(withdrawn)
             .any(|deploy| deploy.number == journaled)
         {
-            return Err(format!(
-                "task {partition} ends with deploy {journaled}, which was withdrawn"
-            ));
+            bail!("task {partition} ends with deploy {journaled}, which was withdrawn");
         }
         if taken != journaled {
-            return Err(format!(
+            bail!(
                 "task {partition} says that it has taken over deploy {taken}, and by its journal that is {journaled}"
-            ));
+            );
         }
     }
     check_budgets(world, &decided)?;
@@ -103,7 +96,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
 }
 
 /// Checks at the end that no deploy has cost more than it may.
-fn check_budgets(world: &World, decided: &Decided) -> Result<(), Wrong> {
+fn check_budgets(world: &World, decided: &Decided) -> Result<()> {
     let (budget, window) = world.plan.budget;
     // In a replay the traps come from the journal, and nobody counts them.
     if window < LONG || world.acted == 0 {
@@ -124,9 +117,9 @@ fn check_budgets(world: &World, decided: &Decided) -> Result<(), Wrong> {
     for (number, cost) in cost {
         let begun = world.budgets.begun(number);
         if cost > budget * begun && !may_replace(number) {
-            return Err(format!(
+            bail!(
                 "deploy {number} has cost {cost} inputs; its budget is {budget}, and workers have begun to run it {begun} times"
-            ));
+            );
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! Rule: an instance ends when it has waited until its deadline, and never ends sooner for that reason. Only the time
 //! in which it ran counts.
 
-use super::report::Wrong;
+use anyhow::{Result, anyhow, bail};
 use pelton::error::Failure;
 use pelton::instance::command::Claim;
 use pelton::instance::supervisor::{CLOSE_DEADLINE, MAX_STEP, STOP_DEADLINE};
@@ -53,7 +53,7 @@ impl Patience {
 
     /// Judges whether it may continue, or may have ended with this failure. Returns true if it ended because it waited
     /// too long.
-    pub fn judge(&self, ended: Option<&Failure>) -> Result<bool, Wrong> {
+    pub fn judge(&self, ended: Option<&Failure>) -> Result<bool> {
         let since = self.since.values().min().copied().unwrap_or(self.ran);
         let waited = self.ran - since;
         let stops = self.stops.map_or(Duration::ZERO, |stops| self.ran - stops.max(since));
@@ -63,15 +63,15 @@ impl Patience {
             why if why.contains("told to stop, but") => STOP_DEADLINE,
             // Its end is noticed one step later at most.
             _ if waited > CLOSE_DEADLINE + MAX_STEP || stops > STOP_DEADLINE + MAX_STEP => {
-                return Err(format!(
+                bail!(
                     "an instance has waited for its workers for {waited:?}, {stops:?} of it since it was told to stop, and \
                      waits on"
-                ));
+                );
             }
             _ => return Ok(false),
         };
         match waited < deadline {
-            true => Err(format!("an instance has waited for {waited:?} only, and ends: {why}")),
+            true => Err(anyhow!("an instance has waited for {waited:?} only, and ends: {why}")),
             false => Ok(true),
         }
     }

@@ -3,8 +3,8 @@
 use super::instance::Life;
 use super::mortal::Fuse;
 use super::patience::Patience;
-use super::report::Wrong;
 use super::versions::Bench;
+use anyhow::{Result, anyhow};
 use pelton::instance::command::Claim;
 use pelton::record::Offset;
 use pelton::store::memory::Disk;
@@ -55,14 +55,14 @@ impl Process {
     }
 
     /// Moves a restore on. Returns false if it can only wait. Nothing of a task that is open may change on the disk.
-    pub fn restore(&mut self, index: usize) -> Result<bool, Wrong> {
+    pub fn restore(&mut self, index: usize) -> Result<bool> {
         let Some(life) = &mut self.life else { return Ok(false) };
         let (claim, _) = life.instance.restoring(index);
         let records = || self.disk.as_ref().map(|disk| disk.records(claim.partition));
         let (before, open) = (records(), life.instance.task(claim.partition).is_some());
         let goes_on = life.instance.restore(index);
         match open && records() != before {
-            true => Err(format!(
+            true => Err(anyhow!(
                 "the restore for {claim:?} has changed what is stored of a task that is open"
             )),
             false => Ok(goes_on),

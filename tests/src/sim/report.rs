@@ -1,7 +1,4 @@
-//! What a run says when it ends: its numbers, or what went wrong.
-
-/// A description of what went wrong, for people.
-pub type Wrong = String;
+//! The numbers of a run.
 
 /// Counts what has happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

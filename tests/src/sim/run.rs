@@ -3,10 +3,10 @@
 //! Rule: only draws from the seed decide what happens, so the same seed gives the same run.
 
 use super::check;
-use super::report::Wrong;
 use super::topics;
 use super::traffic::START;
 use super::world::World;
+use anyhow::{Result, anyhow};
 use pelton::log::embedded::Record;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const QUIET_ROUNDS: u64 = 12;
 
 impl World {
     /// Runs from the first record until everything is done, with all checks.
-    pub fn run(&mut self) -> Result<(), Wrong> {
+    pub fn run(&mut self) -> Result<()> {
         self.rough()?;
         self.make_good();
         self.good()?;
@@ -29,7 +29,7 @@ impl World {
     }
 
     /// The rough part: anything may happen.
-    fn rough(&mut self) -> Result<(), Wrong> {
+    fn rough(&mut self) -> Result<()> {
         self.clock.advance(Duration::from_millis(self.plan.starts_late as u64));
         let mut idle = 0;
         for _ in 0..ROUGH_STEPS {
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// The good part: runs until nothing is left to do.
-    fn good(&mut self) -> Result<(), Wrong> {
+    fn good(&mut self) -> Result<()> {
         let (mut quiet, mut through, mut written) = (0, 0, 0);
         for _ in 0..GOOD_ROUNDS {
             self.report.steps += 1;
@@ -76,14 +76,14 @@ impl World {
             let jump = if quiet > 3 { 2_000 } else { 211 };
             self.clock.advance(Duration::from_millis(jump));
         }
-        Err(format!(
+        Err(anyhow!(
             "no end: after {GOOD_ROUNDS} rounds there still waits\n{}",
             self.waits_for().join("\n")
         ))
     }
 
     /// Gives everyone in a process one turn.
-    fn round(&mut self, number: usize) -> Result<(), Wrong> {
+    fn round(&mut self, number: usize) -> Result<()> {
         self.start(number)?;
         if let Some(life) = &mut self.processes[number].life {
             let done = life.instance.member();

@@ -5,15 +5,15 @@
 
 use super::instance::{Life, Parts};
 use super::mortal::Mortal;
-use super::report::Wrong;
 use super::service::Desk;
 use super::world::World;
+use anyhow::{Result, bail};
 use pelton::error::Failure;
 use pelton::log::Log;
 use std::sync::Arc;
 
 impl World {
-    pub(super) fn supervise(&mut self, number: usize) -> Result<(), Wrong> {
+    pub(super) fn supervise(&mut self, number: usize) -> Result<()> {
         let process = &mut self.processes[number];
         let Some(life) = &mut process.life else { return Ok(()) };
         let now = self.clock.now();
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Starts a process if it is down.
-    pub(super) fn start(&mut self, number: usize) -> Result<(), Wrong> {
+    pub(super) fn start(&mut self, number: usize) -> Result<()> {
         let process = &mut self.processes[number];
         if process.life.is_some() {
             return Ok(());
@@ -84,14 +84,14 @@ impl World {
     }
 
     /// A process ends with this failure. Returns an error if it must not end that way.
-    pub(super) fn ended(&mut self, number: usize, why: &Failure) -> Result<(), Wrong> {
+    pub(super) fn ended(&mut self, number: usize, why: &Failure) -> Result<()> {
         let process = &self.processes[number];
         let text = why.to_string();
         let refused = process.bench.has_refused() && text.contains("don't fit this instance");
         if process.fuse.is_dead() {
             self.report.fuses += 1;
         } else if !refused {
-            return Err(format!("instance {} ends by itself: {why}", process.name));
+            bail!("instance {} ends by itself: {why}", process.name);
         }
         if self.trace {
             println!("{:?} instance {number} ends: {why}", self.clock.now());

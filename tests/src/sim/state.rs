@@ -1,14 +1,14 @@
 //! A task's state in the auditor's terms, as lines to compare.
 
 use super::lines::text;
-use super::report::Wrong;
 use crate::auditor::{self, Expected, StepWhat};
 use crate::told::{pending_name, place_name, step};
+use anyhow::{Context, Result};
 use pelton::state::Stored;
 use pelton::task::Task;
 
 /// The stores, timers and lookups of a task, as sorted lines.
-pub fn state_of(task: &Task) -> Result<Vec<String>, Wrong> {
+pub fn state_of(task: &Task) -> Result<Vec<String>> {
     let mut lines = vec![];
     for stored in task.dump() {
         let Stored {
@@ -24,7 +24,10 @@ pub fn state_of(task: &Task) -> Result<Vec<String>, Wrong> {
                 // The store has the same schema as the output.
                 let framed = [&[0, 0, 0, 0, 4], value.as_slice()].concat();
                 let read = auditor::read_enriched(auditor::Format::Avro, &framed);
-                format!("{:?}", read.ok_or_else(|| format!("a value of {store} can't be read"))?)
+                format!(
+                    "{:?}",
+                    read.with_context(|| format!("a value of {store} can't be read"))?
+                )
             }
             _ => format!("{value:?}"),
         };

@@ -10,26 +10,26 @@
 //! knows nothing of shadows.
 
 use super::evidence;
-use super::report::Wrong;
 use super::versions;
 use super::world::World;
 use crate::auditor::{
     self, Code, Event, Expected, Millis, NEVER, Parameters, Refusal, Settings, StepKey, StepWhat, Task,
 };
+use anyhow::{Context, Result, anyhow, bail};
 use pelton::deploy::reader::ControlReader;
 use pelton::record::Partition;
 use pelton::shadow::{Counts, ShadowReport, ShadowState};
 use std::time::Duration;
 
 /// Compares the reports of a task's shadow with what the task has done.
-pub fn look(world: &World, partition: Partition, task: &Task, expected: &Expected) -> Result<(), Wrong> {
+pub fn look(world: &World, partition: Partition, task: &Task, expected: &Expected) -> Result<()> {
     for process in &world.processes {
         let trial = process.life.as_ref().and_then(|life| life.shadow());
         let Some(trial) = trial else { continue };
         let Some(report) = trial.reports().remove(&partition) else {
             continue;
         };
-        let version = versions::of(&trial.plan.wiring.rules.version().0).ok_or("a shadow that nobody has begun")?;
+        let version = versions::of(&trial.plan.wiring.rules.version().0).context("a shadow that nobody has begun")?;
         let trial = Trial {
             task,
             expected,
@@ -37,10 +37,11 @@ pub fn look(world: &World, partition: Partition, task: &Task, expected: &Expecte
             rules: &versions::does(version),
             report: &report,
         };
-        let wrong = |why| {
-            format!(
+        let wrong = |why: anyhow::Error| {
+            anyhow!(
                 "the shadow {:?} on instance {}: {why}: {report:#?}",
-                trial.rules, process.name
+                trial.rules,
+                process.name
             )
         };
         trial.compare().map_err(wrong)?;
@@ -49,10 +50,10 @@ pub fn look(world: &World, partition: Partition, task: &Task, expected: &Expecte
 }
 
 /// Checks at the end what the control topic says about the last shadow.
-pub fn end(world: &mut World) -> Result<(), Wrong> {
+pub fn end(world: &mut World) -> Result<()> {
     let reader = ControlReader::begin(world.outside.clone(), world.layout.clone());
-    let mut reader = reader.map_err(|why| why.to_string())?;
-    reader.catch_up(Duration::ZERO).map_err(|why| why.to_string())?;
+    let mut reader = reader?;
+    reader.catch_up(Duration::ZERO)?;
     let shadows = reader.control().shadows();
     world.report.shadows += shadows.count();
     let Some(last) = shadows.last() else { return Ok(()) };
@@ -64,9 +65,7 @@ pub fn end(world: &mut World) -> Result<(), Wrong> {
         let runs =
             trial.is_some_and(|trial| trial.plan.number == last.number() && trial.reports().contains_key(partition));
         if report.standing == ShadowState::Running && last.over.is_none() && !runs {
-            return Err(format!(
-                "task {partition} has no shadow, and the control topic says that it has one: {report:#?}"
-            ));
+            bail!("task {partition} has no shadow, and the control topic says that it has one: {report:#?}");
         }
     }
     Ok(())
@@ -82,7 +81,7 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn compare(&self) -> Result<(), Wrong> {
+    fn compare(&self) -> Result<()> {
         let Some(to) = self.report.to else {
             return Ok(());
         };
@@ -109,7 +108,7 @@ impl Trial<'_> {
     }
 
     /// Compares what the shadow did with these live rules.
-    fn compare_rules(&self, live: &Settings) -> Result<(), Wrong> {
+    fn compare_rules(&self, live: &Settings) -> Result<()> {
         let seen = &self.report.seen;
         let relabelled = Settings {
             label: live.label.clone(),
@@ -125,7 +124,7 @@ impl Trial<'_> {
         };
         right
             .then_some(())
-            .ok_or_else(|| format!("it does something else than {live:?}"))
+            .with_context(|| format!("it does something else than {live:?}"))
     }
 
     /// The times of the records on which fragile rules trap.
@@ -159,12 +158,7 @@ fn live_of(counts: &Counts) -> u64 {
 
 /// Checks that as many were seen as there are at these times within a span. What is at its edges, and what is not sure to
 /// come in the order of time, may have been seen or not.
-fn between(
-    what: &str,
-    seen: u64,
-    times: impl Iterator<Item = (Millis, bool)>,
-    span: (Millis, Millis),
-) -> Result<(), Wrong> {
+fn between(what: &str, seen: u64, times: impl Iterator<Item = (Millis, bool)>, span: (Millis, Millis)) -> Result<()> {
     let (from, to) = span;
     let times: Vec<_> = times.filter(|(time, _)| (from..=to).contains(time)).collect();
     let least = times
@@ -173,7 +167,7 @@ fn between(
         .count() as u64;
     match (least..=times.len() as u64).contains(&seen) {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(anyhow!(
             "it has seen {seen} {what}, and there were {least} to {}",
             times.len()
         )),

@@ -6,8 +6,8 @@
 use super::check;
 use super::dice::Dice;
 use super::plan::Chaos;
-use super::report::Wrong;
 use super::world::World;
+use anyhow::Result;
 use pelton::log::embedded::{CallKind, Fate, FetchCall, Truth, TxnCall};
 use pelton::record::Partition;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl World {
     }
 
     /// Lets something bad happen to a process, now and then.
-    pub(super) fn trouble(&mut self) -> Result<(), Wrong> {
+    pub(super) fn trouble(&mut self) -> Result<()> {
         let chaos = self.plan.chaos;
         if self.dice.chance(chaos.looks) {
             let partition = Partition::at(self.dice.below(self.plan.partitions as usize));

@@ -3,15 +3,15 @@
 //! Rule: every order in which the threads of the instances could run can come up, and the seed draws one.
 
 use super::check;
-use super::report::Wrong;
 use super::world::World;
+use anyhow::Result;
 use pelton::clock::Now;
 use pelton::task::restore::RestoreQuestion;
 use std::time::Duration;
 
 impl World {
     /// Gives someone a turn. Returns whether something was done.
-    pub(super) fn step(&mut self) -> Result<bool, Wrong> {
+    pub(super) fn step(&mut self) -> Result<bool> {
         let number = self.dice.below(self.processes.len());
         let unsettled = self.cluster.unsettled();
         if unsettled > 0 && self.dice.chance(0.1) {
@@ -67,7 +67,7 @@ impl World {
 
     /// Gives one of a process's restores some turns, until one of its questions takes long. Returns whether something was
     /// done.
-    fn step_restore(&mut self, number: usize, now: Now) -> Result<bool, Wrong> {
+    fn step_restore(&mut self, number: usize, now: Now) -> Result<bool> {
         let process = &mut self.processes[number];
         let restores = process.restores();
         let index = self.dice.below(restores);
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Gives one of a process's workers a turn. Returns whether something was done.
-    fn step_worker(&mut self, number: usize, now: Now) -> Result<bool, Wrong> {
+    fn step_worker(&mut self, number: usize, now: Now) -> Result<bool> {
         let process = &mut self.processes[number];
         let Some(life) = &mut process.life else {
             return Ok(false);

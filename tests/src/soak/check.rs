@@ -78,8 +78,8 @@ pub fn all(
             known.insert(deploy.version);
         }
     }
-    let said = told::control(control.into_iter(), |deploy| versions.of(deploy)).map_err(anyhow::Error::msg)?;
-    let decided = auditor::decide(&said, PARTITIONS as usize).map_err(anyhow::Error::msg)?;
+    let said = told::control(control.into_iter(), |deploy| versions.of(deploy))?;
+    let decided = auditor::decide(&said, PARTITIONS as usize)?;
     ensure!(decided.open.is_none(), "deploy {:?} is not decided", decided.open);
     let withdrawn = decided.committed.iter().find(|deploy| deploy.withdrawn.is_some());
     ensure!(
@@ -100,7 +100,7 @@ pub fn all(
         let mut task = inputs(traffic, partition);
         let entries = journal.iter().filter(of_task);
         let entries = entries.map(|read| read.value.clone().unwrap_or_default());
-        let wrong = |why: String| anyhow::anyhow!("task {partition}: {why}");
+        let wrong = |why| anyhow::anyhow!("task {partition}: {why}");
         told::journal(&mut task, entries, &parameters, |version| known.contains(version)).map_err(wrong)?;
         let expected = audit(&task, &parameters);
         auditor::compare_journal(&task, &expected, &parameters).map_err(wrong)?;

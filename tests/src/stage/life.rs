@@ -4,6 +4,7 @@
 
 use super::pipeline::{Stage, alive};
 use super::time::{Millis, START};
+use anyhow::Result;
 use pelton::config::Config;
 use pelton::error::Failure;
 use pelton::record::Partition;
@@ -40,17 +41,16 @@ impl Stage {
     }
 
     /// Deploys new rules, or new settings. The error says why they are refused; then the old ones keep running.
-    pub fn deploy(&mut self, component: &[u8], settings: Value) -> Result<(), String> {
+    pub fn deploy(&mut self, component: &[u8], settings: Value) -> Result<()> {
         let prepared = self.engine.prepare(component, settings);
-        alive(self.engine.activate(prepared.map_err(|why| why.to_string())?));
+        alive(self.engine.activate(prepared?));
         Ok(())
     }
 
     /// Like [`deploy`](Stage::deploy), from this event time on.
-    pub fn deploy_at(&mut self, component: &[u8], settings: Value, at: Millis) -> Result<(), String> {
+    pub fn deploy_at(&mut self, component: &[u8], settings: Value, at: Millis) -> Result<()> {
         let prepared = self.engine.prepare(component, settings);
-        self.engine
-            .activate_at(prepared.map_err(|why| why.to_string())?, START + at);
+        self.engine.activate_at(prepared?, START + at);
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Stage {
 
 impl Stage {
     /// Runs these rules as a shadow of the live ones, for this long in event time. The error says why they are refused.
-    pub fn shadow(&mut self, component: &[u8], settings: Value, duration: Millis) -> Result<(), String> {
+    pub fn shadow(&mut self, component: &[u8], settings: Value, duration: Millis) -> Result<()> {
         self.shadow_within(component, settings, duration, ShadowLimits::default())
     }
 
@@ -100,10 +100,9 @@ impl Stage {
         settings: Value,
         duration: Millis,
         bounds: ShadowLimits,
-    ) -> Result<(), String> {
+    ) -> Result<()> {
         let prepared = self.engine.prepare(component, settings);
-        self.engine
-            .shadow(prepared.map_err(|why| why.to_string())?, duration, bounds);
+        self.engine.shadow(prepared?, duration, bounds);
         Ok(())
     }
 

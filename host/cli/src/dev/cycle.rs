@@ -15,6 +15,7 @@ use super::tell::Telling;
 use crate::exit::Trouble;
 use crate::rules::via::Via;
 use crate::test;
+use anyhow::{Result, bail};
 use pelton::testkit::{Compiler, Scenario, Setup};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -93,14 +94,14 @@ impl<'a> Cycle<'a> {
         }
         // The build may have used files outside of the folder.
         if let Err(why) = saves.follow(self.project.sources(self.built.as_ref())) {
-            tell.block(&why);
+            tell.block(&why.to_string());
         }
         let Some(built) = self.built.clone() else {
             return Err(End::Told);
         };
         let stands = match self.project.read() {
             Ok(stands) => stands,
-            Err(why) => return Err(self.remains(tell, "config", &why, "not deployed")),
+            Err(why) => return Err(self.remains(tell, "config", &why.to_string(), "not deployed")),
         };
         let first = self.first.get_or_insert_with(|| stands.settings.clone());
         let own = self.dev.is_own();
@@ -252,7 +253,7 @@ impl<'a> Cycle<'a> {
                 tell.end("unchanged", "it runs already");
                 return Ok(());
             }
-            Err(why) => return Err(self.remains(tell, "refused", &why, "not deployed")),
+            Err(Trouble(_, why)) => return Err(self.remains(tell, "refused", &why, "not deployed")),
         }
         match live.swap(&wanted.rules, &self.manner, saves, tell) {
             Swapped::Runs(promoted) => {
@@ -295,9 +296,9 @@ impl<'a> Cycle<'a> {
     }
 
     /// Called now and then while nothing is saved. Fails if there is no way to go on.
-    pub fn look(&mut self, tell: &mut Telling<'_>) -> Result<(), String> {
+    pub fn look(&mut self, tell: &mut Telling<'_>) -> Result<()> {
         if self.demo.as_mut().is_some_and(Demo::has_ended) {
-            return Err("the demo has ended: see above".into());
+            bail!("the demo has ended: see above");
         }
         if let (Some(live), Some(number)) = (&self.live, self.deployed)
             && let Some(why) = live.withdrawn(number)

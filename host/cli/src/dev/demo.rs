@@ -4,6 +4,7 @@
 
 use super::build::end;
 use super::saves::{Interrupt, Saves};
+use anyhow::{Result, anyhow, bail};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ impl Demo {
     /// Starts the demo, and waits until it runs. Calls `building` if it must be built first.
     pub fn start(start: &Start<'_>, saves: &mut Saves, building: &mut dyn FnMut()) -> Result<Demo, Unstarted> {
         let failed = |why: String| Unstarted::Failed(why);
-        let mut command = program(building).map_err(failed)?;
+        let mut command = program(building).map_err(|why| failed(why.to_string()))?;
         command.arg("--attached").arg("--file").arg(start.pipeline);
         command.args(["--http", &start.http.to_string()]);
         let own = format!("rules.file={}", start.component.display());
@@ -117,8 +118,8 @@ impl Drop for Demo {
 }
 
 /// The program next to this one whose name ends with `-demo`, or else the one that cargo builds in the clone.
-fn program(building: &mut dyn FnMut()) -> Result<Command, String> {
-    let own = std::env::current_exe().map_err(|why| format!("this program can't be found: {why}"))?;
+fn program(building: &mut dyn FnMut()) -> Result<Command> {
+    let own = std::env::current_exe().map_err(|why| anyhow!("this program can't be found: {why}"))?;
     let name = own.file_name().and_then(|name| name.to_str()).unwrap_or("pelton");
     let beside = own.with_file_name(format!("{name}-demo"));
     if beside.is_file() {
@@ -126,11 +127,11 @@ fn program(building: &mut dyn FnMut()) -> Result<Command, String> {
     }
     let clone = PathBuf::from(CLONE);
     if !clone.join("demo/Cargo.toml").is_file() {
-        return Err(format!(
+        bail!(
             "there is no demo: neither {} nor the clone that this program was built in; start a pipeline, and name it: \
              pelton dev --to http://127.0.0.1:9464",
             beside.display()
-        ));
+        );
     }
     building();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

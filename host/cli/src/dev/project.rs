@@ -6,6 +6,7 @@ use super::args::Dev;
 use super::built::{Built, target_folder};
 use super::change::Sources;
 use crate::test;
+use anyhow::{Result, anyhow, bail};
 use pelton::config::{Config, SchemaSource};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,21 +48,21 @@ pub struct Fixed {
 
 impl Project {
     /// Finds the project, as the arguments say. The error says what is missing and how to name it.
-    pub fn find(dev: &Dev) -> Result<Project, String> {
+    pub fn find(dev: &Dev) -> Result<Project> {
         let found = |path: &Path| {
             let found = path.canonicalize();
-            found.map_err(|why| format!("{} can't be read: {why}", path.display()))
+            found.map_err(|why| anyhow!("{} can't be read: {why}", path.display()))
         };
         let folder = found(&dev.folder)?;
         if !folder.join("Cargo.toml").is_file() {
-            return Err(format!(
+            bail!(
                 "there is no Cargo.toml in {}; name the folder of the rules' crate: pelton dev FOLDER (`pelton new` makes one)",
                 dev.folder.display()
-            ));
+            );
         }
         let pipeline = match &dev.pipeline {
             Some(file) => found(file)?,
-            None => test::nearest(&folder).map_err(|why| why.to_string())?,
+            None => test::nearest(&folder)?,
         };
         let scenarios = match dev.scenarios.is_empty() {
             true => vec![folder.join("scenarios")],
@@ -81,15 +82,15 @@ impl Project {
         Ok(project)
     }
 
-    fn config(&self) -> Result<Config, String> {
+    fn config(&self) -> Result<Config> {
         Config::load(&self.pipeline, &self.sets).map_err(|findings| {
             let lines = findings.iter().map(|finding| format!("\n{finding}"));
-            format!("{}:{}", self.pipeline.display(), lines.collect::<String>())
+            anyhow!("{}:{}", self.pipeline.display(), lines.collect::<String>())
         })
     }
 
     /// Reads the files. The error says everything that must be fixed.
-    pub fn read(&self) -> Result<Stands, String> {
+    pub fn read(&self) -> Result<Stands> {
         let mut config = self.config()?;
         let settings = config.rules.settings.take();
         config.rules.file = PathBuf::new();
@@ -109,7 +110,7 @@ impl Project {
             match test::inside(path) {
                 Ok(its) => scenarios.extend(its),
                 Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
-                Err(why) => return Err(format!("{} can't be read: {why}", path.display())),
+                Err(why) => bail!("{} can't be read: {why}", path.display()),
             }
         }
         Ok(Stands {

@@ -3,6 +3,7 @@
 //! Rule: a save during another step is not lost. It interrupts that step and is handled next.
 
 use super::change::{Meaning, Sources, over};
+use anyhow::{Result, anyhow};
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
@@ -75,7 +76,7 @@ pub struct Saves {
 
 impl Saves {
     /// Starts without watching anything. The first of `signals` means to stop. Fails if the system can't watch files.
-    pub fn new(signals: Receiver<()>) -> Result<Saves, String> {
+    pub fn new(signals: Receiver<()>) -> Result<Saves> {
         let (sender, inbox) = channel();
         let told = sender.clone();
         let watcher = notify::recommended_watcher(move |event| tell(event, &told));
@@ -87,7 +88,7 @@ impl Saves {
         });
         Ok(Saves {
             inbox,
-            watcher: watcher.map_err(|why| format!("files can't be watched: {why}"))?,
+            watcher: watcher.map_err(|why| anyhow!("files can't be watched: {why}"))?,
             watched: BTreeSet::new(),
             sources: Sources::default(),
             begun: Instant::now(),
@@ -97,13 +98,13 @@ impl Saves {
     }
 
     /// Watches these sources from now on. Fails if something can't be watched.
-    pub fn follow(&mut self, sources: Sources) -> Result<(), String> {
+    pub fn follow(&mut self, sources: Sources) -> Result<()> {
         self.sources = sources;
         self.watch()
     }
 
     /// Watches what is not watched yet.
-    fn watch(&mut self) -> Result<(), String> {
+    fn watch(&mut self) -> Result<()> {
         for (folder, whole) in folders(&self.sources) {
             if self.watched.contains(&(folder.clone(), whole)) || !folder.is_dir() {
                 continue;
@@ -113,7 +114,7 @@ impl Saves {
                 false => RecursiveMode::NonRecursive,
             };
             let watched = self.watcher.watch(&folder, mode);
-            watched.map_err(|why| format!("{} can't be watched: {why}", folder.display()))?;
+            watched.map_err(|why| anyhow!("{} can't be watched: {why}", folder.display()))?;
             self.watched.insert((folder, whole));
         }
         Ok(())

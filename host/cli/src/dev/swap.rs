@@ -112,8 +112,8 @@ impl Live {
     }
 
     /// The status of the pipeline.
-    pub fn status(&self) -> Result<RulesStatus, String> {
-        self.via.status().map_err(|trouble| trouble.1)
+    pub fn status(&self) -> Result<RulesStatus, Trouble> {
+        self.via.status()
     }
 
     /// Why a deploy was withdrawn, if it was. Always `None` where asking would be expensive.
@@ -126,7 +126,7 @@ impl Live {
     }
 
     /// Whether this runs, or is about to.
-    pub fn has(&self, wanted: &Wanted) -> Result<bool, String> {
+    pub fn has(&self, wanted: &Wanted) -> Result<bool, Trouble> {
         let running = self.status()?;
         let component = pelton::rules::Version(pelton::deploy::compile::hash(&wanted.component)).to_string();
         let last = running.deploys.iter().rev().find(|known| known.state == "committed");
