@@ -9,7 +9,7 @@ use anyhow::bail;
 use pelton::config::Config;
 use pelton::deploy::view::DeployView;
 use pelton::instance::RunningInstance;
-use pelton::log::embedded::{Embedded, Record};
+use pelton::log::embedded::{Embedded, NewRecord};
 use pelton::metrics::{Metrics, TaskMetrics};
 use pelton::record::{NEVER, Partition};
 use pelton::registry::Schemas;
@@ -133,7 +133,7 @@ impl Demo {
                 if !self.traffic.contains(&item.stream) {
                     continue;
                 }
-                let record = Record {
+                let record = NewRecord {
                     key: Some(item.key),
                     value: Some(item.value),
                     timestamp: item.timestamp,

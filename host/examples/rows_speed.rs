@@ -6,7 +6,7 @@
 //! every ten events, a session (1 day) and a user are written. Epochs have 27,500 events, and batches have 250.
 
 use fastrand::Rng;
-use pelton::record::{Cell, FOREVER, Millis};
+use pelton::record::{FOREVER, Millis, StoreEntry};
 use pelton::state::delta::Delta;
 use pelton::state::rows::{Cursor, Dirty, RowSlot, Rows, ScanRange, hash};
 
@@ -49,8 +49,8 @@ struct Task {
     hits: usize,
 }
 
-fn cell(expires: Millis, value: &[u8]) -> Cell<'_> {
-    Cell {
+fn cell(expires: Millis, value: &[u8]) -> StoreEntry<'_> {
+    StoreEntry {
         schema: 1,
         expires,
         value,
@@ -82,7 +82,7 @@ impl Task {
         }
     }
 
-    fn put(&mut self, slot: RowSlot, store: u16, entry: &[u8], cell: Cell<'_>) {
+    fn put(&mut self, slot: RowSlot, store: u16, entry: &[u8], cell: StoreEntry<'_>) {
         self.rows.put(slot, store, entry, cell);
         self.delta.put(self.rows.key(slot), store, entry, cell);
     }
@@ -93,7 +93,7 @@ impl Task {
             1 => self.put(slot, SESSION, &event.id, cell(now + DAY, &[3; 80])),
             2 => self.put(slot, USER, b"", cell(FOREVER, &[2; 60])),
             _ => {
-                let live = |cell: Option<Cell<'_>>| usize::from(cell.is_some_and(|c| now < c.expires));
+                let live = |cell: Option<StoreEntry<'_>>| usize::from(cell.is_some_and(|c| now < c.expires));
                 let seen = live(self.rows.get(slot, SEEN, &event.id));
                 self.hits += seen;
                 if seen == 0 {

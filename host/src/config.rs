@@ -16,7 +16,7 @@ mod topics;
 mod units;
 
 pub(crate) use finding::without_password;
-pub use finding::{Finding, Level};
+pub use finding::{Finding, Severity};
 pub use pipeline::{
     Budget, Config, EpochConfig, Format, InputConfig, LogFormat, LookupConfig, OnDataLoss, OutputConfig, RulesFile,
     SchemaSource, StartAt, StateConfig, TimeSource, TopicsConfig,

@@ -7,7 +7,7 @@
 
 mod health;
 mod prune;
-mod refused;
+mod refusal;
 mod rules;
 mod shadow;
 mod surface;
@@ -15,7 +15,7 @@ mod surface;
 mod tests;
 
 pub use health::{Health, TaskCondition, TaskHealth};
-pub use refused::Refused;
+pub use refusal::Refusal;
 pub use rules::{COMPONENT_TYPE, WISH_HEADER};
 pub use surface::Surface;
 
@@ -25,7 +25,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use refused::refuse;
+use refusal::refuse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;

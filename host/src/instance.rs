@@ -9,24 +9,24 @@
 
 pub mod command;
 pub mod driven;
+pub mod environment;
 mod health;
 mod member;
 mod memory;
 pub mod preflight;
 mod restore;
 mod running;
-pub mod seat;
 mod signal;
-pub mod site;
 mod start;
 pub mod supervisor;
 mod surface;
 mod tasks;
 mod threads;
+pub mod worker_runner;
 
+pub use environment::{Stores, transactional_id};
 pub use running::{InstanceParts, RunningInstance};
 pub use signal::stop_signal;
-pub use site::{Stores, transactional_id};
 #[cfg(feature = "kafka")]
 pub use start::kafka;
 pub use start::{client, output_partitions, run, run_on, schemas};

@@ -9,4 +9,4 @@ mod position;
 pub mod watermark;
 
 pub use address::{Offset, Partition, Rank, TopicIx};
-pub use position::{Cell, FOREVER, Millis, NEVER, Number, Span, Stay, StepKey, VersionId};
+pub use position::{FOREVER, Millis, NEVER, Number, Span, Stay, StepKey, StoreEntry, VersionId};

@@ -12,7 +12,7 @@ mod compiled;
 mod engine;
 mod inside;
 mod load;
-mod refused;
+mod rules_error;
 mod sandbox;
 mod trap;
 mod verify;
@@ -25,7 +25,7 @@ pub use crate::wit::{
 };
 pub use compiled::{Rules, SandboxLimits};
 pub use engine::{Engine, EngineError};
-pub use refused::Refused;
+pub use rules_error::RulesError;
 pub use sandbox::Sandbox;
 pub use trap::{Trap, TrapKind};
 pub use verify::{MAX_CELL, MAX_EFFECTS, MAX_ENTRY, MAX_OUTPUT, MAX_REASON, MAX_TAG, Wrong, verify};

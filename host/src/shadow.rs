@@ -30,6 +30,6 @@ pub use feed::{Begin, Feed};
 pub use link::Link;
 pub use player::Player;
 pub use report::{Counts, Difference, EffectKind, FieldDifference, Origin, Seen, ShadowReport, ShadowState, Trapped};
-pub use run::Shadow;
+pub use run::TaskShadow;
 pub use tape::Tape;
 pub use trial::{Plan, Trial};

@@ -13,7 +13,7 @@
 //! Two functions change state without the delta, and each says so: [`replay`](TaskState::replay) applies what a delta
 //! already contains, and [`commit_unlogged`](TaskState::commit_unlogged) is for a shadow, whose state has no changelog.
 
-mod aside;
+mod bookkeeping;
 pub mod delta;
 mod dump;
 mod ids;
@@ -30,7 +30,7 @@ pub mod undo;
 mod unknown;
 mod view;
 
-pub use dump::Stored;
+pub use dump::DumpedEntry;
 pub use lifecycle::SealedDelta;
 pub use task_state::{EffectTarget, TaskState, Undeclared};
 pub use unknown::Unknown;

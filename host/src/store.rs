@@ -22,7 +22,7 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 
-pub use cache::Store;
+pub use cache::LocalStore;
 pub use directory::Directory;
 #[cfg(feature = "rocks")]
 pub use rocks::Rocks;

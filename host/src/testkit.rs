@@ -25,13 +25,13 @@ mod shadow;
 mod stage;
 mod time;
 
-pub use crate::state::Stored;
+pub use crate::state::DumpedEntry;
 pub use compiler::Compiler;
 pub use diff::{differences, words};
 pub use error::ScenarioError;
 pub use life::PreparedRules;
 pub use look::{DeadLetter, RunOutcome, Sent, Timer};
-pub use scenario::{Question, Scenario};
+pub use scenario::{Scenario, WaitingLookup};
 pub use script::{Script, Which};
 pub use setup::{Dice, MakeServices, Setup, Way};
 pub use stage::Stage;

@@ -28,14 +28,14 @@ pub trait StateReader: Default + Send + 'static {
 }
 
 /// The exports of an instance of a component.
-pub struct Rules {
+pub struct Exports {
     describe: Func,
     process: Func,
 }
 
-impl Rules {
+impl Exports {
     /// Finds the exports. Fails if one is missing or has the wrong type.
-    pub fn new(mut store: impl AsContextMut, instance: &Instance) -> Result<Rules> {
+    pub fn new(mut store: impl AsContextMut, instance: &Instance) -> Result<Exports> {
         let mut find = |name: &str| {
             let missing = || wasmtime::Error::msg(format!("no exported function `{name}`"));
             instance.get_func(&mut store, name).ok_or_else(missing)
@@ -46,7 +46,7 @@ impl Rules {
         checked.map_err(|error| error.context("function `describe`"))?;
         let checked = process.typed::<(&Batch,), (Effects,)>(&store);
         checked.map_err(|error| error.context("function `process`"))?;
-        Ok(Rules { describe, process })
+        Ok(Exports { describe, process })
     }
 
     /// Calls `describe`.

@@ -42,10 +42,10 @@ fn cargo(folder: &Path, profile: &str) -> PathBuf {
     let output = build
         .output()
         .unwrap_or_else(|why| panic!("cargo does not start: {why}"));
-    let said = String::from_utf8_lossy(&output.stderr);
+    let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "the rules in {} don't build:\n{said}",
+        "the rules in {} don't build:\n{errors}",
         folder.display()
     );
     // Cargo prints one message per line. The last artifact that is a component belongs to the package.

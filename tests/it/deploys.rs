@@ -6,7 +6,7 @@ mod shadow;
 
 use fleet::{Fleet, PARTITIONS, component, eventually, long, short};
 use parking_lot::Mutex;
-use pelton::deploy::api::{Back, Deployed, Wish};
+use pelton::deploy::api::{Back, DeployRequest, Deployed};
 use pelton::instance::RunningInstance;
 use pelton::record::Partition;
 use pelton::rules::Version;
@@ -16,15 +16,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-fn wish(settings: Value) -> Wish {
-    Wish {
+fn request(settings: Value) -> DeployRequest {
+    DeployRequest {
         component: Some(component()),
         settings: Some(settings),
-        ..Wish::default()
+        ..DeployRequest::default()
     }
 }
 
-fn deploy(running: &RunningInstance, wish: Wish) -> Result<Deployed, String> {
+fn deploy(running: &RunningInstance, wish: DeployRequest) -> Result<Deployed, String> {
     let deployed = running.client().deploy(wish, &mut |_, _| {});
     deployed.map_err(|why| why.to_string())
 }
@@ -70,9 +70,9 @@ fn a_time_to_come_holds_on_all_instances() {
     let at = 100 * SECOND;
     let deployed = deploy(
         &b,
-        Wish {
+        DeployRequest {
             at: Some(START + at),
-            ..wish(short())
+            ..request(short())
         },
     )
     .expect("accepted");
@@ -107,7 +107,7 @@ fn a_time_that_is_past_is_refused_and_changes_nothing() {
         a.statuses().iter().all(|status| status.last >= START + 60 * SECOND)
     });
     let at = Some(START + 60 * SECOND);
-    let why = deploy(&a, Wish { at, ..wish(short()) }).expect_err("refused");
+    let why = deploy(&a, DeployRequest { at, ..request(short()) }).expect_err("refused");
     assert!(why.contains("has come to"), "{why}");
     assert_eq!(version(&a), before);
     fleet.put(70 * SECOND);
@@ -131,15 +131,15 @@ fn now_is_one_time_for_all_tasks() {
     for second in 1..40 {
         fleet.put(second * SECOND);
     }
-    let deployed = deploy(&a, wish(short())).expect("accepted");
+    let deployed = deploy(&a, request(short())).expect("accepted");
     let at = deployed.at.expect("it is decided") - START;
     assert!((0..40 * SECOND).contains(&at), "{at}");
     fleet.flow_to(100 * SECOND);
     fleet.check(|time| time >= at);
     // Goes back and changes once more, each from its own time on.
-    let back = Wish {
+    let back = DeployRequest {
         back: Some(Back::Before),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     let back_at = deploy(&b, back).expect("accepted").at.expect("it is decided") - START;
     for second in 150..160 {
@@ -147,9 +147,9 @@ fn now_is_one_time_for_all_tasks() {
     }
     fleet.flow_to(200 * SECOND);
     fleet.check(|time| time >= at && time < back_at);
-    let set = Wish {
+    let set = DeployRequest {
         set: [("dedup_ttl".to_owned(), "5s".into())].into(),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     let again = deploy(&b, set).expect("accepted");
     assert_eq!(again.version, deployed.version, "the same file, the same settings");
@@ -170,8 +170,8 @@ fn of_two_at_once_one_counts() {
     other["dedup_ttl"] = "6s".into();
     let (one, another) = (fleet.client("one"), fleet.client("another"));
     let results = std::thread::scope(|scope| {
-        let first = scope.spawn(|| one.deploy(wish(short()), &mut |_, _| {}));
-        let second = scope.spawn(|| another.deploy(wish(other), &mut |_, _| {}));
+        let first = scope.spawn(|| one.deploy(request(short()), &mut |_, _| {}));
+        let second = scope.spawn(|| another.deploy(request(other), &mut |_, _| {}));
         [first.join().expect("no panic"), second.join().expect("no panic")]
     });
     let accepted: Vec<&Deployed> = results.iter().flatten().collect();
@@ -221,9 +221,9 @@ fn a_crash_and_a_join_between_prepare_and_commit() {
     std::thread::scope(|scope| {
         let deploying = scope.spawn(|| {
             client.deploy(
-                Wish {
+                DeployRequest {
                     at: Some(START + at),
-                    ..wish(short())
+                    ..request(short())
                 },
                 &mut |_, _| {},
             )
@@ -275,7 +275,7 @@ fn a_deploy_that_nobody_answers_is_cancelled() {
     has_tasks(&b, 2);
     has_tasks(&a, 2);
     let at = Some(START + 30 * SECOND);
-    let why = deploy(&a, Wish { at, ..wish(short()) }).expect_err("given up");
+    let why = deploy(&a, DeployRequest { at, ..request(short()) }).expect_err("given up");
     assert!(why.contains("have not answered"), "{why}");
     fleet.put(0);
     fleet.put(40 * SECOND);
@@ -294,7 +294,7 @@ fn a_restart_keeps_what_was_deployed() {
     has_tasks(&a, 4);
     fleet.put(0);
     fleet.flow_to(5 * SECOND);
-    let deployed = deploy(&a, wish(short())).expect("accepted");
+    let deployed = deploy(&a, request(short())).expect("accepted");
     let at = deployed.at.expect("it is decided") - START;
     fleet.put(20 * SECOND);
     fleet.flow_to(50 * SECOND);
@@ -314,23 +314,23 @@ fn a_restart_keeps_what_was_deployed() {
 fn what_does_not_fit_is_refused() {
     let fleet = Fleet::new();
     let client = fleet.client("somebody");
-    let why = client.deploy(wish(short()), &mut |_, _| {}).expect_err("too early");
+    let why = client.deploy(request(short()), &mut |_, _| {}).expect_err("too early");
     let why = why.to_string();
     assert!(why.contains("no deploy yet"), "{why}");
     let a = fleet.start("a");
     has_tasks(&a, 4);
     let odd = std::fs::read(env!("GUEST_ODD_WASM")).expect("tests/build.rs has made it");
-    let wrong = Wish {
+    let wrong = DeployRequest {
         component: Some(odd),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     let why = deploy(&a, wrong).expect_err("refused");
     assert!(why.contains("the pipeline's file has no"), "{why}");
     let why = deploy(
         &a,
-        Wish {
+        DeployRequest {
             back: Some(Back::Before),
-            ..Wish::default()
+            ..DeployRequest::default()
         },
     )
     .expect_err("refused");
@@ -339,14 +339,14 @@ fn what_does_not_fit_is_refused() {
     assert!(why.contains("no deploy and no shadow is under way"), "{why}");
     let looked = deploy(
         &a,
-        Wish {
+        DeployRequest {
             dry_run: true,
-            ..wish(short())
+            ..request(short())
         },
     )
     .expect("it would fit");
     assert_eq!((looked.number, looked.at), (2, None));
-    assert_eq!(deploy(&a, wish(long())).expect("nothing to do").number, 1);
+    assert_eq!(deploy(&a, request(long())).expect("nothing to do").number, 1);
     assert_eq!(a.view().control().last(), 1);
     a.stop().expect("it stops");
 }

@@ -17,7 +17,7 @@ mod task;
 mod tests;
 
 use anyhow::Result;
-pub use deploys::{Decided, Said, decide};
+pub use deploys::{ControlEvent, Decided, decide};
 pub use output::{DeadLetter, Output, Refusal};
 pub use parameters::{Code, Deployed, Format, Parameters, Settings};
 pub use read::{Decimal, Enriched, Event, Money, UserInfo, read, read_enriched};

@@ -8,6 +8,6 @@ pub mod sim;
 #[cfg(feature = "kafka")]
 pub mod soak;
 pub mod stage;
-pub mod told;
+pub mod translate;
 #[cfg(feature = "kafka")]
 pub mod wire;

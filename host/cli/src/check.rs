@@ -121,6 +121,6 @@ fn topics(_: &Config) -> Vec<Finding> {
 pub(super) fn errors(findings: &[Finding]) -> usize {
     findings
         .iter()
-        .filter(|finding| finding.level == pelton::config::Level::Error)
+        .filter(|finding| finding.level == pelton::config::Severity::Error)
         .count()
 }

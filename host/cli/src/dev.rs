@@ -10,9 +10,9 @@ mod change;
 mod cycle;
 mod demo;
 mod project;
+mod reporter;
 mod saves;
 mod swap;
-mod tell;
 
 pub(super) use args::Dev;
 
@@ -23,11 +23,11 @@ use anyhow::anyhow;
 use cycle::Cycle;
 use pelton::instance::stop_signal;
 use project::Project;
+use reporter::Reporter;
 use saves::{Batch, Next, Saves};
 use std::io::Write;
 use std::time::Duration;
 use swap::Live;
-use tell::Telling;
 
 /// How often the running pipeline is checked while nothing is saved.
 const LOOK: Duration = Duration::from_secs(2);
@@ -56,7 +56,7 @@ fn run(dev: &Dev, out: &mut dyn Write) -> Result<(), Trouble> {
     let signals = stop_signal().map_err(|why| failed(anyhow!("signals can't be heard: {why}")))?;
     let mut saves = Saves::new(signals).map_err(failed)?;
     saves.follow(project.sources(None)).map_err(failed)?;
-    let mut tell = Telling::new(out, dev.json);
+    let mut tell = Reporter::new(out, dev.json);
     let mut cycle = Cycle::new(dev, project, live);
     let mut goes_on = cycle.take(Batch::all(), &mut saves, &mut tell);
     while goes_on {

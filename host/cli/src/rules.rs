@@ -12,7 +12,7 @@ use super::exit::{FINDINGS, OK, Trouble};
 use super::print::say;
 use clap::{Args, Subcommand};
 use pelton::config::parse_duration;
-use pelton::deploy::api::{Back, Cancelled, Prune, Wish};
+use pelton::deploy::api::{Back, Cancelled, DeployRequest, Prune};
 use pelton::record::Millis;
 use pelton_convert as convert;
 use serde_json::Value;
@@ -144,27 +144,29 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
             how,
             to,
         } => read(&component, settings.as_deref()).and_then(|(component, settings)| {
-            let wish = Wish {
+            let wish = DeployRequest {
                 component: Some(component),
                 settings,
                 shadow,
-                ..how.wish()
+                ..how.request()
             };
             deploy(wish, &to, err)
         }),
-        Rules::Set { changes, how, to } => set(&changes).and_then(|set| deploy(Wish { set, ..how.wish() }, &to, err)),
+        Rules::Set { changes, how, to } => {
+            set(&changes).and_then(|set| deploy(DeployRequest { set, ..how.request() }, &to, err))
+        }
         Rules::Rollback { number, how, to } => {
             let back = Some(number.map_or(Back::Before, Back::To));
-            deploy(Wish { back, ..how.wish() }, &to, err)
+            deploy(DeployRequest { back, ..how.request() }, &to, err)
         }
         Rules::Diff { to } => Via::of(&to).and_then(|via| via.diff()).map(|seen| match to.json {
             true => serde_json::json!(seen).to_string(),
             false => diff::diff(&seen),
         }),
         Rules::Promote { how, to } => {
-            let wish = Wish {
+            let wish = DeployRequest {
                 promote: true,
-                ..how.wish()
+                ..how.request()
             };
             deploy(wish, &to, err)
         }
@@ -201,23 +203,23 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
 }
 
 impl How {
-    fn wish(&self) -> Wish {
-        Wish {
+    fn request(&self) -> DeployRequest {
+        DeployRequest {
             at: self.at,
             one_way: self.one_way,
             drop_timers: self.drop_timers,
             dry_run: self.dry_run,
-            ..Wish::default()
+            ..DeployRequest::default()
         }
     }
 }
 
-fn deploy(wish: Wish, to: &Target, err: &mut dyn Write) -> Result<String, Trouble> {
-    let mut said = String::new();
+fn deploy(wish: DeployRequest, to: &Target, err: &mut dyn Write) -> Result<String, Trouble> {
+    let mut shown = String::new();
     let mut progress = |text: String| {
-        if !to.json && text != said {
+        if !to.json && text != shown {
             say(err, &format!("{text}\n"));
-            said = text;
+            shown = text;
         }
     };
     let dry_run = wish.dry_run;

@@ -4,7 +4,7 @@ use super::*;
 use clap::CommandFactory;
 use parking_lot::Mutex;
 use pelton::deploy::DeployRefused;
-use pelton::deploy::api::{Back, Cancelled, Deployed, Deploys, OneDeploy, Prune, Pruned, Wish};
+use pelton::deploy::api::{Back, Cancelled, DeployRequest, Deployed, Deploys, OneDeploy, Prune, Pruned};
 use pelton::http::{Health, Surface, TaskCondition, TaskHealth, serve};
 use pelton::instance::stop_signal;
 use pelton::metrics::Metrics;
@@ -171,7 +171,7 @@ fn rules_are_deployed_and_shown() {
             taken: [(Partition(0), 1), (Partition(1), 1)].into(),
             shadow: None,
         }),
-        deploy: Arc::new(move |wish: Wish| {
+        deploy: Arc::new(move |wish: DeployRequest| {
             let bad = wish.component.as_ref().is_some_and(Vec::is_empty);
             sink.lock().push(wish);
             if bad {

@@ -23,11 +23,11 @@ struct Source {
     json_time: Option<JsonTime>,
     /// Usually a handful, so they are searched from the last used one on. There is no limit for them: producers use a
     /// limited number of schemas, and forgetting one could make a waiting record unreadable.
-    writers: Vec<Writer>,
+    writers: Vec<WriterSchema>,
     recent: usize,
 }
 
-struct Writer {
+struct WriterSchema {
     id: u32,
     text: Arc<str>,
     time: Option<Result<AvroTime, Incompatible>>,
@@ -159,7 +159,7 @@ impl Source {
         };
         match schemas.by_id(id) {
             Ok(text) => {
-                self.writers.push(Writer { id, text, time: None });
+                self.writers.push(WriterSchema { id, text, time: None });
                 self.recent = self.writers.len() - 1;
                 Ok(self.recent)
             }
@@ -170,7 +170,7 @@ impl Source {
     }
 }
 
-impl Writer {
+impl WriterSchema {
     #[inline]
     fn time(&mut self, field: &str, datum: &[u8]) -> Result<Millis, NoTime> {
         let text = &self.text;
@@ -194,10 +194,10 @@ fn split(value: &[u8]) -> Result<(u32, &[u8]), NoSchemaId> {
 
 /// Converts values to the rules' reader schemas, for one version of the rules, by rank.
 pub struct Readers {
-    readers: Vec<Reader>,
+    readers: Vec<InputReader>,
 }
 
-struct Reader {
+struct InputReader {
     /// The schema that the rules want, or `None` if they don't read this input.
     schema: Option<String>,
     json: Option<JsonReader>,
@@ -219,7 +219,7 @@ impl Readers {
                 (Some(schema), Format::Json) => Some(JsonReader::new(schema)?),
                 _ => None,
             };
-            readers.push(Reader {
+            readers.push(InputReader {
                 schema,
                 json,
                 resolvers: Vec::new(),

@@ -6,7 +6,7 @@ use std::fmt;
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum Severity {
     /// The pipeline can run, but somebody should look at this.
     Warning,
     /// The pipeline can't run.
@@ -17,7 +17,7 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How serious it is.
-    pub level: Level,
+    pub level: Severity,
     /// Dotted path in the pipeline's file: `inputs.wallet.topic`.
     pub key: String,
     /// The value in the file; empty if there is none. Passwords are hidden.
@@ -29,15 +29,15 @@ pub struct Finding {
 impl Finding {
     /// A finding that keeps the pipeline from running.
     pub fn error(key: impl Into<String>, value: impl Into<String>, cure: impl Into<String>) -> Finding {
-        Finding::new(Level::Error, key.into(), value.into(), cure.into())
+        Finding::new(Severity::Error, key.into(), value.into(), cure.into())
     }
 
     /// A finding that the pipeline can run with.
     pub fn warning(key: impl Into<String>, value: impl Into<String>, cure: impl Into<String>) -> Finding {
-        Finding::new(Level::Warning, key.into(), value.into(), cure.into())
+        Finding::new(Severity::Warning, key.into(), value.into(), cure.into())
     }
 
-    fn new(level: Level, key: String, value: String, cure: String) -> Finding {
+    fn new(level: Severity, key: String, value: String, cure: String) -> Finding {
         let value = if is_secret(&key) && !value.is_empty() {
             "(hidden)".into()
         } else {
@@ -83,8 +83,8 @@ pub(crate) fn without_password(text: &str) -> String {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {
-            Level::Warning => "warning",
-            Level::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
         };
         match self.value.as_str() {
             "" => write!(f, "{level}: {}: {}", self.key, self.cure),

@@ -4,7 +4,7 @@
 //! the nearest known key. A wrong value is a finding and is read as its default, so that reading always goes on.
 
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-use super::{Finding, Level};
+use super::{Finding, Severity};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -25,7 +25,10 @@ impl Findings {
     }
 
     pub fn has_error(&self) -> bool {
-        self.list.borrow().iter().any(|finding| finding.level == Level::Error)
+        self.list
+            .borrow()
+            .iter()
+            .any(|finding| finding.level == Severity::Error)
     }
 
     /// The findings, and every key that was asked for (with `*` for names that the user chose).

@@ -158,7 +158,7 @@ impl DeployAgent {
         if same {
             return false;
         }
-        back::say_withdrawn(&control, old.withdrawn.len());
+        back::log_withdrawn(&control, old.withdrawn.len());
         self.schedule = Arc::new(RulesSchedule {
             committed: control.committed(),
             stops: control.ended_by_budget(),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// A request to deploy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wish {
+pub struct DeployRequest {
     /// A component, or a core module. Default: the running one.
     #[serde(skip)]
     pub component: Option<Vec<u8>>,

@@ -5,18 +5,18 @@
 //! and names. Each task checks its pending timers and lookups.)
 
 use crate::deploy::api::DeployFinding;
-use crate::deploy::protocol::{Control, Declared, DeclaredStore, DeployState};
+use crate::deploy::protocol::{Control, Declarations, DeclaredStore, DeployState};
 use pelton_convert::incompatibilities;
 
 /// All findings about a version that would follow the committed ones.
-pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<DeployFinding> {
+pub fn check(control: &Control, new: &Declarations, one_way: bool) -> Vec<DeployFinding> {
     // Withdrawn versions have written state too. The running version comes last.
     let running = control.newest();
     let ever = control.deploys().filter(|known| {
         let ran = matches!(known.state, DeployState::Committed(_) | DeployState::Withdrawn(..));
         ran && running.is_none_or(|running| running.deploy.number != known.deploy.number)
     });
-    let mut earlier: Vec<&Declared> = vec![];
+    let mut earlier: Vec<&Declarations> = vec![];
     // Most deploys have the same declarations, so each is compared only once, at its last place.
     for known in ever.chain(running).collect::<Vec<_>>().into_iter().rev() {
         let declared = known.deploy.declared.as_ref();
@@ -29,7 +29,7 @@ pub fn check(control: &Control, new: &Declared, one_way: bool) -> Vec<DeployFind
 }
 
 /// Like [`check`], with the declarations of the earlier versions, of which the running one is last.
-pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<DeployFinding> {
+pub fn compare(earlier: &[&Declarations], new: &Declarations, one_way: bool) -> Vec<DeployFinding> {
     let mut findings = vec![];
     let Some(running) = earlier.last() else {
         return findings;
@@ -88,8 +88,8 @@ pub fn compare(earlier: &[&Declared], new: &Declared, one_way: bool) -> Vec<Depl
 
 fn stores(
     store: &DeclaredStore,
-    earlier: &[&Declared],
-    running: &Declared,
+    earlier: &[&Declarations],
+    running: &Declarations,
     one_way: bool,
     findings: &mut Vec<DeployFinding>,
 ) {

@@ -17,7 +17,7 @@ pub use prune::Keep;
 use super::DeployRefused;
 use super::batch::ControlBatch;
 use super::reader::ControlReader;
-use crate::deploy::api::{Cancelled, Deployed, Wish};
+use crate::deploy::api::{Cancelled, DeployRequest, Deployed};
 use crate::deploy::protocol::{Control, ControlRecord, Decision, Deploy, DeployState, KnownDeploy};
 use crate::record::{Millis, Number};
 use crate::rules::Version;
@@ -27,7 +27,7 @@ use std::time::Instant;
 impl DeployClient {
     /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it
     /// was refused.
-    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(&KnownDeploy, &Control)) -> Result<Deployed> {
+    pub fn deploy(&self, wish: DeployRequest, progress: &mut dyn FnMut(&KnownDeploy, &Control)) -> Result<Deployed> {
         let mut reader = self.read()?;
         let control = reader.control().clone();
         let newest = control.newest().ok_or_else(no_deploy)?;
@@ -98,12 +98,12 @@ impl DeployClient {
     ) -> Result<Millis> {
         let begun = Instant::now();
         let mut given_up = false;
-        let mut told = None;
+        let mut reported = None;
         loop {
             let known = reader.control().known(number);
             let known = known.ok_or_else(|| DeployRefused::Over("the deploy is gone".into()))?;
-            if told.as_ref() != Some(known) {
-                told = Some(known.clone());
+            if reported.as_ref() != Some(known) {
+                reported = Some(known.clone());
                 progress(known, reader.control());
             }
             match &known.state {

@@ -6,11 +6,11 @@
 use super::reader::Fetch;
 use crate::binding::{Misfits, Wiring};
 use crate::config::Config;
-use crate::deploy::protocol::{Declared, DeclaredStore};
+use crate::deploy::protocol::{Declarations, DeclaredStore};
 use crate::error::Failure;
 use crate::record::VersionId;
 use crate::registry::Schemas;
-use crate::rules::{Engine, Refused, SandboxLimits, Shape, Version};
+use crate::rules::{Engine, RulesError, SandboxLimits, Shape, Version};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ pub type Compile = Arc<dyn Fn(&[u8], &str) -> Result<Arc<Wiring>, Unfit> + Send 
 pub enum Unfit {
     /// It can't be used as rules.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] RulesError),
     /// The pipeline has no place for something that the rules use.
     #[error(transparent)]
     Misfits(#[from] Misfits),
@@ -112,13 +112,13 @@ pub fn limits(config: &Config) -> SandboxLimits {
 }
 
 /// What these rules declare, for checks of later versions.
-pub fn declared(wiring: &Wiring) -> Arc<Declared> {
+pub fn declared(wiring: &Wiring) -> Arc<Declarations> {
     let description = wiring.rules.description();
     let channels = |list: &[crate::rules::Channel]| {
         let one = |channel: &crate::rules::Channel| (channel.name.clone(), channel.schema.clone());
         list.iter().map(one).collect()
     };
-    Arc::new(Declared {
+    Arc::new(Declarations {
         inputs: channels(&description.inputs),
         outputs: channels(&description.outputs),
         stores: description
@@ -172,7 +172,7 @@ pub enum ComponentSource {
 }
 
 /// The result of a job.
-pub enum Told {
+pub enum CompileOutcome {
     /// The component was fetched.
     Fetched(VersionId, Arc<Vec<u8>>),
     /// The version was compiled, or can't be, for this reason.
@@ -183,22 +183,22 @@ pub enum Told {
 
 impl CompileJob {
     /// Runs the job, which blocks for seconds.
-    pub fn run(self, compile: &Compile, tell: &Sender<Told>) {
+    pub fn run(self, compile: &Compile, outcomes: &Sender<CompileOutcome>) {
         let version = self.version;
         let component = match self.source {
             ComponentSource::Here(component) => Ok(component),
             ComponentSource::Topic(fetch) => fetch.run(WAIT).map(Arc::new),
         };
-        let told = match component {
+        let outcome = match component {
             Ok(component) => {
-                let _ = tell.send(Told::Fetched(version, component.clone()));
+                let _ = outcomes.send(CompileOutcome::Fetched(version, component.clone()));
                 let made = compile(&component, &self.settings);
-                Told::Compiled(version, made.and_then(|wiring| expected(wiring, &version)))
+                CompileOutcome::Compiled(version, made.and_then(|wiring| expected(wiring, &version)))
             }
-            Err(Failure::Retry(why)) => Told::Again(version, why),
-            Err(other) => Told::Compiled(version, Err(other.into())),
+            Err(Failure::Retry(why)) => CompileOutcome::Again(version, why),
+            Err(other) => CompileOutcome::Compiled(version, Err(other.into())),
         };
         // If nobody listens, the instance is ending.
-        let _ = tell.send(told);
+        let _ = outcomes.send(outcome);
     }
 }

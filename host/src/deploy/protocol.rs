@@ -29,7 +29,7 @@ mod tests;
 mod withdrawn;
 
 pub use control::{Control, next};
-pub use deploy::{Declared, DeclaredStore, Deploy, DeployProgress, DeployStage};
+pub use deploy::{Declarations, DeclaredStore, Deploy, DeployProgress, DeployStage};
 pub use record::{CHUNK_BYTES, ControlRecord, Decision, Key, nonce};
 pub use state::{Applied, Committed, DeployState, KnownDeploy};
 pub use withdrawn::{OverBudget, Withdrawn};

@@ -39,7 +39,7 @@ impl DeployView {
     }
 
     /// Updates the view.
-    pub fn tell(&self, agent: &DeployAgent) {
+    pub fn publish(&self, agent: &DeployAgent) {
         let mut inner = self.inner();
         inner.schedule = agent.schedule().clone();
         inner.control = agent.control().clone();

@@ -2,7 +2,7 @@
 //!
 //! Rule: every version that may still run stays. The pipeline decides which versions these are, not the request.
 
-use super::refused::refuse;
+use super::refusal::refuse;
 use super::rules::{answer, is_json};
 use super::surface::Shared;
 use crate::deploy::api::Prune;

@@ -3,10 +3,10 @@
 //! Rule: the answer to a deploy comes when it is decided. A request that changes something must have a content type
 //! that a page in a browser can't send without a preflight.
 
-use super::refused::refuse;
+use super::refusal::refuse;
 use super::surface::Shared;
 use crate::deploy::DeployRefused;
-use crate::deploy::api::{Deploys, RulesStatus, Wish};
+use crate::deploy::api::{DeployRequest, Deploys, RulesStatus};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -62,8 +62,8 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
             );
         }
     };
-    let wish = match serde_json::from_slice::<Wish>(&wish) {
-        Ok(wish) if wish.settings.as_ref().is_none_or(Value::is_object) => Wish { component, ..wish },
+    let wish = match serde_json::from_slice::<DeployRequest>(&wish) {
+        Ok(wish) if wish.settings.as_ref().is_none_or(Value::is_object) => DeployRequest { component, ..wish },
         Ok(_) => return refuse(StatusCode::BAD_REQUEST, "settings must be a JSON object"),
         Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the request can't be read: {why}")),
     };

@@ -3,7 +3,7 @@
 //! Rule: for tasks of this instance, it shows what the instance knows itself. For other tasks, it shows what their
 //! instances have last reported.
 
-use super::refused::refuse;
+use super::refusal::refuse;
 use super::surface::Shared;
 use axum::Json;
 use axum::extract::State;

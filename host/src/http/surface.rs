@@ -4,7 +4,7 @@
 
 use super::health::Health;
 use crate::deploy::DeployRefused;
-use crate::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, Shadowing, Wish};
+use crate::deploy::api::{Cancelled, DeployRequest, Deployed, Deploys, Prune, Pruned, Shadowing};
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -19,7 +19,7 @@ pub struct Surface {
     /// For `GET /rules`. Must be quick.
     pub deploys: Arc<dyn Fn() -> Deploys + Send + Sync>,
     /// For `POST /rules`, one at a time. The error says why the deploy was refused; then the old rules keep running.
-    pub deploy: Arc<dyn Fn(Wish) -> Result<Deployed, DeployRefused> + Send + Sync>,
+    pub deploy: Arc<dyn Fn(DeployRequest) -> Result<Deployed, DeployRefused> + Send + Sync>,
     /// For `POST /rules/cancel`. Returns what was cancelled, or why nothing was.
     pub cancel: Arc<dyn Fn() -> Result<Cancelled, DeployRefused> + Send + Sync>,
     /// For `POST /rules/prune`. Returns what was or would be removed, or why nothing was.

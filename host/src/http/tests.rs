@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::deploy::DeployRefused;
-use crate::deploy::api::{Back, Deployed, Deploys, Wish};
+use crate::deploy::api::{Back, DeployRequest, Deployed, Deploys};
 use crate::metrics::Metrics;
 use crate::record::{Offset, Partition};
 use reqwest::Client;
@@ -20,7 +20,10 @@ fn task(state: TaskCondition) -> TaskHealth {
     }
 }
 
-fn surface(deploy: impl Fn(Wish) -> Result<Deployed, DeployRefused> + Send + Sync + 'static, ok: bool) -> Surface {
+fn surface(
+    deploy: impl Fn(DeployRequest) -> Result<Deployed, DeployRefused> + Send + Sync + 'static,
+    ok: bool,
+) -> Surface {
     let metrics = Metrics::new(vec!["wallet".into()], vec![], vec![]);
     metrics.task(Partition(2)).inputs.events_in[0].inc_by(41);
     let state = if ok {
@@ -51,7 +54,7 @@ fn start(surface: Surface) -> Server {
     serve("127.0.0.1:0".parse().unwrap(), surface).unwrap()
 }
 
-fn refusing(_: Wish) -> Result<Deployed, DeployRefused> {
+fn refusing(_: DeployRequest) -> Result<Deployed, DeployRefused> {
     Err(DeployRefused::request("the component imports wasi:nn"))
 }
 

@@ -5,12 +5,12 @@
 //! fixed order, and the simulator in every order that threads could have.
 
 use super::command::{Claim, Command};
+use super::environment::Environment;
 use super::member::{self, Member};
 use super::restore::{Restore, RestoreNext};
-use super::seat::{Round, Seat};
-use super::site::Site;
 use super::supervisor::{Supervisor, SupervisorEvent, SupervisorRequest};
 use super::tasks::Tasks;
+use super::worker_runner::{Round, WorkerRunner};
 use crate::binding::Status;
 use crate::clock::Now;
 use crate::deploy::RulesSchedule;
@@ -27,10 +27,10 @@ use std::time::Duration;
 
 /// An instance whose parts get their turns from a driver.
 pub struct DrivenInstance {
-    site: Site,
+    site: Environment,
     supervisor: Supervisor,
     member: Member,
-    seats: Vec<(Seat, VecDeque<Command>)>,
+    seats: Vec<(WorkerRunner, VecDeque<Command>)>,
     restores: Vec<Working>,
     view: Arc<DeployView>,
     tasks: Tasks,
@@ -53,7 +53,7 @@ struct Working {
 
 impl DrivenInstance {
     /// Starts with these workers and joins the group.
-    pub fn start(site: Site, seats: Vec<Seat>, view: Arc<DeployView>) -> Result<DrivenInstance> {
+    pub fn start(site: Environment, seats: Vec<WorkerRunner>, view: Arc<DeployView>) -> Result<DrivenInstance> {
         let tasks = Tasks::default();
         let before = site.log.assignment();
         let (config, metrics) = (site.config.clone(), site.metrics.clone());
@@ -186,14 +186,14 @@ impl DrivenInstance {
     /// Runs a round of a worker.
     pub fn work(&mut self, index: usize, now: Now) -> Result<Round> {
         let (seat, commands) = &mut self.seats[index];
-        let told = !commands.is_empty();
+        let commanded = !commands.is_empty();
         while let Some(command) = commands.pop_front() {
             seat.execute(command)?;
         }
         let mut events = vec![];
         let round = seat.turn(now, Duration::ZERO, &self.tasks, &mut events)?;
         self.events.extend(events);
-        Ok(if told { Round::Busy } else { round })
+        Ok(if commanded { Round::Busy } else { round })
     }
 
     /// Runs a round of the control topic's thread.
@@ -219,23 +219,23 @@ impl DrivenInstance {
     }
 
     /// The workers.
-    pub fn seats(&self) -> impl ExactSizeIterator<Item = &Seat> {
+    pub fn runners(&self) -> impl ExactSizeIterator<Item = &WorkerRunner> {
         self.seats.iter().map(|(seat, _)| seat)
     }
 
     /// The worker with this index.
-    pub fn seat(&mut self, index: usize) -> &mut Seat {
+    pub fn runner(&mut self, index: usize) -> &mut WorkerRunner {
         &mut self.seats[index].0
     }
 
     /// The status of the tasks.
     pub fn status(&self) -> Vec<Status> {
-        self.seats().flat_map(|seat| seat.worker().status()).collect()
+        self.runners().flat_map(|seat| seat.worker().status()).collect()
     }
 
     /// An open task.
     pub fn task(&self, partition: Partition) -> Option<&Task> {
-        self.seats().find_map(|seat| seat.worker().task(partition))
+        self.runners().find_map(|seat| seat.worker().task(partition))
     }
 
     /// The tasks that workers must close.
@@ -292,7 +292,7 @@ impl Carriage<'_> {
         if agent.step(now, wait, &tasks.running(), &view.wanted())? && !fault!("schedule-not-told") {
             tell(agent.schedule());
         }
-        view.tell(agent);
+        view.publish(agent);
         Ok(())
     }
 }

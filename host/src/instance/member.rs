@@ -31,7 +31,7 @@ pub struct GroupReport {
     /// The assignment counter after this.
     pub assignment: u64,
     /// What is reported.
-    pub said: MemberEvent,
+    pub event: MemberEvent,
 }
 
 /// What the group reports.
@@ -52,13 +52,13 @@ pub enum MemberEvent {
 impl GroupReport {
     /// Whether it says that no broker answers.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.said, MemberEvent::Unreachable(_))
+        matches!(self.event, MemberEvent::Unreachable(_))
     }
 
     /// Whether it is about partitions that must be released.
     pub fn wants_release(&self) -> bool {
         matches!(
-            self.said,
+            self.event,
             MemberEvent::Changed(Membership::Revoked(_) | Membership::Lost(_))
         )
     }
@@ -136,11 +136,11 @@ impl Member {
         first.then(|| self.report(MemberEvent::Fenced(why)))
     }
 
-    fn report(&self, said: MemberEvent) -> GroupReport {
+    fn report(&self, event: MemberEvent) -> GroupReport {
         GroupReport {
             membership: self.number,
             assignment: self.log.assignment(),
-            said,
+            event,
         }
     }
 }

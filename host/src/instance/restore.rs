@@ -139,7 +139,7 @@ impl Restore {
 
     /// Takes the answer to the last question.
     pub fn answer(&mut self, answer: Result<RestoreAnswer>) {
-        match self.go_on(answer) {
+        match self.advance(answer) {
             Ok(()) => self.why = None,
             Err(Failure::Retry(why)) if !fault!("no-retry") => {
                 if self.why.as_ref() != Some(&why) {
@@ -158,7 +158,7 @@ impl Restore {
         }
     }
 
-    fn go_on(&mut self, answer: Result<RestoreAnswer>) -> Result<()> {
+    fn advance(&mut self, answer: Result<RestoreAnswer>) -> Result<()> {
         match &mut self.part {
             RestorePhase::Inputs => {
                 let (first, end) = bounds(answer)?;

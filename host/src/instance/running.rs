@@ -2,13 +2,13 @@
 //!
 //! Rule: its owner reads what the threads report, and never waits for one of them, except to stop it.
 
+use super::environment::{Environment, Stores};
 use super::member::Member;
 use super::memory;
-use super::seat::Seat;
-use super::site::{Site, Stores};
 use super::supervisor::Supervisor;
 use super::tasks::Tasks;
 use super::threads::{self, Crew, Threads};
+use super::worker_runner::WorkerRunner;
 use crate::binding::{Layout, Status};
 use crate::config::Config;
 use crate::deploy::agent::{self, ConfiguredRules, DeployAgent};
@@ -61,7 +61,7 @@ impl RunningInstance {
         memory::keep();
         let (tasks, view) = (Tasks::default(), Arc::new(DeployView::default()));
         let client = Arc::new(deploys(&parts));
-        let site = Site {
+        let site = Environment {
             config: parts.config.clone(),
             layout: parts.layout.clone(),
             log: parts.log.clone(),
@@ -70,7 +70,7 @@ impl RunningInstance {
             metrics: parts.metrics.clone(),
         };
         let agent = agent(&site, parts.reader, parts.compile, parts.first);
-        let seats = seats(&site, parts.services)?;
+        let seats = runners(&site, parts.services)?;
         let supervisor = Supervisor::new(
             site.config.clone(),
             view.clone(),
@@ -134,10 +134,10 @@ impl Drop for RunningInstance {
     }
 }
 
-fn seats(site: &Site, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Result<Vec<Seat>> {
+fn runners(site: &Environment, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Result<Vec<WorkerRunner>> {
     let producers = threads::producers(site).into_iter().enumerate();
     producers
-        .map(|(index, producer)| site.seat(index, producer?, services()))
+        .map(|(index, producer)| site.runner(index, producer?, services()))
         .collect()
 }
 
@@ -154,7 +154,7 @@ fn deploys(parts: &InstanceParts) -> DeployClient {
 }
 
 /// Makes the instance's part in deploys, which reads and writes the control topic.
-fn agent(site: &Site, reader: ControlReader, compile: Compile, first: Option<ConfiguredRules>) -> DeployAgent {
+fn agent(site: &Environment, reader: ControlReader, compile: Compile, first: Option<ConfiguredRules>) -> DeployAgent {
     let config = &site.config;
     DeployAgent::new(agent::AgentParts {
         log: site.log.clone(),

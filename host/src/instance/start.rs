@@ -1,10 +1,10 @@
 //! `pelton run`: from a checked config to a running instance, and its stop.
 
-mod compiling;
+mod file_rules;
 
 use super::{InstanceParts, RunningInstance, Stores, preflight, surface, transactional_id};
 use crate::binding::Layout;
-use crate::config::{Config, Finding, Level, SchemaSource};
+use crate::config::{Config, Finding, SchemaSource, Severity};
 use crate::deploy::agent::ConfiguredRules;
 #[cfg(feature = "kafka")]
 use crate::deploy::client::DeployClient;
@@ -22,7 +22,7 @@ use crate::rules::Engine;
 use crate::service::http::HttpServices;
 use crate::store::Directory;
 use anyhow::{Context, bail};
-use compiling::{Compiled, Compiling, compile};
+use file_rules::{Compiling, FileRules, compile};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -103,7 +103,7 @@ pub fn run(_config: Config) -> anyhow::Result<()> {
 /// Runs a pipeline on a log until it is told to stop.
 pub fn run_on(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<()> {
     match phases(config, log, stop) {
-        Err(why) if why.is::<ToldToStop>() => Ok(()),
+        Err(why) if why.is::<StopRequested>() => Ok(()),
         ended => ended,
     }
 }
@@ -123,7 +123,7 @@ fn phases(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Resu
 /// The instance was told to stop before it was running.
 #[derive(Debug, thiserror::Error)]
 #[error("told to stop")]
-struct ToldToStop;
+struct StopRequested;
 
 /// What all phases of the start use.
 struct Start {
@@ -207,7 +207,7 @@ impl Start {
         let compiled = compiling
             .join()
             .map_err(|_| anyhow::anyhow!("the rules' compiler panicked"))?;
-        let Compiled {
+        let FileRules {
             engine,
             component,
             rules,
@@ -302,7 +302,7 @@ impl Start {
                 Err(other) => bail!(other),
             }
             if !matches!(self.stop.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {
-                bail!(ToldToStop);
+                bail!(StopRequested);
             }
         }
     }
@@ -310,7 +310,9 @@ impl Start {
 
 /// Logs the warnings. Fails if there are errors.
 fn passed(what: &str, findings: Vec<Finding>) -> anyhow::Result<()> {
-    let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| finding.level == Level::Error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .partition(|finding| finding.level == Severity::Error);
     for warning in warnings {
         tracing::warn!(key = warning.key, value = warning.value, "{}", warning.cure);
     }

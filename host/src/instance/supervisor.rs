@@ -27,7 +27,7 @@ pub use message::{StepResult, SupervisorEvent, SupervisorRequest};
 pub use partitions::{CLOSE_DEADLINE, STOP_DEADLINE, Supervisor};
 
 use super::command::{Claim, Command};
-use super::seat::LOG_EVERY;
+use super::worker_runner::LOG_EVERY;
 use crate::error::{Failure, Result};
 use crate::fault::fault;
 use crate::record::Partition;
@@ -118,7 +118,7 @@ impl Supervisor {
                 self.metrics.task(claim.partition).state.restored_ratio.set(1.0);
                 self.apply_event(claim.partition, PartitionEvent::Restored(claim.stay));
                 let open = Command::Open(task, claim.stay, self.membership.assignment);
-                self.tell(self.worker(claim.partition), open);
+                self.command(self.worker(claim.partition), open);
             }
             Err(why) => self.end(Err(why)),
         }

@@ -17,11 +17,11 @@ mod thread;
 
 use super::command::Command;
 use super::driven::Carriage;
+use super::environment::Environment;
 use super::member::{Member, MemberRequest};
-use super::seat::{LOG_EVERY, Round, Seat};
-use super::site::Site;
 use super::supervisor::{Supervisor, SupervisorEvent, SupervisorRequest};
 use super::tasks::Tasks;
+use super::worker_runner::{LOG_EVERY, Round, WorkerRunner};
 use crate::clock::{Now, wall};
 use crate::deploy::RulesSchedule;
 use crate::deploy::agent::DeployAgent;
@@ -56,13 +56,13 @@ const AWAY_WAIT: Duration = Duration::from_millis(100);
 /// The parts that the threads of an instance drive.
 pub struct Crew {
     /// What all parts need.
-    pub site: Site,
+    pub site: Environment,
     /// Decides what must be done.
     pub supervisor: Supervisor,
     /// The membership in the group.
     pub member: Member,
     /// The workers.
-    pub seats: Vec<Seat>,
+    pub seats: Vec<WorkerRunner>,
     /// The instance's part in deploys.
     pub agent: DeployAgent,
     /// What is known about versions.
@@ -86,24 +86,24 @@ impl Threads {
         let stop = Arc::new(AtomicBool::new(false));
         let mut workers = vec![];
         for (index, seat) in crew.seats.into_iter().enumerate() {
-            let (commands, told) = channel();
+            let (commands, inbox) = channel();
             let (events, tasks) = (events.clone(), crew.tasks.clone());
             let name = format!("worker-{index}");
-            let thread = told_of(&name, events.clone(), move || work(seat, &told, &events, &tasks))?;
+            let thread = spawn_watched(&name, events.clone(), move || work(seat, &inbox, &events, &tasks))?;
             workers.push((commands, thread));
         }
         let commands: Vec<_> = workers.iter().map(|(commands, _)| commands.clone()).collect();
-        let control = Control {
+        let control = ControlThread {
             agent: crew.agent,
             view: crew.view.clone(),
             tasks: crew.tasks,
             commands,
             stop: stop.clone(),
         };
-        let control = told_of("control", events.clone(), move || control.run())?;
+        let control = spawn_watched("control", events.clone(), move || control.run())?;
         let (group, asked) = channel();
         let heard = events.clone();
-        let hears = told_of("group", events.clone(), move || hear(crew.member, &asked, &heard))?;
+        let hears = spawn_watched("group", events.clone(), move || hear(crew.member, &asked, &heard))?;
         let driver = Driver {
             supervisor: crew.supervisor,
             inbox,
@@ -227,23 +227,30 @@ fn hear(mut member: Member, asked: &Receiver<MemberRequest>, events: &Sender<Sup
 }
 
 /// Runs a worker's thread.
-fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<SupervisorEvent>, tasks: &Tasks) -> Result<()> {
+fn work(
+    mut runner: WorkerRunner,
+    commands: &Receiver<Command>,
+    events: &Sender<SupervisorEvent>,
+    tasks: &Tasks,
+) -> Result<()> {
     let start = Instant::now();
     let mut says = vec![];
     loop {
         loop {
-            let command = match seat.worker().is_empty() {
-                true => told.recv_timeout(WAIT).map_err(|end| end == RecvTimeoutError::Timeout),
-                false => told.try_recv().map_err(|end| end == TryRecvError::Empty),
+            let command = match runner.worker().is_empty() {
+                true => commands
+                    .recv_timeout(WAIT)
+                    .map_err(|end| end == RecvTimeoutError::Timeout),
+                false => commands.try_recv().map_err(|end| end == TryRecvError::Empty),
             };
             match command {
-                Ok(command) => seat.execute(command)?,
+                Ok(command) => runner.execute(command)?,
                 Err(true) => break,
                 // The supervisor has ended, and so has the instance.
                 Err(false) => return Ok(()),
             }
         }
-        let round = seat.turn(now(start), WAIT, tasks, &mut says)?;
+        let round = runner.turn(now(start), WAIT, tasks, &mut says)?;
         for event in says.drain(..) {
             let _ = events.send(event);
         }
@@ -254,7 +261,7 @@ fn work(mut seat: Seat, told: &Receiver<Command>, events: &Sender<SupervisorEven
 }
 
 /// Drives the control topic on its thread.
-struct Control {
+struct ControlThread {
     agent: DeployAgent,
     view: Arc<DeployView>,
     tasks: Tasks,
@@ -262,10 +269,10 @@ struct Control {
     stop: Arc<AtomicBool>,
 }
 
-impl Control {
+impl ControlThread {
     /// Runs until the instance is told to stop.
     fn run(self) -> Result<()> {
-        let Control {
+        let ControlThread {
             mut agent,
             view,
             tasks,
@@ -273,7 +280,7 @@ impl Control {
             stop,
         } = self;
         let start = Instant::now();
-        let mut said: Option<Instant> = None;
+        let mut logged: Option<Instant> = None;
         while !stop.load(Ordering::Acquire) {
             let mut tell = |schedule: &Arc<RulesSchedule>| {
                 for worker in &commands {
@@ -288,8 +295,8 @@ impl Control {
             match carriage.turn(now(start), CONTROL_WAIT, &mut tell) {
                 Ok(()) => {}
                 Err(Failure::Retry(why)) => {
-                    if said.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
-                        said = Some(Instant::now());
+                    if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+                        logged = Some(Instant::now());
                         tracing::warn!(%why, "the control topic can't be read or written");
                     }
                     std::thread::sleep(AWAY_WAIT);
@@ -303,7 +310,7 @@ impl Control {
 
 /// A producer for each worker. They are made before the group is joined, so that open transactions of an earlier
 /// process are aborted before offsets are read. They are made at the same time, because each may have to wait for that.
-pub fn producers(site: &Site) -> Vec<Result<Box<dyn Producer>>> {
+pub fn producers(site: &Environment) -> Vec<Result<Box<dyn Producer>>> {
     std::thread::scope(|scope| {
         let opening: Vec<_> = (0..site.config.workers)
             .map(|index| scope.spawn(move || site.producer(index)))
@@ -348,7 +355,7 @@ fn stand_back() {
 }
 
 /// Starts a thread. If it fails or panics, the supervisor gets an event.
-fn told_of(
+fn spawn_watched(
     name: &str,
     events: Sender<SupervisorEvent>,
     work: impl FnOnce() -> Result<()> + Send + 'static,

@@ -28,7 +28,7 @@ pub use clock::Clock;
 pub use cluster::Embedded;
 pub use direct::{Appender, OpenTransaction, Owned};
 pub use fate::{CallKind, Fate, Fates, FetchCall, FetchLimits, Truth, TxnCall};
-pub use partition::{Isolation, Record};
+pub use partition::{Isolation, NewRecord};
 
 use super::{Group, Log, Producer, Reader, TopicInfo, Topics};
 use crate::error::{Failure, Result};

@@ -13,8 +13,8 @@ mod client;
 mod commit;
 mod copy;
 mod deliveries;
-mod fault;
 mod group;
+mod kafka_error;
 mod member;
 mod millis;
 mod open;
@@ -29,7 +29,7 @@ use crate::error::{Failure, Result};
 use crate::log::{Group, Log, Producer, Reader, TopicInfo, Topics};
 use crate::record::{Offset, Partition, TopicIx};
 use client::{Client, Settings, c_string};
-use fault::Fault;
+use kafka_error::KafkaError;
 use millis::millis;
 use parking_lot::Mutex;
 use partitions::Partitions;
@@ -126,7 +126,7 @@ impl Log for Kafka {
             }
             // SAFETY: the client and the list are live.
             let code = unsafe { rd_kafka_committed(self.committed.raw, list.0, millis(COMMITTED_TRY)) };
-            let fault = match Fault::check(code).and_then(|()| list.check()) {
+            let fault = match KafkaError::check(code).and_then(|()| list.check()) {
                 Ok(()) => {
                     let offsets = list.elements().iter().map(|element| element.offset);
                     return Ok(offsets.map(|offset| (offset >= 0).then_some(Offset(offset))).collect());

@@ -27,7 +27,7 @@ pub struct Stay(pub u64);
 
 /// One entry of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell<'a> {
+pub struct StoreEntry<'a> {
     /// The id of the schema that the value was written with.
     pub schema: u16,
     /// The entry is visible while now < expires.

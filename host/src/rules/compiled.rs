@@ -47,10 +47,10 @@ impl SandboxLimits {
 
 /// Compiled, linked and described rules. Cheap to clone.
 #[derive(Clone)]
-pub struct Rules(pub(super) Arc<Compiled>);
+pub struct Rules(pub(super) Arc<SharedRules>);
 
 /// What all sandboxes of one version share.
-pub(super) struct Compiled {
+pub(super) struct SharedRules {
     pub(super) pre: InstancePre<Inside>,
     pub(super) version: Version,
     pub(super) settings: String,

@@ -4,9 +4,9 @@
 //! a limit traps instead of telling the guest.
 
 use super::clock::Ticking;
-use super::compiled::{Compiled, Rules, SandboxLimits};
+use super::compiled::{Rules, SandboxLimits, SharedRules};
 use super::inside::Inside;
-use super::{Refused, Version, load, sandbox, wasi};
+use super::{RulesError, Version, load, sandbox, wasi};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Weak};
@@ -33,14 +33,14 @@ pub enum EngineError {
 pub struct Engine {
     clock: Arc<Ticking>,
     /// Compiled components by hash, while they are in use. Rules with other settings share the code.
-    made: Arc<Mutex<Vec<Made>>>,
+    made: Arc<Mutex<Vec<CachedCode>>>,
 }
 
 /// SHA-256 of a component.
 type Hash = [u8; 32];
 
 /// A component, and rules that use its code, as long as there are any.
-type Made = (Hash, Weak<Compiled>);
+type CachedCode = (Hash, Weak<SharedRules>);
 
 impl Engine {
     /// A compiler for this machine, with its clock. Fails if the machine is not supported, or the thread can't be
@@ -69,13 +69,13 @@ impl Engine {
     /// Makes rules from a component, or from a core module with a component-type section. It checks imports and
     /// exports, starts the component once, and checks its description. It takes a second for each MiB, unless the
     /// component is compiled already, so it must not run on a worker's thread.
-    pub fn compile(&self, wasm: &[u8], settings: &str, limits: SandboxLimits) -> Result<Rules, Refused> {
+    pub fn compile(&self, wasm: &[u8], settings: &str, limits: SandboxLimits) -> Result<Rules, RulesError> {
         let hash: Hash = Sha256::digest(wasm).into();
         let pre = match self.made(&hash) {
             Some(pre) => pre,
             None => self.link(wasm)?,
         };
-        let mut compiled = Compiled {
+        let mut compiled = SharedRules {
             pre,
             version: Version::of(wasm, settings),
             settings: settings.into(),
@@ -101,14 +101,14 @@ impl Engine {
     }
 
     /// Compiles a component, and checks and links its imports.
-    fn link(&self, wasm: &[u8]) -> Result<InstancePre<Inside>, Refused> {
+    fn link(&self, wasm: &[u8]) -> Result<InstancePre<Inside>, RulesError> {
         let engine = &self.clock.engine;
         let component = load::component(engine, wasm)?;
         let component =
-            Component::from_binary(engine, &component).map_err(|error| Refused::Component(format!("{error:#}")))?;
+            Component::from_binary(engine, &component).map_err(|error| RulesError::Component(format!("{error:#}")))?;
         load::check(&component)?;
         let mut linker = Linker::<Inside>::new(engine);
-        let unlinked = |error: wasmtime::Error| Refused::ImportType(format!("{error:#}"));
+        let unlinked = |error: wasmtime::Error| RulesError::ImportType(format!("{error:#}"));
         crate::wit::host::link(&mut linker).map_err(unlinked)?;
         wasi::link(&mut linker, &component).map_err(unlinked)?;
         linker.instantiate_pre(&component).map_err(unlinked)

@@ -3,7 +3,7 @@
 //! Rule: a refusal names what is wrong, and comes before any code of the file has run. Only `pelton:rules` and `wasi:`
 //! can be imported.
 
-use super::{Description, Refused};
+use super::{Description, RulesError};
 use crate::wit::{Channel, PACKAGE};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,24 +13,26 @@ use wasmtime::{Engine, Module};
 use wit_component::ComponentEncoder;
 
 /// The component in a file: the file itself, or made from a core module for wasm32-unknown-unknown.
-pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [u8]>, Refused> {
+pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [u8]>, RulesError> {
     // The header: magic number, version, and layer (0 for a core module, 1 for a component).
     let Some((magic, rest)) = wasm.split_first_chunk::<4>() else {
-        return Err(Refused::NotWasm(format!("it has {} bytes", wasm.len())));
+        return Err(RulesError::NotWasm(format!("it has {} bytes", wasm.len())));
     };
     if magic != b"\0asm" || rest.len() < 4 {
-        return Err(Refused::NotWasm("it does not begin with `\\0asm` and a version".into()));
+        return Err(RulesError::NotWasm(
+            "it does not begin with `\\0asm` and a version".into(),
+        ));
     }
     match rest[2..4] {
         [1, 0] => return Ok(Cow::Borrowed(wasm)),
         [0, 0] => {}
-        _ => return Err(Refused::NotWasm("it is of an unknown kind".into())),
+        _ => return Err(RulesError::NotWasm("it is of an unknown kind".into())),
     }
     // wit-component panics if a section is longer than the file.
-    Module::validate(engine, wasm).map_err(|error| Refused::Module(format!("{error:#}")))?;
-    let refused = |error: anyhow::Error| Refused::Module(format!("{error:#}"));
+    Module::validate(engine, wasm).map_err(|error| RulesError::Module(format!("{error:#}")))?;
+    let refused = |error: anyhow::Error| RulesError::Module(format!("{error:#}"));
     if wit_component::metadata::decode(wasm).map_err(refused)?.0.is_none() {
-        return Err(Refused::NoTypes);
+        return Err(RulesError::NoTypes);
     }
     let encoder = ComponentEncoder::default().validate(true).module(wasm);
     Ok(Cow::Owned(
@@ -39,7 +41,7 @@ pub(super) fn component<'a>(engine: &Engine, wasm: &'a [u8]) -> Result<Cow<'a, [
 }
 
 /// Checks the names of imports and exports. Their types are checked when the component is linked and started.
-pub(super) fn check(component: &Component) -> Result<(), Refused> {
+pub(super) fn check(component: &Component) -> Result<(), RulesError> {
     let engine = component.engine();
     let ty = component.component_type();
     for (name, item) in ty.imports(engine) {
@@ -48,22 +50,22 @@ pub(super) fn check(component: &Component) -> Result<(), Refused> {
         }
         let (interface, version) = name.split_once('@').unwrap_or((name, "(no version)"));
         if !interface.starts_with("pelton:rules/") {
-            return Err(Refused::Import(name.into()));
+            return Err(RulesError::Import(name.into()));
         }
         if minor(version) != minor(PACKAGE) {
-            return Err(Refused::Package { found: version.into() });
+            return Err(RulesError::Package { found: version.into() });
         }
         let known: &[&str] = match interface {
             "pelton:rules/host" => &["get-many", "log"],
             "pelton:rules/types" => &[],
-            _ => return Err(Refused::Import(name.into())),
+            _ => return Err(RulesError::Import(name.into())),
         };
         let ComponentItem::ComponentInstance(instance) = item.ty else {
-            return Err(Refused::Import(name.into()));
+            return Err(RulesError::Import(name.into()));
         };
         for (function, item) in instance.exports(engine) {
             if !matches!(item.ty, ComponentItem::Type(_)) && !known.contains(&function) {
-                return Err(Refused::Import(format!("{name}#{function}")));
+                return Err(RulesError::Import(format!("{name}#{function}")));
             }
         }
     }
@@ -72,7 +74,7 @@ pub(super) fn check(component: &Component) -> Result<(), Refused> {
             ty.get_export(engine, name).map(|item| item.ty),
             Some(ComponentItem::ComponentFunc(_))
         ) {
-            return Err(Refused::Export(name.into()));
+            return Err(RulesError::Export(name.into()));
         }
     }
     Ok(())
@@ -85,7 +87,7 @@ fn minor(version: &str) -> Option<(&str, &str)> {
 }
 
 /// Checks the names and schemas of a description.
-pub(super) fn describe(description: &Description) -> Result<(), Refused> {
+pub(super) fn describe(description: &Description) -> Result<(), RulesError> {
     let channels = |list: &[Channel]| list.iter().map(|of| of.name.clone()).collect::<Vec<_>>();
     names("inputs", channels(&description.inputs))?;
     names("outputs", channels(&description.outputs))?;
@@ -114,15 +116,15 @@ pub(super) fn describe(description: &Description) -> Result<(), Refused> {
         ) {
             let why = "it must be a record, whose fields fill the URL".into();
             let name = lookup.name.clone();
-            return Err(Refused::Schema { what, name, why });
+            return Err(RulesError::Schema { what, name, why });
         }
     }
     Ok(())
 }
 
 /// Checks that no name is empty or comes twice, and that a u16 can index the list.
-fn names(list: &'static str, names: Vec<String>) -> Result<(), Refused> {
-    let wrong = |what| Err(Refused::Names { list, what });
+fn names(list: &'static str, names: Vec<String>) -> Result<(), RulesError> {
+    let wrong = |what| Err(RulesError::Names { list, what });
     if names.len() > usize::from(u16::MAX) {
         return wrong(format!(
             "{} are too many; at most {} can be told apart",
@@ -142,8 +144,8 @@ fn names(list: &'static str, names: Vec<String>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn schema(what: &'static str, name: &str, text: &str) -> Result<apache_avro::Schema, Refused> {
-    apache_avro::Schema::parse_str(text).map_err(|error| Refused::Schema {
+fn schema(what: &'static str, name: &str, text: &str) -> Result<apache_avro::Schema, RulesError> {
+    apache_avro::Schema::parse_str(text).map_err(|error| RulesError::Schema {
         what,
         name: name.into(),
         why: error.to_string(),

@@ -2,9 +2,9 @@
 //!
 //! Rule: a call either returns effects or traps. After a trap, the sandbox is dead. State is inside only during a call.
 
-use super::compiled::{Compiled, Rules};
+use super::compiled::{Rules, SharedRules};
 use super::inside::Inside;
-use super::{Batch, Description, Effects, Found, Read, Refused, Trap, TrapKind};
+use super::{Batch, Description, Effects, Found, Read, RulesError, Trap, TrapKind};
 use crate::wit::{self, StateReader};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -12,9 +12,9 @@ use wasmtime::Store;
 /// One instance of rules. `S` is its view of state.
 pub struct Sandbox<S: StateReader> {
     store: Store<Inside>,
-    rules: wit::Rules,
+    rules: wit::Exports,
     /// Keeps the clock for time limits running.
-    compiled: Arc<Compiled>,
+    compiled: Arc<SharedRules>,
     dead: bool,
     state: std::marker::PhantomData<S>,
 }
@@ -28,7 +28,7 @@ impl<S: StateReader> Sandbox<S> {
             Ok(instance) => instance,
             Err(error) => return Err(store.data_mut().trap(error)),
         };
-        let rules = match wit::Rules::new(&mut store, &instance) {
+        let rules = match wit::Exports::new(&mut store, &instance) {
             Ok(rules) => rules,
             Err(error) => return Err(store.data_mut().trap(error)),
         };
@@ -76,22 +76,23 @@ impl<S: StateReader> Sandbox<S> {
 }
 
 /// Starts the rules for the first time, and gets all that is only known by running them.
-pub(super) fn describe(compiled: &Compiled) -> Result<Description, Refused> {
+pub(super) fn describe(compiled: &SharedRules) -> Result<Description, RulesError> {
     let mut store = open::<Nothing>(compiled);
     let instance = match compiled.pre.instantiate(&mut store) {
         Ok(instance) => instance,
-        Err(error) => return Err(Refused::Start(store.data_mut().trap(error))),
+        Err(error) => return Err(RulesError::Start(store.data_mut().trap(error))),
     };
-    let rules = wit::Rules::new(&mut store, &instance).map_err(|error| Refused::ExportType(format!("{error:#}")))?;
+    let rules =
+        wit::Exports::new(&mut store, &instance).map_err(|error| RulesError::ExportType(format!("{error:#}")))?;
     match rules.describe(&mut store, &compiled.settings) {
         Ok(Ok(description)) => Ok(description),
-        Ok(Err(text)) => Err(Refused::Settings(text)),
-        Err(error) => Err(Refused::Start(store.data_mut().trap(error))),
+        Ok(Err(text)) => Err(RulesError::Settings(text)),
+        Err(error) => Err(RulesError::Start(store.data_mut().trap(error))),
     }
 }
 
 /// A store with the limits for `describe`.
-fn open<S: StateReader>(compiled: &Compiled) -> Store<Inside> {
+fn open<S: StateReader>(compiled: &SharedRules) -> Store<Inside> {
     let inside = Inside::new::<S>(compiled.description.clone(), compiled.version, compiled.limits.memory);
     let mut store = Store::new(&compiled.clock.engine, inside);
     store.limiter(|inside| inside);

@@ -41,7 +41,7 @@ pub struct Wrong {
 
 /// What is wrong with an effect.
 #[derive(Clone, Copy, Debug, Error)]
-enum Fault<'a> {
+enum InvalidEffect<'a> {
     #[error("it names input {of} of {inputs}; `of` must never go back")]
     Order { of: usize, inputs: usize },
     #[error("there are no inputs")]
@@ -123,25 +123,25 @@ struct Turns {
 impl Turns {
     /// The next effect.
     #[inline]
-    fn take(&mut self, effect: &Effect, inputs: usize) -> Result<(), Fault<'static>> {
+    fn take(&mut self, effect: &Effect, inputs: usize) -> Result<(), InvalidEffect<'static>> {
         let of = effect.of as usize;
         if of != self.input {
             if of < self.input || of >= inputs {
-                return Err(Fault::Order { of, inputs });
+                return Err(InvalidEffect::Order { of, inputs });
             }
             *self = Turns {
                 input: of,
                 ..Turns::default()
             };
         } else if inputs == 0 {
-            return Err(Fault::NoInputs);
+            return Err(InvalidEffect::NoInputs);
         }
         self.count += 1;
         if self.count > MAX_EFFECTS {
-            return Err(Fault::TooMany);
+            return Err(InvalidEffect::TooMany);
         }
         if self.rejected || (effect.what == Action::Reject && self.count > 1) {
-            return Err(Fault::NotAlone);
+            return Err(InvalidEffect::NotAlone);
         }
         self.rejected = effect.what == Action::Reject;
         Ok(())
@@ -155,15 +155,15 @@ fn check<'a>(
     own: impl Iterator<Item = &'a Header>,
     bytes: &[u8],
     description: &'a Description,
-) -> Result<(), Fault<'a>> {
+) -> Result<(), InvalidEffect<'a>> {
     let on = usize::from(effect.on);
     let declared = |length: usize, list| match on < length {
         true => Ok(()),
-        false => Err(Fault::Undeclared { on, length, list }),
+        false => Err(InvalidEffect::Undeclared { on, length, list }),
     };
     let part = |span: Span| match within(span, bytes) {
         true => Ok(span.len as usize),
-        false => Err(Fault::Outside(bytes.len())),
+        false => Err(InvalidEffect::Outside(bytes.len())),
     };
     match effect.what {
         Action::Put | Action::Delete | Action::Clear => {
@@ -194,34 +194,34 @@ fn check<'a>(
             tag(name)?;
             match request {
                 0..=MAX_CELL => Ok(()),
-                _ => Err(Fault::LargeRequest(request)),
+                _ => Err(InvalidEffect::LargeRequest(request)),
             }
         }
         Action::Count => {
             declared(description.counters.len(), "counters")?;
             match effect.at {
                 0.. => Ok(()),
-                added => Err(Fault::Count(added)),
+                added => Err(InvalidEffect::Count(added)),
             }
         }
         Action::Reject => match part(effect.value)? {
             0..=MAX_REASON if std::str::from_utf8(effect.value.of(bytes)).is_ok() => Ok(()),
-            _ => Err(Fault::Reason),
+            _ => Err(InvalidEffect::Reason),
         },
     }
 }
 
 /// Checks that the store can hold a change of state.
 #[inline]
-fn change(what: Action, entry: usize, value: usize, store: &Store) -> Result<(), Fault<'_>> {
+fn change(what: Action, entry: usize, value: usize, store: &Store) -> Result<(), InvalidEffect<'_>> {
     match store.shape {
-        Shape::Map if entry > MAX_ENTRY => return Err(Fault::LongEntry(entry)),
-        Shape::Value if entry > 0 || what == Action::Clear => return Err(Fault::NoEntries(&store.name)),
+        Shape::Map if entry > MAX_ENTRY => return Err(InvalidEffect::LongEntry(entry)),
+        Shape::Value if entry > 0 || what == Action::Clear => return Err(InvalidEffect::NoEntries(&store.name)),
         _ => {}
     }
     match entry + value {
         0..=MAX_CELL => Ok(()),
-        size => Err(Fault::LargeCell(size)),
+        size => Err(InvalidEffect::LargeCell(size)),
     }
 }
 
@@ -232,31 +232,31 @@ fn output<'a>(
     mut size: usize,
     own: impl Iterator<Item = &'a Header>,
     bytes: &[u8],
-) -> Result<(), Fault<'static>> {
+) -> Result<(), InvalidEffect<'static>> {
     if at < 0 {
-        return Err(Fault::Timestamp(at));
+        return Err(InvalidEffect::Timestamp(at));
     }
     for header in own {
         if !within(header.name, bytes) || !within(header.value, bytes) {
-            return Err(Fault::HeaderOutside);
+            return Err(InvalidEffect::HeaderOutside);
         }
         if std::str::from_utf8(header.name.of(bytes)).is_err() {
-            return Err(Fault::HeaderName);
+            return Err(InvalidEffect::HeaderName);
         }
         size += header.name.len as usize + header.value.len as usize + HEADER;
     }
     match size {
         0..=MAX_OUTPUT => Ok(()),
-        _ => Err(Fault::LargeOutput(size)),
+        _ => Err(InvalidEffect::LargeOutput(size)),
     }
 }
 
 /// Checks that a tag fits into the key of its timer or lookup.
 #[inline]
-fn tag(bytes: usize) -> Result<(), Fault<'static>> {
+fn tag(bytes: usize) -> Result<(), InvalidEffect<'static>> {
     match bytes {
         0..=MAX_TAG => Ok(()),
-        _ => Err(Fault::LongTag(bytes)),
+        _ => Err(InvalidEffect::LongTag(bytes)),
     }
 }
 

@@ -35,7 +35,7 @@ pub struct HttpServices {
     services: Arc<[Arc<Service>]>,
     /// For each service, the questions that wait. The channels need no limit, because every question is a pending
     /// lookup in the state of a task. Forgotten questions are dropped when their turn comes.
-    queues: Arc<[UnboundedSender<Asked>]>,
+    queues: Arc<[UnboundedSender<PendingCall>]>,
     /// Replies that the worker has not taken yet: at most one for each pending lookup, of at most `body_limit` bytes.
     replies: mpsc::Receiver<ServiceReply>,
     sender: mpsc::Sender<ServiceReply>,
@@ -44,7 +44,7 @@ pub struct HttpServices {
 }
 
 /// A question that waits for its call.
-struct Asked {
+struct PendingCall {
     question: ServiceCall,
     reply_to: mpsc::Sender<ServiceReply>,
     /// Closed when the question is forgotten.
@@ -136,7 +136,7 @@ impl Services for HttpServices {
             .or_insert_with(|| watch::channel(()).0)
             .subscribe();
         self.services[service].metrics.waiting.inc();
-        let asked = Asked {
+        let asked = PendingCall {
             question,
             reply_to: self.sender.clone(),
             wanted,
@@ -181,7 +181,7 @@ fn client(config: &LookupConfig) -> Result<Client, NoClient> {
 
 /// Takes questions in their order when a call is allowed. A question keeps its permit between attempts, so that a
 /// service in trouble gets fewer calls.
-async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<Asked>) {
+async fn serve(service: Arc<Service>, mut questions: UnboundedReceiver<PendingCall>) {
     while let Some(asked) = questions.recv().await {
         if is_forgotten(&asked.wanted) {
             service.metrics.waiting.dec();
@@ -215,7 +215,7 @@ fn is_forgotten(wanted: &watch::Receiver<()>) -> bool {
 }
 
 impl Service {
-    fn reply(&self, asked: Asked, answer: Answer) {
+    fn reply(&self, asked: PendingCall, answer: Answer) {
         let metrics = &self.metrics;
         let ended = match answer {
             Answer::Body(_) => &metrics.answered,

@@ -216,20 +216,20 @@ impl Comparison {
                     let fields = self.fields(one, other);
                     match fields.is_empty() {
                         true => self.report.seen.of(one.kind).same += 1,
-                        false => self.tell(How::Different, one, fields, taken),
+                        false => self.note(How::Different, one, fields, taken),
                     }
                 }
                 None => {
                     let text = self.text(one);
                     let fields = vec![field("", Some(&text), None)];
-                    self.tell(How::Missing, one, fields, taken);
+                    self.note(How::Missing, one, fields, taken);
                 }
             }
         }
         for one in new.iter().filter(|one| old.iter().all(|other| other.id() != one.id())) {
             let text = self.text(one);
             let fields = vec![field("", None, Some(&text))];
-            self.tell(How::Extra, one, fields, taken);
+            self.note(How::Extra, one, fields, taken);
         }
     }
 
@@ -301,7 +301,7 @@ impl Comparison {
         }
     }
 
-    fn tell(&mut self, how: How, item: &Item<'_>, fields: Vec<FieldDifference>, taken: Taken<'_>) {
+    fn note(&mut self, how: How, item: &Item<'_>, fields: Vec<FieldDifference>, taken: Taken<'_>) {
         let counts: &mut Counts = self.report.seen.of(item.kind);
         let (count, how) = match how {
             How::Different => (&mut counts.different, "different"),

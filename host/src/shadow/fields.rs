@@ -83,7 +83,7 @@ pub fn short(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(live: &str, shadow: &str) -> Vec<String> {
+    fn described(live: &str, shadow: &str) -> Vec<String> {
         let mut fields = vec![];
         differing("", live, shadow, &mut fields);
         let show = |text: Option<String>| text.unwrap_or("-".into());
@@ -98,7 +98,7 @@ mod tests {
         let live = r#"{"money":{"id":"m1","amount":1.00000000000000000001,"tags":["a","b"]},"gone":1}"#;
         let shadow = r#"{"money":{"id":"m1","amount":1.00000000000000000002,"tags":["a","c","d"]},"new":{"x":1}}"#;
         assert_eq!(
-            told(live, shadow),
+            described(live, shadow),
             [
                 "gone: 1 -",
                 "money.amount: 1.00000000000000000001 1.00000000000000000002",
@@ -107,8 +107,8 @@ mod tests {
                 "new: - {\"x\":1}",
             ]
         );
-        assert_eq!(told("1", "2"), [": 1 2"]);
-        assert!(told(live, live).is_empty());
+        assert_eq!(described("1", "2"), [": 1 2"]);
+        assert!(described(live, live).is_empty());
     }
 
     #[test]

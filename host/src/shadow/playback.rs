@@ -37,7 +37,7 @@ pub struct Playback<'a> {
     pub place: &'a mut PlaybackPosition,
     pub compare: &'a mut Comparison,
     /// The questions of the live rules at this step.
-    asked: Vec<Asked>,
+    asked: Vec<LiveQuestion>,
 }
 
 /// What is played.
@@ -49,7 +49,7 @@ pub enum TapePart {
 }
 
 /// A question of the live rules.
-struct Asked {
+struct LiveQuestion {
     name: LookupName,
     id: Box<[u8]>,
     request: Vec<u8>,
@@ -131,7 +131,7 @@ impl<'a> Playback<'a> {
     }
 
     /// The questions of the live rules at a step.
-    fn asked_live(&self, step: &TapedStep, state: &TaskState) -> Vec<Asked> {
+    fn asked_live(&self, step: &TapedStep, state: &TaskState) -> Vec<LiveQuestion> {
         let mut asked = vec![];
         let sequence = match &step.what {
             TapedInput::Reply { sequence, .. } => sequence + 1,
@@ -155,7 +155,7 @@ impl<'a> Playback<'a> {
             if let Some(lookup) = state.names().lookups.iter().position(|known| known == name) {
                 let (key, tag) = (step.key.of(&tape.bytes), effect.name.of(&tape.bytes));
                 let name = LookupName::new(key, lookup as u16, tag);
-                asked.push(Asked { name, id, request });
+                asked.push(LiveQuestion { name, id, request });
             }
         }
         asked
@@ -273,7 +273,7 @@ impl Sink for Playback<'_> {
     fn output(&mut self, _: &OutputRecord<'_>, _: &Guest) {}
 
     fn ask(&mut self, question: &LookupQuestion<'_>, _: &ShadowStep, _: &Guest) -> Box<[u8]> {
-        let same = |asked: &Asked| asked.name == *question.name && asked.request == question.request;
+        let same = |asked: &LiveQuestion| asked.name == *question.name && asked.request == question.request;
         if let Some(live) = self.asked.iter().position(same) {
             return self.asked.remove(live).id;
         }

@@ -3,7 +3,7 @@
 //! Rule: tasks write, and the player plays. Its driver decides how much time it gets: an instance has one thread for it, which the
 //! operating system lets run when the workers leave something, and a test has none.
 
-use super::run::Shadow;
+use super::run::TaskShadow;
 use super::trial::Trial;
 use crate::record::Partition;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Plays the tapes of an instance's tasks, each to its own shadow.
 pub struct Player {
     trial: Arc<Trial>,
-    shadows: BTreeMap<Partition, Shadow>,
+    shadows: BTreeMap<Partition, TaskShadow>,
 }
 
 impl Player {
@@ -34,7 +34,7 @@ impl Player {
         let mut busy = false;
         for (task, feed) in self.trial.feeds() {
             if let Some(begin) = feed.begin() {
-                match Shadow::new(task, &self.trial, begin) {
+                match TaskShadow::new(task, &self.trial, begin) {
                     Ok(shadow) => _ = self.shadows.insert(task, shadow),
                     Err(why) => feed.end(format!("it could not begin: {why}")),
                 }
@@ -51,7 +51,7 @@ impl Player {
             };
             shadow.play(&tape);
             feed.played(tape, shadow.report());
-            let bytes: usize = self.shadows.values().map(Shadow::bytes).sum();
+            let bytes: usize = self.shadows.values().map(TaskShadow::bytes).sum();
             if bytes > self.trial.bounds.state {
                 let why = format!(
                     "dropped: its state is over {} MiB; let it run for a shorter time",

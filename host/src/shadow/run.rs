@@ -9,7 +9,7 @@ use super::playback::{Playback, PlaybackPosition, TapePart};
 use super::tape::Tape;
 use super::trial::Trial;
 use crate::binding::Sources;
-use crate::record::{Cell, FOREVER, Millis, NEVER, Partition, StepKey};
+use crate::record::{FOREVER, Millis, NEVER, Partition, StepKey, StoreEntry};
 use crate::rules::Trap;
 use crate::shadow::{ShadowReport, ShadowState};
 use crate::state::TaskState;
@@ -17,7 +17,7 @@ use crate::state::delta::Change;
 use crate::step::{Context, Guest, Stepper};
 
 /// The shadow of one task.
-pub struct Shadow {
+pub struct TaskShadow {
     guest: Guest,
     sources: Sources,
     state: TaskState,
@@ -29,14 +29,14 @@ pub struct Shadow {
     compare: Comparison,
 }
 
-impl Shadow {
+impl TaskShadow {
     /// The shadow of a task that begins here.
-    pub fn new(task: Partition, trial: &Trial, begin: Begin) -> Result<Shadow, Trap> {
+    pub fn new(task: Partition, trial: &Trial, begin: Begin) -> Result<TaskShadow, Trap> {
         let guest = Guest::new(trial.plan.wiring.clone())?;
         let state = TaskState::copied(begin.names, &begin.timers, begin.lookups);
         let last = begin.last.time();
         let ends = (begin.last != StepKey::Start).then(|| last.saturating_add(trial.plan.duration));
-        let mut shadow = Shadow {
+        let mut shadow = TaskShadow {
             guest,
             sources: Sources::new(&trial.plan.inputs, trial.plan.schemas.clone()),
             state,
@@ -75,7 +75,7 @@ impl Shadow {
                     key,
                     store: cell.store,
                     entry: cell.entry.of(&tape.images),
-                    cell: Cell {
+                    cell: StoreEntry {
                         schema: cell.schema,
                         expires: cell.expires,
                         value: cell.value.of(&tape.images),

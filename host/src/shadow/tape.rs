@@ -10,7 +10,7 @@
 use super::key_set::KeySet;
 use crate::arrivals::{Arrivals, Waiting};
 use crate::record::journal::LookupEnding;
-use crate::record::{Cell, Millis, NEVER, Offset, Rank, Span, StepKey};
+use crate::record::{Millis, NEVER, Offset, Rank, Span, StepKey, StoreEntry};
 use crate::rules::{Effect, Effects, Header};
 use crate::state::rows::Rows;
 use crate::step::{self, CallTally};
@@ -253,7 +253,7 @@ impl Tape {
             let first = self.cells.len() as u32;
             let key_span = Span::append(&mut self.images, key);
             if let Some(slot) = rows.find(step.hash, key) {
-                rows.image(slot, &mut |store, entry, cell: Cell<'_>| {
+                rows.image(slot, &mut |store, entry, cell: StoreEntry<'_>| {
                     self.cells.push(Shipped {
                         store,
                         schema: cell.schema,

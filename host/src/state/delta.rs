@@ -31,7 +31,7 @@ pub use change::Change;
 pub use read::{Changes, Torn, read};
 
 use crate::record::encoding::DELTA;
-use crate::record::{Cell, FOREVER, Millis};
+use crate::record::{FOREVER, Millis, StoreEntry};
 use code::{
     ANSWERED, ASK, CANCEL_TIMER, DELETE, META, NAMES, PUT, SAME_KEY, SET_TIMER, SHORT_TIME, TIME_FOREVER, TIME_LONG,
     TIME_SHORT,
@@ -160,8 +160,8 @@ impl Delta {
     }
 
     /// Writes the value of an entry.
-    pub fn put(&mut self, key: &[u8], store: u16, entry: &[u8], cell: Cell<'_>) {
-        let Cell { schema, expires, value } = cell;
+    pub fn put(&mut self, key: &[u8], store: u16, entry: &[u8], cell: StoreEntry<'_>) {
+        let StoreEntry { schema, expires, value } = cell;
         self.room(key.len() + entry.len() + value.len());
         self.timed(PUT, key, expires);
         self.number(u64::from(store));

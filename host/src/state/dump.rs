@@ -8,7 +8,7 @@ use crate::state::delta::{self, Change, Delta};
 
 /// An entry of a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stored {
+pub struct DumpedEntry {
     /// The key it belongs to.
     pub key: Vec<u8>,
     /// The name of the store.
@@ -25,7 +25,7 @@ pub struct Stored {
 
 impl TaskState {
     /// All entries of the stores that have not expired at `now`, sorted.
-    pub fn dump(&self, now: Millis) -> Vec<Stored> {
+    pub fn dump(&self, now: Millis) -> Vec<DumpedEntry> {
         let mut delta = Delta::new();
         self.view.rows.write_all(now, &mut delta);
         let mut cells = vec![];
@@ -37,12 +37,12 @@ impl TaskState {
                 cell,
             }) = change
             {
-                cells.push(Stored {
+                cells.push(DumpedEntry {
                     key: key.to_vec(),
-                    store: self.aside.names.stores[usize::from(store)].clone(),
+                    store: self.bookkeeping.names.stores[usize::from(store)].clone(),
                     entry: entry.to_vec(),
                     expires: cell.expires,
-                    schema: self.aside.names.schemas[usize::from(cell.schema)].clone(),
+                    schema: self.bookkeeping.names.schemas[usize::from(cell.schema)].clone(),
                     value: cell.value.to_vec(),
                 });
             }

@@ -42,7 +42,7 @@ impl TaskState {
     /// A copy of a live task's state for its shadow, without the rows, which are replayed as they come.
     pub fn copied(names: Names, timers: &[StepKey], lookups: Vec<(LookupName, Pending)>) -> TaskState {
         let mut state = TaskState::default();
-        state.aside.names = names;
+        state.bookkeeping.names = names;
         for timer in timers {
             if let StepKey::Timer { time, key, kind, tag } = timer {
                 state.timers.set(TimerName::new(key, *kind, tag), *time, Millis::MIN);
@@ -57,7 +57,7 @@ impl TaskState {
     /// Opens the restored state. `sweep` is the sweep's position in the meta. Fails if keys were placed by another
     /// hash.
     pub fn open(&mut self, sweep: &[u8]) -> Result<(), OtherHash> {
-        let names = &mut self.aside.names;
+        let names = &mut self.bookkeeping.names;
         if names.hash.is_empty() {
             names.hash = rows::HASH.to_owned();
         }
@@ -65,8 +65,8 @@ impl TaskState {
             return Err(OtherHash(names.hash.clone()));
         }
         // If it can't be read, the round starts again, which is always correct.
-        self.aside.sweep = meta::decode(sweep).unwrap_or_default();
-        self.committed = self.aside.clone();
+        self.bookkeeping.sweep = meta::decode(sweep).unwrap_or_default();
+        self.committed = self.bookkeeping.clone();
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl TaskState {
         let rows = &mut self.view.rows;
         match change {
             Change::Meta(_) => {}
-            Change::Names(bytes) => self.aside.names = meta::decode(bytes)?,
+            Change::Names(bytes) => self.bookkeeping.names = meta::decode(bytes)?,
             Change::Put {
                 key,
                 store,
@@ -144,23 +144,23 @@ impl TaskState {
         let mut complete = None;
         let budget = (self.delta.bytes() + META_BYTES) / CHANGES_PER_SWEPT;
         let mut state = Swept {
-            names: &self.aside.names,
+            names: &self.bookkeeping.names,
             rows: &mut self.view.rows,
             timers: &self.timers,
             lookups: &self.lookups,
         };
         let now = meta.last.time();
-        if self.aside.sweep.step(&mut state, budget, now, &mut swept) {
+        if self.bookkeeping.sweep.step(&mut state, budget, now, &mut swept) {
             complete = Some(meta.round);
             // At or before the first record of this delta, because records of aborted transactions may come in between.
             meta.round = changelog;
-            self.aside.sweep = Sweep::default();
+            self.bookkeeping.sweep = Sweep::default();
         }
-        meta.sweep = meta::encode(&self.aside.sweep);
+        meta.sweep = meta::encode(&self.bookkeeping.sweep);
         let mut head = Delta::new();
         head.meta(&meta::encode(meta));
-        if self.aside.names != self.committed.names {
-            head.names(&meta::encode(&self.aside.names));
+        if self.bookkeeping.names != self.committed.names {
+            head.names(&meta::encode(&self.bookkeeping.names));
         }
         let bytes = (head.bytes() + self.delta.bytes() + swept.bytes()) as u64;
         for delta in [&head, &self.delta, &swept] {
@@ -168,7 +168,7 @@ impl TaskState {
         }
         self.delta.clear();
         self.swept = swept;
-        self.sealed = Some(self.aside.clone());
+        self.sealed = Some(self.bookkeeping.clone());
         self.seal_tables();
         SealedDelta { bytes, complete }
     }
@@ -198,7 +198,7 @@ impl TaskState {
     /// commit.
     pub fn abort(&mut self) {
         self.sealed = None;
-        self.aside = self.committed.clone();
+        self.bookkeeping = self.committed.clone();
         self.view.rows.abort();
         self.timers.abort();
         self.lookups.abort();
@@ -229,18 +229,18 @@ impl TaskState {
     }
 
     /// Everything except rows that a local store keeps, as committed.
-    pub fn committed_aside(&self, meta: &Meta) -> Delta {
-        let mut aside = Delta::new();
-        aside.meta(&meta::encode(meta));
-        aside.names(&meta::encode(&self.committed.names));
+    pub fn committed_snapshot(&self, meta: &Meta) -> Delta {
+        let mut snapshot = Delta::new();
+        snapshot.meta(&meta::encode(meta));
+        snapshot.names(&meta::encode(&self.committed.names));
         for timer in self.timers.committed() {
             if let StepKey::Timer { time, key, kind, tag } = &timer {
-                aside.set_timer(key, *time, *kind, tag);
+                snapshot.set_timer(key, *time, *kind, tag);
             }
         }
         for (name, pending) in self.lookups.committed() {
-            aside.push(name.ask(&pending));
+            snapshot.push(name.ask(&pending));
         }
-        aside
+        snapshot
     }
 }

@@ -25,7 +25,7 @@ pub use cursor::Cursor;
 pub use dirty::Dirty;
 pub use table::{RowSlot, Rows};
 
-use crate::record::{Cell, Millis};
+use crate::record::{Millis, StoreEntry};
 use layer::Layer;
 use std::ops::Bound;
 
@@ -56,18 +56,18 @@ pub struct ScanRange<'a> {
 impl Rows {
     /// Visits entries of a row, sorted by their bytes.
     #[inline]
-    pub fn scan(&self, slot: RowSlot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
+    pub fn scan(&self, slot: RowSlot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], StoreEntry<'_>)) {
         let row = &self.rows[slot.0 as usize];
         self.scan_in(&[row.open, row.sealed, row.committed], range, visit);
     }
 
     /// Like [`scan`](Rows::scan), as of the last commit.
     #[cfg(test)]
-    pub fn scan_committed(&self, slot: RowSlot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
+    pub fn scan_committed(&self, slot: RowSlot, range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], StoreEntry<'_>)) {
         self.scan_in(&[self.rows[slot.0 as usize].committed], range, visit);
     }
 
-    fn scan_in(&self, layers: &[Layer], range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], Cell<'_>)) {
+    fn scan_in(&self, layers: &[Layer], range: ScanRange<'_>, visit: &mut dyn FnMut(&[u8], StoreEntry<'_>)) {
         let ScanRange {
             store,
             prefix,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every write changes memory and the open epoch's delta in one call.
 
-use super::aside::Aside;
+use super::bookkeeping::Bookkeeping;
 use super::delta::Delta;
 use super::ids::Ids;
 use super::lookups::{LookupName, Lookups, Pending};
@@ -11,7 +11,7 @@ use super::rows::{RowSlot, Rows, ScanRange};
 use super::timers::{TimerName, Timers};
 use super::unknown::Unknown;
 use super::view::{StoreIds, View};
-use crate::record::{Cell, Millis, StepKey};
+use crate::record::{Millis, StepKey, StoreEntry};
 use crate::wit::{Action, Description, Effect};
 
 /// Rows, timers and lookups of one task, with the delta of the open epoch.
@@ -21,9 +21,9 @@ pub struct TaskState {
     pub(super) timers: Timers,
     pub(super) lookups: Lookups,
     /// Names, and the position of the sweep, as of the open epoch.
-    pub(super) aside: Aside,
-    pub(super) sealed: Option<Aside>,
-    pub(super) committed: Aside,
+    pub(super) bookkeeping: Bookkeeping,
+    pub(super) sealed: Option<Bookkeeping>,
+    pub(super) committed: Bookkeeping,
     /// The permanent ids of the names in the current rules.
     pub(super) ids: Ids,
     /// The changes of the open epoch.
@@ -79,7 +79,7 @@ impl TaskState {
 
     /// The names that have permanent ids.
     pub fn names(&self) -> &Names {
-        &self.aside.names
+        &self.bookkeeping.names
     }
 
     /// The name of a kind of timer, by its permanent id.
@@ -130,7 +130,7 @@ impl TaskState {
 impl TaskState {
     /// Gives permanent ids to all names in these rules, and reads stored values with their schemas from now on.
     pub fn bind(&mut self, description: &Description) {
-        self.ids = Ids::bind(description, &mut self.aside.names, &mut self.view);
+        self.ids = Ids::bind(description, &mut self.bookkeeping.names, &mut self.view);
     }
 
     /// Prefetches the rows of these keys, so that the cache misses overlap.
@@ -190,7 +190,7 @@ impl TaskState {
     pub fn put(&mut self, target: EffectTarget, entry: &[u8], value: &[u8], expires: Millis) {
         let (slot, _) = self.view.inputs[target.input as usize];
         let StoreIds { store, schema } = self.view.stores[usize::from(target.on)];
-        let cell = Cell { schema, expires, value };
+        let cell = StoreEntry { schema, expires, value };
         let View { rows, .. } = &mut self.view;
         rows.put(slot, store, entry, cell);
         self.delta.put(rows.key(slot), store, entry, cell);
@@ -278,7 +278,7 @@ impl TaskState {
 
     /// Removes every timer and lookup that these rules don't declare.
     pub fn drop_undeclared(&mut self, description: &Description) -> Undeclared {
-        let names = &self.aside.names;
+        let names = &self.bookkeeping.names;
         let knows_timer = |id: u16| description.timers.contains(&names.timers[usize::from(id)]);
         let knows_lookup = |id: u16| {
             let name = &names.lookups[usize::from(id)];

@@ -268,12 +268,12 @@ impl World {
     fn check(&mut self) {
         let mut rebuilt = self.rebuilt();
         if self.log.is_empty() {
-            rebuilt.aside.names = self.state.committed.names.clone();
+            rebuilt.bookkeeping.names = self.state.committed.names.clone();
         }
-        assert_eq!(rebuilt.aside.names, self.state.committed.names);
+        assert_eq!(rebuilt.bookkeeping.names, self.state.committed.names);
         let stored: Records = self
             .state
-            .committed_aside(&self.committed)
+            .committed_snapshot(&self.committed)
             .records()
             .map(<[u8]>::to_vec)
             .collect();
@@ -288,7 +288,7 @@ impl World {
         replay(&mut rebuilt, &open, self.now);
         same_pending(&rebuilt, &self.state);
         // The names of the open epoch are only written when it is sealed.
-        rebuilt.aside.names = self.state.aside.names.clone();
+        rebuilt.bookkeeping.names = self.state.bookkeeping.names.clone();
         assert_eq!(rebuilt.dump(self.now), self.state.dump(self.now));
     }
 }
@@ -344,7 +344,7 @@ fn an_effect_is_read_only_as_far_as_it_goes() {
 #[test]
 fn other_hashes_are_refused() {
     let mut state = TaskState::default();
-    state.aside.names.hash = "fnv".into();
+    state.bookkeeping.names.hash = "fnv".into();
     let why = state.open(&[]).unwrap_err().to_string();
     assert!(why.contains("'fnv'") && why.contains(rows::HASH), "{why}");
 }
@@ -364,8 +364,8 @@ fn an_unreadable_sweep_starts_the_round_again() {
     let mut state = TaskState::default();
     state.open(b"?").unwrap();
     assert_eq!(
-        state.aside.sweep,
-        meta::decode(&meta::encode(&state.aside.sweep)).unwrap()
+        state.bookkeeping.sweep,
+        meta::decode(&meta::encode(&state.bookkeeping.sweep)).unwrap()
     );
-    assert_eq!(state.aside.sweep, Default::default());
+    assert_eq!(state.bookkeeping.sweep, Default::default());
 }

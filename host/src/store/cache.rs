@@ -12,7 +12,7 @@ use crate::state::rows::Dirty;
 ///
 /// `begin`, `write` and `finish` only hand data over and never block. [`flushed`](Store::flushed) says how a flush ended. The other
 /// methods wait for what was handed over before.
-pub trait Store: Send {
+pub trait LocalStore: Send {
     /// Opens a task's state for a stay, which takes it over from older stays (see `lease`). Returns `None` if there is
     /// nothing, or nothing usable, which is then wiped. [`Retry`](crate::error::Failure::Retry): it can't be used until
     /// it is wiped. [`Fenced`](crate::error::Failure::Fenced): a newer stay has it.

@@ -31,7 +31,7 @@ pub fn row_key(hash: u64, key: &[u8]) -> Vec<u8> {
 }
 
 /// The first key of the records of this flush. Records of later flushes come after it.
-pub fn aside_key(flush: u64, n: u32) -> Vec<u8> {
+pub fn snapshot_key(flush: u64, n: u32) -> Vec<u8> {
     let mut bytes = vec![ASIDE];
     bytes.extend_from_slice(&flush.to_be_bytes());
     bytes.extend_from_slice(&n.to_be_bytes());

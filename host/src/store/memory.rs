@@ -5,7 +5,7 @@
 
 use super::layout::{self, ASIDE, ROW, STAMP};
 use super::lease::Leases;
-use super::{Stamp, Store};
+use super::{LocalStore, Stamp};
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
 use crate::state::delta::{Change, Delta};
@@ -20,13 +20,13 @@ type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 type Write = (Vec<u8>, Option<Vec<u8>>);
 
 #[derive(Debug, Default)]
-struct Stored {
+struct TaskRows {
     flushed: Pairs,
     /// Writes since the last flush, in their order.
     tail: Vec<Write>,
 }
 
-impl Stored {
+impl TaskRows {
     fn keep(&mut self, writes: usize) {
         for (key, value) in self.tail.drain(..).take(writes) {
             match value {
@@ -39,7 +39,7 @@ impl Stored {
 
 #[derive(Debug, Default)]
 struct Contents {
-    tasks: BTreeMap<Partition, Stored>,
+    tasks: BTreeMap<Partition, TaskRows>,
     full: bool,
 }
 
@@ -155,7 +155,7 @@ impl Memory {
     }
 }
 
-impl Store for Memory {
+impl LocalStore for Memory {
     fn open(&mut self, task: Partition, stay: Stay) -> Result<Option<Stamp>> {
         self.disk.leases.take(task, stay)?;
         self.stays.insert(task, stay);
@@ -180,7 +180,7 @@ impl Store for Memory {
         let rows = stored.flushed.range(vec![ROW]..vec![ROW + 1]);
         let aside = stored
             .flushed
-            .range(layout::aside_key(flush, 0)..layout::aside_key(flush + 1, 0));
+            .range(layout::snapshot_key(flush, 0)..layout::snapshot_key(flush + 1, 0));
         rows.chain(aside)
             .try_for_each(|(_, record)| layout::visit(record, visit))
     }
@@ -203,7 +203,7 @@ impl Store for Memory {
             .into_iter()
             .flat_map(|stored| stored.tail.iter().map(|write| write.0.clone()));
         let flushed = stored.into_iter().flat_map(|stored| stored.flushed.keys().cloned());
-        let kept = |key: &[u8]| old.is_some_and(|old| key.starts_with(&layout::aside_key(old, 0)[..9]));
+        let kept = |key: &[u8]| old.is_some_and(|old| key.starts_with(&layout::snapshot_key(old, 0)[..9]));
         let gone: Vec<Write> = flushed
             .chain(tail)
             .filter(|key| key[0] == ASIDE && !kept(key))
@@ -213,7 +213,7 @@ impl Store for Memory {
         let records = aside
             .records()
             .zip(0..)
-            .map(|(record, n)| (layout::aside_key(number, n), Some(record.to_vec())));
+            .map(|(record, n)| (layout::snapshot_key(number, n), Some(record.to_vec())));
         self.append(task, gone.into_iter().chain(records));
     }
 

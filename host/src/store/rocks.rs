@@ -13,7 +13,7 @@ mod writer;
 
 use super::layout::{self, ROW};
 use super::lease::Leases;
-use super::{Directory, Stamp, Store};
+use super::{Directory, LocalStore, Stamp};
 use crate::error::{Failure, Result};
 use crate::record::{Partition, Stay};
 use crate::state::delta::{Change, Delta};
@@ -130,7 +130,7 @@ fn visit(db: &Db, task: Partition, from: &[u8], to: &[u8], visit: &mut dyn FnMut
     pairs.status().map_err(|e| failure(&e))
 }
 
-impl Store for RocksStore {
+impl LocalStore for RocksStore {
     fn open(&mut self, task: Partition, stay: Stay) -> Result<Option<Stamp>> {
         let rocks = self.rocks()?.clone();
         // From here on, the writer drops the work of older stays. After the wait, its current job is done.
@@ -170,7 +170,7 @@ impl Store for RocksStore {
             return Ok(());
         };
         visit(db, task, &[ROW], &[ROW + 1], each)?;
-        let (from, to) = (layout::aside_key(flush, 0), layout::aside_key(flush + 1, 0));
+        let (from, to) = (layout::snapshot_key(flush, 0), layout::snapshot_key(flush + 1, 0));
         visit(db, task, &from, &to, each)
     }
 

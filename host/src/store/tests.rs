@@ -3,7 +3,7 @@
 use super::memory::Disk;
 use super::*;
 use crate::error::{Failure, Result};
-use crate::record::{Cell, FOREVER, Offset, Partition, Stay};
+use crate::record::{FOREVER, Offset, Partition, Stay, StoreEntry};
 use crate::state::delta::{Change, Delta};
 use crate::state::rows::{Dirty, Rows, hash};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub(super) fn change(rows: &mut Rows, changes: &[(&str, Option<&str>)]) {
         let slot = rows.slot(hash(key.as_bytes()), key.as_bytes());
         match value {
             Some(value) => {
-                let cell = Cell {
+                let cell = StoreEntry {
                     schema: 2,
                     expires: FOREVER,
                     value: value.as_bytes(),
@@ -39,7 +39,7 @@ pub(super) fn change(rows: &mut Rows, changes: &[(&str, Option<&str>)]) {
     rows.commit(0);
 }
 
-pub(super) fn begin(store: &mut dyn Store, aside: &[&str]) {
+pub(super) fn begin(store: &mut dyn LocalStore, aside: &[&str]) {
     let mut delta = Delta::new();
     delta.meta(b"meta");
     aside
@@ -48,7 +48,7 @@ pub(super) fn begin(store: &mut dyn Store, aside: &[&str]) {
     store.begin(TASK, delta);
 }
 
-pub(super) fn slices(store: &mut dyn Store, rows: &mut Rows) {
+pub(super) fn slices(store: &mut dyn LocalStore, rows: &mut Rows) {
     loop {
         let mut slice = Dirty::new();
         let done = rows.take_dirty(100, 0, &mut slice);
@@ -59,7 +59,7 @@ pub(super) fn slices(store: &mut dyn Store, rows: &mut Rows) {
     }
 }
 
-pub(super) fn finish(store: &mut dyn Store, offset: i64) -> Result<Stamp> {
+pub(super) fn finish(store: &mut dyn LocalStore, offset: i64) -> Result<Stamp> {
     store.finish(TASK, stamp(offset));
     loop {
         if let Some((task, result)) = store.flushed() {
@@ -71,7 +71,7 @@ pub(super) fn finish(store: &mut dyn Store, offset: i64) -> Result<Stamp> {
 }
 
 /// Rows by key, and tags of timers in order. Checks that the meta exists once.
-pub(super) fn load(store: &mut dyn Store) -> (BTreeMap<String, String>, Vec<String>) {
+pub(super) fn load(store: &mut dyn LocalStore) -> (BTreeMap<String, String>, Vec<String>) {
     let (mut rows, mut tags, mut metas) = (BTreeMap::new(), Vec::new(), 0);
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let mut visit = |change: Change<'_>| match change {
@@ -80,7 +80,7 @@ pub(super) fn load(store: &mut dyn Store) -> (BTreeMap<String, String>, Vec<Stri
             store: 1,
             entry: b"entry",
             cell:
-                Cell {
+                StoreEntry {
                     schema: 2,
                     expires: FOREVER,
                     value,
@@ -107,7 +107,7 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 /// What every store promises. `again` opens it again.
-pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
+pub(super) fn contract(mut again: impl FnMut() -> Box<dyn LocalStore>) {
     let mut rows = Rows::new();
     let mut store = again();
     assert_eq!(store.open(TASK, Stay(1)), Ok(None));
@@ -163,7 +163,7 @@ pub(super) fn contract(mut again: impl FnMut() -> Box<dyn Store>) {
 }
 
 /// With two handles of one store, after a newer stay has taken over, nothing that the older one does has any effect.
-pub(super) fn an_older_stay_changes_nothing(older: &mut dyn Store, newer: &mut dyn Store) {
+pub(super) fn an_older_stay_changes_nothing(older: &mut dyn LocalStore, newer: &mut dyn LocalStore) {
     let (mut old, mut rows) = (Rows::new(), Rows::new());
     assert_eq!(older.open(TASK, Stay(1)), Ok(None));
     change(&mut old, &[("a", Some("old"))]);
@@ -288,7 +288,7 @@ fn version_1_is_pinned() {
     assert_eq!(layout::encode_stamp(&self::stamp(260), 3), stamp.concat());
     assert_eq!(layout::STAMP, b"s");
     assert_eq!(layout::row_key(258, b"key"), b"r\0\0\0\0\0\0\x01\x02key");
-    assert_eq!(layout::aside_key(3, 4), b"a\0\0\0\0\0\0\0\x03\0\0\0\x04");
+    assert_eq!(layout::snapshot_key(3, 4), b"a\0\0\0\0\0\0\0\x03\0\0\0\x04");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::shadow::tape::TapeEnd;
 use crate::state::delta::Delta;
 use crate::state::meta::Meta;
 use crate::state::rows::Dirty;
-use crate::state::{Stored, TaskState, Unknown};
+use crate::state::{DumpedEntry, TaskState, Unknown};
 use crate::step::{Stepper, Tally};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -298,7 +298,7 @@ impl Task {
     }
 
     /// Everything in the stores that has not expired by the last step, sorted.
-    pub fn dump(&self) -> Vec<Stored> {
+    pub fn dump(&self) -> Vec<DumpedEntry> {
         self.state.dump(self.progress.time())
     }
 
@@ -350,8 +350,8 @@ impl Task {
     }
 
     /// Everything committed that a local store keeps besides the rows.
-    pub fn aside(&self) -> Delta {
-        self.state.committed_aside(self.committed())
+    pub fn snapshot(&self) -> Delta {
+        self.state.committed_snapshot(self.committed())
     }
 
     /// The committed meta.

@@ -105,7 +105,7 @@ impl Schedule {
 
     /// Takes what the control topic says. Returns whether that is news. If so, [`settle`](Schedule::settle) must
     /// follow.
-    pub fn tell(&mut self, rules: &Arc<RulesSchedule>) -> bool {
+    pub fn update(&mut self, rules: &Arc<RulesSchedule>) -> bool {
         let known = !matches!(self.life, Life::Uninformed { .. }) && Arc::ptr_eq(&self.rules, rules);
         if !known {
             self.rules = rules.clone();
@@ -172,8 +172,8 @@ impl Schedule {
     }
 
     /// The deploy that takes over at once because the one before it was withdrawn. `None` until it is compiled.
-    pub fn instead(&self) -> Option<(Committed, Arc<Wiring>)> {
-        let Some(Course::Withdrawn { instead }) = self.life.course() else {
+    pub fn replacement(&self) -> Option<(Committed, Arc<Wiring>)> {
+        let Some(Course::Withdrawn { replacement: instead }) = self.life.course() else {
             return None;
         };
         self.with_wiring((*instead)?)

@@ -110,7 +110,7 @@ impl Task {
 
     /// Takes what the control topic says. The task's answer, and its promise to hold, go into the open epoch.
     pub fn follow_schedule(&mut self, rules: &Arc<RulesSchedule>, moment: &Moment, epoch: &mut Epoch) {
-        if self.schedule.tell(rules) {
+        if self.schedule.update(rules) {
             if self.schedule.drop_promise() {
                 epoch.touched.insert(self.partition);
             }
@@ -121,7 +121,7 @@ impl Task {
             self.schedule.settle();
         }
         // It may have been told this while it followed its journal.
-        if let Some((instead, wiring)) = self.schedule.instead() {
+        if let Some((instead, wiring)) = self.schedule.replacement() {
             if !fault!("way-back-not-journaled") {
                 self.journal_rules(instead, epoch);
             }
@@ -139,10 +139,10 @@ impl Task {
             let why = format!("task {task}: {why}");
             tracing::warn!(deploy = number, why, "a deploy is refused");
             let decision = Decision::Cancel(why);
-            return self.tell(&ControlRecord::Decision { number, decision }, epoch);
+            return self.write_control(&ControlRecord::Decision { number, decision }, epoch);
         }
         let position = self.schedule.hold(prepare, moment, last);
-        self.tell(&ControlRecord::Answer { number, task, position }, epoch);
+        self.write_control(&ControlRecord::Answer { number, task, position }, epoch);
     }
 
     fn may_hold(&self, prepare: &Prepare, last: Millis) -> Result<(), CantHold> {
@@ -158,7 +158,7 @@ impl Task {
     }
 
     /// Writes to the control topic, in the transaction of the open epoch.
-    fn tell(&mut self, record: &ControlRecord, epoch: &mut Epoch) {
+    fn write_control(&mut self, record: &ControlRecord, epoch: &mut Epoch) {
         // An epoch that is done again writes the same record again, not another one.
         let own = nonce(&[
             b"task",
@@ -262,7 +262,7 @@ impl Task {
         self.ledger
             .tally()
             .carry_counts(&counters(&before), &counters(&self.wiring));
-        self.tell(&ControlRecord::Taken { task, number }, epoch);
+        self.write_control(&ControlRecord::Taken { task, number }, epoch);
         tracing::info!(task = task.0, deploy = number, version = %self.wiring.rules.version(), "takes over");
         self.schedule.take_over(number);
     }

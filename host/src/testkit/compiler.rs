@@ -1,7 +1,7 @@
 //! A compiler of rules that remembers them, so that each component is compiled once for all scenarios.
 
 use super::error::Result;
-use crate::rules::{Engine, Refused, Rules, SandboxLimits};
+use crate::rules::{Engine, Rules, RulesError, SandboxLimits};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Compiler(Arc<Inner>);
 struct Inner {
     engine: Engine,
     /// The rules, or why they were refused.
-    compiled: Mutex<HashMap<Key, std::result::Result<Rules, Refused>>>,
+    compiled: Mutex<HashMap<Key, std::result::Result<Rules, RulesError>>>,
 }
 
 impl Compiler {
@@ -35,7 +35,7 @@ impl Compiler {
         component: &[u8],
         settings: &serde_json::Value,
         limits: SandboxLimits,
-    ) -> std::result::Result<Rules, Refused> {
+    ) -> std::result::Result<Rules, RulesError> {
         let settings = settings.to_string();
         let key = (component.to_vec(), settings.clone(), format!("{limits:?}"));
         // The lock is held during the compilation, so that another test with the same rules waits for it.

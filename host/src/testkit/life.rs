@@ -13,8 +13,8 @@ use crate::deploy::{Prepare, RulesSchedule};
 use crate::error::{Failure, Result};
 use crate::instance::Stores;
 use crate::instance::driven::DrivenInstance;
-use crate::instance::seat::Round;
-use crate::instance::site::Site;
+use crate::instance::environment::Environment;
+use crate::instance::worker_runner::Round;
 use crate::log::Log;
 use crate::record::{Millis, NEVER, Offset, Partition};
 use crate::store::memory::Disk;
@@ -54,7 +54,7 @@ impl Stage {
         };
         let topics = self.layout.topics.clone();
         let log = self.cluster.instance(topics, &config.name, &config.instance);
-        let site = Site {
+        let site = Environment {
             config: Arc::new(config),
             layout: self.layout.clone(),
             log: Arc::new(log),
@@ -73,7 +73,7 @@ impl Stage {
             Some(services) => services(),
             None => self.script.services(),
         };
-        let mut seat = site.seat(0, producer, services)?;
+        let mut seat = site.runner(0, producer, services)?;
         seat.worker_mut().set_schedule(self.deployed.schedule.clone());
         self.view.fix(self.deployed.schedule.clone());
         self.life = Some(DrivenInstance::start(site, vec![seat], self.view.clone())?);
@@ -201,7 +201,7 @@ impl Stage {
 
     /// The worker of the running instance.
     pub fn worker(&mut self) -> Result<&mut Worker> {
-        Ok(self.life()?.seat(0).worker_mut())
+        Ok(self.life()?.runner(0).worker_mut())
     }
 
     pub(super) fn life(&mut self) -> Result<&mut DrivenInstance> {

@@ -7,7 +7,7 @@ use crate::instance::driven::DrivenInstance;
 use crate::log::embedded::{Isolation, Owned};
 use crate::record::journal::JournalEntry;
 use crate::record::{Millis, Offset, Partition, StepKey};
-use crate::state::Stored;
+use crate::state::DumpedEntry;
 use crate::task::Task;
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub struct RunOutcome {
     /// Refused inputs, with their origin and the reason.
     pub letters: Vec<DeadLetter>,
     /// The content of the stores.
-    pub state: Vec<Stored>,
+    pub state: Vec<DumpedEntry>,
     /// The timers that are set.
     pub timers: Vec<Timer>,
 }
@@ -144,8 +144,8 @@ impl Stage {
     pub fn missed(&self) -> Vec<(String, u64)> {
         let stores = &self.deployed.wiring.rules.description().stores;
         let names: Vec<String> = stores.iter().map(|store| store.name.clone()).collect();
-        let told = self.metrics.rules(&names, &[]).misses;
-        let mut missed: Vec<(String, u64)> = names.into_iter().zip(told.iter().map(|told| told.get())).collect();
+        let counted = self.metrics.rules(&names, &[]).misses;
+        let mut missed: Vec<(String, u64)> = names.into_iter().zip(counted.iter().map(|told| told.get())).collect();
         // Adds those that the tasks have not reported yet.
         for partition in Partition::all(self.setup.topics.partitions) {
             let task = self.life.as_ref().and_then(|life| life.task(partition));
@@ -173,7 +173,7 @@ impl Stage {
     }
 
     /// The content of the stores, as the changelog alone rebuilds it.
-    pub fn state(&self) -> Result<Vec<Stored>> {
+    pub fn state(&self) -> Result<Vec<DumpedEntry>> {
         let mut cells = vec![];
         for partition in Partition::all(self.setup.topics.partitions) {
             cells.extend(self.rebuilt(partition)?.dump());

@@ -177,7 +177,7 @@ fn run(file: &ScenarioFile, setup: Setup, folder: &Path) -> std::result::Result<
         line: 1,
         text: why.to_string(),
     })?;
-    let mut player = Player {
+    let mut player = ScenarioPlayer {
         seen: BTreeMap::new(),
         misses: BTreeMap::new(),
         folder,
@@ -207,7 +207,7 @@ fn run(file: &ScenarioFile, setup: Setup, folder: &Path) -> std::result::Result<
     })
 }
 
-struct Player<'a> {
+struct ScenarioPlayer<'a> {
     /// For each output, how many lines earlier steps have looked at.
     seen: BTreeMap<String, usize>,
     misses: BTreeMap<String, u64>,
@@ -217,7 +217,7 @@ struct Player<'a> {
 /// Stands for the dead letters among the names of outputs. No output has this name.
 const DEAD_LETTERS: &str = "\0";
 
-impl Player<'_> {
+impl ScenarioPlayer<'_> {
     fn step(
         &mut self,
         scenario: &mut Scenario,
@@ -288,7 +288,7 @@ impl Player<'_> {
             Look::Timers => scenario.timers(),
             Look::Counters => scenario.counters(),
             Look::Questions => {
-                let line = |question: super::Question| format!("{} {}", question.lookup, question.url);
+                let line = |question: super::WaitingLookup| format!("{} {}", question.lookup, question.url);
                 Ok(scenario.questions()?.into_iter().map(line).collect())
             }
         }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// A question that waits for its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct WaitingLookup {
     /// The name of the lookup.
     pub lookup: String,
     /// Its URL.
@@ -180,11 +180,11 @@ impl Scenario {
     }
 
     /// Questions that wait for replies, in the order in which they were asked.
-    pub fn questions(&mut self) -> Result<Vec<Question>> {
+    pub fn questions(&mut self) -> Result<Vec<WaitingLookup>> {
         self.settle()?;
         let lookups = &self.stage.setup().config.lookups;
         let open = self.stage.script().open().into_iter();
-        let question = open.map(|question| Question {
+        let question = open.map(|question| WaitingLookup {
             lookup: lookups[usize::from(question.service)].name.clone(),
             url: lossy(&question.request),
         });

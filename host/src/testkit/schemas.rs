@@ -13,16 +13,16 @@ use std::sync::Arc;
 type Known = Vec<(String, Arc<str>)>;
 
 /// A registry in memory.
-pub(super) struct Declared(Mutex<Known>);
+pub(super) struct DeclaredSchemas(Mutex<Known>);
 
-impl Declared {
+impl DeclaredSchemas {
     /// The schemas of the rules' inputs.
-    pub fn new(config: &Config, description: &Description) -> Declared {
+    pub fn new(config: &Config, description: &Description) -> DeclaredSchemas {
         let topic = |name: &str| config.inputs.iter().find(|input| input.name == name);
         let declared = description.inputs.iter();
         let known =
             declared.filter_map(|channel| Some((topic(&channel.name)?.topic.clone(), channel.schema.as_str().into())));
-        Declared(Mutex::new(known.collect()))
+        DeclaredSchemas(Mutex::new(known.collect()))
     }
 
     fn with<R>(&self, call: impl FnOnce(&mut Known) -> R) -> R {
@@ -30,7 +30,7 @@ impl Declared {
     }
 }
 
-impl Schemas for Declared {
+impl Schemas for DeclaredSchemas {
     fn by_id(&self, id: u32) -> Result<Arc<str>, NoSchema> {
         let found = self.with(|known| {
             let (_, schema) = known.get((id as usize).checked_sub(1)?)?;

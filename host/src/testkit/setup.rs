@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use super::error::Result;
-use super::schemas::Declared;
+use super::schemas::DeclaredSchemas;
 use crate::binding::Wiring;
 use crate::config::{Config, SchemaSource};
 use crate::deploy::compile::{Unfit, limits};
@@ -146,7 +146,7 @@ impl Setup {
             _ => {
                 let rules = compiler.compile(&component, &config.rules.settings, limits(&config));
                 let rules = rules.map_err(|why| why.to_string())?;
-                Arc::new(Declared::new(&config, rules.description()))
+                Arc::new(DeclaredSchemas::new(&config, rules.description()))
             }
         };
         Ok(Setup::new(compiler, config, component, Some(schemas)))

@@ -61,7 +61,7 @@ impl Stage {
         self.deployed.schedule = Arc::new(schedule);
         self.view.fix(self.deployed.schedule.clone());
         if let Some(life) = &mut self.life {
-            life.seat(0).worker_mut().set_schedule(self.deployed.schedule.clone());
+            life.runner(0).worker_mut().set_schedule(self.deployed.schedule.clone());
         }
     }
 

@@ -5,11 +5,11 @@ use super::setup::{Dice, Setup, Way};
 use crate::binding::{Layout, Wiring};
 use crate::deploy::RulesSchedule;
 use crate::deploy::compile::declared;
-use crate::deploy::protocol::Declared;
+use crate::deploy::protocol::Declarations;
 use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::instance::driven::DrivenInstance;
-use crate::log::embedded::{Clock, Embedded, Owned, Record};
+use crate::log::embedded::{Clock, Embedded, NewRecord, Owned};
 use crate::metrics::Metrics;
 use crate::record::{Millis, Offset, Partition};
 use crate::shadow::Player;
@@ -21,7 +21,7 @@ pub struct Stage {
     pub(super) cluster: Embedded,
     pub(super) clock: Clock,
     pub(super) layout: Arc<Layout>,
-    pub(super) deployed: Deployed,
+    pub(super) deployed: StagedDeploys,
     pub(super) metrics: Arc<Metrics>,
     pub(super) script: Script,
     /// Shared data that its tasks need to open.
@@ -34,12 +34,12 @@ pub struct Stage {
 }
 
 /// Everything that was deployed.
-pub(super) struct Deployed {
+pub(super) struct StagedDeploys {
     /// The version that runs.
     pub wiring: Arc<Wiring>,
     pub schedule: Arc<RulesSchedule>,
     /// What each version has declared.
-    pub declared: Vec<Arc<Declared>>,
+    pub declared: Vec<Arc<Declarations>>,
 }
 
 /// The shadow of a stage.
@@ -87,7 +87,7 @@ impl Stage {
         };
         let wiring = Arc::new(wiring);
         let stage = Stage {
-            deployed: Deployed {
+            deployed: StagedDeploys {
                 schedule: Arc::new(RulesSchedule::only(wiring.clone())),
                 declared: vec![declared(&wiring)],
                 wiring,
@@ -114,7 +114,7 @@ impl Stage {
         let headers: Vec<(&[u8], &[u8])> = headers
             .map(|(name, value)| (name.as_bytes(), value.as_slice()))
             .collect();
-        let record = Record {
+        let record = NewRecord {
             key: record.key.as_deref(),
             value: record.value.as_deref(),
             timestamp: record.timestamp,

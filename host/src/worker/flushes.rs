@@ -17,7 +17,7 @@ use crate::error::{Failure, Result};
 use crate::log::Log;
 use crate::record::{Offset, Partition, Stay};
 use crate::state::rows::Dirty;
-use crate::store::{Stamp, Store};
+use crate::store::{LocalStore, Stamp};
 use crate::task::Task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,13 +35,13 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// The local store of a worker, and the progress of its tasks' flushes.
 pub struct Flushes {
     /// `None` if the pipeline has no local store.
-    store: Option<Box<dyn Store>>,
+    store: Option<Box<dyn LocalStore>>,
     log: Arc<dyn Log>,
     layout: Arc<Layout>,
     /// A task is flushed after this many bytes of changelog, or after as many as its state has, if that is more.
     flush_bytes: u64,
     under_way: Option<(Partition, Stamp)>,
-    tasks: BTreeMap<Partition, Progress>,
+    tasks: BTreeMap<Partition, TaskFlush>,
     /// Tasks whose flush has failed, or whose rows are not those in the store, and why. The store must be wiped of them
     /// before their next flush. Otherwise deleted rows would come back with the next start.
     failed: BTreeMap<Partition, Arc<str>>,
@@ -55,7 +55,7 @@ pub struct Flushes {
     truncations: Vec<(Partition, Offset)>,
 }
 
-struct Progress {
+struct TaskFlush {
     /// Where a restart would begin to read the changelog, if something is stored.
     stamped: Option<Offset>,
     /// The changelog position at the start of the last flush.
@@ -68,7 +68,12 @@ struct Progress {
 
 impl Flushes {
     /// Starts without any flush.
-    pub fn new(store: Option<Box<dyn Store>>, log: Arc<dyn Log>, layout: Arc<Layout>, flush_bytes: u64) -> Flushes {
+    pub fn new(
+        store: Option<Box<dyn LocalStore>>,
+        log: Arc<dyn Log>,
+        layout: Arc<Layout>,
+        flush_bytes: u64,
+    ) -> Flushes {
         Flushes {
             store,
             log,
@@ -149,7 +154,7 @@ impl Flushes {
 
     fn note_progress(&mut self, tasks: &mut BTreeMap<Partition, Task>) {
         for (partition, task) in tasks {
-            let progress = self.tasks.entry(*partition).or_insert_with(|| Progress {
+            let progress = self.tasks.entry(*partition).or_insert_with(|| TaskFlush {
                 stamped: None,
                 begun: task.changelog(),
                 complete: None,
@@ -247,7 +252,7 @@ impl Flushes {
             topic,
             offset: task.changelog(),
         };
-        store.begin(partition, task.aside());
+        store.begin(partition, task.snapshot());
         task.begin_flush();
         if let Some(progress) = self.tasks.get_mut(&partition) {
             progress.begun = stamp.offset;

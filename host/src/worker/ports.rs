@@ -5,7 +5,7 @@
 use crate::log::{Log, Producer, Reader};
 use crate::registry::Schemas;
 use crate::service::Services;
-use crate::store::Store;
+use crate::store::LocalStore;
 use std::sync::Arc;
 
 /// What a worker needs from the outside.
@@ -21,5 +21,5 @@ pub struct Ports {
     /// The source of schemas, if the pipeline uses a registry.
     pub schemas: Option<Arc<dyn Schemas>>,
     /// The local store, if the pipeline has one.
-    pub store: Option<Box<dyn Store>>,
+    pub store: Option<Box<dyn LocalStore>>,
 }

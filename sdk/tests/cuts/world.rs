@@ -31,7 +31,7 @@ pub trait World {
 }
 
 /// Runs a program, and writes down everything that it reads.
-pub fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outcome {
+pub fn run(world: &mut impl World, program: &Program, log: &mut String) -> Outcome {
     for (at, &[op, a, b, c]) in program.as_chunks::<4>().0.iter().enumerate() {
         let name = (TEXTS[a as usize % 5], b % 3);
         let head = (a % 4 > 0).then_some(name.0);
@@ -39,25 +39,25 @@ pub fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outc
         let value = i64::from(c) * 1000 + i64::from(b);
         match op % 24 {
             0 | 1 => world.put(MAP, name, value, ttl),
-            2 => write!(said, "get {:?};", world.get(MAP, name))?,
-            3 => write!(said, "has {:?};", world.has(MAP, name))?,
+            2 => write!(log, "get {:?};", world.get(MAP, name))?,
+            3 => write!(log, "has {:?};", world.has(MAP, name))?,
             4 => world.delete(MAP, name),
             5 => {
                 let taken = world.get(MAP, name);
                 if taken.is_some() {
                     world.delete(MAP, name);
                 }
-                write!(said, "take {taken:?};")?;
+                write!(log, "take {taken:?};")?;
             }
             6 => world.put(VALUE, ("", 0), value, ttl),
-            7 => write!(said, "value {:?};", world.get(VALUE, ("", 0)))?,
+            7 => write!(log, "value {:?};", world.get(VALUE, ("", 0)))?,
             8 => world.delete(VALUE, ("", 0)),
             9 | 10 => {
                 let known = world.has(SET, (name.0, 0));
                 if op % 24 == 9 || !known {
                     world.put(SET, (name.0, 0), 0, Some(TTL));
                 }
-                write!(said, "known {known};")?;
+                write!(log, "known {known};")?;
             }
             11 => world.delete(SET, (name.0, 0)),
             12 => world.clear(head),
@@ -74,13 +74,13 @@ pub fn run(world: &mut impl World, program: &Program, said: &mut String) -> Outc
                         _ => {}
                     }
                 });
-                write!(said, "walk {walked};")?;
+                write!(log, "walk {walked};")?;
             }
             16 => (0..150).for_each(|number| world.put(MAP, ("f", number), value, ttl)),
             17 => (0..150)
                 .step_by(1 + b as usize % 4)
                 .for_each(|number| world.delete(MAP, ("f", number))),
-            18 if c % 4 == 0 => return Err(Reject::new(format_args!("rejected after {said}"))),
+            18 if c % 4 == 0 => return Err(Reject::new(format_args!("rejected after {log}"))),
             _ => {
                 if !world.act([op, a, b, c], &program[at * 4 + 4..]) {
                     break;

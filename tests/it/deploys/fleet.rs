@@ -13,7 +13,7 @@ use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
 use pelton::instance::{InstanceParts, RunningInstance};
 use pelton::log::Log;
-use pelton::log::embedded::{Clock, Embedded, Isolation, Record};
+use pelton::log::embedded::{Clock, Embedded, Isolation, NewRecord};
 use pelton::metrics::Metrics;
 use pelton::record::{Partition, murmur2};
 use pelton::testkit::Script;
@@ -202,7 +202,7 @@ impl Fleet {
     }
 
     fn raw(&self, stream: Stream, user: &str, partition: Partition, bytes: &[u8]) {
-        let record = Record {
+        let record = NewRecord {
             key: Some(user.as_bytes()),
             value: Some(bytes),
             timestamp: START,

@@ -2,9 +2,9 @@
 //! end with their tasks.
 
 use super::fleet::{Fleet, PARTITIONS, eventually, long, short};
-use super::{deploy, has_tasks, two, version, wish};
+use super::{deploy, has_tasks, request, two, version};
 use pelton::deploy::DeployRefused;
-use pelton::deploy::api::{Cancelled, Shadowing, Wish};
+use pelton::deploy::api::{Cancelled, DeployRequest, Shadowing};
 use pelton::deploy::status::shadow_here;
 use pelton::instance::RunningInstance;
 use pelton::record::Partition;
@@ -18,8 +18,8 @@ fn seen(running: &RunningInstance) -> Shadowing {
     seen.unwrap_or_default()
 }
 
-fn begin(running: &RunningInstance, wish: Wish) -> Result<u64, String> {
-    let wish = Wish {
+fn begin(running: &RunningInstance, wish: DeployRequest) -> Result<u64, String> {
+    let wish = DeployRequest {
         shadow: Some(60 * MINUTE),
         ..wish
     };
@@ -40,8 +40,8 @@ fn it_is_seen_everywhere_and_promoted() {
     fleet.put(0);
     fleet.flow_to(5 * SECOND);
     fleet.through();
-    assert_eq!(begin(&b, wish(short())), Ok(1));
-    let why = begin(&a, wish(short())).expect_err("one at a time");
+    assert_eq!(begin(&b, request(short())), Ok(1));
+    let why = begin(&a, request(short())).expect_err("one at a time");
     assert!(why.contains("shadow 1 is still running"), "{why}");
     begun(&a);
     for second in 10..20 {
@@ -68,9 +68,9 @@ fn it_is_seen_everywhere_and_promoted() {
     assert_eq!((version(&a), version(&b)), (live.clone(), live));
     let promoted = deploy(
         &a,
-        Wish {
+        DeployRequest {
             promote: true,
-            ..Wish::default()
+            ..DeployRequest::default()
         },
     );
     let promoted = promoted.expect("it takes over");
@@ -97,20 +97,20 @@ fn it_is_cancelled() {
     assert!(matches!(none, DeployRefused::Request(_)), "{none}");
     let none = none.to_string();
     assert!(none.contains("no deploy and no shadow is under way"), "{none}");
-    assert_eq!(begin(&a, wish(short())), Ok(1));
+    assert_eq!(begin(&a, request(short())), Ok(1));
     begun(&a);
     assert_eq!(a.client().cancel(), Ok(Cancelled::Shadow(1)));
     eventually("it is over", || seen(&a).over.is_some());
     let why = deploy(
         &a,
-        Wish {
+        DeployRequest {
             promote: true,
-            ..Wish::default()
+            ..DeployRequest::default()
         },
     );
     assert!(why.expect_err("there is none").contains("no shadow is running"));
     // The next shadow has the rules of the live task, and finds nothing.
-    assert_eq!(begin(&a, wish(long())), Ok(2));
+    assert_eq!(begin(&a, request(long())), Ok(2));
     begun(&a);
     for second in 10..20 {
         fleet.put(second * SECOND);
@@ -131,7 +131,7 @@ fn it_ends_where_its_instance_dies() {
     fleet.put(0);
     fleet.flow_to(5 * SECOND);
     fleet.through();
-    assert_eq!(begin(&a, wish(short())), Ok(1));
+    assert_eq!(begin(&a, request(short())), Ok(1));
     begun(&a);
     begun(&b);
     let of_a: Vec<Partition> = a.statuses().iter().map(|status| status.partition).collect();

@@ -2,7 +2,7 @@
 
 use super::line::{Line, doing};
 use crate::deploys::fleet::eventually;
-use pelton::deploy::api::Wish;
+use pelton::deploy::api::DeployRequest;
 use pelton::deploy::protocol::DeployState;
 use pelton::http::TaskCondition;
 use pelton::record::Partition;
@@ -116,10 +116,10 @@ fn nobody_goes_back_twice() {
 fn one_way_stops_until_there_are_others() {
     let mut line = Line::of(doing("echo"));
     line.flow(5, "good");
-    let one_way = Wish {
+    let one_way = DeployRequest {
         settings: Some(doing("panic-on-poison")),
         one_way: true,
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     line.deploy(one_way).expect("accepted");
     line.flow(20, "poison");
@@ -152,10 +152,10 @@ fn what_the_old_ones_do_not_know_is_not_lost() {
     line.set(json!({ "do": "panic", "with": "" }))
         .expect_err("timers of the new kind are pending");
     assert_eq!(line.dead_letters().len(), 0);
-    let drop_timers = Wish {
+    let drop_timers = DeployRequest {
         settings: Some(doing("panic")),
         drop_timers: true,
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     line.deploy(drop_timers).expect("accepted");
     line.flow(20, "bad");

@@ -3,7 +3,7 @@
 
 use super::line::{Line, PARTITIONS, doing};
 use crate::deploys::fleet::eventually;
-use pelton::deploy::api::{Back, Wish};
+use pelton::deploy::api::{Back, DeployRequest};
 use pelton::record::Partition;
 
 /// They are refused. The reason names the problem, and the old rules keep running.
@@ -13,13 +13,13 @@ fn what_can_not_run_is_refused_by_name() {
     let good = line.version();
     let wat = |text: &str| Some(wat::parse_str(text).expect("WAT"));
     let mail = r#"(component (import "acme:mail/send@1.0.0" (instance (export "mail" (func)))))"#;
-    let settings = |what: &str| Wish {
+    let settings = |what: &str| DeployRequest {
         settings: Some(doing(what)),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
-    let component = |component| Wish {
+    let component = |component| DeployRequest {
         component,
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     for (wish, name) in [
         (settings("panic-in-describe"), "describe gives up"),
@@ -145,9 +145,9 @@ fn what_is_odd_and_no_fault_goes_on() {
         line.flow(20, "odd");
         line.check(what);
         assert_eq!((line.version(), line.dead_letters().len()), (version, 0), "{what}");
-        let back = line.deploy(Wish {
+        let back = line.deploy(DeployRequest {
             back: Some(Back::To(1)),
-            ..Wish::default()
+            ..DeployRequest::default()
         });
         back.unwrap_or_else(|why| panic!("{what}: {why}"));
         line.flow(5, "good");

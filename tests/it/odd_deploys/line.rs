@@ -8,12 +8,12 @@ use crate::deploys::fleet::eventually;
 use pelton::binding::{Layout, Wiring};
 use pelton::config::{Budget, Config, Format as Written, InputConfig, TimeSource};
 use pelton::deploy::agent::ConfiguredRules;
-use pelton::deploy::api::{Deployed, Wish};
+use pelton::deploy::api::{DeployRequest, Deployed};
 use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
 use pelton::instance::{InstanceParts, RunningInstance};
 use pelton::log::Log;
-use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
+use pelton::log::embedded::{Clock, Embedded, Isolation, NewRecord, Owned};
 use pelton::metrics::Metrics;
 use pelton::record::Partition;
 use pelton::registry::{NoSchema, Schemas};
@@ -187,7 +187,7 @@ impl Line {
     }
 
     /// Deploys a version.
-    pub fn deploy(&self, wish: Wish) -> Result<Deployed, String> {
+    pub fn deploy(&self, wish: DeployRequest) -> Result<Deployed, String> {
         let deployed = self.running().client().deploy(wish, &mut |_, _| {});
         deployed.map_err(|why| why.to_string())
     }
@@ -195,9 +195,9 @@ impl Line {
     /// Deploys other settings of the running component, from where the tasks are.
     pub fn set(&self, settings: Value) -> Result<Deployed, String> {
         let settings = Some(settings);
-        self.deploy(Wish {
+        self.deploy(DeployRequest {
             settings,
-            ..Wish::default()
+            ..DeployRequest::default()
         })
     }
 
@@ -209,7 +209,7 @@ impl Line {
         let key = format!("{partition}-{}", self.events / i64::from(PARTITIONS) % self.keys);
         let mut value = vec![0, 0, 0, 0, 9];
         bytes(&mut value, format!("{} {ending}", self.events).as_bytes());
-        let record = Record {
+        let record = NewRecord {
             key: Some(key.as_bytes()),
             value: Some(&value),
             timestamp: START + self.now,

@@ -1,7 +1,7 @@
 //! Timers and lookups that are pending when a version takes over that doesn't know them.
 
 use super::line::{Line, doing};
-use pelton::deploy::api::Wish;
+use pelton::deploy::api::DeployRequest;
 use serde_json::{Value, json};
 
 /// The deploy is refused by name, and nothing changes. With `drop_timers`, each of them goes to the dead letters once.
@@ -18,10 +18,10 @@ fn unknown(first: Value, next: Value, name: &str) {
     line.flow(9, "old still");
     line.check(name);
     assert_eq!((line.version(), line.dead_letters().len()), (old, 0));
-    let wish = Wish {
+    let wish = DeployRequest {
         settings: Some(next),
         drop_timers: true,
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     let new = line.deploy(wish).expect("accepted").version;
     line.flow(9, "new");

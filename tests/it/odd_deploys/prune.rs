@@ -1,7 +1,7 @@
 //! Components that are no longer needed are removed from the control topic.
 
 use super::line::{Line, component, doing};
-use pelton::deploy::api::{Back, Wish};
+use pelton::deploy::api::{Back, DeployRequest};
 use pelton::deploy::client::Keep;
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ fn padded(pad: u8) -> Vec<u8> {
 fn what_is_pruned_is_gone_and_the_rest_runs_on() {
     let mut line = Line::of(doing("echo"));
     for pad in 2..=5 {
-        let wish = Wish {
+        let wish = DeployRequest {
             component: Some(padded(pad)),
-            ..Wish::default()
+            ..DeployRequest::default()
         };
         line.deploy(wish).expect("accepted");
         line.flow(5, "good");
@@ -50,9 +50,9 @@ fn what_is_pruned_is_gone_and_the_rest_runs_on() {
     line.flow(5, "good");
     line.check("pruned");
     assert_eq!(line.version(), runs);
-    let back = |to| Wish {
+    let back = |to| DeployRequest {
         back: Some(to),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     for gone in [1, 3] {
         let why = line.deploy(back(Back::To(gone))).expect_err("it is gone");
@@ -64,9 +64,9 @@ fn what_is_pruned_is_gone_and_the_rest_runs_on() {
         line.check("back");
     }
     // A pruned version is deployed from its file again.
-    let again = Wish {
+    let again = DeployRequest {
         component: Some(padded(3)),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     line.deploy(again).expect("accepted");
     line.flow(5, "good");

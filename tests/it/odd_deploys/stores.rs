@@ -2,7 +2,7 @@
 //! and they are not rewritten for this.
 
 use super::line::Line;
-use pelton::deploy::api::{Back, Wish};
+use pelton::deploy::api::{Back, DeployRequest};
 use pelton::record::Partition;
 use serde_json::{Value, json};
 
@@ -19,10 +19,10 @@ fn record(fields: &str) -> String {
     format!(r#"{{"type": "record", "name": "Kept", "fields": [{fields}]}}"#)
 }
 
-fn back() -> Wish {
-    Wish {
+fn back() -> DeployRequest {
+    DeployRequest {
         back: Some(Back::Before),
-        ..Wish::default()
+        ..DeployRequest::default()
     }
 }
 
@@ -145,9 +145,9 @@ fn changes_without_a_way_back() {
         let mut found = Found(0);
         line.put(Partition(0), "put");
         assert_eq!(found.last(&mut line, "look"), old_datum, "{what}");
-        let wish = Wish {
+        let wish = DeployRequest {
             settings: Some(keeping(&record(new), new_datum)),
-            ..Wish::default()
+            ..DeployRequest::default()
         };
         let why = line.deploy(wish.clone()).expect_err(what);
         assert!(
@@ -155,7 +155,7 @@ fn changes_without_a_way_back() {
             "{what}: {why}"
         );
         assert_eq!(found.last(&mut line, "look"), old_datum, "{what}: the old ones run on");
-        let one_way = Wish { one_way: true, ..wish };
+        let one_way = DeployRequest { one_way: true, ..wish };
         line.deploy(one_way).unwrap_or_else(|why| panic!("{what}: {why}"));
         assert_eq!(found.last(&mut line, "look"), as_new, "{what}");
         line.put(Partition(0), "put");
@@ -166,10 +166,10 @@ fn changes_without_a_way_back() {
     }
     // A schema that can't be read at all is refused in both directions.
     let mut line = Line::of(keeping(&record(r#"{"name": "a", "type": "string"}"#), &[2, b'x']));
-    let wish = Wish {
+    let wish = DeployRequest {
         settings: Some(keeping(&record(r#"{"name": "a", "type": "int"}"#), &[2])),
         one_way: true,
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     let why = line.deploy(wish).expect_err("text is no number");
     assert!(why.contains("could not be read"), "{why}");

@@ -2,14 +2,14 @@
 
 use super::support::{odd_file, patient, settings};
 use super::wasi::{PLAIN, module};
-use pelton::rules::{Engine, Refused, SandboxLimits, TrapKind};
+use pelton::rules::{Engine, RulesError, SandboxLimits, TrapKind};
 use std::time::Duration;
 
-fn refused(wasm: &[u8], what: &str) -> Refused {
+fn refused(wasm: &[u8], what: &str) -> RulesError {
     refused_within(wasm, what, patient())
 }
 
-fn refused_within(wasm: &[u8], what: &str, limits: SandboxLimits) -> Refused {
+fn refused_within(wasm: &[u8], what: &str, limits: SandboxLimits) -> RulesError {
     match Engine::new().expect("an engine").compile(wasm, &settings(what), limits) {
         Ok(_) => panic!("{what}: it was taken"),
         Err(refused) => refused,
@@ -19,30 +19,30 @@ fn refused_within(wasm: &[u8], what: &str, limits: SandboxLimits) -> Refused {
 #[test]
 fn garbage_and_other_files() {
     for garbage in [&b""[..], b"\0as", b"hello, this is text", b"\0asm\x0d\0\x07\0"] {
-        assert!(matches!(refused(garbage, ""), Refused::NotWasm(_)));
+        assert!(matches!(refused(garbage, ""), RulesError::NotWasm(_)));
     }
     let broken = &odd_file()[..5000];
-    assert!(matches!(refused(broken, ""), Refused::Module(_)));
+    assert!(matches!(refused(broken, ""), RulesError::Module(_)));
     let untyped = wat::parse_str("(module)").unwrap();
-    assert_eq!(refused(&untyped, ""), Refused::NoTypes);
+    assert_eq!(refused(&untyped, ""), RulesError::NoTypes);
     let component = wat::parse_str("(component)").unwrap();
-    assert_eq!(refused(&component, ""), Refused::Export("describe".into()));
+    assert_eq!(refused(&component, ""), RulesError::Export("describe".into()));
 }
 
 #[test]
 fn imports_that_are_not_there() {
     let component = r#"(component (import "acme:mail/send@1.0.0" (instance (export "mail" (func)))))"#;
     let said = refused(&wat::parse_str(component).unwrap(), "");
-    assert_eq!(said, Refused::Import("acme:mail/send@1.0.0".into()));
+    assert_eq!(said, RulesError::Import("acme:mail/send@1.0.0".into()));
     assert!(said.to_string().contains("acme:mail/send@1.0.0"), "{said}");
     let component = r#"(component (import "pelton:rules/host@0.1.7" (instance (export "fly" (func)))))"#;
     let said = refused(&wat::parse_str(component).unwrap(), "");
-    assert_eq!(said, Refused::Import("pelton:rules/host@0.1.7#fly".into()));
+    assert_eq!(said, RulesError::Import("pelton:rules/host@0.1.7#fly".into()));
     // A core import that is not in the WIT world, like that of a module for wasm32-wasip1.
     let import = r#"(import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#;
     let said = refused(&module(import, PLAIN, "", ""), "");
     assert!(
-        matches!(said, Refused::Module(_)) && said.to_string().contains("wasi_snapshot_preview1"),
+        matches!(said, RulesError::Module(_)) && said.to_string().contains("wasi_snapshot_preview1"),
         "{said}"
     );
 }
@@ -53,9 +53,9 @@ fn another_version_of_the_package() {
         let component = format!(r#"(component (import "pelton:rules/types@{found}" (instance)))"#);
         let said = refused(&wat::parse_str(component).unwrap(), "");
         if fits {
-            assert_eq!(said, Refused::Export("describe".into()));
+            assert_eq!(said, RulesError::Export("describe".into()));
         } else {
-            assert_eq!(said, Refused::Package { found: found.into() });
+            assert_eq!(said, RulesError::Package { found: found.into() });
             assert!(
                 said.to_string().contains(found) && said.to_string().contains("0.1.0"),
                 "{said}"
@@ -73,12 +73,12 @@ fn exports_that_are_not_there_or_of_another_type() {
         (export "describe" (func $f))
         OTHER)"#;
     let said = refused(&wat::parse_str(lift.replace("OTHER", "")).unwrap(), "");
-    assert_eq!(said, Refused::Export("process".into()));
+    assert_eq!(said, RulesError::Export("process".into()));
     assert!(said.to_string().contains("`process`"), "{said}");
     let both = lift.replace("OTHER", r#"(export "process" (func $f))"#);
     let said = refused(&wat::parse_str(both).unwrap(), "");
     assert!(
-        matches!(&said, Refused::ExportType(text) if text.contains("describe")),
+        matches!(&said, RulesError::ExportType(text) if text.contains("describe")),
         "{said}"
     );
 }
@@ -88,7 +88,7 @@ fn settings_and_starts() {
     let wasm = odd_file();
     assert_eq!(
         refused(&wasm, "refuse-settings"),
-        Refused::Settings("no odds today".into())
+        RulesError::Settings("no odds today".into())
     );
     let short = SandboxLimits {
         time: Duration::from_millis(100),
@@ -100,7 +100,7 @@ fn settings_and_starts() {
         ("read-in-describe", patient(), TrapKind::Host, "outside of process"),
     ] {
         match refused_within(&wasm, what, limits) {
-            Refused::Start(trap) => assert!(trap.kind == kind && trap.text.contains(text), "{what}: {trap}"),
+            RulesError::Start(trap) => assert!(trap.kind == kind && trap.text.contains(text), "{what}: {trap}"),
             other => panic!("{what}: {other}"),
         }
     }
@@ -110,7 +110,7 @@ fn settings_and_starts() {
     };
     let said = refused_within(&wasm, "echo", little);
     assert!(
-        matches!(&said, Refused::Start(trap) if trap.kind == TrapKind::Memory),
+        matches!(&said, RulesError::Start(trap) if trap.kind == TrapKind::Memory),
         "{said}"
     );
 }

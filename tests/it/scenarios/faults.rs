@@ -1,7 +1,7 @@
 //! Rules misbehave and epochs fail. Each of these costs what it must, and nothing else.
 
 use pelton::config::{Format as Written, InputConfig, TimeSource};
-use pelton::log::embedded::{CallKind, Fate, Fates, Record, Truth, TxnCall};
+use pelton::log::embedded::{CallKind, Fate, Fates, NewRecord, Truth, TxnCall};
 use pelton::record::journal::JournalEntry;
 use pelton::record::{Offset, Partition, Rank, StepKey};
 use pelton::registry::{NoSchema, Schemas};
@@ -75,7 +75,7 @@ pub(super) fn datum(text: &str) -> Vec<u8> {
 /// An event of the odd guest.
 pub(super) fn put(stage: &Stage, user: &str, datum: &[u8], at: i64) {
     let value = framed(datum);
-    let record = Record {
+    let record = NewRecord {
         key: Some(user.as_bytes()),
         value: Some(&value),
         timestamp: START + at,

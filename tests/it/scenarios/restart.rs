@@ -3,7 +3,7 @@
 use pelton::config::{Config, OnDataLoss};
 use pelton::error::Failure;
 use pelton::record::{Offset, Partition, Stay};
-use pelton::store::Store;
+use pelton::store::LocalStore;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, always, always_with, money};
 

@@ -7,7 +7,7 @@ use pelton::config::Config;
 use pelton::log::embedded::{CallKind, Fate};
 use pelton::record::{Partition, Stay};
 use pelton::state::delta::Delta;
-use pelton::store::Store;
+use pelton::store::LocalStore;
 use pelton::store::memory::Disk;
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, Setup, Stage, Stream, money};
 use std::sync::Arc;

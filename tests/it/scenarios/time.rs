@@ -1,6 +1,6 @@
 //! Event time without races: watermarks, lateness, silence, and wrong clocks.
 
-use pelton::log::embedded::{FetchCall, Record};
+use pelton::log::embedded::{FetchCall, NewRecord};
 use pelton::record::journal::{JournalEntry, Verdict};
 use pelton::record::{Partition, Rank};
 use pelton_tests::stage::{Format, HOUR, MINUTE, SECOND, START, Setup, Stream, always, always_with, money};
@@ -332,7 +332,7 @@ fn behind_a_gap_all_is_new() {
     let event: pelton_tests::stage::Event = money("u1", "waits", SECOND).into();
     let value = event.bytes(Format::Avro);
     let writer = stage.cluster.transaction("somebody", SECONDS(10)).expect("an id");
-    let record = Record {
+    let record = NewRecord {
         key: Some(b"u1"),
         value: Some(&value),
         timestamp: START,

@@ -1,6 +1,6 @@
 //! Unreadable input goes to the dead letters, keeps its place in the order, and costs no other input anything.
 
-use pelton::log::embedded::Record;
+use pelton::log::embedded::NewRecord;
 use pelton::record::journal::{JournalEntry, Verdict};
 use pelton::record::{Offset, Partition, Rank};
 use pelton::registry::{NoSchema, Schemas};
@@ -142,7 +142,7 @@ fn it_comes_out_in_its_place_with_its_headers() {
     let mut stage = Setup::money(Format::Json).start();
     stage.flow_to(MINUTE);
     let append = |stage: &Stage, value: &[u8], headers: &[(&[u8], &[u8])]| {
-        let record = Record {
+        let record = NewRecord {
             key: Some(b"u1"),
             value: Some(value),
             timestamp: START,

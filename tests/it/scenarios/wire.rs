@@ -1,6 +1,6 @@
 //! The formats of inputs and outputs, byte for byte: JSON and Avro.
 
-use pelton::log::embedded::Record;
+use pelton::log::embedded::NewRecord;
 use pelton::record::{Partition, murmur2};
 use pelton_tests::stage::{
     Format, MINUTE, SECOND, START, Setup, Stage, Stream, address, always_with, birth_date, bytes, long, money,
@@ -265,7 +265,7 @@ fn output_records() {
                 stage.user(&user).session("s1", "DE", 1000 + number);
             }
             let value = pelton_tests::stage::Event::from(money("with", "m1", 7)).bytes(stage.format());
-            let record = Record {
+            let record = NewRecord {
                 key: Some(b"with"),
                 value: Some(&value),
                 timestamp: 1,

@@ -5,7 +5,7 @@
 use super::fixture::PARTITIONS;
 use super::pipeline::{Pipeline, Process, user};
 use crate::deploys::fleet::eventually;
-use pelton::deploy::api::{Deployed, Wish};
+use pelton::deploy::api::{DeployRequest, Deployed};
 use pelton::record::Partition;
 use pelton::service::Answer;
 use pelton::shadow::ShadowState;
@@ -30,10 +30,10 @@ pub fn three() -> Value {
 
 /// Deploys these settings for this time, and waits until all tasks have taken them over.
 pub fn deploy(pipeline: &Pipeline, settings: Value, at: Millis) -> Result<Deployed, String> {
-    let wish = Wish {
+    let wish = DeployRequest {
         settings: Some(settings),
         at: Some(START + at),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     let deployed = pipeline.author("somebody").deploy(wish, &mut |_, _| {});
     deployed.map_err(|why| why.to_string())
@@ -41,10 +41,10 @@ pub fn deploy(pipeline: &Pipeline, settings: Value, at: Millis) -> Result<Deploy
 
 /// Starts a shadow with these settings for eighty seconds of event time, and waits until every task has begun.
 pub fn shadow(pipeline: &Pipeline, settings: Value) {
-    let wish = Wish {
+    let wish = DeployRequest {
         settings: Some(settings),
         shadow: Some(80 * SECOND),
-        ..Wish::default()
+        ..DeployRequest::default()
     };
     let author = pipeline.author("somebody");
     author.deploy(wish, &mut |_, _| {}).expect("it begins");

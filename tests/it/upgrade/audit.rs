@@ -13,7 +13,7 @@ use pelton::log::embedded::Owned;
 use pelton::record::{Partition, VersionId};
 use pelton_tests::auditor::{self, Expected, Parameters, Task};
 use pelton_tests::stage::{Format, Stream};
-use pelton_tests::told;
+use pelton_tests::translate;
 use std::collections::BTreeSet;
 
 impl Pipeline {
@@ -119,8 +119,8 @@ impl Pipeline {
     fn parameters(&self) -> Result<Parameters> {
         let control = self.committed(&self.config.control_topic(), Partition(0)).into_iter();
         let control = control.map(|record| (record.key.unwrap_or_default(), record.value.unwrap_or_default()));
-        let said = told::control(control, |deploy| told::settings(&deploy.settings))?;
-        let mut committed = auditor::decide(&said, PARTITIONS as usize)?.committed.into_iter();
+        let events = translate::control(control, |deploy| translate::settings(&deploy.settings))?;
+        let mut committed = auditor::decide(&events, PARTITIONS as usize)?.committed.into_iter();
         let first = committed.next().context("no deploy yet")?.settings;
         Ok(Parameters {
             format: Format::Json,
@@ -158,7 +158,7 @@ impl Pipeline {
         let known: BTreeSet<VersionId> = versions.collect();
         let entries = self.committed(&self.config.journal_topic(), partition).into_iter();
         let entries = entries.map(|record| record.value.unwrap_or_default());
-        told::journal(&mut task, entries, parameters, |version| known.contains(version))?;
+        translate::journal(&mut task, entries, parameters, |version| known.contains(version))?;
         Ok(task)
     }
 }

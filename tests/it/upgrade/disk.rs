@@ -10,7 +10,7 @@ use pelton::instance::Stores;
 use pelton::record::{Partition, Stay};
 use pelton::state::delta::Change;
 use pelton::state::meta::{self, Meta};
-use pelton::store::{Directory, Rocks, Stamp, Store};
+use pelton::store::{Directory, LocalStore, Rocks, Stamp};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ impl Disk {
     }
 }
 
-fn loaded(store: &mut dyn Store, task: Partition) -> Stored {
+fn loaded(store: &mut dyn LocalStore, task: Partition) -> Stored {
     let mut stored = Stored::default();
     let mut visit = |change: Change<'_>| match change {
         Change::Meta(bytes) => stored.meta = Some(meta::decode(bytes).expect("a meta")),

@@ -12,7 +12,7 @@ use super::pipeline::{Pipeline, Process, user};
 use super::{formats, topics};
 use crate::deploys::fleet::eventually;
 use parking_lot::Mutex;
-use pelton::log::embedded::{CallKind, Fate, Record, Truth};
+use pelton::log::embedded::{CallKind, Fate, NewRecord, Truth};
 use pelton::record::{Offset, Partition};
 use pelton::service::Answer;
 use pelton_tests::stage::{MINUTE, Millis, SECOND, START, Stream, address, birth_date, money, session};
@@ -90,7 +90,7 @@ fn what_goes_wrong(pipeline: &Pipeline, a: &Process) {
         far_ahead(pipeline, partition);
         let transaction = pipeline.cluster.transaction("somebody else", Duration::from_secs(60));
         let transaction = transaction.expect("an id of its own");
-        let record = Record {
+        let record = NewRecord {
             key: Some(user.as_bytes()),
             value: Some(b"aborted"),
             timestamp: START,

@@ -16,7 +16,7 @@ use pelton::deploy::client::DeployClient;
 use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
 use pelton::instance::{InstanceParts, RunningInstance, Stores};
-use pelton::log::embedded::{Clock, Embedded, Isolation, Owned, Record};
+use pelton::log::embedded::{Clock, Embedded, Isolation, NewRecord, Owned};
 use pelton::log::{Log, Membership, Outcome, Transaction};
 use pelton::metrics::Metrics;
 use pelton::record::{Offset, Partition, TopicIx, murmur2};
@@ -239,7 +239,7 @@ impl Pipeline {
 
     /// Appends any record to an input topic.
     pub fn raw(&self, stream: Stream, partition: Partition, key: Option<&[u8]>, value: Option<&[u8]>) {
-        let record = Record {
+        let record = NewRecord {
             key,
             value,
             timestamp: START,

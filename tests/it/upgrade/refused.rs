@@ -5,7 +5,7 @@
 
 use super::pipeline::{Pipeline, Process};
 use crate::deploys::fleet::eventually;
-use pelton::log::embedded::Record;
+use pelton::log::embedded::NewRecord;
 use pelton::record::Partition;
 use pelton_tests::stage::START;
 
@@ -17,10 +17,10 @@ fn end(process: Process) -> String {
 
 /// Starts an instance with this record at the end of a topic.
 fn refused(pipeline: &Pipeline, topic: &str, value: &[u8]) -> String {
-    let record = Record {
+    let record = NewRecord {
         value: Some(value),
         timestamp: START,
-        ..Record::default()
+        ..NewRecord::default()
     };
     let appended = pipeline.cluster.append(topic, Partition(0), record);
     appended.expect("a topic of the pipeline");
@@ -101,7 +101,7 @@ fn a_newer_control_record() {
     let control = pipeline.config.control_topic();
     let running = pipeline.start("a");
     eventually("all tasks", || running.running.statuses().len() == 2);
-    let record = Record {
+    let record = NewRecord {
         key: Some(b"x"),
         value: Some(&[2, 99, 1]),
         timestamp: START,

@@ -20,7 +20,7 @@ mod dump;
 pub use dump::dump;
 
 use super::pipeline::Pipeline;
-use pelton::log::embedded::{OpenTransaction, Owned, Record};
+use pelton::log::embedded::{NewRecord, OpenTransaction, Owned};
 use pelton::record::{Offset, Partition};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -143,7 +143,7 @@ impl Place<'_> {
             let headers: Vec<(&[u8], &[u8])> = headers
                 .map(|(name, value)| (name.as_bytes(), value.as_slice()))
                 .collect();
-            let bare = Record {
+            let bare = NewRecord {
                 key: record.key.as_deref(),
                 value: record.value.as_deref(),
                 timestamp: record.timestamp,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// A record of the control topic that may decide something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ControlEvent {
     /// Asks for other rules.
     Deploy {
         /// Its number.
@@ -67,17 +67,17 @@ pub struct Decided {
 }
 
 /// Reads the topic, for this number of tasks. Fails if a deploy was committed that must not have been.
-pub fn decide(said: &[Said], tasks: usize) -> Result<Decided> {
+pub fn decide(events: &[ControlEvent], tasks: usize) -> Result<Decided> {
     let mut decided = Decided::default();
     let mut last = 0;
     // The index of the undecided deploy.
     let mut open: Option<usize> = None;
-    for (place, one) in said.iter().enumerate() {
-        match (one, open.map(|at| &said[at])) {
-            (Said::Deploy { .. }, Some(_)) => decided.refused += 1,
-            (Said::Deploy { number, .. }, None) if *number != last + 1 => decided.refused += 1,
+    for (place, one) in events.iter().enumerate() {
+        match (one, open.map(|at| &events[at])) {
+            (ControlEvent::Deploy { .. }, Some(_)) => decided.refused += 1,
+            (ControlEvent::Deploy { number, .. }, None) if *number != last + 1 => decided.refused += 1,
             (
-                Said::Deploy {
+                ControlEvent::Deploy {
                     number: 1, settings, ..
                 },
                 None,
@@ -85,21 +85,23 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided> {
                 last = 1;
                 decided.commit(1, NEVER, settings);
             }
-            (Said::Deploy { number, .. }, None) => {
+            (ControlEvent::Deploy { number, .. }, None) => {
                 last = *number;
                 open = Some(place);
             }
-            (Said::Commit { number: of, at: from }, Some(Said::Deploy { number, at, settings })) if of == number => {
+            (ControlEvent::Commit { number: of, at: from }, Some(ControlEvent::Deploy { number, at, settings }))
+                if of == number =>
+            {
                 let begun = open.take().unwrap_or_default();
-                justified(*number, *at, *from, &said[begun..place], tasks)?;
+                justified(*number, *at, *from, &events[begun..place], tasks)?;
                 decided.commit(*number, *from, settings);
             }
-            (Said::Cancel { number: of }, Some(Said::Deploy { number, .. })) if of == number => {
+            (ControlEvent::Cancel { number: of }, Some(ControlEvent::Deploy { number, .. })) if of == number => {
                 open = None;
                 decided.cancelled.push(*number);
             }
-            (Said::Withdraw { number }, _) => decided.withdraw(*number),
-            (Said::Commit { .. } | Said::Cancel { .. }, _) => decided.too_late += 1,
+            (ControlEvent::Withdraw { number }, _) => decided.withdraw(*number),
+            (ControlEvent::Commit { .. } | ControlEvent::Cancel { .. }, _) => decided.too_late += 1,
             _ => {}
         }
     }
@@ -109,10 +111,10 @@ pub fn decide(said: &[Said], tasks: usize) -> Result<Decided> {
 
 /// Whether a deploy that was requested for the time `at` may be committed for the time `from`, given everything said
 /// since.
-fn justified(number: u64, at: Option<Millis>, from: Millis, said: &[Said], tasks: usize) -> Result<()> {
+fn justified(number: u64, at: Option<Millis>, from: Millis, events: &[ControlEvent], tasks: usize) -> Result<()> {
     let mut answers = BTreeMap::new();
-    for one in said {
-        if let Said::Answer {
+    for one in events {
+        if let ControlEvent::Answer {
             number: of,
             task,
             position,
@@ -161,31 +163,31 @@ impl Decided {
 mod tests {
     use super::*;
 
-    fn deploy(number: u64, at: Option<Millis>) -> Said {
+    fn deploy(number: u64, at: Option<Millis>) -> ControlEvent {
         let settings = Settings::default();
-        Said::Deploy { number, at, settings }
+        ControlEvent::Deploy { number, at, settings }
     }
 
-    fn answer(task: i32, position: Millis) -> Said {
-        Said::Answer {
+    fn answer(task: i32, position: Millis) -> ControlEvent {
+        ControlEvent::Answer {
             number: 2,
             task,
             position,
         }
     }
 
-    fn commit(at: Millis) -> Said {
-        Said::Commit { number: 2, at }
+    fn commit(at: Millis) -> ControlEvent {
+        ControlEvent::Commit { number: 2, at }
     }
 
     #[test]
     fn the_first_order_decides_and_a_commit_needs_all_answers() {
         let all = [deploy(1, None), deploy(2, Some(50)), answer(0, 10), answer(1, 49)];
-        let with = |more: &[Said]| decide(&[&all, more].concat(), 2);
+        let with = |more: &[ControlEvent]| decide(&[&all, more].concat(), 2);
         assert_eq!(with(&[]).expect("justified").open, Some(2));
-        let decided = with(&[deploy(2, None), commit(50), Said::Cancel { number: 2 }]).expect("justified");
+        let decided = with(&[deploy(2, None), commit(50), ControlEvent::Cancel { number: 2 }]).expect("justified");
         assert_eq!((decided.committed.len(), decided.open, decided.refused), (2, None, 1));
-        let decided = with(&[Said::Cancel { number: 2 }, commit(50)]).expect("cancelled");
+        let decided = with(&[ControlEvent::Cancel { number: 2 }, commit(50)]).expect("cancelled");
         assert_eq!((decided.committed.len(), decided.cancelled), (1, vec![2]));
         assert!(with(&[commit(51)]).is_err());
         assert!(decide(&[&all[..3], &[commit(50)]].concat(), 2).is_err());
@@ -202,7 +204,7 @@ mod tests {
     #[test]
     fn what_was_committed_is_withdrawn_once_and_the_first_never() {
         let all = [deploy(1, None), deploy(2, None), answer(0, 10), answer(1, 7)];
-        let withdraw = |number| Said::Withdraw { number };
+        let withdraw = |number| ControlEvent::Withdraw { number };
         let more = [withdraw(2), commit(11), withdraw(1), withdraw(2), withdraw(2)];
         let decided = decide(&[&all[..], &more].concat(), 2).expect("justified");
         let withdrawn: Vec<_> = decided.committed.iter().map(|deploy| deploy.withdrawn).collect();

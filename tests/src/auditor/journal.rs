@@ -117,13 +117,13 @@ impl Walk<'_> {
             .iter()
             .filter(|deploy| deploy.withdrawn.is_some())
             .count();
-        let knows = (first..=all).find(|knows| self.instead(taken, *knows) == number);
+        let knows = (first..=all).find(|knows| self.replacement(taken, *knows) == number);
         self.knows = knows.with_context(|| format!("deploy {} is to be replaced by another one", taken.number))?;
         Ok(())
     }
 
     /// The deploy that a task goes back to if it knows this many withdrawals.
-    fn instead(&self, taken: &Deployed, knows: usize) -> u64 {
+    fn replacement(&self, taken: &Deployed, knows: usize) -> u64 {
         let holds = |deploy: &&Deployed| deploy.withdrawn.is_none_or(|order| order >= knows);
         let others = self.parameters.deploys.iter().filter(holds);
         let before = others.filter(|deploy| deploy.number < taken.number && deploy.settings != taken.settings);

@@ -3,7 +3,7 @@
 //! Rule: a shadow of the same rules must find no difference. If it doesn't keep up, it is dropped and says so.
 
 use anyhow::{Context, Result, anyhow};
-use pelton::deploy::api::{Shadowing, Wish};
+use pelton::deploy::api::{DeployRequest, Shadowing};
 use pelton::deploy::client::DeployClient;
 use pelton::instance::RunningInstance;
 use pelton::metrics::TaskMetrics;
@@ -32,9 +32,9 @@ impl Beside {
             while tasks.iter().all(|task| task.watermark_seconds.get() <= 0.0) {
                 std::thread::sleep(LOOK);
             }
-            let wish = Wish {
+            let wish = DeployRequest {
                 shadow: Some(DURATION.as_millis() as i64),
-                ..Wish::default()
+                ..DeployRequest::default()
             };
             begins
                 .deploy(wish, &mut |_, _| {})

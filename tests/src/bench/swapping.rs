@@ -3,7 +3,7 @@
 //! Rule: each swap is an ordinary deploy. The next one begins when it is committed or refused. The versions differ only
 //! in a setting that doesn't affect what is counted.
 
-use pelton::deploy::api::Wish;
+use pelton::deploy::api::DeployRequest;
 use pelton::instance::RunningInstance;
 use pelton::metrics::TaskMetrics;
 use serde_json::json;
@@ -48,10 +48,10 @@ impl Swapping {
                     continue;
                 }
                 let set = [("label".to_string(), json!(label))].into();
-                let wish = Wish {
+                let wish = DeployRequest {
                     at,
                     set,
-                    ..Wish::default()
+                    ..DeployRequest::default()
                 };
                 match client.deploy(wish, &mut |_, _| {}) {
                     Ok(_) => committed += 1,

@@ -19,7 +19,7 @@ pub fn embed(parameters: Parameters, cluster: &pelton::log::embedded::Embedded) 
     cluster.appending(|log| {
         while let Some(item) = traffic.next() {
             bytes += (item.key.len() + item.value.len()) as u64;
-            let record = pelton::log::embedded::Record {
+            let record = pelton::log::embedded::NewRecord {
                 key: Some(item.key),
                 value: Some(item.value),
                 timestamp: item.timestamp,

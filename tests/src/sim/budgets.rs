@@ -23,7 +23,7 @@ impl Budgets {
 
     /// Notes which deploys the workers of a process run.
     pub fn note(&mut self, process: usize, instance: &DrivenInstance) {
-        for (index, seat) in instance.seats().enumerate() {
+        for (index, seat) in instance.runners().enumerate() {
             let deploys: BTreeSet<_> = seat
                 .worker()
                 .status()

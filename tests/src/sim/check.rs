@@ -13,7 +13,7 @@ use super::topics;
 use super::trials;
 use super::world::World;
 use crate::auditor::{self, Expected};
-use crate::told;
+use crate::translate;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use pelton::error::Failure;
 use pelton::log::embedded::Owned;
@@ -41,7 +41,7 @@ fn look_from(world: &mut World, partition: Partition) -> Result<bool> {
         return Ok(false);
     };
     let mut task = evidence::task(world, partition)?;
-    match told::step(&rebuilt.committed().last)? {
+    match translate::step(&rebuilt.committed().last)? {
         // Nothing can be due before the first step.
         None if rebuilt.timers().next().is_none() && rebuilt.dump().is_empty() => return Ok(true),
         None => bail!("task {partition} has state, and has taken no step"),
@@ -162,7 +162,7 @@ fn has_committed(world: &World, partition: Partition, step: &StepKey) -> Result<
 
 /// Checks stores, timers, pending lookups and the last step.
 fn check_state(task: &Task, expected: &Expected, which: &str) -> Result<()> {
-    let last = told::step(&task.committed().last)?;
+    let last = translate::step(&task.committed().last)?;
     if last.as_ref() != expected.steps.last() {
         bail!(
             "{which}, its last step is {last:?}, and must be {:?}",

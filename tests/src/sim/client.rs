@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use pelton::binding::Layout;
 use pelton::deploy::batch::ControlBatch;
 use pelton::deploy::compile::declared;
-use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
+use pelton::deploy::protocol::shadow::{ShadowDeploy, ShadowRecord};
 use pelton::deploy::protocol::{Control, ControlRecord, Decision, Deploy, DeployState, KnownDeploy, nonce};
 use pelton::deploy::reader::ControlReader;
 use pelton::error::{Failure, Result};
@@ -72,7 +72,7 @@ impl DeployClient {
 
     /// Takes the next step. Returns false if it is finished or dead.
     pub fn step(&mut self) -> anyhow::Result<bool> {
-        match self.go_on() {
+        match self.advance() {
             _ if self.fuse.is_dead() => Ok(false),
             Ok(()) => Ok(!matches!(self.at, At::Done)),
             Err(Failure::Retry(_)) => Ok(true),
@@ -80,7 +80,7 @@ impl DeployClient {
         }
     }
 
-    fn go_on(&mut self) -> Result<()> {
+    fn advance(&mut self) -> Result<()> {
         match &mut self.at {
             At::Start => {
                 let reader = ControlReader::begin(self.log.clone(), self.to.layout.clone())?;
@@ -143,7 +143,7 @@ fn batch(act: &Act, name: &str, to: &Target, reader: &ControlReader) -> ControlB
                 .map(|known| ControlRecord::Shadow(ShadowRecord::Over(known.number(), format!("{name} wants it so"))))
         }
         Which::Shadow { version, duration } => begin(version, name, to, control).map(|deploy| {
-            let shadow = Shadow { deploy, duration };
+            let shadow = ShadowDeploy { deploy, duration };
             ControlRecord::Shadow(ShadowRecord::Begin(shadow))
         }),
         _ => deploy(act, name, to, control).map(ControlRecord::Deploy),

@@ -6,7 +6,7 @@ use super::topics::read;
 use super::versions;
 use super::world::World;
 use crate::auditor::{self, Enriched, Expected, Record, Refusal};
-use crate::told;
+use crate::translate;
 use anyhow::{Context, Result, anyhow};
 use pelton::log::embedded::Owned;
 use pelton::record::{Offset, Partition, TopicIx};
@@ -76,7 +76,9 @@ pub fn parameters(world: &World) -> Result<auditor::Parameters> {
     let first = match deploys.next() {
         Some(first) => first.settings,
         // The control topic is still empty.
-        None => told::settings(&versions::settings(world.plan.files[0]).to_string()).context("settings of a file")?,
+        None => {
+            translate::settings(&versions::settings(world.plan.files[0]).to_string()).context("settings of a file")?
+        }
     };
     Ok(auditor::Parameters {
         format: world.plan.format,
@@ -113,7 +115,7 @@ pub fn task(world: &World, partition: Partition) -> Result<auditor::Task> {
     let entries = read(world, world.layout.journal, partition);
     let entries = entries.into_iter().map(|record| record.value.unwrap_or_default());
     let known = |version: &_| versions::of(version).is_some();
-    told::journal(&mut task, entries, &parameters(world)?, known)?;
+    translate::journal(&mut task, entries, &parameters(world)?, known)?;
     Ok(task)
 }
 

@@ -16,8 +16,8 @@ use pelton::deploy::view::DeployView;
 use pelton::error::{Failure, Result};
 use pelton::instance::Stores;
 use pelton::instance::driven::DrivenInstance;
-use pelton::instance::seat::Round;
-use pelton::instance::site::Site;
+use pelton::instance::environment::Environment;
+use pelton::instance::worker_runner::Round;
 use pelton::log::Log;
 use pelton::metrics::Metrics;
 use pelton::registry::Schemas;
@@ -60,7 +60,7 @@ impl Life {
         let jobs = Jobs::default();
         let agent = agent(&parts, &jobs)?;
         let Parts { config, log, .. } = parts;
-        let site = Site {
+        let site = Environment {
             metrics: Arc::new(Metrics::of(&config)),
             config: Arc::new(config),
             layout: parts.layout,
@@ -72,7 +72,7 @@ impl Life {
             drop(site.producer(worker)?);
         }
         let desks = parts.desks.iter().enumerate();
-        let seats = desks.map(|(index, desk)| site.seat(index, site.producer(index)?, desk.handle()));
+        let seats = desks.map(|(index, desk)| site.runner(index, site.producer(index)?, desk.handle()));
         let seats = seats.collect::<Result<_>>()?;
         Ok(Life {
             instance: DrivenInstance::start(site, seats, Arc::<DeployView>::default())?,

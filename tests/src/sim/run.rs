@@ -7,7 +7,7 @@ use super::topics;
 use super::traffic::START;
 use super::world::World;
 use anyhow::{Result, anyhow};
-use pelton::log::embedded::Record;
+use pelton::log::embedded::NewRecord;
 use std::time::Duration;
 
 /// The most steps of the rough part of a run. Then all faults are lifted.
@@ -147,7 +147,7 @@ impl World {
     fn append_due(&mut self) {
         let now = self.clock.now().as_millis() as i64;
         while let Some(arrival) = self.traffic.pop_front_if(|arrival| arrival.at <= now) {
-            let record = Record {
+            let record = NewRecord {
                 key: arrival.key.as_deref(),
                 value: arrival.value.as_deref(),
                 timestamp: START + arrival.at,

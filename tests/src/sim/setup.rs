@@ -14,7 +14,7 @@ use super::world::World;
 use crate::auditor::{Format, Millis};
 use pelton::binding::Layout;
 use pelton::config::{self, Config};
-use pelton::log::embedded::{Clock, Embedded, Isolation, Record};
+use pelton::log::embedded::{Clock, Embedded, Isolation, NewRecord};
 use pelton::record::Partition;
 use pelton::registry::Schemas;
 use pelton::registry::folder::Folder;
@@ -124,10 +124,10 @@ impl World {
                 .read_all(name, partition, Isolation::Committed)
                 .expect("a topic of the run");
             for entry in entries {
-                let record = Record {
+                let record = NewRecord {
                     key: entry.key.as_deref(),
                     value: entry.value.as_deref(),
-                    ..Record::default()
+                    ..NewRecord::default()
                 };
                 let appended = world.cluster.append(name, partition, record);
                 appended.expect("a topic of the run");

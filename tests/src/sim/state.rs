@@ -2,16 +2,16 @@
 
 use super::lines::text;
 use crate::auditor::{self, Expected, StepWhat};
-use crate::told::{pending_name, place_name, step};
+use crate::translate::{pending_name, place_name, step};
 use anyhow::{Context, Result};
-use pelton::state::Stored;
+use pelton::state::DumpedEntry;
 use pelton::task::Task;
 
 /// The stores, timers and lookups of a task, as sorted lines.
 pub fn state_of(task: &Task) -> Result<Vec<String>> {
     let mut lines = vec![];
     for stored in task.dump() {
-        let Stored {
+        let DumpedEntry {
             key,
             store,
             entry,

@@ -259,5 +259,5 @@ impl Shared {
 
 /// A verdict on a version that every instance could have.
 fn unfit(why: &str) -> Unfit {
-    rules::Refused::Settings(why.into()).into()
+    rules::RulesError::Settings(why.into()).into()
 }

@@ -11,7 +11,7 @@ use crate::auditor::{
     self, Answer, Code, Deployed, Format, Output, Parameters, Task, audit, audit_with, read_enriched,
 };
 use crate::rig::Read;
-use crate::told;
+use crate::translate;
 use anyhow::{Context, Result, bail, ensure};
 use pelton_demo::session_service::answer;
 use pelton_demo::traffic::{self, Stream, Traffic};
@@ -78,8 +78,8 @@ pub fn all(
             known.insert(deploy.version);
         }
     }
-    let said = told::control(control.into_iter(), |deploy| versions.of(deploy))?;
-    let decided = auditor::decide(&said, PARTITIONS as usize)?;
+    let events = translate::control(control.into_iter(), |deploy| versions.of(deploy))?;
+    let decided = auditor::decide(&events, PARTITIONS as usize)?;
     ensure!(decided.open.is_none(), "deploy {:?} is not decided", decided.open);
     let withdrawn = decided.committed.iter().find(|deploy| deploy.withdrawn.is_some());
     ensure!(
@@ -101,7 +101,7 @@ pub fn all(
         let entries = journal.iter().filter(of_task);
         let entries = entries.map(|read| read.value.clone().unwrap_or_default());
         let wrong = |why| anyhow::anyhow!("task {partition}: {why}");
-        told::journal(&mut task, entries, &parameters, |version| known.contains(version)).map_err(wrong)?;
+        translate::journal(&mut task, entries, &parameters, |version| known.contains(version)).map_err(wrong)?;
         let expected = audit(&task, &parameters);
         auditor::compare_journal(&task, &expected, &parameters).map_err(wrong)?;
         ensure!(
@@ -156,9 +156,9 @@ fn compare(is: &Read, must: &Output, code: Code) -> Result<()> {
         value.starts_with(&[0, 0, 0, 0, schema]),
         "it is not of schema {schema}: {is:?}"
     );
-    let said = read_enriched(Format::Avro, value).with_context(|| format!("it can't be read: {is:?}"))?;
+    let found = read_enriched(Format::Avro, value).with_context(|| format!("it can't be read: {is:?}"))?;
     let header_free = is.headers.is_empty();
-    let same = said == must.value && is.key.as_ref() == Some(&must.key) && is.timestamp == must.timestamp;
-    ensure!(same && header_free, "it is {said:?} of {is:?}\nand must be {must:?}");
+    let same = found == must.value && is.key.as_ref() == Some(&must.key) && is.timestamp == must.timestamp;
+    ensure!(same && header_free, "it is {found:?} of {is:?}\nand must be {must:?}");
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::pipeline::Pipeline;
 use super::swapping::Swapping;
 use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, ensure};
-use pelton::deploy::api::Wish;
+use pelton::deploy::api::DeployRequest;
 use pelton_demo::session_service::{Behaviour, SessionService};
 use pelton_demo::traffic::{Parameters, Traffic};
 use serde_json::json;
@@ -79,10 +79,10 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
         let label = json!(format!("s{swap}-"));
         // Other settings of one component, and another component, take turns.
         let component = swap.is_multiple_of(2).then(|| swapping.component(swap / 2));
-        let wish = Wish {
+        let wish = DeployRequest {
             component,
             set: [("label".to_owned(), label)].into(),
-            ..Wish::default()
+            ..DeployRequest::default()
         };
         let begun = Instant::now();
         swapping.deploy(wish)?;

@@ -198,8 +198,8 @@ impl<'p> Course<'_, 'p> {
         command.args(&old.words).args(["rules", "set", "label=old-"]);
         command.arg("--config").arg(self.pipeline.file()).stdin(Stdio::null());
         let done = command.output().context("the old version's command line")?;
-        let said = [done.stdout, done.stderr].concat();
-        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&said));
+        let output = [done.stdout, done.stderr].concat();
+        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&output));
         for what in ["now", "settings"] {
             *self.seen.report.swaps.entry(what).or_default() += 1;
         }

@@ -11,7 +11,7 @@ use super::report::Report;
 use super::versions::{self, Versions};
 use anyhow::{Result, ensure};
 use pelton::binding::Wiring;
-use pelton::deploy::api::{Back, Wish};
+use pelton::deploy::api::{Back, DeployRequest};
 use pelton::deploy::client::DeployClient;
 use pelton::deploy::protocol::{Control, DeployState, KnownDeploy};
 use pelton_demo::traffic::Random;
@@ -82,7 +82,7 @@ impl<'p> Swapping<'p> {
     }
 
     /// Makes one deploy, which must be committed.
-    pub fn deploy(&self, wish: Wish) -> Result<()> {
+    pub fn deploy(&self, wish: DeployRequest) -> Result<()> {
         let done = self.client.deploy(wish, &mut |_, _| {});
         done.map(drop).map_err(anyhow::Error::msg)
     }
@@ -161,7 +161,10 @@ impl<'p> Swapping<'p> {
         let length = (times.end - times.start).max(4) as u64;
         let ahead = (self.random.below(length / 2) + length * 7 / 10) as i64;
         let at = (victim.is_some() || self.random.chance(0.5)).then_some(times.start + ahead);
-        let wish = Wish { at, ..self.wish(kind) };
+        let wish = DeployRequest {
+            at,
+            ..self.request(kind)
+        };
         let (mut open, mut trouble) = (false, None);
         let client = &self.client;
         let done = client.deploy(wish, &mut |known, _| {
@@ -199,7 +202,7 @@ impl<'p> Swapping<'p> {
         Ok(())
     }
 
-    fn wish(&mut self, kind: Kind) -> Wish {
+    fn request(&mut self, kind: Kind) -> DeployRequest {
         self.attempts += 1;
         let label = format!("s{}-", self.attempts);
         match kind {
@@ -209,22 +212,22 @@ impl<'p> Swapping<'p> {
                     ("label".to_owned(), json!(label)),
                     ("pending_ttl".to_owned(), json!(format!("{pending}ms"))),
                 ];
-                Wish {
+                DeployRequest {
                     set: set.into(),
-                    ..Wish::default()
+                    ..DeployRequest::default()
                 }
             }
             Kind::Component => {
                 self.components += 1;
-                Wish {
+                DeployRequest {
                     component: Some(self.versions.component(self.components).to_vec()),
                     set: [("label".to_owned(), json!(label))].into(),
-                    ..Wish::default()
+                    ..DeployRequest::default()
                 }
             }
-            Kind::Rollback => Wish {
+            Kind::Rollback => DeployRequest {
                 back: Some(Back::Before),
-                ..Wish::default()
+                ..DeployRequest::default()
             },
         }
     }

@@ -3,7 +3,7 @@
 //! Rule: each deploy except a rollback has a unique label, which is written in all of its outputs.
 
 use crate::auditor::{Code, Millis, Settings};
-use crate::told;
+use crate::translate;
 use pelton::deploy::compile::hash;
 use pelton::deploy::protocol::Deploy;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ impl Versions {
         let (code, _) = self.0.iter().find(|(_, known)| hash(known) == deploy.component)?;
         Some(Settings {
             code: *code,
-            ..told::settings(&deploy.settings)?
+            ..translate::settings(&deploy.settings)?
         })
     }
 }

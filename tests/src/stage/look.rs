@@ -76,7 +76,7 @@ impl Stage {
 
     /// The content of the stores, as it is rebuilt from the changelog alone.
     pub fn state(&self) -> Vec<Cell> {
-        let cell = |cell: pelton::testkit::Stored| Cell {
+        let cell = |cell: pelton::testkit::DumpedEntry| Cell {
             key: seen::text(&cell.key),
             store: cell.store,
             entry: cell.entry,

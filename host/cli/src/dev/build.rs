@@ -40,10 +40,10 @@ pub fn build(project: &Project, quiet: bool, saves: &mut Saves) -> Result<Built,
         // A process group of its own, so that Ctrl-C reaches only us, and we can end cargo with its compilers.
         .process_group(0);
     let mut child = cargo.spawn().map_err(|why| failed("cargo does not start", why))?;
-    let said = child.stdout.take().map(|mut out| {
+    let output = child.stdout.take().map(|mut out| {
         std::thread::spawn(move || {
-            let mut said = vec![];
-            out.read_to_end(&mut said).map(|_| said)
+            let mut output = vec![];
+            out.read_to_end(&mut output).map(|_| output)
         })
     });
     let status = loop {
@@ -60,8 +60,10 @@ pub fn build(project: &Project, quiet: bool, saves: &mut Saves) -> Result<Built,
     if !status.success() {
         return Err(Unbuilt::Errors);
     }
-    let said = said.map(|reader| reader.join().unwrap_or_else(|_| Ok(vec![])));
-    let said = said.unwrap_or_else(|| Ok(vec![])).map_err(|why| failed("cargo", why))?;
+    let output = output.map(|reader| reader.join().unwrap_or_else(|_| Ok(vec![])));
+    let said = output
+        .unwrap_or_else(|| Ok(vec![]))
+        .map_err(|why| failed("cargo", why))?;
     let path = component(&String::from_utf8_lossy(&said)).ok_or_else(|| {
         Unbuilt::Failed(format!(
             "{} builds no component: its Cargo.toml needs crate-type = [\"cdylib\", \"rlib\"] under [lib]",
@@ -83,8 +85,8 @@ pub fn end(child: &mut Child) {
 }
 
 /// Cargo prints one message per line. The last artifact that is a component belongs to the package.
-fn component(said: &str) -> Option<PathBuf> {
-    let messages = said.lines().rev();
+fn component(output: &str) -> Option<PathBuf> {
+    let messages = output.lines().rev();
     let messages = messages.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let mut files = messages.flat_map(|message| {
         let files = message["filenames"].as_array().cloned().unwrap_or_default();
@@ -101,11 +103,11 @@ mod tests {
 
     #[test]
     fn the_component_is_the_last_artifact_that_is_one() {
-        let said = r#"{"reason":"compiler-artifact","filenames":["/t/dep.wasm"]}
+        let output = r#"{"reason":"compiler-artifact","filenames":["/t/dep.wasm"]}
 no message
 {"reason":"compiler-artifact","filenames":["/t/w/release/own.wasm","/t/w/release/libown.rlib"]}
 {"reason":"build-finished","success":true}"#;
-        let found = component(said);
+        let found = component(output);
         assert_eq!(found.as_deref(), Some(Path::new("/t/w/release/own.wasm")));
         assert_eq!(target_folder(&found.unwrap()).as_deref(), Some(Path::new("/t")));
         assert_eq!(component("{}"), None);

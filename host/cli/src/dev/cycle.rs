@@ -9,9 +9,9 @@ use super::built::Built;
 use super::change::Meaning;
 use super::demo::{Demo, Start, Unstarted};
 use super::project::{Fixed, Project, Stands};
+use super::reporter::Reporter;
 use super::saves::{Batch, Interrupt, Saves};
 use super::swap::{Live, Manner, Swapped, Wanted};
-use super::tell::Telling;
 use crate::exit::Trouble;
 use crate::rules::via::Via;
 use crate::test;
@@ -71,7 +71,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// Takes a save through all steps. Returns false if it was told to stop.
-    pub fn take(&mut self, batch: Batch, saves: &mut Saves, tell: &mut Telling<'_>) -> bool {
+    pub fn take(&mut self, batch: Batch, saves: &mut Saves, tell: &mut Reporter<'_>) -> bool {
         let files: Vec<String> = batch.files.iter().map(|path| self.project.name(path)).collect();
         let what = match &files[..] {
             [] => "start".to_owned(),
@@ -88,7 +88,7 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    fn go(&mut self, meaning: Meaning, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+    fn go(&mut self, meaning: Meaning, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
         if meaning == Meaning::Build || self.built.is_none() {
             self.build(saves, tell)?;
         }
@@ -127,7 +127,7 @@ impl<'a> Cycle<'a> {
         }
     }
 
-    fn build(&mut self, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+    fn build(&mut self, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
         let quiet = self.built.take().is_some() || self.runs.is_some();
         let begun = Instant::now();
         if !quiet {
@@ -145,7 +145,7 @@ impl<'a> Cycle<'a> {
         Ok(())
     }
 
-    fn play(&self, built: &Built, stands: &Stands, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+    fn play(&self, built: &Built, stands: &Stands, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
         let begun = Instant::now();
         // A new compiler each time, because an old build is never played again.
         let setup = Compiler::new().and_then(|compiler| {
@@ -193,7 +193,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// Starts the demo with these rules.
-    fn start(&mut self, built: &Built, wanted: Runs, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+    fn start(&mut self, built: &Built, wanted: Runs, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
         let begun = Instant::now();
         let anew = self.demo.is_some();
         (self.live, self.demo, self.runs, self.deployed) = (None, None, None, None);
@@ -236,7 +236,7 @@ impl<'a> Cycle<'a> {
         Ok(())
     }
 
-    fn swap(&mut self, wanted: Runs, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<(), End> {
+    fn swap(&mut self, wanted: Runs, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
         let Some(live) = &mut self.live else {
             return Err(End::Told);
         };
@@ -296,7 +296,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// Called now and then while nothing is saved. Fails if there is no way to go on.
-    pub fn look(&mut self, tell: &mut Telling<'_>) -> Result<()> {
+    pub fn look(&mut self, tell: &mut Reporter<'_>) -> Result<()> {
         if self.demo.as_mut().is_some_and(Demo::has_ended) {
             bail!("the demo has ended: see above");
         }
@@ -327,7 +327,7 @@ impl<'a> Cycle<'a> {
     }
 
     /// Ends the save without a swap, and shows why.
-    fn remains(&self, tell: &mut Telling<'_>, outcome: &str, why: &str, text: &str) -> End {
+    fn remains(&self, tell: &mut Reporter<'_>, outcome: &str, why: &str, text: &str) -> End {
         if !why.is_empty() {
             tell.block(why);
         }
@@ -340,7 +340,7 @@ impl<'a> Cycle<'a> {
     }
 }
 
-fn interrupted(interrupt: Interrupt, tell: &mut Telling<'_>) -> End {
+fn interrupted(interrupt: Interrupt, tell: &mut Reporter<'_>) -> End {
     match interrupt {
         Interrupt::Stop => End::Stop,
         Interrupt::Saved => {

@@ -78,8 +78,8 @@ impl Saves {
     /// Starts without watching anything. The first of `signals` means to stop. Fails if the system can't watch files.
     pub fn new(signals: Receiver<()>) -> Result<Saves> {
         let (sender, inbox) = channel();
-        let told = sender.clone();
-        let watcher = notify::recommended_watcher(move |event| tell(event, &told));
+        let events = sender.clone();
+        let watcher = notify::recommended_watcher(move |event| forward(event, &events));
         std::thread::spawn(move || {
             // An error means that the sender is gone, because the process ends.
             if signals.recv().is_ok() {
@@ -209,7 +209,7 @@ fn folders(sources: &Sources) -> BTreeSet<(PathBuf, bool)> {
 }
 
 /// Translates a notification of the system.
-fn tell(event: notify::Result<notify::Event>, to: &Sender<Message>) {
+fn forward(event: notify::Result<notify::Event>, to: &Sender<Message>) {
     let message = match event {
         Ok(event) if event.need_rescan() => Message::Anything,
         Ok(event) => match event.kind {

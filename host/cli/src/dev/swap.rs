@@ -5,12 +5,12 @@
 //! - A shadow of ours that does not take over is ended, unless `--hold` was given.
 
 use super::args::Dev;
+use super::reporter::Reporter;
 use super::saves::{Interrupt, Saves};
-use super::tell::Telling;
 use crate::exit::Trouble;
 use crate::rules::diff;
 use crate::rules::via::Via;
-use pelton::deploy::api::{OneDeploy, RulesStatus, Shadowing, Wish};
+use pelton::deploy::api::{DeployRequest, OneDeploy, RulesStatus, Shadowing};
 use pelton::record::Millis;
 use pelton::shadow::ShadowState;
 use serde_json::{Value, json};
@@ -92,11 +92,11 @@ impl Manner {
         }
     }
 
-    fn wish(&self) -> Wish {
-        Wish {
+    fn request(&self) -> DeployRequest {
+        DeployRequest {
             one_way: self.one_way,
             drop_timers: self.drop_timers,
-            ..Wish::default()
+            ..DeployRequest::default()
         }
     }
 }
@@ -153,7 +153,7 @@ impl Live {
     }
 
     /// Lets the rules take over.
-    pub fn swap(&mut self, wanted: &Wanted, manner: &Manner, saves: &mut Saves, tell: &mut Telling<'_>) -> Swapped {
+    pub fn swap(&mut self, wanted: &Wanted, manner: &Manner, saves: &mut Saves, tell: &mut Reporter<'_>) -> Swapped {
         match self.try_swap(wanted, manner, saves, tell) {
             Ok(swapped) => swapped,
             Err(Trouble(_, why)) => Swapped::Refused(why),
@@ -165,20 +165,20 @@ impl Live {
         wanted: &Wanted,
         manner: &Manner,
         saves: &mut Saves,
-        tell: &mut Telling<'_>,
+        tell: &mut Reporter<'_>,
     ) -> Result<Swapped, Trouble> {
         self.end_shadow();
         let begun = Instant::now();
-        let rules = Wish {
+        let rules = DeployRequest {
             component: Some(wanted.component.clone()),
             settings: wanted.settings.clone(),
-            ..manner.wish()
+            ..manner.request()
         };
         let wish = match manner.shadow {
             0 => rules,
             shadow => {
                 let shadow = Some(shadow);
-                let deployed = self.via.deploy(Wish { shadow, ..rules }, &mut |_| {})?;
+                let deployed = self.via.deploy(DeployRequest { shadow, ..rules }, &mut |_| {})?;
                 self.shadow = Some(deployed.number);
                 findings(&deployed, tell);
                 tell.step("ready", "ready", begun.elapsed());
@@ -192,9 +192,9 @@ impl Live {
                 if manner.hold {
                     return Ok(Swapped::Held(deployed.version));
                 }
-                Wish {
+                DeployRequest {
                     promote: true,
-                    ..manner.wish()
+                    ..manner.request()
                 }
             }
         };
@@ -215,7 +215,7 @@ impl Live {
 
     /// Waits until the shadow has seen enough, and shows its results. Returns the result of the swap if they don't take
     /// over.
-    fn compare(&self, manner: &Manner, saves: &mut Saves, tell: &mut Telling<'_>) -> Result<Option<Swapped>, Trouble> {
+    fn compare(&self, manner: &Manner, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<Option<Swapped>, Trouble> {
         let begun = Instant::now();
         let until = begun + Duration::from_millis(manner.shadow as u64) + SLOWER;
         let seen = loop {
@@ -243,7 +243,7 @@ impl Live {
         promoted: Promoted,
         since: Instant,
         saves: &mut Saves,
-        tell: &mut Telling<'_>,
+        tell: &mut Reporter<'_>,
     ) -> Result<Swapped, Trouble> {
         loop {
             let running = self.via.status()?;
@@ -286,7 +286,7 @@ fn is_through(seen: &Shadowing) -> bool {
     seen.tasks.len() >= seen.of && !seen.tasks.values().any(|report| running(report.standing))
 }
 
-fn findings(deployed: &pelton::deploy::api::Deployed, tell: &mut Telling<'_>) {
+fn findings(deployed: &pelton::deploy::api::Deployed, tell: &mut Reporter<'_>) {
     deployed
         .findings
         .iter()

@@ -122,10 +122,10 @@ pub fn head(of: &Shadowing) -> String {
     text += &match (begun, of.instances.is_empty()) {
         (0, true) => ", no instance has it yet".to_owned(),
         (0, false) => {
-            let said = of.instances.iter().map(|(name, stage)| format!("{name} {stage}"));
+            let stages = of.instances.iter().map(|(name, stage)| format!("{name} {stage}"));
             format!(
                 ", no task has begun; instances: {}",
-                said.collect::<Vec<_>>().join(", ")
+                stages.collect::<Vec<_>>().join(", ")
             )
         }
         _ => {

@@ -4,10 +4,10 @@ use super::show;
 use super::target::Target;
 use crate::exit::{FAILED, FINDINGS, Trouble};
 use pelton::config::Config;
-use pelton::deploy::api::{Cancelled, Deployed, Deploys, Prune, Pruned, RulesStatus, Shadowing, Wish};
+use pelton::deploy::api::{Cancelled, DeployRequest, Deployed, Deploys, Prune, Pruned, RulesStatus, Shadowing};
 use pelton::deploy::client::{DeployClient, Keep};
 use pelton::deploy::status;
-use pelton::http::{COMPONENT_TYPE, Refused, WISH_HEADER};
+use pelton::http::{COMPONENT_TYPE, Refusal, WISH_HEADER};
 use pelton::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl Via {
     }
 
     /// Deploys, and waits until the deploy is decided.
-    pub fn deploy(&self, wish: Wish, progress: &mut dyn FnMut(String)) -> Result<Deployed, Trouble> {
+    pub fn deploy(&self, wish: DeployRequest, progress: &mut dyn FnMut(String)) -> Result<Deployed, Trouble> {
         match self {
             Via::Kafka { author, tasks, .. } => author
                 .deploy(wish, &mut |known, _| {
@@ -108,7 +108,7 @@ impl Via {
             }
             Via::Http { url, client } => {
                 let (status, body) = call(client, client.get(format!("{url}/rules/diff")), url, None)?;
-                match (status, serde_json::from_str::<Refused>(&body)) {
+                match (status, serde_json::from_str::<Refusal>(&body)) {
                     (StatusCode::NOT_FOUND, Ok(refused)) => Err(Trouble(FINDINGS, refused.error)),
                     _ => understood((status, body), url),
                 }
@@ -207,7 +207,7 @@ fn understood<T: serde::de::DeserializeOwned>((status, body): (StatusCode, Strin
             .map_err(|_| Trouble(FAILED, format!("{url} answers, but is not a Pelton instance")));
     }
     // Any other answer is not from an instance, or is an error with a text.
-    let why = serde_json::from_str(&body).map_or(body, |refused: Refused| refused.error);
+    let why = serde_json::from_str(&body).map_or(body, |refused: Refusal| refused.error);
     let code = match status {
         StatusCode::UNPROCESSABLE_ENTITY => FINDINGS,
         _ => FAILED,

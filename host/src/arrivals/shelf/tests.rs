@@ -37,7 +37,7 @@ fn chunk(rank: Rank, first: i64, sizes: &[Option<usize>]) -> Chunk {
 }
 
 /// All fields of a record.
-fn told(record: InputRecord<'_>) -> String {
+fn described(record: InputRecord<'_>) -> String {
     let headers: Vec<_> = record.headers().collect();
     let (offset, timestamp, append_time) = (record.offset(), record.timestamp(), record.append_time());
     let (key, value) = (record.key(), record.value());
@@ -107,7 +107,7 @@ proptest! {
                         }
                     }
                     for ((place, record), done) in planned {
-                        prop_assert_eq!(told(shelf.record(place, record)), told(whole.record(place, record)));
+                        prop_assert_eq!(described(shelf.record(place, record)), described(whole.record(place, record)));
                         if done {
                             shelf.done(place);
                             whole.done(place);

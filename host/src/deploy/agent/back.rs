@@ -19,13 +19,13 @@ pub fn decision(control: &Control, instance: &str, tasks: &[Status]) -> Option<C
 }
 
 /// Logs the withdrawn deploys, except for the first `said`, which were logged before.
-pub fn say_withdrawn(control: &Control, said: usize) {
+pub fn log_withdrawn(control: &Control, said: usize) {
     for known in control.withdrawn().iter().skip(said) {
         let why = control.known(known.number).map(|known| &known.state);
-        let instead = known.instead.map(|instead| instead.number);
+        let replacement = known.replacement.map(|instead| instead.number);
         tracing::error!(
             deploy = known.number,
-            ?instead,
+            ?replacement,
             ?why,
             "deploy withdrawn; its tasks continue with another version"
         );

@@ -5,7 +5,7 @@
 
 use super::components::Components;
 use crate::binding::Wiring;
-use crate::deploy::compile::{Compile, CompileJob, SpawnCompile, Told};
+use crate::deploy::compile::{Compile, CompileJob, CompileOutcome, SpawnCompile};
 use crate::deploy::protocol::{Control, DeployStage};
 use crate::record::VersionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +24,9 @@ pub struct CompiledVersions {
     components: Components,
     /// Versions that are being fetched or compiled.
     under_way: BTreeSet<VersionId>,
-    results: Receiver<Told>,
+    results: Receiver<CompileOutcome>,
     /// The other end of `results`, for the compilations.
-    tell: Sender<Told>,
+    outcomes: Sender<CompileOutcome>,
 }
 
 impl CompiledVersions {
@@ -40,7 +40,7 @@ impl CompiledVersions {
             components: Components::default(),
             under_way: BTreeSet::new(),
             results,
-            tell,
+            outcomes: tell,
         }
     }
 
@@ -81,7 +81,7 @@ impl CompiledVersions {
 
     /// Starts to fetch and compile a version.
     pub fn begin(&mut self, job: CompileJob, compile: &Compile, start: &mut SpawnCompile) {
-        let (version, compile, tell) = (job.version, compile.clone(), self.tell.clone());
+        let (version, compile, tell) = (job.version, compile.clone(), self.outcomes.clone());
         self.under_way.insert(version);
         if let Err(why) = start(Box::new(move || job.run(&compile, &tell))) {
             tracing::warn!(%why, "can't start a thread for a compilation; trying again");
@@ -93,16 +93,16 @@ impl CompiledVersions {
     pub fn take_results(&mut self, control: &Control) {
         while let Ok(told) = self.results.try_recv() {
             match told {
-                Told::Fetched(version, component) => {
+                CompileOutcome::Fetched(version, component) => {
                     if let Some(deploy) = control.of_version(&version) {
                         self.components.add(version, deploy.component, component);
                     }
                 }
-                Told::Again(version, why) => {
+                CompileOutcome::Again(version, why) => {
                     tracing::warn!(why, "fetching a component failed; trying again");
                     self.under_way.remove(&version);
                 }
-                Told::Compiled(version, made) => {
+                CompileOutcome::Compiled(version, made) => {
                     self.under_way.remove(&version);
                     match made {
                         Ok(wiring) => _ = self.wirings.insert(version, wiring),

@@ -8,7 +8,7 @@ use crate::binding::{Layout, Wiring};
 use crate::config::InputConfig;
 use crate::deploy::RulesSchedule;
 use crate::deploy::compile::{Compile, SpawnCompile, declared};
-use crate::deploy::protocol::{Control, Declared};
+use crate::deploy::protocol::{Control, Declarations};
 use crate::deploy::reader::ControlReader;
 use crate::error::Result;
 use crate::log::Log;
@@ -28,7 +28,7 @@ pub struct ConfiguredRules {
     /// The compiled rules.
     pub wiring: Arc<Wiring>,
     /// What they declare, for checks of later versions.
-    pub declared: Arc<Declared>,
+    pub declared: Arc<Declarations>,
 }
 
 impl ConfiguredRules {
@@ -94,7 +94,7 @@ pub struct DeployAgent {
 pub struct LocalShadow {
     pub(super) trial: Option<Arc<Trial>>,
     /// When each task's report was last written.
-    pub(super) told: BTreeMap<Partition, Duration>,
+    pub(super) reported: BTreeMap<Partition, Duration>,
 }
 
 impl Drop for LocalShadow {

@@ -27,7 +27,7 @@ impl DeployAgent {
         let number = wanted.map(KnownShadow::number);
         if let Some(old) = self.shadow.trial.take_if(|old| Some(old.plan.number) != number) {
             old.end();
-            self.shadow.told.clear();
+            self.shadow.reported.clear();
         }
         if let (None, Some(wanted)) = (&self.shadow.trial, wanted)
             && let Some(wiring) = self.versions.wirings().get(&wanted.shadow.deploy.version)
@@ -66,9 +66,9 @@ impl DeployAgent {
         let (number, version) = (known.number(), known.shadow.deploy.version);
         let (layout, instance) = (self.parts.layout.clone(), self.parts.instance.clone());
         let own = nonce(&[instance.as_bytes(), &now.wall.to_be_bytes(), &number.to_be_bytes()]);
-        let mut say = |said: ShadowRecord| batch.record(&layout, &ControlRecord::Shadow(said), &own, now.wall);
+        let mut record = |said: ShadowRecord| batch.record(&layout, &ControlRecord::Shadow(said), &own, now.wall);
         if let Some(why) = self.versions.failed().get(&version) {
-            return say(ShadowRecord::Over(
+            return record(ShadowRecord::Over(
                 number,
                 format!("it does not fit instance '{instance}': {why}"),
             ));
@@ -82,22 +82,22 @@ impl DeployAgent {
             tasks: mine.clone(),
         };
         if known.instances.get(&instance) != Some(&progress) {
-            say(ShadowRecord::Progress(number, instance.clone(), progress));
+            record(ShadowRecord::Progress(number, instance.clone(), progress));
         }
         let Some(trial) = &self.shadow.trial else { return };
         let reports = trial.reports();
         for (task, report) in &reports {
-            let told = known.tasks.get(task);
+            let reported = known.tasks.get(task);
             // The instance that has the task now reports on it. Otherwise two would overwrite each other's reports for ever.
-            if !mine.contains(task) && told.is_some_and(|told| told.instance != instance) {
+            if !mine.contains(task) && reported.is_some_and(|told| told.instance != instance) {
                 continue;
             }
-            let at = self.shadow.told.get(task);
-            let soon = told.is_none_or(|told| told.standing != report.standing)
+            let at = self.shadow.reported.get(task);
+            let soon = reported.is_none_or(|told| told.standing != report.standing)
                 || at.is_none_or(|at| now.mono.saturating_sub(*at) >= TELL_EVERY);
-            if told != Some(report) && soon {
-                self.shadow.told.insert(*task, now.mono);
-                say(ShadowRecord::Seen(number, *task, json(report)));
+            if reported != Some(report) && soon {
+                self.shadow.reported.insert(*task, now.mono);
+                record(ShadowRecord::Seen(number, *task, json(report)));
             }
         }
         // Reports about tasks that are here now, from other instances or from before a restart of this one.
@@ -109,7 +109,7 @@ impl DeployAgent {
                     why: Some(format!("its task has left instance '{}'", told.instance)),
                     ..told.clone()
                 };
-                say(ShadowRecord::Seen(number, *task, json(&report)));
+                record(ShadowRecord::Seen(number, *task, json(&report)));
             }
         }
     }

@@ -13,19 +13,19 @@ fn schema(fields: &[&str]) -> String {
     format!(r#"{{"type":"record","name":"V","fields":[{}]}}"#, fields.join(","))
 }
 
-fn store(fields: &[&str]) -> Declared {
-    Declared {
+fn store(fields: &[&str]) -> Declarations {
+    Declarations {
         stores: vec![DeclaredStore {
             name: "s".into(),
             map: false,
             schema: schema(fields),
         }],
-        ..Declared::default()
+        ..Declarations::default()
     }
 }
 
 /// The control state after these versions, all committed in order.
-fn after(versions: &[Declared]) -> Control {
+fn after(versions: &[Declarations]) -> Control {
     let mut control = Control::new(0);
     for (index, declared) in versions.iter().enumerate() {
         let number = index as u64 + 1;
@@ -52,7 +52,7 @@ fn after(versions: &[Declared]) -> Control {
 }
 
 /// The errors, and the notes.
-fn found(versions: &[Declared], new: &Declared, one_way: bool) -> (Vec<String>, Vec<String>) {
+fn found(versions: &[Declarations], new: &Declarations, one_way: bool) -> (Vec<String>, Vec<String>) {
     let (errors, notes): (Vec<DeployFinding>, Vec<DeployFinding>) = check(&after(versions), new, one_way)
         .into_iter()
         .partition(|finding| finding.error);
@@ -99,13 +99,13 @@ fn a_store_keeps_its_shape() {
 
 #[test]
 fn what_is_gone_is_said() {
-    let old = Declared {
+    let old = Declarations {
         outputs: vec![("out".into(), schema(&["a"]))],
         lookups: vec![("ask".into(), schema(&["a"]))],
         timers: vec!["tick".into()],
         ..store(&["a"])
     };
-    let (errors, notes) = found(&[old], &Declared::default(), false);
+    let (errors, notes) = found(&[old], &Declarations::default(), false);
     assert!(errors.is_empty(), "{errors:?}");
     for what in ["store 's'", "output 'out'", "lookup 'ask'", "timer 'tick'"] {
         assert!(notes.iter().any(|note| note.contains(what)), "{what}: {notes:?}");
@@ -115,16 +115,16 @@ fn what_is_gone_is_said() {
 /// Readers of an output use the current schema, and replies come with the current schema.
 #[test]
 fn outputs_and_replies_have_one_direction_each() {
-    let output = |fields: &[&str]| Declared {
+    let output = |fields: &[&str]| Declarations {
         outputs: vec![("out".into(), schema(fields))],
-        ..Declared::default()
+        ..Declarations::default()
     };
     assert!(found(&[output(&["a"])], &output(&["a", "b"]), false).0.is_empty());
     assert_eq!(found(&[output(&["a", "b"])], &output(&["a"]), false).0.len(), 1);
     assert!(found(&[output(&["a", "b"])], &output(&["a"]), true).0.is_empty());
-    let lookup = |fields: &[&str]| Declared {
+    let lookup = |fields: &[&str]| Declarations {
         lookups: vec![("ask".into(), schema(fields))],
-        ..Declared::default()
+        ..Declarations::default()
     };
     assert!(found(&[lookup(&["a", "b"])], &lookup(&["a"]), false).0.is_empty());
     assert_eq!(found(&[lookup(&["a"])], &lookup(&["a", "b"]), true).0.len(), 1);

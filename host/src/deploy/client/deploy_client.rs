@@ -4,11 +4,11 @@
 
 use crate::binding::Layout;
 use crate::deploy::DeployRefused;
-use crate::deploy::api::{Back, DeployFinding, Wish};
+use crate::deploy::api::{Back, DeployFinding, DeployRequest};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::checks;
 use crate::deploy::compile::{Compile, declared, hash};
-use crate::deploy::protocol::{Control, ControlRecord, Declared, Deploy, DeployState, KnownDeploy, nonce};
+use crate::deploy::protocol::{Control, ControlRecord, Declarations, Deploy, DeployState, KnownDeploy, nonce};
 use crate::deploy::reader::ControlReader;
 use crate::error::Failure;
 use crate::log::{Log, Outcome};
@@ -63,7 +63,7 @@ pub(super) struct Candidate {
     /// JSON.
     pub settings: String,
     pub version: Version,
-    pub declared: Arc<Declared>,
+    pub declared: Arc<Declarations>,
     /// Warnings.
     pub findings: Vec<DeployFinding>,
 }
@@ -79,7 +79,7 @@ impl DeployClient {
     }
 
     /// Compiles what is wanted, and checks it against what ran. The error lists the findings that keep it out.
-    pub(super) fn checked(&self, control: &Control, wanted: Wanted, wish: &Wish) -> Result<Candidate> {
+    pub(super) fn checked(&self, control: &Control, wanted: Wanted, wish: &DeployRequest) -> Result<Candidate> {
         let wiring = (self.compile)(&wanted.component, &wanted.settings)?;
         let declared = declared(&wiring);
         let findings = checks::check(control, &declared, wish.one_way);
@@ -95,7 +95,7 @@ impl DeployClient {
         })
     }
 
-    pub(super) fn record(&self, number: Number, candidate: &Candidate, wish: &Wish) -> Deploy {
+    pub(super) fn record(&self, number: Number, candidate: &Candidate, wish: &DeployRequest) -> Deploy {
         let written = crate::clock::wall();
         let process = std::process::id().to_be_bytes();
         let moment = Instant::now();
@@ -141,7 +141,7 @@ impl DeployClient {
     }
 
     /// The component and the settings that a request asks for.
-    pub(super) fn wanted(&self, reader: &ControlReader, newest: &KnownDeploy, wish: &Wish) -> Result<Wanted> {
+    pub(super) fn wanted(&self, reader: &ControlReader, newest: &KnownDeploy, wish: &DeployRequest) -> Result<Wanted> {
         let control = reader.control();
         let base = match wish.back {
             None if wish.promote => promoted(reader)?,

@@ -5,10 +5,10 @@
 
 use super::deploy_client::{AWAY, DeployClient, Result, SLACK, WAIT, no_cancel, no_deploy, patiently};
 use crate::deploy::DeployRefused;
-use crate::deploy::api::{Cancelled, Deployed, Shadowing, Wish};
+use crate::deploy::api::{Cancelled, DeployRequest, Deployed, Shadowing};
 use crate::deploy::batch::ControlBatch;
 use crate::deploy::protocol::ControlRecord;
-use crate::deploy::protocol::shadow::{KnownShadow, Shadow, ShadowRecord};
+use crate::deploy::protocol::shadow::{KnownShadow, ShadowDeploy, ShadowRecord};
 use crate::deploy::reader::ControlReader;
 use crate::deploy::status;
 use crate::record::Millis;
@@ -17,7 +17,12 @@ use std::time::Instant;
 
 impl DeployClient {
     /// Checks the rules, starts the shadow, and waits until every instance is ready. The error says why it was refused.
-    pub(super) fn begin_shadow(&self, mut reader: ControlReader, wish: Wish, duration: Millis) -> Result<Deployed> {
+    pub(super) fn begin_shadow(
+        &self,
+        mut reader: ControlReader,
+        wish: DeployRequest,
+        duration: Millis,
+    ) -> Result<Deployed> {
         let control = reader.control().clone();
         let newest = control.newest().ok_or_else(no_deploy)?;
         if duration <= 0 {
@@ -53,7 +58,7 @@ impl DeployClient {
         let deploy = self.record(number, &candidate, &wish);
         let own = deploy.nonce;
         self.announce(&mut reader, &candidate.component, deploy, |deploy| {
-            ControlRecord::Shadow(ShadowRecord::Begin(Shadow { deploy, duration }))
+            ControlRecord::Shadow(ShadowRecord::Begin(ShadowDeploy { deploy, duration }))
         })?;
         if ours(&reader, number, &own).is_none() {
             let why = "someone else deployed at the same time and was first; see `pelton rules status`";

@@ -33,7 +33,7 @@ pub struct Deploy {
     pub written: Millis,
     /// For checks of later versions. Deploys with the same declarations share them.
     #[serde(with = "shared")]
-    pub declared: Arc<Declared>,
+    pub declared: Arc<Declarations>,
 }
 
 /// Serialises the shared value itself.
@@ -52,7 +52,7 @@ mod shared {
 
 /// What rules declare that other versions must be compatible with. Pairs are (name, Avro schema).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Declared {
+pub struct Declarations {
     /// Schemas with which the rules read inputs.
     pub inputs: Vec<(String, String)>,
     /// Schemas of the outputs.

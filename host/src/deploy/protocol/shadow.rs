@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A shadow: rules that run beside the live ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shadow {
+pub struct ShadowDeploy {
     /// Its rules, in the form of a deploy. The number is the shadow's, and the takeover time is not used.
     pub deploy: Deploy,
     /// How long it runs, in event time of each task.
@@ -27,7 +27,7 @@ pub struct Shadow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ShadowRecord {
     /// It begins.
-    Begin(Shadow),
+    Begin(ShadowDeploy),
     /// It is over, for this reason.
     Over(Number, String),
     /// How far an instance has come with it.
@@ -40,7 +40,7 @@ pub enum ShadowRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownShadow {
     /// The shadow as its author wrote it.
-    pub shadow: Shadow,
+    pub shadow: ShadowDeploy,
     /// Why it is over, if it is.
     pub over: Option<String>,
     /// How far each instance has come with it, by the instance's name.
@@ -89,8 +89,8 @@ impl KnownShadow {
 
 impl Shadows {
     /// Applies the next record. `undecided` is the number of the undecided deploy, if there is one.
-    pub fn apply(&mut self, said: ShadowRecord, undecided: Option<Number>) -> Applied {
-        match said {
+    pub fn apply(&mut self, record: ShadowRecord, undecided: Option<Number>) -> Applied {
+        match record {
             ShadowRecord::Begin(shadow) => return self.begin(shadow, undecided),
             ShadowRecord::Over(number, why) => {
                 let Some(known) = self.under_way_mut(number) else {
@@ -122,7 +122,7 @@ impl Shadows {
         Applied::Changed
     }
 
-    fn begin(&mut self, shadow: Shadow, undecided: Option<Number>) -> Applied {
+    fn begin(&mut self, shadow: ShadowDeploy, undecided: Option<Number>) -> Applied {
         let number = shadow.deploy.number;
         if let Some(under_way) = self.under_way() {
             return Applied::Refused(format!("shadow {} is under way", under_way.number()));

@@ -22,7 +22,7 @@ pub struct Withdrawn {
     /// Its version.
     pub version: VersionId,
     /// The deploy with which tasks that have taken it over continue. Without one, they wait.
-    pub instead: Option<Committed>,
+    pub replacement: Option<Committed>,
 }
 
 /// What happens to a deploy that exceeds its budget.
@@ -48,7 +48,7 @@ impl Control {
             .map(|known| Withdrawn {
                 number: known.deploy.number,
                 version: known.deploy.version,
-                instead: self.instead(known.deploy.number, &standing),
+                replacement: self.replacement(known.deploy.number, &standing),
             })
             .collect()
     }
@@ -84,9 +84,9 @@ impl Control {
         let come_back_to = || {
             withdrawn
                 .iter()
-                .any(|one| one.instead.is_some_and(|to| to.number == number))
+                .any(|one| one.replacement.is_some_and(|to| to.number == number))
         };
-        match (&known.state, self.instead(number, standing)) {
+        match (&known.state, self.replacement(number, standing)) {
             (DeployState::Committed(_), _) if number == 1 || come_back_to() => OverBudget::On,
             (DeployState::Committed(_), Some(_)) => OverBudget::Back,
             (DeployState::Committed(_), None) if known.deploy.one_way => OverBudget::Stop,
@@ -95,7 +95,7 @@ impl Control {
     }
 
     /// The deploy with which tasks continue if this one is withdrawn. `standing` has all committed deploys.
-    fn instead(&self, number: Number, standing: &[Committed]) -> Option<Committed> {
+    fn replacement(&self, number: Number, standing: &[Committed]) -> Option<Committed> {
         let known = self.known(number)?;
         let ever = |state: &DeployState| matches!(state, DeployState::Committed(_) | DeployState::Withdrawn(..));
         let one_way = self.deploys().rev().find(|one| {
@@ -152,7 +152,7 @@ mod tests {
             .iter()
             .find(|one| one.number == number)
             .expect("it was withdrawn");
-        one.instead.map(|to| to.number)
+        one.replacement.map(|to| to.number)
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::names;
 use crate::binding::Wiring;
-use crate::config::{Config, Finding, Format, Level};
+use crate::config::{Config, Finding, Format, Severity};
 use crate::deploy::compile;
 use crate::registry::{NoSchema, Schemas};
-use crate::rules::{Engine, Refused, Rules};
+use crate::rules::{Engine, Rules, RulesError};
 use pelton_convert as convert;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub fn rules(
         Ok(rules) => rules,
         Err(refused) => {
             let (key, value) = match &refused {
-                Refused::Settings(_) => ("rules.settings", settings.to_string()),
+                RulesError::Settings(_) => ("rules.settings", settings.to_string()),
                 _ => ("rules.file", config.rules.file.display().to_string()),
             };
             return (None, vec![Finding::error(key, value, refused.to_string())]);
@@ -46,7 +46,7 @@ pub fn rules(
             .map(|lookup| lookup.name.as_str())
             .collect::<Vec<_>>(),
     );
-    let good = findings.iter().all(|finding| finding.level != Level::Error);
+    let good = findings.iter().all(|finding| finding.level != Severity::Error);
     (good.then_some(rules), findings)
 }
 

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::instance::command::Claim;
-use crate::instance::site::Site;
-use crate::log::embedded::{Clock, Embedded, Record};
+use crate::instance::environment::Environment;
+use crate::log::embedded::{Clock, Embedded, NewRecord};
 use crate::metrics::Metrics;
-use crate::record::{Cell, FOREVER};
+use crate::record::{FOREVER, StoreEntry};
 use crate::state::delta::Delta;
 use crate::state::rows::{Dirty, Rows, hash};
 use crate::store::memory::{Disk, Memory};
-use crate::store::{Stamp, Store};
+use crate::store::{LocalStore, Stamp};
 use crate::task::restore::Access;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const TASK: Partition = Partition(0);
 struct World {
     cluster: Embedded,
     disk: Disk,
-    site: Site,
+    site: Environment,
     view: DeployView,
 }
 
@@ -34,7 +34,7 @@ impl World {
         }
         let disk = Disk::new();
         let stores = disk.clone();
-        let site = Site {
+        let site = Environment {
             metrics: Arc::new(Metrics::of(&config)),
             log: Arc::new(cluster.instance(layout.topics.clone(), &config.name, "one")),
             config: Arc::new(config),
@@ -93,7 +93,7 @@ fn flush<'a>(store: &'a mut Memory, keys: &[&str], stamp: Stamp) -> impl FnOnce(
     rows.track();
     for key in keys {
         let slot = rows.slot(hash(key.as_bytes()), key.as_bytes());
-        let cell = Cell {
+        let cell = StoreEntry {
             schema: 2,
             expires: FOREVER,
             value: b"value",
@@ -196,9 +196,9 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
     let layout = &world.site.layout;
     let changelog = &layout.topics[usize::from(layout.changelog)];
     for _ in 0..10 {
-        let record = Record {
+        let record = NewRecord {
             value: Some(b""),
-            ..Record::default()
+            ..NewRecord::default()
         };
         world.cluster.append(changelog, TASK, record).unwrap();
     }
@@ -230,9 +230,9 @@ fn inputs_begin_where_the_file_says() {
     let mut config = Config::clone(&world.site.config);
     config.inputs[1].start = StartAt::Latest;
     for input in &config.inputs {
-        let record = Record {
+        let record = NewRecord {
             value: Some(b"{}"),
-            ..Record::default()
+            ..NewRecord::default()
         };
         world.cluster.append(&input.topic, TASK, record).unwrap();
     }

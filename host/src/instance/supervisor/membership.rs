@@ -31,7 +31,7 @@ impl Supervisor {
         let GroupReport {
             membership,
             assignment,
-            said,
+            event: said,
         } = report;
         let joined = said == MemberEvent::Joined && self.membership.phase == MembershipPhase::Joining;
         if membership != self.membership.number && !joined {
@@ -70,7 +70,7 @@ impl Supervisor {
                 }
                 tracing::info!(?partitions, "assigned");
                 if !fault!("workers-not-told-of-change") {
-                    self.tell_all();
+                    self.command_all();
                 }
                 for partition in partitions {
                     let stay = self.next_stay();
@@ -79,11 +79,11 @@ impl Supervisor {
             }
             Membership::Revoked(partitions) => {
                 tracing::info!(?partitions, "revoked");
-                self.let_go(partitions, PartitionEvent::Revoked, Why::Changed);
+                self.release(partitions, PartitionEvent::Revoked, Why::Changed);
             }
             Membership::Lost(partitions) => {
                 tracing::warn!(?partitions, "partitions lost: the group considered this instance dead");
-                self.let_go(partitions, PartitionEvent::Lost, Why::Changed);
+                self.release(partitions, PartitionEvent::Lost, Why::Changed);
             }
         }
     }
@@ -111,7 +111,7 @@ impl Supervisor {
         }
         let all = self.partitions.keys().copied().collect();
         if !fault!("fenced-keeps-tasks") {
-            self.let_go(all, PartitionEvent::Lost, Why::Fenced);
+            self.release(all, PartitionEvent::Lost, Why::Fenced);
         }
     }
 
@@ -123,7 +123,7 @@ impl Supervisor {
         self.stopping = true;
         if self.membership.phase == MembershipPhase::Member {
             let all = self.partitions.keys().copied().collect();
-            self.let_go(all, PartitionEvent::Revoked, Why::Stop);
+            self.release(all, PartitionEvent::Revoked, Why::Stop);
         }
     }
 

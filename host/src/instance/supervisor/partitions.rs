@@ -104,15 +104,15 @@ impl Supervisor {
     }
 
     /// Tells workers to let go of these partitions, and waits for them.
-    pub(super) fn let_go(&mut self, partitions: Vec<Partition>, event: PartitionEvent, why: Why) {
-        let mut told = vec![(vec![], vec![]); self.workers];
+    pub(super) fn release(&mut self, partitions: Vec<Partition>, event: PartitionEvent, why: Why) {
+        let mut commands = vec![(vec![], vec![]); self.workers];
         for partition in &partitions {
             if let Some((stay, way)) = self.apply_event(*partition, event) {
                 let claim = Claim {
                     partition: *partition,
                     stay,
                 };
-                let (close, lose) = &mut told[self.worker(*partition)];
+                let (close, lose) = &mut commands[self.worker(*partition)];
                 match way {
                     GiveUp::Close => close.push(claim),
                     GiveUp::Drop => lose.push(claim),
@@ -120,15 +120,15 @@ impl Supervisor {
             }
         }
         let assignment = self.membership.assignment;
-        for (worker, (close, lose)) in told.into_iter().enumerate() {
+        for (worker, (close, lose)) in commands.into_iter().enumerate() {
             if close.is_empty() && lose.is_empty() {
-                self.tell(worker, Command::Reassigned(assignment));
+                self.command(worker, Command::Reassigned(assignment));
             }
             if !lose.is_empty() {
-                self.tell(worker, Command::Lose(lose, assignment));
+                self.command(worker, Command::Lose(lose, assignment));
             }
             if !close.is_empty() {
-                self.tell(worker, Command::Close(close, assignment));
+                self.command(worker, Command::Close(close, assignment));
             }
         }
         let time = match why {
@@ -169,7 +169,7 @@ impl Supervisor {
         if let (Some((stay, way)), PartitionEvent::Assigned(_)) = (close, event) {
             debug_assert_eq!(way, GiveUp::Drop);
             let lose = Command::Lose(vec![Claim { partition, stay }], self.membership.assignment);
-            self.tell(self.worker(partition), lose);
+            self.command(self.worker(partition), lose);
             return None;
         }
         close
@@ -208,13 +208,13 @@ impl Supervisor {
         partition.index() % self.workers
     }
 
-    pub(super) fn tell(&mut self, worker: usize, command: Command) {
+    pub(super) fn command(&mut self, worker: usize, command: Command) {
         self.requests.push(SupervisorRequest::Worker(worker, command));
     }
 
-    pub(super) fn tell_all(&mut self) {
+    pub(super) fn command_all(&mut self) {
         for worker in 0..self.workers {
-            self.tell(worker, Command::Reassigned(self.membership.assignment));
+            self.command(worker, Command::Reassigned(self.membership.assignment));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Rule: this file only keeps it. [`membership`](super::membership) decides how one phase leads to the next.
 
 use crate::error::Result;
-use crate::instance::seat::LOG_EVERY;
+use crate::instance::worker_runner::LOG_EVERY;
 use std::time::Duration;
 
 /// The membership in the group.
@@ -36,10 +36,10 @@ pub enum MembershipPhase {
 }
 
 /// Whether it is time to log something again. If so, notes that it is logged now.
-pub fn is_due(said: &mut Option<Duration>, now: Duration) -> bool {
-    let due = said.is_none_or(|at| now.saturating_sub(at) >= LOG_EVERY);
+pub fn is_due(logged: &mut Option<Duration>, now: Duration) -> bool {
+    let due = logged.is_none_or(|at| now.saturating_sub(at) >= LOG_EVERY);
     if due {
-        *said = Some(now);
+        *logged = Some(now);
     }
     due
 }

@@ -30,7 +30,7 @@ fn driven() -> Driven {
 }
 
 impl Driven {
-    fn told(&mut self, events: impl IntoIterator<Item = SupervisorEvent>) -> Vec<String> {
+    fn step_with(&mut self, events: impl IntoIterator<Item = SupervisorEvent>) -> Vec<String> {
         let step = self.supervisor.step(self.now, &mut events.into_iter());
         step.requests.iter().map(show).collect()
     }
@@ -86,11 +86,11 @@ fn show(request: &SupervisorRequest) -> String {
     }
 }
 
-fn heard(membership: u64, assignment: u64, said: MemberEvent) -> SupervisorEvent {
+fn heard(membership: u64, assignment: u64, event: MemberEvent) -> SupervisorEvent {
     SupervisorEvent::Group(GroupReport {
         membership,
         assignment,
-        said,
+        event,
     })
 }
 
@@ -135,7 +135,7 @@ fn failed(partition: Partition, stay: u64) -> SupervisorEvent {
 #[test]
 fn workers_hear_of_an_assignment_before_its_tasks_are_restored() {
     let mut driven = driven();
-    let wants = driven.told([assigned(7, &[Partition(0), Partition(1)])]);
+    let wants = driven.step_with([assigned(7, &[Partition(0), Partition(1)])]);
     assert_eq!(
         wants,
         [
@@ -151,21 +151,24 @@ fn workers_hear_of_an_assignment_before_its_tasks_are_restored() {
 fn a_revoked_partition_is_released_when_its_task_is_closed_and_no_sooner() {
     let mut driven = driven();
     driven.runs(&[Partition(0), Partition(1), Partition(2)]);
-    let wants = driven.told([revoked(8, &[Partition(0), Partition(1)])]);
+    let wants = driven.step_with([revoked(8, &[Partition(0), Partition(1)])]);
     assert_eq!(wants, ["0 close 0@1 under 8", "1 close 1@2 under 8"]);
-    assert_eq!(driven.told([closed(Partition(0), 1)]), [""; 0]);
+    assert_eq!(driven.step_with([closed(Partition(0), 1)]), [""; 0]);
     // Reports about another stay are not an answer.
-    assert_eq!(driven.told([closed(Partition(1), 1), closed(Partition(1), 3)]), [""; 0]);
-    assert_eq!(driven.told([closed(Partition(1), 2)]), ["Release([0, 1])"]);
-    assert_eq!(driven.told([closed(Partition(1), 2)]), [""; 0]);
+    assert_eq!(
+        driven.step_with([closed(Partition(1), 1), closed(Partition(1), 3)]),
+        [""; 0]
+    );
+    assert_eq!(driven.step_with([closed(Partition(1), 2)]), ["Release([0, 1])"]);
+    assert_eq!(driven.step_with([closed(Partition(1), 2)]), [""; 0]);
     assert!(driven.supervisor.is_settled());
 }
 
 #[test]
 fn a_partition_that_is_restored_is_given_back_at_once() {
     let mut driven = driven();
-    driven.told([assigned(7, &[Partition(0)])]);
-    let wants = driven.told([revoked(8, &[Partition(0)])]);
+    driven.step_with([assigned(7, &[Partition(0)])]);
+    let wants = driven.step_with([revoked(8, &[Partition(0)])]);
     assert_eq!(
         wants,
         [
@@ -175,15 +178,15 @@ fn a_partition_that_is_restored_is_given_back_at_once() {
             "Release([0])"
         ]
     );
-    assert_eq!(driven.told([failed(Partition(0), 1)]), [""; 0]);
+    assert_eq!(driven.step_with([failed(Partition(0), 1)]), [""; 0]);
     assert_eq!(driven.ended(), None, "nobody waits for that restore any more");
 }
 
 #[test]
 fn a_restore_that_fails_ends_the_instance() {
     let mut driven = driven();
-    driven.told([assigned(7, &[Partition(0)])]);
-    driven.told([failed(Partition(0), 1)]);
+    driven.step_with([assigned(7, &[Partition(0)])]);
+    driven.step_with([failed(Partition(0), 1)]);
     assert_eq!(driven.ended(), Some(Err(Failure::Fatal("no task".into()))));
 }
 
@@ -191,27 +194,33 @@ fn a_restore_that_fails_ends_the_instance() {
 fn what_is_lost_while_it_closes_is_dropped_and_released_once_for_each_word() {
     let mut driven = driven();
     driven.runs(&[Partition(0)]);
-    driven.told([revoked(8, &[Partition(0)])]);
-    let wants = driven.told([lost(9, &[Partition(0)])]);
+    driven.step_with([revoked(8, &[Partition(0)])]);
+    let wants = driven.step_with([lost(9, &[Partition(0)])]);
     assert_eq!(wants, ["0 lose 0@1 under 9", "1 reassigned under 9"]);
-    assert_eq!(driven.told([closed(Partition(0), 1)]), ["Release([0])", "Release([0])"]);
+    assert_eq!(
+        driven.step_with([closed(Partition(0), 1)]),
+        ["Release([0])", "Release([0])"]
+    );
 }
 
 #[test]
 fn what_is_assigned_again_while_it_closes_is_restored_after_that() {
     let mut driven = driven();
     driven.runs(&[Partition(0)]);
-    driven.told([revoked(8, &[Partition(0)])]);
-    let wants = driven.told([assigned(9, &[Partition(0)])]);
+    driven.step_with([revoked(8, &[Partition(0)])]);
+    let wants = driven.step_with([assigned(9, &[Partition(0)])]);
     assert_eq!(wants, ["0 reassigned under 9", "1 reassigned under 9"]);
-    assert_eq!(driven.told([closed(Partition(0), 1)]), ["restore 0@2", "Release([0])"]);
+    assert_eq!(
+        driven.step_with([closed(Partition(0), 1)]),
+        ["restore 0@2", "Release([0])"]
+    );
 }
 
 #[test]
 fn a_worker_that_does_not_close_ends_the_instance_after_the_deadline() {
     let mut driven = driven();
     driven.runs(&[Partition(0)]);
-    driven.told([revoked(8, &[Partition(0)])]);
+    driven.step_with([revoked(8, &[Partition(0)])]);
     assert_eq!(driven.runs_for(CLOSE_DEADLINE - Duration::from_millis(1)), None);
     let ended = driven.runs_for(Duration::from_millis(1));
     assert!(matches!(ended, Some(Err(Failure::Fatal(why))) if why.contains("[0] were not closed within 60s")));
@@ -221,7 +230,7 @@ fn a_worker_that_does_not_close_ends_the_instance_after_the_deadline() {
 fn a_process_that_stood_still_has_not_used_up_its_deadlines() {
     let mut driven = driven();
     driven.runs(&[Partition(0)]);
-    driven.told([revoked(8, &[Partition(0)])]);
+    driven.step_with([revoked(8, &[Partition(0)])]);
     driven.now += Duration::from_secs(3600);
     assert_eq!(driven.ended(), None);
     // The hour counts as one second.
@@ -236,10 +245,10 @@ fn a_process_that_stood_still_has_not_used_up_its_deadlines() {
 fn what_was_said_in_time_counts_before_a_deadline() {
     let mut driven = driven();
     driven.runs(&[Partition(0)]);
-    driven.told([revoked(8, &[Partition(0)])]);
+    driven.step_with([revoked(8, &[Partition(0)])]);
     driven.runs_for(CLOSE_DEADLINE - Duration::from_millis(1));
     driven.now += Duration::from_millis(1);
-    assert_eq!(driven.told([closed(Partition(0), 1)]), ["Release([0])"]);
+    assert_eq!(driven.step_with([closed(Partition(0), 1)]), ["Release([0])"]);
     assert_eq!(driven.ended(), None);
 }
 
@@ -247,16 +256,16 @@ fn what_was_said_in_time_counts_before_a_deadline() {
 fn told_to_stop_it_closes_everything_then_leaves_then_ends() {
     let mut driven = driven();
     driven.runs(&[Partition(0), Partition(1)]);
-    driven.told([assigned(7, &[Partition(2)])]);
-    let wants = driven.told([SupervisorEvent::Stop]);
+    driven.step_with([assigned(7, &[Partition(2)])]);
+    let wants = driven.step_with([SupervisorEvent::Stop]);
     assert_eq!(wants, ["abandon 2@3", "0 close 0@1 under 7", "1 close 1@2 under 7"]);
     assert_eq!(
-        driven.told([closed(Partition(0), 1), assigned(8, &[Partition(3)])]),
+        driven.step_with([closed(Partition(0), 1), assigned(8, &[Partition(3)])]),
         [""; 0]
     );
-    assert_eq!(driven.told([closed(Partition(1), 2)]), ["Leave"]);
+    assert_eq!(driven.step_with([closed(Partition(1), 2)]), ["Leave"]);
     assert_eq!(driven.ended(), None);
-    driven.told([heard(0, 9, MemberEvent::Left)]);
+    driven.step_with([heard(0, 9, MemberEvent::Left)]);
     assert_eq!(driven.ended(), Some(Ok(())));
 }
 
@@ -264,7 +273,7 @@ fn told_to_stop_it_closes_everything_then_leaves_then_ends() {
 fn a_stop_that_takes_too_long_says_so() {
     let mut driven = driven();
     driven.runs(&[Partition(0)]);
-    driven.told([SupervisorEvent::Stop]);
+    driven.step_with([SupervisorEvent::Stop]);
     assert_eq!(driven.runs_for(STOP_DEADLINE - Duration::from_millis(1)), None);
     let ended = driven.runs_for(Duration::from_millis(1));
     assert!(matches!(ended, Some(Err(Failure::Fatal(why))) if why.contains("told to stop")));
@@ -275,35 +284,38 @@ fn fenced_it_leaves_drops_everything_and_joins_again() {
     for left_first in [true, false] {
         let mut driven = driven();
         driven.runs(&[Partition(0), Partition(1)]);
-        driven.told([revoked(8, &[Partition(1)])]);
-        let wants = driven.told([fenced()]);
+        driven.step_with([revoked(8, &[Partition(1)])]);
+        let wants = driven.step_with([fenced()]);
         // The gate closes first.
         assert_eq!(wants, ["Leave", "0 lose 0@1 under 8", "1 lose 1@2 under 8"]);
         // Further reports of the old membership have no effect.
         assert_eq!(
-            driven.told([assigned(9, &[Partition(5)]), lost(9, &[Partition(0)])]),
+            driven.step_with([assigned(9, &[Partition(5)]), lost(9, &[Partition(0)])]),
             [""; 0]
         );
         let left = heard(0, 10, MemberEvent::Left);
         let joins = match left_first {
             true => {
-                assert_eq!(driven.told([left]), [""; 0]);
-                driven.told([closed(Partition(0), 1), closed(Partition(1), 2)])
+                assert_eq!(driven.step_with([left]), [""; 0]);
+                driven.step_with([closed(Partition(0), 1), closed(Partition(1), 2)])
             }
             false => {
-                assert_eq!(driven.told([closed(Partition(0), 1), closed(Partition(1), 2)]), [""; 0]);
-                driven.told([left])
+                assert_eq!(
+                    driven.step_with([closed(Partition(0), 1), closed(Partition(1), 2)]),
+                    [""; 0]
+                );
+                driven.step_with([left])
             }
         };
         assert_eq!(joins, ["Join"], "and nothing is released: it is nobody's");
-        driven.told([heard(1, 11, MemberEvent::Joined)]);
+        driven.step_with([heard(1, 11, MemberEvent::Joined)]);
         assert_eq!(
-            driven.told([assigned(12, &[Partition(0)])]),
+            driven.step_with([assigned(12, &[Partition(0)])]),
             [""; 0],
             "of the membership before"
         );
         let again = heard(1, 12, MemberEvent::Changed(Membership::Assigned(vec![Partition(0)])));
-        let wants = driven.told([again]);
+        let wants = driven.step_with([again]);
         assert_eq!(wants, ["0 reassigned under 12", "1 reassigned under 12", "restore 0@3"]);
     }
 }
@@ -312,10 +324,10 @@ fn fenced_it_leaves_drops_everything_and_joins_again() {
 fn fenced_twice_within_a_minute_it_ends() {
     for (after, ends) in [(RIVAL - Duration::from_millis(1), true), (RIVAL, false)] {
         let mut driven = driven();
-        driven.told([fenced(), heard(0, 3, MemberEvent::Left)]);
-        driven.told([heard(1, 4, MemberEvent::Joined)]);
+        driven.step_with([fenced(), heard(0, 3, MemberEvent::Left)]);
+        driven.step_with([heard(1, 4, MemberEvent::Joined)]);
         driven.now += after;
-        driven.told([heard(1, 4, MemberEvent::Fenced("somebody".into()))]);
+        driven.step_with([heard(1, 4, MemberEvent::Fenced("somebody".into()))]);
         let ended = driven.ended();
         assert_eq!(matches!(ended, Some(Err(Failure::Fenced(_)))), ends, "{ended:?}");
     }
@@ -325,20 +337,20 @@ fn fenced_twice_within_a_minute_it_ends() {
 fn told_to_stop_while_it_is_fenced_it_does_not_join_again() {
     let mut driven = driven();
     driven.runs(&[Partition(0)]);
-    driven.told([fenced(), SupervisorEvent::Stop]);
-    assert_eq!(driven.told([heard(0, 9, MemberEvent::Left)]), [""; 0]);
-    driven.told([closed(Partition(0), 1)]);
+    driven.step_with([fenced(), SupervisorEvent::Stop]);
+    assert_eq!(driven.step_with([heard(0, 9, MemberEvent::Left)]), [""; 0]);
+    driven.step_with([closed(Partition(0), 1)]);
     assert_eq!(driven.ended(), Some(Ok(())));
 }
 
 #[test]
 fn told_to_stop_while_it_joins_it_leaves_again() {
     let mut driven = driven();
-    driven.told([fenced(), heard(0, 3, MemberEvent::Left), SupervisorEvent::Stop]);
+    driven.step_with([fenced(), heard(0, 3, MemberEvent::Left), SupervisorEvent::Stop]);
     let mut driven_late = driven_after_join();
-    assert_eq!(driven_late.told([SupervisorEvent::Stop]), [""; 0]);
-    assert_eq!(driven_late.told([heard(1, 4, MemberEvent::Joined)]), ["Leave"]);
-    driven_late.told([heard(1, 5, MemberEvent::Left)]);
+    assert_eq!(driven_late.step_with([SupervisorEvent::Stop]), [""; 0]);
+    assert_eq!(driven_late.step_with([heard(1, 4, MemberEvent::Joined)]), ["Leave"]);
+    driven_late.step_with([heard(1, 5, MemberEvent::Left)]);
     assert_eq!(driven_late.ended(), Some(Ok(())));
     assert_eq!(driven.ended(), Some(Ok(())), "it had left already");
 }
@@ -346,7 +358,7 @@ fn told_to_stop_while_it_joins_it_leaves_again() {
 fn driven_after_join() -> Driven {
     let mut driven = driven();
     assert_eq!(
-        driven.told([fenced(), heard(0, 3, MemberEvent::Left)]),
+        driven.step_with([fenced(), heard(0, 3, MemberEvent::Left)]),
         ["Leave", "0 reassigned under 1", "1 reassigned under 1", "Join"]
     );
     driven
@@ -356,7 +368,7 @@ fn driven_after_join() -> Driven {
 fn whoever_fails_ends_the_instance_and_the_first_reason_counts() {
     let mut driven = driven();
     let failure = |why: &str| SupervisorEvent::Failed(Failure::Fatal(why.into()));
-    driven.told([failure("first"), failure("second")]);
+    driven.step_with([failure("first"), failure("second")]);
     assert_eq!(driven.ended(), Some(Err(Failure::Fatal("first".into()))));
 }
 

@@ -14,8 +14,8 @@ use super::thread::{panic_text, spawn};
 use crate::deploy::view::DeployView;
 use crate::error::{Failure, Result};
 use crate::instance::command::Claim;
+use crate::instance::environment::Environment;
 use crate::instance::restore::{Restore, RestoreNext};
-use crate::instance::site::Site;
 use crate::instance::supervisor::SupervisorEvent;
 use crate::record::{Offset, Partition, Stay};
 use crate::task::Task;
@@ -66,7 +66,7 @@ enum Job {
 struct Work {
     restore: Restore,
     access: Access,
-    said: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Work {
@@ -91,14 +91,14 @@ impl Job {
 /// What a thread of the pool needs.
 struct Thread {
     shared: Arc<Shared>,
-    site: Site,
+    site: Environment,
     view: Arc<DeployView>,
     events: Sender<SupervisorEvent>,
 }
 
 impl Pool {
     /// Starts the threads.
-    pub fn start(site: &Site, view: &Arc<DeployView>, events: &Sender<SupervisorEvent>) -> Result<Pool> {
+    pub fn start(site: &Environment, view: &Arc<DeployView>, events: &Sender<SupervisorEvent>) -> Result<Pool> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             more: Condvar::new(),
@@ -246,7 +246,7 @@ impl Thread {
         Box::new(Work {
             restore,
             access,
-            said: None,
+            logged: None,
         })
     }
 
@@ -263,8 +263,8 @@ impl Thread {
                 return Left::Abandoned;
             }
             let next = work.restore.step(&self.view);
-            if work.said.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
-                work.said = Some(Instant::now());
+            if work.logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+                work.logged = Some(Instant::now());
                 let (read, why) = work.restore.progress();
                 let restores = SupervisorEvent::Restores(claim, read, why.map(str::to_owned));
                 let _ = self.events.send(restores);

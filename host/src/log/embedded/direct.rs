@@ -2,7 +2,7 @@
 
 use super::Embedded;
 use super::fate::{Fates, FetchLimits};
-use super::partition::{FetchSize, Isolation, Record, TxnEnding};
+use super::partition::{FetchSize, Isolation, NewRecord, TxnEnding};
 use super::state::ClusterState;
 use super::txn::{Hold, Markers};
 use crate::error::{Failure, Result};
@@ -49,7 +49,7 @@ pub struct Appender<'a>(&'a mut ClusterState);
 
 impl Appender<'_> {
     /// Appends a record outside of any transaction.
-    pub fn append(&mut self, topic: &str, partition: Partition, record: Record<'_>) -> Result<Offset> {
+    pub fn append(&mut self, topic: &str, partition: Partition, record: NewRecord<'_>) -> Result<Offset> {
         self.0.append(self.0.topic(topic)?, partition, record, None)
     }
 }
@@ -63,7 +63,7 @@ pub struct OpenTransaction {
 
 impl OpenTransaction {
     /// Appends a record to the transaction. Returns `Fenced` if another producer has taken the id, or it has timed out.
-    pub fn append(&self, topic: &str, partition: Partition, record: Record<'_>) -> Result<Offset> {
+    pub fn append(&self, topic: &str, partition: Partition, record: NewRecord<'_>) -> Result<Offset> {
         self.cluster.change(|state| {
             let topic = state.topic(topic)?;
             state
@@ -104,7 +104,7 @@ impl Embedded {
     }
 
     /// Appends a record, and returns its offset.
-    pub fn append(&self, topic: &str, partition: Partition, record: Record<'_>) -> Result<Offset> {
+    pub fn append(&self, topic: &str, partition: Partition, record: NewRecord<'_>) -> Result<Offset> {
         self.appending(|log| log.append(topic, partition, record))
     }
 
@@ -113,7 +113,7 @@ impl Embedded {
         &self,
         topic: &str,
         partition: Partition,
-        records: impl IntoIterator<Item = Record<'a>>,
+        records: impl IntoIterator<Item = NewRecord<'a>>,
     ) -> Result<Range<Offset>> {
         self.change(|state| {
             let topic = state.topic(topic)?;

@@ -11,10 +11,10 @@ pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A consumer group.
 #[derive(Default)]
-pub(super) struct Group {
+pub(super) struct GroupState {
     pub generation: i32,
     /// By instance, which is the static member id.
-    pub members: BTreeMap<String, Member>,
+    pub members: BTreeMap<String, MemberState>,
     /// Topic that the members are subscribed to.
     pub lead: String,
     /// For each partition of the lead topic: the member that has it, even if it is asked to give it back.
@@ -25,7 +25,7 @@ pub(super) struct Group {
     pub offsets: BTreeMap<(String, Partition), Offset>,
 }
 
-pub(super) struct Member {
+pub(super) struct MemberState {
     /// A new one at each join.
     pub id: u64,
     pub last_seen: Duration,
@@ -44,7 +44,7 @@ fn most<'a>(load: &Load<'a>) -> Option<&'a str> {
     load.iter().max_by_key(|(_, has)| has.len()).map(|(name, _)| *name)
 }
 
-impl Group {
+impl GroupState {
     /// Spreads the partitions evenly. Members keep what they have, as long as nobody has two more than another.
     pub fn rebalance(&mut self) {
         self.generation += 1;

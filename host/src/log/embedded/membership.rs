@@ -5,7 +5,7 @@
 //! that knows its id and the current generation. Fencing is by member, not by partition.
 
 use super::client::ClientNo;
-use super::members::{Member, SESSION_TIMEOUT};
+use super::members::{MemberState, SESSION_TIMEOUT};
 use super::state::ClusterState;
 use super::txn::MemberError;
 use crate::error::{Failure, Result};
@@ -21,7 +21,7 @@ impl ClusterState {
         let Names { group: name, instance } = self.names_of(client);
         let group = self.groups.entry(name).or_default();
         group.lead = lead.to_owned();
-        let member = Member { id, last_seen: now };
+        let member = MemberState { id, last_seen: now };
         if group.members.insert(instance.clone(), member).is_some() {
             // A static member that comes back keeps its partitions without a rebalance, and is told them again.
             group.free(&instance);
@@ -176,7 +176,7 @@ impl ClusterState {
     pub fn expire_members(&mut self, now: Duration) -> bool {
         let mut expired = false;
         for group in self.groups.values_mut() {
-            let dead = |member: &Member| member.last_seen + SESSION_TIMEOUT <= now;
+            let dead = |member: &MemberState| member.last_seen + SESSION_TIMEOUT <= now;
             let names: Vec<String> = group
                 .members
                 .iter()

@@ -20,7 +20,7 @@ pub(super) type ProducerNo = u32;
 
 /// A record to append.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Record<'a> {
+pub struct NewRecord<'a> {
     /// The key, or `None` if it is null.
     pub key: Option<&'a [u8]>,
     /// The value, or `None` if it is null.
@@ -31,7 +31,7 @@ pub struct Record<'a> {
     pub headers: &'a [(&'a [u8], &'a [u8])],
 }
 
-impl Record<'_> {
+impl NewRecord<'_> {
     /// Its size as a broker would count it, give or take a few bytes.
     pub(super) fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -130,7 +130,7 @@ impl PartitionLog {
     }
 
     /// Appends a record, in its producer's transaction if there is one.
-    pub fn append(&mut self, record: Record<'_>, producer: Option<ProducerNo>) -> Offset {
+    pub fn append(&mut self, record: NewRecord<'_>, producer: Option<ProducerNo>) -> Offset {
         let offset = self.end;
         let size = record.size();
         if self

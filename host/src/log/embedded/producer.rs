@@ -6,7 +6,7 @@
 use super::Embedded;
 use super::client::ClientNo;
 use super::fate::{CallKind, Fate, Truth};
-use super::partition::{Record, TxnEnding};
+use super::partition::{NewRecord, TxnEnding};
 use super::state::ClusterState;
 use super::topic::TopicNo;
 use super::txn::{GroupOffset, Hold, Markers, MemberError, TxnError};
@@ -93,7 +93,7 @@ impl EmbeddedProducer {
             );
             // `numbers` has the topics of all records.
             let topic = numbers[usize::from(record.topic)].unwrap_or_default();
-            let appended = Record {
+            let appended = NewRecord {
                 key: record.key.map(|key| key.of(bytes)),
                 value: record.value.map(|value| value.of(bytes)),
                 timestamp: record.timestamp,

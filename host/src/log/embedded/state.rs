@@ -5,8 +5,8 @@
 use super::client::{Client, ClientNo};
 use super::clock::Clock;
 use super::fate::{CallKind, Fate, FetchCall, Hooks, TxnCall};
-use super::members::Group;
-use super::partition::{PartitionLog, ProducerNo, Record};
+use super::members::GroupState;
+use super::partition::{NewRecord, PartitionLog, ProducerNo};
 use super::topic::{Topic, TopicNo};
 use super::txn::{Marker, TxnProducer};
 use crate::error::{Failure, Result};
@@ -29,7 +29,7 @@ pub(super) struct ClusterState {
     pub ids: HashMap<String, ProducerNo>,
     /// Markers of decided transactions that are not written yet, oldest first.
     pub markers: Vec<Marker>,
-    pub groups: BTreeMap<String, Group>,
+    pub groups: BTreeMap<String, GroupState>,
     pub hooks: Hooks,
     /// Number of threads that wait for a change.
     pub waiting: usize,
@@ -114,7 +114,7 @@ impl ClusterState {
         &mut self,
         topic: TopicNo,
         partition: Partition,
-        mut record: Record<'_>,
+        mut record: NewRecord<'_>,
         producer: Option<ProducerNo>,
     ) -> Result<Offset> {
         self.log(topic, partition)?;

@@ -86,7 +86,7 @@ fn append(cluster: &Embedded, value: &str) -> i64 {
         .append(
             "out",
             Partition(0),
-            Record {
+            NewRecord {
                 key: Some(b"k"),
                 value: Some(value.as_bytes()),
                 timestamp: 1,

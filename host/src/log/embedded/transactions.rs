@@ -5,7 +5,7 @@
 //! their markers are written later.
 
 use super::client::ClientNo;
-use super::partition::{ProducerNo, Record, TxnEnding};
+use super::partition::{NewRecord, ProducerNo, TxnEnding};
 use super::state::ClusterState;
 use super::topic::TopicNo;
 use super::txn::{GroupOffset, Hold, Marker, Markers, Open, Place, TxnError, TxnProducer};
@@ -63,7 +63,7 @@ impl ClusterState {
         hold: Hold,
         topic: TopicNo,
         partition: Partition,
-        record: Record<'_>,
+        record: NewRecord<'_>,
     ) -> Result<Offset, TxnError> {
         let open = self.open(hold)?;
         if !open.partitions.contains(&(topic, partition)) {

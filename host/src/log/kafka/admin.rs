@@ -1,7 +1,7 @@
 //! Queries about topics, and changes to them.
 
 use super::client::{Client, c_string};
-use super::fault::{Fault, text};
+use super::kafka_error::{KafkaError, text};
 use super::millis::millis;
 use super::partitions::Partitions;
 use super::queue::{Event, Queue};
@@ -37,7 +37,7 @@ pub(super) fn cluster(client: &Client) -> Result<String> {
         // This is the first query of all. A broker that refuses us says so at once and never answers the query.
         client.refusal()?;
         if Instant::now() >= deadline {
-            let silence = Fault::of(RD_KAFKA_RESP_ERR__TIMED_OUT);
+            let silence = KafkaError::of(RD_KAFKA_RESP_ERR__TIMED_OUT);
             return Err(client.failure("id of the cluster", &silence));
         }
     }
@@ -60,7 +60,7 @@ pub(super) fn topic(client: &Client, name: &str) -> Result<Option<TopicInfo>> {
         let mut count = 0;
         let topics = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer.0), &mut count);
         assert_eq!(count, 1, "one topic was asked for");
-        let fault = Fault::check(rd_kafka_error_code(rd_kafka_TopicDescription_error(*topics)));
+        let fault = KafkaError::check(rd_kafka_error_code(rd_kafka_TopicDescription_error(*topics)));
         match fault {
             Err(fault) if fault.code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => return Ok(None),
             Err(fault) => return Err(client.failure(&asked, &fault)),
@@ -95,8 +95,8 @@ fn config(client: &Client, name: &str) -> Result<Vec<(String, String)>> {
         let result = rd_kafka_event_DescribeConfigs_result(answer.0);
         let resources = rd_kafka_DescribeConfigs_result_resources(result, &mut count);
         assert_eq!(count, 1, "one topic was asked for");
-        let told = Fault::check(rd_kafka_ConfigResource_error(*resources));
-        told.map_err(|fault| client.failure(&asked, &fault))?;
+        let result = KafkaError::check(rd_kafka_ConfigResource_error(*resources));
+        result.map_err(|fault| client.failure(&asked, &fault))?;
         let entries = rd_kafka_ConfigResource_configs(*resources, &mut count);
         let entry = |at| *entries.add(at);
         Ok((0..count)
@@ -146,7 +146,7 @@ pub(super) fn create(client: &Client, name: &str, partitions: i32, config: &[(&s
             RD_KAFKA_RESP_ERR_NO_ERROR | RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS => {}
             code => {
                 let told = text(rd_kafka_topic_result_error_string(*results));
-                return Err(client.failure(&format!("{asked}: {told}"), &Fault::of(code)));
+                return Err(client.failure(&format!("{asked}: {told}"), &KafkaError::of(code)));
             }
         }
     }
@@ -180,7 +180,7 @@ pub(super) fn truncate(client: &Client, name: &str, partition: Partition, before
     unsafe {
         let list = rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(answer.0));
         for at in 0..(*list).cnt as usize {
-            let told = Fault::check((*(*list).elems.add(at)).err);
+            let told = KafkaError::check((*(*list).elems.add(at)).err);
             told.map_err(|fault| client.failure(&asked, &fault))?;
         }
     }
@@ -205,7 +205,7 @@ fn ask(
         rd_kafka_AdminOptions_destroy(options);
     }
     let answer = queue.poll(QUERY_TIMEOUT * 2);
-    let answer = answer.ok_or_else(|| client.failure(asked, &Fault::of(RD_KAFKA_RESP_ERR__TIMED_OUT)))?;
+    let answer = answer.ok_or_else(|| client.failure(asked, &KafkaError::of(RD_KAFKA_RESP_ERR__TIMED_OUT)))?;
     answer.check().map_err(|fault| client.failure(asked, &fault))?;
     Ok(answer)
 }

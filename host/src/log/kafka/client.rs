@@ -3,7 +3,7 @@
 //! Rule: a handle has one owner, which destroys it once. What librdkafka's callbacks use lives until then.
 
 use super::deliveries::Deliveries;
-use super::fault::{Fault, text};
+use super::kafka_error::{KafkaError, text};
 use crate::config::properties;
 use crate::error::{Failure, Result};
 use parking_lot::Mutex;
@@ -217,20 +217,20 @@ impl Client {
     }
 
     /// The failure that the caller gets for a failed call. `what` says what was tried.
-    pub fn failure(&self, what: &str, fault: &Fault) -> Failure {
+    pub fn failure(&self, what: &str, fault: &KafkaError) -> Failure {
         self.serve();
         if let Err(failure @ Failure::Fatal(_)) = self.alarm() {
             return failure;
         }
-        let mut told = format!("{what}: {}", fault.text);
+        let mut message = format!("{what}: {}", fault.text);
         if fault.is_silence() {
             let trouble = self.callbacks.trouble.lock();
-            told = format!("{told}; Kafka at {}", self.brokers);
+            message = format!("{message}; Kafka at {}", self.brokers);
             if !trouble.last.is_empty() {
-                told = format!("{told}, last error: {}", trouble.last);
+                message = format!("{message}, last error: {}", trouble.last);
             }
         }
-        fault.failure(told)
+        fault.failure(message)
     }
 
     /// The delivery reports of the current transaction.

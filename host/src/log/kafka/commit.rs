@@ -3,7 +3,7 @@
 //! Rule: nothing is committed if a delivery has failed or the gate was not passed. The outcome is "aborted" only if the
 //! broker has confirmed it and no commit was ever requested. Everything else is "ambiguous".
 
-use super::fault::{Fault, last_error};
+use super::kafka_error::{KafkaError, last_error};
 use super::millis::millis;
 use super::open::{Open, TopicError};
 use super::partitions::Partitions;
@@ -48,7 +48,7 @@ enum CommitError {
     #[error("topic {topic} has no partition {partition}")]
     NoPartition { topic: String, partition: Partition },
     #[error("producing to {topic}: {why}")]
-    NotProduced { topic: String, why: Fault },
+    NotProduced { topic: String, why: KafkaError },
     #[error("records were not delivered in {} s", DELIVERY.as_secs())]
     LateDelivery,
     #[error("a record was not delivered: {0}")]
@@ -56,7 +56,7 @@ enum CommitError {
     #[error("this process is not a member of the group")]
     NotJoined,
     #[error("no group membership: {0}")]
-    NoIdentity(Fault),
+    NoIdentity(KafkaError),
     #[error("this process is not a member of the group at the moment")]
     NotAMemberNow,
     #[error("this process has lost its partitions")]
@@ -64,7 +64,7 @@ enum CommitError {
     #[error("the assignment has changed: the epoch began at {begun}, now it is {now}")]
     Reassigned { begun: u64, now: u64 },
     #[error("sending offsets: {0}")]
-    OffsetsRefused(Fault),
+    OffsetsRefused(KafkaError),
 }
 
 /// A transaction that was run to its end.
@@ -77,7 +77,7 @@ pub(super) struct Ended {
 /// Runs the transaction to its end.
 pub(super) fn run(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Ended {
     // SAFETY: the client is live; the error is taken over.
-    if let Err(fault) = unsafe { Fault::taken(rd_kafka_begin_transaction(open.client.raw)) } {
+    if let Err(fault) = unsafe { KafkaError::taken(rd_kafka_begin_transaction(open.client.raw)) } {
         return Ended {
             outcome: Outcome::Ambiguous(format!("can't begin: {}", fault.text)),
             slow: true,
@@ -228,13 +228,13 @@ impl Message {
 
     /// Enqueues the message. After an error, it can be sent again.
     #[inline]
-    fn send(&mut self, client: *mut rd_kafka_t) -> Result<(), Fault> {
+    fn send(&mut self, client: *mut rd_kafka_t) -> Result<(), KafkaError> {
         // SAFETY: the part was written as this member of the union, last in `fill`.
         let headers = !unsafe { self.parts[HEADERS].u.headers }.is_null();
         let count = if headers { HEADERS + 1 } else { HEADERS };
         // SAFETY: the client and the topic are live; values point into the transaction's arena, which outlives every
         // delivery (see `producer`); headers are librdkafka's if it succeeds.
-        unsafe { Fault::taken(rd_kafka_produceva(client, self.parts.as_ptr(), count)) }?;
+        unsafe { KafkaError::taken(rd_kafka_produceva(client, self.parts.as_ptr(), count)) }?;
         self.parts[HEADERS].u.headers = ptr::null_mut();
         Ok(())
     }
@@ -317,7 +317,7 @@ fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(
     // SAFETY: all three are live; the error is taken over.
     let sent = unsafe {
         let client = open.client.raw;
-        Fault::taken(rd_kafka_send_offsets_to_transaction(
+        KafkaError::taken(rd_kafka_send_offsets_to_transaction(
             client,
             offsets.0,
             identity.0,
@@ -329,7 +329,7 @@ fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(
 
 fn commit(open: &mut Open, places: &Places) -> Outcome {
     // SAFETY: the client is live; the error is taken over.
-    if let Err(fault) = unsafe { Fault::taken(rd_kafka_commit_transaction(open.client.raw, millis(END))) } {
+    if let Err(fault) = unsafe { KafkaError::taken(rd_kafka_commit_transaction(open.client.raw, millis(END))) } {
         return Outcome::Ambiguous(format!("commit: {}", fault.text));
     }
     // SAFETY: this is the thread that polls, and it does not poll while the reference lives.
@@ -348,7 +348,7 @@ fn abort(open: &mut Open, why: &CommitError) -> Outcome {
         return Outcome::Ambiguous(format!("{why}; {fatal}"));
     }
     // SAFETY: the client is live; the error is taken over.
-    if let Err(fault) = unsafe { Fault::taken(rd_kafka_abort_transaction(open.client.raw, millis(END))) } {
+    if let Err(fault) = unsafe { KafkaError::taken(rd_kafka_abort_transaction(open.client.raw, millis(END))) } {
         return Outcome::Ambiguous(format!("{why}; abort: {}", fault.text));
     }
     // The abort has waited until every message has a report, which the flush serves.

@@ -1,6 +1,6 @@
 //! The delivery reports of one transaction.
 
-use super::fault::Fault;
+use super::kafka_error::KafkaError;
 use crate::record::Offset;
 use rdkafka_sys::rd_kafka_message_t;
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -19,7 +19,7 @@ impl Deliveries {
     #[inline]
     pub fn report(&mut self, message: &rd_kafka_message_t) {
         if message.err != RD_KAFKA_RESP_ERR_NO_ERROR {
-            self.failed.get_or_insert_with(|| Fault::of(message.err).text);
+            self.failed.get_or_insert_with(|| KafkaError::of(message.err).text);
         } else if let Some(next) = self.next.get_mut(message._private as usize) {
             *next = (*next).max(Offset(message.offset).next());
         }

@@ -4,8 +4,8 @@
 //! only after `released`.
 
 use super::client::ClientKind;
-use super::fault::{Fault, last_error, text};
-use super::member::Member;
+use super::kafka_error::{KafkaError, last_error, text};
+use super::member::MemberClient;
 use super::partitions::Partitions;
 use super::queue::{Event, Queue};
 use super::shared::{COMMON, Shared};
@@ -40,7 +40,7 @@ pub(super) struct KafkaGroup {
     events: Queue,
     revocations: Vec<Revocation>,
     left: bool,
-    member: Arc<Member>,
+    member: Arc<MemberClient>,
     shared: Arc<Shared>,
 }
 
@@ -74,11 +74,11 @@ impl KafkaGroup {
                 rd_kafka_queue_get_consumer(client.raw),
             )
         };
-        Fault::check(code).map_err(|fault| client.failure("joining the group", &fault))?;
+        KafkaError::check(code).map_err(|fault| client.failure("joining the group", &fault))?;
         if events.is_null() {
             return Err(client.failure("joining the group", &last_error()));
         }
-        let member = Arc::new(Member { client });
+        let member = Arc::new(MemberClient { client });
         *place = Some(member.clone());
         drop(place);
         Ok(KafkaGroup {
@@ -128,8 +128,8 @@ impl KafkaGroup {
         let client = &self.member.client;
         // SAFETY: the client and the list are live; the list is copied.
         let done = unsafe {
-            Fault::taken(rd_kafka_incremental_assign(client.raw, list.0))
-                .and_then(|()| Fault::check(rd_kafka_pause_partitions(client.raw, list.0)))
+            KafkaError::taken(rd_kafka_incremental_assign(client.raw, list.0))
+                .and_then(|()| KafkaError::check(rd_kafka_pause_partitions(client.raw, list.0)))
         };
         done.map_err(|fault| client.failure("taking partitions", &fault))
     }
@@ -137,7 +137,7 @@ impl KafkaGroup {
     fn unassign(&self, list: &Partitions) -> Result<()> {
         let client = &self.member.client;
         // SAFETY: the client and the list are live; the list is copied.
-        let done = unsafe { Fault::taken(rd_kafka_incremental_unassign(client.raw, list.0)) };
+        let done = unsafe { KafkaError::taken(rd_kafka_incremental_unassign(client.raw, list.0)) };
         done.map_err(|fault| client.failure("giving partitions back", &fault))
     }
 
@@ -162,8 +162,8 @@ impl KafkaGroup {
         // SAFETY: the client is live, the buffer has the length that is told, and a text that ends with 0.
         unsafe {
             let code = rd_kafka_fatal_error(client.raw, why.as_mut_ptr(), why.len());
-            let told = || format!("group membership: {}", text(why.as_ptr()));
-            Fault::check(code).map_err(|fault| fault.failure(told()))
+            let message = || format!("group membership: {}", text(why.as_ptr()));
+            KafkaError::check(code).map_err(|fault| fault.failure(message()))
         }
     }
 }

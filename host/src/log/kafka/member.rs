@@ -5,14 +5,14 @@ use rdkafka_sys::*;
 use std::ffi::CStr;
 
 /// The member's client. Only [`KafkaGroup`](super::group::KafkaGroup) reads its events. Every producer's gate reads its identity.
-pub(super) struct Member {
+pub(super) struct MemberClient {
     pub client: Client,
 }
 
 /// The member's identity in the group at one moment.
 pub(super) struct Identity(pub *mut rd_kafka_consumer_group_metadata_t);
 
-impl Member {
+impl MemberClient {
     /// Asks librdkafka's own thread, so that the answer is not older than this call.
     pub fn identity(&self) -> Option<Identity> {
         // SAFETY: the client is live.

@@ -3,7 +3,7 @@
 //! Rule: the topics are dropped before the client.
 
 use super::client::Client;
-use super::fault::{Fault, text};
+use super::kafka_error::{KafkaError, text};
 use super::millis::millis;
 use super::queue::Topic;
 use super::shared::Shared;
@@ -21,9 +21,9 @@ pub(super) enum TopicError {
     #[error(transparent)]
     NoHandle(#[from] Failure),
     #[error("metadata of {topic}: {why}")]
-    NoMetadata { topic: String, why: Fault },
+    NoMetadata { topic: String, why: KafkaError },
     #[error("topic {topic}: {why}")]
-    Refused { topic: String, why: Fault },
+    Refused { topic: String, why: KafkaError },
 }
 
 /// A handle after `init_transactions`. The topics are dropped before the client.
@@ -45,12 +45,12 @@ impl Open {
         // SAFETY: client and topic are live; what comes back is ours until it is destroyed, and has one topic, as asked.
         let partitions = unsafe {
             let code = rd_kafka_metadata(self.client.raw, 0, topic.0, &mut metadata, millis(wait));
-            Fault::check(code).map_err(|why| TopicError::NoMetadata {
+            KafkaError::check(code).map_err(|why| TopicError::NoMetadata {
                 topic: name.clone(),
                 why,
             })?;
-            let told = &*(*metadata).topics;
-            let result = Fault::check(told.err).map(|()| told.partition_cnt);
+            let answer = &*(*metadata).topics;
+            let result = KafkaError::check(answer.err).map(|()| answer.partition_cnt);
             rd_kafka_metadata_destroy(metadata);
             result.map_err(|why| TopicError::Refused {
                 topic: name.clone(),

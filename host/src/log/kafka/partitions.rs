@@ -1,6 +1,6 @@
 //! librdkafka's list of partitions with offsets.
 
-use super::fault::Fault;
+use super::kafka_error::KafkaError;
 use rdkafka_sys::*;
 use std::ffi::CStr;
 
@@ -40,8 +40,10 @@ impl Partitions {
     }
 
     /// The first error of any element.
-    pub fn check(&self) -> Result<(), Fault> {
-        self.elements().iter().try_for_each(|element| Fault::check(element.err))
+    pub fn check(&self) -> Result<(), KafkaError> {
+        self.elements()
+            .iter()
+            .try_for_each(|element| KafkaError::check(element.err))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::client::{Client, ClientKind};
 use super::commit;
-use super::fault::Fault;
+use super::kafka_error::KafkaError;
 use super::millis::millis;
 use super::open::Open;
 use super::shared::{COMMON, Shared, TRANSACTION_TIMEOUT_MS};
@@ -205,7 +205,7 @@ impl Thread {
         connect(&client);
         loop {
             // SAFETY: the client is live; the error is taken over.
-            let done = unsafe { Fault::taken(rd_kafka_init_transactions(client.raw, millis(INIT_TRY))) };
+            let done = unsafe { KafkaError::taken(rd_kafka_init_transactions(client.raw, millis(INIT_TRY))) };
             let Err(fault) = done else { break };
             let failure = client.failure(&format!("producer {}", self.id), &fault);
             if matches!(failure, Failure::Fatal(_)) || Instant::now() >= deadline {

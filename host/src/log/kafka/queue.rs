@@ -3,7 +3,7 @@
 //! Rule: they are dropped before their client. The order of a struct's fields makes sure of that.
 
 use super::client::{Client, c_string};
-use super::fault::{Fault, last_error, text};
+use super::kafka_error::{KafkaError, last_error, text};
 use super::millis::millis;
 use crate::error::{Failure, Result};
 use rdkafka_sys::*;
@@ -48,11 +48,11 @@ impl Event {
     }
 
     /// Fails if the event carries an error.
-    pub fn check(&self) -> std::result::Result<(), Fault> {
+    pub fn check(&self) -> std::result::Result<(), KafkaError> {
         // SAFETY: the event is live, and the text as long as it is.
         unsafe {
             let code = rd_kafka_event_error(self.0);
-            Fault::check(code).map_err(|fault| Fault {
+            KafkaError::check(code).map_err(|fault| KafkaError {
                 text: text(rd_kafka_event_error_string(self.0)),
                 ..fault
             })

@@ -9,7 +9,7 @@
 
 use super::client::Client;
 use super::copy;
-use super::fault::{Fault, last_error};
+use super::kafka_error::{KafkaError, last_error};
 use super::millis::millis;
 use super::partitions::Partitions;
 use super::queue::{Event, Queue, Topic};
@@ -108,14 +108,14 @@ impl KafkaReader {
     /// Delivers the first `count` messages of the batch. If there is an error among them, it is returned at the end,
     /// because the other messages don't come again.
     fn hand_over(&mut self, count: usize, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
-        let mut told = Ok(());
+        let mut result = Ok(());
         let mut at = 0;
         while at < count {
             // SAFETY: consume has put live messages into 0..count; they are destroyed behind this call.
             let first = unsafe { &*self.batch[at] };
             if first.err != RD_KAFKA_RESP_ERR_NO_ERROR {
-                let failed = self.told(first, fresh, arrivals);
-                told = told.and(failed);
+                let failed = self.hand_over_one(first, fresh, arrivals);
+                result = result.and(failed);
                 at += 1;
                 continue;
             }
@@ -129,7 +129,7 @@ impl KafkaReader {
             self.run(at, at + length, arrivals);
             at += length;
         }
-        told
+        result
     }
 
     /// Delivers consecutive records of one partition.
@@ -154,13 +154,13 @@ impl KafkaReader {
     }
 
     /// Handles a message that is not a record.
-    fn told(&mut self, message: &rd_kafka_message_t, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
+    fn hand_over_one(&mut self, message: &rd_kafka_message_t, fresh: bool, arrivals: &mut Vec<Arrival>) -> Result<()> {
         let (partition, offset) = (Partition(message.partition), Offset(message.offset));
         let topic = self.index(message.rkt);
         let slot = topic.and_then(|topic| self.slots.get_mut(&(topic, partition)));
         let (Some(topic), Some(slot)) = (topic, slot) else {
             return match message.rkt.is_null() {
-                true => Err(self.client.failure("reading", &Fault::of(message.err))),
+                true => Err(self.client.failure("reading", &KafkaError::of(message.err))),
                 false => Ok(()), // from a partition that was unassigned in the meantime
             };
         };
@@ -187,7 +187,7 @@ impl KafkaReader {
                 Ok(())
             }
             code => {
-                let fault = Fault::of(code);
+                let fault = KafkaError::of(code);
                 let name = &self.shared.topics[usize::from(topic)];
                 Err(self.client.failure(&format!("reading {name} [{partition}]"), &fault))
             }
@@ -204,7 +204,7 @@ impl KafkaReader {
     }
 
     /// Reports the bounds of partitions whose position is not in the log.
-    fn tell_out_of_range(&mut self, arrivals: &mut Vec<Arrival>) -> Result<()> {
+    fn report_out_of_range(&mut self, arrivals: &mut Vec<Arrival>) -> Result<()> {
         for (&(topic, partition), slot) in self.slots.iter_mut().filter(|(_, slot)| slot.out) {
             let (start, end) = self.shared.bounds(&self.client, topic, partition)?;
             slot.out = false;
@@ -245,7 +245,7 @@ impl KafkaReader {
                 rd_kafka_AdminOptions_new(self.client.raw, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
             let committed = rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
             // An isolation level is always valid here, so there is no error.
-            let _ = Fault::taken(rd_kafka_AdminOptions_set_isolation_level(options, committed));
+            let _ = KafkaError::taken(rd_kafka_AdminOptions_set_isolation_level(options, committed));
             let mut why = [0; 64];
             rd_kafka_AdminOptions_set_request_timeout(options, millis(QUERY_TIMEOUT), why.as_mut_ptr(), why.len());
             rd_kafka_ListOffsets(self.client.raw, ends.0, options, answers.0);
@@ -311,7 +311,7 @@ impl Reader for KafkaReader {
         // SAFETY: both queues are live. The client and the list are, too, and the list is copied.
         let assigned = unsafe {
             rd_kafka_queue_forward(queue.0, self.own.0);
-            Fault::taken(rd_kafka_incremental_assign(
+            KafkaError::taken(rd_kafka_incremental_assign(
                 self.client.raw,
                 Partitions::one(name, partition.0, from.0).0,
             ))
@@ -336,7 +336,7 @@ impl Reader for KafkaReader {
         let list = Partitions::one(&self.shared.names[usize::from(topic)], partition.0, 0);
         // SAFETY: the client and the list are live. It returns when the partition's version is raised: librdkafka drops
         // what it fetched for an older one.
-        let gone = unsafe { Fault::taken(rd_kafka_incremental_unassign(self.client.raw, list.0)) };
+        let gone = unsafe { KafkaError::taken(rd_kafka_incremental_unassign(self.client.raw, list.0)) };
         gone.map_err(|fault| self.client.failure("unassigning", &fault))
     }
 
@@ -368,14 +368,14 @@ impl Reader for KafkaReader {
         if count < BATCH {
             self.drained = Some(looked);
         }
-        let told = self.hand_over(count, fresh, arrivals);
+        let result = self.hand_over(count, fresh, arrivals);
         for message in &self.batch[..count] {
             // SAFETY: ours since `fetch`, copied by now, and not used afterwards.
             unsafe { rd_kafka_message_destroy(*message) };
         }
-        told?;
+        result?;
         self.prove(arrivals);
-        self.tell_out_of_range(arrivals)
+        self.report_out_of_range(arrivals)
     }
 }
 

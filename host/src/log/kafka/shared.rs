@@ -1,8 +1,8 @@
 //! What readers, producers and the member of one instance share.
 
 use super::client::{Client, ClientKind, Settings};
-use super::fault::Fault;
-use super::member::Member;
+use super::kafka_error::KafkaError;
+use super::member::MemberClient;
 use super::millis::millis;
 use crate::error::Result;
 use crate::log::Topics;
@@ -72,7 +72,7 @@ pub(super) struct Shared {
     pub plain: Option<TopicIx>,
     /// Raised at each change of assignment, before anyone hears of the change.
     pub assignment: AtomicU64,
-    pub member: Mutex<Option<Arc<Member>>>,
+    pub member: Mutex<Option<Arc<MemberClient>>>,
 }
 
 impl Shared {
@@ -97,12 +97,12 @@ impl Shared {
             rd_kafka_query_watermark_offsets(client.raw, name.as_ptr(), partition.0, &mut low, &mut high, wait)
         };
         let asked = || format!("bounds of {} [{partition}]", self.topics[usize::from(topic)]);
-        Fault::check(code).map_err(|fault| client.failure(&asked(), &fault))?;
+        KafkaError::check(code).map_err(|fault| client.failure(&asked(), &fault))?;
         Ok((Offset(low), Offset(high)))
     }
 
     /// The group member, if this process has joined.
-    pub fn member(&self) -> MutexGuard<'_, Option<Arc<Member>>> {
+    pub fn member(&self) -> MutexGuard<'_, Option<Arc<MemberClient>>> {
         self.member.lock()
     }
 

@@ -1,6 +1,6 @@
 //! A change of state.
 
-use crate::record::{Cell, Millis};
+use crate::record::{Millis, StoreEntry};
 
 /// One change that was read. It borrows from its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Change<'a> {
         /// Empty for a store with a single value.
         entry: &'a [u8],
         /// What it is.
-        cell: Cell<'a>,
+        cell: StoreEntry<'a>,
     },
     /// An entry is deleted.
     Delete {

@@ -6,7 +6,7 @@ use super::code::{
 };
 use crate::error::Failure;
 use crate::record::encoding::{DELTA, UnreadableFormat};
-use crate::record::{Cell, FOREVER, Millis};
+use crate::record::{FOREVER, Millis, StoreEntry};
 use thiserror::Error;
 
 /// A record that can't be read.
@@ -106,7 +106,7 @@ impl<'a> Changes<'a> {
             PUT => {
                 let (expires, store, schema) = (self.time(head)?, self.short()?, self.short()?);
                 let (entry, value) = (self.string()?, self.string()?);
-                let cell = Cell { schema, expires, value };
+                let cell = StoreEntry { schema, expires, value };
                 Change::Put {
                     key,
                     store,

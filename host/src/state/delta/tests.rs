@@ -2,8 +2,8 @@ use super::*;
 use crate::error::Failure;
 use proptest::prelude::*;
 
-fn cell(schema: u16, expires: Millis, value: &[u8]) -> Cell<'_> {
-    Cell { schema, expires, value }
+fn cell(schema: u16, expires: Millis, value: &[u8]) -> StoreEntry<'_> {
+    StoreEntry { schema, expires, value }
 }
 
 /// Each kind of change in each form, with the bytes of version 1 as they are on disks and in changelogs.

@@ -9,7 +9,7 @@ use super::layer::DIRTY;
 use super::page;
 use super::prefetch::{AHEAD, prefetch};
 use super::table::{RowSlot, Rows};
-use crate::record::{Cell, Millis, Span};
+use crate::record::{Millis, Span, StoreEntry};
 use crate::state::delta::Delta;
 
 /// How many rows a slice looks at. Most are clean. 16,384 cold slots take about 0.3 ms.
@@ -116,7 +116,7 @@ impl Rows {
         let row = &self.rows[slot as usize];
         let key = self.key(RowSlot(slot));
         into.begin(row.hash, key);
-        let mut write = |store, entry: &[u8], cell: Cell<'_>| {
+        let mut write = |store, entry: &[u8], cell: StoreEntry<'_>| {
             if now < cell.expires {
                 into.records.put(key, store, entry, cell);
             }

@@ -6,7 +6,7 @@ use super::map::Map;
 use super::page;
 use super::prefetch::{AHEAD, prefetch};
 use super::table::{RowSlot, Rows};
-use crate::record::{Cell, Millis};
+use crate::record::{Millis, StoreEntry};
 
 /// Maximum size of a row in a page. A larger row is a map, because copying it would cost more than a tree.
 const PAGE_MAX: usize = arena::BLOCK_MAX;
@@ -41,7 +41,7 @@ impl Rows {
 
     /// Writes an entry in the open epoch.
     #[inline]
-    pub fn put(&mut self, slot: RowSlot, store: u16, entry: &[u8], cell: Cell<'_>) {
+    pub fn put(&mut self, slot: RowSlot, store: u16, entry: &[u8], cell: StoreEntry<'_>) {
         let layer = self.writable(slot.0);
         if let Some(map) = layer.map() {
             return self.maps.get_mut(map).put(store, entry, cell);
@@ -172,7 +172,7 @@ impl Rows {
 
     /// Writes a new entry to an open page that has no room left.
     #[cold]
-    fn enlarge(&mut self, slot: u32, store: u16, entry: &[u8], cell: Cell<'_>) {
+    fn enlarge(&mut self, slot: u32, store: u16, entry: &[u8], cell: StoreEntry<'_>) {
         let old = self.rows[slot as usize].open;
         let need = page::live(self.arena.block(old.0)) + page::cost(entry, cell.value);
         let new = if need <= PAGE_MAX {

@@ -2,11 +2,11 @@
 
 use super::page;
 use super::table::{RowSlot, Rows};
-use crate::record::Cell;
+use crate::record::StoreEntry;
 
 impl Rows {
     /// Visits every entry of a row as of the last commit, with its store. Expired entries may be among them.
-    pub fn image(&self, slot: RowSlot, visit: &mut dyn FnMut(u16, &[u8], Cell<'_>)) {
+    pub fn image(&self, slot: RowSlot, visit: &mut dyn FnMut(u16, &[u8], StoreEntry<'_>)) {
         let committed = self.rows[slot.0 as usize].committed;
         match committed.map() {
             Some(map) => self

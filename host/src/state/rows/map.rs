@@ -3,7 +3,7 @@
 //! Rule: a whole map is a complete row. A map that is not whole lies over another one and has only what its epoch
 //! wrote: a cell, or `None` for a deleted one.
 
-use super::Cell;
+use super::StoreEntry;
 use crate::record::{FOREVER, Millis};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -19,8 +19,8 @@ struct OwnedCell {
 }
 
 impl OwnedCell {
-    fn cell(&self) -> Cell<'_> {
-        Cell {
+    fn cell(&self) -> StoreEntry<'_> {
+        StoreEntry {
             schema: self.schema,
             expires: self.expires,
             value: &self.value,
@@ -47,7 +47,7 @@ pub struct Map {
 
 /// What a map knows about an entry.
 pub enum MapEntry<'a> {
-    Cell(Cell<'a>),
+    Cell(StoreEntry<'a>),
     Gone,
     /// Look in the layer below.
     Unknown,
@@ -104,7 +104,7 @@ impl Map {
         }
     }
 
-    pub fn put(&mut self, store: u16, entry: &[u8], cell: Cell<'_>) {
+    pub fn put(&mut self, store: u16, entry: &[u8], cell: StoreEntry<'_>) {
         self.soonest = self.soonest.min(cell.expires);
         self.set(
             store,
@@ -169,7 +169,7 @@ impl Map {
     }
 
     /// All cells, sorted, as (store, entry, cell).
-    pub fn each(&self) -> impl Iterator<Item = (u16, &[u8], Cell<'_>)> {
+    pub fn each(&self) -> impl Iterator<Item = (u16, &[u8], StoreEntry<'_>)> {
         self.stores.iter().flat_map(|(store, cells)| {
             cells
                 .iter()
@@ -220,7 +220,7 @@ pub fn merged<'a>(
     layers: &[&'a Map],
     store: u16,
     from: Bound<&[u8]>,
-    visit: &mut dyn FnMut(&'a [u8], Cell<'a>) -> bool,
+    visit: &mut dyn FnMut(&'a [u8], StoreEntry<'a>) -> bool,
 ) {
     let range = |map: &&'a Map| Some(map.store(store)?.range::<[u8], _>((from, Bound::Unbounded)).peekable());
     let mut ranges: Vec<Peekable<_>> = layers.iter().filter_map(range).collect();

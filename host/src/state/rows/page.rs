@@ -10,7 +10,7 @@
 //! entry · value. Offsets count from the end, so that a page keeps them when it is copied into a larger block.
 //! ```
 
-use super::Cell;
+use super::StoreEntry;
 use crate::record::{FOREVER, Millis};
 
 const COUNT: usize = 2;
@@ -134,11 +134,11 @@ pub fn rebuild(from: &[u8], to: &mut [u8], now: Millis) {
 
 /// The cell at a place of the directory, as (store, entry, cell).
 #[inline]
-pub fn at_place(page: &[u8], place: usize) -> (u16, &[u8], Cell<'_>) {
+pub fn at_place(page: &[u8], place: usize) -> (u16, &[u8], StoreEntry<'_>) {
     let cell = &page[page.len() - short(page, directory(page) + place * DIRECTORY)..];
     let (entry, value) = (short(cell, 4), short(cell, 6));
     let value = &cell[CELL + entry..CELL + entry + value];
-    let found = Cell {
+    let found = StoreEntry {
         schema: short(cell, 2) as u16,
         expires: long(cell, 8),
         value,
@@ -200,13 +200,13 @@ pub fn fingerprint(store: u16, entry: &[u8]) -> u16 {
 }
 
 #[inline]
-pub fn get<'a>(page: &'a [u8], store: u16, entry: &[u8]) -> Option<Cell<'a>> {
+pub fn get<'a>(page: &'a [u8], store: u16, entry: &[u8]) -> Option<StoreEntry<'a>> {
     place(page, fingerprint(store, entry), store, entry).map(|place| at_place(page, place).2)
 }
 
 /// Writes an entry. If there is no room, returns false: the old one is removed, and the page must be rebuilt larger.
 #[inline]
-pub fn put(page: &mut [u8], store: u16, entry: &[u8], cell: Cell<'_>) -> bool {
+pub fn put(page: &mut [u8], store: u16, entry: &[u8], cell: StoreEntry<'_>) -> bool {
     let fingerprint = fingerprint(store, entry);
     if let Some(place) = place(page, fingerprint, store, entry) {
         let at = page.len() - short(page, directory(page) + place * DIRECTORY);
@@ -260,7 +260,7 @@ fn remove(page: &mut [u8], place: usize) {
 
 /// Adds an entry that does not exist yet. Returns false if there is no room.
 #[inline]
-fn append(page: &mut [u8], fingerprint: u16, store: u16, entry: &[u8], cell: Cell<'_>) -> bool {
+fn append(page: &mut [u8], fingerprint: u16, store: u16, entry: &[u8], cell: StoreEntry<'_>) -> bool {
     let (count, heap) = (count(page), short(page, HEAP));
     let place = directory(page) + count * DIRECTORY;
     let size = CELL + entry.len() + cell.value.len();

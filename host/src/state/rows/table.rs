@@ -9,7 +9,7 @@ use super::map::{Map, MapEntry};
 use super::maps::Maps;
 use super::page;
 use super::prefetch::prefetch;
-use crate::record::{Cell, Millis, NEVER};
+use crate::record::{Millis, NEVER, StoreEntry};
 
 /// A handle of a row. It is valid until the next commit or abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,14 +119,14 @@ impl Rows {
     /// An entry, from the open epoch, else from the sealed one, else committed. The caller must check whether it has
     /// expired.
     #[inline]
-    pub fn get(&self, slot: RowSlot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
+    pub fn get(&self, slot: RowSlot, store: u16, entry: &[u8]) -> Option<StoreEntry<'_>> {
         let row = &self.rows[slot.0 as usize];
         self.get_in(&[row.open, row.sealed, row.committed], store, entry)
     }
 
     /// An entry as of the last commit.
     #[cfg(test)]
-    pub fn get_committed(&self, slot: RowSlot, store: u16, entry: &[u8]) -> Option<Cell<'_>> {
+    pub fn get_committed(&self, slot: RowSlot, store: u16, entry: &[u8]) -> Option<StoreEntry<'_>> {
         self.get_in(&[self.rows[slot.0 as usize].committed], store, entry)
     }
 
@@ -175,7 +175,7 @@ impl Rows {
     }
 
     #[inline]
-    pub(super) fn get_in(&self, layers: &[Layer], store: u16, entry: &[u8]) -> Option<Cell<'_>> {
+    pub(super) fn get_in(&self, layers: &[Layer], store: u16, entry: &[u8]) -> Option<StoreEntry<'_>> {
         for layer in layers.iter().filter(|layer| layer.is_some()) {
             match layer.map().map(|map| self.map(map).get(store, entry)) {
                 None => return page::get(self.arena.block(layer.0), store, entry),

@@ -75,8 +75,8 @@ enum Step {
     },
 }
 
-fn cell(schema: u16, expires: Millis, value: &[u8]) -> Cell<'_> {
-    Cell { schema, expires, value }
+fn cell(schema: u16, expires: Millis, value: &[u8]) -> StoreEntry<'_> {
+    StoreEntry { schema, expires, value }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -189,7 +189,8 @@ impl World {
                 let (slot, now, after) = (self.slot(key), self.time + later, after.map(entry));
                 for committed in [false, true] {
                     let mut seen = Vec::new();
-                    let mut visit = |entry: &[u8], cell: Cell<'_>| seen.push((entry.to_vec(), cell.value.to_vec()));
+                    let mut visit =
+                        |entry: &[u8], cell: StoreEntry<'_>| seen.push((entry.to_vec(), cell.value.to_vec()));
                     let bounds = ScanRange {
                         store,
                         prefix: &prefix,
@@ -314,7 +315,7 @@ fn as_model(change: Change<'_>) -> (Place, Held) {
         key: found,
         store,
         entry,
-        cell: Cell { schema, expires, value },
+        cell: StoreEntry { schema, expires, value },
     } = change
     else {
         panic!("not a put")
@@ -323,7 +324,7 @@ fn as_model(change: Change<'_>) -> (Place, Held) {
     ((n, store, entry.to_vec()), (schema, expires, value.to_vec()))
 }
 
-fn assert_cell(cell: Option<Cell<'_>>, held: &Held, time: Millis) {
+fn assert_cell(cell: Option<StoreEntry<'_>>, held: &Held, time: Millis) {
     match cell {
         Some(cell) => assert_eq!((cell.schema, cell.expires, cell.value), (held.0, held.1, &*held.2)),
         None => assert!(held.1 <= time, "an entry is lost"),

@@ -1,7 +1,7 @@
 //! Tests the sweep's rule in random histories, and tests that a broken sweep would be noticed.
 
 use super::*;
-use crate::record::{Cell, FOREVER};
+use crate::record::{FOREVER, StoreEntry};
 use crate::state::delta::{self, Change};
 use crate::state::rows::{self, Dirty};
 use fastrand::Rng;
@@ -183,7 +183,7 @@ impl World {
                     epoch.time + self.random.u64(..60) as i64
                 };
                 let value = self.random.u64(..1 << 30).to_be_bytes();
-                let cell = Cell {
+                let cell = StoreEntry {
                     schema: 7,
                     expires: ttl,
                     value: &value,
@@ -311,7 +311,7 @@ fn a_round_writes_each_entry_once_while_the_table_grows() {
         for _ in 0..if n == 0 { 1000 } else { 50 } {
             let key = n.to_be_bytes();
             let slot = rows.slot(rows::hash(&key), &key);
-            let cell = Cell {
+            let cell = StoreEntry {
                 schema: 0,
                 expires: FOREVER,
                 value: &[1; 30],

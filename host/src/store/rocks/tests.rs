@@ -1,7 +1,7 @@
 //! Tests of RocksDB as a store: its contract, a process that dies, a directory in use, a full disk.
 
 use super::*;
-use crate::record::{Cell, Offset};
+use crate::record::{Offset, StoreEntry};
 use crate::state::rows::Rows;
 use crate::store::layout::STAMP;
 use crate::store::tests::{TASK, an_older_stay_changes_nothing, begin, change, contract, finish, load, pairs, slices};
@@ -156,7 +156,7 @@ fn a_full_disk_fails_the_flush_and_a_restart_goes_on() {
     rows.track();
     for (n, value) in value.chunks(8 << 10).enumerate() {
         let slot = rows.slot((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15), &n.to_be_bytes());
-        let cell = Cell {
+        let cell = StoreEntry {
             schema: 2,
             expires: i64::MAX,
             value,

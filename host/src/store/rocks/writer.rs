@@ -185,12 +185,12 @@ fn begin(db: &Db, task: Partition, aside: &Delta) -> Result<Flush> {
     let old = stamp(db, task)?.map(|(_, flush)| flush);
     let number = old.map_or(1, |flush| flush + 1);
     let mut batch = WriteBatch::default();
-    batch.delete_range_cf(&family, vec![ASIDE], layout::aside_key(old.unwrap_or(0), 0));
-    batch.delete_range_cf(&family, layout::aside_key(number, 0), vec![ASIDE + 1]);
+    batch.delete_range_cf(&family, vec![ASIDE], layout::snapshot_key(old.unwrap_or(0), 0));
+    batch.delete_range_cf(&family, layout::snapshot_key(number, 0), vec![ASIDE + 1]);
     put(db, &batch, errors)?;
     for (record, n) in aside.records().zip(0..) {
         let mut batch = WriteBatch::default();
-        batch.put_cf(&family, layout::aside_key(number, n), record);
+        batch.put_cf(&family, layout::snapshot_key(number, n), record);
         put(db, &batch, errors)?;
     }
     Ok(Flush { number, errors })

@@ -6,7 +6,7 @@ use super::Restored;
 use crate::error::{Failure, Result};
 use crate::log::{Arrival, Log, Reader};
 use crate::record::{Offset, Partition, Stay, TopicIx};
-use crate::store::{Stamp, Store};
+use crate::store::{LocalStore, Stamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub enum RestoreAnswer {
 pub struct Access {
     log: Arc<dyn Log>,
     partition: Partition,
-    store: Option<(Box<dyn Store>, Stay)>,
+    store: Option<(Box<dyn LocalStore>, Stay)>,
     reader: Option<Reading>,
 }
 
@@ -84,7 +84,7 @@ impl Access {
 
     /// Gives access to the local store as well, for this stay.
     #[must_use]
-    pub fn with_store(mut self, store: Option<Box<dyn Store>>, stay: Stay) -> Access {
+    pub fn with_store(mut self, store: Option<Box<dyn LocalStore>>, stay: Stay) -> Access {
         self.store = store.map(|store| (store, stay));
         self
     }
@@ -129,7 +129,7 @@ impl Access {
         self.reader = None;
     }
 
-    fn store(&mut self) -> Result<(&mut (dyn Store + 'static), Stay)> {
+    fn store(&mut self) -> Result<(&mut (dyn LocalStore + 'static), Stay)> {
         match &mut self.store {
             Some((store, stay)) => Ok((store.as_mut(), *stay)),
             None => Err(Failure::Fatal(
@@ -176,7 +176,7 @@ impl Access {
 
 /// Loads the stored state. The store is only a cache of the changelog. So anything in it that can't be read counts as
 /// damage, including the format of another version: the store is wiped, and the changelog is replayed.
-fn load(store: &mut dyn Store, partition: Partition, state: &mut Restored) -> Result<()> {
+fn load(store: &mut dyn LocalStore, partition: Partition, state: &mut Restored) -> Result<()> {
     let mut wrong = None;
     let loaded = store.load(partition, &mut |change| {
         if wrong.is_none() {

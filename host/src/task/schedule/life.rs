@@ -85,7 +85,7 @@ pub enum Course {
     /// No step: the last deploy that it took over was withdrawn.
     Withdrawn {
         /// The deploy that takes over as soon as it is compiled. Without one, the task waits for a later deploy.
-        instead: Option<Committed>,
+        replacement: Option<Committed>,
     },
 }
 
@@ -94,8 +94,8 @@ impl Course {
     pub fn of(rules: &RulesSchedule, deployed: Number, prepared: Option<PreparedDeploy>) -> Course {
         let withdrawn = rules.withdrawn.iter().find(|one| one.number == deployed);
         if let Some(withdrawn) = withdrawn.filter(|_| !fault!("withdrawal-ignored")) {
-            let instead = withdrawn.instead;
-            return Course::Withdrawn { instead };
+            let replacement = withdrawn.replacement;
+            return Course::Withdrawn { replacement };
         }
         let next = protocol::next(&rules.committed, deployed).copied();
         match (prepared, next) {
@@ -219,7 +219,7 @@ impl Life {
                 Course::Running => None,
                 Course::Approaching { next } => Some(next.version),
                 Course::Holding { next, .. } => next.map(|next| next.version),
-                Course::Withdrawn { instead } => instead.map(|instead| instead.version),
+                Course::Withdrawn { replacement: instead } => instead.map(|instead| instead.version),
             },
         }
     }

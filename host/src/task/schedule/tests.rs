@@ -52,14 +52,14 @@ fn opened(rules: RulesSchedule, journal: Vec<JournalEntry>) -> Schedule {
     let rules = Arc::new(rules);
     let mut schedule = Schedule::open(rules.clone(), Replay::new(journal, Offset(9), 1).1);
     schedule.start_over(&meta());
-    tell(&mut schedule, rules);
+    update(&mut schedule, rules);
     schedule
 }
 
-fn tell(schedule: &mut Schedule, rules: Arc<RulesSchedule>) {
-    assert!(schedule.tell(&rules), "it is news");
+fn update(schedule: &mut Schedule, rules: Arc<RulesSchedule>) {
+    assert!(schedule.update(&rules), "it is news");
     schedule.settle();
-    assert!(!schedule.tell(&rules), "it is known");
+    assert!(!schedule.update(&rules), "it is known");
 }
 
 fn timer(time: Millis) -> StepKey {
@@ -102,7 +102,7 @@ fn no_step_before_the_schedule_is_known() {
     assert!(!schedule.may_step() && schedule.bound() == NEVER);
     // What it was told before may be out of date.
     let known = schedule.rules.clone();
-    tell(&mut schedule, known);
+    update(&mut schedule, known);
     assert!(schedule.may_step());
 }
 
@@ -119,7 +119,7 @@ fn a_promise_bounds_the_steps_until_the_deploy_is_decided() {
     assert_eq!(hold(&mut committed, 70), 70);
     assert_eq!(committed.bound(), 100);
     let rules = Arc::new(rules(&[deploy(2, V2, 100)]));
-    assert!(committed.tell(&rules) && committed.drop_promise());
+    assert!(committed.update(&rules) && committed.drop_promise());
     committed.settle();
     assert_eq!((committed.bound(), committed.prepared()), (100, None));
     assert_eq!(committed.approaching().map(|next| next.number), Some(2));
@@ -134,11 +134,11 @@ fn a_refusal_is_told_once_a_deploy() {
     assert_eq!(why, CantHold::Passed { last: 50, at: 50 });
     schedule.refuse(2);
     assert_eq!(schedule.question(), None);
-    tell(&mut schedule, Arc::new(asking(3, Some(60))));
+    update(&mut schedule, Arc::new(asking(3, Some(60))));
     assert_eq!(schedule.question().map(|prepare| prepare.number), Some(3));
     // The answer may be lost, because the epoch was dropped.
     schedule.start_over(&meta());
-    tell(&mut schedule, Arc::new(asking(2, Some(50))));
+    update(&mut schedule, Arc::new(asking(2, Some(50))));
     assert_eq!(schedule.question().map(|prepare| prepare.number), Some(2));
 }
 
@@ -192,7 +192,7 @@ fn a_version_of_the_journal_is_awaited_if_the_control_topic_knows_it() {
     withdrawn.withdrawn.push(Withdrawn {
         number: 2,
         version: V2,
-        instead: None,
+        replacement: None,
     });
     let mut withdrawn = opened(withdrawn, journal.clone());
     assert!(withdrawn.follow_journal(&StepKey::Start).is_none());

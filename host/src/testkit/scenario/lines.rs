@@ -3,7 +3,7 @@
 use super::super::diff::word;
 use super::super::error::Result;
 use super::super::json::{Values, at_path, quoted};
-use super::super::{DeadLetter, Stored, differences, show_time};
+use super::super::{DeadLetter, DumpedEntry, differences, show_time};
 use super::pipeline::{Scenario, unknown};
 use crate::log::embedded::Owned;
 use crate::record::{FOREVER, Millis};
@@ -48,7 +48,7 @@ impl Scenario {
         let shape = shape.ok_or_else(|| unknown("store", store, stores.iter().map(|known| &known.name)))?;
         let mut lines = vec![];
         for cell in self.stage.state()? {
-            let Stored {
+            let DumpedEntry {
                 key,
                 store: of,
                 entry,

@@ -2,12 +2,14 @@
 //!
 //! Rule: a value never changes, because the fixture has its bytes.
 
-use pelton::deploy::protocol::shadow::{Shadow, ShadowRecord};
-use pelton::deploy::protocol::{ControlRecord, Decision, Declared, DeclaredStore, Deploy, DeployProgress, DeployStage};
+use pelton::deploy::protocol::shadow::{ShadowDeploy, ShadowRecord};
+use pelton::deploy::protocol::{
+    ControlRecord, Decision, Declarations, DeclaredStore, Deploy, DeployProgress, DeployStage,
+};
 use pelton::record::encoding::{CONTROL, DELTA, Encoding, JOURNAL, META};
 use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
 use pelton::record::watermark::PartitionClock;
-use pelton::record::{Cell, FOREVER, Offset, Partition, Rank, StepKey};
+use pelton::record::{FOREVER, Offset, Partition, Rank, StepKey, StoreEntry};
 use pelton::shadow::{
     Counts, Difference, EffectKind, FieldDifference, Origin, Seen, ShadowReport, ShadowState, Trapped,
 };
@@ -169,7 +171,7 @@ fn a_deploy() -> Deploy {
         drop_timers: false,
         author: "somebody".into(),
         written: 1_608_076_800_000,
-        declared: Arc::new(Declared {
+        declared: Arc::new(Declarations {
             inputs: vec![("wallet".into(), "\"string\"".into())],
             outputs: vec![("enriched".into(), "\"long\"".into())],
             stores: vec![DeclaredStore {
@@ -190,7 +192,7 @@ fn control() -> Vec<ControlRecord> {
         tasks: vec![Partition(0), Partition(3)],
     };
     let now = Deploy { at: None, ..a_deploy() };
-    let begin = Shadow {
+    let begin = ShadowDeploy {
         deploy: a_deploy(),
         duration: 60_000,
     };
@@ -300,7 +302,7 @@ fn changes() -> Vec<Change<'static>> {
         key,
         store: 1,
         entry: b"an entry",
-        cell: Cell {
+        cell: StoreEntry {
             schema: 300,
             expires,
             value: &[7; 200],

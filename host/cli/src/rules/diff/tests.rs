@@ -5,7 +5,7 @@ use pelton::record::{Offset, Partition};
 use super::*;
 use parking_lot::Mutex;
 use pelton::deploy::DeployRefused;
-use pelton::deploy::api::{Cancelled, Deployed, Deploys, Wish};
+use pelton::deploy::api::{Cancelled, DeployRequest, Deployed, Deploys};
 use pelton::http::{Health, Surface, serve};
 use pelton::metrics::Metrics;
 use pelton::shadow::{FieldDifference, Trapped};
@@ -216,7 +216,7 @@ fn a_diff_in_short() {
 
 #[test]
 fn the_commands() {
-    let wishes: Arc<Mutex<Vec<Wish>>> = Arc::default();
+    let wishes: Arc<Mutex<Vec<DeployRequest>>> = Arc::default();
     let sink = wishes.clone();
     let there = Arc::new(Mutex::new(None));
     let (shown, brief) = (there.clone(), there.clone());

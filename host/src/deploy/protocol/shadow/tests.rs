@@ -22,7 +22,7 @@ fn deploy(number: Number, nonce: u8) -> Deploy {
 }
 
 fn begin(number: Number, nonce: u8) -> ControlRecord {
-    ControlRecord::Shadow(ShadowRecord::Begin(Shadow {
+    ControlRecord::Shadow(ShadowRecord::Begin(ShadowDeploy {
         deploy: deploy(number, nonce),
         duration: 1000,
     }))

@@ -73,7 +73,7 @@ impl Log for Broken {
 fn pool(log: Broken) -> (Pool, Receiver<SupervisorEvent>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-json/pelton.toml");
     let config = Arc::new(Config::load(&file, &[]).unwrap());
-    let site = Site {
+    let site = Environment {
         layout: Arc::new(Layout::new(&config, 1)),
         metrics: Arc::new(Metrics::of(&config)),
         config,

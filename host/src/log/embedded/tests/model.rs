@@ -117,7 +117,7 @@ proptest! {
             match step {
                 Step::Append(by, to) => {
                     let value = format!("value {number}");
-                    let record = Record { value: Some(value.as_bytes()), ..Record::default() };
+                    let record = NewRecord { value: Some(value.as_bytes()), ..NewRecord::default() };
                     let transaction = match by {
                         None => {
                             let appended = cluster.appending(|log| log.append("out", to, record)).unwrap();

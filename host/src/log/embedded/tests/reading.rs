@@ -11,22 +11,22 @@ fn reader(cluster: &Embedded, from: i64) -> Box<dyn Reader> {
 #[test]
 fn everything_of_a_record_arrives() {
     let (cluster, _) = cluster();
-    let empty_value = Record {
+    let empty_value = NewRecord {
         value: Some(b""),
         timestamp: -1,
-        ..Record::default()
+        ..NewRecord::default()
     };
     cluster.append("out", Partition(0), empty_value).unwrap();
-    let empty_key = Record {
+    let empty_key = NewRecord {
         key: Some(b""),
         timestamp: 5,
         headers: &[(b"reason", b"late"), (b"empty", b"")],
-        ..Record::default()
+        ..NewRecord::default()
     };
     cluster.append("out", Partition(0), empty_key).unwrap();
-    let batch = ["x", "yy"].map(|value| Record {
+    let batch = ["x", "yy"].map(|value| NewRecord {
         value: Some(value.as_bytes()),
-        ..Record::default()
+        ..NewRecord::default()
     });
     assert_eq!(
         cluster.append_batch("out", Partition(0), batch),
@@ -69,7 +69,7 @@ fn the_end_is_proved_at_once_and_again_at_the_interval() {
     append(&cluster, "x");
     assert_eq!(poll(&mut *reader), (vec![(0, "x".to_owned())], Some(1)));
     let open = cluster.transaction("t", Duration::from_secs(60)).unwrap();
-    open.append("out", Partition(0), Record::default()).unwrap();
+    open.append("out", Partition(0), NewRecord::default()).unwrap();
     append(&cluster, "z");
     assert_eq!(
         poll(&mut *reader),
@@ -162,9 +162,9 @@ fn retention_by_bytes_drops_the_oldest_segments() {
         .unwrap();
     let value = vec![7; 100_000];
     for _ in 0..100 {
-        let record = Record {
+        let record = NewRecord {
             value: Some(&value),
-            ..Record::default()
+            ..NewRecord::default()
         };
         cluster.append("small", Partition(0), record).unwrap();
     }

@@ -131,10 +131,10 @@ fn taking_an_id_again_aborts_and_fences() {
 fn a_timed_out_producer_is_fenced() {
     let (cluster, clock) = cluster();
     let transaction = cluster.transaction("t", Duration::from_secs(1)).unwrap();
-    transaction.append("out", Partition(0), Record::default()).unwrap();
+    transaction.append("out", Partition(0), NewRecord::default()).unwrap();
     clock.advance(Duration::from_secs(1));
     assert!(matches!(
-        transaction.append("out", Partition(0), Record::default()),
+        transaction.append("out", Partition(0), NewRecord::default()),
         Err(Failure::Fenced(_))
     ));
     assert!(matches!(transaction.commit(), Err(Failure::Fenced(_))));
@@ -225,7 +225,7 @@ fn an_init_may_fail_with_either_truth() {
         })));
         assert!(matches!(log.producer("group-a"), Err(Failure::Retry(_))));
         assert_eq!(
-            open.append("out", Partition(0), Record::default()).is_ok(),
+            open.append("out", Partition(0), NewRecord::default()).is_ok(),
             open_still,
             "{truth:?}"
         );

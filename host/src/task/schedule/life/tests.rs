@@ -30,7 +30,7 @@ fn withdrawn(number: Number, instead: Option<Committed>) -> RulesSchedule {
     rules.withdrawn.push(Withdrawn {
         number,
         version: V2,
-        instead,
+        replacement: instead,
     });
     rules
 }
@@ -101,7 +101,7 @@ fn courses() -> [Course; 4] {
         Course::Running,
         Course::Approaching { next },
         Course::Holding { until: 40, next: None },
-        Course::Withdrawn { instead: None },
+        Course::Withdrawn { replacement: None },
     ]
 }
 
@@ -163,10 +163,18 @@ fn the_schedule_says_which_course_a_task_takes() {
             withdrawn(2, Some(back)),
             2,
             promise(3, 70),
-            Course::Withdrawn { instead: Some(back) },
+            Course::Withdrawn {
+                replacement: Some(back),
+            },
             NEVER,
         ),
-        (withdrawn(2, None), 2, None, Course::Withdrawn { instead: None }, NEVER),
+        (
+            withdrawn(2, None),
+            2,
+            None,
+            Course::Withdrawn { replacement: None },
+            NEVER,
+        ),
         // A withdrawal doesn't concern a task that never took the deploy over, or has gone back.
         (withdrawn(2, Some(back)), 1, None, Course::Running, FOREVER),
     ] {
@@ -297,8 +305,13 @@ fn a_version_is_wanted_wherever_it_takes_over() {
             }),
             Some(V2),
         ),
-        (scheduled(Course::Withdrawn { instead: None }), None),
-        (scheduled(Course::Withdrawn { instead: Some(next) }), Some(V2)),
+        (scheduled(Course::Withdrawn { replacement: None }), None),
+        (
+            scheduled(Course::Withdrawn {
+                replacement: Some(next),
+            }),
+            Some(V2),
+        ),
     ] {
         assert_eq!(life.next_version(), wanted, "{life:?}");
     }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Shows the progress of saves.
-pub struct Telling<'a> {
+pub struct Reporter<'a> {
     out: &'a mut dyn Write,
     json: bool,
     /// When the current save happened.
@@ -22,10 +22,10 @@ pub struct Telling<'a> {
     record: Map<String, Value>,
 }
 
-impl<'a> Telling<'a> {
+impl<'a> Reporter<'a> {
     /// Starts with nothing shown.
-    pub fn new(out: &'a mut dyn Write, json: bool) -> Telling<'a> {
-        Telling {
+    pub fn new(out: &'a mut dyn Write, json: bool) -> Reporter<'a> {
+        Reporter {
             out,
             json,
             since: Instant::now(),
@@ -159,9 +159,9 @@ fn seconds(took: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn told(json: bool) -> String {
+    fn printed(json: bool) -> String {
         let mut out = vec![];
-        let mut telling = Telling::new(&mut out, json);
+        let mut telling = Reporter::new(&mut out, json);
         telling.begin("saved src/lib.rs", vec!["src/lib.rs".into()], Instant::now());
         telling.step("build", "built", Duration::from_millis(3210));
         telling.step("scenarios", "12 scenarios", Duration::from_millis(50));
@@ -179,12 +179,12 @@ mod tests {
     fn a_save_is_one_line_around_what_is_shown() {
         let expected = "saved src/lib.rs -> built 3.2 s -> 12 scenarios 0.05 s\n2 differences\n-> ready 0.95 s -> held\n\
                         start -> compared 0.00 s -> abc runs (0.00 s since the start)\nthe demo has ended\n";
-        assert_eq!(told(false), expected);
+        assert_eq!(printed(false), expected);
     }
 
     #[test]
     fn programs_get_an_object_a_line() {
-        let text = told(true);
+        let text = printed(true);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
         let expected = [

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// Why a file can't be used as rules.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Refused {
+pub enum RulesError {
     /// It is neither a component nor a core module.
     #[error("this is not WebAssembly: {0}; give the .wasm file that the build of the rules has made")]
     NotWasm(String),

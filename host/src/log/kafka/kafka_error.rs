@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Why a call failed.
 #[derive(Clone, Debug, Error)]
 #[error("{text}")]
-pub(super) struct Fault {
+pub(super) struct KafkaError {
     pub code: rd_kafka_resp_err_t,
     /// In librdkafka's words.
     pub text: String,
@@ -19,12 +19,12 @@ pub(super) struct Fault {
     pub again: bool,
 }
 
-impl Fault {
+impl KafkaError {
     /// The fault with this code.
-    pub fn of(code: rd_kafka_resp_err_t) -> Fault {
+    pub fn of(code: rd_kafka_resp_err_t) -> KafkaError {
         // SAFETY: a static text for every code.
         let text = unsafe { text(rd_kafka_err2str(code)) };
-        Fault {
+        KafkaError {
             code,
             text,
             again: false,
@@ -32,10 +32,10 @@ impl Fault {
     }
 
     /// Fails unless the code means "no error".
-    pub fn check(code: rd_kafka_resp_err_t) -> Result<(), Fault> {
+    pub fn check(code: rd_kafka_resp_err_t) -> Result<(), KafkaError> {
         match code {
             RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-            code => Err(Fault::of(code)),
+            code => Err(KafkaError::of(code)),
         }
     }
 
@@ -43,13 +43,13 @@ impl Fault {
     ///
     /// # Safety
     /// It must be an error of librdkafka, and must not be used afterwards.
-    pub unsafe fn taken(error: *mut rd_kafka_error_t) -> Result<(), Fault> {
+    pub unsafe fn taken(error: *mut rd_kafka_error_t) -> Result<(), KafkaError> {
         if error.is_null() {
             return Ok(());
         }
         // SAFETY: not null, and ours; destroyed last.
         unsafe {
-            let fault = Fault {
+            let fault = KafkaError {
                 code: rd_kafka_error_code(error),
                 text: format!(
                     "{} ({})",
@@ -79,7 +79,7 @@ impl Fault {
     }
 
     /// What the caller must do about it. `told` is the text for the user.
-    pub fn failure(&self, told: String) -> Failure {
+    pub fn failure(&self, message: String) -> Failure {
         match self.code {
             RD_KAFKA_RESP_ERR__AUTHENTICATION
             | RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
@@ -99,12 +99,12 @@ impl Fault {
             | RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT
             | RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
             | RD_KAFKA_RESP_ERR__INVALID_ARG
-            | RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE => Failure::Fatal(told),
+            | RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE => Failure::Fatal(message),
             RD_KAFKA_RESP_ERR__FENCED
             | RD_KAFKA_RESP_ERR_PRODUCER_FENCED
             | RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH
-            | RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID => Failure::Fenced(told),
-            _ => Failure::Retry(told),
+            | RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID => Failure::Fenced(message),
+            _ => Failure::Retry(message),
         }
     }
 }
@@ -122,7 +122,7 @@ pub(super) unsafe fn text(raw: *const c_char) -> String {
 }
 
 /// Why the last call of this thread that returned null or -1 has failed.
-pub(super) fn last_error() -> Fault {
+pub(super) fn last_error() -> KafkaError {
     // SAFETY: has no preconditions.
-    Fault::of(unsafe { rd_kafka_last_error() })
+    KafkaError::of(unsafe { rd_kafka_last_error() })
 }

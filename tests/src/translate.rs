@@ -2,7 +2,9 @@
 //!
 //! Rule: this uses only the host's decoders, and its names for the state of the money rules.
 
-use crate::auditor::{self, Answer, Heartbeat, Parameters, Place, Reply, Said, Settings, StepWhat, Takeover, Task};
+use crate::auditor::{
+    self, Answer, ControlEvent, Heartbeat, Parameters, Place, Reply, Settings, StepWhat, Takeover, Task,
+};
 use anyhow::{Context, Result, bail};
 use pelton::deploy::protocol::{ControlRecord, Decision, Deploy, Key};
 use pelton::record::journal::{JournalEntry, JournalInput, LookupEnding, Verdict};
@@ -17,32 +19,32 @@ const PLACE: usize = 18;
 pub fn control(
     records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
     settings: impl Fn(&Deploy) -> Option<Settings>,
-) -> Result<Vec<Said>> {
-    let mut said = vec![];
+) -> Result<Vec<ControlEvent>> {
+    let mut events = vec![];
     for (key, value) in records {
         if matches!(Key::decode(&key), Key::Chunk(..)) {
             continue;
         }
-        said.push(match ControlRecord::decode(&value)? {
-            ControlRecord::Deploy(deploy) => Said::Deploy {
+        events.push(match ControlRecord::decode(&value)? {
+            ControlRecord::Deploy(deploy) => ControlEvent::Deploy {
                 number: deploy.number,
                 at: deploy.at,
                 settings: settings(&deploy).context("settings that nobody deploys")?,
             },
-            ControlRecord::Answer { number, task, position } => Said::Answer {
+            ControlRecord::Answer { number, task, position } => ControlEvent::Answer {
                 number,
                 task: task.0,
                 position,
             },
             ControlRecord::Decision { number, decision } => match decision {
-                Decision::Commit(at) => Said::Commit { number, at },
-                Decision::Cancel(_) => Said::Cancel { number },
-                Decision::Withdraw(_) => Said::Withdraw { number },
+                Decision::Commit(at) => ControlEvent::Commit { number, at },
+                Decision::Cancel(_) => ControlEvent::Cancel { number },
+                Decision::Withdraw(_) => ControlEvent::Withdraw { number },
             },
             _ => continue,
         });
     }
-    Ok(said)
+    Ok(events)
 }
 
 /// The settings of the money rules, all of them as times in milliseconds. This does not say which rules they belong to.

@@ -33,27 +33,27 @@ pub enum Round {
 }
 
 /// A worker with its commands.
-pub struct Seat {
+pub struct WorkerRunner {
     worker: Worker,
     /// The stays of the tasks that it must close.
     closing: BTreeMap<Partition, Stay>,
     /// Tasks that are closed, but not reported yet.
     closed: Vec<Claim>,
     /// When it last reported the status of its tasks.
-    told: Duration,
+    reported: Duration,
     /// When it last logged that the log does not answer.
-    said: Option<Duration>,
+    logged: Option<Duration>,
 }
 
-impl Seat {
+impl WorkerRunner {
     /// A worker without tasks.
-    pub fn new(worker: Worker) -> Seat {
-        Seat {
+    pub fn new(worker: Worker) -> WorkerRunner {
+        WorkerRunner {
             worker,
             closing: BTreeMap::new(),
             closed: vec![],
-            told: Duration::ZERO,
-            said: None,
+            reported: Duration::ZERO,
+            logged: None,
         }
     }
 
@@ -103,8 +103,8 @@ impl Seat {
             Ok(true) => Round::Busy,
             Ok(false) => Round::Idle,
             Err(Failure::Retry(why)) => {
-                if self.said.is_none_or(|at| now.mono - at >= LOG_EVERY) {
-                    self.said = Some(now.mono);
+                if self.logged.is_none_or(|at| now.mono - at >= LOG_EVERY) {
+                    self.logged = Some(now.mono);
                     tracing::warn!(%why, "a call to the log failed; trying again");
                 }
                 Round::Unreachable
@@ -118,8 +118,8 @@ impl Seat {
         }
         let cuts = self.worker.take_truncations().into_iter();
         events.extend(cuts.map(|(partition, before)| SupervisorEvent::Truncate(partition, before)));
-        if now.mono - self.told >= STATUS_EVERY {
-            self.told = now.mono;
+        if now.mono - self.reported >= STATUS_EVERY {
+            self.reported = now.mono;
             self.worker.status().into_iter().for_each(|status| tasks.runs(status));
             for (partition, read) in self.worker.restoring() {
                 tasks.restores(partition, read, None);

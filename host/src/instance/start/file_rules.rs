@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// The rules that the file names.
-pub struct Compiled {
+pub struct FileRules {
     pub engine: Engine,
     pub component: Vec<u8>,
     /// `None` if a finding is an error.
@@ -19,7 +19,7 @@ pub struct Compiled {
 }
 
 /// The thread that compiles the rules.
-pub type Compiling = JoinHandle<anyhow::Result<Compiled>>;
+pub type Compiling = JoinHandle<anyhow::Result<FileRules>>;
 
 /// Starts to compile the rules on their own thread.
 pub fn compile(config: Arc<Config>) -> std::io::Result<Compiling> {
@@ -29,7 +29,7 @@ pub fn compile(config: Arc<Config>) -> std::io::Result<Compiling> {
             Ok(component) => component,
             Err(why) => {
                 let finding = Finding::error("rules.file", "", format!("{why:#}"));
-                return Ok(Compiled {
+                return Ok(FileRules {
                     engine,
                     component: vec![],
                     rules: None,
@@ -38,7 +38,7 @@ pub fn compile(config: Arc<Config>) -> std::io::Result<Compiling> {
             }
         };
         let (rules, findings) = preflight::rules(&engine, &component, &config.rules.settings, &config);
-        Ok(Compiled {
+        Ok(FileRules {
             engine,
             component,
             rules,

@@ -5,7 +5,7 @@ use super::sweep::Sweep;
 
 /// What an epoch changes besides rows, timers and lookups.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Aside {
+pub(super) struct Bookkeeping {
     pub names: Names,
     pub sweep: Sweep,
 }

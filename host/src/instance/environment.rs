@@ -2,7 +2,7 @@
 
 use super::command::Claim;
 use super::restore::Restore;
-use super::seat::Seat;
+use super::worker_runner::WorkerRunner;
 use crate::binding::Layout;
 use crate::config::Config;
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::log::{Log, Producer};
 use crate::metrics::Metrics;
 use crate::registry::Schemas;
 use crate::service::Services;
-use crate::store::Store;
+use crate::store::LocalStore;
 use crate::task::restore::Access;
 use crate::worker::{Ports, Worker};
 use std::sync::Arc;
@@ -23,11 +23,11 @@ const PROOFS_MIN: Duration = Duration::from_millis(10);
 const NO_INPUTS: Duration = Duration::from_secs(1);
 
 /// Makes a handle of the local store for a worker, or for a restore.
-pub type Stores = Arc<dyn Fn() -> Box<dyn Store> + Send + Sync>;
+pub type Stores = Arc<dyn Fn() -> Box<dyn LocalStore> + Send + Sync>;
 
 /// What all parts of an instance need.
 #[derive(Clone)]
-pub struct Site {
+pub struct Environment {
     /// The pipeline.
     pub config: Arc<Config>,
     /// The layout of its topics and tasks.
@@ -42,14 +42,19 @@ pub struct Site {
     pub metrics: Arc<Metrics>,
 }
 
-impl Site {
+impl Environment {
     /// The producer of a worker. It first aborts what an earlier process has left open.
     pub fn producer(&self, worker: usize) -> Result<Box<dyn Producer>> {
         self.log.producer(&transactional_id(&self.config, worker))
     }
 
     /// A worker without tasks.
-    pub fn seat(&self, index: usize, producer: Box<dyn Producer>, services: Box<dyn Services>) -> Result<Seat> {
+    pub fn runner(
+        &self,
+        index: usize,
+        producer: Box<dyn Producer>,
+        services: Box<dyn Services>,
+    ) -> Result<WorkerRunner> {
         let ports = Ports {
             log: self.log.clone(),
             reader: self.log.reader(self.proofs())?,
@@ -59,7 +64,7 @@ impl Site {
             store: self.stores.as_ref().map(|stores| stores()),
         };
         let worker = Worker::new(index, &self.config, self.layout.clone(), ports, self.metrics.clone());
-        Ok(Seat::new(worker))
+        Ok(WorkerRunner::new(worker))
     }
 
     /// A restore, and the access that answers its questions.

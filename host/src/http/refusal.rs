@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 /// The body of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
+pub struct Refusal {
     /// Why it was refused, and what to do about it.
     pub error: String,
 }
 
 /// A refusal.
 pub(super) fn refuse(status: StatusCode, why: impl Into<String>) -> Response {
-    (status, Json(Refused { error: why.into() })).into_response()
+    (status, Json(Refusal { error: why.into() })).into_response()
 }
