@@ -16,7 +16,7 @@ mod tests;
 
 pub use health::{Health, TaskCondition, TaskHealth};
 pub use refusal::Refusal;
-pub use rules::{COMPONENT_TYPE, WISH_HEADER};
+pub use rules::{COMPONENT_TYPE, DEPLOY_HEADER};
 pub use surface::Surface;
 
 use axum::extract::{DefaultBodyLimit, Request, State};

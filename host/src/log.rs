@@ -16,5 +16,5 @@ mod reader;
 pub use chunk::{Chunk, Fetched, InputRecord};
 pub use cluster::{Log, TopicInfo, Topics};
 pub use group::{Group, Membership};
-pub use producer::{End, Outcome, Outgoing, Producer, Transaction};
+pub use producer::{End, InputOffset, Outcome, Outgoing, Producer, Transaction};
 pub use reader::{Arrival, Reader};

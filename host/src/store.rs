@@ -4,8 +4,8 @@
 //! from which a replay over the stored data rebuilds the state. Deltas are absolute, so the store may contain more than
 //! its stamp says.
 //!
-//! A flush is fuzzy: [`begin`](Store::begin) gets everything that is not a row, then come slices of rows, and
-//! [`finish`](Store::finish) gets the changelog position at which the flush began. There are two implementations:
+//! A flush is fuzzy: [`begin`](LocalStore::begin) gets everything that is not a row, then come slices of rows, and
+//! [`finish`](LocalStore::finish) gets the changelog position at which the flush began. There are two implementations:
 //! `rocks` (RocksDB), and `memory` for tests and the simulator, which can lose its unflushed writes.
 //!
 //! [`scratch`] is a file for waiting records that do not fit into memory. It disappears with the process.

@@ -24,8 +24,8 @@ fn request(settings: Value) -> DeployRequest {
     }
 }
 
-fn deploy(running: &RunningInstance, wish: DeployRequest) -> Result<Deployed, String> {
-    let deployed = running.client().deploy(wish, &mut |_, _| {});
+fn deploy(running: &RunningInstance, request: DeployRequest) -> Result<Deployed, String> {
+    let deployed = running.client().deploy(request, &mut |_, _| {});
     deployed.map_err(|why| why.to_string())
 }
 

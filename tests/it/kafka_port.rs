@@ -7,7 +7,7 @@ mod reading;
 
 use pelton::error::{Failure, Result};
 use pelton::log::kafka::Kafka;
-use pelton::log::{Arrival, Group, Log, Membership, Outcome, Outgoing, Producer, Reader, Transaction};
+use pelton::log::{Arrival, Group, InputOffset, Log, Membership, Outcome, Outgoing, Producer, Reader, Transaction};
 use pelton::record::{Offset, Partition, Span, TopicIx};
 use pelton_tests::rig::Rig;
 use std::time::{Duration, Instant};
@@ -57,7 +57,14 @@ fn transaction(
     offsets: &[(TopicIx, Partition, Offset)],
 ) -> Transaction {
     let mut transaction = Transaction {
-        offsets: offsets.to_vec(),
+        offsets: offsets
+            .iter()
+            .map(|&(topic, partition, offset)| InputOffset {
+                topic,
+                partition,
+                offset,
+            })
+            .collect(),
         assignment: kafka.assignment(),
         ..Transaction::default()
     };

@@ -8,7 +8,7 @@ use crate::bench::cpu;
 use crate::rig::{Record, Rig};
 use anyhow::{Context, Result, bail, ensure};
 use pelton::log::kafka::Kafka;
-use pelton::log::{Arrival, Chunk, Log, Membership, Outcome, Outgoing, Transaction};
+use pelton::log::{Arrival, Chunk, InputOffset, Log, Membership, Outcome, Outgoing, Transaction};
 use pelton::record::{Offset, Partition, Span, TopicIx};
 use pelton_demo::traffic::Random;
 use std::time::{Duration, Instant};
@@ -112,7 +112,11 @@ pub fn wire(rig: &Rig, records: u64, size: usize) -> Result<WireReport> {
         }
         if !open.records.is_empty() && (full || epoch.elapsed() >= EPOCH) && spare.is_some() {
             open.offsets
-                .extend(Partition::all(PARTITIONS).map(|partition| (LEAD, partition, next[partition.index()])));
+                .extend(Partition::all(PARTITIONS).map(|partition| InputOffset {
+                    topic: LEAD,
+                    partition,
+                    offset: next[partition.index()],
+                }));
             open.assignment = kafka.assignment();
             let empty = spare.take().context("seen just now")?;
             producer.submit(std::mem::replace(&mut open, empty));

@@ -56,13 +56,13 @@ fn run(dev: &Dev, out: &mut dyn Write) -> Result<(), Trouble> {
     let signals = stop_signal().map_err(|why| failed(anyhow!("signals can't be heard: {why}")))?;
     let mut saves = Saves::new(signals).map_err(failed)?;
     saves.follow(project.sources(None)).map_err(failed)?;
-    let mut tell = Reporter::new(out, dev.json);
+    let mut reporter = Reporter::new(out, dev.json);
     let mut cycle = Cycle::new(dev, project, live);
-    let mut goes_on = cycle.take(Batch::all(), &mut saves, &mut tell);
+    let mut goes_on = cycle.take(Batch::all(), &mut saves, &mut reporter);
     while goes_on {
         match saves.next(LOOK) {
-            Next::Saved(batch) => goes_on = cycle.take(batch, &mut saves, &mut tell),
-            Next::Quiet => cycle.look(&mut tell).map_err(failed)?,
+            Next::Saved(batch) => goes_on = cycle.take(batch, &mut saves, &mut reporter),
+            Next::Quiet => cycle.look(&mut reporter).map_err(failed)?,
             Next::Stop => goes_on = false,
         }
     }

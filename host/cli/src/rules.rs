@@ -144,13 +144,13 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
             how,
             to,
         } => read(&component, settings.as_deref()).and_then(|(component, settings)| {
-            let wish = DeployRequest {
+            let request = DeployRequest {
                 component: Some(component),
                 settings,
                 shadow,
                 ..how.request()
             };
-            deploy(wish, &to, err)
+            deploy(request, &to, err)
         }),
         Rules::Set { changes, how, to } => {
             set(&changes).and_then(|set| deploy(DeployRequest { set, ..how.request() }, &to, err))
@@ -164,11 +164,11 @@ pub(super) fn run(rules: Rules, out: &mut dyn Write, err: &mut dyn Write) -> u8 
             false => diff::diff(&seen),
         }),
         Rules::Promote { how, to } => {
-            let wish = DeployRequest {
+            let request = DeployRequest {
                 promote: true,
                 ..how.request()
             };
-            deploy(wish, &to, err)
+            deploy(request, &to, err)
         }
         Rules::Cancel { to } => Via::of(&to)
             .and_then(|via| via.cancel())
@@ -214,7 +214,7 @@ impl How {
     }
 }
 
-fn deploy(wish: DeployRequest, to: &Target, err: &mut dyn Write) -> Result<String, Trouble> {
+fn deploy(request: DeployRequest, to: &Target, err: &mut dyn Write) -> Result<String, Trouble> {
     let mut shown = String::new();
     let mut progress = |text: String| {
         if !to.json && text != shown {
@@ -222,8 +222,8 @@ fn deploy(wish: DeployRequest, to: &Target, err: &mut dyn Write) -> Result<Strin
             shown = text;
         }
     };
-    let dry_run = wish.dry_run;
-    let deployed = Via::of(to)?.deploy(wish, &mut progress)?;
+    let dry_run = request.dry_run;
+    let deployed = Via::of(to)?.deploy(request, &mut progress)?;
     Ok(match to.json {
         true => serde_json::json!(deployed).to_string(),
         false => show::deployed(&deployed, dry_run),

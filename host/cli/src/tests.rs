@@ -171,9 +171,9 @@ fn rules_are_deployed_and_shown() {
             taken: [(Partition(0), 1), (Partition(1), 1)].into(),
             shadow: None,
         }),
-        deploy: Arc::new(move |wish: DeployRequest| {
-            let bad = wish.component.as_ref().is_some_and(Vec::is_empty);
-            sink.lock().push(wish);
+        deploy: Arc::new(move |request: DeployRequest| {
+            let bad = request.component.as_ref().is_some_and(Vec::is_empty);
+            sink.lock().push(request);
             if bad {
                 Err(DeployRefused::request("no world"))
             } else {
@@ -188,13 +188,13 @@ fn rules_are_deployed_and_shown() {
             }
         }),
         cancel: Arc::new(|| Ok(Cancelled::Deploy(2))),
-        prune: Arc::new(|wish: Prune| {
+        prune: Arc::new(|request: Prune| {
             let one = |number| Pruned {
                 component: "abc".into(),
-                bytes: wish.keep as u64,
+                bytes: request.keep as u64,
                 deploys: vec![number],
             };
-            Ok(wish.also.into_iter().map(one).collect())
+            Ok(request.also.into_iter().map(one).collect())
         }),
         shadow: Arc::new(|| None),
     };

@@ -27,7 +27,7 @@ use std::time::Instant;
 impl DeployClient {
     /// Checks, deploys, and waits until the deploy is decided. Calls `progress` at each change. The error says why it
     /// was refused.
-    pub fn deploy(&self, wish: DeployRequest, progress: &mut dyn FnMut(&KnownDeploy, &Control)) -> Result<Deployed> {
+    pub fn deploy(&self, request: DeployRequest, progress: &mut dyn FnMut(&KnownDeploy, &Control)) -> Result<Deployed> {
         let mut reader = self.read()?;
         let control = reader.control().clone();
         let newest = control.newest().ok_or_else(no_deploy)?;
@@ -37,10 +37,10 @@ impl DeployClient {
                 "deploy {number} (by {author}) is not decided yet: see `pelton rules status`, or `pelton rules cancel`"
             )));
         }
-        if let Some(duration) = wish.shadow {
-            return self.begin_shadow(reader, wish, duration);
+        if let Some(duration) = request.shadow {
+            return self.begin_shadow(reader, request, duration);
         }
-        let wanted = self.wanted(&reader, newest, &wish)?;
+        let wanted = self.wanted(&reader, newest, &request)?;
         let previous = Version(newest.deploy.version).to_string();
         let deployed = Deployed {
             version: wanted.version.to_string(),
@@ -53,20 +53,20 @@ impl DeployClient {
         if wanted.version.0 == newest.deploy.version {
             return Ok(deployed);
         }
-        let candidate = self.checked(&control, wanted, &wish)?;
+        let candidate = self.checked(&control, wanted, &request)?;
         let number = control.last() + 1;
         let deployed = Deployed {
             number,
             findings: candidate.findings.clone(),
             ..deployed
         };
-        if wish.dry_run {
+        if request.dry_run {
             return Ok(Deployed {
-                at: wish.at,
+                at: request.at,
                 ..deployed
             });
         }
-        let deploy = self.record(number, &candidate, &wish);
+        let deploy = self.record(number, &candidate, &request);
         let own = deploy.nonce;
         self.announce(&mut reader, &candidate.component, deploy, ControlRecord::Deploy)?;
         match reader.control().known(number) {

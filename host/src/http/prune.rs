@@ -16,7 +16,7 @@ pub(super) async fn prune(State(shared): State<Shared>, headers: HeaderMap, body
         return refused;
     }
     match serde_json::from_slice::<Prune>(&body) {
-        Ok(wish) => answer(tokio::task::spawn_blocking(move || (shared.surface.prune)(wish)).await),
+        Ok(request) => answer(tokio::task::spawn_blocking(move || (shared.surface.prune)(request)).await),
         Err(why) => refuse(StatusCode::BAD_REQUEST, format!("what to keep can't be read: {why}")),
     }
 }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// Content type of a component.
 pub const COMPONENT_TYPE: &str = "application/wasm";
 
-/// Header of `POST /rules` with the rest of the [`Wish`], as JSON.
-pub const WISH_HEADER: &str = "pelton-deploy";
+/// Header of `POST /rules` with the rest of the [`DeployRequest`], as JSON.
+pub const DEPLOY_HEADER: &str = "pelton-deploy";
 
 pub(super) async fn get(State(shared): State<Shared>) -> Response {
     let health = (shared.surface.health)();
@@ -49,10 +49,12 @@ pub(super) async fn get(State(shared): State<Shared>) -> Response {
 /// Accepts a component, with the rest of the request in a header, or a request without a component, as JSON.
 pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-    let (wish, component) = match kind {
+    let (request, component) = match kind {
         Some(kind) if kind == COMPONENT_TYPE.as_bytes() => {
-            let wish = headers.get(WISH_HEADER).map_or(&b"{}"[..], |wish| wish.as_bytes());
-            (wish.to_vec(), Some(body.to_vec()))
+            let request = headers
+                .get(DEPLOY_HEADER)
+                .map_or(&b"{}"[..], |request| request.as_bytes());
+            (request.to_vec(), Some(body.to_vec()))
         }
         Some(b"application/json") => (body.to_vec(), None),
         _ => {
@@ -62,8 +64,8 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
             );
         }
     };
-    let wish = match serde_json::from_slice::<DeployRequest>(&wish) {
-        Ok(wish) if wish.settings.as_ref().is_none_or(Value::is_object) => DeployRequest { component, ..wish },
+    let request = match serde_json::from_slice::<DeployRequest>(&request) {
+        Ok(request) if request.settings.as_ref().is_none_or(Value::is_object) => DeployRequest { component, ..request },
         Ok(_) => return refuse(StatusCode::BAD_REQUEST, "settings must be a JSON object"),
         Err(why) => return refuse(StatusCode::BAD_REQUEST, format!("the request can't be read: {why}")),
     };
@@ -75,7 +77,7 @@ pub(super) async fn deploy(State(shared): State<Shared>, headers: HeaderMap, bod
         );
     };
     let result = tokio::task::spawn_blocking(move || {
-        let result = (shared.surface.deploy)(wish);
+        let result = (shared.surface.deploy)(request);
         drop(alone);
         result
     });

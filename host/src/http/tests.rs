@@ -115,7 +115,7 @@ fn a_deploy_gets_its_bytes_and_settings() {
     };
     let server = start(surface(deploy, true));
     let (status, text) =
-        call(post(&server, vec![7; 3 << 20]).header(WISH_HEADER, r#"{"settings":{"ttl":"1m ü"},"one_way":true}"#));
+        call(post(&server, vec![7; 3 << 20]).header(DEPLOY_HEADER, r#"{"settings":{"ttl":"1m ü"},"one_way":true}"#));
     let expected = r#"{"version":"new","previous":"old","number":2,"at":5,"findings":[]}"#;
     assert_eq!((status, text.as_str()), (200, expected));
     let deploy = seen.recv().unwrap();
@@ -130,9 +130,9 @@ fn a_deploy_gets_its_bytes_and_settings() {
     };
     let set = change("/rules", "application/json").body(r#"{"set":{"ttl":"5s"},"back":"before"}"#);
     assert_eq!(call(set).0, 200);
-    let wish = seen.recv().unwrap();
-    assert_eq!((wish.component, wish.back), (None, Some(Back::Before)));
-    assert_eq!(wish.set["ttl"], "5s");
+    let request = seen.recv().unwrap();
+    assert_eq!((request.component, request.back), (None, Some(Back::Before)));
+    assert_eq!(request.set["ttl"], "5s");
     assert_eq!(call(change("/rules", "application/json").body(r#"{"sett":{}}"#)).0, 400);
     assert_eq!(call(change("/rules/cancel", "text/plain").body("{}")).0, 415);
     let (status, text) = call(change("/rules/cancel", "application/json").body("{}"));
@@ -144,7 +144,7 @@ fn what_is_wrong_is_refused_before_the_deploy() {
     let deploy = |_| -> Result<Deployed, DeployRefused> { panic!("a bug") };
     let server = start(surface(deploy, true));
     assert_eq!(
-        call(post(&server, vec![1]).header(WISH_HEADER, r#"{"settings":[]}"#)).0,
+        call(post(&server, vec![1]).header(DEPLOY_HEADER, r#"{"settings":[]}"#)).0,
         400
     );
     assert_eq!(call(post(&server, vec![0; COMPONENT_LIMIT + 1])).0, 413);

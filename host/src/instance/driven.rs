@@ -27,10 +27,10 @@ use std::time::Duration;
 
 /// An instance whose parts get their turns from a driver.
 pub struct DrivenInstance {
-    site: Environment,
+    environment: Environment,
     supervisor: Supervisor,
     member: Member,
-    seats: Vec<(WorkerRunner, VecDeque<Command>)>,
+    runners: Vec<(WorkerRunner, VecDeque<Command>)>,
     restores: Vec<Working>,
     view: Arc<DeployView>,
     tasks: Tasks,
@@ -53,21 +53,25 @@ struct Working {
 
 impl DrivenInstance {
     /// Starts with these workers and joins the group.
-    pub fn start(site: Environment, seats: Vec<WorkerRunner>, view: Arc<DeployView>) -> Result<DrivenInstance> {
+    pub fn start(
+        environment: Environment,
+        runners: Vec<WorkerRunner>,
+        view: Arc<DeployView>,
+    ) -> Result<DrivenInstance> {
         let tasks = Tasks::default();
-        let before = site.log.assignment();
-        let (config, metrics) = (site.config.clone(), site.metrics.clone());
+        let before = environment.log.assignment();
+        let (config, metrics) = (environment.config.clone(), environment.metrics.clone());
         Ok(DrivenInstance {
             supervisor: Supervisor::new(config, view.clone(), tasks.clone(), metrics, before),
-            member: Member::join(site.log.clone())?,
-            seats: seats.into_iter().map(|seat| (seat, VecDeque::new())).collect(),
+            member: Member::join(environment.log.clone())?,
+            runners: runners.into_iter().map(|runner| (runner, VecDeque::new())).collect(),
             restores: vec![],
             view,
             tasks,
             events: VecDeque::new(),
             asked: VecDeque::new(),
             cuts: VecDeque::new(),
-            site,
+            environment,
         })
     }
 
@@ -81,11 +85,11 @@ impl DrivenInstance {
         let step = self.supervisor.step(now, &mut self.events.drain(..));
         for request in step.requests {
             match request {
-                SupervisorRequest::Worker(worker, command) => self.seats[worker].1.push_back(command),
+                SupervisorRequest::Worker(worker, command) => self.runners[worker].1.push_back(command),
                 SupervisorRequest::Member(request) => self.asked.push_back(request),
                 SupervisorRequest::Truncate(partition, before) => self.cuts.push_back((partition, before)),
                 SupervisorRequest::Restore(claim) => {
-                    let (restore, access) = self.site.restore(claim);
+                    let (restore, access) = self.environment.restore(claim);
                     self.restores.push(Working {
                         restore,
                         access,
@@ -179,33 +183,36 @@ impl DrivenInstance {
         let Some((partition, before)) = self.cuts.pop_front() else {
             return false;
         };
-        let cut = self.site.log.truncate(self.site.layout.changelog, partition, before);
+        let cut = self
+            .environment
+            .log
+            .truncate(self.environment.layout.changelog, partition, before);
         cut.is_ok()
     }
 
     /// Runs a round of a worker.
     pub fn work(&mut self, index: usize, now: Now) -> Result<Round> {
-        let (seat, commands) = &mut self.seats[index];
+        let (runner, commands) = &mut self.runners[index];
         let commanded = !commands.is_empty();
         while let Some(command) = commands.pop_front() {
-            seat.execute(command)?;
+            runner.execute(command)?;
         }
         let mut events = vec![];
-        let round = seat.turn(now, Duration::ZERO, &self.tasks, &mut events)?;
+        let round = runner.turn(now, Duration::ZERO, &self.tasks, &mut events)?;
         self.events.extend(events);
         Ok(if commanded { Round::Busy } else { round })
     }
 
     /// Runs a round of the control topic's thread.
     pub fn carry(&mut self, agent: &mut DeployAgent, now: Now) -> Result<()> {
-        let seats = &mut self.seats;
+        let runners = &mut self.runners;
         let carriage = Carriage {
             agent,
             view: &self.view,
             tasks: &self.tasks,
         };
         carriage.turn(now, Duration::ZERO, &mut |schedule| {
-            for (_, commands) in seats.iter_mut() {
+            for (_, commands) in runners.iter_mut() {
                 commands.push_back(Command::SetSchedule(schedule.clone()));
             }
         })
@@ -213,29 +220,29 @@ impl DrivenInstance {
 
     /// Gives the workers a new schedule.
     pub fn set_schedule(&mut self, schedule: &Arc<RulesSchedule>) {
-        for (_, commands) in &mut self.seats {
+        for (_, commands) in &mut self.runners {
             commands.push_back(Command::SetSchedule(schedule.clone()));
         }
     }
 
     /// The workers.
     pub fn runners(&self) -> impl ExactSizeIterator<Item = &WorkerRunner> {
-        self.seats.iter().map(|(seat, _)| seat)
+        self.runners.iter().map(|(runner, _)| runner)
     }
 
     /// The worker with this index.
     pub fn runner(&mut self, index: usize) -> &mut WorkerRunner {
-        &mut self.seats[index].0
+        &mut self.runners[index].0
     }
 
     /// The status of the tasks.
     pub fn status(&self) -> Vec<Status> {
-        self.runners().flat_map(|seat| seat.worker().status()).collect()
+        self.runners().flat_map(|runner| runner.worker().status()).collect()
     }
 
     /// An open task.
     pub fn task(&self, partition: Partition) -> Option<&Task> {
-        self.runners().find_map(|seat| seat.worker().task(partition))
+        self.runners().find_map(|runner| runner.worker().task(partition))
     }
 
     /// The tasks that workers must close.
@@ -250,7 +257,7 @@ impl DrivenInstance {
             && self.events.is_empty()
             && self.asked.is_empty()
             && self.cuts.is_empty()
-            && self.seats.iter().all(|(_, commands)| commands.is_empty())
+            && self.runners.iter().all(|(_, commands)| commands.is_empty())
     }
 
     /// What the instance is waiting for, for people.

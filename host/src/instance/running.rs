@@ -61,7 +61,7 @@ impl RunningInstance {
         memory::keep();
         let (tasks, view) = (Tasks::default(), Arc::new(DeployView::default()));
         let client = Arc::new(deploys(&parts));
-        let site = Environment {
+        let environment = Environment {
             config: parts.config.clone(),
             layout: parts.layout.clone(),
             log: parts.log.clone(),
@@ -69,20 +69,20 @@ impl RunningInstance {
             stores: parts.stores.clone(),
             metrics: parts.metrics.clone(),
         };
-        let agent = agent(&site, parts.reader, parts.compile, parts.first);
-        let seats = runners(&site, parts.services)?;
+        let agent = agent(&environment, parts.reader, parts.compile, parts.first);
+        let runners = runners(&environment, parts.services)?;
         let supervisor = Supervisor::new(
-            site.config.clone(),
+            environment.config.clone(),
             view.clone(),
             tasks.clone(),
-            site.metrics.clone(),
-            site.log.assignment(),
+            environment.metrics.clone(),
+            environment.log.assignment(),
         );
         let threads = Threads::start(Crew {
-            member: Member::join(site.log.clone())?,
-            site,
+            member: Member::join(environment.log.clone())?,
+            environment,
             supervisor,
-            seats,
+            runners,
             agent,
             view: view.clone(),
             tasks: tasks.clone(),
@@ -134,10 +134,13 @@ impl Drop for RunningInstance {
     }
 }
 
-fn runners(site: &Environment, mut services: Box<dyn FnMut() -> Box<dyn Services>>) -> Result<Vec<WorkerRunner>> {
-    let producers = threads::producers(site).into_iter().enumerate();
+fn runners(
+    environment: &Environment,
+    mut services: Box<dyn FnMut() -> Box<dyn Services>>,
+) -> Result<Vec<WorkerRunner>> {
+    let producers = threads::producers(environment).into_iter().enumerate();
     producers
-        .map(|(index, producer)| site.runner(index, producer?, services()))
+        .map(|(index, producer)| environment.runner(index, producer?, services()))
         .collect()
 }
 
@@ -154,11 +157,16 @@ fn deploys(parts: &InstanceParts) -> DeployClient {
 }
 
 /// Makes the instance's part in deploys, which reads and writes the control topic.
-fn agent(site: &Environment, reader: ControlReader, compile: Compile, first: Option<ConfiguredRules>) -> DeployAgent {
-    let config = &site.config;
+fn agent(
+    environment: &Environment,
+    reader: ControlReader,
+    compile: Compile,
+    first: Option<ConfiguredRules>,
+) -> DeployAgent {
+    let config = &environment.config;
     DeployAgent::new(agent::AgentParts {
-        log: site.log.clone(),
-        layout: site.layout.clone(),
+        log: environment.log.clone(),
+        layout: environment.layout.clone(),
         reader,
         pipeline: config.name.clone(),
         instance: config.instance.clone(),
@@ -166,7 +174,7 @@ fn agent(site: &Environment, reader: ControlReader, compile: Compile, first: Opt
         first,
         limit: config.rules.deploy_limit,
         inputs: config.inputs.clone(),
-        schemas: site.schemas.clone(),
+        schemas: environment.schemas.clone(),
         play: Some(threads::play),
         start: on_threads(),
     })

@@ -293,7 +293,7 @@ impl Start {
         Ok(())
     }
 
-    /// Tries until it succeeds. The error may be [`ToldToStop`].
+    /// Tries until it succeeds. The error may be [`StopRequested`].
     fn patiently<T>(&self, mut call: impl FnMut() -> Result<T>) -> anyhow::Result<T> {
         loop {
             match call() {

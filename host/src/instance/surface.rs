@@ -28,15 +28,15 @@ pub fn surface(config: &Arc<Config>, running: &RunningInstance, metrics: Arc<Met
                 ..status::deploys(&control, tasks)
             }
         }),
-        deploy: Arc::new(move |wish| deploying.deploy(wish, &mut |_, _| {})),
+        deploy: Arc::new(move |request| deploying.deploy(request, &mut |_, _| {})),
         cancel: Arc::new(move || cancelling.cancel()),
-        prune: Arc::new(move |wish| {
+        prune: Arc::new(move |request| {
             let keep = Keep {
-                last: wish.keep,
-                also: wish.also,
+                last: request.keep,
+                also: request.also,
                 ran_within,
             };
-            pruning.prune(&keep, wish.dry_run)
+            pruning.prune(&keep, request.dry_run)
         }),
         shadow: Arc::new(move || status::shadow_here(&beside.control(), tasks, beside.shadow().as_deref())),
     }

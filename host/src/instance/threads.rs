@@ -4,7 +4,7 @@
 //! |---|---|
 //! | supervisor | [`Supervisor`]: sleeps until there is an event, or the next step is due |
 //! | group | [`Member`]: takes changes from the group, and makes the supervisor's requests to it |
-//! | worker-N | [`Seat`] |
+//! | worker-N | [`WorkerRunner`] |
 //! | restore-N | restores and truncations of changelogs: see `pool` |
 //! | control | [`DeployAgent`] |
 //! | shadow | [`Player`] |
@@ -56,13 +56,13 @@ const AWAY_WAIT: Duration = Duration::from_millis(100);
 /// The parts that the threads of an instance drive.
 pub struct Crew {
     /// What all parts need.
-    pub site: Environment,
+    pub environment: Environment,
     /// Decides what must be done.
     pub supervisor: Supervisor,
     /// The membership in the group.
     pub member: Member,
     /// The workers.
-    pub seats: Vec<WorkerRunner>,
+    pub runners: Vec<WorkerRunner>,
     /// The instance's part in deploys.
     pub agent: DeployAgent,
     /// What is known about versions.
@@ -85,11 +85,11 @@ impl Threads {
         let (events, inbox) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let mut workers = vec![];
-        for (index, seat) in crew.seats.into_iter().enumerate() {
+        for (index, runner) in crew.runners.into_iter().enumerate() {
             let (commands, inbox) = channel();
             let (events, tasks) = (events.clone(), crew.tasks.clone());
             let name = format!("worker-{index}");
-            let thread = spawn_watched(&name, events.clone(), move || work(seat, &inbox, &events, &tasks))?;
+            let thread = spawn_watched(&name, events.clone(), move || work(runner, &inbox, &events, &tasks))?;
             workers.push((commands, thread));
         }
         let commands: Vec<_> = workers.iter().map(|(commands, _)| commands.clone()).collect();
@@ -109,7 +109,7 @@ impl Threads {
             inbox,
             workers,
             group,
-            pool: Pool::start(&crew.site, &crew.view, &events)?,
+            pool: Pool::start(&crew.environment, &crew.view, &events)?,
         };
         let over = stop.clone();
         let supervisor = spawn("supervisor", move || {
@@ -310,10 +310,10 @@ impl ControlThread {
 
 /// A producer for each worker. They are made before the group is joined, so that open transactions of an earlier
 /// process are aborted before offsets are read. They are made at the same time, because each may have to wait for that.
-pub fn producers(site: &Environment) -> Vec<Result<Box<dyn Producer>>> {
+pub fn producers(environment: &Environment) -> Vec<Result<Box<dyn Producer>>> {
     std::thread::scope(|scope| {
-        let opening: Vec<_> = (0..site.config.workers)
-            .map(|index| scope.spawn(move || site.producer(index)))
+        let opening: Vec<_> = (0..environment.config.workers)
+            .map(|index| scope.spawn(move || environment.producer(index)))
             .collect();
         let panicked = |_| Err(Failure::Fatal("a producer panicked at its start".into()));
         opening

@@ -26,7 +26,7 @@ mod txn;
 
 pub use clock::Clock;
 pub use cluster::Embedded;
-pub use direct::{Appender, OpenTransaction, Owned};
+pub use direct::{Appender, OpenTransaction, Owned, PartitionOffsets};
 pub use fate::{CallKind, Fate, Fates, FetchCall, FetchLimits, Truth, TxnCall};
 pub use partition::{Isolation, NewRecord};
 

@@ -35,9 +35,20 @@ pub struct Transaction {
     pub headers: Vec<(Span, Span)>,
     /// Input positions, which become the group's offsets. An empty list would fence nothing, so only a
     /// [`Log::publisher`](super::Log::publisher) may leave it empty.
-    pub offsets: Vec<(TopicIx, Partition, Offset)>,
+    pub offsets: Vec<InputOffset>,
     /// The assignment counter ([`Log::assignment`](super::Log::assignment)) that the epoch began with.
     pub assignment: u64,
+}
+
+/// How far an input partition has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputOffset {
+    /// Index of the topic.
+    pub topic: TopicIx,
+    /// The partition.
+    pub partition: Partition,
+    /// The offset of the next record to read.
+    pub offset: Offset,
 }
 
 /// How a transaction ended.

@@ -236,16 +236,16 @@ impl Comparison {
     /// The fields in which two effects differ.
     fn fields(&mut self, live: &Item<'_>, shadow: &Item<'_>) -> Vec<FieldDifference> {
         let mut fields = vec![];
-        let mut aside = |name: &str, live: String, shadow: String| {
+        let mut differ = |name: &str, live: String, shadow: String| {
             if live != shadow {
                 fields.push(field(name, Some(&live), Some(&shadow)));
             }
         };
-        aside("(what)", live.verb().into(), shadow.verb().into());
-        aside("(key)", lossy(live.key), lossy(shadow.key));
-        aside("(headers)", live.headers(), shadow.headers());
+        differ("(what)", live.verb().into(), shadow.verb().into());
+        differ("(key)", lossy(live.key), lossy(shadow.key));
+        differ("(headers)", live.headers(), shadow.headers());
         if let (Some(live_at), Some(shadow_at)) = (live.at, shadow.at) {
-            aside(live.name_of_time(), moment(live_at), moment(shadow_at));
+            differ(live.name_of_time(), moment(live_at), moment(shadow_at));
         }
         if live.schema == shadow.schema && live.value == shadow.value {
             return fields;

@@ -70,11 +70,25 @@ pub fn id(step: &StepKey, sequence: u64, index: u32) -> Box<[u8]> {
     bytes.into()
 }
 
-/// The reverse of [`id`]: the step that asked, its sequence number, and the index of the question. Questions are
-/// ordered by these. Returns `None` if it is not a valid id.
-pub fn asked_by(id: &[u8]) -> Option<(StepKey, u64, u32)> {
+/// Where a question was asked. Questions are in this order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AskedBy {
+    /// The step that asked.
+    pub step: StepKey,
+    /// Its number among the journaled inputs after that step. 0 if the step itself asked.
+    pub sequence: u64,
+    /// Its number among the questions of the step.
+    pub index: u32,
+}
+
+/// The reverse of [`id`]. Returns `None` if it is not a valid id.
+pub fn asked_by(id: &[u8]) -> Option<AskedBy> {
     let Id(step, sequence, index) = postcard::from_bytes(id).ok()?;
-    Some((step.into_owned(), sequence, index))
+    Some(AskedBy {
+        step: step.into_owned(),
+        sequence,
+        index,
+    })
 }
 
 impl Lookups {

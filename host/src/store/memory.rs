@@ -126,7 +126,7 @@ struct Flush {
     failed: bool,
 }
 
-/// A [`Store`] on a [`Disk`].
+/// A [`LocalStore`] on a [`Disk`].
 #[derive(Debug)]
 pub struct Memory {
     disk: Disk,
@@ -178,10 +178,10 @@ impl LocalStore for Memory {
             return Ok(());
         };
         let rows = stored.flushed.range(vec![ROW]..vec![ROW + 1]);
-        let aside = stored
+        let snapshot = stored
             .flushed
             .range(layout::snapshot_key(flush, 0)..layout::snapshot_key(flush + 1, 0));
-        rows.chain(aside)
+        rows.chain(snapshot)
             .try_for_each(|(_, record)| layout::visit(record, visit))
     }
 
@@ -189,7 +189,7 @@ impl LocalStore for Memory {
         true
     }
 
-    fn begin(&mut self, task: Partition, aside: Delta) {
+    fn begin(&mut self, task: Partition, snapshot: Delta) {
         if !self.stays.contains_key(&task) {
             return;
         }
@@ -210,7 +210,7 @@ impl LocalStore for Memory {
             .map(|key| (key, None))
             .collect();
         drop(contents);
-        let records = aside
+        let records = snapshot
             .records()
             .zip(0..)
             .map(|(record, n)| (layout::snapshot_key(number, n), Some(record.to_vec())));

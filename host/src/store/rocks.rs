@@ -23,7 +23,7 @@ use rocksdb::{Cache, ReadOptions};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use writer::{Work, Writer};
+use writer::{FlushEnd, Work, Writer};
 
 /// No more slices are accepted while this much waits for the writer. That is eight slices of 1 MiB.
 const WAITING_MAX: usize = 8 << 20;
@@ -88,13 +88,13 @@ impl Rocks {
     }
 }
 
-/// A [`Store`] in RocksDB.
+/// A [`LocalStore`] in RocksDB.
 pub struct RocksStore {
     rocks: Rocks,
     /// The stay of each open task. Reports of earlier stays are dropped.
     stays: HashMap<Partition, Stay>,
-    sender: Sender<(Partition, Stay, Result<Stamp>)>,
-    ends: Receiver<(Partition, Stay, Result<Stamp>)>,
+    sender: Sender<FlushEnd>,
+    ends: Receiver<FlushEnd>,
 }
 
 impl RocksStore {
@@ -178,8 +178,8 @@ impl LocalStore for RocksStore {
         self.rocks().is_ok_and(|rocks| rocks.writer.waiting() < WAITING_MAX)
     }
 
-    fn begin(&mut self, task: Partition, aside: Delta) {
-        self.send(task, aside.bytes(), Work::Begin(aside));
+    fn begin(&mut self, task: Partition, snapshot: Delta) {
+        self.send(task, snapshot.bytes(), Work::Begin(snapshot));
     }
 
     fn write(&mut self, task: Partition, rows: Dirty) {
@@ -194,8 +194,8 @@ impl LocalStore for RocksStore {
         let ended = self
             .ends
             .try_iter()
-            .find(|(task, stay, _)| self.stays.get(task) == Some(stay));
-        ended.map(|(task, _, result)| (task, result))
+            .find(|end| self.stays.get(&end.task) == Some(&end.stay));
+        ended.map(|end| (end.task, end.result))
     }
 
     fn wipe(&mut self, task: Partition) -> Result<()> {

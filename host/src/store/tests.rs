@@ -39,10 +39,10 @@ pub(super) fn change(rows: &mut Rows, changes: &[(&str, Option<&str>)]) {
     rows.commit(0);
 }
 
-pub(super) fn begin(store: &mut dyn LocalStore, aside: &[&str]) {
+pub(super) fn begin(store: &mut dyn LocalStore, snapshot: &[&str]) {
     let mut delta = Delta::new();
     delta.meta(b"meta");
-    aside
+    snapshot
         .iter()
         .for_each(|tag| delta.set_timer(b"key", 5, 1, tag.as_bytes()));
     store.begin(TASK, delta);

@@ -16,7 +16,7 @@ use crate::binding::{Sources, Wiring};
 use crate::deploy::protocol::{Committed, ControlRecord, Decision, nonce};
 use crate::deploy::{Prepare, RulesSchedule};
 use crate::fault::fault;
-use crate::log::Chunk;
+use crate::log::{Chunk, InputOffset};
 use crate::metrics::DeadLetterReason;
 use crate::record::journal::{JournalEntry, JournalInput};
 use crate::record::{Millis, Number, Offset, Partition, Rank, StepKey};
@@ -354,10 +354,11 @@ impl Task {
             self.seal_shadow();
         }
         for (rank, input) in self.arrivals.ranks().zip(&meta.inputs) {
-            epoch
-                .transaction
-                .offsets
-                .push((rank.topic(), self.partition, input.next));
+            epoch.transaction.offsets.push(InputOffset {
+                topic: rank.topic(),
+                partition: self.partition,
+                offset: input.next,
+            });
         }
         let wiring = self.wiring.clone();
         self.ledger.seal(Snapshot { meta, wiring }, delta);

@@ -54,7 +54,7 @@ impl Stage {
         };
         let topics = self.layout.topics.clone();
         let log = self.cluster.instance(topics, &config.name, &config.instance);
-        let site = Environment {
+        let environment = Environment {
             config: Arc::new(config),
             layout: self.layout.clone(),
             log: Arc::new(log),
@@ -64,7 +64,7 @@ impl Stage {
         };
         // A process that gets no answer exits, and is started again.
         let producer = loop {
-            match site.producer(0) {
+            match environment.producer(0) {
                 Err(Failure::Retry(_)) => {}
                 made => break made?,
             }
@@ -73,10 +73,10 @@ impl Stage {
             Some(services) => services(),
             None => self.script.services(),
         };
-        let mut seat = site.runner(0, producer, services)?;
-        seat.worker_mut().set_schedule(self.deployed.schedule.clone());
+        let mut runner = environment.runner(0, producer, services)?;
+        runner.worker_mut().set_schedule(self.deployed.schedule.clone());
         self.view.fix(self.deployed.schedule.clone());
-        self.life = Some(DrivenInstance::start(site, vec![seat], self.view.clone())?);
+        self.life = Some(DrivenInstance::start(environment, vec![runner], self.view.clone())?);
         Ok(())
     }
 

@@ -18,12 +18,12 @@ fn seen(running: &RunningInstance) -> Shadowing {
     seen.unwrap_or_default()
 }
 
-fn begin(running: &RunningInstance, wish: DeployRequest) -> Result<u64, String> {
-    let wish = DeployRequest {
+fn begin(running: &RunningInstance, request: DeployRequest) -> Result<u64, String> {
+    let request = DeployRequest {
         shadow: Some(60 * MINUTE),
-        ..wish
+        ..request
     };
-    Ok(deploy(running, wish)?.number)
+    Ok(deploy(running, request)?.number)
 }
 
 /// Waits until every task has begun. What is written from now on is seen.

@@ -21,7 +21,7 @@ fn what_can_not_run_is_refused_by_name() {
         component,
         ..DeployRequest::default()
     };
-    for (wish, name) in [
+    for (request, name) in [
         (settings("panic-in-describe"), "describe gives up"),
         (settings("read-in-describe"), "outside of process"),
         (settings("refuse-settings"), "no odds today"),
@@ -33,7 +33,7 @@ fn what_can_not_run_is_refused_by_name() {
         (component(Some(b"no component at all".to_vec())), "WebAssembly"),
     ] {
         line.flow(5, "before");
-        let why = line.deploy(wish).expect_err(name);
+        let why = line.deploy(request).expect_err(name);
         assert!(why.contains(name), "{name}: {why}");
         line.flow(5, "behind");
         line.check(name);

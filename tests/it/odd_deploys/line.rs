@@ -187,8 +187,8 @@ impl Line {
     }
 
     /// Deploys a version.
-    pub fn deploy(&self, wish: DeployRequest) -> Result<Deployed, String> {
-        let deployed = self.running().client().deploy(wish, &mut |_, _| {});
+    pub fn deploy(&self, request: DeployRequest) -> Result<Deployed, String> {
+        let deployed = self.running().client().deploy(request, &mut |_, _| {});
         deployed.map_err(|why| why.to_string())
     }
 
@@ -302,7 +302,13 @@ impl Line {
 
     /// The ends of the changelogs.
     pub fn changelogs(&self) -> Vec<i64> {
-        let end = |partition| self.cluster.offsets(&self.changelog(), partition).expect("a topic").1.0;
+        let end = |partition| {
+            self.cluster
+                .offsets(&self.changelog(), partition)
+                .expect("a topic")
+                .stable
+                .0
+        };
         Partition::all(PARTITIONS).map(end).collect()
     }
 

@@ -18,12 +18,12 @@ fn unknown(first: Value, next: Value, name: &str) {
     line.flow(9, "old still");
     line.check(name);
     assert_eq!((line.version(), line.dead_letters().len()), (old, 0));
-    let wish = DeployRequest {
+    let request = DeployRequest {
         settings: Some(next),
         drop_timers: true,
         ..DeployRequest::default()
     };
-    let new = line.deploy(wish).expect("accepted").version;
+    let new = line.deploy(request).expect("accepted").version;
     line.flow(9, "new");
     line.check(name);
     assert_eq!(line.version(), new);

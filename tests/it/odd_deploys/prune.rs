@@ -14,11 +14,11 @@ fn padded(pad: u8) -> Vec<u8> {
 fn what_is_pruned_is_gone_and_the_rest_runs_on() {
     let mut line = Line::of(doing("echo"));
     for pad in 2..=5 {
-        let wish = DeployRequest {
+        let request = DeployRequest {
             component: Some(padded(pad)),
             ..DeployRequest::default()
         };
-        line.deploy(wish).expect("accepted");
+        line.deploy(request).expect("accepted");
         line.flow(5, "good");
         line.check("a component");
     }

@@ -145,17 +145,20 @@ fn changes_without_a_way_back() {
         let mut found = Found(0);
         line.put(Partition(0), "put");
         assert_eq!(found.last(&mut line, "look"), old_datum, "{what}");
-        let wish = DeployRequest {
+        let request = DeployRequest {
             settings: Some(keeping(&record(new), new_datum)),
             ..DeployRequest::default()
         };
-        let why = line.deploy(wish.clone()).expect_err(what);
+        let why = line.deploy(request.clone()).expect_err(what);
         assert!(
             why.contains("store 'values'") && why.contains("--one-way"),
             "{what}: {why}"
         );
         assert_eq!(found.last(&mut line, "look"), old_datum, "{what}: the old ones run on");
-        let one_way = DeployRequest { one_way: true, ..wish };
+        let one_way = DeployRequest {
+            one_way: true,
+            ..request
+        };
         line.deploy(one_way).unwrap_or_else(|why| panic!("{what}: {why}"));
         assert_eq!(found.last(&mut line, "look"), as_new, "{what}");
         line.put(Partition(0), "put");
@@ -166,12 +169,12 @@ fn changes_without_a_way_back() {
     }
     // A schema that can't be read at all is refused in both directions.
     let mut line = Line::of(keeping(&record(r#"{"name": "a", "type": "string"}"#), &[2, b'x']));
-    let wish = DeployRequest {
+    let request = DeployRequest {
         settings: Some(keeping(&record(r#"{"name": "a", "type": "int"}"#), &[2])),
         one_way: true,
         ..DeployRequest::default()
     };
-    let why = line.deploy(wish).expect_err("text is no number");
+    let why = line.deploy(request).expect_err("text is no number");
     assert!(why.contains("could not be read"), "{why}");
     line.flow(5, "put");
     line.through();

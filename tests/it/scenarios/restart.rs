@@ -2,6 +2,7 @@
 
 use pelton::config::{Config, OnDataLoss};
 use pelton::error::Failure;
+use pelton::log::embedded::PartitionOffsets;
 use pelton::record::{Offset, Partition, Stay};
 use pelton::store::LocalStore;
 use pelton::store::memory::Disk;
@@ -339,7 +340,7 @@ fn an_emptied_changelog() {
                 .create_topic("money-changelog", 1, &[])
                 .expect("a new topic");
         } else {
-            let (_, _, end) = stage.cluster.offsets("money-changelog", Partition(0)).expect("a topic");
+            let PartitionOffsets { end, .. } = stage.cluster.offsets("money-changelog", Partition(0)).expect("a topic");
             stage
                 .cluster
                 .truncate("money-changelog", Partition(0), end)
@@ -364,7 +365,8 @@ fn the_changelog_is_cut() {
             for round in 0..10 {
                 churn(stage, round * MINUTE);
             }
-            let (start, _, end) = stage.cluster.offsets("money-changelog", Partition(0)).expect("a topic");
+            let PartitionOffsets { start, end, .. } =
+                stage.cluster.offsets("money-changelog", Partition(0)).expect("a topic");
             assert!(start > Offset::ZERO, "nothing was cut of {end}");
             let state = stage.state();
             stage.crash();

@@ -318,9 +318,9 @@ fn a_stored_state_that_cant_be_read() {
         .open(Partition(0), Stay(1))
         .expect("a disk")
         .expect("it was flushed");
-    let mut aside = Delta::new();
-    aside.meta(b"no meta");
-    store.begin(Partition(0), aside);
+    let mut snapshot = Delta::new();
+    snapshot.meta(b"no meta");
+    store.begin(Partition(0), snapshot);
     store.finish(Partition(0), stamp);
     drop(store);
     world.stage.start();

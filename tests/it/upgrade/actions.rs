@@ -30,24 +30,24 @@ pub fn three() -> Value {
 
 /// Deploys these settings for this time, and waits until all tasks have taken them over.
 pub fn deploy(pipeline: &Pipeline, settings: Value, at: Millis) -> Result<Deployed, String> {
-    let wish = DeployRequest {
+    let request = DeployRequest {
         settings: Some(settings),
         at: Some(START + at),
         ..DeployRequest::default()
     };
-    let deployed = pipeline.author("somebody").deploy(wish, &mut |_, _| {});
+    let deployed = pipeline.author("somebody").deploy(request, &mut |_, _| {});
     deployed.map_err(|why| why.to_string())
 }
 
 /// Starts a shadow with these settings for eighty seconds of event time, and waits until every task has begun.
 pub fn shadow(pipeline: &Pipeline, settings: Value) {
-    let wish = DeployRequest {
+    let request = DeployRequest {
         settings: Some(settings),
         shadow: Some(80 * SECOND),
         ..DeployRequest::default()
     };
     let author = pipeline.author("somebody");
-    author.deploy(wish, &mut |_, _| {}).expect("it begins");
+    author.deploy(request, &mut |_, _| {}).expect("it begins");
     eventually("all tasks begin", || {
         let seen = author.diff().expect("it is read").expect("it is there");
         seen.tasks.len() == PARTITIONS as usize

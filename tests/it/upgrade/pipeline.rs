@@ -17,7 +17,7 @@ use pelton::deploy::compile::{Compile, limits};
 use pelton::deploy::reader::ControlReader;
 use pelton::instance::{InstanceParts, RunningInstance, Stores};
 use pelton::log::embedded::{Clock, Embedded, Isolation, NewRecord, Owned};
-use pelton::log::{Log, Membership, Outcome, Transaction};
+use pelton::log::{InputOffset, Log, Membership, Outcome, Transaction};
 use pelton::metrics::Metrics;
 use pelton::record::{Offset, Partition, TopicIx, murmur2};
 use pelton::testkit::Script;
@@ -135,11 +135,14 @@ impl Pipeline {
             matches!(group.poll(Duration::ZERO), Ok(Some(Membership::Assigned(_))))
         });
         let index = |topic: &String| self.layout.topics.iter().position(|known| known == topic);
-        let place =
-            |((topic, partition), offset): (_, _)| (TopicIx::at(index(&topic).expect("an input")), partition, offset);
+        let read = |((topic, partition), offset): (_, _)| InputOffset {
+            topic: TopicIx::at(index(&topic).expect("an input")),
+            partition,
+            offset,
+        };
         let mut producer = log.producer("loader").expect("an id of its own");
         producer.submit(Transaction {
-            offsets: offsets.into_iter().map(place).collect(),
+            offsets: offsets.into_iter().map(read).collect(),
             assignment: log.assignment(),
             ..Transaction::default()
         });
@@ -202,8 +205,8 @@ impl Pipeline {
     #[cfg(feature = "rocks")]
     pub fn changelog(&self, task: Partition) -> (Offset, Offset) {
         let offsets = self.cluster.offsets(&self.config.changelog_topic(), task);
-        let (start, _, end) = offsets.expect("a changelog");
-        (start, end)
+        let offsets = offsets.expect("a changelog");
+        (offsets.start, offsets.end)
     }
 
     /// Kills the process, as SIGKILL does.

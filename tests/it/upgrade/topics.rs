@@ -20,7 +20,7 @@ mod dump;
 pub use dump::dump;
 
 use super::pipeline::Pipeline;
-use pelton::log::embedded::{NewRecord, OpenTransaction, Owned};
+use pelton::log::embedded::{NewRecord, OpenTransaction, Owned, PartitionOffsets};
 use pelton::record::{Offset, Partition};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -173,7 +173,7 @@ impl Place<'_> {
                 ended.expect("it is open");
             }
         }
-        let (_, _, is) = cluster.offsets(self.topic, self.partition).expect("a topic");
+        let PartitionOffsets { end: is, .. } = cluster.offsets(self.topic, self.partition).expect("a topic");
         assert_eq!(is, end, "the end of {}/{}", self.topic, self.partition);
         if start > Offset::ZERO {
             cluster

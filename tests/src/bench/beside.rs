@@ -32,12 +32,12 @@ impl Beside {
             while tasks.iter().all(|task| task.watermark_seconds.get() <= 0.0) {
                 std::thread::sleep(LOOK);
             }
-            let wish = DeployRequest {
+            let request = DeployRequest {
                 shadow: Some(DURATION.as_millis() as i64),
                 ..DeployRequest::default()
             };
             begins
-                .deploy(wish, &mut |_, _| {})
+                .deploy(request, &mut |_, _| {})
                 .map(drop)
                 .map_err(anyhow::Error::from)
         });

@@ -48,12 +48,12 @@ impl Swapping {
                     continue;
                 }
                 let set = [("label".to_string(), json!(label))].into();
-                let wish = DeployRequest {
+                let request = DeployRequest {
                     at,
                     set,
                     ..DeployRequest::default()
                 };
-                match client.deploy(wish, &mut |_, _| {}) {
+                match client.deploy(request, &mut |_, _| {}) {
                     Ok(_) => committed += 1,
                     Err(why) => {
                         refused += 1;

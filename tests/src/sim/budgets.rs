@@ -23,8 +23,8 @@ impl Budgets {
 
     /// Notes which deploys the workers of a process run.
     pub fn note(&mut self, process: usize, instance: &DrivenInstance) {
-        for (index, seat) in instance.runners().enumerate() {
-            let deploys: BTreeSet<_> = seat
+        for (index, runner) in instance.runners().enumerate() {
+            let deploys: BTreeSet<_> = runner
                 .worker()
                 .status()
                 .iter()

@@ -123,8 +123,8 @@ fn rebuild(world: &World, partition: Partition) -> Result<Option<Task>> {
             Err(Failure::Retry(_)) => return Ok(None),
             Err(why) => bail!("task {partition} can't be restored: {why}"),
         }
-        let (_, stable, end) = topics::offsets(world, world.layout.changelog, partition);
-        if stable < end {
+        let offsets = topics::offsets(world, world.layout.changelog, partition);
+        if offsets.stable < offsets.end {
             return Ok(None);
         }
     }
@@ -150,7 +150,7 @@ pub fn are_committed(world: &World, asked: Vec<(Partition, LookupId)>) -> Result
     }
     // An instance that the group considers dead asks again what the task's new owner has done with, and cut off.
     match lookups::asked_by(&id) {
-        Some((step, ..)) if has_committed(world, partition, &step)? => Ok(()),
+        Some(asked) if has_committed(world, partition, &asked.step)? => Ok(()),
         _ => Err(anyhow!("task {partition} has asked {id:?}, and has not committed that")),
     }
 }

@@ -60,7 +60,7 @@ impl Life {
         let jobs = Jobs::default();
         let agent = agent(&parts, &jobs)?;
         let Parts { config, log, .. } = parts;
-        let site = Environment {
+        let environment = Environment {
             metrics: Arc::new(Metrics::of(&config)),
             config: Arc::new(config),
             layout: parts.layout,
@@ -68,14 +68,14 @@ impl Life {
             stores: parts.disk.as_ref().map(stores),
             log,
         };
-        for worker in site.config.workers..workers_ever {
-            drop(site.producer(worker)?);
+        for worker in environment.config.workers..workers_ever {
+            drop(environment.producer(worker)?);
         }
         let desks = parts.desks.iter().enumerate();
-        let seats = desks.map(|(index, desk)| site.runner(index, site.producer(index)?, desk.handle()));
-        let seats = seats.collect::<Result<_>>()?;
+        let runners = desks.map(|(index, desk)| environment.runner(index, environment.producer(index)?, desk.handle()));
+        let runners = runners.collect::<Result<_>>()?;
         Ok(Life {
-            instance: DrivenInstance::start(site, seats, Arc::<DeployView>::default())?,
+            instance: DrivenInstance::start(environment, runners, Arc::<DeployView>::default())?,
             agent,
             jobs,
             desks: parts.desks,

@@ -3,8 +3,8 @@
 use super::world::World;
 use pelton::deploy::protocol::ControlRecord as Control;
 use pelton::deploy::protocol::shadow::ShadowRecord;
-use pelton::log::embedded::{Isolation, Owned};
-use pelton::record::{Offset, Partition, TopicIx};
+use pelton::log::embedded::{Isolation, Owned, PartitionOffsets};
+use pelton::record::{Partition, TopicIx};
 use pelton::shadow::ShadowReport;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -17,8 +17,8 @@ pub fn read(world: &World, topic: TopicIx, partition: Partition) -> Vec<Owned> {
         .expect("a topic of the run")
 }
 
-/// The start, the last stable offset, and the end of a partition.
-pub fn offsets(world: &World, topic: TopicIx, partition: Partition) -> (Offset, Offset, Offset) {
+/// The bounds of a partition.
+pub fn offsets(world: &World, topic: TopicIx, partition: Partition) -> PartitionOffsets {
     let name = &world.layout.topics[usize::from(topic)];
     world.cluster.offsets(name, partition).expect("a topic of the run")
 }
@@ -26,7 +26,7 @@ pub fn offsets(world: &World, topic: TopicIx, partition: Partition) -> (Offset, 
 /// How much was written to all topics, including markers.
 pub fn written(world: &World) -> i64 {
     places(world)
-        .map(|(topic, partition)| offsets(world, topic, partition).2.0)
+        .map(|(topic, partition)| offsets(world, topic, partition).end.0)
         .sum()
 }
 

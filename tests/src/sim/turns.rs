@@ -107,12 +107,12 @@ impl World {
         let Some(life) = &mut process.life else {
             return Ok(false);
         };
-        let seat = self.dice.below(life.desks.len());
-        if process.stuck_until[seat] > now.mono {
+        let worker = self.dice.below(life.desks.len());
+        if process.stuck_until[worker] > now.mono {
             return Ok(false);
         }
-        let worked = life.work(seat, now);
-        let asked = life.desks[seat].take_asked();
+        let worked = life.work(worker, now);
+        let asked = life.desks[worker].take_asked();
         let busy = match worked {
             Ok(busy) => busy,
             Err(why) => {

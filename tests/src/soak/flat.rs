@@ -79,13 +79,13 @@ pub fn flat(swaps: usize, pelton: &Program, rig: &Rig, say: fn(&str)) -> Result<
         let label = json!(format!("s{swap}-"));
         // Other settings of one component, and another component, take turns.
         let component = swap.is_multiple_of(2).then(|| swapping.component(swap / 2));
-        let wish = DeployRequest {
+        let request = DeployRequest {
             component,
             set: [("label".to_owned(), label)].into(),
             ..DeployRequest::default()
         };
         let begun = Instant::now();
-        swapping.deploy(wish)?;
+        swapping.deploy(request)?;
         times.push(begun.elapsed());
         let until = traffic.made().money + MONEY;
         while traffic.made().money < until

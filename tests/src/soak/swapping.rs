@@ -82,8 +82,8 @@ impl<'p> Swapping<'p> {
     }
 
     /// Makes one deploy, which must be committed.
-    pub fn deploy(&self, wish: DeployRequest) -> Result<()> {
-        let done = self.client.deploy(wish, &mut |_, _| {});
+    pub fn deploy(&self, request: DeployRequest) -> Result<()> {
+        let done = self.client.deploy(request, &mut |_, _| {});
         done.map(drop).map_err(anyhow::Error::msg)
     }
 
@@ -161,13 +161,13 @@ impl<'p> Swapping<'p> {
         let length = (times.end - times.start).max(4) as u64;
         let ahead = (self.random.below(length / 2) + length * 7 / 10) as i64;
         let at = (victim.is_some() || self.random.chance(0.5)).then_some(times.start + ahead);
-        let wish = DeployRequest {
+        let request = DeployRequest {
             at,
             ..self.request(kind)
         };
         let (mut open, mut trouble) = (false, None);
         let client = &self.client;
-        let done = client.deploy(wish, &mut |known, _| {
+        let done = client.deploy(request, &mut |known, _| {
             if !is_under_way(known) {
                 return;
             }

@@ -49,7 +49,7 @@ struct Runs {
 /// Why a save was not completed.
 enum End {
     /// The reason was shown already, or will be shown with the next save.
-    Told,
+    Shown,
     /// The command was told to stop.
     Stop,
 }
@@ -71,37 +71,37 @@ impl<'a> Cycle<'a> {
     }
 
     /// Takes a save through all steps. Returns false if it was told to stop.
-    pub fn take(&mut self, batch: Batch, saves: &mut Saves, tell: &mut Reporter<'_>) -> bool {
+    pub fn take(&mut self, batch: Batch, saves: &mut Saves, reporter: &mut Reporter<'_>) -> bool {
         let files: Vec<String> = batch.files.iter().map(|path| self.project.name(path)).collect();
         let what = match &files[..] {
             [] => "start".to_owned(),
             [one] => format!("saved {one}"),
             [one, rest @ ..] => format!("saved {one} and {} more", rest.len()),
         };
-        tell.begin(&what, files, batch.since.unwrap_or_else(Instant::now));
-        match self.go(batch.meaning, saves, tell) {
-            Ok(()) | Err(End::Told) => true,
+        reporter.begin(&what, files, batch.since.unwrap_or_else(Instant::now));
+        match self.go(batch.meaning, saves, reporter) {
+            Ok(()) | Err(End::Shown) => true,
             Err(End::Stop) => {
-                tell.end("stopped", "stopped");
+                reporter.end("stopped", "stopped");
                 false
             }
         }
     }
 
-    fn go(&mut self, meaning: Meaning, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
+    fn go(&mut self, meaning: Meaning, saves: &mut Saves, reporter: &mut Reporter<'_>) -> Result<(), End> {
         if meaning == Meaning::Build || self.built.is_none() {
-            self.build(saves, tell)?;
+            self.build(saves, reporter)?;
         }
         // The build may have used files outside of the folder.
         if let Err(why) = saves.follow(self.project.sources(self.built.as_ref())) {
-            tell.block(&why.to_string());
+            reporter.block(&why.to_string());
         }
         let Some(built) = self.built.clone() else {
-            return Err(End::Told);
+            return Err(End::Shown);
         };
         let stands = match self.project.read() {
             Ok(stands) => stands,
-            Err(why) => return Err(self.remains(tell, "config", &why.to_string(), "not deployed")),
+            Err(why) => return Err(self.remains(reporter, "config", &why.to_string(), "not deployed")),
         };
         let first = self.first.get_or_insert_with(|| stands.settings.clone());
         let own = self.dev.is_own();
@@ -113,39 +113,39 @@ impl<'a> Cycle<'a> {
         let wanted = Runs { rules, fixed };
         let same = self.runs.as_ref() == Some(&wanted);
         if same && meaning == Meaning::Build {
-            tell.end("unchanged", "nothing changed");
+            reporter.end("unchanged", "nothing changed");
             return Ok(());
         }
-        self.play(&built, &stands, saves, tell)?;
+        self.play(&built, &stands, saves, reporter)?;
         if same {
-            tell.end("unchanged", "nothing to swap");
+            reporter.end("unchanged", "nothing to swap");
             return Ok(());
         }
         match own && self.runs.as_ref().is_none_or(|runs| runs.fixed != wanted.fixed) {
-            true => self.start(&built, wanted, saves, tell),
-            false => self.swap(wanted, saves, tell),
+            true => self.start(&built, wanted, saves, reporter),
+            false => self.swap(wanted, saves, reporter),
         }
     }
 
-    fn build(&mut self, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
+    fn build(&mut self, saves: &mut Saves, reporter: &mut Reporter<'_>) -> Result<(), End> {
         let quiet = self.built.take().is_some() || self.runs.is_some();
         let begun = Instant::now();
         if !quiet {
-            tell.block("building; the first build takes longest");
+            reporter.block("building; the first build takes longest");
         }
         // Cargo prints errors and warnings on lines of their own.
-        tell.close();
+        reporter.close();
         match build(&self.project, quiet, saves) {
             Ok(built) => self.built = Some(built),
-            Err(Unbuilt::Interrupted(interrupt)) => return Err(interrupted(interrupt, tell)),
-            Err(Unbuilt::Errors) => return Err(self.remains(tell, "build", "", "does not build")),
-            Err(Unbuilt::Failed(why)) => return Err(self.remains(tell, "build", &why, "does not build")),
+            Err(Unbuilt::Interrupted(interrupt)) => return Err(interrupted(interrupt, reporter)),
+            Err(Unbuilt::Errors) => return Err(self.remains(reporter, "build", "", "does not build")),
+            Err(Unbuilt::Failed(why)) => return Err(self.remains(reporter, "build", &why, "does not build")),
         }
-        tell.step("build", "built", begun.elapsed());
+        reporter.step("build", "built", begun.elapsed());
         Ok(())
     }
 
-    fn play(&self, built: &Built, stands: &Stands, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
+    fn play(&self, built: &Built, stands: &Stands, saves: &mut Saves, reporter: &mut Reporter<'_>) -> Result<(), End> {
         let begun = Instant::now();
         // A new compiler each time, because an old build is never played again.
         let setup = Compiler::new().and_then(|compiler| {
@@ -156,12 +156,14 @@ impl<'a> Cycle<'a> {
         });
         let setup = match setup {
             Ok(setup) => setup,
-            Err(why) => return Err(self.remains(tell, "rules", &why.to_string(), "the rules don't fit the pipeline")),
+            Err(why) => {
+                return Err(self.remains(reporter, "rules", &why.to_string(), "the rules don't fit the pipeline"));
+            }
         };
         let mut failed = vec![];
         for path in &stands.scenarios {
             if let Some(interrupt) = saves.interrupt(Duration::ZERO) {
-                return Err(interrupted(interrupt, tell));
+                return Err(interrupted(interrupt, reporter));
             }
             let played = test::one(&setup, path.clone(), test::SEED, false);
             if !played.report.problems.is_empty() {
@@ -175,17 +177,17 @@ impl<'a> Cycle<'a> {
             (0, count) => format!("{count} scenarios hold"),
             (failed, count) => format!("{failed} of {count} scenarios FAIL"),
         };
-        tell.step("scenarios", &text, begun.elapsed());
+        reporter.step("scenarios", &text, begun.elapsed());
         if failed.is_empty() {
             return Ok(());
         }
         let shown = failed.concat();
         if self.dev.anyway {
-            tell.block(&shown);
+            reporter.block(&shown);
             return Ok(());
         }
         Err(self.remains(
-            tell,
+            reporter,
             "scenarios",
             &shown,
             "not deployed (use --anyway to deploy all the same)",
@@ -193,7 +195,13 @@ impl<'a> Cycle<'a> {
     }
 
     /// Starts the demo with these rules.
-    fn start(&mut self, built: &Built, wanted: Runs, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
+    fn start(
+        &mut self,
+        built: &Built,
+        wanted: Runs,
+        saves: &mut Saves,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<(), End> {
         let begun = Instant::now();
         let anew = self.demo.is_some();
         (self.live, self.demo, self.runs, self.deployed) = (None, None, None, None);
@@ -204,18 +212,18 @@ impl<'a> Cycle<'a> {
             http: self.dev.http,
             more: &self.dev.demo,
         };
-        let building = &mut || tell.block("building the demo, once; that takes some minutes");
+        let building = &mut || reporter.block("building the demo, once; that takes some minutes");
         let demo = match Demo::start(&start, saves, building) {
             Ok(demo) => demo,
             Err(Unstarted::Stopped) => return Err(End::Stop),
-            Err(Unstarted::Failed(why)) => return Err(self.remains(tell, "demo", &why, "no demo runs")),
+            Err(Unstarted::Failed(why)) => return Err(self.remains(reporter, "demo", &why, "no demo runs")),
         };
         let via = match Via::http(&demo.url) {
             Ok(via) => via,
-            Err(Trouble(_, why)) => return Err(self.remains(tell, "demo", &why, "no demo runs")),
+            Err(Trouble(_, why)) => return Err(self.remains(reporter, "demo", &why, "no demo runs")),
         };
         let live = Live::new(via, format!("--to {}", demo.url));
-        tell.step(
+        reporter.step(
             "start",
             if anew {
                 "the demo restarts, because the pipeline or its schemas have changed,"
@@ -224,25 +232,25 @@ impl<'a> Cycle<'a> {
             },
             begun.elapsed(),
         );
-        tell.note("url", json!(demo.url));
+        reporter.note("url", json!(demo.url));
         let version = live.status().map(|running| running.version).unwrap_or_default();
         let url = demo.url.clone();
         (self.live, self.demo, self.runs) = (Some(live), Some(demo), Some(wanted));
-        tell.runs(&version);
-        tell.line(
+        reporter.runs(&version);
+        reporter.line(
             "serves",
             &format!("{url}/metrics, /health, /rules; save to swap the rules; Ctrl-C ends it"),
         );
         Ok(())
     }
 
-    fn swap(&mut self, wanted: Runs, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<(), End> {
+    fn swap(&mut self, wanted: Runs, saves: &mut Saves, reporter: &mut Reporter<'_>) -> Result<(), End> {
         let Some(live) = &mut self.live else {
-            return Err(End::Told);
+            return Err(End::Shown);
         };
         let address = live.address.clone();
         if !self.dev.is_own() && self.runs.as_ref().is_some_and(|runs| runs.fixed != wanted.fixed) {
-            tell.block(
+            reporter.block(
                 "more than the settings has changed in the pipeline or its schemas; restart the pipeline for that",
             );
         }
@@ -250,15 +258,15 @@ impl<'a> Cycle<'a> {
             Ok(false) => {}
             Ok(true) => {
                 self.runs = Some(wanted);
-                tell.end("unchanged", "it runs already");
+                reporter.end("unchanged", "it runs already");
                 return Ok(());
             }
-            Err(Trouble(_, why)) => return Err(self.remains(tell, "refused", &why, "not deployed")),
+            Err(Trouble(_, why)) => return Err(self.remains(reporter, "refused", &why, "not deployed")),
         }
-        match live.swap(&wanted.rules, &self.manner, saves, tell) {
+        match live.swap(&wanted.rules, &self.manner, saves, reporter) {
             Swapped::Runs(promoted) => {
                 (self.runs, self.deployed) = (Some(wanted), Some(promoted.number));
-                tell.runs(&promoted.version);
+                reporter.runs(&promoted.version);
                 Ok(())
             }
             Swapped::Slow(promoted) => {
@@ -267,19 +275,19 @@ impl<'a> Cycle<'a> {
                     "{} takes over as events arrive: see pelton rules status {address}",
                     promoted.version
                 );
-                tell.end("slow", &text);
+                reporter.end("slow", &text);
                 Ok(())
             }
             Swapped::Held(version) => {
-                tell.end(
+                reporter.end(
                     "held",
                     &format!("{version} is held; to let it take over: pelton rules promote {address}"),
                 );
                 Ok(())
             }
-            Swapped::Withdrawn(why) => Err(self.remains(tell, "withdrawn", &why, "withdrawn automatically")),
+            Swapped::Withdrawn(why) => Err(self.remains(reporter, "withdrawn", &why, "withdrawn automatically")),
             Swapped::Trap => Err(self.remains(
-                tell,
+                reporter,
                 "traps",
                 "",
                 "it traps; not deployed (use --anyway to deploy all the same)",
@@ -289,14 +297,14 @@ impl<'a> Cycle<'a> {
                     true => "not deployed (a restart of pelton dev begins without state)",
                     false => "not deployed",
                 };
-                Err(self.remains(tell, "refused", &why, text))
+                Err(self.remains(reporter, "refused", &why, text))
             }
-            Swapped::Interrupted(interrupt) => Err(interrupted(interrupt, tell)),
+            Swapped::Interrupted(interrupt) => Err(interrupted(interrupt, reporter)),
         }
     }
 
     /// Called now and then while nothing is saved. Fails if there is no way to go on.
-    pub fn look(&mut self, tell: &mut Reporter<'_>) -> Result<()> {
+    pub fn look(&mut self, reporter: &mut Reporter<'_>) -> Result<()> {
         if self.demo.as_mut().is_some_and(Demo::has_ended) {
             bail!("the demo has ended: see above");
         }
@@ -311,7 +319,7 @@ impl<'a> Cycle<'a> {
                     settings: None,
                 };
             }
-            tell.line(
+            reporter.line(
                 "withdrawn",
                 &format!("deploy {number} was withdrawn automatically, and the previous rules keep running: {why}"),
             );
@@ -327,25 +335,25 @@ impl<'a> Cycle<'a> {
     }
 
     /// Ends the save without a swap, and shows why.
-    fn remains(&self, tell: &mut Reporter<'_>, outcome: &str, why: &str, text: &str) -> End {
+    fn remains(&self, reporter: &mut Reporter<'_>, outcome: &str, why: &str, text: &str) -> End {
         if !why.is_empty() {
-            tell.block(why);
+            reporter.block(why);
         }
         let rest = match self.runs.is_some() || !self.dev.is_own() {
             true => "; the previous rules keep running",
             false => "; nothing runs yet",
         };
-        tell.end(outcome, &format!("{text}{rest}"));
-        End::Told
+        reporter.end(outcome, &format!("{text}{rest}"));
+        End::Shown
     }
 }
 
-fn interrupted(interrupt: Interrupt, tell: &mut Reporter<'_>) -> End {
+fn interrupted(interrupt: Interrupt, reporter: &mut Reporter<'_>) -> End {
     match interrupt {
         Interrupt::Stop => End::Stop,
         Interrupt::Saved => {
-            tell.end("superseded", "there is a newer save");
-            End::Told
+            reporter.end("superseded", "there is a newer save");
+            End::Shown
         }
     }
 }

@@ -153,8 +153,14 @@ impl Live {
     }
 
     /// Lets the rules take over.
-    pub fn swap(&mut self, wanted: &Wanted, manner: &Manner, saves: &mut Saves, tell: &mut Reporter<'_>) -> Swapped {
-        match self.try_swap(wanted, manner, saves, tell) {
+    pub fn swap(
+        &mut self,
+        wanted: &Wanted,
+        manner: &Manner,
+        saves: &mut Saves,
+        reporter: &mut Reporter<'_>,
+    ) -> Swapped {
+        match self.try_swap(wanted, manner, saves, reporter) {
             Ok(swapped) => swapped,
             Err(Trouble(_, why)) => Swapped::Refused(why),
         }
@@ -165,7 +171,7 @@ impl Live {
         wanted: &Wanted,
         manner: &Manner,
         saves: &mut Saves,
-        tell: &mut Reporter<'_>,
+        reporter: &mut Reporter<'_>,
     ) -> Result<Swapped, Trouble> {
         self.end_shadow();
         let begun = Instant::now();
@@ -174,15 +180,15 @@ impl Live {
             settings: wanted.settings.clone(),
             ..manner.request()
         };
-        let wish = match manner.shadow {
+        let request = match manner.shadow {
             0 => rules,
             shadow => {
                 let shadow = Some(shadow);
                 let deployed = self.via.deploy(DeployRequest { shadow, ..rules }, &mut |_| {})?;
                 self.shadow = Some(deployed.number);
-                findings(&deployed, tell);
-                tell.step("ready", "ready", begun.elapsed());
-                let compared = self.compare(manner, saves, tell);
+                findings(&deployed, reporter);
+                reporter.step("ready", "ready", begun.elapsed());
+                let compared = self.compare(manner, saves, reporter);
                 if !matches!(compared, Ok(None)) {
                     self.end_shadow();
                 }
@@ -199,23 +205,28 @@ impl Live {
             }
         };
         let asked = Instant::now();
-        let deployed = self.via.deploy(wish, &mut |_| {})?;
+        let deployed = self.via.deploy(request, &mut |_| {})?;
         let mut since = asked;
         if self.shadow.take().is_none() {
-            findings(&deployed, tell);
-            tell.step("ready", "ready", asked.elapsed());
+            findings(&deployed, reporter);
+            reporter.step("ready", "ready", asked.elapsed());
             since = Instant::now();
         }
         let promoted = Promoted {
             version: deployed.version,
             number: deployed.number,
         };
-        self.taken(promoted, since, saves, tell)
+        self.taken(promoted, since, saves, reporter)
     }
 
     /// Waits until the shadow has seen enough, and shows its results. Returns the result of the swap if they don't take
     /// over.
-    fn compare(&self, manner: &Manner, saves: &mut Saves, tell: &mut Reporter<'_>) -> Result<Option<Swapped>, Trouble> {
+    fn compare(
+        &self,
+        manner: &Manner,
+        saves: &mut Saves,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<Option<Swapped>, Trouble> {
         let begun = Instant::now();
         let until = begun + Duration::from_millis(manner.shadow as u64) + SLOWER;
         let seen = loop {
@@ -230,10 +241,10 @@ impl Live {
                 return Ok(Some(Swapped::Interrupted(interrupt)));
             }
         };
-        tell.step("compare", "compared", begun.elapsed());
-        tell.block(&diff::brief(&seen, SHOWN));
+        reporter.step("compare", "compared", begun.elapsed());
+        reporter.block(&diff::brief(&seen, SHOWN));
         let traps = seen.total.traps > 0;
-        tell.note("difference", json!(seen));
+        reporter.note("difference", json!(seen));
         Ok((traps && !manner.anyway).then_some(Swapped::Trap))
     }
 
@@ -243,7 +254,7 @@ impl Live {
         promoted: Promoted,
         since: Instant,
         saves: &mut Saves,
-        tell: &mut Reporter<'_>,
+        reporter: &mut Reporter<'_>,
     ) -> Result<Swapped, Trouble> {
         loop {
             let running = self.via.status()?;
@@ -251,7 +262,7 @@ impl Live {
                 return Ok(Swapped::Withdrawn(why));
             }
             if running.taken.values().all(|taken| *taken >= promoted.number) {
-                tell.step("running", "running", since.elapsed());
+                reporter.step("running", "running", since.elapsed());
                 return Ok(Swapped::Runs(promoted));
             }
             match saves.interrupt(self.pace()) {
@@ -286,9 +297,9 @@ fn is_through(seen: &Shadowing) -> bool {
     seen.tasks.len() >= seen.of && !seen.tasks.values().any(|report| running(report.standing))
 }
 
-fn findings(deployed: &pelton::deploy::api::Deployed, tell: &mut Reporter<'_>) {
+fn findings(deployed: &pelton::deploy::api::Deployed, reporter: &mut Reporter<'_>) {
     deployed
         .findings
         .iter()
-        .for_each(|finding| tell.block(&finding.to_string()));
+        .for_each(|finding| reporter.block(&finding.to_string()));
 }

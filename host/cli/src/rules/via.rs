@@ -7,7 +7,7 @@ use pelton::config::Config;
 use pelton::deploy::api::{Cancelled, DeployRequest, Deployed, Deploys, Prune, Pruned, RulesStatus, Shadowing};
 use pelton::deploy::client::{DeployClient, Keep};
 use pelton::deploy::status;
-use pelton::http::{COMPONENT_TYPE, Refusal, WISH_HEADER};
+use pelton::http::{COMPONENT_TYPE, DEPLOY_HEADER, Refusal};
 use pelton::rules::Version;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::collections::BTreeMap;
@@ -74,22 +74,22 @@ impl Via {
     }
 
     /// Deploys, and waits until the deploy is decided.
-    pub fn deploy(&self, wish: DeployRequest, progress: &mut dyn FnMut(String)) -> Result<Deployed, Trouble> {
+    pub fn deploy(&self, wanted: DeployRequest, progress: &mut dyn FnMut(String)) -> Result<Deployed, Trouble> {
         match self {
             Via::Kafka { author, tasks, .. } => author
-                .deploy(wish, &mut |known, _| {
+                .deploy(wanted, &mut |known, _| {
                     progress(show::progress(&status::one(known), *tasks))
                 })
                 .map_err(|why| Trouble(FINDINGS, format!("refused: {why}; the old rules keep running"))),
             Via::Http { url, client } => {
-                let mut wish = wish;
-                let component = wish.component.take();
-                let rest = serde_json::json!(wish).to_string();
+                let mut wanted = wanted;
+                let component = wanted.component.take();
+                let rest = serde_json::json!(wanted).to_string();
                 let request = client.post(format!("{url}/rules"));
                 let request = match component {
                     Some(component) => request
                         .header("content-type", COMPONENT_TYPE)
-                        .header(WISH_HEADER, rest)
+                        .header(DEPLOY_HEADER, rest)
                         .body(component),
                     None => request.header("content-type", "application/json").body(rest),
                 };
@@ -129,21 +129,21 @@ impl Via {
     }
 
     /// Removes components from the control topic that are not needed any more.
-    pub fn prune(&self, wish: Prune) -> Result<Vec<Pruned>, Trouble> {
+    pub fn prune(&self, wanted: Prune) -> Result<Vec<Pruned>, Trouble> {
         match self {
             Via::Kafka { author, ran_within, .. } => {
                 let keep = Keep {
-                    last: wish.keep,
-                    also: wish.also,
+                    last: wanted.keep,
+                    also: wanted.also,
                     ran_within: *ran_within,
                 };
                 author
-                    .prune(&keep, wish.dry_run)
+                    .prune(&keep, wanted.dry_run)
                     .map_err(|why| Trouble(FINDINGS, why.to_string()))
             }
             Via::Http { url, client } => {
                 let request = client.post(format!("{url}/rules/prune"));
-                let body = serde_json::json!(wish).to_string();
+                let body = serde_json::json!(wanted).to_string();
                 let request = request.header("content-type", "application/json").body(body);
                 understood(call(client, request, url, None)?, url)
             }

@@ -84,9 +84,18 @@ pub struct DeployAgent {
     pub(super) writer: ControlWriter,
     /// How many decisions it has written, to make each key unique.
     pub(super) decisions_made: u64,
-    /// The undecided deploy: when it was first seen, and when its commit became due.
-    pub(super) open: Option<(Number, Duration, Option<Duration>)>,
+    pub(super) open: Option<OpenDeploy>,
     pub(super) shadow: LocalShadow,
+}
+
+/// The undecided deploy.
+#[derive(Clone, Copy)]
+pub struct OpenDeploy {
+    pub(super) number: Number,
+    /// When it was first seen.
+    pub(super) since: Duration,
+    /// When its commit became due.
+    pub(super) due_since: Option<Duration>,
 }
 
 /// The state of the shadow on this instance.

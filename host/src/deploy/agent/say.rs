@@ -3,6 +3,7 @@
 //! Rule: they follow from what was read, and from the clock. So a record that was not written is tried again, and none
 //! is written twice.
 
+use super::deploy_agent::OpenDeploy;
 use super::{DeployAgent, back};
 use crate::binding::Status;
 use crate::clock::Now;
@@ -35,12 +36,16 @@ impl DeployAgent {
         };
         let (number, version) = (open.deploy.number, open.deploy.version);
         let due = self.control.due();
-        let (_, since, due_since) = match self.open {
-            Some(known) if known.0 == number => known,
-            _ => (number, now.mono, None),
-        };
-        let due_since = due.as_ref().map(|_| due_since.unwrap_or(now.mono));
-        self.open = Some((number, since, due_since));
+        let known = self.open.filter(|known| known.number == number);
+        let since = known.map_or(now.mono, |known| known.since);
+        let due_since = due
+            .as_ref()
+            .map(|_| known.and_then(|known| known.due_since).unwrap_or(now.mono));
+        self.open = Some(OpenDeploy {
+            number,
+            since,
+            due_since,
+        });
         let mine: Vec<Partition> = tasks.iter().map(|task| task.partition).collect();
         let late = |since: Duration, limit: Duration| {
             let grace = if mine.contains(&Partition(0)) {

@@ -79,10 +79,10 @@ impl DeployClient {
     }
 
     /// Compiles what is wanted, and checks it against what ran. The error lists the findings that keep it out.
-    pub(super) fn checked(&self, control: &Control, wanted: Wanted, wish: &DeployRequest) -> Result<Candidate> {
+    pub(super) fn checked(&self, control: &Control, wanted: Wanted, request: &DeployRequest) -> Result<Candidate> {
         let wiring = (self.compile)(&wanted.component, &wanted.settings)?;
         let declared = declared(&wiring);
-        let findings = checks::check(control, &declared, wish.one_way);
+        let findings = checks::check(control, &declared, request.one_way);
         if findings.iter().any(|finding| finding.error) {
             return Err(DeployRefused::Findings(findings));
         }
@@ -95,7 +95,7 @@ impl DeployClient {
         })
     }
 
-    pub(super) fn record(&self, number: Number, candidate: &Candidate, wish: &DeployRequest) -> Deploy {
+    pub(super) fn record(&self, number: Number, candidate: &Candidate, request: &DeployRequest) -> Deploy {
         let written = crate::clock::wall();
         let process = std::process::id().to_be_bytes();
         let moment = Instant::now();
@@ -112,9 +112,9 @@ impl DeployClient {
             component: hash(&candidate.component),
             bytes: candidate.component.len() as u64,
             settings: candidate.settings.clone(),
-            at: wish.at,
-            one_way: wish.one_way,
-            drop_timers: wish.drop_timers,
+            at: request.at,
+            one_way: request.one_way,
+            drop_timers: request.drop_timers,
             author: self.name.clone(),
             written,
             declared: candidate.declared.clone(),
@@ -141,10 +141,15 @@ impl DeployClient {
     }
 
     /// The component and the settings that a request asks for.
-    pub(super) fn wanted(&self, reader: &ControlReader, newest: &KnownDeploy, wish: &DeployRequest) -> Result<Wanted> {
+    pub(super) fn wanted(
+        &self,
+        reader: &ControlReader,
+        newest: &KnownDeploy,
+        request: &DeployRequest,
+    ) -> Result<Wanted> {
         let control = reader.control();
-        let base = match wish.back {
-            None if wish.promote => promoted(reader)?,
+        let base = match request.back {
+            None if request.promote => promoted(reader)?,
             None => &newest.deploy,
             Some(Back::Before) => control
                 .before(newest.deploy.number)
@@ -158,7 +163,7 @@ impl DeployClient {
                     DeployRefused::Request(format!("deploy {number} was never committed: see `pelton rules list`"))
                 })?,
         };
-        let component = match &wish.component {
+        let component = match &request.component {
             Some(component) => component.clone(),
             None => {
                 let pruned = "its component is no longer on the control topic, because it was pruned; deploy its file";
@@ -166,18 +171,18 @@ impl DeployClient {
                 fetch.run(WAIT)?
             }
         };
-        let mut settings = match &wish.settings {
+        let mut settings = match &request.settings {
             Some(settings) => settings.clone(),
             None => serde_json::from_str(&base.settings).map_err(|why| {
                 let number = base.number;
                 DeployRefused::Request(format!("the settings of deploy {number} are not valid JSON: {why}"))
             })?,
         };
-        if !wish.set.is_empty() {
+        if !request.set.is_empty() {
             let object = settings
                 .as_object_mut()
                 .ok_or_else(|| DeployRefused::request("the running settings are not an object"))?;
-            object.extend(wish.set.iter().map(|(name, value)| (name.clone(), value.clone())));
+            object.extend(request.set.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         let settings = settings.to_string();
         Ok(Wanted {

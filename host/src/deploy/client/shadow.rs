@@ -20,7 +20,7 @@ impl DeployClient {
     pub(super) fn begin_shadow(
         &self,
         mut reader: ControlReader,
-        wish: DeployRequest,
+        request: DeployRequest,
         duration: Millis,
     ) -> Result<Deployed> {
         let control = reader.control().clone();
@@ -30,7 +30,7 @@ impl DeployClient {
                 "the duration of a shadow must be more than zero",
             ));
         }
-        if wish.at.is_some() {
+        if request.at.is_some() {
             return Err(DeployRefused::request(
                 "a shadow always begins now; leave out the event time",
             ));
@@ -41,8 +41,8 @@ impl DeployClient {
                 under_way.number()
             )));
         }
-        let wanted = self.wanted(&reader, newest, &wish)?;
-        let candidate = self.checked(&control, wanted, &wish)?;
+        let wanted = self.wanted(&reader, newest, &request)?;
+        let candidate = self.checked(&control, wanted, &request)?;
         let number = control.shadows().count() + 1;
         let deployed = Deployed {
             version: candidate.version.to_string(),
@@ -52,10 +52,10 @@ impl DeployClient {
             findings: candidate.findings.clone(),
             shadow: Some(duration),
         };
-        if wish.dry_run {
+        if request.dry_run {
             return Ok(deployed);
         }
-        let deploy = self.record(number, &candidate, &wish);
+        let deploy = self.record(number, &candidate, &request);
         let own = deploy.nonce;
         self.announce(&mut reader, &candidate.component, deploy, |deploy| {
             ControlRecord::Shadow(ShadowRecord::Begin(ShadowDeploy { deploy, duration }))

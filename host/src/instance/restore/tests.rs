@@ -19,7 +19,7 @@ const TASK: Partition = Partition(0);
 struct World {
     cluster: Embedded,
     disk: Disk,
-    site: Environment,
+    environment: Environment,
     view: DeployView,
 }
 
@@ -34,7 +34,7 @@ impl World {
         }
         let disk = Disk::new();
         let stores = disk.clone();
-        let site = Environment {
+        let environment = Environment {
             metrics: Arc::new(Metrics::of(&config)),
             log: Arc::new(cluster.instance(layout.topics.clone(), &config.name, "one")),
             config: Arc::new(config),
@@ -45,13 +45,13 @@ impl World {
         World {
             cluster,
             disk,
-            site,
+            environment,
             view: DeployView::default(),
         }
     }
 
     fn restore(&self, stay: u64) -> (Restore, Access) {
-        self.site.restore(Claim {
+        self.environment.restore(Claim {
             partition: TASK,
             stay: Stay(stay),
         })
@@ -77,8 +77,11 @@ impl World {
     }
 
     fn stamp(&self, cluster: &str) -> Stamp {
-        let layout = &self.site.layout;
-        let topic = self.site.log.topic(&layout.topics[usize::from(layout.changelog)]);
+        let layout = &self.environment.layout;
+        let topic = self
+            .environment
+            .log
+            .topic(&layout.topics[usize::from(layout.changelog)]);
         Stamp {
             cluster: cluster.into(),
             topic: topic.unwrap().unwrap().id,
@@ -193,7 +196,7 @@ fn a_question_that_got_no_answer_is_asked_again_after_a_pause() {
 #[test]
 fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
     let world = World::new();
-    let layout = &world.site.layout;
+    let layout = &world.environment.layout;
     let changelog = &layout.topics[usize::from(layout.changelog)];
     for _ in 0..10 {
         let record = NewRecord {
@@ -227,7 +230,7 @@ fn a_changelog_that_is_cut_under_it_is_read_again_three_times() {
 #[test]
 fn inputs_begin_where_the_file_says() {
     let mut world = World::new();
-    let mut config = Config::clone(&world.site.config);
+    let mut config = Config::clone(&world.environment.config);
     config.inputs[1].start = StartAt::Latest;
     for input in &config.inputs {
         let record = NewRecord {
@@ -236,7 +239,7 @@ fn inputs_begin_where_the_file_says() {
         };
         world.cluster.append(&input.topic, TASK, record).unwrap();
     }
-    world.site.config = Arc::new(config);
+    world.environment.config = Arc::new(config);
     let mut work = world.restore(1);
     world.drive(&mut work, |question| matches!(question, RestoreQuestion::Offsets(_)));
     assert_eq!(work.0.starts, [0, 1, 0].map(Offset));

@@ -91,14 +91,14 @@ impl Job {
 /// What a thread of the pool needs.
 struct Thread {
     shared: Arc<Shared>,
-    site: Environment,
+    environment: Environment,
     view: Arc<DeployView>,
     events: Sender<SupervisorEvent>,
 }
 
 impl Pool {
     /// Starts the threads.
-    pub fn start(site: &Environment, view: &Arc<DeployView>, events: &Sender<SupervisorEvent>) -> Result<Pool> {
+    pub fn start(environment: &Environment, view: &Arc<DeployView>, events: &Sender<SupervisorEvent>) -> Result<Pool> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             more: Condvar::new(),
@@ -106,7 +106,7 @@ impl Pool {
         for index in 0..THREADS {
             let thread = Thread {
                 shared: shared.clone(),
-                site: site.clone(),
+                environment: environment.clone(),
                 view: view.clone(),
                 events: events.clone(),
             };
@@ -242,7 +242,7 @@ impl Thread {
     }
 
     fn begin(&self, claim: Claim) -> Box<Work> {
-        let (restore, access) = self.site.restore(claim);
+        let (restore, access) = self.environment.restore(claim);
         Box::new(Work {
             restore,
             access,
@@ -284,9 +284,9 @@ impl Thread {
     }
 
     fn cut(&self, partition: Partition, before: Offset) {
-        let changelog = self.site.layout.changelog;
+        let changelog = self.environment.layout.changelog;
         let cut = catch_unwind(AssertUnwindSafe(|| {
-            self.site.log.truncate(changelog, partition, before)
+            self.environment.log.truncate(changelog, partition, before)
         }));
         match cut {
             Ok(Ok(())) => {}

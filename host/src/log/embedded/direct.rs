@@ -91,6 +91,17 @@ impl OpenTransaction {
     }
 }
 
+/// The bounds of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionOffsets {
+    /// The offset of the first record.
+    pub start: Offset,
+    /// The last stable offset: where the first open transaction begins, or else the end.
+    pub stable: Offset,
+    /// The high watermark.
+    pub end: Offset,
+}
+
 impl Embedded {
     /// Creates a topic, unless it exists. Supported settings: `message.timestamp.type`, `max.message.bytes`,
     /// `retention.bytes`, `cleanup.policy`.
@@ -168,11 +179,15 @@ impl Embedded {
         Ok(chunk.records.last().map(|record| Owned::new(&chunk, record)))
     }
 
-    /// Start offset, last stable offset and high watermark of a partition.
-    pub fn offsets(&self, topic: &str, partition: Partition) -> Result<(Offset, Offset, Offset)> {
+    /// The bounds of a partition.
+    pub fn offsets(&self, topic: &str, partition: Partition) -> Result<PartitionOffsets> {
         let state = self.lock();
         let log = state.log(state.topic(topic)?, partition)?;
-        Ok((log.bounds().start, log.stable(), log.bounds().end))
+        Ok(PartitionOffsets {
+            start: log.bounds().start,
+            stable: log.stable(),
+            end: log.bounds().end,
+        })
     }
 
     /// The group's committed offsets, by (topic, partition). Offsets in open transactions are not included.

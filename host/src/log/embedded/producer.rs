@@ -146,15 +146,12 @@ impl EmbeddedProducer {
             return Err(TxnError::Reassigned);
         }
         let group = client.group.clone();
-        let offsets = transaction
-            .offsets
-            .iter()
-            .map(|(topic, partition, offset)| GroupOffset {
-                group: group.clone(),
-                topic: self.topics[usize::from(*topic)].clone(),
-                partition: *partition,
-                offset: *offset,
-            });
+        let offsets = transaction.offsets.iter().map(|input| GroupOffset {
+            group: group.clone(),
+            topic: self.topics[usize::from(input.topic)].clone(),
+            partition: input.partition,
+            offset: input.offset,
+        });
         state.send_offsets(self.hold, self.client, offsets.collect())
     }
 

@@ -6,7 +6,7 @@ mod reading;
 mod transactions;
 
 use super::*;
-use crate::log::{Arrival, Membership, Outcome, Outgoing, Transaction};
+use crate::log::{Arrival, InputOffset, Membership, Outcome, Outgoing, Transaction};
 use crate::record::Span;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -61,7 +61,11 @@ impl Joined {
             value,
             headers: 0..0,
         });
-        transaction.offsets.push((IN, Partition(0), Offset(offset)));
+        transaction.offsets.push(InputOffset {
+            topic: IN,
+            partition: Partition(0),
+            offset: Offset(offset),
+        });
         transaction
     }
 
@@ -99,8 +103,8 @@ fn append(cluster: &Embedded, value: &str) -> i64 {
 
 /// Start offset, last stable offset and end of partition 0 of `out`.
 fn offsets(cluster: &Embedded) -> (i64, i64, i64) {
-    let (start, stable, end) = cluster.offsets("out", Partition(0)).unwrap();
-    (start.0, stable.0, end.0)
+    let offsets = cluster.offsets("out", Partition(0)).unwrap();
+    (offsets.start.0, offsets.stable.0, offsets.end.0)
 }
 
 /// The values of partition 0 of `out` that committed readers see.

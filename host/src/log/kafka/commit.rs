@@ -311,8 +311,12 @@ fn pass(open: &mut Open, shared: &Shared, transaction: &Transaction) -> Result<(
         });
     }
     let mut offsets = Partitions::new(transaction.offsets.len());
-    for (topic, partition, offset) in &transaction.offsets {
-        offsets.add(&shared.names[usize::from(*topic)], partition.0, offset.0);
+    for input in &transaction.offsets {
+        offsets.add(
+            &shared.names[usize::from(input.topic)],
+            input.partition.0,
+            input.offset.0,
+        );
     }
     // SAFETY: all three are live; the error is taken over.
     let sent = unsafe {

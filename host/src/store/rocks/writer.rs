@@ -25,12 +25,20 @@ use std::time::Duration;
 /// How often the thread checks whether RocksDB has caught up.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// How a flush ended.
+pub struct FlushEnd {
+    pub task: Partition,
+    pub stay: Stay,
+    /// What is stored now.
+    pub result: Result<Stamp>,
+}
+
 /// A piece of work for a task.
 pub enum Work {
     Begin(Delta),
     Write(Dirty),
     /// Contains the stamp, and where to report the end.
-    Finish(Stamp, Sender<(Partition, Stay, Result<Stamp>)>),
+    Finish(Stamp, Sender<FlushEnd>),
     /// Reports that all work before it is done.
     Reached(SyncSender<()>),
 }
@@ -120,10 +128,10 @@ fn run(db: &Db, leases: &Leases, todo: &Receiver<Job>, waiting: &AtomicUsize) {
         // check.
         let held = || leases.hold(task, stay);
         match work {
-            Work::Begin(aside) => {
+            Work::Begin(snapshot) => {
                 // Unfinished flushes of older stays are over.
                 flushes.retain(|(other, older), _| *other != task || *older > stay);
-                flushes.insert((task, stay), held().and_then(|()| begin(db, task, &aside)));
+                flushes.insert((task, stay), held().and_then(|()| begin(db, task, &snapshot)));
             }
             Work::Write(rows) => {
                 if let Some(state) = flushes.get_mut(&(task, stay))
@@ -140,7 +148,7 @@ fn run(db: &Db, leases: &Leases, todo: &Receiver<Job>, waiting: &AtomicUsize) {
                 let flush = held().and(flush);
                 let result = flush.and_then(|flush| finish(db, task, &stamp, &flush)).map(|()| stamp);
                 // If nobody listens, the worker has ended.
-                _ = report.send((task, stay, result));
+                _ = report.send(FlushEnd { task, stay, result });
             }
             Work::Reached(tell) => _ = tell.send(()),
         }
@@ -179,7 +187,7 @@ fn put(db: &Db, batch: &WriteBatch, errors: u64) -> Result<()> {
 }
 
 /// Removes what other flushes have left, and writes what is not a row under a new number.
-fn begin(db: &Db, task: Partition, aside: &Delta) -> Result<Flush> {
+fn begin(db: &Db, task: Partition, snapshot: &Delta) -> Result<Flush> {
     let family = family(db, task)?;
     let errors = errors(db)?;
     let old = stamp(db, task)?.map(|(_, flush)| flush);
@@ -188,7 +196,7 @@ fn begin(db: &Db, task: Partition, aside: &Delta) -> Result<Flush> {
     batch.delete_range_cf(&family, vec![ASIDE], layout::snapshot_key(old.unwrap_or(0), 0));
     batch.delete_range_cf(&family, layout::snapshot_key(number, 0), vec![ASIDE + 1]);
     put(db, &batch, errors)?;
-    for (record, n) in aside.records().zip(0..) {
+    for (record, n) in snapshot.records().zip(0..) {
         let mut batch = WriteBatch::default();
         batch.put_cf(&family, layout::snapshot_key(number, n), record);
         put(db, &batch, errors)?;

@@ -5,7 +5,7 @@
 use super::shown;
 use crate::upgrade::fixture::PARTITIONS;
 use crate::upgrade::pipeline::Pipeline;
-use pelton::log::embedded::{Embedded, Isolation};
+use pelton::log::embedded::{Embedded, Isolation, PartitionOffsets};
 use pelton::record::{Offset, Partition};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -26,7 +26,7 @@ pub fn dump(pipeline: &Pipeline, component: &[u8]) -> String {
 fn of(cluster: &Embedded, places: impl Iterator<Item = (String, Partition)>, component: &[u8]) -> String {
     let mut text = String::new();
     for (topic, partition) in places {
-        let (start, stable, end) = cluster.offsets(&topic, partition).expect("a topic");
+        let PartitionOffsets { start, stable, end } = cluster.offsets(&topic, partition).expect("a topic");
         assert_eq!(stable, end, "an open transaction in {topic}/{partition}");
         writeln!(text, "topic\t{topic}\t{partition}\t{start}\t{end}").expect("text");
         let all = |isolation| cluster.read_all(&topic, partition, isolation).expect("a topic");

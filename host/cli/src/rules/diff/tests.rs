@@ -234,9 +234,9 @@ fn the_commands() {
             shadow: brief.lock().clone().map(Shadowing::brief),
             ..Deploys::default()
         }),
-        deploy: Arc::new(move |wish| {
-            let shadow = wish.shadow;
-            sink.lock().push(wish);
+        deploy: Arc::new(move |request| {
+            let shadow = request.shadow;
+            sink.lock().push(request);
             Ok(Deployed {
                 version: "new".into(),
                 previous: "old".into(),

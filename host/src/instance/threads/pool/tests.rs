@@ -73,7 +73,7 @@ impl Log for Broken {
 fn pool(log: Broken) -> (Pool, Receiver<SupervisorEvent>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/money-json/pelton.toml");
     let config = Arc::new(Config::load(&file, &[]).unwrap());
-    let site = Environment {
+    let environment = Environment {
         layout: Arc::new(Layout::new(&config, 1)),
         metrics: Arc::new(Metrics::of(&config)),
         config,
@@ -82,7 +82,7 @@ fn pool(log: Broken) -> (Pool, Receiver<SupervisorEvent>) {
         stores: None,
     };
     let (events, told) = channel();
-    (Pool::start(&site, &Arc::default(), &events).unwrap(), told)
+    (Pool::start(&environment, &Arc::default(), &events).unwrap(), told)
 }
 
 fn claim(stay: u64) -> Claim {

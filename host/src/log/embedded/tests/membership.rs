@@ -80,7 +80,11 @@ fn the_fence_is_by_member_not_by_partition() {
     a.group.released(&partitions).unwrap();
     assert!(change(&mut b).is_some() && change(&mut a).is_none());
     let mut stale = a.transaction("x", 1);
-    stale.offsets = vec![(IN, partitions[0], Offset(9))];
+    stale.offsets = vec![InputOffset {
+        topic: IN,
+        partition: partitions[0],
+        offset: Offset(9),
+    }];
     a.producer.submit(stale);
     assert!(
         matches!(a.outcome(), Some(Outcome::Committed(_))),

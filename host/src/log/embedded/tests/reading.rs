@@ -168,7 +168,7 @@ fn retention_by_bytes_drops_the_oldest_segments() {
         };
         cluster.append("small", Partition(0), record).unwrap();
     }
-    let (start, _, end) = cluster.offsets("small", Partition(0)).unwrap();
+    let PartitionOffsets { start, end, .. } = cluster.offsets("small", Partition(0)).unwrap();
     assert!((30..=45).contains(&end.since(start)), "{start}..{end}");
     let kept = cluster.read_all("small", Partition(0), Isolation::Committed).unwrap();
     assert_eq!((kept[0].offset, kept.len() as i64), (start, end.since(start)));
