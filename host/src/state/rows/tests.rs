@@ -189,8 +189,7 @@ impl World {
                 let (slot, now, after) = (self.slot(key), self.time + later, after.map(entry));
                 for committed in [false, true] {
                     let mut seen = Vec::new();
-                    let mut visit =
-                        |entry: &[u8], cell: StoreEntry<'_>| seen.push((entry.to_vec(), cell.value.to_vec()));
+                    let mut visit = |at: &[u8], cell: StoreEntry<'_>| seen.push((at.to_vec(), cell.value.to_vec()));
                     let bounds = ScanRange {
                         store,
                         prefix: &prefix,
