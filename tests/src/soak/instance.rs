@@ -101,6 +101,17 @@ impl<'p> Instance<'p> {
         Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
     }
 
+    /// Whether there is a finished flush in its local store: RocksDB has written a file of rows.
+    pub fn has_stored(&self) -> Result<bool> {
+        let folder = self.pipeline.path(&format!("state-{}/state", self.name));
+        for file in std::fs::read_dir(folder)? {
+            if file?.path().extension().is_some_and(|extension| extension == "sst") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The number of tasks that it has restored from its local store since its last start.
     pub fn stored(&self) -> Result<usize> {
         /// As this version says it, and as the one of the fixture does.

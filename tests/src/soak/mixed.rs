@@ -1,9 +1,11 @@
-//! `make mixed`: two versions of Pelton in one consumer group, as during an upgrade that goes from one instance to the next.
+//! `make mixed`: two versions of Pelton in one consumer group, as during an upgrade that goes from one instance to the
+//! next.
 //!
 //! Rules:
-//! - As in the soak, every output is there once, and as the auditor says: whichever version took the step, kept the state, was
-//!   killed, or took over from the other. The replay, by both versions again, makes the same bytes.
-//! - An instance that ends by itself fails the run with its log: so if two versions can't share a group, the words are there.
+//! - As in the soak, every output is there once, and as the auditor says: whichever version took the step, kept the
+//!   state, was killed, or took over from the other. The replay, by both versions again, makes the same bytes.
+//! - An instance that ends by itself fails the run with its log. So if two versions can't share a group, the words are
+//!   there.
 
 use super::feed::Feed;
 use super::instance::Instance;
@@ -23,13 +25,18 @@ use std::time::{Duration, Instant};
 /// Swaps and kills that the traffic is cut for. There are fewer, but some need several tries.
 const COURSE: (usize, usize) = (30, 12);
 
+/// The course takes two minutes on two slow cores. What takes this long has come to a standstill.
+const LIMIT: Duration = Duration::from_secs(600);
+
 /// What was seen.
 #[derive(Clone, Debug, Default)]
 pub struct Mixture {
     /// What happened, with the owner of each task at that time.
     pub course: Vec<String>,
-    /// Tasks that one version has taken from the local store of the other.
-    pub stored: usize,
+    /// Tasks that the new version has restored from what the old one stored on disk.
+    pub from_old: usize,
+    /// Tasks that the old version has restored from what the new one stored on disk.
+    pub from_new: usize,
     /// What the soak reports.
     pub report: Report,
 }
@@ -70,9 +77,11 @@ pub fn mixed(options: &Options, old: &Program, rig: &Rig) -> Result<Mixture> {
         instance.stop()?;
     }
     replay::check(&pipeline, &traffic, report)?;
+    let (from_old, from_new) = (seen.from_old, seen.from_new);
     ensure!(
-        seen.stored > 0,
-        "no version has gone on from the local store of the other"
+        from_old > 0 && from_new > 0,
+        "each version must go on from the local store of the other, and restored {from_old} tasks of the old one's store, and \
+         {from_new} of the new one's"
     );
     Ok(seen)
 }
@@ -113,21 +122,40 @@ impl<'p> Course<'_, 'p> {
         instances.swap(0, 1);
         self.kill_in_commit(instances, "old")?;
         instances.swap(0, 1);
-        for (which, program, what) in [
-            (0, new, "the old one is replaced by the new version"),
-            (0, old, "and is the old version again"),
-            (1, old, "the new one is replaced by the old version"),
-            (1, new, "and is the new version again"),
-        ] {
-            instances[which].replace(program)?;
-            self.share(instances, what)?;
-            let stored = instances[which].stored()?;
-            self.seen.stored += stored;
-            self.seen
-                .course
-                .push(format!("         {stored} tasks from its local store"));
-        }
+        self.seen.from_old = self.replace(instances, (0, new), "the old one is replaced by the new version")?;
+        self.replace(instances, (0, old), "and is the old version again")?;
+        self.seen.from_new = self.replace(instances, (1, old), "the new one is replaced by the old version")?;
+        self.replace(instances, (1, new), "and is the new version again")?;
+        self.replace(instances, (0, new), "the old version is gone")?;
         Ok(())
+    }
+
+    /// Puts a program in the place of another one, on the local store that this one has filled. Returns how many tasks
+    /// it restores from there.
+    fn replace(
+        &mut self,
+        instances: &mut [Instance<'p>; 2],
+        (which, program): (usize, &'p Program),
+        what: &str,
+    ) -> Result<usize> {
+        while !instances[which].has_stored()? {
+            ensure!(
+                !self.feed.is_through(),
+                "{} has not stored anything, and there is no traffic left: take more money events",
+                instances[which].name()
+            );
+            self.feed.more();
+        }
+        instances[which].replace(program)?;
+        self.share(instances, what)?;
+        let stored = instances[which].stored()?;
+        self.note(format!("         it restored {stored} tasks from its local store"));
+        Ok(stored)
+    }
+
+    fn note(&mut self, line: String) {
+        (self.say)(&line);
+        self.seen.course.push(line);
     }
 
     /// Waits until both have tasks, then lets the rules be swapped.
@@ -153,9 +181,10 @@ impl<'p> Course<'_, 'p> {
             if so(&owners) {
                 let names = owners.iter().flatten().map(|owner| instances[*owner].name());
                 let names: String = names.collect();
-                let line = format!("{:5.1} s: {what}; tasks of {names}", self.begun.elapsed().as_secs_f64());
-                (self.say)(&line);
-                self.seen.course.push(line);
+                self.note(format!(
+                    "{:5.1} s: {what}; tasks of {names}",
+                    self.begun.elapsed().as_secs_f64()
+                ));
                 return Ok(());
             }
             ensure!(
@@ -172,6 +201,11 @@ impl<'p> Course<'_, 'p> {
         const TRIES: usize = 12;
         let report = &mut self.seen.report;
         for _ in 0..TRIES {
+            ensure!(
+                self.begun.elapsed() < LIMIT,
+                "it is not through in {LIMIT:?}: {:#?}",
+                self.seen.course
+            );
             let (committed, killed) = (report.committed(), report.killed_in_swaps);
             let done = match victim {
                 Some(victim) => {
@@ -203,9 +237,7 @@ impl<'p> Course<'_, 'p> {
         for what in ["now", "settings"] {
             *self.seen.report.swaps.entry(what).or_default() += 1;
         }
-        self.seen
-            .course
-            .push("the old version's command line has deployed".into());
+        self.note("         the old version's command line has deployed".into());
         Ok(())
     }
 
