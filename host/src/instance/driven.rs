@@ -293,11 +293,11 @@ pub struct Carriage<'a> {
 
 impl Carriage<'_> {
     /// Runs a round of the control topic: takes what tasks and authors say, and reports what follows from it. If the
-    /// schedule has changed, `tell` is called before the view lets a task open with it. Fails if the log does not answer.
-    pub fn turn(self, now: Now, wait: Duration, tell: &mut dyn FnMut(&Arc<RulesSchedule>)) -> Result<()> {
+    /// schedule has changed, `hand_over` is called before the view lets a task open with it. Fails if the log does not answer.
+    pub fn turn(self, now: Now, wait: Duration, hand_over: &mut dyn FnMut(&Arc<RulesSchedule>)) -> Result<()> {
         let Carriage { agent, view, tasks } = self;
         if agent.step(now, wait, &tasks.running(), &view.wanted())? && !fault!("schedule-not-told") {
-            tell(agent.schedule());
+            hand_over(agent.schedule());
         }
         view.publish(agent);
         Ok(())

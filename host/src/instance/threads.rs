@@ -282,7 +282,7 @@ impl ControlThread {
         let start = Instant::now();
         let mut logged: Option<Instant> = None;
         while !stop.load(Ordering::Acquire) {
-            let mut tell = |schedule: &Arc<RulesSchedule>| {
+            let mut hand_over = |schedule: &Arc<RulesSchedule>| {
                 for worker in &commands {
                     let _ = worker.send(Command::SetSchedule(schedule.clone()));
                 }
@@ -292,7 +292,7 @@ impl ControlThread {
                 view: &view,
                 tasks: &tasks,
             };
-            match carriage.turn(now(start), CONTROL_WAIT, &mut tell) {
+            match carriage.turn(now(start), CONTROL_WAIT, &mut hand_over) {
                 Ok(()) => {}
                 Err(Failure::Retry(why)) => {
                     if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {

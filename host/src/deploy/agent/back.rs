@@ -18,11 +18,11 @@ pub fn decision(control: &Control, instance: &str, tasks: &[Status]) -> Option<C
     Some(ControlRecord::Decision { number, decision })
 }
 
-/// Logs the withdrawn deploys, except for the first `said`, which were logged before.
-pub fn log_withdrawn(control: &Control, said: usize) {
-    for known in control.withdrawn().iter().skip(said) {
+/// Logs the withdrawn deploys, except for the first `logged`, which were logged before.
+pub fn log_withdrawn(control: &Control, logged: usize) {
+    for known in control.withdrawn().iter().skip(logged) {
         let why = control.known(known.number).map(|known| &known.state);
-        let replacement = known.replacement.map(|instead| instead.number);
+        let replacement = known.replacement.map(|replacement| replacement.number);
         tracing::error!(
             deploy = known.number,
             ?replacement,

@@ -78,7 +78,7 @@ impl KafkaError {
         )
     }
 
-    /// What the caller must do about it. `told` is the text for the user.
+    /// What the caller must do about it. `message` is the text for the user.
     pub fn failure(&self, message: String) -> Failure {
         match self.code {
             RD_KAFKA_RESP_ERR__AUTHENTICATION
