@@ -69,7 +69,7 @@ bench-swap: ## The same without swaps, and while other rules are deployed all th
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin bench -- --swaps 2000s --swaps now $(ARGS)
 
-soak: ## A million money events through 100 swaps of the rules and two kill -9, all outputs checked (ARGS=--help: its options)
+soak: ## A million money events through 100 swaps of the rules, two kill -9 and a freeze, all outputs checked (ARGS=--help: its options)
 	@.ci/setup test
 	cargo run --release -p pelton-tests --bin soak -- $(ARGS)
 

@@ -6,13 +6,14 @@
 //! journal makes the same bytes.
 //!
 //! `pipeline` has the topics and the file, `instance` a process, `versions` the rules, `feed` the traffic, and
-//! `swapping` the deploys. `killing` kills in the middle of a commit, `check` asks the auditor, `replay` runs it again,
+//! `swapping` the deploys. `killing` kills in the middle of a commit, `freezing` stops a process for longer than its session, `check` asks the auditor, `replay` runs it again,
 //! and `report` prints the results. `flat` checks what many swaps leave behind, `steady` the memory of a live
 //! stream, and `mixed` two versions of Pelton in one group.
 
 mod check;
 mod feed;
 mod flat;
+mod freezing;
 mod instance;
 mod killing;
 mod mixed;
@@ -54,7 +55,12 @@ pub fn run(options: &Options, rig: &Rig) -> Result<Report> {
     let begun = Instant::now();
     let (made, due) = std::thread::scope(|scope| {
         let due = scope.spawn(|| check::count(&traffic));
-        let mut feed = Feed::start(scope, &pipeline, traffic.clone(), (options.swaps, options.kills));
+        let mut feed = Feed::start(
+            scope,
+            &pipeline,
+            traffic.clone(),
+            (options.swaps, options.kills + options.freezes),
+        );
         let mut swapping = Swapping::new(&pipeline, options.seed)?;
         let swapped = swapping.run(options, &mut feed, &mut instances, &mut report);
         let made = feed.end();

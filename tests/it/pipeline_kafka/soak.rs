@@ -24,6 +24,7 @@ fn swaps_under_load_with_a_kill_in_a_swap_and_one_in_a_commit() {
         money: 80_000,
         swaps: 6,
         kills: 2,
+        freezes: 0,
         seed: 1,
         pelton: pelton(),
         say: |_| {},

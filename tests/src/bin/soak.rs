@@ -21,6 +21,9 @@ struct Args {
     /// Number of kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
     #[arg(long, default_value_t = 2)]
     kills: usize,
+    /// Number of freezes: each lasts until the other process has taken over all tasks, 10 seconds at least.
+    #[arg(long, default_value_t = 1)]
+    freezes: usize,
     /// Seed of the traffic and of the swaps.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -64,6 +67,7 @@ fn soak(args: &Args) -> anyhow::Result<()> {
         money: args.money,
         swaps: args.swaps,
         kills: args.kills,
+        freezes: args.freezes,
         seed: args.seed,
         pelton: Program {
             path: std::env::current_exe()?,

@@ -159,6 +159,16 @@ impl<'p> Instance<'p> {
     }
 }
 
+/// The instance that opened each task last, by its index. An earlier life of an instance does not count.
+pub fn owners(instances: &[Instance<'_>; 2]) -> Result<Vec<Option<usize>>> {
+    let owner = |task| {
+        let [first, second] = [instances[0].opened(task)?, instances[1].opened(task)?];
+        let nobody = first.is_none() && second.is_none();
+        Ok((!nobody).then_some(usize::from(second > first)))
+    };
+    (0..PARTITIONS).map(owner).collect()
+}
+
 impl Pipeline<'_> {
     /// Starts one process, and waits until it has all tasks.
     pub fn one(&self) -> Result<Instance<'_>> {

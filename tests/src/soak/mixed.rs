@@ -8,8 +8,8 @@
 //!   there.
 
 use super::feed::Feed;
-use super::instance::Instance;
-use super::options::{Options, PARTITIONS, PATIENCE, Program};
+use super::instance::{Instance, owners};
+use super::options::{Options, PATIENCE, Program};
 use super::outputs::Outputs;
 use super::pipeline::Pipeline;
 use super::report::Report;
@@ -250,16 +250,6 @@ impl<'p> Course<'_, 'p> {
             &format!("the {name} one was killed in the middle of a commit"),
         )
     }
-}
-
-/// The instance that opened each task last; an earlier life of it does not count.
-fn owners(instances: &[Instance<'_>; 2]) -> Result<Vec<Option<usize>>> {
-    let owner = |task| {
-        let [first, second] = [instances[0].opened(task)?, instances[1].opened(task)?];
-        let nobody = first.is_none() && second.is_none();
-        Ok((!nobody).then_some(usize::from(second > first)))
-    };
-    (0..PARTITIONS).map(owner).collect()
 }
 
 impl fmt::Display for Mixture {

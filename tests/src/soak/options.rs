@@ -20,6 +20,8 @@ pub struct Options {
     pub swaps: usize,
     /// The number of kills: the first in the middle of a swap, the next in the middle of a commit, and so on.
     pub kills: usize,
+    /// The number of freezes that last longer than the session.
+    pub freezes: usize,
     /// The seed of the traffic and of the swaps.
     pub seed: u64,
     /// How to start `pelton`.

@@ -23,6 +23,8 @@ pub struct Report {
     pub killed_in_commits: usize,
     /// All kills. Some of them hit neither.
     pub kills: usize,
+    /// Processes that were frozen until the other one had taken over their tasks.
+    pub freezes: usize,
     /// Outputs. Each exists exactly once.
     pub outputs: usize,
     /// How many of them replies of the service have sent.
@@ -70,8 +72,8 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "{} kills: {} in the middle of a swap, {} in the middle of a commit",
-            self.kills, self.killed_in_swaps, self.killed_in_commits
+            "{} kills: {} in the middle of a swap, {} in the middle of a commit; {} freezes",
+            self.kills, self.killed_in_swaps, self.killed_in_commits, self.freezes
         )?;
         writeln!(
             f,

@@ -3,6 +3,7 @@
 //! Rule: the seed decides what is deployed, and how. A refused deploy does not count, and is replaced by another one.
 
 use super::feed::Feed;
+use super::freezing;
 use super::instance::Instance;
 use super::killing;
 use super::options::{Options, PARTITIONS, PATIENCE};
@@ -93,7 +94,7 @@ impl<'p> Swapping<'p> {
         Ok(reader.control().clone())
     }
 
-    /// Makes as many swaps as are wanted, with the kills between and in them. Each swap lets the next slice of traffic
+    /// Makes as many swaps as are wanted, with the kills and freezes between and in them. Each swap lets the next slice of traffic
     /// in.
     pub fn run(
         &mut self,
@@ -106,7 +107,7 @@ impl<'p> Swapping<'p> {
         let planned = |number: usize| (number + 1) * options.swaps / (options.kills + 1);
         let mut kill = 0;
         let begun = Instant::now();
-        while report.committed() < options.swaps || kill < options.kills {
+        while report.committed() < options.swaps || kill < options.kills || report.freezes < options.freezes {
             ensure!(
                 self.attempts < options.swaps * ATTEMPTS + 10,
                 "{} swaps of {} are committed after {} attempts: {:#?}",
@@ -137,6 +138,11 @@ impl<'p> Swapping<'p> {
             let before = report.killed_in_swaps;
             self.swap(feed, victim, report)?;
             kill += report.killed_in_swaps - before;
+            let due = (report.freezes + 1) * options.swaps / (options.freezes + 1);
+            if report.freezes < options.freezes && report.committed() >= due {
+                freezing::beyond_the_session(instances, report.freezes % 2, feed)?;
+                report.freezes += 1;
+            }
         }
         Ok(())
     }
