@@ -202,7 +202,6 @@ impl Pipeline {
     }
 
     /// The start and the end of a task's changelog.
-    #[cfg(feature = "rocks")]
     pub fn changelog(&self, task: Partition) -> (Offset, Offset) {
         let offsets = self.cluster.offsets(&self.config.changelog_topic(), task);
         let offsets = offsets.expect("a changelog");
