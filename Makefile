@@ -49,13 +49,14 @@ deny: $(CARGO_DENY)/bin/cargo-deny ## Licences and sources of all dependencies, 
 advisories: $(CARGO_DENY)/bin/cargo-deny ## Known faults of dependencies, by RustSec's database, where that can be reached
 	@$< fetch db || { echo "NOT CHECKED: the database of advisories can't be reached from here"; exit 0; }; $< check advisories
 
-# A compiler of each night has it. Without Kafka and RocksDB, because Miri interprets Rust alone.
+# A compiler of each night has it. Without Kafka and RocksDB, because Miri interprets Rust alone: a thousand times slower, so
+# that four generated inputs have to do.
 miri: ## The code that is unsafe for speed, interpreted, so that an access out of place is found
 	@.ci/setup demo
 	rustup toolchain install nightly --profile minimal --component miri --component rust-src --no-self-update
-	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --target-dir $(abspath $(TARGET))/miri -p pelton-sdk --lib \
+	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --target-dir $(abspath $(TARGET))/miri -p pelton-sdk --lib \
 	  -- arena:: avro::wire::
-	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --target-dir $(abspath $(TARGET))/miri -p pelton --no-default-features --lib \
+	PROPTEST_CASES=4 MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --target-dir $(abspath $(TARGET))/miri -p pelton --no-default-features --lib \
 	  -- rows:: wit::
 
 campaign: ## What is too long for every test run: more simulator seeds and generated inputs, Miri, a long soak, the benchmark
