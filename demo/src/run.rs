@@ -16,7 +16,7 @@ use pelton::config::Config;
 use pelton::deploy::agent::ConfiguredRules;
 use pelton::deploy::compile::compiler;
 use pelton::deploy::reader::ControlReader;
-use pelton::http::{Server, serve};
+use pelton::http::{Server, listen, serve};
 use pelton::instance::{InstanceParts, RunningInstance, output_partitions, surface};
 use pelton::log::embedded::{Clock, Embedded};
 use pelton::metrics::Metrics;
@@ -52,10 +52,8 @@ pub fn main() -> anyhow::Result<()> {
     let (parts, description) = parts(&config, &cluster, schemas.clone(), runtime.handle())?;
     let metrics = parts.metrics.clone();
     let running = RunningInstance::start(parts)?;
-    let server = serve(
-        args.http,
-        surface(&config, &running, metrics.clone(), PARTITIONS as usize),
-    );
+    let surface = surface(&config, &running, metrics.clone(), PARTITIONS as usize);
+    let server = listen(args.http).and_then(|listener| serve(listener, surface));
     let demo = Demo {
         traffic: traffic(&config)?,
         appended: Cell::new(0),

@@ -10,5 +10,5 @@ mod wiring;
 
 pub use layout::{InputLayout, Layout};
 pub use sources::{NoSchemaId, NoTime, ReadError, Readers, Sources};
-pub use status::{BudgetExceeded, DeployedRules, StateStatus, Status};
+pub use status::{BudgetExceeded, DeployedRules, StateStatus, Status, Uncommitted};
 pub use wiring::{Form, LookupWire, Misfit, Misfits, OutputWire, ReplyForm, Wiring};

@@ -26,12 +26,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use refusal::refuse;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use surface::Shared;
-use tokio::net::TcpListener;
+
 use tokio::sync::oneshot;
 
 /// Maximum size of a component. A debug build of a guest has some 10 MiB.
@@ -48,11 +48,21 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Listens, and serves on its own thread.
-pub fn serve(address: SocketAddr, surface: Surface) -> std::io::Result<Server> {
+/// Takes the port. Connections wait until they are [served](serve).
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves on its own thread.
+pub fn serve(listener: TcpListener, surface: Surface) -> std::io::Result<Server> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = runtime.block_on(TcpListener::bind(address))?;
     let address = listener.local_addr()?;
+    let listener = {
+        let _entered = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
     let router = router(surface, address);
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("http".into()).spawn(move || {

@@ -134,6 +134,8 @@ families! {
     guest_seconds: Histogram = short_times, seconds(), "guest", "Duration of one call of the rules";
     worker_cpu: FloatCounter = FloatCounter::default, seconds(), "worker_cpu",
         "CPU time of a worker's thread, by part of its work";
+    uncommitted: Gauge = Gauge::default, seconds(), "uncommitted",
+        "How long no epoch of the worker could be committed; 0 if the last one was";
     withdrawn: Gauge = Gauge::default, NONE, "deploys_withdrawn",
         "Deploys that were withdrawn automatically because they exceeded a budget";
     // by name
@@ -273,6 +275,7 @@ impl Metrics {
             committed: ended("committed"),
             aborted: ended("aborted"),
             ambiguous: ended("ambiguous"),
+            uncommitted_seconds: all.uncommitted.get_or_create_owned(&labels),
             withdrawn: all.withdrawn.get_or_create_owned(&vec![worker.clone()]),
             commit_seconds: all.commit_seconds.get_or_create_owned(&labels),
             held_seconds: all.held_seconds.get_or_create_owned(&labels),

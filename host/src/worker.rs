@@ -12,6 +12,7 @@
 
 mod calls;
 mod commit;
+mod commit_failures;
 mod cpu_times;
 mod epochs;
 mod fetcher;
@@ -48,6 +49,7 @@ impl Worker {
     pub fn turn(&mut self, now: Now, wait: Duration) -> Result<bool> {
         self.telemetry.begin_turn(now);
         let mut busy = self.decide(now)?;
+        self.telemetry.uncommitted(self.epochs.uncommitted(now));
         if self.epochs.is_in_doubt() && !self.recover()? {
             return Ok(busy);
         }
@@ -73,7 +75,7 @@ impl Worker {
 
     /// Lets each task follow the schedule and then take its steps.
     fn run_tasks(&mut self, now: Now) -> bool {
-        if self.handover.is_pending() || !self.epochs.takes_steps() {
+        if self.handover.is_pending() || !self.epochs.takes_steps() || self.epochs.is_backing_off(now) {
             return false;
         }
         let moment = self.epochs.moment(now);

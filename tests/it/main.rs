@@ -33,6 +33,8 @@ mod scenarios;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod testkit;
 #[cfg(test)]
 mod tidy;

@@ -5,7 +5,7 @@ use clap::CommandFactory;
 use parking_lot::Mutex;
 use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Back, Cancelled, DeployRequest, Deployed, Deploys, OneDeploy, Prune, Pruned};
-use pelton::http::{Health, Surface, TaskCondition, TaskHealth, serve};
+use pelton::http::{Health, Surface, TaskCondition, TaskHealth, listen, serve};
 use pelton::instance::stop_signal;
 use pelton::metrics::Metrics;
 use pelton::record::Partition;
@@ -198,7 +198,7 @@ fn rules_are_deployed_and_shown() {
         }),
         shadow: Arc::new(|| None),
     };
-    let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
+    let server = serve(listen("127.0.0.1:0".parse().unwrap()).unwrap(), surface).unwrap();
     let url = format!("http://{}/", server.address);
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str, bytes: &str| {
@@ -334,7 +334,7 @@ fn what_was_withdrawn_is_shown() {
         prune: Arc::new(|_| Err(DeployRefused::request("nobody asks"))),
         shadow: Arc::new(|| None),
     };
-    let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
+    let server = serve(listen("127.0.0.1:0".parse().unwrap()).unwrap(), surface).unwrap();
     let url = format!("http://{}/", server.address);
     assert_eq!(
         pelton(&["rules", "status", "--to", &url]).1,

@@ -27,6 +27,19 @@ pub struct Status {
     pub state: StateStatus,
     /// Its rules.
     pub rules: DeployedRules,
+    /// What it does is not committed at present. The worker fills this in.
+    pub uncommitted: Option<Uncommitted>,
+}
+
+/// Epochs of a worker are not committed, one after the other. It goes on trying.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncommitted {
+    /// When the first of them ended, in milliseconds since 1970.
+    pub since: Millis,
+    /// How many there were.
+    pub epochs: u32,
+    /// Why the last of them was not committed.
+    pub why: Arc<str>,
 }
 
 /// What a task's state takes.

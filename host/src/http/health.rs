@@ -36,7 +36,8 @@ pub struct TaskHealth {
     pub watermark: Option<Millis>,
     /// For each stream, the committed offset: the first record that is not processed.
     pub position: BTreeMap<String, Offset>,
-    /// Progress of its restore and what that waits for, or what is wrong with its rules or its local store.
+    /// Progress of its restore and what that waits for, why it is not committed, or what is wrong with its rules or its
+    /// local store.
     pub message: Option<String>,
 }
 
@@ -48,6 +49,10 @@ pub enum TaskCondition {
     Restoring,
     /// It processes records.
     Running,
+    /// What it does can't be committed. It goes on trying, ever more slowly.
+    Failing,
+    /// Its worker has not come back from a call for seconds.
+    Stuck,
     /// It takes no steps until somebody intervenes.
     Stopped,
 }

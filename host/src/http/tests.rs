@@ -51,7 +51,7 @@ fn surface(
 }
 
 fn start(surface: Surface) -> Server {
-    serve("127.0.0.1:0".parse().unwrap(), surface).unwrap()
+    serve(listen("127.0.0.1:0".parse().unwrap()).unwrap(), surface).unwrap()
 }
 
 fn refusing(_: DeployRequest) -> Result<Deployed, DeployRefused> {
@@ -202,7 +202,7 @@ fn it_stops_and_frees_its_port() {
     let address = server.address;
     assert_eq!(call(get(&server, "/health")).0, 200);
     drop(server);
-    let again = serve(address, surface(refusing, true)).unwrap();
-    assert!(serve(address, surface(refusing, true)).is_err(), "the port is taken");
+    let again = serve(listen(address).unwrap(), surface(refusing, true)).unwrap();
+    assert!(listen(address).is_err(), "the port is taken");
     assert_eq!(call(get(&again, "/health")).0, 200);
 }

@@ -11,7 +11,7 @@ use crate::deploy::client::DeployClient;
 use crate::deploy::compile::{Compile, compiler};
 use crate::deploy::reader::ControlReader;
 use crate::error::{Failure, Result};
-use crate::http::serve;
+use crate::http::{listen, serve};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::registry::confluent::Confluent;
@@ -23,6 +23,7 @@ use crate::service::http::HttpServices;
 use crate::store::Directory;
 use anyhow::{Context, bail};
 use file_rules::{Compiling, FileRules, compile};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -133,6 +134,8 @@ struct Start {
     /// Serves the registry and the external services.
     runtime: tokio::runtime::Runtime,
     metrics: Arc<Metrics>,
+    /// The port of `http`. It is taken first: an instance without it must not join the group, only to leave it again.
+    listener: Option<TcpListener>,
 }
 
 /// The topics exist, and fit the config.
@@ -160,7 +163,13 @@ struct Local {
 
 // The phases, in their order.
 impl Start {
-    fn new(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> std::io::Result<Start> {
+    fn new(config: Config, log: Arc<dyn Log>, stop: Receiver<()>) -> anyhow::Result<Start> {
+        let listening = |address| {
+            listen(address).with_context(|| {
+                format!("http = \"{address}\" can't be served: does another process have the port? `--set http=off` does without")
+            })
+        };
+        let listener = config.http.map(listening).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -172,6 +181,7 @@ impl Start {
             stop,
             runtime,
             metrics,
+            listener,
         })
     }
 
@@ -257,7 +267,8 @@ impl Start {
     }
 
     /// Runs the instance until it ends, or is told to.
-    fn serve(self, rules: DeployedRules, local: Local) -> anyhow::Result<()> {
+    fn serve(mut self, rules: DeployedRules, local: Local) -> anyhow::Result<()> {
+        let listener = self.listener.take();
         let Start { config, metrics, .. } = &self;
         let services = HttpServices::new(&config.lookups, self.runtime.handle(), metrics)?;
         let tasks = rules.layout.partitions as usize;
@@ -273,13 +284,9 @@ impl Start {
             services: Box::new(move || Box::new(services.share())),
             metrics: metrics.clone(),
         })?;
-        let _server = match config.http {
-            Some(address) => {
-                let surface = surface(config, &running, metrics.clone(), tasks);
-                Some(serve(address, surface).with_context(|| format!("http = \"{address}\" can't be served"))?)
-            }
-            None => None,
-        };
+        let surface = surface(config, &running, metrics.clone(), tasks);
+        let serving = listener.map(|listener| serve(listener, surface)).transpose();
+        let _server = serving.context("the thread of the HTTP server can't be started")?;
         tracing::info!(pipeline = config.name, instance = config.instance, "running");
         loop {
             match self.stop.recv_timeout(LOOK) {

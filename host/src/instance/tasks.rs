@@ -14,6 +14,10 @@ use std::time::{Duration, Instant, SystemTime};
 /// take.
 const STANDS_STILL: Duration = Duration::from_secs(60);
 
+/// A worker that has said nothing about a task for this long is stuck. It reports ten times a second, and one batch of
+/// slow rules takes a second at most.
+const STUCK: Duration = Duration::from_secs(10);
+
 /// The tasks of an instance.
 #[derive(Clone, Default)]
 pub struct Tasks(Arc<Mutex<BTreeMap<Partition, TaskActivity>>>);
@@ -23,6 +27,8 @@ pub struct Tasks(Arc<Mutex<BTreeMap<Partition, TaskActivity>>>);
 pub struct TaskActivity {
     /// When it began.
     pub(super) since: SystemTime,
+    /// When it was last heard of.
+    heard: Instant,
     pub(super) now: Doing,
 }
 
@@ -49,37 +55,34 @@ impl Tasks {
             why: Some("for restores of other tasks".into()),
         };
         let since = SystemTime::now();
-        self.lock().insert(task, TaskActivity { since, now });
+        self.put(task, since, now);
     }
 
     /// Lists a task that has read this much of its changelog, from 0 to 1, with what it waits for.
     pub fn restores(&self, task: Partition, read: f64, why: Option<&str>) {
-        let mut tasks = self.lock();
-        let before = tasks.get(&task).map(|standing| (standing.since, &standing.now));
-        let (since, moved) = match before {
-            Some((since, Doing::Restores { read: last, moved, .. })) if *last == read => (since, *moved),
+        let before = self.lock().get(&task).cloned();
+        let (since, moved) = match before.map(|standing| (standing.since, standing.now)) {
+            Some((since, Doing::Restores { read: last, moved, .. })) if last == read => (since, moved),
             Some((since, Doing::Restores { .. })) => (since, None),
             _ => (SystemTime::now(), None),
         };
         let moved = moved.or_else(|| Some(Instant::now()));
         let why = why.map(str::to_owned);
-        let now = Doing::Restores { read, moved, why };
-        tasks.insert(task, TaskActivity { since, now });
+        self.put(task, since, Doing::Restores { read, moved, why });
     }
 
     /// Lists a task that runs.
     pub fn runs(&self, status: Status) {
-        let mut tasks = self.lock();
-        let since = match tasks.get(&status.partition) {
-            Some(TaskActivity {
-                since,
-                now: Doing::Runs(_),
-            }) => *since,
+        let since = match self.lock().get(&status.partition) {
+            Some(standing) if matches!(standing.now, Doing::Runs(_)) => standing.since,
             _ => SystemTime::now(),
         };
-        let task = status.partition;
-        let now = Doing::Runs(status);
-        tasks.insert(task, TaskActivity { since, now });
+        self.put(status.partition, since, Doing::Runs(status));
+    }
+
+    fn put(&self, task: Partition, since: SystemTime, now: Doing) {
+        let heard = Instant::now();
+        self.lock().insert(task, TaskActivity { since, heard, now });
     }
 
     /// Removes a task.
@@ -123,6 +126,12 @@ impl TaskActivity {
         Some(text)
     }
 
+    /// For how long its worker has not come back, if that is too long.
+    pub(super) fn stuck_for(&self) -> Option<Duration> {
+        let silent = self.heard.elapsed();
+        (matches!(self.now, Doing::Runs(_)) && silent >= STUCK).then_some(silent)
+    }
+
     pub(super) fn stands_still(&self) -> bool {
         matches!(&self.now, Doing::Restores { moved: Some(moved), .. } if moved.elapsed() >= STANDS_STILL)
     }
@@ -164,6 +173,17 @@ mod tests {
         assert_eq!(tasks.running().len(), 1);
         tasks.gone(Partition(3));
         assert!(tasks.running().is_empty() && tasks.restoring().is_empty());
+    }
+
+    #[test]
+    fn a_worker_that_does_not_come_back_is_told() {
+        let tasks = Tasks::default();
+        tasks.runs(Status::default());
+        assert_eq!(tasks.lock()[&Partition(0)].stuck_for(), None);
+        tasks.lock().get_mut(&Partition(0)).expect("it runs").heard -= STUCK;
+        assert!(tasks.lock()[&Partition(0)].stuck_for() >= Some(STUCK));
+        tasks.runs(Status::default());
+        assert_eq!(tasks.lock()[&Partition(0)].stuck_for(), None, "it has come back");
     }
 
     #[test]

@@ -237,6 +237,8 @@ pub struct WorkerMetrics {
     pub aborted: Counter,
     /// Epochs whose outcome was unknown at first.
     pub ambiguous: Counter,
+    /// For how many seconds no epoch could be committed. 0 if the last one was.
+    pub uncommitted_seconds: Gauge,
     /// Number of deploys that were withdrawn.
     pub withdrawn: Gauge,
     /// Time from the end of an epoch to its commit.

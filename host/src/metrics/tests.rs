@@ -43,6 +43,7 @@ fn every_metric_is_shown_with_its_name() {
     worker.committed.inc_by(24);
     worker.aborted.inc_by(25);
     worker.ambiguous.inc_by(26);
+    worker.uncommitted_seconds.set(35);
     worker.withdrawn.set(34);
     worker.commit_seconds.observe(0.006);
     worker.held_seconds.observe(0.001);
@@ -65,6 +66,7 @@ fn every_metric_is_shown_with_its_name() {
     let expected = [
         (r#"pelton_rules_faults_total{partition="3"}"#, 35.0),
         (r#"pelton_rules_stopped{partition="3"}"#, 1.0),
+        (r#"pelton_uncommitted_seconds{worker="0"}"#, 35.0),
         (r#"pelton_deploys_withdrawn{worker="0"}"#, 34.0),
         (r#"pelton_worker_cpu_seconds_total{worker="0",part="poll"}"#, 0.25),
         (r#"pelton_events_in_total{partition="3",stream="wallet"}"#, 10.0),

@@ -271,6 +271,7 @@ impl Task {
                 wants: self.schedule.wants(),
                 trouble: None,
             },
+            uncommitted: None,
         }
     }
 

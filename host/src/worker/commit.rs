@@ -44,12 +44,14 @@ impl Worker {
             Outcome::Aborted(why) => {
                 tracing::warn!(%why, "epoch aborted; reading its inputs again");
                 self.telemetry.aborted();
+                self.epochs.note_failed(&why, now);
                 self.epochs.recycle(transaction);
                 self.start_over();
             }
             Outcome::Ambiguous(why) => {
                 tracing::warn!(%why, "unknown whether an epoch was committed; reading the changelog to find out");
                 self.telemetry.ambiguous();
+                self.epochs.note_failed(&why, now);
                 self.recover()?;
             }
         }

@@ -3,6 +3,7 @@
 //! Rules:
 //! - An epoch is open while the one before it is being committed. It is sealed only when that one is decided.
 //! - If an epoch is not committed, the open epoch is dropped too, because it builds on it.
+//! - If several in a row are not committed, the next one waits a while, except when a task must close.
 //!
 //! The states of the producer ([`CommitPhase`]):
 //!
@@ -17,6 +18,8 @@
 #[cfg(test)]
 mod tests;
 
+use super::commit_failures::CommitFailures;
+use crate::binding::Uncommitted;
 use crate::clock::Now;
 use crate::config;
 use crate::error::{Failure, Result};
@@ -44,6 +47,9 @@ const DECISION_LEAST: Duration = Duration::from_millis(50);
 /// The longest time until the outcome of a commit is looked at. It comes without a wake-up.
 const OUTCOME_WITHIN: Duration = Duration::from_millis(1);
 
+/// A commit that takes longer is told in the status. It is longer than an election takes.
+const SLOW_COMMIT: Duration = Duration::from_secs(5);
+
 /// The open epoch, and the state of the producer.
 pub struct Epochs {
     producer: Box<dyn Producer>,
@@ -61,6 +67,7 @@ pub struct Epochs {
     idle_this_epoch: bool,
     idle_last_epoch: bool,
     last_commit_duration: Duration,
+    failures: CommitFailures,
 }
 
 /// What the producer is doing.
@@ -109,6 +116,7 @@ impl Epochs {
             idle_this_epoch: false,
             idle_last_epoch: true,
             last_commit_duration: Duration::ZERO,
+            failures: CommitFailures::default(),
         }
     }
 
@@ -178,7 +186,10 @@ impl Epochs {
     pub fn wait(&self, now: Now, longest: Duration) -> Duration {
         let wait = match (self.is_committing(), self.opened_at) {
             (true, _) => OUTCOME_WITHIN,
-            (false, Some(opened)) => (opened + self.interval()).saturating_sub(now.mono),
+            (false, Some(opened)) => {
+                let due = (opened + self.interval()).max(self.failures.retry_at());
+                due.saturating_sub(now.mono)
+            }
             (false, None) => longest,
         };
         longest.min(wait)
@@ -203,6 +214,7 @@ impl Epochs {
             || self.open.bytes() >= self.pace.bytes
             || self.open.urgent
             || closing;
+        let due = due && (closing || !self.is_backing_off(now));
         due && matches!(self.phase, CommitPhase::Free)
     }
 
@@ -260,8 +272,34 @@ impl Epochs {
         ends.iter().find(of_task).map(|end| end.offset)
     }
 
+    /// Whether several epochs in a row were not committed, and it is too early for the next one.
+    pub fn is_backing_off(&self, now: Now) -> bool {
+        now.mono < self.failures.retry_at()
+    }
+
+    /// Notes that an epoch is not committed, or that nobody knows.
+    pub fn note_failed(&mut self, why: &str, now: Now) {
+        self.failures.failed(why, now);
+    }
+
+    /// What is not committed at present, and why: after failures, or while the log takes too long to answer.
+    pub fn uncommitted(&self, now: Now) -> Option<Uncommitted> {
+        let slow = || match &self.phase {
+            CommitPhase::Committing(epoch) if now.mono.saturating_sub(epoch.sealed_at) >= SLOW_COMMIT => {
+                Some(Uncommitted {
+                    since: now.wall - now.mono.saturating_sub(epoch.sealed_at).as_millis() as i64,
+                    epochs: 1,
+                    why: "the log has not answered to its commit".into(),
+                })
+            }
+            _ => None,
+        };
+        self.failures.uncommitted(now).or_else(slow)
+    }
+
     /// Notes that an epoch is committed. Returns how long that took since it was handed over.
     pub fn note_committed(&mut self, epoch: &CommittingEpoch, now: Now) -> Duration {
+        self.failures.committed(now);
         self.last_commit_duration = now.mono.saturating_sub(epoch.sealed_at);
         self.last_commit_duration
     }

@@ -150,8 +150,10 @@ impl Worker {
 
     /// The status of its tasks.
     pub fn status(&self) -> Vec<Status> {
+        let uncommitted = self.epochs.uncommitted(self.telemetry.now());
         let status = |task: &Task| {
             let mut status = task.status();
+            status.uncommitted = uncommitted.clone();
             self.flushes.add_unstored(&mut status);
             self.versions.add_trouble(task, &mut status);
             status

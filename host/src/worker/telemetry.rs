@@ -1,7 +1,7 @@
 //! Reports a worker's work to the metrics: once an epoch and a few times a second, never per record.
 
 use super::cpu_times::CpuTimes;
-use crate::binding::Wiring;
+use crate::binding::{Uncommitted, Wiring};
 use crate::clock::Now;
 use crate::metrics::{CpuPart, Metrics, RulesMetrics, TaskMetrics, WorkerMetrics};
 use crate::record::{Number, Partition};
@@ -63,6 +63,11 @@ impl Telemetry {
             left: BTreeMap::new(),
             warned: false,
         }
+    }
+
+    /// The time of the last turn.
+    pub fn now(&self) -> Now {
+        self.now
     }
 
     /// A turn begins.
@@ -155,6 +160,12 @@ impl Telemetry {
     /// Reports an aborted epoch.
     pub fn aborted(&self) {
         self.worker.aborted.inc();
+    }
+
+    /// Reports for how long no epoch could be committed.
+    pub fn uncommitted(&self, uncommitted: Option<Uncommitted>) {
+        let seconds = uncommitted.map_or(0, |uncommitted| (self.now.wall - uncommitted.since) / 1000);
+        self.worker.uncommitted_seconds.set(seconds);
     }
 
     /// Reports a commit whose outcome nobody knows.

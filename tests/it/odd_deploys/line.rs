@@ -201,6 +201,12 @@ impl Line {
         })
     }
 
+    /// Changes how large the outputs may be.
+    pub fn limit_outputs(&self, max_message_bytes: usize) {
+        let topic = &self.config.outputs[0].topic;
+        self.cluster.limit_records(topic, max_message_bytes).expect("a topic");
+    }
+
     /// Adds an event in this partition, a second after the last one, so that it is after every "now" before it. Its
     /// value ends like this.
     pub fn put(&mut self, partition: Partition, ending: &str) {

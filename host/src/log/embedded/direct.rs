@@ -199,6 +199,15 @@ impl Embedded {
             .unwrap_or_default()
     }
 
+    /// Changes how large the records of a topic may be, as `kafka-configs` does with `max.message.bytes`.
+    pub fn limit_records(&self, topic: &str, max_message_bytes: usize) -> Result<()> {
+        self.change(|state| {
+            let topic = state.topic(topic)?;
+            state.topics[topic].max_message_bytes = max_message_bytes;
+            Ok(())
+        })
+    }
+
     /// Removes records, as retention or DeleteRecords does.
     pub fn truncate(&self, topic: &str, partition: Partition, before: Offset) -> Result<()> {
         self.change(|state| truncate(state, topic, partition, before))

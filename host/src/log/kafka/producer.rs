@@ -16,7 +16,7 @@ use rdkafka_sys::rd_kafka_resp_err_t::*;
 use rdkafka_sys::*;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,8 @@ const PURGED: Duration = Duration::from_secs(5);
 
 /// Time-out of one attempt of `init_transactions`.
 const INIT_TRY: Duration = Duration::from_secs(5);
+
+const PANICKED: &str = "the thread that commits has panicked";
 
 /// Requests to the thread.
 enum Job {
@@ -85,10 +87,15 @@ impl KafkaProducer {
         Ok(producer)
     }
 
-    fn send(&self, job: Job) {
+    fn send(&self, job: Job) -> Result<()> {
         let jobs = self.jobs.as_ref().expect("only drop takes it");
-        jobs.send(job).expect("the thread ends only when the channel is closed");
+        jobs.send(job).map_err(|_| panicked())
     }
+}
+
+/// The thread ends before its channel is closed only by a panic.
+fn panicked() -> Failure {
+    Failure::Fatal(format!("{PANICKED}: start the process again; nothing is lost"))
 }
 
 impl Producer for KafkaProducer {
@@ -100,7 +107,8 @@ impl Producer for KafkaProducer {
             "a transaction without offsets fences nothing"
         );
         self.in_flight = true;
-        self.send(Job::Commit(transaction));
+        // If the thread has panicked, the outcome says so.
+        let _ = self.send(Job::Commit(transaction));
     }
 
     fn outcome(&mut self, wait: Duration) -> Option<(Transaction, Outcome)> {
@@ -108,8 +116,13 @@ impl Producer for KafkaProducer {
             return None;
         }
         let done = match wait.is_zero() {
-            true => self.done.try_recv().ok(),
-            false => self.done.recv_timeout(wait).ok(),
+            true => self.done.try_recv().map_err(|none| none == TryRecvError::Disconnected),
+            false => (self.done.recv_timeout(wait)).map_err(|none| none == RecvTimeoutError::Disconnected),
+        };
+        let done = match done {
+            Ok(done) => Some(done),
+            Err(true) => Some((Transaction::default(), Outcome::Ambiguous(PANICKED.into()))),
+            Err(false) => None,
         };
         self.in_flight = done.is_none();
         done
@@ -117,8 +130,8 @@ impl Producer for KafkaProducer {
 
     fn renew(&mut self) -> Result<()> {
         let (answer, answered) = channel();
-        self.send(Job::Renew(answer));
-        answered.recv().expect("the thread answers every job")
+        self.send(Job::Renew(answer))?;
+        answered.recv().unwrap_or_else(|_| Err(panicked()))
     }
 }
 
@@ -126,7 +139,7 @@ impl Drop for KafkaProducer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // If the thread has panicked, the missing outcome has shown it.
+            // If the thread has panicked, the outcome has said so.
             let _ = thread.join();
         }
     }
@@ -237,5 +250,31 @@ fn connect(client: &Client) {
         if code == RD_KAFKA_RESP_ERR_NO_ERROR {
             rd_kafka_metadata_destroy(metadata);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What remains of a producer whose thread has panicked in a commit.
+    #[test]
+    fn a_panic_in_the_thread_is_an_outcome_that_nobody_knows_and_then_the_end() {
+        let (jobs, _) = channel();
+        let (_, done) = channel();
+        let mut producer = KafkaProducer {
+            jobs: Some(jobs),
+            done,
+            in_flight: false,
+            gated: false,
+            thread: None,
+        };
+        for wait in [Duration::ZERO, Duration::from_secs(60)] {
+            producer.submit(Transaction::default());
+            let (_, outcome) = producer.outcome(wait).expect("at once");
+            assert_eq!(outcome, Outcome::Ambiguous(PANICKED.into()));
+            assert!(producer.outcome(wait).is_none(), "it ends once");
+        }
+        assert!(matches!(producer.renew(), Err(Failure::Fatal(why)) if why.contains("panicked")));
     }
 }

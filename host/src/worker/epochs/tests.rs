@@ -98,3 +98,28 @@ fn nothing_is_sealed_in_doubt() {
         "the open epoch is dropped"
     );
 }
+
+#[test]
+fn after_several_failures_nothing_is_sealed_for_a_while_unless_a_task_must_close() {
+    let mut epochs = two(Some(Outcome::Aborted("too large".into())));
+    assert!(epochs.decided().is_some());
+    for _ in 0..4 {
+        epochs.note_failed("too large", at(1000));
+    }
+    assert!(!epochs.is_due(at(1049), false) && epochs.is_backing_off(at(1049)));
+    assert!(epochs.is_due(at(1049), true), "a task must close");
+    assert_eq!(
+        epochs.wait(at(1000), Duration::from_secs(1)),
+        Duration::from_millis(50),
+        "and the worker does not spin"
+    );
+    assert!(epochs.is_due(at(1050), false) && !epochs.is_backing_off(at(1050)));
+}
+
+#[test]
+fn a_commit_without_an_answer_is_told() {
+    let epochs = two(None);
+    assert_eq!(epochs.uncommitted(at(4_999)), None);
+    let uncommitted = epochs.uncommitted(at(5_000)).expect("that is too long");
+    assert_eq!((uncommitted.since, uncommitted.epochs), (-5_000, 1));
+}

@@ -6,7 +6,7 @@ use super::*;
 use parking_lot::Mutex;
 use pelton::deploy::DeployRefused;
 use pelton::deploy::api::{Cancelled, DeployRequest, Deployed, Deploys};
-use pelton::http::{Health, Surface, serve};
+use pelton::http::{Health, Surface, listen, serve};
 use pelton::metrics::Metrics;
 use pelton::shadow::{FieldDifference, Trapped};
 use std::ffi::OsString;
@@ -250,7 +250,7 @@ fn the_commands() {
         prune: Arc::new(|_| Err(DeployRefused::request("nobody asks"))),
         shadow: Arc::new(move || shown.lock().clone()),
     };
-    let server = serve("127.0.0.1:0".parse().unwrap(), surface).unwrap();
+    let server = serve(listen("127.0.0.1:0".parse().unwrap()).unwrap(), surface).unwrap();
     let url = format!("http://{}", server.address);
     let rules = |args: &[&str]| pelton(&[&["rules"], args, &["--to", &url]].concat());
     let (code, _, err) = rules(&["diff"]);
