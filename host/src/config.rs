@@ -15,7 +15,7 @@ mod tests;
 mod topics;
 mod units;
 
-pub(crate) use finding::without_password;
+pub(crate) use finding::without_secrets;
 pub use finding::{Finding, Severity};
 pub use pipeline::{
     Budget, Config, EpochConfig, Format, InputConfig, LogFormat, LookupConfig, OnDataLoss, OutputConfig, RulesFile,

@@ -41,7 +41,7 @@ impl Finding {
         let value = if is_secret(&key) && !value.is_empty() {
             "(hidden)".into()
         } else {
-            without_password(&value)
+            without_secrets(&value)
         };
         Finding {
             level,
@@ -52,31 +52,38 @@ impl Finding {
     }
 }
 
-/// Whether the value of this key must be hidden.
+/// Whether the value of this key must be hidden: any header, all of SASL but its mechanism, and what has such a name.
 fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    [
+    const NAMES: [&str; 10] = [
         "password",
+        "passphrase",
         "secret",
         "token",
         "authorization",
+        "apikey",
+        "api_key",
         "jaas",
         "credential",
         "key.pem",
-    ]
-    .iter()
-    .any(|word| key.contains(word))
+    ];
+    let key = key.to_ascii_lowercase();
+    let sasl = key.starts_with("kafka.sasl.") && !key.contains("mechanism");
+    sasl || key.contains(".headers.") || NAMES.iter().any(|name| key.contains(name))
 }
 
-/// Removes the user info from a URL. Leaves other text unchanged.
-pub(crate) fn without_password(text: &str) -> String {
+/// Removes the user info from a URL, and the content of its query, which often has a key. Leaves other text unchanged.
+pub(crate) fn without_secrets(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.into();
     };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..authority].rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => text.into(),
+    let rest = match rest[..authority].rfind('@') {
+        Some(at) => &rest[at + 1..],
+        None => rest,
+    };
+    match rest.split_once('?') {
+        Some((before, _)) => format!("{scheme}://{before}?(hidden)"),
+        None => format!("{scheme}://{rest}"),
     }
 }
 
@@ -98,10 +105,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_not_shown() {
+    fn secrets_are_not_shown() {
         let shown = Finding::error("kafka.sasl.password", "s3cret", "x").to_string();
         assert_eq!(shown, "error: kafka.sasl.password = (hidden): x");
-        let shown = Finding::error("schemas.registry", "http://me:s3cret@there/apis?x=@", "x").to_string();
-        assert_eq!(shown, "error: schemas.registry = http://there/apis?x=@: x");
+        for key in [
+            "kafka.sasl.username",
+            "kafka.sasl.oauthbearer.config",
+            "kafka.ssl.key.pem",
+            "lookups.session.headers.X-Api-Key",
+            "lookups.session.headers.Cookie",
+            "schemas.apikey",
+        ] {
+            let shown = Finding::error(key, "s3cret", "x").to_string();
+            assert_eq!(shown, format!("error: {key} = (hidden): x"));
+        }
+        let shown = Finding::error("kafka.sasl.mechanism", "PLAIM", "x").to_string();
+        assert_eq!(shown, "error: kafka.sasl.mechanism = PLAIM: x");
+        for (url, shown) in [
+            ("http://me:s3cret@there/apis?x=@", "http://there/apis?(hidden)"),
+            ("htp://there/{id}?apikey=s3cret", "htp://there/{id}?(hidden)"),
+            ("http://there?apikey=s3cret", "http://there?(hidden)"),
+            ("http://there/apis", "http://there/apis"),
+            ("what?", "what?"),
+        ] {
+            let line = Finding::error("schemas.registry", url, "x").to_string();
+            assert_eq!(line, format!("error: schemas.registry = {shown}: x"));
+        }
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn config_and_keys(
     let mut table: toml::Table = match toml::from_str(text) {
         Ok(table) => table,
         Err(error) => {
-            let cure = format!("is not TOML: {}", error.to_string().trim_end());
+            // Without the line itself, which may have a password.
+            let place = error.span().map_or_else(String::new, |span| place(text, span.start));
+            let cure = format!("is not TOML{place}: {}", error.message());
             return (None, vec![Finding::error("(file)", "", cure)], Default::default());
         }
     };
@@ -59,6 +61,14 @@ pub(super) fn config_and_keys(
     let (mut findings, known) = findings.into_parts();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     (config, findings, known)
+}
+
+/// Where in a text this byte is, for people.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    format!(" at line {line}, column {column}")
 }
 
 fn read(mut root: Section, folder: &Path) -> Config {

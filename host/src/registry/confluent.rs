@@ -114,7 +114,7 @@ impl Confluent {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<(StatusCode, Body), NoSchema> {
-        let at = crate::config::without_password(self.base.as_str());
+        let at = crate::config::without_secrets(self.base.as_str());
         let away = |why: String| NoSchema::Unavailable(format!("the schema registry at {at} does not answer: {why}"));
         let url = self
             .base

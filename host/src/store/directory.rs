@@ -6,7 +6,11 @@
 use crate::error::{Failure, Result};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// The directory has the state of all keys, so other users of the machine must not read it.
+const OWNER_ONLY: u32 = 0o700;
 
 /// The data directory, locked.
 #[derive(Debug)]
@@ -22,6 +26,13 @@ impl Directory {
         let shown = path.display();
         let failed = |what: &str, e: io::Error| Failure::Fatal(format!("data directory {shown}: can't {what}: {e}"));
         fs::create_dir_all(path).map_err(|e| failed("make it", e))?;
+        if let Err(why) = fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY)) {
+            tracing::warn!(
+                folder = %shown,
+                %why,
+                "other users of this machine may be able to read the state: the folder belongs to somebody else"
+            );
+        }
         let lock = File::create(path.join("lock")).map_err(|e| failed("make the file `lock`", e))?;
         match lock.try_lock() {
             Ok(()) => {}

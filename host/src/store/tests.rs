@@ -249,6 +249,8 @@ fn a_data_directory_has_one_cluster_one_process_and_a_memory() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("deep").join("data");
     let directory = Directory::open(&path, "one").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700, "other users of the machine can't read it");
     assert_eq!(directory.workers_ever(), Ok(0));
     directory.remember_workers(4).unwrap();
     directory.remember_workers(2).unwrap();
