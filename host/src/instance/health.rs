@@ -56,8 +56,7 @@ fn condition(activity: &TaskActivity, control: &Control, now: Millis) -> (TaskCo
         Some(uncommitted) => {
             let seconds = (now - uncommitted.since).max(0) / 1000;
             let why = format!(
-                "nothing that it does was committed for {seconds} s, in {} epochs: {}; it goes on trying, and reads \
-                 its inputs again",
+                "nothing was committed for {seconds} s (tries: {}): {}; it goes on trying, and nothing is lost",
                 uncommitted.epochs, uncommitted.why
             );
             let condition = match seconds >= FAILING_AFTER {
