@@ -181,6 +181,9 @@ impl Driver {
                 let _ = thread.join();
             }
         }
+        if result.is_ok() {
+            self.pool.join();
+        }
         result
     }
 

@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Number of threads. A restore takes one core and one reader with up to 32 MiB of fetched records. Four of them take
@@ -38,7 +39,10 @@ const READ_WAIT: Duration = Duration::from_millis(50);
 const LOG_EVERY: Duration = Duration::from_millis(100);
 
 /// The pool of threads that restore tasks.
-pub struct Pool(Arc<Shared>);
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 struct Shared {
     queue: Mutex<Queue>,
@@ -103,6 +107,7 @@ impl Pool {
             queue: Mutex::default(),
             more: Condvar::new(),
         });
+        let mut threads = vec![];
         for index in 0..THREADS {
             let thread = Thread {
                 shared: shared.clone(),
@@ -110,19 +115,19 @@ impl Pool {
                 view: view.clone(),
                 events: events.clone(),
             };
-            spawn(&format!("restore-{index}"), move || thread.run())?;
+            threads.push(spawn(&format!("restore-{index}"), move || thread.run())?);
         }
-        Ok(Pool(shared))
+        Ok(Pool { shared, threads })
     }
 
     /// Restores a partition.
     pub fn restore(&self, claim: Claim) {
-        self.0.put(Instant::now(), Job::Begin(claim));
+        self.shared.put(Instant::now(), Job::Begin(claim));
     }
 
     /// Abandons a restore.
     pub fn abandon(&self, claim: Claim) {
-        let mut queue = self.0.queue();
+        let mut queue = self.shared.queue();
         queue.jobs.retain(|(_, job)| job.stay() != Some(claim.stay));
         if queue.busy.contains(&claim.stay) {
             queue.abandoned.insert(claim.stay);
@@ -131,15 +136,24 @@ impl Pool {
 
     /// Truncates a changelog.
     pub fn cut(&self, partition: Partition, before: Offset) {
-        self.0.put(Instant::now(), Job::Cut(partition, before));
+        self.shared.put(Instant::now(), Job::Cut(partition, before));
     }
 
     /// Ends the threads, each after its current job.
     pub fn end(&self) {
-        let mut queue = self.0.queue();
+        let mut queue = self.shared.queue();
         queue.ended = true;
         queue.jobs.clear();
-        self.0.more.notify_all();
+        self.shared.more.notify_all();
+    }
+
+    /// Waits until the threads have [ended](Pool::end). Then none of them has the local store open any more. A process
+    /// that ended meanwhile would be aborted by RocksDB, whose locks are destroyed at its end.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A panic was reported as the result of its restore.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -333,7 +333,7 @@ fn assert_cell(cell: Option<StoreEntry<'_>>, held: &Held, time: Millis) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn rows_are_layers_of_sorted_maps(steps in prop::collection::vec(step(), 0..120)) {
+    fn rows_are_layers_of_sorted_maps(steps in prop::collection::vec(step(), 0..if cfg!(miri) { 12 } else { 120 })) {
         let mut world = World::default();
         world.rows.track();
         steps.into_iter().for_each(|step| world.step(step));

@@ -156,6 +156,19 @@ fn restores_that_wait_take_no_thread_and_end_when_they_are_abandoned() {
     while let Ok(event) = told.recv_timeout(Duration::from_secs(60)) {
         assert!(matches!(event, SupervisorEvent::Restores(..)), "nobody wants a result");
     }
-    let queue = pool.0.queue();
+    let queue = pool.shared.queue();
     assert!(queue.jobs.is_empty() && queue.busy.is_empty() && queue.abandoned.is_empty());
+}
+
+#[test]
+fn when_it_is_joined_no_thread_has_anything_of_the_instance_any_more() {
+    let (pool, _told) = pool(Broken::Retries);
+    for stay in 0..2 * THREADS as u64 {
+        pool.restore(claim(stay));
+    }
+    let shared = pool.shared.clone();
+    assert!(Arc::strong_count(&shared) >= 2 + THREADS);
+    pool.end();
+    pool.join();
+    assert_eq!(Arc::strong_count(&shared), 1);
 }
