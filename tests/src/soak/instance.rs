@@ -8,7 +8,7 @@ use crate::rig::Server;
 use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A process of a pipeline.
 pub struct Instance<'p> {
@@ -18,6 +18,8 @@ pub struct Instance<'p> {
     server: Option<Server>,
     /// Where its log stood when it was started last.
     from: usize,
+    /// When that was.
+    started: SystemTime,
 }
 
 impl<'p> Instance<'p> {
@@ -29,6 +31,7 @@ impl<'p> Instance<'p> {
             program,
             server: None,
             from: 0,
+            started: SystemTime::now(),
         };
         instance.again()?;
         Ok(instance)
@@ -62,6 +65,7 @@ impl<'p> Instance<'p> {
             command.args(["--set", "state.flush_bytes=1MiB"]);
         }
         self.from = std::fs::read_to_string(self.log()).unwrap_or_default().len();
+        self.started = SystemTime::now();
         self.server = Some(Server::spawn(command, &self.log())?);
         Ok(())
     }
@@ -101,11 +105,20 @@ impl<'p> Instance<'p> {
         Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
     }
 
-    /// Whether there is a finished flush in its local store: RocksDB has written a file of rows.
+    /// Whether it has finished a flush to its local store since its last start: RocksDB has written a file of rows. What
+    /// it stored before may be of no use, because its changelog was cut while others had the task.
     pub fn has_stored(&self) -> Result<bool> {
         let folder = self.pipeline.path(&format!("state-{}/state", self.name));
         for file in std::fs::read_dir(folder)? {
-            if file?.path().extension().is_some_and(|extension| extension == "sst") {
+            let file = file?;
+            let rows = file.path().extension().is_some_and(|extension| extension == "sst");
+            // RocksDB may just have removed it.
+            let new = || {
+                file.metadata()
+                    .and_then(|data| data.modified())
+                    .is_ok_and(|at| at > self.started)
+            };
+            if rows && new() {
                 return Ok(true);
             }
         }
